@@ -1,0 +1,94 @@
+"""ActLab: which activation function should my model use, what will it cost, and how sure are we?
+
+    import actlab
+
+    actlab.layer("gelu")                                   # any activation as a module
+    actlab.swap_(model, "mish", example_inputs=x)          # in place, with .undo()
+    study = actlab.compare("digits", ["relu", "gelu"], seeds=8)
+    print(study.verdict().recommendation)
+
+Names are loaded when first used, so that ``import actlab`` is quick and ``actlab --help`` does not wait for torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from actlab.errors import ActlabError
+    from actlab.functions.activation import Activation, Claims, Learned, activation, get, learned, names
+    from actlab.functions.facts import facts, gain
+    from actlab.functions.spec import parse
+    from actlab.models.init import init_
+    from actlab.models.layer import layer
+    from actlab.models.sites import find
+    from actlab.models.swap import swap_
+    from actlab.studies.allocator import tune_allocator
+    from actlab.studies.study import Study, compare, list_studies, load_study
+    from actlab.tasks.task import Data, Split, Task
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Activation": "functions.activation",
+    "ActlabError": "errors",
+    "Claims": "functions.activation",
+    "Data": "tasks.task",
+    "Learned": "functions.activation",
+    "Split": "tasks.task",
+    "Study": "studies.study",
+    "Task": "tasks.task",
+    "activation": "functions.activation",
+    "compare": "studies.study",
+    "facts": "functions.facts",
+    "find": "models.sites",
+    "gain": "functions.facts",
+    "get": "functions.activation",
+    "init_": "models.init",
+    "layer": "models.layer",
+    "learned": "functions.activation",
+    "list_studies": "studies.study",
+    "load_study": "studies.study",
+    "names": "functions.activation",
+    "parse": "functions.spec",
+    "swap_": "models.swap",
+    "tune_allocator": "studies.allocator",
+}
+
+__all__ = [
+    "Activation",
+    "ActlabError",
+    "Claims",
+    "Data",
+    "Learned",
+    "Split",
+    "Study",
+    "Task",
+    "__version__",
+    "activation",
+    "compare",
+    "facts",
+    "find",
+    "gain",
+    "get",
+    "init_",
+    "layer",
+    "learned",
+    "list_studies",
+    "load_study",
+    "names",
+    "parse",
+    "swap_",
+    "tune_allocator",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'actlab' has no attribute {name!r}; it has {', '.join(sorted(_HOME))}")
+    value = getattr(import_module(f"actlab.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

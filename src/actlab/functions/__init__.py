@@ -1,0 +1,1 @@
+"""What a function is: formula, record, spec, facts, and the catalogue."""

@@ -1,0 +1,327 @@
+"""The record of an activation, and the registry.
+
+The decorated function *is* the registration. It is called once with SymPy symbols and gives the formula; its signature gives the
+parameters, their defaults and domains; its docstring is the description::
+
+    @activation(arxiv="1908.08681", torch="torch.nn.functional.mish", claims=Claims(lower=-0.3089, monotone=False))
+    def mish(x):
+        \"\"\"Gates its input by the tanh of its softplus.\"\"\"
+        return x * tanh(softplus(x))
+
+What is no scalar formula (softmax, random slopes) enters by the same decorator with tensor code and ``kind="vector"`` or
+``kind="stochastic"``. Gated functions are a formula in two symbols, ``(gate, value)``.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Annotated, Any, Literal, get_args
+
+import sympy
+
+from actlab.errors import DuplicateNameError, SpecError, UnknownNameError
+from actlab.functions.formula import Expr, canonical
+
+__all__ = [
+    "KINDS",
+    "Activation",
+    "Claims",
+    "Kind",
+    "Learned",
+    "NonNegative",
+    "NonZero",
+    "Parameter",
+    "Positive",
+    "activation",
+    "find",
+    "get",
+    "learned",
+    "names",
+]
+
+Kind = Literal["elementwise", "gated", "vector", "stochastic"]
+Scope = Literal["layer", "channel"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+Positive = Annotated[float, "positive"]
+NonNegative = Annotated[float, "nonnegative"]
+NonZero = Annotated[float, "nonzero"]
+DOMAINS: dict[str, tuple[str, Callable[[float], bool]]] = {
+    "real": ("any number", lambda value: value == value),
+    "positive": ("a number above 0", lambda value: value > 0),
+    "nonnegative": ("a number from 0 up", lambda value: value >= 0),
+    "nonzero": ("any number but 0", lambda value: value != 0),
+}
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A parameter that training learns: its initial value, and whether there is one per layer or one per channel.
+
+    Attributes:
+        initial: starting value; None takes the parameter's default.
+        scope: "layer" (shape ``()``) or "channel" (shape ``(channels,)``, acting on dimension 1).
+    """
+
+    initial: float | None = None
+    scope: Scope = "layer"
+
+    def __str__(self) -> str:
+        word = "learned" if self.scope == "layer" else "learned_per_channel"
+        return word if self.initial is None else f"{word}({self.initial:g})"
+
+
+def learned(initial: float) -> Learned:
+    """Mark a parameter as learned by default: ``def prelu(x, weight=learned(0.25))``."""
+    return Learned(initial)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """A parameter of an activation.
+
+    Attributes:
+        name: as in the spec, ``leaky_relu(negative_slope=0.02)``.
+        default: value where the spec gives none.
+        learned: whether training learns it unless the spec gives a number.
+        domain: one of ``DOMAINS``.
+    """
+
+    name: str
+    default: float
+    learned: bool = False
+    domain: str = "real"
+
+    @property
+    def symbol(self) -> sympy.Symbol:
+        """The symbol that stands for it in the formula."""
+        return sympy.Symbol(self.name, real=True)
+
+    def check(self, value: float, of: str) -> float:
+        """Return ``value`` if it lies in the domain.
+
+        Raises:
+            SpecError: it does not.
+        """
+        allowed, holds = DOMAINS[self.domain]
+        if not (holds(value) and abs(value) < float("inf")):
+            raise SpecError(f"{of}: {self.name}={value:g} is out of range; allowed is {allowed} (default {self.default:g}).")
+        return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claims:
+    """What the paper or common knowledge says of a function, checked against what is measured; None claims nothing.
+
+    Attributes:
+        lower: infimum of the range.
+        upper: supremum of the range.
+        monotone: whether it never falls.
+        smoothness: number of continuous derivatives: -1 for a jump, 0 for a kink, ``inf`` for smooth.
+        slope_bound: supremum of ``|f'|``.
+        zero: whether f(0) = 0.
+    """
+
+    lower: float | None = None
+    upper: float | None = None
+    monotone: bool | None = None
+    smoothness: float | None = None
+    slope_bound: float | None = None
+    zero: bool | None = None
+
+    def __iter__(self) -> Iterator[tuple[str, float | bool]]:
+        """Iterate over what is claimed: pairs of name and value."""
+        return ((name, value) for name, value in vars(self).items() if value is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Activation:
+    """One activation function; everything else is derived from it.
+
+    Attributes:
+        name: unique, lower case.
+        kind: "elementwise", "gated" (two inputs), "vector" (mixes elements) or "stochastic".
+        doc: one sentence.
+        expression: the formula over ``inputs`` and the parameters' symbols; None where ``tensor_code`` stands instead.
+        tensor_code: function of tensors, ``code(x, training, **parameters)``, for the kinds that are no scalar formula.
+        inputs: ``(x,)`` or ``(gate, value)``.
+        parameters: in the order of the spec.
+        arxiv: number of the paper, or None.
+        paper: the source in words, where there is no arXiv number.
+        torch: dotted name of the fused native, called with the parameters by keyword; or a call template over ``x`` and the parameters.
+        module: the ``torch.nn`` class whose attributes carry the parameters' names, as ``torch.nn.GELU(approximate='tanh')``.
+        claims: what the paper says.
+        aliases: further names of the same function.
+    """
+
+    name: str
+    kind: Kind
+    doc: str
+    expression: Expr | None = field(compare=False)
+    tensor_code: Callable[..., Any] | None = field(default=None, compare=False, repr=False)
+    inputs: tuple[sympy.Symbol, ...] = field(compare=False, repr=False)
+    parameters: tuple[Parameter, ...] = ()
+    arxiv: str | None = None
+    paper: str | None = None
+    torch: str | None = None
+    module: str | None = None
+    claims: Claims = Claims()
+    aliases: tuple[str, ...] = ()
+
+    def __reduce__(self) -> tuple[Callable[[str], Activation], tuple[str]]:
+        return get, (self.name,)  # a record is its name: workers and checkpoints look it up again
+
+    @property
+    def source(self) -> str:
+        """The paper, as a person would cite it."""
+        return f"arXiv:{self.arxiv}" if self.arxiv else self.paper or "folklore"
+
+
+_registry: dict[str, Activation] = {}
+_aliases: dict[str, str] = {}
+
+
+def activation(
+    *,
+    kind: Kind = "elementwise",
+    arxiv: str | None = None,
+    paper: str | None = None,
+    torch: str | None = None,
+    module: str | None = None,
+    claims: Claims | None = None,
+    aliases: tuple[str, ...] = (),
+) -> Callable[[Callable[..., Any]], Activation]:
+    """Register the decorated function under its own name, and replace it by its record.
+
+    Args:
+        kind: "elementwise" and "gated" functions return a formula; "vector" and "stochastic" ones are tensor code.
+        arxiv: number of the paper, e.g. "1908.08681".
+        paper: the source in words where there is no arXiv number.
+        torch: the fused native of torch, see :class:`Activation`.
+        module: the class of ``torch.nn``, see :class:`Activation`.
+        claims: what the paper says of the function, checked by the tests.
+        aliases: further names.
+
+    Raises:
+        DuplicateNameError: the name or an alias is taken.
+
+    Example:
+        >>> from actlab.functions.formula import sigmoid
+        >>> @activation(paper="an example")
+        ... def doubled_silu(x):
+        ...     \"\"\"Twice SiLU.\"\"\"
+        ...     return 2 * x * sigmoid(x)
+        >>> doubled_silu.expression
+        2*x*sigmoid(x)
+        >>> forget("doubled_silu")
+    """
+
+    def register(function: Callable[..., Any]) -> Activation:
+        inputs, parameters = _signature(function)
+        is_formula = kind in {"elementwise", "gated"}
+        expression = canonical(function(*inputs, *(parameter.symbol for parameter in parameters))) if is_formula else None
+        record = Activation(
+            name=function.__name__.rstrip("_"),
+            kind=kind,
+            doc=inspect.getdoc(function) or "",
+            expression=expression,
+            tensor_code=None if is_formula else function,
+            inputs=inputs,
+            parameters=parameters,
+            arxiv=arxiv,
+            paper=paper,
+            torch=torch,
+            module=module,
+            claims=claims or Claims(),
+            aliases=aliases,
+        )
+        return _add(record)
+
+    return register
+
+
+def _signature(function: Callable[..., Any]) -> tuple[tuple[sympy.Symbol, ...], tuple[Parameter, ...]]:
+    """Read inputs (arguments without a default) and parameters (those with one) off a function's signature."""
+    signature = inspect.signature(function, eval_str=True)
+    inputs, parameters = [], []
+    for argument in signature.parameters.values():
+        if argument.name == "training":  # tensor code is told whether it trains
+            continue
+        if argument.default is argument.empty:
+            inputs.append(sympy.Symbol(argument.name, real=True))
+        else:
+            domain = getattr(argument.annotation, "__metadata__", ("real",))[0]
+            is_learned = isinstance(argument.default, Learned)
+            default = float(argument.default.initial if is_learned else argument.default)
+            parameters.append(Parameter(name=argument.name, default=default, learned=is_learned, domain=domain))
+    return tuple(inputs), tuple(parameters)
+
+
+def _add(record: Activation) -> Activation:
+    for name in (record.name, *record.aliases):
+        if name in _registry or name in _aliases:
+            taken = _aliases.get(name, name)
+            raise DuplicateNameError(f"The name {name!r} is taken by the activation {taken!r} ({_registry[taken].source}). Choose another name for {record.name!r}.")
+    _registry[record.name] = record
+    _aliases.update(dict.fromkeys(record.aliases, record.name))
+    return record
+
+
+def forget(name: str) -> None:
+    """Take an activation out of the registry (for tests and notebooks that redefine one)."""
+    record = get(name)
+    del _registry[record.name]
+    for alias in record.aliases:
+        del _aliases[alias]
+
+
+def _load() -> dict[str, Activation]:
+    import_module("actlab.functions.catalogue")
+    return _registry
+
+
+def get(name: str) -> Activation:
+    """Return the activation of that name or alias.
+
+    Raises:
+        UnknownNameError: there is none; the message names the nearest ones.
+
+    Example:
+        >>> get("swish").parameters[0].name
+        'beta'
+    """
+    registry = _load()
+    key = name.strip().lower()
+    key = _aliases.get(key, key)
+    if key not in registry:
+        raise UnknownNameError("activation", name, [*registry, *_aliases], "`actlab list` shows all of them.")
+    return registry[key]
+
+
+def names(kind: str | None = None) -> list[str]:
+    """Return the registered names, sorted; of one kind if given.
+
+    Raises:
+        UnknownNameError: no such kind.
+
+    Example:
+        >>> names("gated")
+        ['bilinear', 'geglu', 'glu', 'reglu', 'swiglu']
+    """
+    if kind is not None and kind not in KINDS:
+        raise UnknownNameError("kind of activation", kind, KINDS, f"The kinds are {', '.join(KINDS)}.")
+    return sorted(name for name, record in _load().items() if kind in {None, record.kind})
+
+
+def find(**facts: Any) -> list[Activation]:
+    """Return the activations whose claims are equal to all of ``facts``, sorted by name.
+
+    Example:
+        >>> "softplus" in [record.name for record in find(monotone=True, lower=0.0)]
+        True
+    """
+    records = (get(name) for name in names())
+    return [record for record in records if facts.items() <= dict(record.claims).items()]

@@ -1,0 +1,90 @@
+"""Evaluating a formula in NumPy float64: what facts, plots and tests compute with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+import sympy
+from scipy import special
+
+from actlab.functions.formula import Expr, guarded, held, saturating
+from actlab.functions.printer import compiled, source
+
+__all__ = ["numeric", "safe"]
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+LARGEST = float(np.sqrt(np.finfo(np.float64).max))
+
+
+def clamped(values: Array, side: float) -> Array:
+    """Hold ``values`` far inside the finite numbers, from below (-1), above (1) or on both sides (0)."""
+    return np.clip(values, -LARGEST if side <= 0 else None, LARGEST if side >= 0 else None)
+
+
+def tamed(values: Array) -> Array:
+    """Hold an exponent where its exponential reaches the bound of :func:`clamped`."""
+    return np.minimum(values, np.log(LARGEST))
+
+
+def maximum(a: Array, b: Any) -> Array:
+    """Return the larger; NaN in ``a`` passes through."""
+    return np.where(a <= b, b, a)
+
+
+def minimum(a: Array, b: Any) -> Array:
+    """Return the smaller; NaN in ``a`` passes through."""
+    return np.where(a >= b, b, a)
+
+
+NAMES: dict[str, Any] = {"np": np, "special": special, "clamped": clamped, "tamed": tamed, "maximum": maximum, "minimum": minimum}
+
+
+def safe(expression: Expr, symbols: Sequence[sympy.Symbol]) -> Expr:
+    """Return the expression guarded and held, so that it is finite or at its limit everywhere.
+
+    Args:
+        expression: a formula whose parameters are numbers, or symbols that count as 1 where a limit is asked for.
+        symbols: the inputs, which run to infinity together.
+    """
+
+    def value_at(part: Expr, value: float) -> float:
+        return _value_at(part, tuple(symbols), value)
+
+    return held(saturating(guarded(expression), value_at), symbols, value_at)
+
+
+@cache
+def _value_at(part: Expr, symbols: tuple[sympy.Symbol, ...], value: float) -> float:
+    if not part.free_symbols & set(symbols):
+        return 1.0  # a constant neither grows nor vanishes
+    others = {symbol: sympy.Integer(1) for symbol in part.free_symbols - set(symbols)}
+    function = _function(part.xreplace(others), symbols)
+    return float(function(*(np.array([value]) for _ in symbols))[0])
+
+
+@cache
+def _function(expression: Expr, symbols: tuple[sympy.Symbol, ...]) -> Callable[..., Array]:
+    text = source("formula", symbols, expression, "numpy")
+    inner = compiled(text, "formula", NAMES)
+
+    def formula(*values: Array) -> Array:
+        with np.errstate(all="ignore"):  # overflow to inf is IEEE's answer, and the one wanted here
+            return np.asarray(inner(*values), dtype=np.float64) + np.zeros(np.broadcast_shapes(*(v.shape for v in values)))
+
+    return formula
+
+
+def numeric(expression: Expr, symbols: Sequence[sympy.Symbol]) -> Callable[..., Array]:
+    """Return a NumPy function of float64 arrays (any equal shapes) that computes the safe form of ``expression``.
+
+    Example:
+        >>> x = sympy.Symbol("x", real=True)
+        >>> from actlab.functions.formula import sigmoid
+        >>> numeric(x * sigmoid(x), [x])(np.array([-np.inf, 0.0, np.inf])).tolist()
+        [0.0, 0.0, inf]
+    """
+    symbols = tuple(symbols)
+    return _function(safe(expression, symbols), symbols)

@@ -1,0 +1,470 @@
+"""Formulas: SymPy expressions over a small set of primitives.
+
+A **primitive** owns three things that no activation should have to repeat: its derivative in a form that neither overflows nor
+cancels, its spelling in every target (torch, NumPy, LaTeX, ...), and its sign of growth. A new target is a new key in each primitive's
+``spelling``; a new function is an expression over the primitives and needs no code at all.
+
+Three rewrites make a formula safe to compute while its author writes what the paper says:
+
+* :func:`guarded` — a branch of :class:`where` only ever sees inputs of its own region. Without it ``where(x > 0, x, expm1(x))`` has a NaN
+  gradient for large ``x``: the branch not taken overflows, and zero times infinity is NaN.
+* :func:`held` — a product such as ``x * sigmoid(x)`` takes its limit (here 0) at minus infinity, where plain arithmetic gives NaN.
+* :func:`saturating` — the exponential in ``tanh(exp(x))`` stays finite, so that its gradient is 0 in the tail and not NaN.
+
+Example:
+    >>> import sympy
+    >>> x = sympy.Symbol("x", real=True)
+    >>> derivative(softplus(x), x)
+    sigmoid(x)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import sympy
+from sympy.core.relational import Relational
+
+__all__ = [
+    "PRIMITIVES",
+    "Primitive",
+    "absolute",
+    "atan",
+    "clamped",
+    "cos",
+    "derivative",
+    "erf",
+    "exp",
+    "expm1",
+    "guarded",
+    "held",
+    "log1p",
+    "logsigmoid",
+    "maximum",
+    "minimum",
+    "normal_cdf",
+    "saturating",
+    "sigmoid",
+    "sign",
+    "sin",
+    "softplus",
+    "sqrt",
+    "tamed",
+    "tanh",
+    "where",
+]
+
+Expr = sympy.Expr
+INFINITY = float("inf")
+PRIMITIVES: dict[str, type[Primitive]] = {}
+
+
+class Primitive(sympy.Function):
+    """A function that owns its stable derivative and its spelling per target.
+
+    Class attributes:
+        spelling: template per target; ``{0}``, ``{1}``, ... stand for the printed arguments.
+    """
+
+    nargs = 1
+    spelling: ClassVar[Mapping[str, str]] = {}
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        PRIMITIVES[cls.__name__] = cls
+
+    @classmethod
+    def slope(cls, *args: Expr) -> tuple[Any, ...]:
+        """Return the partial derivative in each argument, in a form that neither overflows nor cancels."""
+        raise NotImplementedError(cls.__name__)  # abstract: every primitive below defines it
+
+    def fdiff(self, argindex: int = 1) -> Expr:
+        """Return the partial derivative in argument ``argindex`` (counted from 1), as SymPy's chain rule asks for it."""
+        return sympy.sympify(self.slope(*self.args)[argindex - 1])
+
+    def _latex(self, printer: Any, exp: str | None = None) -> str:
+        text = self.spelling["latex"].format(*(printer.doprint(argument) for argument in self.args))
+        return rf"\left({text}\right)^{{{exp}}}" if exp else text
+
+
+class exp(Primitive):
+    """``e^x``."""
+
+    spelling: ClassVar = {"torch": "torch.exp({0})", "numpy": "np.exp({0})", "latex": "e^{{{0}}}"}
+
+    @classmethod
+    def slope(cls, x: Expr) -> tuple[Any, ...]:
+        return (exp(x),)
+
+
+class expm1(Primitive):
+    """``e^x - 1`` without cancellation near zero."""
+
+    spelling: ClassVar = {
+        "torch": "torch.expm1({0})",
+        "numpy": "np.expm1({0})",
+        "latex": r"\left(e^{{{0}}} - 1\right)",
+    }
+
+    @classmethod
+    def slope(cls, x: Expr) -> tuple[Any, ...]:
+        return (exp(x),)
+
+
+class log1p(Primitive):
+    """``log(1 + x)`` without cancellation near zero."""
+
+    spelling: ClassVar = {
+        "torch": "torch.log1p({0})",
+        "numpy": "np.log1p({0})",
+        "latex": r"\log\left(1 + {0}\right)",
+    }
+
+    @classmethod
+    def slope(cls, x: Expr) -> tuple[Any, ...]:
+        return (1 / (1 + x),)
+
+
+class sigmoid(Primitive):
+    """Logistic function ``1 / (1 + e^-x)``."""
+
+    spelling: ClassVar = {
+        "torch": "torch.sigmoid({0})",
+        "numpy": "special.expit({0})",
+        "latex": r"\sigma\left({0}\right)",
+    }
+
+    @classmethod
+    def slope(cls, x: Expr) -> tuple[Any, ...]:
+        return (sigmoid(x) * sigmoid(-x),)  # s(1 - s) cancels for x > 17 in float32
+
+
+class tanh(Primitive):
+    """Hyperbolic tangent."""
+
+    spelling: ClassVar = {
+        "torch": "torch.tanh({0})",
+        "numpy": "np.tanh({0})",
+        "latex": r"\tanh\left({0}\right)",
+    }
+
+    @classmethod
+    def slope(cls, x: Expr) -> tuple[Any, ...]:
+        return (4 * sigmoid(2 * x) * sigmoid(-2 * x),)  # 1 - tanh^2 is exactly 0 for |x| > 9 in float32
+
+
+class softplus(Primitive):
+    """``log(1 + e^x)``; never overflows, and has no threshold (torch's own jumps by 2e-9 at 20)."""
+
+    spelling: ClassVar = {
+        "torch": "(-F.logsigmoid(-({0})))",
+        "numpy": "np.logaddexp({0}, 0.0)",
+        "latex": r"\operatorname{{softplus}}\left({0}\right)",
+    }
+
+    @classmethod
+    def slope(cls, x: Expr) -> tuple[Any, ...]:
+        return (sigmoid(x),)
+
+
+class logsigmoid(Primitive):
+    """``log sigmoid(x)``, the mirror of softplus."""
+
+    spelling: ClassVar = {
+        "torch": "F.logsigmoid({0})",
+        "numpy": "special.log_expit({0})",
+        "latex": r"\log\sigma\left({0}\right)",
+    }
+
+    @classmethod
+    def slope(cls, x: Expr) -> tuple[Any, ...]:
+        return (sigmoid(-x),)
+
+
+class erf(Primitive):
+    """Error function."""
+
+    spelling: ClassVar = {
+        "torch": "torch.erf({0})",
+        "numpy": "special.erf({0})",
+        "latex": r"\operatorname{{erf}}\left({0}\right)",
+    }
+
+    @classmethod
+    def slope(cls, x: Expr) -> tuple[Any, ...]:
+        return (2 / sympy.sqrt(sympy.pi) * exp(-(x**2)),)
+
+
+class normal_cdf(Primitive):
+    """Distribution function of N(0, 1), as ``erfc(-x/sqrt 2)/2``: ``1 + erf`` loses every digit below x = -5.9 in float32."""
+
+    spelling: ClassVar = {
+        "torch": "(0.5*torch.erfc(-0.7071067811865476*({0})))",
+        "numpy": "special.ndtr({0})",
+        "latex": r"\Phi\left({0}\right)",
+    }
+
+    @classmethod
+    def slope(cls, x: Expr) -> tuple[Any, ...]:
+        return (exp(-(x**2) / 2) / sympy.sqrt(2 * sympy.pi),)
+
+
+class sin(Primitive):
+    """Sine."""
+
+    spelling: ClassVar = {"torch": "torch.sin({0})", "numpy": "np.sin({0})", "latex": r"\sin\left({0}\right)"}
+
+    @classmethod
+    def slope(cls, x: Expr) -> tuple[Any, ...]:
+        return (cos(x),)
+
+
+class cos(Primitive):
+    """Cosine."""
+
+    spelling: ClassVar = {"torch": "torch.cos({0})", "numpy": "np.cos({0})", "latex": r"\cos\left({0}\right)"}
+
+    @classmethod
+    def slope(cls, x: Expr) -> tuple[Any, ...]:
+        return (-sin(x),)
+
+
+class atan(Primitive):
+    """Inverse tangent."""
+
+    spelling: ClassVar = {
+        "torch": "torch.atan({0})",
+        "numpy": "np.arctan({0})",
+        "latex": r"\arctan\left({0}\right)",
+    }
+
+    @classmethod
+    def slope(cls, x: Expr) -> tuple[Any, ...]:
+        return (1 / (1 + x**2),)
+
+
+class absolute(Primitive):
+    """``|x|``; its derivative at 0 is 0, as in torch. Python's ``abs`` on a formula means this."""
+
+    spelling: ClassVar = {"torch": "torch.abs({0})", "numpy": "np.abs({0})", "latex": r"\left|{0}\right|"}
+
+    @classmethod
+    def slope(cls, x: Expr) -> tuple[Any, ...]:
+        return (sign(x),)
+
+
+class sign(Primitive):
+    """-1, 0 or 1."""
+
+    spelling: ClassVar = {
+        "torch": "torch.sign({0})",
+        "numpy": "np.sign({0})",
+        "latex": r"\operatorname{{sgn}}\left({0}\right)",
+    }
+
+    @classmethod
+    def slope(cls, x: Expr) -> tuple[Any, ...]:
+        return (0,)
+
+
+class maximum(Primitive):
+    """The larger of two. NaN in the first argument passes through; at a tie the second one counts (so relu'(0) = 0, as in torch)."""
+
+    nargs = 2
+    spelling: ClassVar = {
+        "torch": "maximum({0}, {1})",
+        "numpy": "maximum({0}, {1})",
+        "latex": r"\max\left({0},\,{1}\right)",
+    }
+
+    @classmethod
+    def eval(cls, a: Any, b: Any) -> Any:
+        return cls(b, a) if a.is_number and not b.is_number else None  # the constant counts at a tie
+
+    @classmethod
+    def slope(cls, a: Expr, b: Expr) -> tuple[Any, ...]:
+        return (where(a <= b, 0, 1), where(a <= b, 1, 0))
+
+
+class minimum(Primitive):
+    """The smaller of two. NaN in the first argument passes through; at a tie the second one counts (so relu6'(6) = 0)."""
+
+    nargs = 2
+    spelling: ClassVar = {
+        "torch": "minimum({0}, {1})",
+        "numpy": "minimum({0}, {1})",
+        "latex": r"\min\left({0},\,{1}\right)",
+    }
+
+    @classmethod
+    def eval(cls, a: Any, b: Any) -> Any:
+        return cls(b, a) if a.is_number and not b.is_number else None  # the constant counts at a tie
+
+    @classmethod
+    def slope(cls, a: Expr, b: Expr) -> tuple[Any, ...]:
+        return (where(a >= b, 0, 1), where(a >= b, 1, 0))
+
+
+class where(Primitive):
+    """``where(condition, a, b)``: a where the condition holds, else b. NaN takes the second branch."""
+
+    nargs = 3
+    spelling: ClassVar = {
+        "torch": "torch.where({0}, {1}, {2})",
+        "numpy": "np.where({0}, {1}, {2})",
+        "latex": r"\begin{{cases}}{1} & {0}\\{2} & \text{{otherwise}}\end{{cases}}",
+    }
+
+    @classmethod
+    def eval(cls, condition: Any, a: Any, b: Any) -> Any:
+        if condition in (sympy.true, sympy.false):
+            return a if condition == sympy.true else b
+        return a if a == b else None
+
+    def _eval_derivative(self, s: Any) -> Expr:
+        condition, a, b = self.args
+        return where(condition, sympy.diff(a, s), sympy.diff(b, s))
+
+
+class clamped(Primitive):
+    """The argument held at the square root of the largest number of its dtype (what :func:`held` writes; not for authors).
+
+    The square root, so that ``x^2`` of a held ``x`` is still finite.
+
+    Second argument: -1 holds it from below, 1 from above, 0 on both sides.
+    """
+
+    nargs = 2
+    spelling: ClassVar = {"torch": "clamped({0}, {1})", "numpy": "clamped({0}, {1})", "latex": "{0}"}
+
+    @classmethod
+    def slope(cls, x: Expr, side: Expr) -> tuple[Any, ...]:
+        return (1, 0)
+
+
+class tamed(Primitive):
+    """An exponent held where its exponential reaches the bound of :class:`clamped` (what :func:`saturating` writes; not for authors)."""
+
+    spelling: ClassVar = {"torch": "tamed({0})", "numpy": "tamed({0})", "latex": "{0}"}
+
+    @classmethod
+    def slope(cls, x: Expr) -> tuple[Any, ...]:
+        return (1,)
+
+
+def sqrt(x: Any) -> Expr:
+    """Return the square root, as SymPy's power one half (printed as ``sqrt`` in every target)."""
+    return sympy.sqrt(x)
+
+
+def derivative(expression: Expr, symbol: sympy.Symbol) -> Expr:
+    """Return the derivative, with the primitives' own stable forms; at a kink, the side that torch takes.
+
+    Example:
+        >>> x = sympy.Symbol("x", real=True)
+        >>> derivative(tanh(x), x)
+        4*sigmoid(-2*x)*sigmoid(2*x)
+    """
+    return sympy.diff(expression, symbol)
+
+
+def canonical(expression: Any) -> Expr:
+    """Return the expression with SymPy's own functions replaced by the primitives (an author may write ``abs(x)``)."""
+    expression = sympy.sympify(expression)
+    own = {sympy.Abs: absolute, sympy.exp: exp, sympy.tanh: tanh, sympy.sin: sin, sympy.cos: cos, sympy.atan: atan, sympy.erf: erf}
+    for theirs, ours in own.items():
+        expression = expression.replace(theirs, ours)
+    return expression
+
+
+def guarded(expression: Expr) -> Expr:
+    """Rewrite every ``where`` so that a branch that could overflow only sees inputs of its own region.
+
+    Conditions that compare ``x`` or ``|x|`` with something free of ``x`` can be guarded; others are left as they are.
+
+    Example:
+        >>> x = sympy.Symbol("x", real=True)
+        >>> guarded(where(x > 0, x, expm1(x)))
+        where(x > 0, x, expm1(where(x > 0, 0, x)))
+    """
+    return expression.replace(lambda e: isinstance(e, where), _guard)
+
+
+def _guard(node: where) -> Expr:
+    condition, a, b = node.args
+    if not isinstance(condition, Relational):
+        return node
+    two_sided = isinstance(condition.lhs, absolute)
+    x, edge = condition.lhs.args[0] if two_sided else condition.lhs, condition.rhs
+    if not x.is_Symbol or x in edge.free_symbols:
+        return node
+    inside = 0 if two_sided and isinstance(condition, sympy.StrictLessThan | sympy.LessThan) else edge  # |x| < edge holds at 0
+    if _can_overflow(a, x):
+        a = a.xreplace({x: where(condition, x, inside)})
+    if _can_overflow(b, x):
+        b = b.xreplace({x: where(condition, edge, x)})
+    return where(condition, a, b)
+
+
+def _can_overflow(branch: Expr, x: sympy.Symbol) -> bool:
+    """Tell whether a branch, or its slope, may be infinite or NaN at an input outside its own region."""
+    powers = [power for power in branch.atoms(sympy.Pow) if x in power.free_symbols]
+    grows = any(not power.exp.is_integer or power.exp.is_negative or power.exp > 2 for power in powers)
+    return grows or len(powers) > 1 or bool(branch.atoms(sympy.Mul) and powers) or branch.has(exp, expm1, log1p)
+
+
+def held(expression: Expr, inputs: Sequence[sympy.Symbol], value_at: Callable[[Expr, float], float]) -> Expr:
+    """Rewrite products in which one factor runs to infinity while another runs to zero, so that they take their limit.
+
+    Where the product itself vanishes (``x sigmoid(x)`` at minus infinity) the infinite factor is clamped and the other's exact zero
+    wins; where it does not (``x / (1 + |x|)``) the input is clamped, far inside the range in which the product has reached its limit.
+
+    Args:
+        expression: a formula.
+        inputs: the symbols that run to infinity together.
+        value_at: value of a sub-expression where every input has the given value, in IEEE double arithmetic.
+    """
+
+    def hold(product: sympy.Mul) -> Expr:
+        factors = list(product.args)
+        ends = {end: [value_at(factor, end) for factor in factors] for end in (-INFINITY, INFINITY)}
+        wrong = [end for end, values in ends.items() if 0.0 in values and any(map(math.isinf, values))]
+        if any(value_at(product, math.copysign(1e100, end)) != 0.0 and abs(value_at(product, math.copysign(1e100, end))) > 1e-50 for end in wrong):
+            side = _sides({_sign(end) for end in wrong})
+            return product.xreplace({x: clamped(x, side) for x in inputs})
+        for index, factor in enumerate(factors):
+            signs = {_sign(ends[end][index]) for end in wrong if math.isinf(ends[end][index])}
+            factors[index] = clamped(factor, _sides(signs)) if signs else factor
+        return sympy.Mul(*factors, evaluate=False) if wrong else product
+
+    return expression.replace(lambda e: isinstance(e, sympy.Mul), hold)
+
+
+def saturating(expression: Expr, value_at: Callable[[Expr, float], float]) -> Expr:
+    """Rewrite exponentials inside a function that saturates, such as ``tanh(exp(x))``, so that they stay finite.
+
+    The value is the same; the gradient is 0 times a finite number there, where it was 0 times infinity, which is NaN.
+
+    Args:
+        expression: a formula.
+        value_at: as for :func:`held`.
+    """
+
+    def tame(node: Primitive) -> Expr:
+        argument = node.args[0]
+        saturates = any(math.isinf(value_at(argument, end)) and math.isfinite(value_at(node, end)) for end in (-INFINITY, INFINITY))
+        if not saturates:
+            return node
+        return node.func(argument.replace(lambda e: isinstance(e, exp | expm1), lambda e: e.func(tamed(e.args[0]))))
+
+    return expression.replace(lambda e: isinstance(e, Primitive) and e.nargs == {1} and e.args[0].has(exp, expm1), tame)
+
+
+def _sides(signs: set[int]) -> int:
+    return signs.pop() if len(signs) == 1 else 0
+
+
+def _sign(value: float) -> int:
+    return 1 if value > 0 else -1

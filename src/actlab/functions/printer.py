@@ -1,0 +1,120 @@
+"""Printing a formula as Python source, for the targets that are Python libraries (NumPy here, torch in the readings).
+
+The walk is the same for every target: constants are folded to numbers, shared subexpressions are computed once, primitives print by
+their own spelling. A target says only what it calls a square root and where its names come from.
+"""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import sympy
+from sympy.core.relational import Relational
+
+from actlab.functions.formula import Expr, Primitive, clamped
+
+__all__ = ["compiled", "source", "spelled"]
+
+SIGNS = {"StrictGreaterThan": ">", "GreaterThan": ">=", "StrictLessThan": "<", "LessThan": "<="}
+
+
+def spelled(expression: Any, target: str) -> str:
+    """Return the expression in the target's words.
+
+    Example:
+        >>> x = sympy.Symbol("x", real=True)
+        >>> spelled(x * sympy.Rational(1, 2), "numpy")
+        '0.5*x'
+    """
+    if not expression.free_symbols and not expression.is_Boolean:
+        return repr(float(expression)) if not isinstance(expression, Primitive) else _primitive(expression, target)
+    if expression.is_Symbol:
+        return str(expression.name)
+    if isinstance(expression, Primitive):
+        return _primitive(expression, target)
+    if isinstance(expression, Relational):
+        sign = SIGNS[type(expression).__name__]
+        return f"({spelled(expression.lhs, target)} {sign} {spelled(expression.rhs, target)})"
+    if expression.is_Add:
+        return "(" + " + ".join(spelled(term, target) for term in expression.args) + ")"
+    if expression.is_Mul:
+        return _product(expression, target)
+    if expression.is_Pow:
+        return _power(spelled(expression.base, target), expression.exp, target)
+    raise TypeError(f"No spelling of {type(expression).__name__} for {target}: {expression}. Write it with the primitives of actlab.functions.formula.")
+
+
+def _primitive(node: Primitive, target: str) -> str:
+    return node.spelling[target].format(*(spelled(argument, target) for argument in node.args))
+
+
+def _product(expression: Expr, target: str) -> str:
+    numbers = [factor for factor in expression.args if factor.is_number]
+    others = [factor for factor in expression.args if not factor.is_number]
+    over = [power for power in others if power.is_Pow and power.exp.is_number and power.exp.is_negative]
+    # What was clamped comes last: the exact zero of the other factors has to meet it before anything can overflow.
+    upper = [spelled(factor, target) for factor in sorted(others, key=lambda f: isinstance(f, clamped)) if factor not in over]
+    constant = float(sympy.Mul(*numbers))
+    if constant != 1.0 or not upper:
+        upper.insert(0, repr(constant))
+    text = "*".join(upper)
+    if over:
+        return f"({text} / ({'*'.join(_power(spelled(power.base, target), -power.exp, target) for power in over)}))"
+    return f"({text})" if len(upper) > 1 else text
+
+
+def _power(base: str, exponent: Expr, target: str) -> str:
+    module = {"numpy": "np", "torch": "torch"}[target]
+    if exponent == sympy.Rational(1, 2):
+        return f"{module}.sqrt({base})"
+    if exponent == 1:
+        return base
+    if exponent == 2:
+        return f"{module}.square({base})"
+    if exponent.is_number and exponent.is_negative:
+        return f"(1.0 / {_power(base, -exponent, target)})"
+    power = str(int(exponent)) if exponent.is_Integer else spelled(exponent, target)
+    return f"({base})**{power}"
+
+
+def source(name: str, arguments: Sequence[sympy.Symbol], expression: Expr, target: str, *, prelude: Sequence[str] = (), wrap: str = "{0}") -> str:
+    """Return the source of a Python function of ``arguments`` that computes ``expression``, shared subexpressions once.
+
+    Args:
+        name: of the function.
+        arguments: symbols, in order.
+        expression: the formula.
+        target: key of the primitives' spelling.
+        prelude: statements that come first.
+        wrap: template of the returned value.
+    """
+    shared, (result,) = sympy.cse([expression], symbols=sympy.numbered_symbols("t"), order="none", optimizations=[])
+    shared, result = _with_cheap_parts_in_place(shared, result)
+    lines = [*prelude, *(f"{symbol} = {spelled(part, target)}" for symbol, part in shared)]
+    lines.append("return " + wrap.format(spelled(result, target)))
+    return f"def {name}({', '.join(symbol.name for symbol in arguments)}):\n" + "".join(f"    {line}\n" for line in lines)
+
+
+def _with_cheap_parts_in_place(shared: list[tuple[sympy.Symbol, Any]], result: Any) -> tuple[list[tuple[sympy.Symbol, Any]], Any]:
+    """Put conditions and clamps back where they stood: a symbol is no Boolean to SymPy, and products order by their clamps."""
+    cheap: dict[Any, Any] = {}
+    kept = []
+    for symbol, part in shared:
+        replaced = part.xreplace(cheap)
+        if replaced.is_Boolean or isinstance(replaced, Relational | clamped):
+            cheap[symbol] = replaced
+        else:
+            kept.append((symbol, replaced))
+    return kept, result.xreplace(cheap)
+
+
+def compiled(text: str, name: str, names: Mapping[str, Any]) -> Callable[..., Any]:
+    """Return the function ``name`` of the source ``text``, run with the given global names; tracebacks show the source."""
+    file = f"<actlab {name} {abs(hash(text)):x}>"
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+    scope = dict(names)
+    exec(compile(text, file, "exec"), scope)  # noqa: S102 the text is printed from a SymPy expression, never from a user's string
+    function: Callable[..., Any] = scope[name]
+    return function

@@ -1,0 +1,1 @@
+"""What an activation does in a model: layer, sites, swap, init."""

@@ -1,0 +1,1 @@
+"""What is derived from a formula: one printer per target."""

@@ -1,0 +1,42 @@
+"""The LaTeX reading of a formula."""
+
+from __future__ import annotations
+
+import sympy
+from sympy.printing.latex import LatexPrinter
+
+from actlab.functions import formula
+from actlab.functions.activation import Activation
+
+__all__ = ["latex", "plain"]
+
+
+def latex(activation: Activation, *, derivative: bool = False) -> str:
+    r"""Return the formula in LaTeX, without the left side; of the derivative in the first input if asked.
+
+    Raises:
+        TypeError: the activation is tensor code and has no formula.
+
+    Example:
+        >>> from actlab.functions.activation import get
+        >>> latex(get("silu"))
+        'x \\sigma\\left(x\\right)'
+    """
+    return str(LatexPrinter({"mul_symbol": None}).doprint(_expression(activation, derivative=derivative)))
+
+
+def plain(activation: Activation, *, derivative: bool = False) -> str:
+    """Return the formula as one line of text.
+
+    Example:
+        >>> from actlab.functions.activation import get
+        >>> plain(get("silu"))
+        'x*sigmoid(x)'
+    """
+    return str(_expression(activation, derivative=derivative))
+
+
+def _expression(activation: Activation, *, derivative: bool) -> sympy.Expr:
+    if activation.expression is None:
+        raise TypeError(f"{activation.name} is a {activation.kind} function: it is tensor code and has no formula to print.")
+    return formula.derivative(activation.expression, activation.inputs[0]) if derivative else activation.expression

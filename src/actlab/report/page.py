@@ -1,0 +1,202 @@
+"""The page: a verdict as one HTML file that needs nothing else, neither network nor fonts nor scripts from elsewhere.
+
+Everything that comes from the study (names of arms, errors, warnings) is escaped; a content security policy inside the file forbids
+every request. The drawings are SVG, made here; the numbers are those of the verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from actlab.errors import ActlabError
+from actlab.report import palette, words
+from actlab.report.amounts import chance, plain
+from actlab.report.columns import Column, columns
+from actlab.report.palette import looks
+from actlab.report.plots import NARROW, WIDE, Frame, cost_plot, curve_plot, difference_plot, svg
+from actlab.report.repeat import command, versions
+from actlab.report.series import Row
+
+if TYPE_CHECKING:
+    import altair as alt
+
+    from actlab.studies.plan import Plan
+    from actlab.studies.verdict import Verdict
+
+__all__ = ["html", "write"]
+
+
+def write(verdict: Verdict, rows: Iterable[Row], path: str | Path, *, plan: Plan | None = None) -> Path:
+    """Write the page of a verdict.
+
+    Args:
+        verdict: what was found.
+        rows: the trials, as ``Study.rows()`` returns them.
+        path: the file to write; it is replaced if it is there.
+        plan: the study's plan; with it the page names the init and tuning policies and the whole command.
+
+    Returns:
+        The path that was written.
+
+    Raises:
+        ActlabError: the file cannot be written.
+    """
+    path = Path(path)
+    text = html(verdict, rows, plan=plan)
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ActlabError(
+            f"The page cannot be written to {str(path)!r}: {reason}. Name a file in a folder you may write to."
+        ) from error
+    return path
+
+
+def html(verdict: Verdict, rows: Iterable[Row], *, plan: Plan | None = None) -> str:
+    """Return the page of :func:`write` as text."""
+    rows = list(rows)
+    here = files("actlab.report")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(here.joinpath("page.html.j2").read_text(encoding="utf-8"))
+    return template.render(
+        verdict=verdict,
+        title=f"{verdict.task}: {verdict.recommendation}",
+        css=Markup(_hues() + here.joinpath("page.css").read_text(encoding="utf-8")),  # noqa: S704 our own file
+        version=version("actlab"),
+        chips_label="Best set" if len(verdict.best_set) != 1 else "Best",
+        chips=_chips(verdict),
+        sure=words.how_sure(verdict),
+        facts=_facts(verdict),
+        figures=_figures(verdict, rows),
+        **_table(verdict),
+        **_ties(verdict),
+        command=command(verdict, plan),
+        made=_made(verdict, rows, plan),
+    )
+
+
+def _hues() -> str:
+    light, dark = (
+        "".join(f"--arm-{n}: {hue}; " for n, hue in enumerate(hues, 1)) for hues in (palette.LIGHT, palette.DARK)
+    )
+    return f":root {{ {light}}}\n@media (prefers-color-scheme: dark) {{ :root {{ {dark}}} }}\n"
+
+
+def _chips(verdict: Verdict) -> list[dict[str, str]]:
+    best = [arm.spec for arm in verdict.arms if arm.spec in verdict.best_set]
+    return [
+        {"arm": arm, "colour": looks(verdict)[arm].colour, "note": "baseline" if arm == verdict.baseline else ""}
+        for arm in best
+    ]
+
+
+def _facts(verdict: Verdict) -> list[dict[str, str]]:
+    name, value, ends = words.top_difference(verdict)
+    rope = f"same within ±{plain(verdict.rope)}" if verdict.rope else "any difference counts"
+    return [
+        {"name": name, "value": value, "note": f"95% interval {ends}"},
+        {"name": "Seeds", "value": str(len(verdict.seeds)), "note": "the same for every arm"},
+        {
+            "name": "Trials run",
+            "value": str(verdict.trials_run),
+            "note": f"of {verdict.trials_full_grid} in the full grid",
+        },
+        {"name": "Error rate", "value": chance(verdict.alpha), "note": rope},
+    ]
+
+
+def _figures(verdict: Verdict, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    better = "higher" if verdict.direction == "max" else "lower"
+    drawn = (
+        _figure(
+            "curves",
+            "How they learn",
+            "Training loss. Line: median of the seeds; band: the middle half of them. Colour: the best set; black or white: the baseline.",
+            words.curve_words(verdict, rows),
+            lambda frame: curve_plot(verdict, rows, frame),
+        ),
+        _figure(
+            "differences",
+            f"Against {verdict.baseline}",
+            f"What each arm adds to {verdict.baseline} on the same seed, in {verdict.metric}. Large dot and bar: mean and its 95% "
+            "interval; small dots: single seeds.",
+            words.difference_words(verdict),
+            lambda frame: difference_plot(verdict, rows, frame),
+        ),
+        _figure(
+            "cost",
+            "What it costs",
+            f"{verdict.metric} ({better} is better) with its 95% interval over the time of a training step, {verdict.baseline} = 1. "
+            f"Wanted: far left and {'high' if better == 'higher' else 'low'}.",
+            words.cost_words(verdict),
+            lambda frame: cost_plot(verdict, frame),
+        ),
+    )
+    return [figure for figure in drawn if figure]
+
+
+def _figure(
+    name: str, title: str, lead: str, text: str, draw: Callable[[Frame], alt.LayerChart | None]
+) -> dict[str, Any] | None:
+    wide, narrow = draw(WIDE), draw(NARROW)
+    if wide is None or narrow is None:
+        return None
+    drawings = {
+        "wide": Markup(svg(wide, name=f"{name}-wide")),  # noqa: S704 vl-convert escapes every text in its SVG
+        "narrow": Markup(svg(narrow, name=f"{name}-narrow")),  # noqa: S704 as above
+    }
+    return {"name": name, "title": title, "lead": f"{lead[0].upper()}{lead[1:]}", "words": text, **drawings}
+
+
+def _table(verdict: Verdict) -> dict[str, Any]:
+    shown = columns(verdict)
+    first = Column(
+        name="arm", meaning="sorted as in the verdict, best first", value=lambda _: None, shown=lambda _: "", text=True
+    )
+    arms = [
+        {
+            "name": arm.spec,
+            "colour": looks(verdict)[arm.spec].colour,
+            "reason": arm.reason or "",
+            "cells": [column.cell(arm) for column in shown],
+        }
+        for arm in verdict.arms
+    ]
+    note = (
+        f"p: any-time valid, corrected for {max(0, len(verdict.arms) - 1)} comparisons. Better: share of seeds in which the arm beats "
+        f"{verdict.baseline}. Same: probability that the difference is within ±{plain(verdict.rope)}. Step time is measured with the arms in turn."
+    )
+    return {"columns": [first, *shown], "arms": arms, "note": note}
+
+
+def _ties(verdict: Verdict) -> dict[str, Any]:
+    ordered = sorted(verdict.ties, key=lambda tie: (tie.kind == "equivalent", tie.seeds_needed or 10**9))
+    pairs = [
+        {
+            "names": words.listed(tie.arms),
+            "known": "practically the same" if tie.kind == "equivalent" else "undecided",
+            "same": chance(tie.prob_equivalent),
+            "seeds": "none" if tie.kind == "equivalent" else tie.seeds_needed or "cannot say",
+        }
+        for tie in ordered
+    ]
+    lead = f"Pairs that the evidence does not separate. Practically the same means within ±{plain(verdict.rope)} {verdict.metric}."
+    return {"pairs": pairs, "ties_lead": lead}
+
+
+def _made(verdict: Verdict, rows: Sequence[Row], plan: Plan | None) -> list[tuple[str, str]]:
+    made = [("Study", verdict.study), ("Store", verdict.store), ("Fingerprint", verdict.fingerprint)]
+    if plan is not None:
+        made.append(("Initialisation", plan.init))
+        made.append(
+            ("Learning rate", "tuned for every arm with the same budget" if plan.tune else "the task's own, not tuned")
+        )
+    return [*made, ("Seeds", ", ".join(map(str, verdict.seeds))), ("Versions", versions(rows))]

@@ -1,0 +1,1 @@
+"""How activations compare: plan, trial, store, race, verdict."""

@@ -1,0 +1,242 @@
+"""The judge of a task: everything that would go wrong in the first minute of training is found before it."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import fields
+from numbers import Real
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from actlab.errors import TaskError, did_you_mean
+from actlab.tasks.blame import user_code
+from actlab.tasks.task import Data, Split, Task, isolated, load_data
+
+__all__ = ["as_number", "check", "example_batch", "hygiene"]
+
+_LARGEST_CHECK = 2000  # examples the metric is tried on: 0.2 s for LeNet-5 on one core, and all ten classes are there
+
+
+def check(task: Task, *, seed: int = 0) -> Data:
+    """Try a task on one batch, before any training, and return its data for the seed.
+
+    One step is taken on a model that is thrown away. No global generator is left changed.
+
+    Args:
+        task: what to try.
+        seed: the seed that is tried.
+
+    Raises:
+        TaskError: whatever keeps the task from being trained on, in the user's terms.
+
+    Example:
+        >>> from actlab.tasks import resolve
+        >>> len(check(resolve("digits")).test)
+        360
+    """
+    _check_settings(task)
+    with isolated(seed):
+        with user_code(f"data({seed}) of the task {task.name}"):
+            data = load_data(task, seed)
+        _check_data(task, data)
+        with user_code(f"model({seed}) of the task {task.name}"):
+            model = task.model(seed)
+        if not isinstance(model, nn.Module):
+            raise TaskError(
+                f"model(seed) of the task {task.name} returned a {type(model).__name__}; it must return a torch.nn.Module."
+            )
+        _check_step(task, model, data)
+        _check_metric(task, model, data)
+    return data
+
+
+def _check_settings(task: Task) -> None:
+    if task.direction not in {"max", "min"}:
+        near = did_you_mean(str(task.direction), ("max", "min")) or _near_direction(task.direction)
+        raise TaskError(
+            f"direction of the task {task.name} is {task.direction!r}; allowed are 'max' (larger is better) and 'min'.{near}"
+        )
+    for field in fields(task):
+        value = getattr(task, field.name)
+        if field.name in {"model", "data", "loss", "metric", "optimizer"} and not callable(value):
+            raise TaskError(
+                f"{field.name} of the task {task.name} must be a function, got {type(value).__name__}: {value!r}."
+            )
+    for name, least in (("batch_size", 1), ("epochs", 1), ("steps", 1)):
+        value = getattr(task, name)
+        if not (isinstance(value, int) and value >= least) and not (name == "steps" and value is None):
+            raise TaskError(f"{name} of the task {task.name} is {value!r}; a whole number from {least} up is needed.")
+    for name in ("learning_rate", "rope"):
+        value = getattr(task, name)
+        if not (isinstance(value, Real) and math.isfinite(value) and value >= 0 and (value > 0 or name == "rope")):
+            raise TaskError(
+                f"{name} of the task {task.name} is {value!r}; a number {'above 0' if name != 'rope' else 'from 0 up'} is needed."
+            )
+
+
+def _near_direction(word: Any) -> str:
+    text = str(word).lower()
+    if text.startswith(("max", "high", "up", "larg", "great")):
+        return " Did you mean 'max'?"
+    return " Did you mean 'min'?" if text.startswith(("min", "low", "down", "small")) else ""
+
+
+def _check_data(task: Task, data: Data) -> None:
+    for name in ("train", "test", "validation"):
+        split = getattr(data, name)
+        if split is not None:
+            _check_split(split, f"the {name} split of {task.name}")
+        elif name == "test":
+            raise TaskError(
+                f"data(seed) of {task.name} has no test split. A verdict needs examples that training never saw."
+            )
+    if data.train.x.shape[1:] != data.test.x.shape[1:]:
+        shapes = f"{tuple(data.train.x.shape[1:])} in train and {tuple(data.test.x.shape[1:])} in test"
+        raise TaskError(f"The examples of {task.name} have shape {shapes}; they must be alike.")
+
+
+def _check_split(split: Split, of: str) -> None:
+    if not isinstance(split, Split) or not isinstance(split.x, Tensor) or not isinstance(split.y, Tensor):
+        raise TaskError(f"{of[0].upper()}{of[1:]} must be a Split of tensors x and y, got {type(split).__name__}.")
+    if split.x.ndim == 0 or split.y.ndim == 0 or len(split.x) != len(split.y):
+        raise TaskError(
+            f"x and y of {of} differ in length: x has shape {tuple(split.x.shape)}, y has {tuple(split.y.shape)}."
+        )
+    if len(split) == 0:
+        raise TaskError(f"{of[0].upper()}{of[1:]} is empty.")
+    for name, values in (("x", split.x), ("y", split.y)):
+        if values.is_floating_point() and not bool(torch.isfinite(values).all()):
+            bad = ~torch.isfinite(values)
+            where = int(bad.flatten(1).any(1).nonzero()[0]) if values.ndim > 1 else int(bad.nonzero()[0])
+            kind = "NaN" if bool(torch.isnan(values).any()) else "infinite values"
+            raise TaskError(
+                f"{name} of {of} holds {kind} in {int(bad.sum())} places (the first in example {where}). Fill or drop them in data(seed)."
+            )
+
+
+def example_batch(split: Split, size: int) -> Split:
+    """Return the first ``size`` examples, with the first of the smallest and largest integer target in place of the last two.
+
+    A label that is too large for the model would otherwise show up only when its batch comes.
+    """
+    index = torch.arange(min(size, len(split)))
+    if not split.y.is_floating_point() and split.y.ndim == 1 and len(index) >= 2:
+        index[-2:] = torch.stack([split.y.argmin(), split.y.argmax()])
+    return Split(x=split.x[index], y=split.y[index])
+
+
+def _check_step(task: Task, model: nn.Module, data: Data) -> None:
+    batch = example_batch(data.train, task.batch_size)
+    shapes = f"a batch of shape {tuple(batch.x.shape)} ({batch.x.dtype})"
+    with user_code(f"The model of {task.name}, given {shapes},"):
+        output = model.train()(batch.x)
+    if not isinstance(output, Tensor):
+        raise TaskError(f"The model of {task.name} returned a {type(output).__name__}; it must return one tensor.")
+    if output.ndim == 0 or len(output) != len(batch):
+        raise TaskError(
+            f"The model of {task.name} made an output of shape {tuple(output.shape)} from {shapes}; the first dimension must be the batch."
+        )
+    loss = _loss(task, output, batch.y)
+    _check_optimizer(task, model, loss)
+
+
+def _loss(task: Task, output: Tensor, target: Tensor) -> Tensor:
+    shapes = f"output {tuple(output.shape)} ({output.dtype}) and target {tuple(target.shape)} ({target.dtype})"
+    with warnings.catch_warnings(), user_code(f"loss of {task.name}, given {shapes},"):
+        warnings.filterwarnings(
+            "error", message="Using a target size"
+        )  # torch broadcasts (n, 1) against (n,) to (n, n): a wrong loss
+        loss = task.loss(output, target)
+    if not isinstance(loss, Tensor) or loss.numel() != 1:
+        got = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
+        raise TaskError(
+            f"loss of {task.name} returned {got} for {shapes}; it must return a scalar tensor (its mean, for example)."
+        )
+    if not loss.requires_grad:
+        raise TaskError(
+            f"loss of {task.name} does not depend on the model's parameters, so that nothing can be learned."
+        )
+    if not math.isfinite(loss.item()):
+        raise TaskError(f"loss of {task.name} is {loss.item()} on the first batch, before any training.")
+    return loss
+
+
+def _check_optimizer(task: Task, model: nn.Module, loss: Tensor) -> None:
+    with user_code(f"optimizer of {task.name}"):
+        optimizer = task.optimizer(model.parameters(), task.learning_rate)
+    if not (hasattr(optimizer, "step") and hasattr(optimizer, "zero_grad")):
+        raise TaskError(
+            f"optimizer of {task.name} returned a {type(optimizer).__name__}; it must return a torch optimizer."
+        )
+    with user_code(f"The first training step of {task.name}"):
+        loss.backward()  # type: ignore[no-untyped-call] # torch has no annotation for it
+        optimizer.step()
+
+
+def _check_metric(task: Task, model: nn.Module, data: Data) -> None:
+    part = Split(x=data.test.x[:_LARGEST_CHECK], y=data.test.y[:_LARGEST_CHECK])
+    with torch.no_grad(), user_code(f"The model of {task.name}, given a test batch of shape {tuple(part.x.shape)},"):
+        output = model.eval()(part.x)
+    with (
+        torch.no_grad(),
+        user_code(f"metric of {task.name}, given output {tuple(output.shape)} and target {tuple(part.y.shape)},"),
+    ):
+        value = task.metric(output, part.y)
+    as_number(value, f"metric of {task.name}", finite=True)
+    if task.curve_metric is not None:
+        with user_code(f"curve_metric of {task.name}"):
+            curve = task.curve_metric([2.0, 1.0])
+        as_number(curve, f"curve_metric of {task.name}", finite=True)
+
+
+def as_number(value: Any, of: str, *, finite: bool = False) -> float:
+    """Return a metric as a float: a number, or a tensor or array that holds one.
+
+    Raises:
+        TaskError: it is something else; or, with ``finite``, NaN or infinite.
+
+    Example:
+        >>> as_number(torch.tensor(0.5), "metric of my_task")
+        0.5
+    """
+    holds_one = hasattr(value, "item") and getattr(value, "size", None) is not None and _count(value) == 1
+    number = value.item() if holds_one else value
+    if isinstance(number, str) or not isinstance(number, Real):
+        raise TaskError(f"{of} must return a number, got {type(value).__name__}: {str(value)[:60]!r}.")
+    if finite and not math.isfinite(number):
+        raise TaskError(f"{of} returned {float(number)} for the untrained model; a finite number is needed.")
+    return float(number)
+
+
+def _count(value: Any) -> int:
+    return value.numel() if isinstance(value, Tensor) else int(cast("Any", value).size)
+
+
+def hygiene(data: Data) -> Mapping[str, Any]:
+    """Count exact duplicates between the splits, for the verdict's warnings.
+
+    Returns:
+        ``test_examples``; ``test_in_train``: test examples whose input is in train, bit for bit; ``test_in_validation``: or in validation.
+
+    Example:
+        >>> part = Split(x=torch.eye(3), y=torch.zeros(3))
+        >>> hygiene(Data(train=part, test=part))["test_in_train"]
+        3
+    """
+    test = _row_hashes(data.test.x)
+    train = set(_row_hashes(data.train.x))
+    validation = set(_row_hashes(data.validation.x)) if data.validation is not None else set()
+    return {
+        "test_examples": len(test),
+        "test_in_train": sum(row in train for row in test),
+        "test_in_validation": sum(row in validation for row in test),
+    }
+
+
+def _row_hashes(x: Tensor) -> list[int]:
+    rows = x.detach().cpu().contiguous().flatten(1) if x.ndim > 1 else x.detach().cpu().reshape(-1, 1)
+    return [hash(row.tobytes()) for row in rows.numpy()]

@@ -1,0 +1,192 @@
+"""Fashion-MNIST: 70,000 images of clothes, 28 x 28, read from idx files in a folder (Debian: ``dataset-fashion-mnist``)."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import zlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from actlab.errors import TaskError
+from actlab.tasks.task import Data, Split, Task, accuracy
+
+__all__ = ["FOLDER_VARIABLE", "by_lenet", "by_mlp", "read_idx"]
+
+FOLDER_VARIABLE = "ACTLAB_FASHION_MNIST"
+_DEBIAN_FOLDER = "/usr/share/datasets/fashion-mnist"
+_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+_UNSIGNED_BYTE = 0x08
+_VALIDATION = 5_000
+
+
+def read_idx(path: Path) -> npt.NDArray[np.uint8]:
+    """Read an idx file of unsigned bytes, gzipped or plain: two zero bytes, type, number of dimensions, sizes, values.
+
+    Returns:
+        Array of the shape that the file names.
+
+    Raises:
+        TaskError: the file is missing, cut short, damaged, or no idx file of unsigned bytes.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "labels-idx1-ubyte"
+        >>> _ = path.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 2, 7, 9]))
+        >>> read_idx(path).tolist()
+        [7, 9]
+    """
+    content = _content(path)
+    if len(content) < 4 or content[:2] != b"\0\0" or content[2] != _UNSIGNED_BYTE:
+        raise TaskError(
+            f"{path} is no idx file of unsigned bytes: it starts with {content[:4].hex(' ')}, expected 00 00 08 and the number of dimensions."
+        )
+    start = 4 + 4 * content[3]
+    if len(content) < start:
+        raise TaskError(
+            f"{path} is cut short: its header needs {start} bytes and it has {len(content)}. Fetch it again."
+        )
+    shape = np.frombuffer(content[4:start], dtype=">u4").astype(np.int64)
+    expected = start + int(np.prod(shape))
+    if len(content) != expected:
+        raise TaskError(
+            f"{path} has {len(content)} bytes where its header asks for {expected} (shape {tuple(shape.tolist())}). Fetch it again."
+        )
+    return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        raw = path.read_bytes()
+        return gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+    except OSError as error:
+        raise TaskError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except (EOFError, zlib.error) as error:
+        raise TaskError(f"{path} is damaged ({error}). Fetch it again.") from error
+
+
+def _folder() -> Path:
+    folder = Path(os.environ.get(FOLDER_VARIABLE) or _DEBIAN_FOLDER)
+    missing = [name for name in _FILES if not _find(folder, name)]
+    if missing:
+        raise TaskError(
+            f"Fashion-MNIST is not in {folder}: {', '.join(missing)} (plain or .gz) not found. Install it with `apt install dataset-fashion-mnist` "
+            f"(Debian, Ubuntu; in non-free), or set the variable {FOLDER_VARIABLE} to the folder that holds the four idx files."
+        )
+    return folder
+
+
+def _find(folder: Path, name: str) -> Path | None:
+    return next((path for path in (folder / f"{name}.gz", folder / name) if path.is_file()), None)
+
+
+def _load(folder: Path) -> tuple[Split, Split]:
+    images_train, labels_train, images_test, labels_test = (
+        read_idx(_find(folder, name) or folder / name) for name in _FILES
+    )
+    return _as_split(images_train, labels_train, folder), _as_split(images_test, labels_test, folder)
+
+
+def _as_split(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8], folder: Path) -> Split:
+    if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
+        raise TaskError(
+            f"The files in {folder} do not belong together: images of shape {images.shape}, labels of shape {labels.shape}."
+        )
+    return Split(
+        x=torch.from_numpy(images.copy()).unsqueeze(1).float().div_(255), y=torch.from_numpy(labels.astype(np.int64))
+    )
+
+
+@lru_cache(maxsize=1)
+def _cached(folder: Path) -> tuple[Split, Split]:
+    return _load(folder)
+
+
+def _data(seed: int) -> Data:
+    """Split the training images 55,000 / 5,000 for a seed; inputs of shape (n, 1, 28, 28) in [0, 1]; the 10,000 test images are fixed."""
+    rest, test = _cached(_folder())
+    order = torch.randperm(len(rest), generator=torch.Generator().manual_seed(seed))
+    train, validation = order[_VALIDATION:], order[:_VALIDATION]
+    return Data(
+        train=Split(x=rest.x[train], y=rest.y[train]),
+        validation=Split(x=rest.x[validation], y=rest.y[validation]),
+        test=test,
+    )
+
+
+def _lenet(seed: int) -> nn.Module:  # noqa: ARG001 # the generator is seeded before the call
+    return nn.Sequential(
+        nn.Conv2d(1, 6, 5, padding=2),
+        nn.ReLU(),
+        nn.AvgPool2d(2),
+        nn.Conv2d(6, 16, 5),
+        nn.ReLU(),
+        nn.AvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(400, 120),
+        nn.ReLU(),
+        nn.Linear(120, 84),
+        nn.ReLU(),
+        nn.Linear(84, 10),
+    )
+
+
+def _gelu_paper_mlp(seed: int) -> nn.Module:  # noqa: ARG001 # the generator is seeded before the call
+    """Build 784-[128]x8-10 with Gaussian weights, each unit's incoming vector scaled to norm 1, and zero biases."""
+    sizes = [784] + [128] * 8 + [10]
+    layers: list[nn.Module] = [nn.Flatten()]
+    for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+        layers += [_unit_norm(nn.Linear(inputs, outputs)), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def _unit_norm(layer: nn.Linear) -> nn.Linear:
+    with torch.no_grad():
+        layer.weight.copy_(F.normalize(torch.randn_like(layer.weight), dim=1))
+        layer.bias.zero_()
+    return layer
+
+
+def by_lenet() -> Task:
+    """Return the task with LeNet-5 (61,706 parameters): 5 epochs.
+
+    Example:
+        >>> sum(p.numel() for p in by_lenet().model(0).parameters())
+        61706
+    """
+    return _task(name="fashion-mnist", model=_lenet, epochs=5, description="Fashion-MNIST, LeNet-5")
+
+
+def by_mlp() -> Task:
+    """Return the task with the eight hidden layers of 128 of the GELU paper (arXiv:1606.08415, ``mnist_fcn.py``): 20 epochs.
+
+    Example:
+        >>> by_mlp().model(0)[1].weight.norm(dim=1).allclose(torch.ones(128))
+        True
+    """
+    return _task(
+        name="fashion-mnist:mlp",
+        model=_gelu_paper_mlp,
+        epochs=20,
+        description="Fashion-MNIST, the 8x128 MLP of the GELU paper",
+    )
+
+
+def _task(**differences: Any) -> Task:
+    return Task(
+        data=_data,
+        loss=F.cross_entropy,
+        metric=accuracy,
+        learning_rate=1e-3,
+        batch_size=128,
+        rope=0.003,
+        source="fashion-mnist, protocol 1",
+        **differences,
+    )

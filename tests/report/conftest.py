@@ -1,0 +1,132 @@
+"""A study that was never run: six arms, eight seeds, one arm out early, one that diverged. The only such generator of these tests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+SEEDS = tuple(range(8))
+# spec -> (mean accuracy, seed SD, step time against the baseline, parameters, peak memory in bytes)
+TRUTH: Mapping[str, tuple[float, float, float, int, int]] = {
+    "gelu": (0.9762, 0.0032, 1.09, 12_810, 3_480_000),
+    "swish(beta=learned)": (0.9751, 0.0035, 1.31, 12_812, 3_900_000),
+    "silu": (0.9744, 0.0033, 1.06, 12_810, 3_480_000),
+    "relu": (0.9692, 0.0036, 1.00, 12_810, 3_210_000),
+    "tanh": (0.9471, 0.0049, 1.04, 12_810, 3_350_000),
+    "squared_relu": (0.9655, 0.0051, 1.02, 12_810, 3_300_000),
+}
+OUT_AFTER = 5  # tanh leaves after this many seeds
+DIVERGED = ("squared_relu", 3)
+
+
+def _losses(generator: np.random.Generator, level: float, points: int = 60) -> list[dict[str, float]]:
+    steps = np.linspace(10, 1200, points)
+    losses = level * 3 + 2.25 * np.exp(-steps / (140 + 2200 * level)) + generator.normal(0, 0.012, points)
+    return [{"step": int(step), "loss": float(max(loss, 1e-3))} for step, loss in zip(steps, losses, strict=True)]
+
+
+def rows() -> list[dict[str, object]]:
+    """The trials as a store would give them, plus a tuning trial that a report has to leave out of the curves."""
+    generator = np.random.default_rng(2011)
+    shared = generator.normal(0, 0.6, len(SEEDS))
+    found: list[dict[str, object]] = []
+    for arm, (mean, sd, ratio, parameters, _) in TRUTH.items():
+        for seed in SEEDS[: OUT_AFTER if arm == "tanh" else None]:
+            diverged = (arm, seed) == DIVERGED
+            metric = None if diverged else round(mean + sd * (shared[seed] + 0.8 * generator.normal()), 4)
+            curve = _losses(generator, 1 - mean)
+            found.append(
+                {
+                    "stage": "main",
+                    "arm": arm,
+                    "seed": seed,
+                    "lr": 0.001,
+                    "status": "diverged" if diverged else "completed",
+                    "metric": metric,
+                    "curve": curve[:9] if diverged else curve,
+                    "train_loss": None if diverged else float(np.mean([point["loss"] for point in curve])),
+                    "validation": None,
+                    "parameters": parameters,
+                    "steps": 90 if diverged else 1200,
+                    "seconds": 1.9 * ratio,
+                    "cpu_seconds": 1.8 * ratio,
+                    "error": "loss is nan at step 92" if diverged else None,
+                    "started": "2026-11-20T10:00:00+00:00",
+                    "finished": "2026-11-20T10:00:02+00:00",
+                    "versions": {"actlab": "0.1.0", "torch": "2.13.0", "python": "3.11.7"},
+                }
+            )
+    return [*found, {**found[0], "stage": "tune", "lr": 0.01, "metric": 0.5}]
+
+
+def _interval(values: np.ndarray) -> tuple[float, float]:
+    half = 2.0 * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    return float(np.mean(values)) - half, float(np.mean(values)) + half
+
+
+def _difference(values: np.ndarray, baseline: np.ndarray, rope: float) -> SimpleNamespace:
+    paired = values - baseline[: len(values)]
+    p = min(1.0, float(np.exp(-2.2 * abs(np.mean(paired)) / (np.std(paired, ddof=1) + 1e-9))))
+    return SimpleNamespace(
+        mean=float(np.mean(paired)),
+        ci=_interval(paired),
+        p=p,
+        p_corrected=min(1.0, 3 * p),
+        prob_superior=float(np.mean(paired > 0)),
+        prob_equivalent=float(np.mean(np.abs(paired) < rope)),
+    )
+
+
+def _summary(spec: str, values: np.ndarray, baseline: np.ndarray, rope: float) -> SimpleNamespace:
+    _, _, ratio, parameters, memory = TRUTH[spec]
+    status = {"tanh": "eliminated", DIVERGED[0]: "diverged"}.get(spec, "completed")
+    reason = {"tanh": "left after 5 seeds: gelu is better, e = 431", DIVERGED[0]: "seed 3: loss is nan at step 92"}.get(spec)
+    return SimpleNamespace(
+        spec=spec,
+        n=len(values),
+        mean=float(np.mean(values)),
+        iqm=float(np.mean(np.sort(values)[len(values) // 4 : -(len(values) // 4)])),
+        ci=_interval(values),
+        sd=float(np.std(values, ddof=1)),
+        diff=None if spec == "relu" else _difference(values, baseline, rope),
+        step_time_ratio=ratio,
+        parameters=parameters,
+        peak_memory=memory,
+        status=status,
+        e_value=431.0 if spec == "tanh" else 1.7,
+        reason=reason,
+        lr=0.001,
+    )
+
+
+def verdict(**changes: object) -> SimpleNamespace:
+    """The verdict on :func:`rows`; ``changes`` replace whole fields."""
+    results = {arm: np.array([row["metric"] for row in rows() if row["arm"] == arm and row["stage"] == "main" and row["metric"]]) for arm in TRUTH}
+    arms = [_summary(arm, values, results["relu"], 0.005) for arm, values in results.items()]
+    closest = SimpleNamespace(arms=("gelu", "silu"), kind="undecided", prob_equivalent=0.81, seeds_needed=23)
+    same = SimpleNamespace(arms=("gelu", "swish(beta=learned)"), kind="equivalent", prob_equivalent=0.97, seeds_needed=None)
+    fields = {
+        "study": "digits-3fa1c2",
+        "task": "digits",
+        "metric": "accuracy",
+        "direction": "max",
+        "baseline": "relu",
+        "seeds": SEEDS,
+        "arms": tuple(sorted(arms, key=lambda arm: -arm.mean)),
+        "best_set": ("gelu", "swish(beta=learned)", "silu"),
+        "ties": (same, closest),
+        "recommendation": "Use silu: it is among the best on digits, about 0.5 points of accuracy above relu, and the cheapest of the three that are.",
+        "warnings": ("The learning rate was not tuned: an arm that wants another one may be undervalued.", "squared_relu diverged on 1 of 8 seeds."),
+        "store": "sqlite:///actlab.db",
+        "fingerprint": "3fa1c2d94e0b7a6655aa0c1d2e3f405162738495a6b7c8d9e0f1a2b3c4d5e6f7",
+        "rope": 0.005,
+        "alpha": 0.05,
+        "trials_run": 45,
+        "trials_full_grid": 48,
+        "closest": closest,
+    }
+    return SimpleNamespace(**{**fields, **changes})
