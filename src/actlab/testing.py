@@ -40,6 +40,8 @@ TOLERANCE = {
 }
 TAILS = (-inf, -1e4, -1e2, -0.0, 0.0, 1e2, 1e4, inf, nan)
 CHANNELS = 4
+# torch 2.13 has no second derivative of this kernel (a test of ours fails once it has); layer(spec, native=False) does.
+NATIVES_WITHOUT_DOUBLE_BACKWARD = {"hardsigmoid"}
 
 
 def reason_to_skip(check: Callable[[str], None], spec: str | Spec) -> str | None:
@@ -57,14 +59,15 @@ def reason_to_skip(check: Callable[[str], None], spec: str | Spec) -> str | None
         return f"{spec} is a {kind} function: the check is about one input"
     if check in NEED_NATIVE and reading.native(spec) is None:
         return f"{spec} has no fused native in torch"
-    if check in NEED_DETERMINISTIC and kind == "stochastic":
-        return f"{spec} draws while training"
+    if check is func_transforms_agree and kind == "stochastic":
+        return f"{spec} is drawn by an operator that torch.func.vmap does not know (aten::rrelu)"
     return None
 
 
 def built(spec: str | Spec, *, native: bool = True, dtype: torch.dtype = torch.float32) -> ActivationLayer:
     """Return the layer in evaluation mode, with 4 channels where it needs them."""
-    return layer(parse(spec), channels=CHANNELS, native=native).to(dtype).eval()
+    half = dtype in reading.HALF  # parameters stay in float32 beside half-precision inputs, as under AMP
+    return layer(parse(spec), channels=CHANNELS, native=native, dtype=torch.float32 if half else dtype).eval()
 
 
 def sample(spec: str | Spec, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -72,7 +75,7 @@ def sample(spec: str | Spec, dtype: torch.dtype = torch.float64) -> Tensor:
     parsed = parse(spec)
     grid = torch.linspace(-8, 8, 192, dtype=torch.float64) + 1e-3
     if parsed.activation.kind == "elementwise":
-        expression = parsed.activation.expression.xreplace({p.symbol: p.default for p in parsed.activation.parameters})
+        expression = parsed.activation.formula.xreplace({p.symbol: p.default for p in parsed.activation.parameters})
         for point in breakpoints(expression, parsed.activation.inputs[0]):
             grid = torch.where((grid - point).abs() < 1e-2, grid + 2e-2, grid)
     return grid.view(6, CHANNELS, 8).to(dtype)
@@ -82,7 +85,7 @@ def expected(spec: str | Spec, x: Tensor, *, slope: bool = False) -> Tensor:
     """Return the formula's value (or slope) at ``x`` by NumPy in float64: the reference of the torch reading."""
     parsed = parse(spec)
     record = parsed.activation
-    expression = record.expression.xreplace({p.symbol: parsed.numbers[p.name] for p in record.parameters})
+    expression = record.formula.xreplace({p.symbol: parsed.numbers[p.name] for p in record.parameters})
     expression = derivative(expression, record.inputs[0]) if slope else expression
     return torch.from_numpy(numeric(expression, record.inputs)(x.double().numpy()))
 
@@ -90,7 +93,9 @@ def expected(spec: str | Spec, x: Tensor, *, slope: bool = False) -> Tensor:
 def assert_near(got: Tensor, want: Tensor, dtype: torch.dtype, what: str) -> None:
     """Raise AssertionError unless equal within the dtype's tolerance; NaN equals NaN."""
     relative, absolute = TOLERANCE[dtype]
-    torch.testing.assert_close(got.double(), want.double(), rtol=relative, atol=absolute, equal_nan=True, msg=lambda m: f"{what}: {m}")
+    torch.testing.assert_close(
+        got.double(), want.double(), rtol=relative, atol=absolute, equal_nan=True, msg=lambda m: f"{what}: {m}"
+    )
 
 
 def formula_agrees_with_the_native(spec: str) -> None:
@@ -100,7 +105,9 @@ def formula_agrees_with_the_native(spec: str) -> None:
         ours, theirs = (_value_and_gradient(built(spec, native=native, dtype=dtype), x) for native in (False, True))
         # F.gelu in float32 cancels in its tail; 2e-6 of the largest value is the bound its own kernel keeps
         for mine, other in zip(ours, theirs, strict=True):
-            torch.testing.assert_close(mine, other, rtol=TOLERANCE[dtype][0], atol=2e-6 if dtype is torch.float32 else 1e-8)
+            torch.testing.assert_close(
+                mine, other, rtol=TOLERANCE[dtype][0], atol=2e-6 if dtype is torch.float32 else 1e-8
+            )
 
 
 def value_agrees_with_float64_in_every_dtype(spec: str) -> None:
@@ -137,16 +144,22 @@ def tails_are_right_in_every_dtype(spec: str) -> None:
         want = expected(spec, x).to(dtype)  # overflows to the dtype's infinity where the true value does
         assert_near(value[:, 0], want, dtype, f"tails of {spec} in {dtype}")
         fits = x.isfinite() & expected(spec, x, slope=True).to(dtype).isfinite()
-        assert gradient[fits].isfinite().all(), f"gradient of {spec} in {dtype} at {x[fits].tolist()}: {gradient[fits][:, 0].tolist()}"
+        assert gradient[fits].isfinite().all(), (
+            f"gradient of {spec} in {dtype} at {x[fits].tolist()}: {gradient[fits][:, 0].tolist()}"
+        )
 
 
 def gradients_of_learned_parameters_are_right(spec: str) -> None:
     """With every parameter learned, gradcheck compares all gradients with finite differences in float64."""
     parsed = parse(spec)
     names = [parameter.name for parameter in parsed.activation.parameters]
-    text = f"{parsed.activation.name}({', '.join(f'{name}=learned' for name in names)})" if names else parsed.activation.name
+    text = (
+        f"{parsed.activation.name}({', '.join(f'{name}=learned' for name in names)})"
+        if names
+        else parsed.activation.name
+    )
     module = built(text, native=False, dtype=torch.float64)
-    x = sample(spec)[:1, :, ::3].contiguous().requires_grad_()
+    x = sample(spec)[:1, :, ::2].contiguous().requires_grad_()
     parameters = [parameter for _, parameter in module.named_parameters()]
     assert len(parameters) == len(names)
     assert torch.autograd.gradcheck(lambda x, *_: module(x), (x, *parameters), atol=1e-6)
@@ -156,8 +169,8 @@ def any_shape_is_taken(spec: str) -> None:
     """Empty, 0-d, 1-d, non-contiguous and channels-last inputs keep their shape, and the input is not changed."""
     module = built(spec)
     gated = parse(spec).activation.kind == "gated"
-    shapes: list[tuple[int, ...]] = [(0, 4), (4, 4), (2, 4, 6), (2, 4, 2, 6)] + ([] if gated else [(0,), (), (5,)])
-    for shape in shapes:
+    small: list[tuple[int, ...]] = [] if gated or parse(spec).needs_channels else [(0,), (), (5,)]
+    for shape in [(0, 4), (4, 4), (2, 4, 6), (2, 4, 2, 6), *small]:
         x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
         before = x.clone()
         assert module(x).shape == ((*shape[:-1], shape[-1] // 2) if gated else shape)
@@ -170,7 +183,8 @@ def any_shape_is_taken(spec: str) -> None:
 
 def claims_hold(spec: str) -> None:
     """What the record claims is what is measured."""
-    assert violated_claims(spec) == []
+    violated = violated_claims(spec)
+    assert not violated, "; ".join(violated)
 
 
 def pickle_deepcopy_and_state_dict_round_trip(spec: str) -> None:
@@ -202,15 +216,18 @@ def func_transforms_agree(spec: str) -> None:
     torch.testing.assert_close(torch.func.grad(lambda x: module(x).sum())(x), gradient)
     per_sample = torch.func.vmap(torch.func.grad(lambda row: module(row[None]).sum()))(x)
     torch.testing.assert_close(per_sample, gradient)
-    _, tangent = torch.func.jvp(module, (x,), (torch.ones_like(x),))
+    tangent = torch.func.jvp(module, (x,), (torch.ones_like(x),))[1]
     torch.testing.assert_close(tangent.sum(), gradient.sum())
 
 
 def double_backward_is_right(spec: str) -> None:
-    """The second derivative by autograd is the slope of the first, by gradgradcheck in float64."""
-    module = built(spec, dtype=torch.float64)
-    x = sample(spec)[:1, :, ::3].contiguous().requires_grad_()
-    assert torch.autograd.gradgradcheck(lambda x: module(x) * 1.0, (x,), atol=1e-5)
+    """The second derivative by autograd is the slope of the first, by gradgradcheck in float64; of the formula and of the native."""
+    x = sample(spec)[:1, :, ::2].contiguous().requires_grad_()
+    for native in (False, True):
+        module = built(spec, native=native, dtype=torch.float64)
+        if native and parse(spec).activation.name in NATIVES_WITHOUT_DOUBLE_BACKWARD:
+            continue
+        assert torch.autograd.gradgradcheck(lambda x, module=module: module(x) * 1.0, (x,), atol=1e-5)
 
 
 def autocast_keeps_the_dtype(spec: str) -> None:
@@ -233,7 +250,7 @@ def meta_tensors_give_shapes(spec: str) -> None:
 def _value_and_gradient(module: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
     x = x.detach().clone().requires_grad_()
     value: Any = module(x)
-    (gradient,) = torch.autograd.grad(value.sum(), x)
+    gradient = torch.autograd.grad(value.sum(), x)[0]
     return value.detach(), gradient
 
 
@@ -266,4 +283,3 @@ NEED_ELEMENTWISE = {
 }
 NEED_FORMULA |= NEED_ELEMENTWISE
 NEED_NATIVE = {formula_agrees_with_the_native}
-NEED_DETERMINISTIC: set[Callable[[str], None]] = set()

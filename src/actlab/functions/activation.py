@@ -18,6 +18,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
+from math import isnan
 from typing import Annotated, Any, Literal, get_args
 
 import sympy
@@ -50,7 +51,7 @@ Positive = Annotated[float, "positive"]
 NonNegative = Annotated[float, "nonnegative"]
 NonZero = Annotated[float, "nonzero"]
 DOMAINS: dict[str, tuple[str, Callable[[float], bool]]] = {
-    "real": ("any number", lambda value: value == value),
+    "real": ("any number", lambda value: not isnan(value)),
     "positive": ("a number above 0", lambda value: value > 0),
     "nonnegative": ("a number from 0 up", lambda value: value >= 0),
     "nonzero": ("any number but 0", lambda value: value != 0),
@@ -108,7 +109,9 @@ class Parameter:
         """
         allowed, holds = DOMAINS[self.domain]
         if not (holds(value) and abs(value) < float("inf")):
-            raise SpecError(f"{of}: {self.name}={value:g} is out of range; allowed is {allowed} (default {self.default:g}).")
+            raise SpecError(
+                f"{of}: {self.name}={value:g} is out of range; allowed is {allowed} (default {self.default:g})."
+            )
         return value
 
 
@@ -175,6 +178,17 @@ class Activation:
         return get, (self.name,)  # a record is its name: workers and checkpoints look it up again
 
     @property
+    def formula(self) -> Expr:
+        """The expression.
+
+        Raises:
+            TypeError: the activation is tensor code and has none.
+        """
+        if self.expression is None:
+            raise TypeError(f"{self.name} is a {self.kind} function: it is tensor code and has no formula.")
+        return self.expression
+
+    @property
     def source(self) -> str:
         """The paper, as a person would cite it."""
         return f"arXiv:{self.arxiv}" if self.arxiv else self.paper or "folklore"
@@ -222,7 +236,9 @@ def activation(
     def register(function: Callable[..., Any]) -> Activation:
         inputs, parameters = _signature(function)
         is_formula = kind in {"elementwise", "gated"}
-        expression = canonical(function(*inputs, *(parameter.symbol for parameter in parameters))) if is_formula else None
+        expression = (
+            canonical(function(*inputs, *(parameter.symbol for parameter in parameters))) if is_formula else None
+        )
         record = Activation(
             name=function.__name__.rstrip("_"),
             kind=kind,
@@ -264,7 +280,10 @@ def _add(record: Activation) -> Activation:
     for name in (record.name, *record.aliases):
         if name in _registry or name in _aliases:
             taken = _aliases.get(name, name)
-            raise DuplicateNameError(f"The name {name!r} is taken by the activation {taken!r} ({_registry[taken].source}). Choose another name for {record.name!r}.")
+            raise DuplicateNameError(
+                f"The name {name!r} is taken by the activation {taken!r} ({_registry[taken].source}). "
+                f"Choose another name for {record.name!r}."
+            )
     _registry[record.name] = record
     _aliases.update(dict.fromkeys(record.aliases, record.name))
     return record

@@ -39,7 +39,14 @@ def minimum(a: Array, b: Any) -> Array:
     return np.where(a >= b, b, a)
 
 
-NAMES: dict[str, Any] = {"np": np, "special": special, "clamped": clamped, "tamed": tamed, "maximum": maximum, "minimum": minimum}
+NAMES: dict[str, Any] = {
+    "np": np,
+    "special": special,
+    "clamped": clamped,
+    "tamed": tamed,
+    "maximum": maximum,
+    "minimum": minimum,
+}
 
 
 def safe(expression: Expr, symbols: Sequence[sympy.Symbol]) -> Expr:
@@ -72,7 +79,9 @@ def _function(expression: Expr, symbols: tuple[sympy.Symbol, ...]) -> Callable[.
 
     def formula(*values: Array) -> Array:
         with np.errstate(all="ignore"):  # overflow to inf is IEEE's answer, and the one wanted here
-            return np.asarray(inner(*values), dtype=np.float64) + np.zeros(np.broadcast_shapes(*(v.shape for v in values)))
+            return np.asarray(inner(*values), dtype=np.float64) + np.zeros(
+                np.broadcast_shapes(*(v.shape for v in values))
+            )
 
     return formula
 

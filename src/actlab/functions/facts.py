@@ -59,10 +59,12 @@ class Facts:
 
     @property
     def gain(self) -> float:
+        """He-type gain 1/sqrt(E f(z)^2)."""
         return 1 / sqrt(self.second_moment) if self.second_moment > 0 else inf
 
     @property
     def chi(self) -> float:
+        """Growth of the squared gradient per layer at that gain."""
         return self.gain**2 * self.derivative_second_moment
 
     @property
@@ -83,7 +85,9 @@ def facts(spec: str | Spec) -> Facts:
     """
     spec = parse(spec)
     if spec.activation.kind != "elementwise":
-        raise SpecError(f"{spec} is a {spec.activation.kind} function; facts of one input are measured for elementwise ones only.")
+        raise SpecError(
+            f"{spec} is a {spec.activation.kind} function; facts of one input are measured for elementwise ones only."
+        )
     return _facts(_with_numbers(spec), spec.activation.inputs[0])
 
 
@@ -133,8 +137,10 @@ def _agree(claimed: float | bool, measured: float | bool) -> bool:
 
 
 def _with_numbers(spec: Spec) -> Expr:
-    numbers = {parameter.symbol: sympy.Float(spec.numbers[parameter.name], 17) for parameter in spec.activation.parameters}
-    return spec.activation.expression.xreplace(numbers)
+    numbers = {
+        parameter.symbol: sympy.Float(spec.numbers[parameter.name], 17) for parameter in spec.activation.parameters
+    }
+    return spec.activation.formula.xreplace(numbers)
 
 
 @cache
@@ -142,7 +148,6 @@ def _facts(expression: Expr, x: sympy.Symbol) -> Facts:
     slope = derivative(expression, x)
     f, df = numeric(expression, [x]), numeric(slope, [x])
     kinks = breakpoints(expression, x)
-    mean, second = (_normal_mean(lambda z, p=p: f(z) ** p, kinks) for p in (1, 2))
     return Facts(
         lower=_infimum(f, kinks),
         upper=0.0 - _infimum(lambda z: -f(z), kinks),
@@ -150,8 +155,8 @@ def _facts(expression: Expr, x: sympy.Symbol) -> Facts:
         monotone=bool(np.all(np.diff(f(GRID)) >= -FLAT * np.maximum(1.0, np.abs(f(GRID[1:]))))),
         smoothness=_smoothness(expression, x, kinks),
         at_zero=float(f(np.zeros(1))[0]),
-        mean=mean,
-        second_moment=second,
+        mean=_normal_mean(f, kinks),
+        second_moment=_normal_mean(lambda z: f(z) ** 2, kinks),
         derivative_second_moment=_normal_mean(lambda z: df(z) ** 2, kinks),
     )
 
@@ -167,7 +172,9 @@ def breakpoints(expression: Expr, x: sympy.Symbol) -> list[float]:
     differences = [atom.lhs - atom.rhs for node in expression.atoms(where) for atom in node.args[0].atoms(Relational)]
     differences += [node.args[0] - node.args[1] for node in expression.atoms(maximum, minimum)]
     differences += [node.args[0] for node in expression.atoms(absolute, sign)]
-    points = {root for difference in differences if x in difference.free_symbols for root in _roots(numeric(difference, [x]))}
+    points = {
+        root for difference in differences if x in difference.free_symbols for root in _roots(numeric(difference, [x]))
+    }
     merged: list[float] = []
     for point in sorted(points):
         if not merged or point - merged[-1] > 1e-9:
@@ -179,7 +186,9 @@ def _roots(function: Callable[[Array], Array]) -> list[float]:
     values = function(GRID)
     exact = [float(point) for point in GRID[values == 0.0]]
     crossings = np.flatnonzero(values[:-1] * values[1:] < 0)
-    return exact + [float(brentq(lambda z: float(function(np.array([z]))[0]), GRID[i], GRID[i + 1], xtol=1e-14)) for i in crossings]
+    return exact + [
+        float(brentq(lambda z: float(function(np.array([z]))[0]), GRID[i], GRID[i + 1], xtol=1e-14)) for i in crossings
+    ]
 
 
 def _infimum(f: Callable[[Array], Array], kinks: list[float]) -> float:
@@ -189,9 +198,15 @@ def _infimum(f: Callable[[Array], Array], kinks: list[float]) -> float:
     lowest = int(np.nanargmin(values))
     candidates = [float(values[lowest]), *(float(end) for end in f(np.array([-np.inf, np.inf])) if not np.isnan(end))]
     near = np.sort(grid[np.argsort(np.abs(grid - grid[lowest]))[:5]])
-    refined = minimize_scalar(lambda z: float(f(np.array([z]))[0]), bounds=(near[0], near[-1]), method="bounded", options={"xatol": 1e-10})
+    refined = minimize_scalar(
+        lambda z: float(f(np.array([z]))[0]), bounds=(near[0], near[-1]), method="bounded", options={"xatol": 1e-10}
+    )
     value = min(*candidates, float(refined.fun))
-    return -inf if value < -1e3 and value == min(float(values[0]), float(values[len(GRID) - 1]), *candidates) else _snapped(value)
+    return (
+        -inf
+        if value < -1e3 and value == min(float(values[0]), float(values[len(GRID) - 1]), *candidates)
+        else _snapped(value)
+    )
 
 
 def _snapped(value: float) -> float:
@@ -241,7 +256,7 @@ def _gated_gain(expression: Expr, inputs: tuple[sympy.Symbol, ...]) -> float:
 
 def _sampled_gain(spec: Spec) -> float:
     """Estimate the gain of a stochastic function from 2^20 draws with a fixed seed (relative error about 0.1 %)."""
-    import torch  # only stochastic functions are tensor code; everything else here runs on NumPy alone
+    import torch  # noqa: PLC0415 only stochastic functions are tensor code; everything else here runs on NumPy alone
 
     code: Any = spec.activation.tensor_code
     with torch.random.fork_rng(devices=[]):

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import sympy
 from sympy.core.relational import Relational
@@ -56,12 +56,12 @@ __all__ = [
     "where",
 ]
 
-Expr = sympy.Expr
+Expr: TypeAlias = Any  # sympy.Expr; SymPy is untyped, and its methods answer with whatever fits
 INFINITY = float("inf")
 PRIMITIVES: dict[str, type[Primitive]] = {}
 
 
-class Primitive(sympy.Function):
+class Primitive(sympy.Function):  # type: ignore[misc]  # SymPy has no types
     """A function that owns its stable derivative and its spelling per target.
 
     Class attributes:
@@ -373,7 +373,15 @@ def derivative(expression: Expr, symbol: sympy.Symbol) -> Expr:
 def canonical(expression: Any) -> Expr:
     """Return the expression with SymPy's own functions replaced by the primitives (an author may write ``abs(x)``)."""
     expression = sympy.sympify(expression)
-    own = {sympy.Abs: absolute, sympy.exp: exp, sympy.tanh: tanh, sympy.sin: sin, sympy.cos: cos, sympy.atan: atan, sympy.erf: erf}
+    own = {
+        sympy.Abs: absolute,
+        sympy.exp: exp,
+        sympy.tanh: tanh,
+        sympy.sin: sin,
+        sympy.cos: cos,
+        sympy.atan: atan,
+        sympy.erf: erf,
+    }
     for theirs, ours in own.items():
         expression = expression.replace(theirs, ours)
     return expression
@@ -400,7 +408,9 @@ def _guard(node: where) -> Expr:
     x, edge = condition.lhs.args[0] if two_sided else condition.lhs, condition.rhs
     if not x.is_Symbol or x in edge.free_symbols:
         return node
-    inside = 0 if two_sided and isinstance(condition, sympy.StrictLessThan | sympy.LessThan) else edge  # |x| < edge holds at 0
+    inside = (
+        0 if two_sided and isinstance(condition, sympy.StrictLessThan | sympy.LessThan) else edge
+    )  # |x| < edge holds at 0
     if _can_overflow(a, x):
         a = a.xreplace({x: where(condition, x, inside)})
     if _can_overflow(b, x):
@@ -431,7 +441,11 @@ def held(expression: Expr, inputs: Sequence[sympy.Symbol], value_at: Callable[[E
         factors = list(product.args)
         ends = {end: [value_at(factor, end) for factor in factors] for end in (-INFINITY, INFINITY)}
         wrong = [end for end, values in ends.items() if 0.0 in values and any(map(math.isinf, values))]
-        if any(value_at(product, math.copysign(1e100, end)) != 0.0 and abs(value_at(product, math.copysign(1e100, end))) > 1e-50 for end in wrong):
+        if any(
+            value_at(product, math.copysign(1e100, end)) != 0.0
+            and abs(value_at(product, math.copysign(1e100, end))) > 1e-50
+            for end in wrong
+        ):
             side = _sides({_sign(end) for end in wrong})
             return product.xreplace({x: clamped(x, side) for x in inputs})
         for index, factor in enumerate(factors):
@@ -454,12 +468,14 @@ def saturating(expression: Expr, value_at: Callable[[Expr, float], float]) -> Ex
 
     def tame(node: Primitive) -> Expr:
         argument = node.args[0]
-        saturates = any(math.isinf(value_at(argument, end)) and math.isfinite(value_at(node, end)) for end in (-INFINITY, INFINITY))
+        saturates = any(
+            math.isinf(value_at(argument, end)) and math.isfinite(value_at(node, end)) for end in (-INFINITY, INFINITY)
+        )
         if not saturates:
             return node
         return node.func(argument.replace(lambda e: isinstance(e, exp | expm1), lambda e: e.func(tamed(e.args[0]))))
 
-    return expression.replace(lambda e: isinstance(e, Primitive) and e.nargs == {1} and e.args[0].has(exp, expm1), tame)
+    return expression.replace(lambda e: isinstance(e, Primitive) and len(e.args) == 1 and e.args[0].has(exp, expm1), tame)
 
 
 def _sides(signs: set[int]) -> int:

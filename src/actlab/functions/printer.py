@@ -43,7 +43,9 @@ def spelled(expression: Any, target: str) -> str:
         return _product(expression, target)
     if expression.is_Pow:
         return _power(spelled(expression.base, target), expression.exp, target)
-    raise TypeError(f"No spelling of {type(expression).__name__} for {target}: {expression}. Write it with the primitives of actlab.functions.formula.")
+    raise TypeError(
+        f"No spelling of {type(expression).__name__} for {target}: {expression}. Write it with the primitives of actlab.functions.formula."
+    )
 
 
 def _primitive(node: Primitive, target: str) -> str:
@@ -55,7 +57,9 @@ def _product(expression: Expr, target: str) -> str:
     others = [factor for factor in expression.args if not factor.is_number]
     over = [power for power in others if power.is_Pow and power.exp.is_number and power.exp.is_negative]
     # What was clamped comes last: the exact zero of the other factors has to meet it before anything can overflow.
-    upper = [spelled(factor, target) for factor in sorted(others, key=lambda f: isinstance(f, clamped)) if factor not in over]
+    upper = [
+        spelled(factor, target) for factor in sorted(others, key=lambda f: isinstance(f, clamped)) if factor not in over
+    ]
     constant = float(sympy.Mul(*numbers))
     if constant != 1.0 or not upper:
         upper.insert(0, repr(constant))
@@ -79,7 +83,15 @@ def _power(base: str, exponent: Expr, target: str) -> str:
     return f"({base})**{power}"
 
 
-def source(name: str, arguments: Sequence[sympy.Symbol], expression: Expr, target: str, *, prelude: Sequence[str] = (), wrap: str = "{0}") -> str:
+def source(
+    name: str,
+    arguments: Sequence[sympy.Symbol],
+    expression: Expr,
+    target: str,
+    *,
+    prelude: Sequence[str] = (),
+    wrap: str = "{0}",
+) -> str:
     """Return the source of a Python function of ``arguments`` that computes ``expression``, shared subexpressions once.
 
     Args:
@@ -94,10 +106,14 @@ def source(name: str, arguments: Sequence[sympy.Symbol], expression: Expr, targe
     shared, result = _with_cheap_parts_in_place(shared, result)
     lines = [*prelude, *(f"{symbol} = {spelled(part, target)}" for symbol, part in shared)]
     lines.append("return " + wrap.format(spelled(result, target)))
-    return f"def {name}({', '.join(symbol.name for symbol in arguments)}):\n" + "".join(f"    {line}\n" for line in lines)
+    return f"def {name}({', '.join(symbol.name for symbol in arguments)}):\n" + "".join(
+        f"    {line}\n" for line in lines
+    )
 
 
-def _with_cheap_parts_in_place(shared: list[tuple[sympy.Symbol, Any]], result: Any) -> tuple[list[tuple[sympy.Symbol, Any]], Any]:
+def _with_cheap_parts_in_place(
+    shared: list[tuple[sympy.Symbol, Any]], result: Any
+) -> tuple[list[tuple[sympy.Symbol, Any]], Any]:
     """Put conditions and clamps back where they stood: a symbol is no Boolean to SymPy, and products order by their clamps."""
     cheap: dict[Any, Any] = {}
     kept = []

@@ -27,7 +27,10 @@ Value = float | Learned
 
 _WHOLE = re.compile(r"\s*(?P<name>[A-Za-z_][\w\-]*)\s*(?:\((?P<arguments>.*)\))?\s*", re.DOTALL)
 _LEARNED = re.compile(r"(?P<word>learned|learned_per_channel)(?:\((?P<initial>[^()]*)\))?")
-_GRAMMAR = "Write a name, with parameters in parentheses if needed: gelu, leaky_relu(0.02), swish(beta=learned), elu(alpha=learned_per_channel)."
+_GRAMMAR = (
+    "Write a name, with parameters in parentheses if needed: "
+    "gelu, leaky_relu(0.02), swish(beta=learned), elu(alpha=learned_per_channel)."
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,11 @@ class Spec:
 
     def _arguments(self) -> list[str]:
         parameters = {parameter.name: parameter for parameter in self.activation.parameters}
-        return [f"{name}={_text(value, parameters[name])}" for name, value in self.assigned if value != _default(parameters[name])]
+        return [
+            f"{name}={_text(value, parameters[name])}"
+            for name, value in self.assigned
+            if value != _default(parameters[name])
+        ]
 
     def __str__(self) -> str:
         arguments = self._arguments()
@@ -78,7 +85,11 @@ def _default(parameter: Parameter) -> Value:
 def _text(value: Value, parameter: Parameter) -> str:
     if not isinstance(value, Learned):
         return f"{value!r}".removesuffix(".0")
-    return str(Learned(None, value.scope)) if value.initial == parameter.default else f"{Learned(None, value.scope)}({value.initial!r})"
+    return (
+        str(Learned(None, value.scope))
+        if value.initial == parameter.default
+        else f"{Learned(None, value.scope)}({value.initial!r})"
+    )
 
 
 def parse(text: str | Spec) -> Spec:
@@ -153,6 +164,6 @@ def _number(word: str, parameter: Parameter, text: str) -> float:
         value = float(word)
     except ValueError:
         near = did_you_mean(word, ("learned", "learned_per_channel"))
-        message = f"The spec {text!r} gives {parameter.name}={word!r}; allowed are a number, learned, learned(0.5) and learned_per_channel.{near}"
-        raise SpecError(message) from None
+        allowed = "a number, learned, learned(0.5) and learned_per_channel"
+        raise SpecError(f"The spec {text!r} gives {parameter.name}={word!r}; allowed are {allowed}.{near}") from None
     return parameter.check(value, text)

@@ -6,7 +6,7 @@ of the spec, so that ``state_dict`` reads as the spec does.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -26,27 +26,36 @@ class ActivationLayer(nn.Module):
         spec: what it computes.
     """
 
-    def __init__(self, spec: Spec, *, channels: int | None = None, native: bool = True) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        *,
+        channels: int | None = None,
+        native: bool = True,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
         super().__init__()
         self.spec = spec
         self.channels = channels
         self.native = native
         for name, value in spec.assigned:
             if isinstance(value, Learned):
-                self.register_parameter(name, nn.Parameter(self._initial(name, value)))
+                initial = self._initial(name, value)
+                self.register_parameter(name, nn.Parameter(initial.to(device, dtype or torch.get_default_dtype())))
         self._bind()
 
     def _initial(self, name: str, value: Learned) -> Tensor:
         initial = float(value.initial or 0.0)
         if value.scope == "layer":
             # torch's own PReLU keeps its one weight in shape (1,); so do we, and its checkpoints load.
-            return torch.full((1,) if self.spec.activation.torch else (), initial)
+            return torch.full((1,) if self.spec.activation.torch else (), initial, dtype=torch.float64)
         if self.channels is None:
             raise LayerError(
                 f"{self.spec} learns one {name} per channel and needs their number: layer({str(self.spec)!r}, channels=64), "
                 "or example_inputs where a model is swapped."
             )
-        return torch.full((self.channels,), initial)
+        return torch.full((self.channels,), initial, dtype=torch.float64)
 
     def _bind(self) -> None:
         """Look the function up again: it is printed code and does not travel through pickle or deepcopy."""
@@ -66,7 +75,7 @@ class ActivationLayer(nn.Module):
         return {key: value for key, value in self.__dict__.items() if key != "_function"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
+        super().__setstate__(state)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self._bind()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -89,17 +98,18 @@ class ActivationLayer(nn.Module):
         learned = [self._shaped(getattr(self, name), x) for name in self._learned]
         if self._packed:
             value, gate = self._halves(x)
-            return self._function(gate, value, *learned)
-        return self._function(x, *learned)
+            return cast("Tensor", self._function(gate, value, *learned))
+        return cast("Tensor", self._function(x, *learned))
 
     def _apply_tensor_code(self, x: Tensor) -> Tensor:
         options = {"training": self.training} if self.spec.activation.kind == "stochastic" else {}
-        result: Tensor = self._function(x, **self.spec.numbers, **options)
-        return result
+        return cast("Tensor", self._function(x, **self.spec.numbers, **options))
 
     def _halves(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if x.dim() == 0 or x.shape[-1] % 2:
-            raise LayerError(f"{self.spec} takes value and gate packed in an even last dimension, got shape {tuple(x.shape)}.")
+            raise LayerError(
+                f"{self.spec} takes value and gate packed in an even last dimension, got shape {tuple(x.shape)}."
+            )
         value, gate = x.chunk(2, dim=-1)
         return value, gate
 
@@ -107,7 +117,9 @@ class ActivationLayer(nn.Module):
         if parameter.dim() == 0 or parameter.shape[0] == 1:
             return parameter.to(x.dtype) if self._native_learned else parameter
         if x.dim() < 2 or x.shape[1] != parameter.shape[0]:
-            raise LayerError(f"{self.spec} has {parameter.shape[0]} channels in dimension 1, got an input of shape {tuple(x.shape)}.")
+            raise LayerError(
+                f"{self.spec} has {parameter.shape[0]} channels in dimension 1, got an input of shape {tuple(x.shape)}."
+            )
         if self._native_learned:
             return parameter.to(x.dtype)
         return parameter.view(-1, *([1] * (x.dim() - 2)))
@@ -117,13 +129,22 @@ class ActivationLayer(nn.Module):
         return str(self.spec)
 
 
-def layer(spec: str | Spec, *, channels: int | None = None, native: bool = True) -> ActivationLayer:
+def layer(
+    spec: str | Spec,
+    *,
+    channels: int | None = None,
+    native: bool = True,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str | None = None,
+) -> ActivationLayer:
     """Return the activation as a module.
 
     Args:
         spec: such as ``"gelu"``, ``"leaky_relu(0.02)"``, ``"swish(beta=learned)"``, ``"prelu(weight=learned_per_channel)"``.
         channels: size of dimension 1; needed for parameters learned per channel.
         native: use torch's fused kernel where there is one; False always takes the formula.
+        dtype: of the learned parameters; torch's default dtype if not given.
+        device: of the learned parameters.
 
     Raises:
         SpecError: the spec cannot be read.
@@ -136,4 +157,4 @@ def layer(spec: str | Spec, *, channels: int | None = None, native: bool = True)
         >>> [tuple(p.shape) for p in layer("prelu(weight=learned_per_channel)", channels=3).parameters()]
         [(3,)]
     """
-    return ActivationLayer(parse(spec), channels=channels, native=native)
+    return ActivationLayer(parse(spec), channels=channels, native=native, dtype=dtype, device=device)

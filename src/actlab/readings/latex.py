@@ -37,6 +37,4 @@ def plain(activation: Activation, *, derivative: bool = False) -> str:
 
 
 def _expression(activation: Activation, *, derivative: bool) -> sympy.Expr:
-    if activation.expression is None:
-        raise TypeError(f"{activation.name} is a {activation.kind} function: it is tensor code and has no formula to print.")
-    return formula.derivative(activation.expression, activation.inputs[0]) if derivative else activation.expression
+    return formula.derivative(activation.formula, activation.inputs[0]) if derivative else activation.formula

@@ -66,7 +66,9 @@ NAMES: Mapping[str, Any] = {
 
 
 @cache
-def function(activation: Activation, numbers: tuple[tuple[str, float], ...] = (), *, derivative: bool = False) -> Callable[..., Tensor]:
+def function(
+    activation: Activation, numbers: tuple[tuple[str, float], ...] = (), *, derivative: bool = False
+) -> Callable[..., Tensor]:
     """Return the formula as a function of tensors: the inputs, then every parameter that has no number, in the record's order.
 
     Args:
@@ -91,10 +93,10 @@ def text(activation: Activation, numbers: Sequence[tuple[str, float]] = (), *, d
     Raises:
         TypeError: the activation is tensor code, not a formula.
     """
-    if activation.expression is None:
-        raise TypeError(f"{activation.name} is a {activation.kind} function: it is tensor code and has no formula to print.")
     values = dict(numbers)
-    expression = activation.expression.xreplace({p.symbol: sympy.Float(values[p.name], 17) for p in activation.parameters if p.name in values})
+    expression = activation.formula.xreplace(
+        {p.symbol: sympy.Float(values[p.name], 17) for p in activation.parameters if p.name in values}
+    )
     if derivative:
         expression = formula.derivative(expression, activation.inputs[0])
     free = [parameter.symbol for parameter in activation.parameters if parameter.name not in values]
@@ -104,10 +106,12 @@ def text(activation: Activation, numbers: Sequence[tuple[str, float]] = (), *, d
 def _source(activation: Activation, expression: Expr, parameters: list[sympy.Symbol]) -> str:
     first, *others = (symbol.name for symbol in activation.inputs)
     if not expression.free_symbols & set(activation.inputs):
-        expression = expression + sympy.Symbol("torch.zeros_like(%s)" % first)  # a constant has the input's shape, too
+        expression = expression + sympy.Symbol(f"torch.zeros_like({first})")  # a constant has the input's shape, too
     raised = [f"{name} = {name}.float() if {name}.dtype in HALF else {name}" for name in (first, *others)]
     prelude = [f"dtype = {first}.dtype", *raised]
-    return source(activation.name, [*activation.inputs, *parameters], expression, "torch", prelude=prelude, wrap="({0}).to(dtype)")
+    return source(
+        activation.name, [*activation.inputs, *parameters], expression, "torch", prelude=prelude, wrap="({0}).to(dtype)"
+    )
 
 
 def native(spec: Spec) -> Callable[..., Tensor] | None:

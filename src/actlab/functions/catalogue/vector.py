@@ -5,9 +5,7 @@ import torch
 from actlab.functions.activation import activation
 
 
-@activation(
-    kind="vector", paper="Bridle 1990", torch="torch.softmax(x, dim=-1)", module="torch.nn.Softmax(dim=-1)"
-)
+@activation(kind="vector", paper="Bridle 1990", torch="torch.softmax(x, dim=-1)", module="torch.nn.Softmax(dim=-1)")
 def softmax(x):
     """Exponentials along the last dimension, normalised to sum 1."""
     return torch.softmax(x, dim=-1)
@@ -24,9 +22,7 @@ def log_softmax(x):
     return torch.log_softmax(x, dim=-1)
 
 
-@activation(
-    kind="vector", paper="folklore", torch="torch.softmax(-x, dim=-1)", module="torch.nn.Softmin(dim=-1)"
-)
+@activation(kind="vector", paper="folklore", torch="torch.softmax(-x, dim=-1)", module="torch.nn.Softmin(dim=-1)")
 def softmin(x):
     """The softmax of the negated input."""
     return torch.softmax(-x, dim=-1)

@@ -1,0 +1,165 @@
+"""Primitives: derivative and spelling of each against mpmath and finite differences; the rewrites that keep formulas finite."""
+
+from __future__ import annotations
+
+import mpmath as mp
+import numpy as np
+import pytest
+import sympy
+import torch
+
+from actlab.functions import formula
+from actlab.functions.evaluate import numeric, safe
+from actlab.functions.formula import (
+    PRIMITIVES,
+    derivative,
+    exp,
+    expm1,
+    guarded,
+    maximum,
+    minimum,
+    sigmoid,
+    softplus,
+    tanh,
+    where,
+)
+from actlab.functions.printer import compiled, source, spelled
+from actlab.readings.torch import NAMES
+
+X = sympy.Symbol("x", real=True)
+EXACT = {
+    "exp": mp.exp,
+    "expm1": mp.expm1,
+    "log1p": mp.log1p,
+    "sigmoid": lambda x: 1 / (1 + mp.exp(-x)),
+    "tanh": mp.tanh,
+    "softplus": lambda x: mp.log1p(mp.exp(x)),
+    "logsigmoid": lambda x: -mp.log1p(mp.exp(-x)),
+    "erf": mp.erf,
+    "normal_cdf": lambda x: mp.erfc(-x / mp.sqrt(2)) / 2,
+    "sin": mp.sin,
+    "cos": mp.cos,
+    "atan": mp.atan,
+    "absolute": abs,
+    "sign": mp.sign,
+}
+POINTS = [-30.0, -5.5, -1.25, -0.01, 0.02, 0.75, 4.0, 30.0]
+
+
+def in_torch(expression):
+    return compiled(source("f", [X], safe(expression, [X]), "torch"), "f", NAMES)
+
+
+def test_every_scalar_primitive_has_an_exact_reference():
+    assert set(EXACT) == {name for name, primitive in PRIMITIVES.items() if primitive.nargs == {1}} - {"tamed"}
+
+
+@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("target", ["numpy", "torch"])
+def test_a_primitive_agrees_with_mpmath_in_every_target(name, target):
+    points = [point for point in POINTS if name != "log1p" or point > -1]
+    expression = PRIMITIVES[name](X)
+    got = (
+        numeric(expression, [X])(np.array(points))
+        if target == "numpy"
+        else in_torch(expression)(torch.tensor(points, dtype=torch.float64)).numpy()
+    )
+
+    exact = [float(EXACT[name](mp.mpf(point))) for point in points]
+    np.testing.assert_allclose(got, exact, rtol=1e-13, atol=1e-300)  # normal_cdf has condition x^2 = 900 at -30
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_a_primitive_derivative_agrees_with_mpmath_and_does_not_cancel(name):
+    points = [point for point in POINTS if name != "log1p" or point > -1]
+    with mp.workdps(400):
+        exact = [float(mp.diff(EXACT[name], mp.mpf(point))) for point in points]
+
+    got = numeric(derivative(PRIMITIVES[name](X), X), [X])(np.array(points))
+    np.testing.assert_allclose(got, exact, rtol=1e-13, atol=1e-280)
+
+
+@pytest.mark.parametrize("name", sorted(PRIMITIVES))
+def test_every_primitive_is_spelled_in_every_target(name):
+    assert {"torch", "numpy", "latex"} <= set(PRIMITIVES[name].spelling)
+
+
+def test_a_branch_never_sees_inputs_of_the_other_region():
+    x = torch.tensor([-1.0, 1e4, 3e38], requires_grad=True)
+
+    in_torch(where(X > 0, X, expm1(X)))(x).sum().backward()
+
+    assert x.grad[1:].tolist() == [1.0, 1.0]
+
+
+def test_without_the_guard_the_gradient_is_nan():
+    x = torch.tensor([1e4], requires_grad=True)
+
+    torch.where(x > 0, x, torch.expm1(x)).sum().backward()
+
+    assert torch.isnan(x.grad).all()
+
+
+def test_a_polynomial_branch_is_left_alone_unless_it_can_overflow():
+    assert guarded(where(X > 0, X, X / 4)) == where(X > 0, X, X / 4)
+    assert guarded(where(X > 0, X, X**3)) != where(X > 0, X, X**3)
+
+
+@pytest.mark.parametrize(
+    ("expression", "at_minus_infinity", "at_infinity"),
+    [
+        (X * sigmoid(X), 0.0, np.inf),
+        (X * sigmoid(-X), -np.inf, 0.0),
+        (X / (1 + formula.absolute(X)), -1.0, 1.0),
+        (X * exp(-(X**2)), 0.0, 0.0),
+        (X * tanh(exp(X)), 0.0, np.inf),
+        (derivative(X * tanh(softplus(X)), X), 0.0, 1.0),
+        (derivative(X * tanh(exp(X)), X), 0.0, 1.0),
+    ],
+    ids=str,
+)
+def test_a_product_takes_its_limit_at_the_infinities(expression, at_minus_infinity, at_infinity):
+    ends = [-np.inf, np.inf]
+
+    assert numeric(expression, [X])(np.array(ends)).tolist() == [at_minus_infinity, at_infinity]
+    for dtype in (torch.float32, torch.float64):
+        assert in_torch(expression)(torch.tensor(ends, dtype=dtype)).tolist() == [at_minus_infinity, at_infinity]
+
+
+def test_an_exponential_inside_a_saturating_function_has_gradient_zero_in_its_tail():
+    x = torch.tensor([50.0, 100.0, 1e4], requires_grad=True)
+
+    in_torch(tanh(exp(X)))(x).sum().backward()
+
+    assert x.grad.tolist() == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(("pair", "gradient"), [(maximum(X, 1), 0.0), (minimum(X, 1), 0.0), (maximum(X, 0), 1.0)])
+def test_at_a_tie_the_constant_counts(pair, gradient):
+    x = torch.tensor([1.0], requires_grad=True)
+
+    in_torch(pair)(x).backward()
+
+    assert x.grad.item() == gradient
+    assert numeric(derivative(pair, X), [X])(np.array([1.0]))[0] == gradient
+
+
+def test_nan_passes_through_maximum_minimum_and_absolute():
+    for expression in (maximum(X, 0), minimum(X, 6), formula.absolute(X)):
+        assert np.isnan(numeric(expression, [X])(np.array([np.nan]))[0])
+        assert torch.isnan(in_torch(expression)(torch.tensor([torch.nan]))).all()
+
+
+def test_sympy_functions_become_primitives():
+    assert formula.canonical(abs(X) + sympy.exp(X) + sympy.tanh(X)) == formula.absolute(X) + exp(X) + tanh(X)
+
+
+def test_shared_subexpressions_are_computed_once():
+    text = source("f", [X], softplus(X) * tanh(softplus(X)) + softplus(X), "torch")
+
+    assert text.count("logsigmoid") == 1
+
+
+def test_what_has_no_spelling_is_refused_with_advice():
+    with pytest.raises(TypeError, match="Write it with the primitives"):
+        spelled(sympy.gamma(X), "torch")
