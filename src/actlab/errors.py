@@ -84,7 +84,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
     Example:
         >>> did_you_mean("gleu", ["gelu", "relu"])
-        " Did you mean 'gelu' or 'relu'?"
+        " Did you mean 'gelu'?"
     """
     lowered = {name.lower(): name for name in known}
     near = [lowered[match] for match in get_close_matches(word.lower(), list(lowered), n=3, cutoff=0.6)]

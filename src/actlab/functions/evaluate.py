@@ -10,7 +10,8 @@ import numpy as np
 import sympy
 from scipy import special
 
-from actlab.functions.formula import Expr, guarded, held, saturating
+from actlab.functions.formula import Expr
+from actlab.functions.limits import guarded, held, saturating
 from actlab.functions.printer import compiled, source
 
 __all__ = ["numeric", "safe"]

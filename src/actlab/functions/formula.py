@@ -4,12 +4,7 @@ A **primitive** owns three things that no activation should have to repeat: its 
 cancels, its spelling in every target (torch, NumPy, LaTeX, ...), and its sign of growth. A new target is a new key in each primitive's
 ``spelling``; a new function is an expression over the primitives and needs no code at all.
 
-Three rewrites make a formula safe to compute while its author writes what the paper says:
-
-* :func:`guarded` — a branch of :class:`where` only ever sees inputs of its own region. Without it ``where(x > 0, x, expm1(x))`` has a NaN
-  gradient for large ``x``: the branch not taken overflows, and zero times infinity is NaN.
-* :func:`held` — a product such as ``x * sigmoid(x)`` takes its limit (here 0) at minus infinity, where plain arithmetic gives NaN.
-* :func:`saturating` — the exponential in ``tanh(exp(x))`` stays finite, so that its gradient is 0 in the tail and not NaN.
+What keeps a formula finite in its tails is not the author's business either: see :mod:`actlab.functions.limits`.
 
 Example:
     >>> import sympy
@@ -20,12 +15,10 @@ Example:
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar, TypeAlias
 
 import sympy
-from sympy.core.relational import Relational
 
 __all__ = [
     "PRIMITIVES",
@@ -38,14 +31,11 @@ __all__ = [
     "erf",
     "exp",
     "expm1",
-    "guarded",
-    "held",
     "log1p",
     "logsigmoid",
     "maximum",
     "minimum",
     "normal_cdf",
-    "saturating",
     "sigmoid",
     "sign",
     "sin",
@@ -57,7 +47,6 @@ __all__ = [
 ]
 
 Expr: TypeAlias = Any  # sympy.Expr; SymPy is untyped, and its methods answer with whatever fits
-INFINITY = float("inf")
 PRIMITIVES: dict[str, type[Primitive]] = {}
 
 
@@ -329,7 +318,7 @@ class where(Primitive):
 
 
 class clamped(Primitive):
-    """The argument held at the square root of the largest number of its dtype (what :func:`held` writes; not for authors).
+    """The argument held at the square root of the largest number of its dtype (written by :mod:`actlab.functions.limits`, not by authors).
 
     The square root, so that ``x^2`` of a held ``x`` is still finite.
 
@@ -345,7 +334,10 @@ class clamped(Primitive):
 
 
 class tamed(Primitive):
-    """An exponent held where its exponential reaches the bound of :class:`clamped` (what :func:`saturating` writes; not for authors)."""
+    """An exponent held where its exponential reaches the bound of :class:`clamped`.
+
+    Written by :mod:`actlab.functions.limits`, not by authors.
+    """
 
     spelling: ClassVar = {"torch": "tamed({0})", "numpy": "tamed({0})", "latex": "{0}"}
 
@@ -385,102 +377,3 @@ def canonical(expression: Any) -> Expr:
     for theirs, ours in own.items():
         expression = expression.replace(theirs, ours)
     return expression
-
-
-def guarded(expression: Expr) -> Expr:
-    """Rewrite every ``where`` so that a branch that could overflow only sees inputs of its own region.
-
-    Conditions that compare ``x`` or ``|x|`` with something free of ``x`` can be guarded; others are left as they are.
-
-    Example:
-        >>> x = sympy.Symbol("x", real=True)
-        >>> guarded(where(x > 0, x, expm1(x)))
-        where(x > 0, x, expm1(where(x > 0, 0, x)))
-    """
-    return expression.replace(lambda e: isinstance(e, where), _guard)
-
-
-def _guard(node: where) -> Expr:
-    condition, a, b = node.args
-    if not isinstance(condition, Relational):
-        return node
-    two_sided = isinstance(condition.lhs, absolute)
-    x, edge = condition.lhs.args[0] if two_sided else condition.lhs, condition.rhs
-    if not x.is_Symbol or x in edge.free_symbols:
-        return node
-    inside = (
-        0 if two_sided and isinstance(condition, sympy.StrictLessThan | sympy.LessThan) else edge
-    )  # |x| < edge holds at 0
-    if _can_overflow(a, x):
-        a = a.xreplace({x: where(condition, x, inside)})
-    if _can_overflow(b, x):
-        b = b.xreplace({x: where(condition, edge, x)})
-    return where(condition, a, b)
-
-
-def _can_overflow(branch: Expr, x: sympy.Symbol) -> bool:
-    """Tell whether a branch, or its slope, may be infinite or NaN at an input outside its own region."""
-    powers = [power for power in branch.atoms(sympy.Pow) if x in power.free_symbols]
-    grows = any(not power.exp.is_integer or power.exp.is_negative or power.exp > 2 for power in powers)
-    return grows or len(powers) > 1 or bool(branch.atoms(sympy.Mul) and powers) or branch.has(exp, expm1, log1p)
-
-
-def held(expression: Expr, inputs: Sequence[sympy.Symbol], value_at: Callable[[Expr, float], float]) -> Expr:
-    """Rewrite products in which one factor runs to infinity while another runs to zero, so that they take their limit.
-
-    Where the product itself vanishes (``x sigmoid(x)`` at minus infinity) the infinite factor is clamped and the other's exact zero
-    wins; where it does not (``x / (1 + |x|)``) the input is clamped, far inside the range in which the product has reached its limit.
-
-    Args:
-        expression: a formula.
-        inputs: the symbols that run to infinity together.
-        value_at: value of a sub-expression where every input has the given value, in IEEE double arithmetic.
-    """
-
-    def hold(product: sympy.Mul) -> Expr:
-        factors = list(product.args)
-        ends = {end: [value_at(factor, end) for factor in factors] for end in (-INFINITY, INFINITY)}
-        wrong = [end for end, values in ends.items() if 0.0 in values and any(map(math.isinf, values))]
-        if any(
-            value_at(product, math.copysign(1e100, end)) != 0.0
-            and abs(value_at(product, math.copysign(1e100, end))) > 1e-50
-            for end in wrong
-        ):
-            side = _sides({_sign(end) for end in wrong})
-            return product.xreplace({x: clamped(x, side) for x in inputs})
-        for index, factor in enumerate(factors):
-            signs = {_sign(ends[end][index]) for end in wrong if math.isinf(ends[end][index])}
-            factors[index] = clamped(factor, _sides(signs)) if signs else factor
-        return sympy.Mul(*factors, evaluate=False) if wrong else product
-
-    return expression.replace(lambda e: isinstance(e, sympy.Mul), hold)
-
-
-def saturating(expression: Expr, value_at: Callable[[Expr, float], float]) -> Expr:
-    """Rewrite exponentials inside a function that saturates, such as ``tanh(exp(x))``, so that they stay finite.
-
-    The value is the same; the gradient is 0 times a finite number there, where it was 0 times infinity, which is NaN.
-
-    Args:
-        expression: a formula.
-        value_at: as for :func:`held`.
-    """
-
-    def tame(node: Primitive) -> Expr:
-        argument = node.args[0]
-        saturates = any(
-            math.isinf(value_at(argument, end)) and math.isfinite(value_at(node, end)) for end in (-INFINITY, INFINITY)
-        )
-        if not saturates:
-            return node
-        return node.func(argument.replace(lambda e: isinstance(e, exp | expm1), lambda e: e.func(tamed(e.args[0]))))
-
-    return expression.replace(lambda e: isinstance(e, Primitive) and len(e.args) == 1 and e.args[0].has(exp, expm1), tame)
-
-
-def _sides(signs: set[int]) -> int:
-    return signs.pop() if len(signs) == 1 else 0
-
-
-def _sign(value: float) -> int:
-    return 1 if value > 0 else -1

@@ -82,7 +82,7 @@ def function(
     Example:
         >>> from actlab.functions.activation import get
         >>> function(get("mish"))(torch.tensor([-torch.inf, 0.0, 1.0]))
-        tensor([-0.0000, 0.0000, 0.8651])
+        tensor([0.0000, 0.0000, 0.8651])
     """
     return compiled(text(activation, numbers, derivative=derivative), activation.name, NAMES)
 
@@ -122,7 +122,7 @@ def native(spec: Spec) -> Callable[..., Tensor] | None:
     Example:
         >>> from actlab.functions.spec import parse
         >>> native(parse("leaky_relu(0.5)"))(torch.tensor([-1.0, 1.0]))
-        tensor([-0.5000, 1.0000])
+        tensor([-0.5000,  1.0000])
         >>> native(parse("elu(alpha=learned)")) is None
         True
     """
