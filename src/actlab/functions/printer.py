@@ -26,7 +26,7 @@ def spelled(expression: Any, target: str) -> str:
     Example:
         >>> x = sympy.Symbol("x", real=True)
         >>> spelled(x * sympy.Rational(1, 2), "numpy")
-        '0.5*x'
+        '(0.5*x)'
     """
     if not expression.free_symbols and not expression.is_Boolean:
         return repr(float(expression)) if not isinstance(expression, Primitive) else _primitive(expression, target)

@@ -1,15 +1,15 @@
 """Torch's own activations: which registered activation a call or a module of torch is, and with which parameters.
 
-Two spellings are known: calls (``F.leaky_relu(x, 0.2)``, ``torch.relu(x)``, ``x.relu_()``) and modules (``nn.LeakyReLU(0.2)``). Which module
-is which activation is read off the registry (:attr:`Activation.module`), so an activation that is added there is found in models too.
+Two spellings are known: calls (``F.leaky_relu(x, 0.2)``, ``torch.relu(x)``, ``x.relu_()``) and modules (``nn.LeakyReLU(0.2)``). Which
+module is which activation is read off the registry (:attr:`Activation.module`), so an activation that is added there is found in models.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from types import BuiltinFunctionType, FunctionType, MethodDescriptorType
 from typing import Any, Final
@@ -22,7 +22,7 @@ from actlab.functions.activation import Activation, get, names
 from actlab.functions.spec import parse
 from actlab.models.layer import ActivationLayer
 
-__all__ = ["METHODS", "UNKNOWN", "Native", "Running", "describe_call", "describe_module", "recognise"]
+__all__ = ["METHODS", "UNKNOWN", "Native", "Running", "describe_call", "describe_module", "name_of_class", "recognise"]
 
 UNKNOWN: Final = object()  # an argument whose value only a run can tell
 
@@ -63,7 +63,12 @@ _SPELLINGS: Final[Mapping[str, str]] = {
     "special_softmax": "softmax",
 }
 _HOMES: Final = frozenset({"torch", "torch.nn.functional", "torch._C._nn", "torch._C._special"})
-_BESIDES: Final[Mapping[type[nn.Module], str]] = {nn.Softmax2d: "softmax"}
+_ANY_DIMENSION: Final[Mapping[type[nn.Module], str]] = {
+    nn.LogSoftmax: "log_softmax",
+    nn.Softmax: "softmax",
+    nn.Softmax2d: "softmax",
+    nn.Softmin: "softmin",
+}
 
 METHODS: Final = frozenset(
     {name for name in (*_ARGUMENTS, *(f"{name}_" for name in _ARGUMENTS)) if hasattr(torch.Tensor, name)}
@@ -162,25 +167,45 @@ def describe_module(module: nn.Module) -> Running | None:
     """
     if isinstance(module, ActivationLayer):
         return Running(name=module.spec.activation.name, spec=str(module.spec), dim=-1)
-    for cls, fixed, name in _templates():
-        if isinstance(module, cls) and type(module).forward is cls.forward and fixed.items() <= vars(module).items():
-            attributes = {parameter.name: getattr(module, parameter.name, UNKNOWN) for parameter in get(name).parameters}
-            return _running(name, {**vars(module), **attributes}, inplace=getattr(module, "inplace", False) is True)
-    for besides, name in _BESIDES.items():
-        if isinstance(module, besides):
-            return Running(name=name, spec=name, dim=1)
-    return None
+    lineage = type(module).__mro__
+    fits = [
+        (lineage.index(cls), name) for cls, fixed, name in _templates() if cls in lineage and _is(module, cls, fixed)
+    ]
+    if not fits:
+        return None
+    _, name = min(fits)  # the nearest class: ReLU6 is a Hardtanh as well
+    return _running(
+        name,
+        vars(module) | dict(module.named_parameters(recurse=False)),
+        inplace=getattr(module, "inplace", False) is True,
+    )
 
 
-def _templates() -> Iterator[tuple[type[nn.Module], dict[str, Any], str]]:
+def name_of_class(name: str) -> str | None:
+    """Return the registered name of a class of ``torch.nn`` by the class's bare name: "LeakyReLU" is "leaky_relu"; None if it is none."""
+    return next((registered for cls, _, registered in _templates() if cls.__name__ == name), None)
+
+
+def _is(module: nn.Module, cls: type[nn.Module], fixed: Mapping[str, Any]) -> bool:
+    return type(module).forward is cls.forward and fixed.items() <= vars(module).items()
+
+
+def _templates() -> Iterator[tuple[type[nn.Module], Mapping[str, Any], str]]:
     """Yield class, attributes that must be equal, and name, for every registered activation torch has a module for."""
     for name in names():
         template = get(name).module
-        if template and get(name).name != "identity":  # nn.Identity is a placeholder in models, not an activation
-            call = ast.parse(template, mode="eval").body
-            fixed = {k.arg: ast.literal_eval(k.value) for k in call.keywords if k.arg} if isinstance(call, ast.Call) else {}
-            path, _, attribute = ast.unparse(call.func if isinstance(call, ast.Call) else call).rpartition(".")
-            yield getattr(import_module(path), attribute), fixed, name
+        if template and name != "identity":  # nn.Identity is a placeholder in models, not an activation
+            yield *_template(template), name
+    for cls, name in _ANY_DIMENSION.items():
+        yield cls, {}, name
+
+
+@cache
+def _template(text: str) -> tuple[type[nn.Module], Mapping[str, Any]]:
+    call = ast.parse(text, mode="eval").body
+    keywords = call.keywords if isinstance(call, ast.Call) else []
+    path, _, attribute = ast.unparse(call.func if isinstance(call, ast.Call) else call).rpartition(".")
+    return getattr(import_module(path), attribute), {k.arg: ast.literal_eval(k.value) for k in keywords if k.arg}
 
 
 def _running(name: str, bound: Mapping[str, Any], *, inplace: bool) -> Running:
@@ -197,7 +222,11 @@ def _spec(record: Activation, bound: Mapping[str, Any]) -> str | None:
         return None
     try:
         return str(parse(f"{record.name}({', '.join(f'{name}={_word(value)}' for name, value in given.items())})"))
-    except (SpecError, TypeError, ValueError):  # a value outside the grammar: the function is known, its parameters are not
+    except (
+        SpecError,
+        TypeError,
+        ValueError,
+    ):  # a value outside the grammar: the function is known, its parameters are not
         return None
 
 
@@ -207,6 +236,3 @@ def _word(value: Any) -> str:
         return repr(float(value))
     initial = value.detach().float().mean().item()
     return f"{'learned' if value.numel() == 1 else 'learned_per_channel'}({initial!r})"
-
-
-Describe = Callable[[nn.Module], Running | None]

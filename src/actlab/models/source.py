@@ -5,23 +5,31 @@ instruction (PEP 657), so the call that really ran can be told from its neighbou
 """
 
 from __future__ import annotations
-
 import __future__
 
 import ast
+import dis
 import hashlib
 import linecache
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from types import CodeType, FrameType, FunctionType
-from typing import Final
+from typing import Any, Final
 
 from actlab.errors import SiteError
 
 __all__ = ["Method", "compiled", "contains", "end_of_call", "read"]
 
 _FUTURES: Final = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
+_SILENT: Final = frozenset({"CACHE", "NOP", "PRECALL", "PUSH_NULL", "RESUME"})  # instructions that change no value
+_NAMING: Final = (
+    ast.Name,
+    ast.Attribute,
+    ast.Subscript,
+    ast.Constant,
+    ast.expr_context,
+)  # what a readable callee is made of
 _LONG: Final = 40  # characters of a callee that still make a readable path
 
 
@@ -52,7 +60,7 @@ class Method:
         """Whether the name of the first argument means something else anywhere in the method."""
         stored = (n.id for n in ast.walk(self.node) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load))
         arguments = [n.arg for n in ast.walk(self.node) if isinstance(n, ast.arg)]
-        return self.receiver in stored or arguments.count(str(self.receiver)) > 1
+        return str(self.receiver) in stored or arguments.count(str(self.receiver)) > 1
 
     @property
     def first_line(self) -> int:
@@ -74,13 +82,30 @@ class Method:
         same = [other for other in self.calls if _callee(other) == _callee(call)]
         return f"{_callee(call)}@{same.index(call) + 1}"
 
+    def attribute(self, call: ast.Call) -> str | None:
+        """Return the name of the attribute of the module that is called: ``act`` for ``self.act(x)``; else None."""
+        callee = call.func
+        is_own = (
+            isinstance(callee, ast.Attribute)
+            and isinstance(callee.value, ast.Name)
+            and callee.value.id == self.receiver
+        )
+        return callee.attr if is_own and isinstance(callee, ast.Attribute) else None
+
     def statement(self, call: ast.Call) -> ast.Expr | None:
         """Return the statement that is nothing but this call, so that its result is dropped; else None."""
         return next((n for n in ast.walk(self.node) if isinstance(n, ast.Expr) and n.value is call), None)
 
+    def is_outermost(self, node: ast.AST) -> bool:
+        """Whether a node stands in the method itself, not in a function, lambda or class inside it."""
+        scopes = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+        inner = (scope for scope in ast.walk(self.node) if isinstance(scope, scopes) and scope is not self.node)
+        return not any(node is part for scope in inner for part in ast.walk(scope))
+
 
 def _callee(call: ast.Call) -> str:
-    if not any(isinstance(node, ast.Call) for node in ast.walk(call.func)) and len(ast.unparse(call.func)) <= _LONG:
+    plain = all(isinstance(node, _NAMING) for node in ast.walk(call.func))
+    if plain and len(ast.unparse(call.func)) <= _LONG:
         return ast.unparse(call.func)
     return f".{call.func.attr}" if isinstance(call.func, ast.Attribute) else "call"
 
@@ -103,8 +128,12 @@ def read(function: FunctionType) -> Method:
     if node is None:
         raise SiteError(f"the source of {function.__qualname__} is not available ({code.co_filename})")
     if not _same(code, compiled(node, function, code.co_filename)):
-        raise SiteError(f"the source of {function.__qualname__} in {code.co_filename} is not what runs (edited since the import?)")
-    calls = sorted((n for n in ast.walk(node) if isinstance(n, ast.Call)), key=lambda n: (n.end_lineno, n.end_col_offset))
+        raise SiteError(
+            f"the source of {function.__qualname__} in {code.co_filename} is not what runs (edited since the import?)"
+        )
+    calls = sorted(
+        (n for n in ast.walk(node) if isinstance(n, ast.Call)), key=lambda n: (n.end_lineno, n.end_col_offset)
+    )
     return Method(function=function, node=node, lines=lines, calls=tuple(calls))
 
 
@@ -137,14 +166,19 @@ def compiled(node: ast.FunctionDef, like: FunctionType, filename: str) -> CodeTy
         filename: what tracebacks shall say.
     """
     owner = like.__qualname__.split(".")[-2:-1]
-    position = {"lineno": node.lineno, "col_offset": 0, "end_lineno": node.end_lineno, "end_col_offset": 0}
+    position: dict[str, Any] = {
+        "lineno": node.lineno,
+        "col_offset": 0,
+        "end_lineno": node.end_lineno,
+        "end_col_offset": 0,
+    }
     inner: ast.stmt = node
     if owner and owner[0] != "<locals>":
         inner = ast.ClassDef(name=owner[0], bases=[], keywords=[], body=[node], decorator_list=[], **position)
         inner.type_params = []  # type: ignore[attr-defined] # a field from Python 3.12 on
     free = [ast.arg(arg=name, **position) for name in like.__code__.co_freevars if name != "__class__"]
     arguments = ast.arguments(posonlyargs=[], args=free, kwonlyargs=[], kw_defaults=[], defaults=[])
-    outer = ast.FunctionDef(name="scope", args=arguments, body=[inner], decorator_list=[], **position)
+    outer = ast.FunctionDef(name="<scope>", args=arguments, body=[inner], decorator_list=[], **position)
     outer.type_params = []  # type: ignore[attr-defined] # a field from Python 3.12 on
     flags = like.__code__.co_flags & _FUTURES
     whole = compile(ast.Module(body=[outer], type_ignores=[]), filename, "exec", flags=flags, dont_inherit=True)
@@ -163,16 +197,24 @@ def contains(code: CodeType, inner: CodeType) -> bool:
     return any(inner is nested for nested in _nested(code))
 
 
-def _same(ran: CodeType, read: CodeType) -> bool:
+def _same(ran: CodeType, source: CodeType) -> bool:
     """Whether two codes do the same. Where pytest has rewritten the asserts of a test module, only names can be compared."""
     if any(name.startswith("@py_") for name in ran.co_varnames):
-        return set(read.co_names) - {"AssertionError"} <= set(ran.co_names)
-    constants = zip(ran.co_consts, read.co_consts, strict=False)
-    return (
-        (ran.co_code, ran.co_names, ran.co_varnames) == (read.co_code, read.co_names, read.co_varnames)
-        and len(ran.co_consts) == len(read.co_consts)
-        and all(_same(a, b) if isinstance(a, CodeType) and isinstance(b, CodeType) else repr(a) == repr(b) for a, b in constants)
-    )
+        return set(source.co_names) - {"AssertionError"} <= set(ran.co_names)
+    return _gist(ran) == _gist(source)
+
+
+def _gist(code: CodeType) -> list[tuple[str, str]]:
+    """Return what a code does, without how: the compiler calls ``F.relu`` another way where it has seen ``F`` imported."""
+    gist = []
+    for step in dis.get_instructions(code):
+        if step.opname in _SILENT:
+            continue
+        jumps = step.opcode in dis.hasjrel or step.opcode in dis.hasjabs
+        value = _gist(step.argval) if isinstance(step.argval, CodeType) else step.argval
+        name = "LOAD_ATTR" if step.opname == "LOAD_METHOD" else step.opname
+        gist.append((name, "" if jumps else repr(value)))
+    return gist
 
 
 def end_of_call(frame: FrameType) -> tuple[int, int] | None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Column", "columns", "status"]
 
-STATUS = {"completed": "ruled out", "eliminated": "ruled out early", "diverged": "diverged", "failed": "failed"}
+STATUS = {"completed": "ruled out", "eliminated": "ruled out", "diverged": "diverged", "failed": "failed"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ def status(arm: ArmSummary, verdict: Verdict) -> str:
     """Return what became of an arm, in a word or two: trouble first, then whether it is in the best set."""
     if arm.status == "completed" and (arm.spec in verdict.best_set):
         return "best"
-    return STATUS.get(arm.status, arm.status)
+    return STATUS[arm.status]
 
 
 def _of(arm: ArmSummary, read: Callable[[Difference], float | None]) -> float | None:
@@ -54,10 +54,7 @@ def _of(arm: ArmSummary, read: Callable[[Difference], float | None]) -> float | 
 def columns(verdict: Verdict) -> list[Column]:
     """Return the columns after the arm's name. The learning rate has one only where arms differ in it."""
     rates = {arm.lr for arm in verdict.arms}
-    shown = [*_quality(words.places(verdict)), *_cost(), *([_rate()] if len(rates) > 1 else [])]
     return [
-        *shown,
-        Column(name="seeds", meaning="seeds with a result", value=lambda arm: arm.n, shown=lambda arm: str(arm.n)),
         Column(
             name="status",
             meaning="what became of the arm",
@@ -65,10 +62,16 @@ def columns(verdict: Verdict) -> list[Column]:
             shown=lambda arm: status(arm, verdict),
             text=True,
         ),
+        *_quality(verdict),
+        *_chances(),
+        *_cost(),
+        *([_rate()] if len(rates) > 1 else []),
+        Column(name="seeds", meaning="seeds with a result", value=lambda arm: arm.n, shown=lambda arm: str(arm.n)),
     ]
 
 
-def _quality(digits: int) -> list[Column]:
+def _quality(verdict: Verdict) -> list[Column]:
+    digits = words.places(verdict)
     return [
         Column(
             name="mean",
@@ -87,10 +90,11 @@ def _quality(digits: int) -> list[Column]:
             name="difference",
             meaning="mean difference to the baseline, paired by seed, and its 95% interval",
             value=lambda arm: _of(arm, lambda diff: diff.mean),
-            shown=lambda arm: signed(_of(arm, lambda diff: diff.mean), digits),
-            small=lambda arm: interval(arm.diff.ci, digits, sign=True) if arm.diff else "baseline",
+            shown=lambda arm: (
+                "baseline" if arm.spec == verdict.baseline else signed(_of(arm, lambda diff: diff.mean), digits)
+            ),
+            small=lambda arm: interval(arm.diff.ci, digits, sign=True) if arm.diff else "",
         ),
-        *_chances(),
     ]
 
 
@@ -126,13 +130,13 @@ def _cost() -> list[Column]:
             shown=lambda arm: ratio(arm.step_time_ratio),
         ),
         Column(
-            name="parameters",
+            name="params",
             meaning="trainable numbers of the model",
             value=lambda arm: arm.parameters,
             shown=lambda arm: count(arm.parameters),
         ),
         Column(
-            name="peak memory",
+            name="memory",
             meaning="most memory held during a training step",
             value=lambda arm: arm.peak_memory,
             shown=lambda arm: size(arm.peak_memory),
@@ -142,7 +146,7 @@ def _cost() -> list[Column]:
 
 def _rate() -> Column:
     return Column(
-        name="learning rate",
+        name="lr",
         meaning="the learning rate the arm was judged at",
         value=lambda arm: arm.lr,
         shown=lambda arm: plain(arm.lr),

@@ -1,7 +1,7 @@
 """The page: a verdict as one HTML file that needs nothing else, neither network nor fonts nor scripts from elsewhere.
 
-Everything that comes from the study (names of arms, errors, warnings) is escaped; a content security policy inside the file forbids
-every request. The drawings are SVG, made here; the numbers are those of the verdict.
+Everything that comes from the study (names of arms, errors, warnings) is escaped; a content security policy inside the file
+forbids every request. The drawings are SVG, made here; the numbers are those of the verdict.
 """
 
 from __future__ import annotations
@@ -27,20 +27,18 @@ from actlab.report.series import Row
 if TYPE_CHECKING:
     import altair as alt
 
-    from actlab.studies.plan import Plan
     from actlab.studies.verdict import Verdict
 
 __all__ = ["html", "write"]
 
 
-def write(verdict: Verdict, rows: Iterable[Row], path: str | Path, *, plan: Plan | None = None) -> Path:
+def write(verdict: Verdict, rows: Iterable[Row], path: str | Path) -> Path:
     """Write the page of a verdict.
 
     Args:
         verdict: what was found.
         rows: the trials, as ``Study.rows()`` returns them.
         path: the file to write; it is replaced if it is there.
-        plan: the study's plan; with it the page names the init and tuning policies and the whole command.
 
     Returns:
         The path that was written.
@@ -49,7 +47,7 @@ def write(verdict: Verdict, rows: Iterable[Row], path: str | Path, *, plan: Plan
         ActlabError: the file cannot be written.
     """
     path = Path(path)
-    text = html(verdict, rows, plan=plan)
+    text = html(verdict, rows)
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -60,7 +58,7 @@ def write(verdict: Verdict, rows: Iterable[Row], path: str | Path, *, plan: Plan
     return path
 
 
-def html(verdict: Verdict, rows: Iterable[Row], *, plan: Plan | None = None) -> str:
+def html(verdict: Verdict, rows: Iterable[Row]) -> str:
     """Return the page of :func:`write` as text."""
     rows = list(rows)
     here = files("actlab.report")
@@ -68,7 +66,8 @@ def html(verdict: Verdict, rows: Iterable[Row], *, plan: Plan | None = None) -> 
     template = environment.from_string(here.joinpath("page.html.j2").read_text(encoding="utf-8"))
     return template.render(
         verdict=verdict,
-        title=f"{verdict.task}: {verdict.recommendation}",
+        title=f"{words.task_name(verdict.task)}: {verdict.recommendation}",
+        task=words.task_name(verdict.task),
         css=Markup(_hues() + here.joinpath("page.css").read_text(encoding="utf-8")),  # noqa: S704 our own file
         version=version("actlab"),
         chips_label="Best set" if len(verdict.best_set) != 1 else "Best",
@@ -78,8 +77,8 @@ def html(verdict: Verdict, rows: Iterable[Row], *, plan: Plan | None = None) -> 
         figures=_figures(verdict, rows),
         **_table(verdict),
         **_ties(verdict),
-        command=command(verdict, plan),
-        made=_made(verdict, rows, plan),
+        command=command(verdict),
+        made=_made(verdict, rows),
     )
 
 
@@ -99,11 +98,11 @@ def _chips(verdict: Verdict) -> list[dict[str, str]]:
 
 
 def _facts(verdict: Verdict) -> list[dict[str, str]]:
-    name, value, ends = words.top_difference(verdict)
+    name, value, note = words.gain_words(verdict)
     rope = f"same within ±{plain(verdict.rope)}" if verdict.rope else "any difference counts"
     return [
-        {"name": name, "value": value, "note": f"95% interval {ends}"},
-        {"name": "Seeds", "value": str(len(verdict.seeds)), "note": "the same for every arm"},
+        {"name": name, "value": value, "note": note},
+        {"name": "Seeds", "value": str(len(verdict.seeds)), "note": "paired across arms"},
         {
             "name": "Trials run",
             "value": str(verdict.trials_run),
@@ -119,7 +118,8 @@ def _figures(verdict: Verdict, rows: Sequence[Row]) -> list[dict[str, Any]]:
         _figure(
             "curves",
             "How they learn",
-            "Training loss. Line: median of the seeds; band: the middle half of them. Colour: the best set; black or white: the baseline.",
+            "Training loss, smoothed. Line: the median of the seeds; band: the middle half of them. In colour: the best "
+            "set. Strong line: the baseline.",
             words.curve_words(verdict, rows),
             lambda frame: curve_plot(verdict, rows, frame),
         ),
@@ -127,7 +127,7 @@ def _figures(verdict: Verdict, rows: Sequence[Row]) -> list[dict[str, Any]]:
             "differences",
             f"Against {verdict.baseline}",
             f"What each arm adds to {verdict.baseline} on the same seed, in {verdict.metric}. Large dot and bar: mean and its 95% "
-            "interval; small dots: single seeds.",
+            "interval; small dots: single seeds; arrow: further out.",
             words.difference_words(verdict),
             lambda frame: difference_plot(verdict, rows, frame),
         ),
@@ -135,7 +135,7 @@ def _figures(verdict: Verdict, rows: Sequence[Row]) -> list[dict[str, Any]]:
             "cost",
             "What it costs",
             f"{verdict.metric} ({better} is better) with its 95% interval over the time of a training step, {verdict.baseline} = 1. "
-            f"Wanted: far left and {'high' if better == 'higher' else 'low'}.",
+            f"Best is {'up' if better == 'higher' else 'down'} and to the left; arrow: further out.",
             words.cost_words(verdict),
             lambda frame: cost_plot(verdict, frame),
         ),
@@ -171,8 +171,9 @@ def _table(verdict: Verdict) -> dict[str, Any]:
         for arm in verdict.arms
     ]
     note = (
-        f"p: any-time valid, corrected for {max(0, len(verdict.arms) - 1)} comparisons. Better: share of seeds in which the arm beats "
-        f"{verdict.baseline}. Same: probability that the difference is within ±{plain(verdict.rope)}. Step time is measured with the arms in turn."
+        f"p: any-time valid, corrected for {max(0, len(verdict.arms) - 1)} comparisons. Better: share of seeds in which the "
+        f"arm beats {verdict.baseline}. Same: probability that the difference is within ±{plain(verdict.rope)}. Step time is "
+        "measured with the arms in turn."
     )
     return {"columns": [first, *shown], "arms": arms, "note": note}
 
@@ -184,19 +185,16 @@ def _ties(verdict: Verdict) -> dict[str, Any]:
             "names": words.listed(tie.arms),
             "known": "practically the same" if tie.kind == "equivalent" else "undecided",
             "same": chance(tie.prob_equivalent),
-            "seeds": "none" if tie.kind == "equivalent" else tie.seeds_needed or "cannot say",
+            "seeds": "none" if tie.kind == "equivalent" else tie.seeds_needed or "unknown",
         }
         for tie in ordered
     ]
-    lead = f"Pairs that the evidence does not separate. Practically the same means within ±{plain(verdict.rope)} {verdict.metric}."
-    return {"pairs": pairs, "ties_lead": lead}
+    same = f"Practically the same means within ±{plain(verdict.rope)} {verdict.metric}."
+    return {"pairs": pairs, "ties_lead": f"Pairs that the evidence does not separate. {same}"}
 
 
-def _made(verdict: Verdict, rows: Sequence[Row], plan: Plan | None) -> list[tuple[str, str]]:
+def _made(verdict: Verdict, rows: Sequence[Row]) -> list[tuple[str, str]]:
     made = [("Study", verdict.study), ("Store", verdict.store), ("Fingerprint", verdict.fingerprint)]
-    if plan is not None:
-        made.append(("Initialisation", plan.init))
-        made.append(
-            ("Learning rate", "tuned for every arm with the same budget" if plan.tune else "the task's own, not tuned")
-        )
+    rate = "tuned for every arm with the same budget" if verdict.tune else "the task's own, not tuned"
+    made += [("Initialisation", verdict.init), ("Learning rate", rate)]
     return [*made, ("Seeds", ", ".join(map(str, verdict.seeds))), ("Versions", versions(rows))]

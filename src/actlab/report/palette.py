@@ -1,8 +1,8 @@
 """Colours of the charts: six hues for the best set, ink for the baseline, grey for the rest.
 
 Colour follows the arm through the whole page and says what the verdict says: what is coloured may be the best. The hues
-were searched for the largest smallest distance (OKLab) between any two under normal vision, protanopia, deuteranopia and
-tritanopia (Machado 2009, full severity): at least 0.12 in both themes, 1.6 times that of the Okabe-Ito palette, at a
+were searched for the largest smallest distance (OKLab) between any two under normal vision, protanopia, deuteranopia
+and tritanopia (Machado 2009, full severity): at least 0.12 in both themes, 1.6 times that of the Okabe-Ito palette, at a
 contrast of 3 or more on the page. Every mark is labelled as well, so colour is never the only key.
 
 Example:

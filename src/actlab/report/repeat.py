@@ -9,22 +9,24 @@ from typing import TYPE_CHECKING
 from actlab.report.series import Row
 
 if TYPE_CHECKING:
-    from actlab.studies.plan import Plan
     from actlab.studies.verdict import Verdict
 
 __all__ = ["command", "versions"]
 
 
-def command(verdict: Verdict, plan: Plan | None = None) -> str:
-    """Return the command that repeats the study: with its store it resumes, with an empty one it runs again.
-
-    Without a plan the command lacks the init and tuning policies, because a verdict does not carry them.
-    """
+def command(verdict: Verdict) -> str:
+    """Return the command that repeats the study: with its store it resumes, with an empty one it runs again."""
     specs = [verdict.baseline, *(arm.spec for arm in verdict.arms if arm.spec != verdict.baseline)]
-    options = {"--seeds": len(verdict.seeds), "--baseline": verdict.baseline}
-    if plan is not None:
-        options |= {"--init": plan.init, **({"--tune": plan.tune} if plan.tune else {})}
-    options |= {"--alpha": verdict.alpha, "--rope": verdict.rope, "--store": verdict.store, "--name": verdict.study}
+    options = {
+        "--seeds": len(verdict.seeds),
+        "--baseline": verdict.baseline,
+        "--init": verdict.init,
+        "--tune": verdict.tune,
+        "--alpha": verdict.alpha,
+        "--rope": verdict.rope,
+        "--store": verdict.store,
+        "--name": verdict.study,
+    }
     given = [word for option, value in options.items() if value is not None for word in (option, str(value))]
     return shlex.join(["actlab", "compare", verdict.task, *specs, *given])
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from actlab.report.amounts import chance, decimals, duration, fixed, interval, plain, ratio, signed
+from actlab.report.amounts import NOTHING, chance, decimals, duration, fixed, interval, plain, ratio, signed
 from actlab.report.series import Row, costs, curves, differences
 
 if TYPE_CHECKING:
@@ -16,12 +17,24 @@ __all__ = [
     "cost_words",
     "curve_words",
     "difference_words",
+    "gain_words",
     "how_sure",
     "listed",
     "places",
     "progress_words",
+    "task_name",
     "tie_words",
 ]
+
+
+def task_name(task: str) -> str:
+    """Return a task as a person calls it: its name, or the name of its file without the folders.
+
+    Example:
+        >>> task_name("digits:cnn"), task_name("/home/me/my_task.py")
+        ('digits:cnn', 'my_task.py')
+    """
+    return PurePath(task).name if task.endswith(".py") else task
 
 
 def listed(names: Sequence[str], *, last: str = "and") -> str:
@@ -36,8 +49,8 @@ def listed(names: Sequence[str], *, last: str = "and") -> str:
 
 def places(verdict: Verdict) -> int:
     """Return the decimals that the metric deserves: the narrowest interval and the ROPE keep two digits."""
-    ends = [arm.ci for arm in verdict.arms if None not in arm.ci]
-    return decimals(verdict.rope, *(high - low for low, high in ends))
+    widths = [high - low for low, high in (arm.ci for arm in verdict.arms) if low is not None and high is not None]
+    return decimals(verdict.rope, *widths)
 
 
 def best_set(verdict: Verdict) -> str:
@@ -53,7 +66,7 @@ def best_set(verdict: Verdict) -> str:
 
 
 def how_sure(verdict: Verdict) -> list[str]:
-    """Return how sure the verdict is: the best set, what the error rate covers, and what the closest open question needs."""
+    """Return how sure the verdict is: the best set, what the error rate covers, what the closest open question needs."""
     sentences = [best_set(verdict)]
     if verdict.best_set:
         sentences.append("The rate covers the whole study and every look at it while it ran.")
@@ -67,9 +80,8 @@ def tie_words(tie: Tie, verdict: Verdict) -> str:
     if tie.kind == "equivalent":
         return f"practically the same, within ±{plain(verdict.rope)} {verdict.metric}"
     if tie.seeds_needed is None:
-        return "undecided, and more seeds are not expected to settle it"
-    seeds = "1 seed" if tie.seeds_needed == 1 else f"{tie.seeds_needed} seeds"
-    return f"undecided; about {seeds} would settle it"
+        return "undecided; how many more seeds would settle it cannot be said"
+    return f"undecided; about {tie.seeds_needed} more seed{'s' if tie.seeds_needed > 1 else ''} would settle it"
 
 
 def difference_words(verdict: Verdict) -> str:
@@ -94,24 +106,32 @@ def cost_words(verdict: Verdict) -> str:
     return f"{verdict.metric} and step time against {verdict.baseline}: {', '.join(parts)}."
 
 
-def progress_words(done: int, total: int, leader: str | None, out: Sequence[str], seconds_left: float | None) -> str:
+def progress_words(done: int, total: int, *, leader: str | None, out: Sequence[str], seconds_left: float | None) -> str:
     """Return the state of a running study in one line.
 
     Example:
-        >>> progress_words(23, 48, "gelu", ["tanh"], 72)
+        >>> progress_words(23, 48, leader="gelu", out=["tanh"], seconds_left=72)
         '23 of 48 trials, 1:12 min left, leading: gelu, out: tanh'
     """
     parts = [f"{done} of {total} trials"]
-    parts += [f"{duration(seconds_left)} left"] if seconds_left is not None else []
+    parts += [f"{duration(seconds_left)} left"] if seconds_left is not None and done < total else []
     parts += [f"leading: {leader}"] if leader else []
     parts += [f"out: {', '.join(out)}"] if out else []
     return ", ".join(parts)
 
 
-def top_difference(verdict: Verdict) -> tuple[str, str, str]:
-    """Return name, value and interval of the difference between the first arm and the baseline, for a headline number."""
-    top = verdict.arms[0]
-    if top.diff is None:
-        return f"{top.spec}, the baseline, leads", fixed(top.mean, places(verdict)), interval(top.ci, places(verdict))
-    value = signed(top.diff.mean, places(verdict))
-    return f"{top.spec} against {verdict.baseline}", value, interval(top.diff.ci, places(verdict), sign=True)
+def gain_words(verdict: Verdict) -> tuple[str, str, str]:
+    """Return what the best set gains over the baseline as a headline number: name, value and note."""
+    digits = places(verdict)
+    best = [arm for arm in verdict.arms if arm.spec in verdict.best_set]
+    gains = [arm.diff for arm in best if arm.diff is not None and arm.diff.mean is not None]
+    if not best:
+        return f"Mean {verdict.metric}", NOTHING, "no arm has a result"
+    if not gains:
+        note = f"{best[0].spec}, 95% interval {interval(best[0].ci, digits)}"
+        return f"Mean {verdict.metric}", fixed(best[0].mean, digits), note
+    if len(gains) == 1:
+        note = f"95% interval {interval(gains[0].ci, digits, sign=True)}"
+        return f"Against {verdict.baseline}", signed(gains[0].mean, digits), note
+    low, high = (signed(end([gain.mean for gain in gains]), digits) for end in (min, max))
+    return f"Best set against {verdict.baseline}", f"{low} to {high}", f"mean difference in {verdict.metric}"

@@ -47,7 +47,7 @@ def check(task: Task, *, seed: int = 0) -> Data:
             model = task.model(seed)
         if not isinstance(model, nn.Module):
             raise TaskError(
-                f"model(seed) of the task {task.name} returned a {type(model).__name__}; it must return a torch.nn.Module."
+                f"model(seed) of the task {task.name} returned a {type(model).__name__}; a torch.nn.Module is needed."
             )
         _check_step(task, model, data)
         _check_metric(task, model, data)
@@ -58,7 +58,8 @@ def _check_settings(task: Task) -> None:
     if task.direction not in {"max", "min"}:
         near = did_you_mean(str(task.direction), ("max", "min")) or _near_direction(task.direction)
         raise TaskError(
-            f"direction of the task {task.name} is {task.direction!r}; allowed are 'max' (larger is better) and 'min'.{near}"
+            f"direction of the task {task.name} is {task.direction!r}; "
+            f"allowed are 'max' (larger is better) and 'min'.{near}"
         )
     for field in fields(task):
         value = getattr(task, field.name)
@@ -72,9 +73,12 @@ def _check_settings(task: Task) -> None:
             raise TaskError(f"{name} of the task {task.name} is {value!r}; a whole number from {least} up is needed.")
     for name in ("learning_rate", "rope"):
         value = getattr(task, name)
-        if not (isinstance(value, Real) and math.isfinite(value) and value >= 0 and (value > 0 or name == "rope")):
+        if not (
+            isinstance(value, int | float) and math.isfinite(value) and value >= 0 and (value > 0 or name == "rope")
+        ):
             raise TaskError(
-                f"{name} of the task {task.name} is {value!r}; a number {'above 0' if name != 'rope' else 'from 0 up'} is needed."
+                f"{name} of the task {task.name} is {value!r}; "
+                f"a number {'above 0' if name != 'rope' else 'from 0 up'} is needed."
             )
 
 
@@ -110,16 +114,18 @@ def _check_split(split: Split, of: str) -> None:
         raise TaskError(f"{of[0].upper()}{of[1:]} is empty.")
     for name, values in (("x", split.x), ("y", split.y)):
         if values.is_floating_point() and not bool(torch.isfinite(values).all()):
-            bad = ~torch.isfinite(values)
-            where = int(bad.flatten(1).any(1).nonzero()[0]) if values.ndim > 1 else int(bad.nonzero()[0])
-            kind = "NaN" if bool(torch.isnan(values).any()) else "infinite values"
-            raise TaskError(
-                f"{name} of {of} holds {kind} in {int(bad.sum())} places (the first in example {where}). Fill or drop them in data(seed)."
-            )
+            raise TaskError(f"{name} of {of} holds {_where_not_finite(values)}. Fill or drop them in data(seed).")
+
+
+def _where_not_finite(values: Tensor) -> str:
+    bad = ~torch.isfinite(values)
+    first = int(bad.reshape(len(values), -1).any(1).nonzero()[0])
+    kind = "NaN" if bool(torch.isnan(values).any()) else "infinite values"
+    return f"{kind} in {int(bad.sum())} places (the first in example {first})"
 
 
 def example_batch(split: Split, size: int) -> Split:
-    """Return the first ``size`` examples, with the first of the smallest and largest integer target in place of the last two.
+    """Return the first ``size`` examples, the last two replaced by the smallest and the largest integer target.
 
     A label that is too large for the model would otherwise show up only when its batch comes.
     """
@@ -138,7 +144,8 @@ def _check_step(task: Task, model: nn.Module, data: Data) -> None:
         raise TaskError(f"The model of {task.name} returned a {type(output).__name__}; it must return one tensor.")
     if output.ndim == 0 or len(output) != len(batch):
         raise TaskError(
-            f"The model of {task.name} made an output of shape {tuple(output.shape)} from {shapes}; the first dimension must be the batch."
+            f"The model of {task.name} made an output of shape {tuple(output.shape)} from {shapes}; "
+            "the first dimension must be the batch."
         )
     loss = _loss(task, output, batch.y)
     _check_optimizer(task, model, loss)
@@ -220,7 +227,8 @@ def hygiene(data: Data) -> Mapping[str, Any]:
     """Count exact duplicates between the splits, for the verdict's warnings.
 
     Returns:
-        ``test_examples``; ``test_in_train``: test examples whose input is in train, bit for bit; ``test_in_validation``: or in validation.
+        ``test_examples``; ``test_in_train``: how many of them have an input that is in train, bit for bit;
+        ``test_in_validation``: the same for validation.
 
     Example:
         >>> part = Split(x=torch.eye(3), y=torch.zeros(3))

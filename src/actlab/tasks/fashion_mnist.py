@@ -1,4 +1,4 @@
-"""Fashion-MNIST: 70,000 images of clothes, 28 x 28, read from idx files in a folder (Debian: ``dataset-fashion-mnist``)."""
+"""Fashion-MNIST: 70,000 images of clothes, 28 x 28, read from idx files (Debian: ``dataset-fashion-mnist``)."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import gzip
 import os
 import zlib
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torch.nn import functional
 
 from actlab.errors import TaskError
 from actlab.tasks.task import Data, Split, Task, accuracy
@@ -46,7 +47,8 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
     content = _content(path)
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] != _UNSIGNED_BYTE:
         raise TaskError(
-            f"{path} is no idx file of unsigned bytes: it starts with {content[:4].hex(' ')}, expected 00 00 08 and the number of dimensions."
+            f"{path} is no idx file of unsigned bytes: "
+            f"it starts with {content[:4].hex(' ')}, expected 00 00 08 and the number of dimensions."
         )
     start = 4 + 4 * content[3]
     if len(content) < start:
@@ -57,7 +59,8 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
     expected = start + int(np.prod(shape))
     if len(content) != expected:
         raise TaskError(
-            f"{path} has {len(content)} bytes where its header asks for {expected} (shape {tuple(shape.tolist())}). Fetch it again."
+            f"{path} has {len(content)} bytes where its header asks for {expected} "
+            f"(shape {tuple(shape.tolist())}). Fetch it again."
         )
     return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
 
@@ -77,8 +80,9 @@ def _folder() -> Path:
     missing = [name for name in _FILES if not _find(folder, name)]
     if missing:
         raise TaskError(
-            f"Fashion-MNIST is not in {folder}: {', '.join(missing)} (plain or .gz) not found. Install it with `apt install dataset-fashion-mnist` "
-            f"(Debian, Ubuntu; in non-free), or set the variable {FOLDER_VARIABLE} to the folder that holds the four idx files."
+            f"Fashion-MNIST is not in {folder}: {', '.join(missing)} (plain or .gz) not found. "
+            "Install it with `apt install dataset-fashion-mnist` "
+            f"(Debian, Ubuntu), or set the variable {FOLDER_VARIABLE} to the folder that holds the four idx files."
         )
     return folder
 
@@ -97,7 +101,8 @@ def _load(folder: Path) -> tuple[Split, Split]:
 def _as_split(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8], folder: Path) -> Split:
     if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
         raise TaskError(
-            f"The files in {folder} do not belong together: images of shape {images.shape}, labels of shape {labels.shape}."
+            f"The files in {folder} do not belong together: "
+            f"images of shape {images.shape}, labels of shape {labels.shape}."
         )
     return Split(
         x=torch.from_numpy(images.copy()).unsqueeze(1).float().div_(255), y=torch.from_numpy(labels.astype(np.int64))
@@ -110,7 +115,7 @@ def _cached(folder: Path) -> tuple[Split, Split]:
 
 
 def _data(seed: int) -> Data:
-    """Split the training images 55,000 / 5,000 for a seed; inputs of shape (n, 1, 28, 28) in [0, 1]; the 10,000 test images are fixed."""
+    """Split the training images 55,000 / 5,000 for a seed; inputs (n, 1, 28, 28) in [0, 1]; test is fixed."""
     rest, test = _cached(_folder())
     order = torch.randperm(len(rest), generator=torch.Generator().manual_seed(seed))
     train, validation = order[_VALIDATION:], order[:_VALIDATION]
@@ -142,14 +147,14 @@ def _gelu_paper_mlp(seed: int) -> nn.Module:  # noqa: ARG001 # the generator is 
     """Build 784-[128]x8-10 with Gaussian weights, each unit's incoming vector scaled to norm 1, and zero biases."""
     sizes = [784] + [128] * 8 + [10]
     layers: list[nn.Module] = [nn.Flatten()]
-    for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+    for inputs, outputs in pairwise(sizes):
         layers += [_unit_norm(nn.Linear(inputs, outputs)), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
 
 def _unit_norm(layer: nn.Linear) -> nn.Linear:
     with torch.no_grad():
-        layer.weight.copy_(F.normalize(torch.randn_like(layer.weight), dim=1))
+        layer.weight.copy_(functional.normalize(torch.randn_like(layer.weight), dim=1))
         layer.bias.zero_()
     return layer
 
@@ -165,7 +170,7 @@ def by_lenet() -> Task:
 
 
 def by_mlp() -> Task:
-    """Return the task with the eight hidden layers of 128 of the GELU paper (arXiv:1606.08415, ``mnist_fcn.py``): 20 epochs.
+    """Return the task with the 8x128 net of the GELU paper (arXiv:1606.08415, ``mnist_fcn.py``): 20 epochs.
 
     Example:
         >>> by_mlp().model(0)[1].weight.norm(dim=1).allclose(torch.ones(128))
@@ -182,7 +187,7 @@ def by_mlp() -> Task:
 def _task(**differences: Any) -> Task:
     return Task(
         data=_data,
-        loss=F.cross_entropy,
+        loss=functional.cross_entropy,
         metric=accuracy,
         learning_rate=1e-3,
         batch_size=128,

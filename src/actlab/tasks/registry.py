@@ -68,7 +68,8 @@ def resolve(task: str | Path | Task) -> Task:
         return task
     if not isinstance(task, str | Path):
         raise TaskError(
-            f"A task is a registered name, the path of a Python file or a Task; got {type(task).__name__}. Names: {', '.join(names())}."
+            f"A task is a registered name, the path of a Python file or a Task; got {type(task).__name__}. "
+            f"Names: {', '.join(names())}."
         )
     text = str(task)
     if text in _builders:

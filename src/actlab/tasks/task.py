@@ -1,6 +1,6 @@
 """The task: what activations are tried on. A model and data for every seed, a loss, and a metric with its direction.
 
-Seed s fixes the split, the order, the initial weights and the dropout for every arm, so that arms are compared pair by pair.
+Seed s fixes the split, the order, the initial weights and the dropout for every arm: arms are compared pair by pair.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def accuracy(output: Tensor, target: Tensor) -> float:
         >>> accuracy(torch.tensor([[0.1, 0.9], [0.8, 0.2]]), torch.tensor([1, 1]))
         0.5
     """
-    return float((output.argmax(1) == target).float().mean())
+    return int((output.argmax(1) == target).sum()) / len(target)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -93,7 +93,7 @@ class Task:
 
     Attributes:
         name: short, lower case; shown and stored.
-        model: called with the seed, returns a new model; draws its weights from torch's global generator, which is seeded before.
+        model: called with the seed, returns a new model; torch's global generator is seeded before.
         data: called with the seed, returns :class:`Data` (or what :func:`as_data` understands).
         loss: of (output, target), returns a scalar tensor.
         metric: of (output, target) of the whole test split, returns a number.
@@ -142,17 +142,19 @@ def load_data(task: Task, seed: int) -> Data:
 
 
 def as_data(value: Any, *, of: str = "the task") -> Data:
-    """Read data from what a newcomer would return: ``{"train": (x, y), "test": (x, y)}`` or ``((x, y), (x, y))`` for train and test.
+    """Read data from what a newcomer would return.
 
+    That is ``{"train": (x, y), "test": (x, y), "validation": (x, y)}``, or ``((x, y), (x, y))`` for train and test.
     Arrays become tensors; floating point arrays get torch's default dtype, integer ones int64.
 
     Raises:
         TaskError: there is no train or no test split, or a split is not a pair of arrays.
 
     Example:
-        >>> data = as_data({"train": (np.zeros((4, 2)), np.zeros(4, int)), "test": (np.zeros((2, 2)), np.zeros(2, int))})
+        >>> pair = np.zeros((4, 2)), np.zeros(4, int)
+        >>> data = as_data({"train": pair, "test": pair})
         >>> data.train.x.dtype, len(data.test)
-        (torch.float32, 2)
+        (torch.float32, 4)
     """
     if isinstance(value, Data):
         return value
@@ -160,7 +162,10 @@ def as_data(value: Any, *, of: str = "the task") -> Data:
     return Data(**{name: _split(part, f"the {name} split of {of}") for name, part in parts.items() if part is not None})
 
 
-_FORMS = "Return Data(train=Split(x=..., y=...), test=...), or {'train': (x, y), 'test': (x, y), 'validation': (x, y)}, or ((x, y), (x, y)) for train and test."
+_FORMS = (
+    "Return Data(train=Split(x=..., y=...), test=...), or {'train': (x, y), 'test': (x, y), 'validation': (x, y)}, "
+    "or ((x, y), (x, y)) for train and test."
+)
 
 
 def _parts(value: Any, of: str) -> dict[str, Any]:
@@ -172,7 +177,8 @@ def _parts(value: Any, of: str) -> dict[str, Any]:
     for name in value:
         if name not in known:
             raise TaskError(
-                f"data(seed) of {of} has a split {name!r}; allowed are {', '.join(known)}.{did_you_mean(str(name), known)}"
+                f"data(seed) of {of} has a split {name!r}; "
+                f"allowed are {', '.join(known)}.{did_you_mean(str(name), known)}"
             )
     for name in ("train", "test"):
         if value.get(name) is None:
@@ -192,9 +198,7 @@ def _split(part: Any, of: str) -> Split:
     if isinstance(part, Split):
         return part
     if not (isinstance(part, tuple | list) and len(part) == 2):
-        raise TaskError(
-            f"{of[0].upper()}{of[1:]} is {_describe(part)}; it must be a pair (x, y) of arrays of equal length. {_FORMS}"
-        )
+        raise TaskError(f"{of[0].upper()}{of[1:]} is {_describe(part)}, not a pair (x, y) of arrays. {_FORMS}")
     return Split(x=_tensor(part[0], f"x of {of}"), y=_tensor(part[1], f"y of {of}"))
 
 

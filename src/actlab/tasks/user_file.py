@@ -1,4 +1,4 @@
-"""A user's own task: one Python file that defines ``model(seed)``, ``data(seed)``, ``loss``, ``metric`` and ``direction`` at module level."""
+"""A user's own task: a Python file with ``model(seed)``, ``data(seed)``, ``loss``, ``metric`` and ``direction``."""
 
 from __future__ import annotations
 
@@ -70,12 +70,12 @@ def _existing(path: Path) -> Path:
     if path.is_file():
         return path
     if path.is_dir():
-        raise TaskError(
-            f"{path} is a folder; a task is one Python file. Did you mean one of {', '.join(_python_files(path)) or 'none: it holds no .py file'}?"
-        )
+        inside = ", ".join(_python_files(path)) or "none: it holds no .py file"
+        raise TaskError(f"{path} is a folder; a task is one Python file. Did you mean one of {inside}?")
     near = did_you_mean(path.name, _python_files(path.parent))
     raise TaskError(
-        f"There is no file {path}.{near} A task is a registered name or a Python file; looked in {path.parent.resolve()}."
+        f"There is no file {path}.{near} A task is a registered name or a Python file; "
+        f"looked in {path.parent.resolve()}."
     )
 
 
@@ -84,7 +84,7 @@ def _python_files(folder: Path) -> list[str]:
 
 
 def _run(file: Path) -> ModuleType:
-    """Run the file as a module of its own name; the same file is the same module, so that its objects can be pickled."""
+    """Run the file as a module of its own name; the same file is the same module."""
     full = str(file.resolve())
     name = f"actlab_task_{file.stem}_{hashlib.sha256(full.encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, full)
@@ -126,7 +126,8 @@ def _missing_message(missing: list[str], defined: Mapping[str, Any], file: Path)
 def _check_takes_seed(name: str, function: Any, file: Path) -> None:
     if isinstance(function, nn.Module):
         raise TaskError(
-            f"{name} in {file} is a Module; every trial needs a new one. Write a function: def {name}(seed): return {type(function).__name__}(...)"
+            f"{name} in {file} is a Module; every trial needs a new one. "
+            f"Write a function: def {name}(seed): return {type(function).__name__}(...)"
         )
     if not callable(function):
         raise TaskError(f"{name} in {file} is a {type(function).__name__}; it must be {_EXPLAINED[name]}.")

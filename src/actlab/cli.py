@@ -1,0 +1,233 @@
+"""The command line: each command parses, calls one public function and renders what it returns.
+
+Exit codes: 0 fine; 1 a finding (a study in which no arm could be trained); 2 a usage or input error, told in one message on
+stderr, or with ``--json`` as ``{"error": {...}}`` on stdout; 130 stopped with Ctrl-C. A mistake of ActLab itself is told in
+one line and gives 2 as well, because 1 must stay a finding; ``ACTLAB_DEBUG=1`` shows its traceback.
+"""
+# ruff: noqa: PLC0415 imports stand inside the commands, so that `actlab --help` waits for none of torch, SymPy and altair
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from actlab.errors import ActlabError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+__all__ = ["app", "main"]
+
+FINDING, WRONG, STOPPED = 1, 2, 130
+UsageError: type[Exception] = typer.BadParameter.__bases__[0]  # its home differs between versions of typer
+
+
+class Commands(TyperGroup):
+    """The commands, and the one place where an error becomes a message and an exit code."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Keep the words as they were typed, for messages that repeat them."""
+        ctx.obj = tuple(args)
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, and turn what the user can put right into a message."""
+        as_json = "--json" in ctx.obj
+        try:
+            return super().invoke(ctx)
+        except ActlabError as error:
+            _tell(error, str(error), as_json=as_json)
+        except UsageError as error:
+            if not as_json:
+                raise
+            _tell(error, getattr(error, "message", str(error)), as_json=True)
+        except KeyboardInterrupt as stopped:
+            kept = str(stopped) or "Stopped. What had finished is kept: the same command goes on from here."
+            typer.echo(f"{kept}\n  {_command(*ctx.obj)}", err=True)
+            raise typer.Exit(STOPPED) from None
+        raise typer.Exit(WRONG)
+
+
+app = typer.Typer(
+    cls=Commands,
+    help="Which activation function should my model use, what will it cost, and how sure are we?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of text.")]
+Store = Annotated[str, typer.Option(help="URL of the store, like sqlite:///actlab.db.", metavar="URL")]
+
+
+def _tell(error: Exception, message: str, *, as_json: bool) -> None:
+    if as_json:
+        near = getattr(error, "near", None)
+        _print_json({"error": {"type": type(error).__name__, "message": message, **({"near": near} if near else {})}})
+    else:
+        typer.echo(f"actlab: {message}", err=True)
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _print(shown: RenderableType) -> None:
+    from rich.console import Console
+
+    Console().print(shown)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from actlab import __version__
+
+        typer.echo(f"actlab {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Which activation function should my model use, what will it cost, and how sure are we?"""
+
+
+@app.command("list")
+def list_activations(
+    kind: Annotated[str | None, typer.Option(help="Only this kind: elementwise, gated, vector or stochastic.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the activations: name, kind, formula, parameters, paper."""
+    from actlab.report import cards
+
+    found = cards.entries(kind)
+    _print_json(found) if as_json else _print(cards.overview(found))
+
+
+@app.command()
+def show(
+    spec: Annotated[str, typer.Argument(help="An activation, like gelu or 'leaky_relu(0.02)'.", metavar="ACT")],
+    as_json: AsJson = False,
+) -> None:
+    """Show one activation: formula, facts, gain and graph."""
+    from actlab.report import cards
+
+    data, card = cards.card(spec)
+    _print_json(data) if as_json else _print(card)
+
+
+@app.command()
+def compare(
+    *,
+    task: Annotated[
+        str, typer.Argument(help="Name of a task (digits, mnist1d, fashion-mnist) or a Python file.", metavar="TASK")
+    ],
+    acts: Annotated[
+        list[str], typer.Argument(help="Activations, like relu gelu 'swish(beta=learned)'.", metavar="ACT")
+    ],
+    seeds: Annotated[int, typer.Option(help="How many seeds every arm gets; 6 is the least for a verdict.")] = 10,
+    budget: Annotated[str | None, typer.Option(help="Stop starting trials after this time, like 90s, 10m, 2h.")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Worker processes; by default one per core.")] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="What the others are held against; by default the first.", metavar="ACT")
+    ] = None,
+    init: Annotated[str, typer.Option(help="fixed: the model's own; matched: gain per function.")] = "fixed",
+    tune: Annotated[str | None, typer.Option(help="lr: tune the learning rate, the same budget for every arm.")] = None,
+    store: Annotated[
+        str | None, typer.Option(help="URL of the store; by default a SQLite file in this folder.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the study; by default made from the plan.")] = None,
+    rope: Annotated[
+        float | None, typer.Option(help="Differences up to this, in the metric's units, count as none.")
+    ] = None,
+    alpha: Annotated[float, typer.Option(help="Error rate of the whole study.")] = 0.05,
+    as_json: AsJson = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and train nothing.")] = False,
+) -> None:
+    """Find the best activations for a task, and what they cost."""
+    from rich.console import Console
+
+    import actlab
+    from actlab.report import progress, tables
+    from actlab.studies.study import draft
+
+    settings: dict[str, Any] = {
+        "seeds": seeds,
+        "budget": budget,
+        "jobs": jobs,
+        "baseline": baseline,
+        "init": init,
+        "tune": tune,
+    }
+    settings |= {"name": name, "rope": rope, "alpha": alpha}
+    if dry_run:
+        planned = draft(task, acts, **settings)
+        _print_json(planned.to_dict()) if as_json else _print(tables.plan_table(planned))
+        return
+    with progress.shown(Console(stderr=True), task) as report:
+        study = actlab.compare(task, acts, store=store, progress=report, **settings)
+    verdict = study.verdict()
+    if as_json:
+        _print_json(verdict.to_dict())
+    else:
+        _print(tables.verdict_table(verdict))
+        typer.echo(
+            f"\nPage:       {_command('report', verdict.study, '--store', verdict.store, '--out', 'report.html')}"
+        )
+        typer.echo("Resume:     the same command; with a larger --seeds it adds to what is there")
+    if not any(arm.n for arm in verdict.arms):
+        raise typer.Exit(FINDING)
+
+
+def _command(*words: str) -> str:
+    return shlex.join(["actlab", *words])
+
+
+@app.command()
+def studies(store: Store, as_json: AsJson = False) -> None:
+    """List the studies in a store."""
+    import actlab
+    from actlab.report import tables
+
+    found = actlab.list_studies(store)
+    _print_json(found) if as_json else _print(tables.studies_table(found))
+
+
+@app.command()
+def report(
+    study: Annotated[str, typer.Argument(help="Name of the study.", metavar="STUDY")],
+    store: Store,
+    out: Annotated[Path, typer.Option(help="The HTML file to write.", metavar="FILE.html")],
+    as_json: AsJson = False,
+) -> None:
+    """Write the page of a study: one HTML file that needs no network."""
+    import actlab
+
+    written = actlab.load_study(store, study).report(out)
+    _print_json({"study": study, "store": store, "page": str(written)}) if as_json else typer.echo(f"Wrote {written}")
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    try:
+        app(prog_name="actlab")
+    except Exception as error:  # a mistake of ActLab: one line for the user, the traceback for who wants to mend it
+        if os.environ.get("ACTLAB_DEBUG") == "1":
+            raise
+        typer.echo(
+            f"actlab: this is a mistake in ActLab, not yours: {type(error).__name__}: {error}\n"
+            "Run it again with ACTLAB_DEBUG=1 for the traceback, and report it with the command.",
+            err=True,
+        )
+        sys.exit(WRONG)

@@ -1,0 +1,290 @@
+"""The site: a place in a model where an activation runs, and what runs there.
+
+Sites are modules (``nn.ReLU``) and functions (``F.relu(x)``, ``x.relu_()``, ``self.act = torch.tanh``). With example inputs the model is
+run once and what ran is reported: functions picked at run time, calls in a loop, shapes, counts. Without, the source is read; that misses
+what only a run can tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Final, Literal
+
+import torch
+from torch import nn
+
+from actlab.models.natives import Running, describe_module, name_of_class
+from actlab.models.outputs import written_outputs
+from actlab.models.places import Place, attributes_of, calls_of, place_of_module
+from actlab.models.trace import Inputs, Run, Trace, trace
+
+__all__ = ["Entry", "Site", "Survey", "find", "survey"]
+
+_RECURRENT: Final = (
+    "torch computes it inside one fused call; use a recurrent layer written out in Python to choose the function"
+)
+_ATTENTION: Final = "torch computes it inside the attention kernel"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """A place in a model where an activation runs.
+
+    Attributes:
+        path: unique text: ``features.1`` for a module, ``block.act`` for a function held as an attribute, ``block.forward:F.relu@2`` for
+            the second call of ``F.relu`` in the method ``forward`` of ``block``.
+        name: registered name of the function that runs; None where it is not registered.
+        spec: canonical spec, parameters included; None where they are not known, or differ from call to call.
+        kind: "module" or "function".
+        where: file and line of a call, class of a module.
+        shape: shape of the input in its first call; None without example inputs, or where nothing ran.
+        calls: how often it runs in one forward pass; None without example inputs, 0 where the pass went another way.
+        channels: size of dimension 1 of its input; None if not known or not the same in all calls.
+        replaceable: whether :func:`swap_` can put a layer here.
+        reason: why it cannot.
+        output: whether the model returns what it makes; such a site is replaced only when it is named by its path.
+        aliases: further paths of a module that is shared.
+    """
+
+    path: str
+    name: str | None
+    spec: str | None
+    kind: Literal["module", "function"]
+    where: str
+    shape: tuple[int, ...] | None = None
+    calls: int | None = None
+    channels: int | None = None
+    replaceable: bool = True
+    reason: str | None = None
+    output: bool = False
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Entry:
+    """A site, with what is needed to replace it.
+
+    Attributes:
+        site: what the user sees.
+        place: the objects it sits in.
+        running: what runs there.
+        runs: its executions in the trace, in order.
+    """
+
+    site: Site
+    place: Place
+    running: Running
+    runs: tuple[Run, ...] = ()
+
+    def refused(self, reason: str) -> Entry:
+        """Return the entry, no longer replaceable."""
+        return replace(self, site=replace(self.site, replaceable=False, reason=reason))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Survey:
+    """Everything known of the activations of a model.
+
+    Attributes:
+        model: the model.
+        entries: one for each site: in order of execution where the model was run, in order of definition otherwise.
+        trace: the forward pass; None without example inputs.
+        paths: the paths of every module, by identity of the module.
+    """
+
+    model: nn.Module
+    entries: tuple[Entry, ...]
+    trace: Trace | None
+    paths: dict[int, list[str]]
+
+    @cached_property
+    def compiled(self) -> set[int]:
+        """Identities of the modules that ``torch.compile`` has seen, with everything below them."""
+        tops = (m for m in self.model.modules() if m._compiled_call_impl is not None or "_orig_mod" in m._modules)
+        return {id(module) for top in tops for module in top.modules()}
+
+
+def find(model: nn.Module, example_inputs: Inputs | None = None) -> list[Site]:
+    """List every activation of a model: modules and functional calls.
+
+    Args:
+        model: any module. It is left as it was: weights, buffers, training flags and random generators.
+        example_inputs: a tensor, a tuple of positional arguments or a dict of keyword arguments, as the model takes them. With them the
+            model runs once, in eval mode without gradients, and the sites say what really ran, how often and on which shape.
+
+    Returns:
+        Sites: in order of execution with example inputs (those that did not run come last), in order of definition without.
+
+    Raises:
+        SiteError: the model raises on the example inputs.
+
+    Example:
+        >>> [(site.path, site.spec, site.shape) for site in find(nn.Sequential(nn.Linear(3, 4), nn.ELU(0.5)), torch.zeros(2, 3))]
+        [('1', 'elu(alpha=0.5)', (2, 4))]
+    """
+    return [entry.site for entry in survey(model, example_inputs).entries]
+
+
+def survey(model: nn.Module, example_inputs: Inputs | None = None) -> Survey:
+    """Find the sites of a model, with what is needed to replace them; see :func:`find`."""
+    notes = None if example_inputs is None else trace(model, example_inputs)
+    paths = _paths(model)
+    drafts = {draft.place.key: draft for draft in _written(model)}
+    for run in notes.runs if notes else ():
+        draft = drafts.setdefault(run.place.key, _Draft(place=run.place, running=run.running))
+        draft.runs.append(run)
+    whole = Survey(model=model, entries=(), trace=notes, paths=paths)
+    outputs = written_outputs(model) if notes is None else _outputs_that_ran(drafts.values(), notes)
+    entries = [_entry(draft, whole, output=draft.place.key in outputs) for draft in _in_order(drafts.values(), notes)]
+    return replace(whole, entries=tuple(_with_unique_paths(entries)))
+
+
+def _outputs_that_ran(drafts: Iterable[_Draft], notes: Trace) -> set[Hashable]:
+    """Return the keys of the places all of whose results the model returns."""
+    return {draft.place.key for draft in drafts if draft.runs and all(map(notes.is_output, draft.runs))}
+
+
+def _paths(model: nn.Module) -> dict[int, list[str]]:
+    paths: dict[int, list[str]] = {}
+    for path, module in model.named_modules(remove_duplicate=False):
+        paths.setdefault(id(module), []).append(path)
+    return paths
+
+
+# ---------------------------------------------------------------------------------------------- drafts
+
+
+@dataclass(kw_only=True, eq=False)
+class _Draft:
+    place: Place
+    running: Running
+    runs: list[Run] = field(default_factory=list)
+
+
+def _written(model: nn.Module) -> Iterator[_Draft]:
+    """Yield what can be found without running the model: modules, attributes, calls in methods."""
+    inside: set[int] = set()
+    for module in model.modules():
+        if id(module) in inside:
+            continue
+        running = _scripted(module) if isinstance(module, torch.jit.ScriptModule) else describe_module(module)
+        if running:
+            inside |= {id(part) for part in module.modules()}
+            yield _Draft(place=_place_of_module(module, model), running=running)
+            continue
+        for place, held in (*_fused(module), *attributes_of(module), *calls_of(module)):
+            yield _Draft(place=place, running=held)
+
+
+def _place_of_module(module: nn.Module, model: nn.Module) -> Place:
+    if isinstance(module, torch.jit.ScriptModule):
+        return place_of_module(module, "it is compiled by TorchScript; swap in the Python module, then script it again")
+    return place_of_module(
+        module, "the model itself is the activation; build layer(...) in its stead" if module is model else None
+    )
+
+
+def _scripted(module: torch.jit.ScriptModule) -> Running | None:
+    name = name_of_class(str(module.original_name))
+    return Running(name=name, spec=None) if name else None
+
+
+def _fused(module: nn.Module) -> Iterator[tuple[Place, Running]]:
+    """Yield the activations inside torch's fused modules: to be seen, not to be replaced."""
+    names: tuple[str, ...] = ()
+    if isinstance(module, (nn.RNN, nn.RNNCell)):
+        names = (str(module.nonlinearity),)
+    elif isinstance(module, (nn.RNNBase, nn.RNNCellBase)):
+        names = ("sigmoid", "tanh")
+    elif isinstance(module, nn.MultiheadAttention):
+        names = ("softmax",)
+    where = f"{type(module).__module__}.{type(module).__qualname__}"
+    reason = _ATTENTION if names == ("softmax",) else _RECURRENT
+    for name in names:
+        key = ("fused", id(module), name)
+        yield (
+            Place(kind="hidden", key=key, owner=module, tail=f":{name}", where=where, reason=reason),
+            Running(name=name, spec=name),
+        )
+
+
+def _in_order(drafts: Iterable[_Draft], notes: Trace | None) -> list[_Draft]:
+    """Sort by first execution; what did not run keeps its order, at the end."""
+    if notes is None:
+        return list(drafts)
+    first = {id(run): position for position, run in enumerate(notes.runs)}
+    return sorted(drafts, key=lambda draft: first[id(draft.runs[0])] if draft.runs else len(first))
+
+
+# --------------------------------------------------------------------------------------------- entries
+
+
+def _entry(draft: _Draft, whole: Survey, *, output: bool) -> Entry:
+    place, runs = draft.place, draft.runs
+    owners = whole.paths.get(id(place.owner), [])
+    running = _agreed(draft)
+    paths = [_join(owner, place.tail) for owner in owners or ["?"]]
+    channels = {run.shape[1] if len(run.shape) > 1 else None for run in runs}
+    is_fused = place.tail.startswith(":")
+    reason = place.reason or _refusal(draft, running) or _misplaced(place, whole)
+    site = Site(
+        path=paths[0],
+        name=running.name,
+        spec=running.spec,
+        kind="module" if place.kind == "module" or is_fused else "function",
+        where=place.where,
+        shape=runs[0].shape if runs else None,
+        calls=len(runs) if whole.trace and not is_fused else None,
+        channels=channels.pop() if len(channels) == 1 else None,
+        replaceable=reason is None,
+        reason=reason,
+        output=output,
+        aliases=tuple(paths[1:]),
+    )
+    return Entry(site=site, place=place, running=running, runs=tuple(runs))
+
+
+def _misplaced(place: Place, whole: Survey) -> str | None:
+    """Say why a place cannot be reached from the model, or must not be, or return None."""
+    if id(place.owner) not in whole.paths:
+        return "its module was made during the forward pass"
+    if id(place.owner) in whole.compiled:
+        return "its module is compiled already; swap first, then compile"
+    return None
+
+
+def _join(owner: str, tail: str) -> str:
+    return f"{owner}{tail}" if not owner or tail.startswith(":") or not tail else f"{owner}.{tail}"
+
+
+def _agreed(draft: _Draft) -> Running:
+    """Return what ran; without a spec if the parameters differed from call to call."""
+    if not draft.runs:
+        return draft.running
+    first = draft.runs[0].running
+    return first if len({run.running.spec for run in draft.runs}) == 1 else replace(first, spec=None)
+
+
+def _refusal(draft: _Draft, running: Running) -> str | None:
+    """Say why what runs here cannot be replaced, wherever it sits."""
+    ran = {run.running.name for run in draft.runs}
+    if len(ran) > 1:
+        return f"one call runs more than one function ({', '.join(sorted(map(str, ran)))})"
+    if running.kind == "vector":
+        return f"{running.name} mixes the elements of its input; no elementwise function can take its place"
+    last = {len(run.shape) - 1 for run in draft.runs} | {-1}
+    if running.kind == "gated" and running.dim is not None and running.dim not in last:
+        return f"it gates along dimension {running.dim}; layers gate along the last one"
+    return None
+
+
+def _with_unique_paths(entries: list[Entry]) -> Iterator[Entry]:
+    """Number the paths that two sites share (calls in functions outside the model's classes)."""
+    seen: dict[str, int] = {}
+    for entry in entries:
+        path = entry.site.path
+        seen[path] = seen.get(path, 0) + 1
+        is_first = seen[path] == 1
+        yield entry if is_first else replace(entry, site=replace(entry.site, path=f"{path}#{seen[path]}"))

@@ -1,0 +1,316 @@
+"""The trace: one forward pass, watched. Which activations ran, in what order, on what; and which layer feeds which.
+
+The pass runs in ``eval`` mode without gradients, on a copy of the inputs, under forked random generators. Whatever the pass may change in
+the model (training flags, buffers such as BatchNorm statistics, plain attributes) is put back afterwards.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves, tree_map
+
+from actlab.errors import SiteError
+from actlab.models.natives import Running, describe_call, describe_module, recognise
+from actlab.models.places import Place, place_of_call, place_of_module
+
+__all__ = ["RESHAPES", "WEIGHTS", "Inputs", "Run", "Step", "Token", "Trace", "run", "trace", "undisturbed"]
+
+Inputs = Tensor | tuple[Any, ...] | Mapping[str, Any]
+Token = tuple[int, int]  # identity and version of a tensor: an in-place call makes a new value in the same object
+
+WEIGHTS: Final = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+# fmt: off
+RESHAPES: Final = frozenset({  # a value stays the same value through these
+    "__get__", "__getitem__", "contiguous", "clone", "detach", "double", "expand", "flatten", "float", "half", "movedim", "permute",
+    "reshape", "select", "squeeze", "swapaxes", "t", "to", "transpose", "type", "unflatten", "unsqueeze", "view", "view_as",
+})
+_LOOKS: Final = frozenset({  # these only look at a tensor
+    "__get__", "__len__", "dim", "element_size", "get_device", "is_complex", "is_contiguous", "is_floating_point", "numel", "size",
+    "storage_offset", "stride",
+})
+# fmt: on
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Run:
+    """One execution of an activation.
+
+    Attributes:
+        place: where it ran.
+        running: what ran, with the parameters of this call.
+        shape: shape of its input.
+        source: token of its input.
+        result: token of its output.
+    """
+
+    place: Place
+    running: Running
+    shape: tuple[int, ...]
+    source: Token
+    result: Token
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Step:
+    """One execution of a layer with weights.
+
+    Attributes:
+        module: the Linear or convolution.
+        source: token of its input.
+        result: token of its output.
+    """
+
+    module: nn.Module
+    source: Token
+    result: Token
+
+
+@dataclass(kw_only=True, eq=False)
+class Trace:
+    """What a forward pass did.
+
+    Attributes:
+        steps: executions of activations and of layers with weights, in order.
+        users: what took a value, by token: a :class:`Run`, a :class:`Step`, or the name of a function of torch.
+        reshaped: token of the value from which a value was made by mere reshaping or casting.
+        output: what the model returned.
+        kept: the tensors the tokens stand for; as long as they are kept, no other tensor gets their identity.
+    """
+
+    steps: list[Run | Step] = field(default_factory=list)
+    users: dict[Token, list[Run | Step | str]] = field(default_factory=lambda: defaultdict(list))
+    reshaped: dict[Token, Token] = field(default_factory=dict)
+    output: Any = None
+    kept: dict[Token, Tensor] = field(default_factory=dict)
+
+    @property
+    def runs(self) -> list[Run]:
+        """Executions of activations, in order."""
+        return [step for step in self.steps if isinstance(step, Run)]
+
+    def is_output(self, run: Run) -> bool:
+        """Whether the model returns what this run made, reshaped or not, and uses it for nothing else."""
+        returned = {self.origin(_token(leaf)) for leaf in tree_leaves(self.output) if isinstance(leaf, Tensor)}
+        return run.result in returned and not self.users.get(run.result)
+
+    def origin(self, token: Token) -> Token:
+        """Follow a value back through reshaping."""
+        while token in self.reshaped:
+            token = self.reshaped[token]
+        return token
+
+    def keep(self, tensor: Tensor) -> Token:
+        """Keep a tensor, so that its token stays its own."""
+        token = _token(tensor)
+        self.kept[token] = tensor
+        return token
+
+    def add(self, step: Run | Step) -> None:
+        """Add an execution, and note that it takes its input."""
+        self.users[self.origin(step.source)].append(step)
+        self.steps.append(step)
+
+
+def _token(tensor: Tensor) -> Token:
+    return id(tensor), 0 if tensor.is_inference() else tensor._version
+
+
+# -------------------------------------------------------------------------------------------- watching
+
+
+class _Watch(TorchFunctionMode):
+    """Notes every call of torch that is an activation or takes a value that is followed."""
+
+    def __init__(self, notes: Trace, stop: FrameType) -> None:
+        super().__init__()
+        self.notes = notes
+        self.stop = stop
+        self.inside = 0  # depth of modules whose inner calls are their own affair
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if self.inside:
+            return func(*args, **kwargs)
+        native = recognise(func)
+        place = place_of_call(native, sys._getframe(1), self.stop) if native else None
+        if native is None or place is None:
+            return self._other(func, args, kwargs)
+        value, rest = (args[0], args[1:]) if args else (kwargs["input"], ())
+        running = describe_call(native, rest, kwargs)
+        source = self.notes.keep(value)
+        shape = tuple(value.shape)
+        result = func(*args, **kwargs)
+        made = self.notes.keep(result)
+        self.notes.add(Run(place=place, running=running, shape=shape, source=source, result=made))
+        return result
+
+    def _other(self, func: Any, args: Any, kwargs: Any) -> Any:
+        name = getattr(func, "__name__", str(func))
+        followed = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor) and _token(t) in self.notes.kept]
+        sources = [_token(tensor) for tensor in followed]
+        result = func(*args, **kwargs)
+        if name in _LOOKS and not isinstance(result, Tensor):
+            return result
+        for tensor, source in zip(followed, sources, strict=True):
+            if result is tensor and _token(tensor) == source:
+                continue  # dropout in eval mode, .to() that changes nothing: the value itself comes back
+            if name in RESHAPES and isinstance(result, Tensor):
+                self.notes.reshaped[self.notes.keep(result)] = source
+            else:
+                self.notes.users[self.notes.origin(source)].append(name)
+        return result
+
+
+@contextmanager
+def _watched_modules(model: nn.Module, watch: _Watch) -> Iterator[None]:
+    """Note the modules that are activations or hold weights; what they call inside is theirs."""
+    with ExitStack() as stack:
+        for module in model.modules():
+            running = None if isinstance(module, torch.jit.ScriptModule) else describe_module(module)
+            if running or isinstance(module, WEIGHTS):
+                _hook(module, running, watch, stack)
+        yield
+
+
+def _hook(module: nn.Module, running: Running | None, watch: _Watch, stack: ExitStack) -> None:
+    entered: list[tuple[tuple[int, ...], Token]] = []
+    place = place_of_module(module)
+
+    def enter(_: nn.Module, args: Any, kwargs: Any) -> None:
+        watch.inside += 1  # first, so that looking at the tensors is not watched either
+        value = next((leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)), None)
+        entered.append(((), (0, 0)) if value is None else (tuple(value.shape), watch.notes.keep(value)))
+
+    def leave(_: nn.Module, _args: Any, result: Any) -> None:
+        shape, source = entered.pop()
+        if watch.inside == 1 and isinstance(result, Tensor):  # on an error there is no result
+            made = watch.notes.keep(result)
+            if running:
+                watch.notes.add(Run(place=place, running=running, shape=shape, source=source, result=made))
+            else:
+                watch.notes.add(Step(module=module, source=source, result=made))
+        watch.inside -= 1
+
+    stack.callback(module.register_forward_pre_hook(enter, with_kwargs=True).remove)
+    stack.callback(module.register_forward_hook(leave, always_call=True).remove)
+
+
+# --------------------------------------------------------------------------------------------- running
+
+
+def trace(model: nn.Module, example_inputs: Inputs) -> Trace:
+    """Run a model once and note what its activations do.
+
+    Args:
+        model: any module.
+        example_inputs: a tensor, a tuple of positional arguments, or a dict of keyword arguments.
+
+    Raises:
+        SiteError: the inputs are none of these, or the model raises on them.
+
+    Example:
+        >>> [run.running.name for run in trace(nn.Sequential(nn.ReLU(), nn.Tanh()), torch.zeros(1, 3)).runs]
+        ['relu', 'tanh']
+    """
+    notes = Trace()
+    watch = _Watch(notes, sys._getframe())
+    with undisturbed(model), _watched_modules(model, watch), watch:
+        notes.output = run(model, example_inputs)
+    return notes
+
+
+def run(model: nn.Module, example_inputs: Inputs) -> Any:
+    """Call a model on a copy of the inputs.
+
+    Raises:
+        SiteError: see :func:`trace`.
+    """
+    args, kwargs = _arguments(example_inputs)
+    try:
+        return model(*args, **kwargs)
+    except Exception as error:
+        raise SiteError(
+            f"{type(model).__name__} raised on example_inputs: {type(error).__name__}: {error}. "
+            "Give a batch as the model gets it in training: a tensor, a tuple of positional arguments, or a dict of keyword arguments."
+        ) from error
+
+
+def _arguments(example_inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    if not isinstance(example_inputs, (Tensor, tuple, Mapping)):
+        raise SiteError(
+            f"example_inputs is a {type(example_inputs).__name__}; allowed are a tensor, a tuple of positional arguments, "
+            "and a dict of keyword arguments."
+        )
+    copied = tree_map(lambda leaf: leaf.detach().clone() if isinstance(leaf, Tensor) else leaf, example_inputs)
+    if isinstance(example_inputs, Mapping):
+        return (), dict(copied)
+    return (copied if isinstance(example_inputs, tuple) else (copied,)), {}
+
+
+@contextmanager
+def undisturbed(model: nn.Module) -> Iterator[None]:
+    """Run what is inside in eval mode, without gradients, at a fixed seed; then put back everything it may have changed."""
+    if any(isinstance(p, nn.parameter.UninitializedParameter) for p in model.parameters()):
+        raise SiteError(
+            "The model has lazy parameters that have no shape yet. Run it once on a batch, then look for its activations."
+        )
+    restore = [_snapshot(module) for module in model.modules()]
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002 # the user's model may draw from it, so it is put back
+    devices = [device for device in {p.device for p in model.parameters()} if device.type == "cuda"]
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=devices), _eagerly(model):
+            torch.manual_seed(0)
+            model.eval()
+            yield
+    finally:
+        for put_back in restore:
+            put_back()
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002 # as above
+
+
+def _snapshot(module: nn.Module) -> Callable[[], None]:
+    """Return what puts a module's attributes, its registered members and the contents of its buffers back."""
+    if isinstance(module, torch.jit.ScriptModule):
+        training = module.training
+        return lambda: setattr(module, "training", training)
+    attributes = dict(vars(module))
+    members: list[tuple[Any, dict[str, Any]]] = [
+        (held, dict(held)) for held in (module._buffers, module._parameters, module._modules)
+    ]
+    buffers = [(buffer, buffer.detach().clone()) for buffer in module._buffers.values() if buffer is not None]
+
+    def put_back() -> None:
+        vars(module).clear()
+        vars(module).update(attributes)
+        for held, before in members:
+            held.clear()
+            held.update(before)
+        with torch.no_grad():
+            for buffer, contents in buffers:
+                buffer.copy_(contents)
+
+    return put_back
+
+
+@contextmanager
+def _eagerly(model: nn.Module) -> Iterator[None]:
+    """Let compiled modules run their Python code, which is what is watched."""
+    compiled = any(m._compiled_call_impl is not None or hasattr(m, "_orig_mod") for m in model.modules())
+    if not compiled:
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield

@@ -1,0 +1,56 @@
+"""Curves in a terminal, drawn with Braille characters: each cell is a raster of two by four dots."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+__all__ = ["curve"]
+
+# the bit of each dot in a cell, by column and row from the top (Unicode block 2800)
+DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
+BLANK = 0x2800
+
+
+def curve(values: Sequence[float], *, width: int, height: int, low: float, high: float) -> list[str]:
+    """Return the graph of evenly spaced ``values`` as lines of text, top first.
+
+    Neighbours are joined by a vertical run of dots, so that steep parts stay closed. Values that are not finite leave a gap,
+    values outside ``low`` and ``high`` are cut.
+
+    Args:
+        values: the function at evenly spaced inputs; best two per character.
+        width: characters per line.
+        height: lines.
+        low: value at the bottom edge.
+        high: value at the top edge.
+
+    Example:
+        >>> curve([0.0, 1.0], width=1, height=1, low=0.0, high=1.0)
+        ['⡸']
+    """
+    cells = [[BLANK] * width for _ in range(height)]
+    rows = [_row(value, low, high, 4 * height) for value in _resampled(values, 2 * width)]
+    before: int | None = None
+    for x, row in enumerate(rows):
+        if row is None:
+            before = None
+            continue
+        start = row if before is None else before + (row > before) - (row < before)
+        for y in range(min(start, row), max(start, row) + 1):
+            if 0 <= y < 4 * height:
+                cells[y // 4][x // 2] |= DOTS[x % 2][y % 4]
+        before = row
+    return ["".join(map(chr, line)) for line in cells]
+
+
+def _resampled(values: Sequence[float], count: int) -> list[float]:
+    last = len(values) - 1
+    return [values[round(index * last / (count - 1))] for index in range(count)]
+
+
+def _row(value: float, low: float, high: float, rows: int) -> int | None:
+    """Return the row of dots from the top; just outside the raster where the value is cut."""
+    if not math.isfinite(value) or high <= low:
+        return None
+    return max(-1, min(rows, round((high - value) / (high - low) * (rows - 1))))

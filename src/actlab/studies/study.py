@@ -1,0 +1,420 @@
+"""The study: compare arms on a task, keep every trial, and say what it came to. The front door of this room."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from actlab.errors import ActlabError, PlanError
+from actlab.functions.spec import Spec
+from actlab.studies import cores, cost
+from actlab.studies.frontier import Frontier, tuned_lr
+from actlab.studies.plan import LR_FACTORS, TUNING_SEEDS, Arm, Plan, make_plan, parse_budget
+from actlab.studies.progress import Progress
+from actlab.studies.run import StudyInterrupted, run
+from actlab.studies.store import Store, StoredStudy
+from actlab.studies.trial import Row, build_model, one_thread
+from actlab.studies.verdict import StudyFacts, Verdict, judge
+from actlab.studies.worker import Job
+from actlab.tasks import check, hygiene, resolve
+from actlab.tasks.task import Data, Task, isolated
+
+if TYPE_CHECKING:
+    from actlab.models.swap import Changes
+
+__all__ = ["Draft", "Progress", "Study", "StudyInterrupted", "compare", "draft", "list_studies", "load_study"]
+
+ArmLike = str | Spec | Mapping[str, str | Spec] | Arm
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """A study that has been checked and not begun.
+
+    Attributes:
+        name: it would have.
+        plan: its plan.
+        task: its task.
+        trials: the most it would run.
+        jobs: worker processes.
+        budget: seconds, or None.
+        hygiene: what was found about the data.
+    """
+
+    name: str
+    plan: Plan
+    task: Task
+    trials: int
+    jobs: int
+    budget: float | None
+    hygiene: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what a person or a program wants to read of it."""
+        plan = self.plan
+        return {
+            "study": self.name,
+            "task": plan.task,
+            "metric": plan.metric,
+            "direction": plan.direction,
+            "arms": list(plan.labels),
+            "baseline": plan.baseline,
+            "seeds": list(plan.seeds),
+            "init": plan.init,
+            "tune": plan.tune,
+            "alpha": plan.alpha,
+            "rope": plan.rope,
+            "trials": self.trials,
+            "jobs": self.jobs,
+            "budget": self.budget,
+            "fingerprint": plan.fingerprint,
+        }
+
+
+class Study:
+    """A study in a store.
+
+    Args:
+        store: where it is.
+        stored: what the store knows of it.
+    """
+
+    def __init__(self, store: Store, stored: StoredStudy) -> None:
+        self._store, self._stored = store, stored
+
+    def __repr__(self) -> str:
+        return f"Study({self.name!r}, store={self.store!r}, {self._store.count(self._stored.id)} trials)"
+
+    @property
+    def name(self) -> str:
+        """Name of the study, unique in its store."""
+        return self._stored.name
+
+    @property
+    def plan(self) -> Plan:
+        """Its plan."""
+        return self._stored.plan
+
+    @property
+    def store(self) -> str:
+        """URL of its store."""
+        return self._store.url
+
+    def rows(self) -> list[Row]:
+        """Return every trial, in the order in which they ended; see :func:`actlab.studies.trial.run_trial`."""
+        return self._store.rows(self._stored.id)
+
+    def costs(self) -> dict[str, dict[str, Any]]:
+        """Return what each arm costs; see :func:`actlab.studies.cost.measure`."""
+        return self._store.costs(self._stored.id)
+
+    def verdict(self) -> Verdict:
+        """Judge the rows that are there, finished or not."""
+        known = self._store.facts(self._stored.id)
+        verdict = judge(self.rows(), self._facts(known), self.costs())
+        return replace(verdict, warnings=(*verdict.warnings, *self._edge_warnings(known)))
+
+    def _facts(self, known: Mapping[str, Any]) -> StudyFacts:
+        plan, found = self.plan, dict(known.get("hygiene", {}))
+        copied = found.get("test_in_validation", 0) > 0.5 * found.get("test_examples", 1)
+        results = self._store.results(self._stored.id)
+        return StudyFacts(
+            name=self.name,
+            task=plan.task,
+            metric=plan.metric,
+            arms=plan.labels,
+            baseline=plan.baseline,
+            # When one arm is left the race is over; seeds that were not needed are not missing.
+            seeds=Frontier(plan, 1.0).seeds_needed(results) or plan.seeds,
+            direction=plan.direction,
+            alpha=plan.alpha,
+            rope=plan.rope,
+            init=plan.init,
+            tune=plan.tune,
+            fingerprint=plan.fingerprint,
+            store=self.store,
+            budget_hit=bool(known.get("budget_hit", False)),
+            hygiene={**found, "selected_on_test": plan.tune is not None and copied},
+        )
+
+    def _edge_warnings(self, known: Mapping[str, Any]) -> list[str]:
+        if self.plan.tune is None or "learning_rate" not in known:
+            return []
+        default = known["learning_rate"]
+        edges = {default * factor for factor in (LR_FACTORS[0], LR_FACTORS[-1])}
+        tuning = [result for result in self._store.results(self._stored.id) if result.key.stage == "tune"]
+        chosen = tuned_lr(self.plan, default, tuning) if tuning else {}
+        return [
+            f"The best learning rate of {arm}, {lr:.2g}, is at the edge of the grid: a better one may lie beyond it."
+            for arm, lr in chosen.items()
+            if lr in edges
+        ]
+
+    def report(self, path: str | Path) -> Path:
+        """Write the page of the study, one HTML file that needs no network, and return its path."""
+        from actlab.report import page  # noqa: PLC0415 # the drawing library takes a second to import
+
+        return page.write(self.verdict(), self.rows(), path)
+
+
+def compare(
+    task: str | Path | Task,
+    arms: Iterable[ArmLike],
+    *,
+    seeds: int | Sequence[int] = 10,
+    budget: str | float | None = None,
+    jobs: int | None = None,
+    baseline: ArmLike | None = None,
+    init: str = "fixed",
+    tune: str | None = None,
+    store: str | Path | None = None,
+    name: str | None = None,
+    rope: float | None = None,
+    alpha: float = 0.05,
+    eliminate: bool = True,
+    progress: Callable[[Progress], None] | None = None,
+) -> Study:
+    """Compare activations on a task. The same call again goes on where an earlier one was stopped.
+
+    Everything is checked before the first trial: task, arms, settings, store. What goes wrong in a trial is a result.
+
+    Args:
+        task: registered name, path of a Python file, or a Task.
+        arms: specs, or maps from site patterns to specs.
+        seeds: how many every arm gets, or which; more of them may be asked for later.
+        budget: time after which no trial is begun, as "10m" or in seconds; None for no limit.
+        jobs: worker processes, one thread each; by default one per core. One job runs in this process.
+        baseline: what the others are held against; the first arm by default.
+        init: "fixed" keeps the model's own, "matched" gives every function its own gain.
+        tune: "lr" tunes the learning rate of every arm on the same grid, without the test split.
+        store: URL or path of the store; by default the variable ACTLAB_STORE, else ``actlab.db`` in this folder.
+        name: of the study in the store; by default made from the task and the plan's fingerprint.
+        rope: region of practical equivalence, in the metric's units; by default the task's.
+        alpha: error rate of the whole study.
+        eliminate: whether arms leave as soon as the evidence allows.
+        progress: called with news, in this process.
+
+    Returns:
+        The study; ask it for its ``verdict()``.
+
+    Raises:
+        UnknownNameError, SpecError, PlanError, TaskError, StoreError: what to put right, before any training.
+        StudyInterrupted: Ctrl-C. Nothing that finished is lost.
+
+    Example:
+        >>> import tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> study = compare("digits", ["relu", "tanh"], seeds=2, jobs=1, store=f"{folder}/actlab.db")
+        >>> [(row["arm"], row["seed"], row["status"]) for row in study.rows()][:2]
+        [('relu', 0, 'completed'), ('tanh', 0, 'completed')]
+    """
+    drafted = draft(
+        task,
+        arms,
+        seeds=seeds,
+        budget=budget,
+        jobs=jobs,
+        baseline=baseline,
+        init=init,
+        tune=tune,
+        name=name,
+        rope=rope,
+        alpha=alpha,
+        eliminate=eliminate,
+    )
+    opened = Store(store)
+    stored = opened.begin_study(drafted.name, drafted.plan)
+    _work_off(drafted, opened, stored, task, progress)
+    return Study(opened, stored)
+
+
+def draft(
+    task: str | Path | Task,
+    arms: Iterable[ArmLike],
+    *,
+    seeds: int | Sequence[int] = 10,
+    budget: str | float | None = None,
+    jobs: int | None = None,
+    baseline: ArmLike | None = None,
+    init: str = "fixed",
+    tune: str | None = None,
+    name: str | None = None,
+    rope: float | None = None,
+    alpha: float = 0.05,
+    eliminate: bool = True,
+) -> Draft:
+    """Check all that :func:`compare` would check, and train nothing.
+
+    Args:
+        task: as for :func:`compare`.
+        arms: as for :func:`compare`.
+        seeds: as for :func:`compare`.
+        budget: as for :func:`compare`.
+        jobs: as for :func:`compare`.
+        baseline: as for :func:`compare`.
+        init: as for :func:`compare`.
+        tune: as for :func:`compare`.
+        name: as for :func:`compare`.
+        rope: as for :func:`compare`.
+        alpha: as for :func:`compare`.
+        eliminate: as for :func:`compare`.
+
+    Raises:
+        UnknownNameError, SpecError, PlanError, TaskError: what to put right.
+
+    Example:
+        >>> draft("digits", ["relu", "gelu"], seeds=6).trials
+        12
+    """
+    resolved = resolve(task)
+    plan = make_plan(
+        resolved,
+        arms,
+        seeds=seeds,
+        baseline=baseline,
+        init=init,
+        tune=tune,
+        alpha=alpha,
+        rope=rope,
+        eliminate=eliminate,
+    )
+    seconds, workers = parse_budget(budget), _read_jobs(jobs)
+    data = check(resolved, seed=plan.seeds[0])
+    _check_tuning(plan, resolved, data)
+    _check_arms_fit(plan, resolved, data)
+    grid = len(plan.arms) * len(LR_FACTORS) * len(TUNING_SEEDS) if plan.tune else 0
+    return Draft(
+        name=_read_name(name) or f"{resolved.name.replace(':', '-')}-{plan.fingerprint[:8]}",
+        plan=plan,
+        task=resolved,
+        trials=grid + len(plan.arms) * len(plan.seeds),
+        jobs=workers,
+        budget=seconds,
+        hygiene=hygiene(data),
+    )
+
+
+def _read_jobs(jobs: int | None) -> int:
+    if jobs is None:
+        return cores.available()
+    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
+        raise PlanError(
+            f"jobs is {jobs!r}; a whole number from 1 up is needed (this machine has {cores.available()} cores)."
+        )
+    return jobs
+
+
+def _read_name(name: str | None) -> str | None:
+    if name is not None and not (isinstance(name, str) and 0 < len(name.strip()) <= 200 and name.isprintable()):
+        raise PlanError(f"The name {name!r} cannot be used; a line of 1 to 200 characters is needed.")
+    return None if name is None else name.strip()
+
+
+def _check_tuning(plan: Plan, task: Task, data: Data) -> None:
+    if plan.tune and data.validation is None and task.curve_metric is None:
+        raise PlanError(
+            f"tune='lr' needs a validation split, and {task.name} has none: choosing on the test split would flatter every arm. "
+            "Return one from data(seed), or leave tuning out."
+        )
+
+
+def _check_arms_fit(plan: Plan, task: Task, data: Data) -> None:
+    """Swap every arm into a model that is thrown away.
+
+    Raises:
+        PlanError: an arm does not fit, or leaves a site as it is that another arm replaces.
+    """
+    batch = data.train.x[: task.batch_size]
+    left: dict[str, Mapping[str, str]] = {}
+    with one_thread(), isolated(plan.seeds[0]):
+        for arm in plan.arms:
+            try:
+                _, changes = build_model(task, arm, plan.seeds[0], init=plan.init, batch=batch)
+            except ActlabError as error:
+                raise PlanError(f"The arm {arm.label} does not fit the model of {task.name}. {error}") from error
+            left[arm.label] = _left_alone(changes)
+    for label, own in left.items():
+        for other in left.values():
+            for site in own.keys() - other.keys():
+                raise PlanError(
+                    f"The arm {label} leaves the site {site} as it is ({own[site]}), which other arms replace: that is no comparison "
+                    "of like with like. Leave the arm out, or name the sites in a map."
+                )
+
+
+def _left_alone(changes: Changes) -> dict[str, str]:
+    return {skipped.site.path: skipped.reason for skipped in changes.skipped}
+
+
+def _work_off(
+    drafted: Draft,
+    store: Store,
+    stored: StoredStudy,
+    given: str | Path | Task,
+    progress: Callable[[Progress], None] | None,
+) -> None:
+    """Measure costs once, run the trials, and keep what is known of the study beside its rows."""
+    plan, task = drafted.plan, drafted.task
+    missing = [arm for arm in plan.arms if arm.label not in store.costs(stored.id)]
+    if missing:
+        store.add_costs(
+            stored.id, cost.measure(task, plan.arms, baseline=plan.baseline, init=plan.init, seed=plan.seeds[0])
+        )
+    store.set_fact(stored.id, "hygiene", dict(drafted.hygiene))
+    store.set_fact(stored.id, "learning_rate", task.learning_rate)
+    job = Job(
+        store=store.url,
+        study=stored.id,
+        plan=plan,
+        task=given if isinstance(given, Task) else task.file or str(given),
+        jobs=drafted.jobs,
+        deadline=None if drafted.budget is None else time.time() + drafted.budget,
+    )
+    finished = run(job, task, progress)
+    store.set_fact(stored.id, "budget_hit", not finished)
+
+
+def load_study(store: str | Path | None, name: str) -> Study:
+    """Return a study from a store.
+
+    Raises:
+        StoreError: there is no such store, or no such study in it.
+
+    Example:
+        >>> load_study("nowhere.db", "mine")
+        Traceback (most recent call last):
+        actlab.errors.StoreError: There is no store nowhere.db. ...
+    """
+    opened = Store(store, create=False)
+    return Study(opened, opened.study(name))
+
+
+def list_studies(store: str | Path | None = None) -> list[dict[str, Any]]:
+    """Return a summary of each study in a store, oldest first.
+
+    Returns:
+        Dicts with ``study, task, metric, arms, baseline, seeds, trials, fingerprint, created`` (seconds since 1970).
+
+    Raises:
+        StoreError: there is no such store.
+    """
+    opened = Store(store, create=False)
+    return [_summary(opened, stored) for stored in opened.studies()]
+
+
+def _summary(store: Store, stored: StoredStudy) -> dict[str, Any]:
+    plan = stored.plan
+    return {
+        "study": stored.name,
+        "task": plan.task,
+        "metric": plan.metric,
+        "arms": list(plan.labels),
+        "baseline": plan.baseline,
+        "seeds": len(plan.seeds),
+        "trials": store.count(stored.id),
+        "fingerprint": plan.fingerprint,
+        "created": stored.created,
+    }

@@ -1,0 +1,357 @@
+"""Finding: what runs, where, how often, on what; and that looking changes nothing."""
+
+from __future__ import annotations
+
+import random
+import warnings
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F  # the name everybody uses, and the one the paths must show
+from torch import Tensor, nn
+
+from actlab.errors import SiteError
+from actlab.models.layer import layer
+from actlab.models.sites import find
+
+
+def outside(x: Tensor) -> Tensor:
+    return F.silu(x)
+
+
+class Block(nn.Module):
+    """Every way to write an activation that people use."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+        self.norm = nn.BatchNorm1d(4)
+        self.held = F.relu
+        self.bound = partial(F.leaky_relu, negative_slope=0.3)
+        self.shared = nn.ReLU()
+        self.several = [torch.tanh, F.elu]
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.held(self.norm(self.linear(x)))
+        x = F.relu(x) + F.relu(-x) + self.bound(x)
+        for index in range(3):
+            x = self.step(x, index)
+        if x.sum() > 1e9:
+            x = torch.sigmoid(x)
+        x = self.shared(self.shared(outside(x)))
+        for function in self.several:
+            x = function(x)
+        return x + self.apply_to(lambda t: F.gelu(t, approximate="tanh"), x)
+
+    def apply_to(self, function, x: Tensor) -> Tensor:
+        return function(x)
+
+    def step(self, x: Tensor, index: int) -> Tensor:
+        x = x.clone()
+        x.relu_()
+        return x.hardshrink(lambd=0.1) if index else F.leaky_relu(x, 0.2, True)
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = Block()
+        self.two = Block()
+        self.head = nn.Sequential(nn.Linear(4, 4), nn.ELU(0.5), nn.Softmax(dim=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(self.head(self.two(self.one(x)))).squeeze(-1)
+
+
+def by_path(model: nn.Module, example_inputs=None) -> dict:
+    return {site.path: site for site in find(model, example_inputs)}
+
+
+X = torch.linspace(-2, 2, 12).reshape(3, 4)
+
+
+def test_modules_are_found_with_their_parameters():
+    model = nn.Sequential(
+        nn.ReLU(), nn.LeakyReLU(0.2), nn.ReLU6(), nn.GELU(approximate="tanh"), nn.PReLU(), nn.Hardtanh(-2, 2)
+    )
+
+    assert [site.spec for site in find(model)] == [
+        "relu",
+        "leaky_relu(negative_slope=0.2)",
+        "relu6",
+        "gelu_tanh",
+        "prelu",
+        "hardtanh(min_val=-2, max_val=2)",
+    ]
+
+
+@pytest.mark.parametrize("example_inputs", [None, X], ids=["as written", "as run"])
+def test_functional_calls_are_found_with_their_parameters(example_inputs):
+    found = by_path(Net(), example_inputs)
+
+    expected = {
+        "one.held": "relu",
+        "one.bound": "leaky_relu(negative_slope=0.3)",
+        "one.forward:F.relu@1": "relu",
+        "one.forward:F.relu@2": "relu",
+        "one.step:x.relu_@1": "relu",
+        "one.step:x.hardshrink@1": "hardshrink(lambd=0.1)",
+        "one.step:F.leaky_relu@1": "leaky_relu(negative_slope=0.2)",
+        "one.forward:F.gelu@1": "gelu_tanh",
+        "one.shared": "relu",
+        "head.1": "elu(alpha=0.5)",
+        "forward:torch.sigmoid@1": "sigmoid",
+    }
+    assert expected == {path: found[path].spec for path in expected}
+    assert all(found[path].replaceable for path in expected)
+
+
+def test_a_run_counts_calls_and_sees_what_went_another_way():
+    found = by_path(Net(), X)
+
+    calls = {
+        path: found[f"one.{path}"].calls
+        for path in ("shared", "step:x.relu_@1", "step:x.hardshrink@1", "forward:torch.sigmoid@1")
+    }
+    assert calls == {"shared": 2, "step:x.relu_@1": 3, "step:x.hardshrink@1": 2, "forward:torch.sigmoid@1": 0}
+    assert found["one.held"].shape == (3, 4)
+    assert found["one.held"].channels == 4
+    assert found["one.forward:torch.sigmoid@1"].shape is None
+
+
+def test_sites_come_in_order_of_execution():
+    paths = [site.path for site in find(Net(), X) if site.calls]
+
+    assert paths[:3] == ["one.held", "one.forward:F.relu@1", "one.forward:F.relu@2"]
+    assert paths[-1] == "forward:torch.sigmoid@1"
+
+
+def test_without_a_run_calls_and_shapes_are_not_known():
+    assert {(site.calls, site.shape, site.channels) for site in find(Net())} == {(None, None, None)}
+
+
+def test_paths_are_unique():
+    paths = [site.path for site in find(Net(), X)]
+
+    assert len(paths) == len(set(paths))
+
+
+def test_a_call_says_its_file_and_line():
+    site = by_path(Net())["one.forward:F.relu@2"]
+
+    line = Block.forward.__code__.co_firstlineno + 2
+    assert site.where.endswith(f"test_sites.py:{line}")
+
+
+def test_what_cannot_be_replaced_says_why():
+    found = by_path(Net(), X)
+
+    reasons = {path: site.reason for path, site in found.items() if path.startswith("one.") and not site.replaceable}
+    assert sorted(reasons) == ["one.forward:function@1", "one.forward:outside:silu"]
+    assert "runs more than one function (elu, tanh)" in reasons["one.forward:function@1"]
+    assert "function outside, outside the classes of the model" in reasons["one.forward:outside:silu"]
+    assert "mixes the elements" in found["head.2"].reason
+
+
+@pytest.mark.parametrize("example_inputs", [None, X], ids=["as written", "as run"])
+def test_what_the_model_returns_is_marked(example_inputs):
+    assert [site.path for site in find(Net(), example_inputs) if site.output] == ["forward:torch.sigmoid@1"]
+
+
+@pytest.mark.parametrize("example_inputs", [None, X], ids=["as written", "as run"])
+def test_the_last_module_of_a_sequential_is_the_output(example_inputs):
+    model = nn.Sequential(nn.Linear(4, 4), nn.Sigmoid(), nn.Sequential(nn.Linear(4, 1), nn.Sigmoid()))
+
+    assert [(site.path, site.output) for site in find(model, example_inputs)] == [("1", False), ("2.1", True)]
+
+
+def test_a_result_that_is_returned_and_used_is_no_output():
+    class Features(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.two = nn.Linear(4, 4), nn.Linear(4, 1)
+
+        def forward(self, x):
+            features = F.relu(self.one(x))
+            return self.two(features), features
+
+    assert [site.output for site in find(Features(), X)] == [False]
+
+
+def test_a_shared_module_is_one_site_with_all_its_paths():
+    relu = nn.ReLU()
+    model = nn.Sequential(nn.Linear(4, 4), relu, nn.Linear(4, 4), relu, nn.Linear(4, 1))
+
+    (site,) = find(model, X)
+
+    assert (site.path, site.aliases, site.calls) == ("1", ("3",), 2)
+
+
+def test_our_own_layer_is_one_site_whatever_it_calls_inside():
+    sites = find(nn.Sequential(layer("swish(beta=1.5)"), layer("telu"), nn.Linear(4, 1)), X)
+
+    assert [(site.path, site.spec, site.calls) for site in sites] == [("0", "swish(beta=1.5)", 1), ("1", "telu", 1)]
+
+
+def test_an_identity_is_a_placeholder_and_no_site():
+    assert find(nn.Sequential(nn.Identity(), nn.Linear(4, 4)), X) == []
+
+
+def test_numpy_and_methods_of_submodules_are_not_mistaken_for_activations():
+    class Odd(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.relu = nn.Linear(4, 4)
+
+        def forward(self, x):
+            return self.relu(x) * float(np.tanh(0.5))
+
+    assert find(Odd()) == []
+    assert find(Odd(), X) == []
+
+
+def test_recurrent_layers_and_attention_are_seen_and_not_replaceable():
+    class Recurrent(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm = nn.LSTM(4, 4)
+            self.rnn = nn.RNN(4, 4, nonlinearity="relu")
+            self.attention = nn.MultiheadAttention(4, 1)
+
+        def forward(self, x):
+            x = self.rnn(self.lstm(x)[0])[0]
+            return self.attention(x, x, x)[0]
+
+    found = by_path(Recurrent(), X)
+
+    assert {path: site.name for path, site in found.items()} == {
+        "lstm:sigmoid": "sigmoid",
+        "lstm:tanh": "tanh",
+        "rnn:relu": "relu",
+        "attention:softmax": "softmax",
+    }
+    assert not any(site.replaceable for site in found.values())
+    assert "fused call" in found["lstm:tanh"].reason
+
+
+def test_torchscript_is_seen_and_not_replaceable():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch.jit is deprecated, and still in use
+        scripted = torch.jit.script(nn.Sequential(nn.Linear(4, 4), nn.LeakyReLU(0.2)))
+
+    (site,) = find(nn.Sequential(scripted, nn.Linear(4, 1)))
+
+    assert (site.path, site.name, site.replaceable) == ("0.1", "leaky_relu", False)
+    assert "TorchScript" in site.reason
+
+
+def test_a_call_reached_through_super_is_refused_with_the_reason():
+    class Child(Block):
+        def forward(self, x):
+            return super().forward(x)
+
+    for inputs in (None, X):
+        site = by_path(Child(), inputs)["forward:F.relu@1"]
+        assert "reached through super()" in site.reason
+
+
+def test_a_decorated_method_is_refused_with_the_reason():
+    class Decorated(nn.Module):
+        @torch.no_grad()
+        def forward(self, x):
+            return F.relu(x) + 1
+
+    for inputs in (None, X):
+        assert "decorated" in by_path(Decorated(), inputs)["forward:F.relu@1"].reason
+
+
+def test_a_function_passed_on_to_another_is_refused_with_the_reason():
+    class Mapped(nn.Module):
+        def forward(self, x):
+            return next(map(F.relu, [x])) + 1
+
+    (site,) = find(Mapped(), X)
+    assert (site.name, site.replaceable) == ("relu", False)
+    assert "reached through next(...)" in site.reason
+
+
+def test_source_that_was_edited_after_the_import_is_not_trusted(tmp_path, monkeypatch):
+    file = tmp_path / "edited_net.py"
+    text = (
+        "import torch.nn.functional as F\nfrom torch import nn\n\n\n"
+        "class Net(nn.Module):\n    def forward(self, x):\n        return F.relu(x) + 1\n"
+    )
+    file.write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    net = __import__("edited_net").Net()
+    file.write_text(text.replace("relu(x) + 1", "relu(-x) + F.tanh(x)"))
+
+    (site,) = find(net, X)
+
+    assert (site.name, site.replaceable) == ("relu", False)
+    assert "is not what runs" in site.reason
+
+
+def test_looking_changes_nothing():
+    model = Net()
+    model.one.norm.eval()
+    model.one.count = 0
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    flags = [module.training for module in model.modules()]
+    states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002 # the state that must stay
+    x = X.clone()
+
+    find(model, x)
+
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    assert flags == [module.training for module in model.modules()]
+    assert torch.equal(states[0], torch.get_rng_state())
+    assert states[1:] == (random.getstate(), np.random.get_state()[1].tolist())  # noqa: NPY002 # as above
+    assert torch.equal(x, X)
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+def test_what_a_forward_pass_writes_down_is_put_back():
+    class Writes(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("seen", torch.zeros(1))
+            self.count = 0
+
+        def forward(self, x):
+            self.count += 1
+            self.seen += 1
+            self.last = F.relu(x)
+            np.random.rand()  # noqa: NPY002 # a model that draws from the global generator
+            torch.rand(1)
+            return self.last * 2
+
+    model = Writes()
+    state = torch.get_rng_state()
+
+    find(model, X)
+
+    assert (model.count, model.seen.item(), hasattr(model, "last")) == (0, 0.0, False)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("inputs", [(X, X), {"a": X, "b": X}], ids=["positional", "by keyword"])
+def test_models_with_several_inputs(inputs):
+    class Two(nn.Module):
+        def forward(self, a, b):
+            return F.relu(a) + b.tanh()
+
+    assert [site.name for site in find(Two(), inputs)] == ["relu", "tanh"]
+
+
+def test_inputs_that_do_not_fit_say_so():
+    with pytest.raises(
+        SiteError, match=r"Net raised on example_inputs: RuntimeError: .*a tuple of positional arguments"
+    ):
+        find(Net(), torch.zeros(3, 5))
+    with pytest.raises(SiteError, match="example_inputs is a list; allowed are a tensor"):
+        find(Net(), [X])
+    with pytest.raises(SiteError, match="lazy parameters"):
+        find(nn.Sequential(nn.LazyLinear(3), nn.ReLU()), X)

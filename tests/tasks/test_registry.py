@@ -1,0 +1,42 @@
+"""From what a user types to a task."""
+
+import pytest
+
+from actlab.errors import DuplicateNameError, TaskError, UnknownNameError
+from actlab.tasks import names, register, resolve
+from actlab.tasks.registry import forget
+
+
+def test_the_bundled_tasks_are_there():
+    assert names() == ["digits", "digits:cnn", "fashion-mnist", "fashion-mnist:mlp", "mnist1d", "mnist1d:accuracy"]
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_name_resolves_to_the_task_of_that_name(name):
+    assert resolve(name).name == name
+
+
+def test_a_typo_is_answered_with_the_nearest_name():
+    with pytest.raises(UnknownNameError, match=r"no task 'digit'. Did you mean 'digits'"):
+        resolve("digit")
+
+
+def test_a_task_is_returned_as_it_is():
+    task = resolve("digits")
+
+    assert resolve(task) is task
+
+
+def test_anything_else_is_refused():
+    with pytest.raises(TaskError, match="got int"):
+        resolve(3)
+
+
+def test_a_registered_name_resolves_and_cannot_be_taken_twice():
+    register("mine", lambda: resolve("digits"))
+    try:
+        assert resolve("mine").name == "digits"
+        with pytest.raises(DuplicateNameError, match="'mine' is taken"):
+            register("mine", lambda: resolve("digits"))
+    finally:
+        forget("mine")

@@ -1,0 +1,480 @@
+"""What a user can get wrong, and the message that follows: never a traceback, never training before the check.
+
+The table below is the whole truth: each case is typed into the real command line (or, where it starts with ``actlab.``, into
+Python). Run this file as a script to print the table with the full messages: ``python tests/test_bad_input.py > docs/bad_input.md``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shlex
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+import actlab
+from actlab import cli
+from actlab.errors import ActlabError
+
+GOOD = """
+import torch
+from torch import nn
+
+def model(seed):
+    return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+
+def data(seed):
+    x = torch.randn(60, 4, generator=torch.Generator().manual_seed(seed))
+    y = (x[:, 0] > 0).long()
+    return {"train": (x[:40], y[:40]), "test": (x[40:], y[40:])}
+
+loss = nn.functional.cross_entropy
+
+def metric(output, target):
+    return (output.argmax(1) == target).float().mean().item()
+
+direction = "max"
+epochs = 1
+"""
+CONVOLUTION = GOOD.replace(
+    "nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)",
+    "nn.Unflatten(1, (1, 4)), nn.Conv1d(1, 8, 1), nn.ReLU(), nn.BatchNorm1d(8), nn.Flatten(), nn.Linear(32, 2)",
+)
+LARGER_LABEL = GOOD.replace("y = (x[:, 0] > 0).long()", "y = (x[:, 0] > 0).long() + 5")
+NO_TEST = GOOD.replace(', "test": (x[40:], y[40:])', "")
+NAN_INPUT = GOOD.replace("y = (x", "x[3, 1] = float('nan')\n    y = (x")
+UNEQUAL = GOOD.replace("y[:40])", "y[:30])")
+WRONG_SHAPE = GOOD.replace("nn.Linear(4, 8)", "nn.Linear(5, 8)")
+TEXT_METRIC = GOOD.replace("return (output", "return 'good' or (output")
+TENSOR_LOSS = GOOD.replace("nn.functional.cross_entropy", "lambda output, target: output")
+NO_MODULE = GOOD.replace("return nn.Sequential(", "return (")
+NO_SITE = GOOD.replace("nn.ReLU(), ", "")
+
+
+def _file(text: str) -> Callable[[], None]:
+    return lambda: Path("my_task.py").write_text(text, encoding="utf-8") and None
+
+
+def _good_task() -> None:
+    _file(GOOD)()
+
+
+def _newer_store() -> None:
+    _quietly("actlab studies --store sqlite:///none.db")
+    _study("new.db")
+    with contextlib.closing(sqlite3.connect("new.db")) as connection, connection:
+        connection.execute("UPDATE actlab_schema SET version = 99")
+
+
+def _no_database() -> None:
+    Path("notes.db").write_text("These are my notes, and no database.\n" * 40, encoding="utf-8")
+
+
+def _study(store: str = "mine.db") -> None:
+    _file(GOOD)()
+    _quietly(f"actlab compare my_task.py relu gelu --seeds 1 --jobs 1 --name mine --store sqlite:///{store}")
+
+
+def _folder(name: str) -> Callable[[], None]:
+    return lambda: Path(name).mkdir()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wrong:
+    """What is wrong, what is typed, what the message has to say, and what lies in the folder."""
+
+    wrong: str
+    typed: str
+    says: tuple[str, ...]
+    first: Callable[[], None] = _good_task
+
+
+ON_DISK = "--jobs 1 --store sqlite:///mine.db"
+TABLE = [
+    # names and specs
+    Wrong(
+        wrong="an activation that does not exist",
+        typed="actlab show gelo",
+        says=("There is no activation 'gelo'", "Did you mean 'gelu'", "actlab list"),
+    ),
+    Wrong(
+        wrong="the same, in a comparison",
+        typed="actlab compare my_task.py relu gelo",
+        says=("There is no activation 'gelo'", "Did you mean 'gelu'"),
+    ),
+    Wrong(
+        wrong="a spec that cannot be read",
+        typed="actlab compare my_task.py relu 'gelu('",
+        says=("'gelu(' cannot be read", "swish(beta=learned)"),
+    ),
+    Wrong(
+        wrong="a parameter of another name",
+        typed="actlab compare my_task.py relu 'leaky_relu(slope=0.1)'",
+        says=("sets 'slope'", "negative_slope=0.01"),
+    ),
+    Wrong(
+        wrong="more values than parameters",
+        typed="actlab compare my_task.py relu 'elu(1, 2)'",
+        says=("too many values", "elu(alpha=1)"),
+    ),
+    Wrong(wrong="a value that is no number", typed="actlab compare my_task.py relu 'elu(alpha=much)'", says=("much",)),
+    Wrong(
+        wrong="a value out of range",
+        typed="actlab compare my_task.py relu 'hardshrink(-1)'",
+        says=("lambd=-1 is out of range", "from 0 up"),
+    ),
+    Wrong(
+        wrong="a kind that does not exist",
+        typed="actlab list --kind gate",
+        says=("There is no kind of activation 'gate'", "Did you mean 'gated'"),
+    ),
+    Wrong(
+        wrong="a baseline that does not exist",
+        typed="actlab compare my_task.py relu gelu --baseline gelo",
+        says=("There is no activation 'gelo'",),
+    ),
+    Wrong(wrong="a single arm", typed="actlab compare my_task.py relu", says=("Only one arm, relu", "needs two")),
+    Wrong(wrong="an arm named twice", typed="actlab compare my_task.py relu gelu relu", says=("named twice: relu",)),
+    # settings
+    Wrong(
+        wrong="a negative number of seeds",
+        typed="actlab compare my_task.py relu gelu --seeds -3",
+        says=("seeds is -3", "from 1 up"),
+    ),
+    Wrong(wrong="no seeds", typed="actlab compare my_task.py relu gelu --seeds 0", says=("seeds is 0", "from 1 up")),
+    Wrong(
+        wrong="seeds that are no number",
+        typed="actlab compare my_task.py relu gelu --seeds many",
+        says=("--seeds", "integer"),
+    ),
+    Wrong(
+        wrong="a budget that is no time",
+        typed="actlab compare my_task.py relu gelu --budget soon",
+        says=("budget is 'soon'", "10m"),
+    ),
+    Wrong(
+        wrong="an error rate above one",
+        typed="actlab compare my_task.py relu gelu --alpha 1.5",
+        says=("alpha is 1.5", "between 0 and 1"),
+    ),
+    Wrong(
+        wrong="a negative region of equivalence",
+        typed="actlab compare my_task.py relu gelu --rope -0.1",
+        says=("rope is -0.1", "from 0 up"),
+    ),
+    Wrong(
+        wrong="an unknown init policy",
+        typed="actlab compare my_task.py relu gelu --init he",
+        says=("init is 'he'", "'fixed', 'matched'"),
+    ),
+    Wrong(
+        wrong="something that cannot be tuned",
+        typed="actlab compare my_task.py relu gelu --tune momentum",
+        says=("tune is 'momentum'", "'lr'"),
+    ),
+    Wrong(wrong="no workers", typed="actlab compare my_task.py relu gelu --jobs 0", says=("jobs is 0", "from 1 up")),
+    Wrong(
+        wrong="a command that does not exist",
+        typed="actlab compar my_task.py relu gelu",
+        says=("No such command 'compar'",),
+    ),
+    Wrong(
+        wrong="an option that does not exist",
+        typed="actlab compare my_task.py relu gelu --seed 3",
+        says=("No such option", "--seeds"),
+    ),
+    Wrong(wrong="an option left out", typed="actlab report mine --out page.html", says=("Missing option '--store'",)),
+    # tasks
+    Wrong(
+        wrong="a task that does not exist",
+        typed="actlab compare digit relu gelu",
+        says=("There is no task 'digit'", "Did you mean 'digits'"),
+    ),
+    Wrong(
+        wrong="a file that does not exist",
+        typed="actlab compare my_tsk.py relu gelu",
+        says=("There is no file my_tsk.py", "Did you mean 'my_task.py'"),
+    ),
+    Wrong(
+        wrong="a folder for a task",
+        typed="actlab compare ./tasks relu gelu",
+        says=("tasks is a folder", "one Python file"),
+        first=_folder("tasks"),
+    ),
+    Wrong(
+        wrong="a task file that raises",
+        typed="actlab compare my_task.py relu gelu",
+        says=("ZeroDivisionError", "my_task.py"),
+        first=_file(GOOD + "1 / 0\n"),
+    ),
+    Wrong(
+        wrong="a task file that is no Python",
+        typed="actlab compare my_task.py relu gelu",
+        says=("SyntaxError", "my_task.py"),
+        first=_file("def model(seed\n"),
+    ),
+    Wrong(
+        wrong="a task file without a metric",
+        typed="actlab compare my_task.py relu gelu",
+        says=("my_task.py", "metric"),
+        first=_file(GOOD.replace("def metric", "def metrik")),
+    ),
+    Wrong(
+        wrong="a task without a test split",
+        typed="actlab compare my_task.py relu gelu",
+        says=("no test split",),
+        first=_file(NO_TEST),
+    ),
+    Wrong(
+        wrong="NaN among the inputs",
+        typed="actlab compare my_task.py relu gelu",
+        says=("NaN in 1 places", "example 3"),
+        first=_file(NAN_INPUT),
+    ),
+    Wrong(
+        wrong="inputs and targets of different number",
+        typed="actlab compare my_task.py relu gelu",
+        says=("differ in length", "(40, 4)", "(30,)"),
+        first=_file(UNEQUAL),
+    ),
+    Wrong(
+        wrong="a model for another shape",
+        typed="actlab compare my_task.py relu gelu",
+        says=("shape (40, 4)", "40x4 and 5x8"),
+        first=_file(WRONG_SHAPE),
+    ),
+    Wrong(
+        wrong="a metric that returns a string",
+        typed="actlab compare my_task.py relu gelu",
+        says=("metric", "'good'", "number"),
+        first=_file(TEXT_METRIC),
+    ),
+    Wrong(
+        wrong="a loss that is no scalar",
+        typed="actlab compare my_task.py relu gelu",
+        says=("loss", "scalar"),
+        first=_file(TENSOR_LOSS),
+    ),
+    Wrong(
+        wrong="a model that is no module",
+        typed="actlab compare my_task.py relu gelu",
+        says=("model(seed)", "tuple", "torch.nn.Module"),
+        first=_file(NO_MODULE),
+    ),
+    Wrong(
+        wrong="a direction with a typing error",
+        typed="actlab compare my_task.py relu gelu",
+        says=("direction", "'maximum'", "Did you mean 'max'"),
+        first=_file(GOOD.replace('"max"', '"maximum"')),
+    ),
+    Wrong(
+        wrong="a label the model has no output for",
+        typed="actlab compare my_task.py relu gelu",
+        says=("loss", "my_task"),
+        first=_file(LARGER_LABEL),
+    ),
+    Wrong(
+        wrong="data that cannot be read",
+        typed="actlab compare my_task.py relu gelu",
+        says=("data(0)", "my_task", "no such disk"),
+        first=_file(GOOD.replace("    x = torch", "    raise OSError('no such disk')\n    x = torch")),
+    ),
+    # models
+    Wrong(
+        wrong="a model without any activation",
+        typed="actlab compare my_task.py relu gelu",
+        says=("no activation",),
+        first=_file(NO_SITE),
+    ),
+    Wrong(
+        wrong="a gated arm between convolutions",
+        typed="actlab compare my_task.py relu swiglu",
+        says=("swiglu",),
+        first=_file(CONVOLUTION),
+    ),
+    Wrong(
+        wrong="an arm that needs a number of channels",
+        typed="""actlab.layer("elu(alpha=learned_per_channel)")""",
+        says=("learned_per_channel", "channels="),
+    ),
+    Wrong(wrong="nothing to replace", typed="""actlab.swap_(torch.nn.Linear(2, 2), "gelu")""", says=("no activation",)),
+    Wrong(
+        wrong="one text instead of a list of arms",
+        typed="""actlab.compare("digits", "relu")""",
+        says=("The arms are a list", "['relu', 'gelu']"),
+    ),
+    # stores, studies, pages
+    Wrong(wrong="a store that does not exist", typed="actlab studies --store sqlite:///none.db", says=("none.db",)),
+    Wrong(
+        wrong="a store that cannot be written",
+        typed="actlab compare my_task.py relu gelu --store sqlite:///my_task.py/x.db",
+        says=("my_task.py/x.db",),
+    ),
+    Wrong(
+        wrong="a store of an unknown kind",
+        typed="actlab compare my_task.py relu gelu --store mongodb://here",
+        says=("mongodb",),
+    ),
+    Wrong(
+        wrong="a file that is no database",
+        typed="actlab studies --store sqlite:///notes.db",
+        says=("notes.db", "database"),
+        first=_no_database,
+    ),
+    Wrong(
+        wrong="a store of a newer schema",
+        typed="actlab studies --store sqlite:///new.db",
+        says=("new.db", "99"),
+        first=_newer_store,
+    ),
+    Wrong(
+        wrong="a name that belongs to another plan",
+        typed=f"actlab compare my_task.py relu silu --name mine {ON_DISK}",
+        says=("'mine'", "another plan", "gelu", "--name"),
+        first=_study,
+    ),
+    Wrong(
+        wrong="a study that does not exist",
+        typed="actlab report mien --store sqlite:///mine.db --out page.html",
+        says=("There is no study 'mien'", "Did you mean 'mine'"),
+        first=_study,
+    ),
+    Wrong(
+        wrong="a page in a folder that does not exist",
+        typed="actlab report mine --store sqlite:///mine.db --out nowhere/page.html",
+        says=("cannot be written to 'nowhere/page.html'", "No such file or directory"),
+        first=_study,
+    ),
+    Wrong(
+        wrong="a folder for a page",
+        typed="actlab report mine --store sqlite:///mine.db --out .",
+        says=("cannot be written to '.'", "Is a directory"),
+        first=_study,
+    ),
+]
+
+
+def _quietly(typed: str) -> tuple[int, str, str]:
+    """Run a command line in this process; return its exit code and what it wrote to stdout and stderr."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        mock.patch.object(sys, "argv", shlex.split(typed)),
+    ):
+        try:
+            cli.main()
+        except SystemExit as ended:
+            return int(ended.code or 0), out.getvalue(), err.getvalue()
+    return 0, out.getvalue(), err.getvalue()
+
+
+def _said(case: Wrong) -> tuple[int, str]:
+    """Do what the case says in the current folder; return the exit code (2 for an error in Python) and the message."""
+    if case.typed.startswith("actlab."):
+        try:
+            eval(case.typed, {"actlab": actlab, "torch": __import__("torch")})  # noqa: S307 the table above
+        except ActlabError as error:
+            return 2, str(error)
+        return 0, ""
+    code, out, err = _quietly(case.typed)
+    return code, err if not out else f"{err}(and on stdout: {out})"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ACTLAB_DEBUG", "1")  # a mistake of ActLab shows as the error it is
+    return tmp_path
+
+
+def _never(*_: object, **__: object) -> None:
+    raise AssertionError("training began before the check")
+
+
+@pytest.mark.parametrize("case", TABLE, ids=[case.wrong for case in TABLE])
+def test_the_mistake_gets_a_message_that_says_what_to_do(case, folder, monkeypatch):
+    case.first()
+    monkeypatch.setattr("actlab.studies.study.run", _never)
+
+    code, message = _said(case)
+
+    assert code == 2, message
+    assert [words for words in case.says if words not in message] == []
+    assert "Traceback" not in message
+
+
+def test_with_json_the_same_message_is_an_object_on_stdout(folder):
+    code, out, err = _quietly("actlab show gelo --json")
+
+    assert (code, err) == (2, "")
+    assert json.loads(out)["error"]["type"] == "UnknownNameError"
+    assert json.loads(out)["error"]["near"][0] == "gelu"
+
+
+def test_a_line_without_mistakes_passes(folder):
+    assert _quietly("actlab show gelu")[0] == 0
+
+
+def test_the_table_is_as_long_as_promised():
+    assert len({case.wrong for case in TABLE}) == len(TABLE) >= 25
+
+
+def test_the_page_in_the_documentation_has_every_case():
+    text = (Path(__file__).parents[1] / "docs" / "bad_input.md").read_text(encoding="utf-8")
+
+    assert [case.wrong for case in TABLE if f"| {case.wrong} | `{case.typed}` |" not in text] == []
+
+
+def test_a_mistake_of_actlab_itself_is_one_line_with_a_way_to_report_it(folder, monkeypatch):
+    monkeypatch.delenv("ACTLAB_DEBUG")
+    monkeypatch.setattr("actlab.report.cards.entries", _never)
+
+    code, out, err = _quietly("actlab list")
+
+    assert (code, out) == (2, "")
+    assert "a mistake in ActLab" in err
+    assert "AssertionError: training began" in err
+    assert "Traceback" not in err
+
+
+def test_the_traceback_of_a_mistake_of_actlab_is_there_for_who_asks(folder, monkeypatch):
+    monkeypatch.setattr("actlab.report.cards.entries", _never)
+
+    with pytest.raises(AssertionError, match="training began"):
+        _quietly("actlab list")
+
+
+HEAD = """# Bad input: what you get when something is wrong
+
+Every line was typed into a folder with a small task file `my_task.py` that has the fault named in the first column. Each ends
+with exit code 2 and one message on stderr (with `--json`, an object `{"error": {"type", "message"}}` on stdout), before any training
+and without a traceback. `tests/test_bad_input.py` holds the table and tests it; it writes this page:
+`python tests/test_bad_input.py > docs/bad_input.md`.
+"""
+
+
+def markdown() -> str:
+    """Return the page of the table: what is wrong, what is typed, and the whole message."""
+    lines = [HEAD, "| what is wrong | what you type | what you get |", "|---|---|---|"]
+    for case in TABLE:
+        with tempfile.TemporaryDirectory() as here, contextlib.chdir(here):
+            case.first()
+            _, message = _said(case)
+        said = " ".join(message.removeprefix("actlab: ").split()).replace("|", "\\|").replace(here, "…")
+        lines.append(f"| {case.wrong} | `{case.typed}` | {said} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    os.environ["ACTLAB_DEBUG"] = "1"
+    sys.stdout.write(markdown() + "\n")

@@ -1,0 +1,248 @@
+"""The command line: frozen commands and options, exit codes, JSON, quick start, and no logic of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from typer.testing import CliRunner
+
+import actlab
+from actlab import cli
+
+FROZEN = {
+    "list": {"--kind", "--json"},
+    "show": {"--json"},
+    "compare": {
+        "--seeds", "--budget", "--jobs", "--baseline", "--init", "--tune", "--store", "--name", "--rope", "--alpha", "--json", "--dry-run",
+    },
+    "studies": {"--store", "--json"},
+    "report": {"--store", "--out", "--json"},
+}  # fmt: skip
+
+
+def _example():
+    """Return the verdict that the tests of the pages are drawn from."""
+    where = Path(__file__).parent / "report" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("made_up_study", where)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module.verdict()
+
+
+@pytest.fixture(scope="module")
+def verdict():
+    return _example()
+
+
+@pytest.fixture
+def calls(monkeypatch, verdict):
+    """Put a study that is already there in the place of training, and record how it was asked for."""
+    seen = []
+
+    def compare(task, arms, **settings):
+        seen.append((task, arms, settings))
+        return SimpleNamespace(verdict=lambda: verdict)
+
+    monkeypatch.setattr(actlab, "compare", compare, raising=False)
+    return seen
+
+
+def run(*words):
+    return CliRunner().invoke(cli.app, list(words))
+
+
+def test_the_commands_and_their_options_are_frozen():
+    from typer.main import get_command
+
+    commands = get_command(cli.app).commands
+    options = {
+        name: {o for p in command.params for o in p.opts if o.startswith("--")} for name, command in commands.items()
+    }
+
+    assert {name: found - {"--help"} for name, found in options.items()} == FROZEN
+
+
+@pytest.mark.parametrize("command", FROZEN)
+def test_every_command_explains_itself(command):
+    result = run(command, "--help")
+
+    assert result.exit_code == 0
+    assert all(option in result.output for option in FROZEN[command])
+
+
+def test_the_version_is_that_of_the_package():
+    assert run("--version").output == f"actlab {actlab.__version__}\n"
+
+
+def test_the_package_runs_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "actlab", "--version"], capture_output=True, text=True, check=True)
+
+    assert done.stdout == f"actlab {actlab.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "heavy"),
+    [
+        (
+            ["--help"],
+            {"torch", "sympy", "numpy", "scipy", "altair", "sklearn", "sqlalchemy", "jinja2", "vl_convert", "rich"},
+        ),
+        (["compare", "--help"], {"torch", "sympy", "numpy", "altair", "sklearn", "sqlalchemy"}),
+        (["--version"], {"torch", "sympy", "numpy", "altair", "sklearn", "sqlalchemy"}),
+        (["list"], {"altair", "sklearn", "sqlalchemy", "vl_convert", "jinja2", "pandas"}),
+        (["show", "gelu"], {"altair", "sklearn", "sqlalchemy", "vl_convert", "jinja2", "pandas"}),
+    ],
+    ids=["help", "help of a command", "version", "list", "show"],
+)
+def test_a_command_loads_only_what_it_needs(words, heavy):
+    code = (
+        "import sys, actlab.cli\n"
+        f"sys.argv = ['actlab', *{words!r}]\n"
+        "try: actlab.cli.main()\n"
+        "except SystemExit: pass\n"
+        "print('LOADED', *sorted(name for name in sys.modules if '.' not in name))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603 our own code
+
+    assert heavy & set(done.stdout.rpartition("LOADED")[2].split()) == set()
+
+
+def test_the_list_of_a_kind_has_the_names_of_that_kind():
+    found = json.loads(run("list", "--kind", "gated", "--json").stdout)
+
+    assert [one["name"] for one in found] == actlab.names("gated")
+
+
+def test_show_prints_the_facts_as_json_and_as_text():
+    assert json.loads(run("show", "gelu", "--json").stdout)["gain"] == pytest.approx(actlab.gain("gelu"))
+    assert "x*normal_cdf(x)" in run("show", "gelu").stdout
+
+
+def test_compare_passes_on_what_was_asked_and_nothing_else(calls):
+    given = "--seeds 6 --budget 10m --jobs 2 --baseline relu --init matched --tune lr --store s.db --name n --rope 0.1 --alpha 0.01"
+
+    result = run("compare", "digits", "relu", "gelu", *given.split())
+
+    assert result.exit_code == 0
+    ((task, arms, settings),) = calls
+    settings.pop("progress")
+    assert (task, arms) == ("digits", ["relu", "gelu"])
+    assert settings == {
+        "seeds": 6, "budget": "10m", "jobs": 2, "baseline": "relu", "init": "matched", "tune": "lr", "store": "s.db", "name": "n",
+        "rope": 0.1, "alpha": 0.01,
+    }  # fmt: skip
+
+
+def test_the_defaults_of_the_command_are_those_of_the_function(calls):
+    import inspect
+
+    run("compare", "digits", "relu", "gelu")
+    settings = calls[0][2]
+    settings.pop("progress")
+    signature = inspect.signature(sys.modules["actlab.studies.study"].compare).parameters
+
+    assert settings == {name: signature[name].default for name in settings}
+
+
+def test_compare_prints_the_verdict_and_how_to_go_on(calls, verdict):
+    result = run("compare", "digits", "relu", "gelu")
+
+    assert result.stdout.replace("\n", " ").startswith(verdict.recommendation[:60])
+    assert "actlab report digits-3fa1c2 --store sqlite:///actlab.db --out report.html" in result.stdout
+
+
+def test_compare_prints_the_frozen_json(calls):
+    found = json.loads(run("compare", "digits", "relu", "gelu", "--json").stdout)
+
+    frozen = "study task metric direction baseline seeds arms best_set ties recommendation warnings store fingerprint"
+    assert set(frozen.split()) <= set(found)
+    arm = next(arm for arm in found["arms"] if arm["spec"] == "gelu")
+    assert set("spec n mean iqm ci diff step_time_ratio parameters peak_memory status".split()) <= set(arm)
+    assert set(arm["diff"]) == {"mean", "ci", "p", "p_corrected", "prob_superior", "prob_equivalent"}
+
+
+def test_a_study_in_which_no_arm_could_be_trained_is_a_finding(monkeypatch, verdict):
+    none = dataclasses.replace(verdict, arms=tuple(dataclasses.replace(arm, n=0) for arm in verdict.arms))
+    monkeypatch.setattr(actlab, "compare", lambda *_, **__: SimpleNamespace(verdict=lambda: none), raising=False)
+
+    assert run("compare", "digits", "relu", "gelu", "--json").exit_code == 1
+
+
+def test_a_dry_run_shows_the_plan_and_trains_nothing(calls):
+    result = run("compare", "digits", "relu", "gelu", "--seeds", "6", "--dry-run")
+
+    assert (result.exit_code, calls) == (0, [])
+    assert "relu (baseline), gelu" in result.stdout
+    assert "at most 12 trials" in result.stdout
+    assert (
+        json.loads(run("compare", "digits", "relu", "gelu", "--seeds", "6", "--dry-run", "--json").stdout)["trials"]
+        == 12
+    )
+
+
+def test_ctrl_c_ends_with_130_and_the_command_that_goes_on(monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(actlab, "compare", interrupted, raising=False)
+
+    result = run("compare", "my task.py", "relu", "gelu", "--seeds", "6")
+
+    assert (result.exit_code, result.stdout) == (130, "")
+    assert "actlab compare 'my task.py' relu gelu --seeds 6" in result.stderr
+
+
+def test_with_json_a_usage_error_is_an_object_too():
+    result = run("compare", "digits", "relu", "gelu", "--seeds", "many", "--json")
+
+    assert (result.exit_code, result.stderr) == (2, "")
+    assert "--seeds" in json.loads(result.stdout)["error"]["message"]
+
+
+def test_a_study_goes_from_compare_to_studies_to_a_page(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    task = "mnist1d"
+
+    first = run(
+        "compare", task, "relu", "tanh", "--seeds", "2", "--jobs", "1", "--store", "sqlite:///x.db", "--name", "try"
+    )
+    listed = run("studies", "--store", "sqlite:///x.db", "--json")
+    told = run("studies", "--store", "sqlite:///x.db")
+    written = run("report", "try", "--store", "sqlite:///x.db", "--out", "page.html", "--json")
+
+    assert [result.exit_code for result in (first, listed, told, written)] == [0, 0, 0, 0]
+    assert "4 of 4 trials" in first.stderr
+    assert [one["study"] for one in json.loads(listed.stdout)] == ["try"]
+    assert "relu, tanh" in told.stdout
+    assert json.loads(written.stdout)["page"] == "page.html"
+    assert "<h1>" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_an_empty_store_says_that_it_is_empty(tmp_path, monkeypatch):
+    from actlab.studies.store import Store
+
+    monkeypatch.chdir(tmp_path)
+    Store("sqlite:///x.db").close()
+
+    assert run("studies", "--store", "sqlite:///x.db").stdout == "This store holds no study yet.\n"
+
+
+def test_output_into_a_closed_pipe_is_no_traceback():
+    command = f"{sys.executable} -m actlab list | head -1"
+
+    done = subprocess.run(
+        command, shell=True, capture_output=True, text=True, env={**os.environ, "COLUMNS": "80"}, check=True
+    )  # noqa: S602 our own words
+
+    assert done.stdout.startswith("name")
+    assert done.stderr == ""
