@@ -47,7 +47,7 @@ class Commands(TyperGroup):
         except UsageError as error:
             if not as_json:
                 raise
-            _tell(error, getattr(error, "message", str(error)), as_json=True)
+            _tell(error, getattr(error, "format_message", error.__str__)(), as_json=True)
         except KeyboardInterrupt as stopped:
             kept = str(stopped) or "Stopped. What had finished is kept: the same command goes on from here."
             typer.echo(f"{kept}\n  {_command(*ctx.obj)}", err=True)

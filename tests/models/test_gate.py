@@ -186,6 +186,11 @@ class Reused(Residual):
         return self.two(self.two(F.relu(self.one(x))))
 
 
+class Twice(Residual):
+    def forward(self, x):
+        return self.two(F.relu(self.one(x))) + self.one(-x)
+
+
 class Tied(Residual):
     def __init__(self):
         super().__init__()
@@ -216,10 +221,11 @@ class Special(nn.Linear):
         (Residual(), X, r"goes into two \(Linear\) and add"),
         (Peeks(), X, r"one \(Linear\) also feeds add"),
         (Reused(), X, r"two \(Linear\) also takes something else"),
+        (Twice(), X, r"one \(Linear\) also feeds something else"),
         (Tied(), X, "shares its weights"),
         (nn.Sequential(nn.Linear(64, 8), nn.ReLU(), Special(8, 1)), X, "special Linear"),
     ],
-    ids=["batch norm", "layer norm", "convolution", "residual", "peek", "reused", "tied", "special"],
+    ids=["batch norm", "layer norm", "convolution", "residual", "peek", "reused", "twice", "tied", "special"],
 )
 def test_what_is_no_plain_block_is_refused_with_the_reason(model, x, reason):
     before = repr(model)

@@ -36,8 +36,9 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.held(self.norm(self.linear(x)))
         x = F.relu(x) + F.relu(-x) + self.bound(x)
+        step = self.step
         for index in range(3):
-            x = self.step(x, index)
+            x = step(x, index)
         if x.sum() > 1e9:
             x = torch.sigmoid(x)
         x = self.shared(self.shared(outside(x)))
@@ -151,7 +152,7 @@ def test_what_cannot_be_replaced_says_why():
     reasons = {path: site.reason for path, site in found.items() if path.startswith("one.") and not site.replaceable}
     assert sorted(reasons) == ["one.forward:function@1", "one.forward:outside:silu"]
     assert "runs more than one function (elu, tanh)" in reasons["one.forward:function@1"]
-    assert "function outside, outside the classes of the model" in reasons["one.forward:outside:silu"]
+    assert "it runs in outside, which is no plain method of a module" in reasons["one.forward:outside:silu"]
     assert "mixes the elements" in found["head.2"].reason
 
 
@@ -178,6 +179,20 @@ def test_a_result_that_is_returned_and_used_is_no_output():
             return self.two(features), features
 
     assert [site.output for site in find(Features(), X)] == [False]
+
+
+def test_a_call_in_a_loop_is_no_output_because_its_last_result_is_returned():
+    class Loop(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(4, 4)
+
+        def forward(self, x):
+            for _ in range(2):
+                x = F.relu(self.linear(x))
+            return x
+
+    assert [site.output for site in find(Loop(), X)] == [False]
 
 
 def test_a_shared_module_is_one_site_with_all_its_paths():

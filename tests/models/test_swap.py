@@ -177,6 +177,15 @@ def test_keys_are_paths_names_specs_and_patterns(key, paths):
     assert [change.path for change in swap_(net(), {key: "gelu"})] == paths
 
 
+def test_a_site_is_a_key():
+    model = net()
+    site = next(site for site in find(model, X) if site.output)
+
+    assert [change.path for change in swap_(model, {site: "tanh"}, X)] == ["forward:torch.sigmoid@1"]
+    with pytest.raises(SiteError, match="A key is a path, a name, a pattern or a site, got ReLU"):
+        swap_(model, {nn.ReLU(): "tanh"})
+
+
 def test_a_key_that_matches_nothing_names_the_nearest():
     with pytest.raises(SiteError, match=r"No site matches 'one.akt'\. Did you mean 'one.act'"):
         swap_(net(), {"one.akt": "gelu"})

@@ -51,14 +51,20 @@ def outline(whole):
     return Outline(page.html(*whole))
 
 
-def test_the_page_is_written_and_its_path_returned(made_up, trials, tmp_path):
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Leave the drawings out, which take most of the time."""
+    monkeypatch.setattr(page, "svg", lambda *_, **__: "<svg></svg>")
+
+
+def test_the_page_is_written_and_its_path_returned(made_up, trials, tmp_path, undrawn):
     out = tmp_path / "report.html"
 
     assert page.write(made_up, trials, str(out)) == out
     assert out.read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
-def test_a_page_that_cannot_be_written_says_where_and_why(made_up, trials, tmp_path):
+def test_a_page_that_cannot_be_written_says_where_and_why(made_up, trials, tmp_path, undrawn):
     with pytest.raises(ActlabError, match=r"cannot be written to '.*nowhere.r\.html': No such file or directory"):
         page.write(made_up, trials, tmp_path / "nowhere" / "r.html")
 
@@ -151,14 +157,14 @@ def test_a_verdict_without_results_still_has_a_page(made_up):
     assert "seed 0: no luck" in outline.text
 
 
-def test_cells_carry_the_number_they_are_sorted_by(made_up, trials):
+def test_cells_carry_the_number_they_are_sorted_by(made_up, trials, undrawn):
     text = page.html(made_up, trials)
 
     for arm in made_up.arms:
         assert f'data-value="{arm.mean}"' in text
 
 
-def test_many_ties_are_folded_away(made_up, trials):
+def test_many_ties_are_folded_away(made_up, trials, undrawn):
     tie = made_up.ties[1]
     many = dataclasses.replace(
         made_up, ties=tuple(dataclasses.replace(tie, arms=("relu", f"arm{n}")) for n in range(20))

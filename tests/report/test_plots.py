@@ -8,7 +8,9 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from actlab.report.plots import NARROW, WIDE, cost_plot, curve_plot, difference_plot, svg
+from actlab.report.amounts import MINUS
+from actlab.report.drawing import NARROW, WIDE, svg
+from actlab.report.plots import cost_plot, curve_plot, difference_plot
 
 FRAMES = {"wide": WIDE, "narrow": NARROW}
 SVG = "{http://www.w3.org/2000/svg}"
@@ -25,6 +27,12 @@ def _drawn(name, verdict, rows, frame):
 
 def _texts(drawing):
     return {element.text for element in ET.fromstring(drawing).iter(f"{SVG}text")}  # noqa: S314 our own drawing
+
+
+def _ticks(drawing):
+    """Return the numbers along the axes."""
+    groups = (group for group in ET.fromstring(drawing).iter(f"{SVG}g") if "role-axis-label" in group.get("class", ""))  # noqa: S314 our own
+    return [float(text.text.replace(MINUS, "-").removesuffix("x")) for group in groups for text in group]
 
 
 @pytest.mark.parametrize("frame", FRAMES)
@@ -97,6 +105,19 @@ def test_one_seed_and_equal_results_can_be_drawn(made_up, trials):
 
     for name in ("curves", "differences", "cost"):
         assert "NaN" not in _drawn(name, verdict, one, NARROW)
+
+
+def test_an_arm_far_out_is_an_arrow_at_the_edge_and_the_others_keep_the_room(made_up, trials, replaced):
+    gelu = next(arm for arm in made_up.arms if arm.spec == "gelu")
+    hopeless = replaced(
+        made_up, "tanh", mean=0.1, ci=(0.09, 0.11), diff=dataclasses.replace(gelu.diff, mean=-0.87, ci=(-0.88, -0.86))
+    )
+    rows = [row for row in trials if row["arm"] != "tanh"]
+
+    for name in ("differences", "cost"):
+        usual, cut = (_ticks(_drawn(name, verdict, rows, WIDE)) for verdict in (made_up, hopeless))
+        assert min(cut) >= min(usual)
+        assert "tanh" in _texts(_drawn(name, hopeless, rows, WIDE))
 
 
 def test_a_study_of_a_single_step_can_be_drawn(made_up, trials):

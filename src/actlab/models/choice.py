@@ -1,7 +1,7 @@
 """The choice: which sites a swap replaces, by which spec, and why the others are left.
 
-A key of the mapping is a path, the name or the spec of the activation that is there now, or a pattern over paths or names. The first key
-that matches a site takes it.
+A key of the mapping is a site or its path, the name or the spec of the activation that is there now, or a pattern over paths or names. The
+first key that matches a site takes it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from actlab.models.sites import Entry, Site, Survey
 
 __all__ = ["Claim", "Wanted", "claims", "complain", "refusal"]
 
-Wanted = str | Spec | Mapping[str, str | Spec]
+Wanted = str | Spec | Mapping[str | Site, str | Spec]
 _EVERYTHING = "*"
 
 
@@ -58,9 +58,8 @@ def claims(whole: Survey, wanted: Wanted) -> list[Claim]:
         UnknownNameError: a spec names an activation that does not exist.
         SiteError: a key matches no site, a spec can replace nothing, or the model has no sites.
     """
-    specs = {
-        key: parse(spec) for key, spec in (wanted if isinstance(wanted, Mapping) else {_EVERYTHING: wanted}).items()
-    }
+    pairs = wanted.items() if isinstance(wanted, Mapping) else [(_EVERYTHING, wanted)]
+    specs = {_key(key): parse(spec) for key, spec in pairs}
     if not specs:
         raise SiteError('The mapping is empty. Give a spec for all sites, or a mapping such as {"relu": "gelu"}.')
     for spec in specs.values():
@@ -74,6 +73,12 @@ def claims(whole: Survey, wanted: Wanted) -> list[Claim]:
         _check(key, whole)
     taken = ((entry, next((key for key in specs if _matches(key, entry.site)), None)) for entry in whole.entries)
     return [Claim(entry=entry, spec=specs[key], key=key) for entry, key in taken if key is not None]
+
+
+def _key(key: str | Site) -> str:
+    if not isinstance(key, (str, Site)):
+        raise SiteError(f"A key is a path, a name, a pattern or a site, got {type(key).__name__}: {key!r}.")
+    return key.path if isinstance(key, Site) else key
 
 
 def _check(key: str, whole: Survey) -> None:

@@ -15,7 +15,8 @@ from torch import nn
 from actlab.errors import SiteError
 from actlab.functions.facts import gain
 from actlab.models.sites import survey
-from actlab.models.trace import Inputs, Run, Step
+from actlab.models.trace import Run, Step
+from actlab.models.undisturbed import Inputs
 
 __all__ = ["init_"]
 

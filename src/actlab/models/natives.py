@@ -70,10 +70,13 @@ _ANY_DIMENSION: Final[Mapping[type[nn.Module], str]] = {
     nn.Softmin: "softmin",
 }
 
-METHODS: Final = frozenset(
-    {name for name in (*_ARGUMENTS, *(f"{name}_" for name in _ARGUMENTS)) if hasattr(torch.Tensor, name)}
-)
-"""Names of the tensor methods that are activations: ``relu``, ``relu_``, ``sigmoid``, ..."""
+METHODS: Final[Mapping[str, int]] = {
+    method: 1 if name in {"hardshrink", "log_softmax", "prelu", "softmax"} else 0
+    for name in _ARGUMENTS
+    for method in (name, f"{name}_")
+    if hasattr(torch.Tensor, method)
+}
+"""Names of the tensor methods that are activations (``relu``, ``relu_``, ``sigmoid``, ...), with the number of arguments they may have."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from types import FunctionType
 
 from torch import nn
 
 from actlab.errors import SiteError
-from actlab.models.natives import describe_module
+from actlab.models.natives import Running
 from actlab.models.places import attributes_of, calls_of, place_of_module
 from actlab.models.rewrite import original_class
 from actlab.models.source import Method, read
@@ -23,26 +23,32 @@ from actlab.models.trace import RESHAPES
 __all__ = ["written_outputs"]
 
 
-def written_outputs(model: nn.Module) -> set[Hashable]:
+def written_outputs(model: nn.Module, known: Mapping[int, Running]) -> set[Hashable]:
     """Return the keys of the places whose result the model returns, as far as the source tells.
 
+    Args:
+        model: any module.
+        known: its modules that are activations, by identity.
+
     Example:
-        >>> len(written_outputs(nn.Sequential(nn.Linear(2, 2), nn.Sigmoid())))
+        >>> from actlab.models.lookalikes import known_modules
+        >>> model = nn.Sequential(nn.Linear(2, 2), nn.Sigmoid())
+        >>> len(written_outputs(model, known_modules(model)))
         1
     """
-    if describe_module(model):
+    if id(model) in known:
         return {place_of_module(model).key}
     if type(model).forward is nn.Sequential.forward and isinstance(model, nn.Sequential):
-        return written_outputs(model[-1]) if len(model) else set()
+        return written_outputs(model[-1], known) if len(model) else set()
     forward = inspect.getattr_static(original_class(type(model)), "forward", None)
     try:
         method = read(forward) if isinstance(forward, FunctionType) else None
     except SiteError:  # no source: nothing is known
         return set()
-    return set(_returned(model, method)) if method else set()
+    return set(_returned(model, method, known)) if method else set()
 
 
-def _returned(model: nn.Module, method: Method) -> Iterator[Hashable]:
+def _returned(model: nn.Module, method: Method, known: Mapping[int, Running]) -> Iterator[Hashable]:
     calls = {place.edit.end: place.key for place, _ in calls_of(model) if place.edit and place.edit.method == "forward"}
     held = {place.attribute: place.key for place, _ in attributes_of(model)}
     for call in _returned_calls(method):
@@ -53,7 +59,7 @@ def _returned(model: nn.Module, method: Method) -> Iterator[Hashable]:
         elif name in held:
             yield held[name]
         elif inner := model._modules.get(name or ""):
-            yield from written_outputs(inner)
+            yield from written_outputs(inner, known)
 
 
 def _returned_calls(method: Method) -> Iterator[ast.Call]:

@@ -10,25 +10,23 @@ import ast
 import builtins
 import inspect
 import re
-from collections import ChainMap
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import CodeType, FrameType, FunctionType, ModuleType
-from typing import Any, Final, Literal
+from types import CodeType, FrameType, FunctionType
+from typing import Final, Literal
 
 import torch
 from torch import nn
 
 from actlab.errors import SiteError
-from actlab.models.natives import METHODS, UNKNOWN, Native, Running, by_name, describe_call, recognise
+from actlab.models.callees import callee_of, names_in, running_as_written
+from actlab.models.natives import Native, Running, describe_call, recognise
 from actlab.models.rewrite import Edit, edits_of, input_of, original_class
 from actlab.models.source import Method, contains, end_of_call, read
 
 __all__ = ["Place", "attributes_of", "calls_of", "place_of_call", "place_of_module"]
 
-_MISSING: Final = object()
-_NAMESPACES: Final = (ModuleType, type)
 _TORCH_FILES: Final = frozenset(
     str(Path(torch.__file__).parent / name)
     for name in ("nn/functional.py", "overrides.py", "_tensor.py", "_jit_internal.py")
@@ -108,13 +106,13 @@ def _sealed(owner: nn.Module) -> str | None:
 # ---------------------------------------------------------------------------------- calls, as they run
 
 
-def place_of_call(native: Native, frame: FrameType, stop: FrameType | None) -> Place | None:
+def place_of_call(native: Native, frame: FrameType, stop: CodeType | None) -> Place | None:
     """Return the place of a call that is running.
 
     Args:
         native: the function of torch that runs.
         frame: the frame that reached torch; torch's own frames on top of it are passed over.
-        stop: frame at which the model ends.
+        stop: code of the function outside the model, at which the search ends.
 
     Returns:
         The place, or None where no module of the model is at work.
@@ -137,7 +135,7 @@ def place_of_call(native: Native, frame: FrameType, stop: FrameType | None) -> P
     if call is None:
         return _unreadable(native, site, owner, found, "Python keeps no columns for its calls (-X no_debug_ranges)")
     names = {**vars(builtins), **site.f_globals, **site.f_locals}
-    callee = _callee(call, names)
+    callee = callee_of(call, names)
     if callee is None or callee[0].name != native.name:
         return _unreadable(
             native, site, owner, found, f"it is reached through {ast.unparse(call.func)}(...), not called by its name"
@@ -145,7 +143,7 @@ def place_of_call(native: Native, frame: FrameType, stop: FrameType | None) -> P
     return _placed(owner, found, method, call, callee[1])
 
 
-def _owner(site: FrameType, stop: FrameType | None) -> tuple[FrameType | None, nn.Module | None]:
+def _owner(site: FrameType, stop: CodeType | None) -> tuple[FrameType | None, nn.Module | None]:
     """Return the frame of the module's method that makes a call, and the module.
 
     That is the nearest method, from ``site`` outwards, in whose source the call stands: a lambda may be handed on to other methods before
@@ -153,7 +151,7 @@ def _owner(site: FrameType, stop: FrameType | None) -> tuple[FrameType | None, n
     """
     nearest: tuple[FrameType | None, nn.Module | None] = None, None
     frame: FrameType | None = site
-    while frame is not None and frame is not stop:
+    while frame is not None and frame.f_code is not stop:
         names = frame.f_code.co_varnames
         first = frame.f_locals.get(names[0]) if frame.f_code.co_argcount else None
         if isinstance(first, nn.Module):
@@ -186,8 +184,10 @@ def _found(cls: type, base: type, name: str) -> _Found:
 
 def _out_of_reach(native: Native, site: FrameType, caller: FrameType, owner: nn.Module) -> Place:
     code = site.f_code
-    what = "a lambda" if code.co_name == "<lambda>" else f"the function {code.co_qualname}"
-    reason = f"it runs in {what}, outside the classes of the model; call a module there, or move the call into a method"
+    what = "a lambda" if code.co_name == "<lambda>" else code.co_qualname
+    reason = (
+        f"it runs in {what}, which is no plain method of a module; call a module there, or move the call into a method"
+    )
     tail = f"{caller.f_code.co_name}:{code.co_name}:{native.name}"
     key = ("outside", id(owner), code, site.f_lasti)
     return Place(
@@ -223,12 +223,12 @@ def calls_of(owner: nn.Module) -> Iterator[tuple[Place, Running]]:
             method = read(found.function)
         except SiteError:  # no source, so nothing to report; a run still finds what it calls
             continue
-        names = _names(owner, method)
+        names = names_in(owner, method)
         done = {edit.end for edit in edits_of(type(owner)) if edit.method == found.name}
         for call in method.calls:
-            callee = _callee(call, names)
+            callee = callee_of(call, names)
             if callee and _end(method, call) not in done:
-                yield _placed(owner, found, method, call, callee[1]), _as_written(callee, call, names)
+                yield _placed(owner, found, method, call, callee[1]), running_as_written(callee, call, names)
 
 
 def _reachable(cls: type) -> list[_Found]:
@@ -248,17 +248,14 @@ def _reachable(cls: type) -> list[_Found]:
 
 
 def _called(function: FunctionType) -> Iterator[tuple[str, bool]]:
-    """Yield the methods of its own object that a method calls, and whether through ``super()``."""
+    """Yield what a method takes from its own object (to call it, or to hand it on), and whether through ``super()``."""
     try:
         method = read(function)
     except SiteError:
         return
-    for call in method.calls:
-        name = method.attribute(call)
-        if name is not None:
-            yield _mangled(name, function), False
-        elif isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) == "super()":
-            yield call.func.attr, True
+    for node in ast.walk(method.node):
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in {method.receiver, "super()"}:
+            yield _mangled(node.attr, function), ast.unparse(node.value) == "super()"
 
 
 def _mangled(name: str, function: FunctionType) -> str:
@@ -266,34 +263,6 @@ def _mangled(name: str, function: FunctionType) -> str:
     owner = function.__qualname__.split(".")[-2:-1]
     is_private = name.startswith("__") and not name.endswith("__")
     return f"_{owner[0].lstrip('_')}{name}" if is_private and owner else name
-
-
-def _names(owner: nn.Module, method: Method) -> Mapping[str, Any]:
-    """Return what the names in a method stand for, as far as that is known without running it."""
-    function = method.function
-    closure = inspect.getclosurevars(function).nonlocals
-    local = {
-        node.id for node in ast.walk(method.node) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    }
-    local |= {node.arg for node in ast.walk(method.node) if isinstance(node, ast.arg)}
-    hidden = dict.fromkeys(local, _MISSING)
-    return {**vars(builtins), **function.__globals__, **closure, **hidden, str(method.receiver): owner}
-
-
-def _as_written(callee: tuple[Native, str], call: ast.Call, names: Mapping[str, Any]) -> Running:
-    native, style = callee
-    arguments = call.args if style == "method" else call.args[1:]
-    return describe_call(
-        native, [_value(a, names) for a in arguments], {k.arg: _value(k.value, names) for k in call.keywords if k.arg}
-    )
-
-
-def _value(node: ast.expr, names: Mapping[str, Any]) -> Any:
-    try:
-        return ast.literal_eval(node)
-    except ValueError:
-        found = _resolve(node, names)
-        return found if isinstance(found, (bool, int, float, str, torch.Tensor)) else UNKNOWN
 
 
 # ------------------------------------------------------------------------------------------------ both
@@ -349,44 +318,3 @@ def _stuck(method: Method, call: ast.Call, style: str) -> str | None:
     if method.statement(call) and not (isinstance(value, ast.Name) and method.is_outermost(call)):
         return "it overwrites something that is not a plain local name; assign its result to a name instead"
     return None
-
-
-def _callee(call: ast.Call, names: Mapping[str, Any]) -> tuple[Native, str] | None:
-    """Return which activation a call names, and in which style: "function" or "method"; None if it names none."""
-    found = _resolve(call.func, names)
-    native = recognise(found)
-    if native:
-        return native, "function"
-    if found is _MISSING and isinstance(call.func, ast.Attribute) and call.func.attr in METHODS:
-        native = by_name(call.func.attr)
-        return (native, "method") if native else None
-    return None
-
-
-def _resolve(node: ast.expr, names: Mapping[str, Any]) -> Any:
-    """Return what an expression of names, dots and subscripts stands for, without running any code of the model."""
-    if isinstance(node, ast.Name):
-        return names.get(node.id, _MISSING)
-    if isinstance(node, ast.Constant):
-        return node.value
-    if isinstance(node, ast.Attribute):
-        return _member(_resolve(node.value, names), node.attr)
-    if isinstance(node, ast.Subscript):
-        return _item(_resolve(node.value, names), _resolve(node.slice, names))
-    return _MISSING
-
-
-def _member(base: Any, name: str) -> Any:
-    if isinstance(base, nn.Module):
-        held = ({name: inspect.getattr_static(type(base), name, _MISSING)}, base._parameters, base._modules, vars(base))
-        return ChainMap(*reversed(held))[name]
-    return getattr(base, name, _MISSING) if isinstance(base, _NAMESPACES) else _MISSING
-
-
-def _item(base: Any, index: Any) -> Any:
-    if not isinstance(base, (list, tuple, dict)) or index is _MISSING:
-        return _MISSING
-    try:
-        return base[index]
-    except (KeyError, IndexError, TypeError):
-        return _MISSING

@@ -7,7 +7,7 @@ what only a run can tell.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final, Literal
@@ -15,10 +15,12 @@ from typing import Final, Literal
 import torch
 from torch import nn
 
-from actlab.models.natives import Running, describe_module, name_of_class
+from actlab.models.lookalikes import known_modules
+from actlab.models.natives import Running
 from actlab.models.outputs import written_outputs
 from actlab.models.places import Place, attributes_of, calls_of, place_of_module
-from actlab.models.trace import Inputs, Run, Trace, trace
+from actlab.models.trace import Run, Trace, trace
+from actlab.models.undisturbed import Inputs
 
 __all__ = ["Entry", "Site", "Survey", "find", "survey"]
 
@@ -109,6 +111,9 @@ class Survey:
 def find(model: nn.Module, example_inputs: Inputs | None = None) -> list[Site]:
     """List every activation of a model: modules and functional calls.
 
+    Calls of ``torch.clamp``, ``torch.sin``, ``torch.where`` and the like are not listed: they are activations in some places only. A module
+    of the user's own that computes a registered function is one site, whatever it calls inside.
+
     Args:
         model: any module. It is left as it was: weights, buffers, training flags and random generators.
         example_inputs: a tensor, a tuple of positional arguments or a dict of keyword arguments, as the model takes them. With them the
@@ -129,14 +134,15 @@ def find(model: nn.Module, example_inputs: Inputs | None = None) -> list[Site]:
 
 def survey(model: nn.Module, example_inputs: Inputs | None = None) -> Survey:
     """Find the sites of a model, with what is needed to replace them; see :func:`find`."""
-    notes = None if example_inputs is None else trace(model, example_inputs)
+    known = known_modules(model)
+    notes = None if example_inputs is None else trace(model, example_inputs, known)
     paths = _paths(model)
-    drafts = {draft.place.key: draft for draft in _written(model)}
+    drafts = {draft.place.key: draft for draft in _written(model, known)}
     for run in notes.runs if notes else ():
         draft = drafts.setdefault(run.place.key, _Draft(place=run.place, running=run.running))
         draft.runs.append(run)
     whole = Survey(model=model, entries=(), trace=notes, paths=paths)
-    outputs = written_outputs(model) if notes is None else _outputs_that_ran(drafts.values(), notes)
+    outputs = written_outputs(model, known) if notes is None else _outputs_that_ran(drafts.values(), notes)
     entries = [_entry(draft, whole, output=draft.place.key in outputs) for draft in _in_order(drafts.values(), notes)]
     return replace(whole, entries=tuple(_with_unique_paths(entries)))
 
@@ -163,16 +169,15 @@ class _Draft:
     runs: list[Run] = field(default_factory=list)
 
 
-def _written(model: nn.Module) -> Iterator[_Draft]:
+def _written(model: nn.Module, known: Mapping[int, Running]) -> Iterator[_Draft]:
     """Yield what can be found without running the model: modules, attributes, calls in methods."""
     inside: set[int] = set()
     for module in model.modules():
         if id(module) in inside:
             continue
-        running = _scripted(module) if isinstance(module, torch.jit.ScriptModule) else describe_module(module)
-        if running:
+        if id(module) in known:
             inside |= {id(part) for part in module.modules()}
-            yield _Draft(place=_place_of_module(module, model), running=running)
+            yield _Draft(place=_place_of_module(module, model), running=known[id(module)])
             continue
         for place, held in (*_fused(module), *attributes_of(module), *calls_of(module)):
             yield _Draft(place=place, running=held)
@@ -184,11 +189,6 @@ def _place_of_module(module: nn.Module, model: nn.Module) -> Place:
     return place_of_module(
         module, "the model itself is the activation; build layer(...) in its stead" if module is model else None
     )
-
-
-def _scripted(module: torch.jit.ScriptModule) -> Running | None:
-    name = name_of_class(str(module.original_name))
-    return Running(name=name, spec=None) if name else None
 
 
 def _fused(module: nn.Module) -> Iterator[tuple[Place, Running]]:

@@ -118,7 +118,8 @@ def read(function: FunctionType) -> Method:
         SiteError: there is no source, or the source is not that of the running code (the file was edited since).
 
     Example:
-        >>> read(torch.nn.ReLU.forward).label(read(torch.nn.ReLU.forward).calls[0])
+        >>> from torch import nn
+        >>> read(nn.ReLU.forward).label(read(nn.ReLU.forward).calls[0])
         'F.relu@1'
     """
     code = function.__code__

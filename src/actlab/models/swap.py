@@ -23,7 +23,8 @@ from actlab.models.gate import Gates, is_gating, plan_gates
 from actlab.models.layer import layer
 from actlab.models.sites import Entry, Site, Survey, survey
 from actlab.models.surgery import Insertion, Patient, Stroke, strokes_for
-from actlab.models.trace import Inputs, trace
+from actlab.models.trace import trace
+from actlab.models.undisturbed import Inputs
 
 __all__ = ["Change", "Changes", "Skipped", "swap_"]
 
@@ -129,8 +130,9 @@ def swap_(
 
     Args:
         model: any module.
-        wanted: a spec for all sites, or a mapping to specs from paths (``"features.1"``), names (``"relu"``), specs or patterns
-            (``"encoder.*"``, ``"*relu*"``); the first key that matches a site takes it.
+        wanted: a spec for all sites (gates such as the sigmoid of squeeze-and-excitation included), or a mapping to specs from sites, paths
+            (``"features.1"``), names (``"relu"``), specs or patterns (``"encoder.*"``, ``"*relu*"``); the first key that matches a site
+            takes it.
         example_inputs: as for :func:`find`. Needed for parameters learned per channel and for gated activations in the place of scalar
             ones; otherwise optional, and recommended: what only a run can tell is found, and the swap is rehearsed.
         generator: draws the weights of Linears that get another width for a gated activation; seeded with 0 if not given.

@@ -1,33 +1,30 @@
 """The trace: one forward pass, watched. Which activations ran, in what order, on what; and which layer feeds which.
 
-The pass runs in ``eval`` mode without gradients, on a copy of the inputs, under forked random generators. Whatever the pass may change in
-the model (training flags, buffers such as BatchNorm statistics, plain attributes) is put back afterwards.
+The pass leaves the model as it was, see :mod:`actlab.models.undisturbed`.
 """
 
 from __future__ import annotations
 
-import random
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from types import FrameType
+from types import CodeType
 from typing import Any, Final
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_leaves
 
-from actlab.errors import SiteError
-from actlab.models.natives import Running, describe_call, describe_module, recognise
+from actlab.models.lookalikes import known_modules
+from actlab.models.natives import Running, describe_call, recognise
 from actlab.models.places import Place, place_of_call, place_of_module
+from actlab.models.undisturbed import Inputs, run, undisturbed
 
-__all__ = ["RESHAPES", "WEIGHTS", "Inputs", "Run", "Step", "Token", "Trace", "run", "trace", "undisturbed"]
+__all__ = ["RESHAPES", "WEIGHTS", "Run", "Step", "Token", "Trace", "trace"]
 
-Inputs = Tensor | tuple[Any, ...] | Mapping[str, Any]
 Token = tuple[int, int]  # identity and version of a tensor: an in-place call makes a new value in the same object
 
 WEIGHTS: Final = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -133,7 +130,7 @@ def _token(tensor: Tensor) -> Token:
 class _Watch(TorchFunctionMode):
     """Notes every call of torch that is an activation or takes a value that is followed."""
 
-    def __init__(self, notes: Trace, stop: FrameType) -> None:
+    def __init__(self, notes: Trace, stop: CodeType) -> None:
         super().__init__()
         self.notes = notes
         self.stop = stop
@@ -174,13 +171,13 @@ class _Watch(TorchFunctionMode):
 
 
 @contextmanager
-def _watched_modules(model: nn.Module, watch: _Watch) -> Iterator[None]:
+def _watched_modules(model: nn.Module, watch: _Watch, known: Mapping[int, Running]) -> Iterator[None]:
     """Note the modules that are activations or hold weights; what they call inside is theirs."""
     with ExitStack() as stack:
         for module in model.modules():
-            running = None if isinstance(module, torch.jit.ScriptModule) else describe_module(module)
-            if running or isinstance(module, WEIGHTS):
-                _hook(module, running, watch, stack)
+            is_open = not isinstance(module, torch.jit.ScriptModule)
+            if is_open and (id(module) in known or isinstance(module, WEIGHTS)):
+                _hook(module, known.get(id(module)), watch, stack)
         yield
 
 
@@ -210,12 +207,13 @@ def _hook(module: nn.Module, running: Running | None, watch: _Watch, stack: Exit
 # --------------------------------------------------------------------------------------------- running
 
 
-def trace(model: nn.Module, example_inputs: Inputs) -> Trace:
+def trace(model: nn.Module, example_inputs: Inputs, known: Mapping[int, Running] | None = None) -> Trace:
     """Run a model once and note what its activations do.
 
     Args:
         model: any module.
         example_inputs: a tensor, a tuple of positional arguments, or a dict of keyword arguments.
+        known: the modules that are activations, by identity, where they have been found already.
 
     Raises:
         SiteError: the inputs are none of these, or the model raises on them.
@@ -224,93 +222,9 @@ def trace(model: nn.Module, example_inputs: Inputs) -> Trace:
         >>> [run.running.name for run in trace(nn.Sequential(nn.ReLU(), nn.Tanh()), torch.zeros(1, 3)).runs]
         ['relu', 'tanh']
     """
+    known = known_modules(model) if known is None else known
     notes = Trace()
-    watch = _Watch(notes, sys._getframe())
-    with undisturbed(model), _watched_modules(model, watch), watch:
+    watch = _Watch(notes, sys._getframe().f_code)
+    with undisturbed(model), _watched_modules(model, watch, known), watch:
         notes.output = run(model, example_inputs)
     return notes
-
-
-def run(model: nn.Module, example_inputs: Inputs) -> Any:
-    """Call a model on a copy of the inputs.
-
-    Raises:
-        SiteError: see :func:`trace`.
-    """
-    args, kwargs = _arguments(example_inputs)
-    try:
-        return model(*args, **kwargs)
-    except Exception as error:
-        raise SiteError(
-            f"{type(model).__name__} raised on example_inputs: {type(error).__name__}: {error}. "
-            "Give a batch as the model gets it in training: a tensor, a tuple of positional arguments, or a dict of keyword arguments."
-        ) from error
-
-
-def _arguments(example_inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    if not isinstance(example_inputs, (Tensor, tuple, Mapping)):
-        raise SiteError(
-            f"example_inputs is a {type(example_inputs).__name__}; allowed are a tensor, a tuple of positional arguments, "
-            "and a dict of keyword arguments."
-        )
-    copied = tree_map(lambda leaf: leaf.detach().clone() if isinstance(leaf, Tensor) else leaf, example_inputs)
-    if isinstance(example_inputs, Mapping):
-        return (), dict(copied)
-    return (copied if isinstance(example_inputs, tuple) else (copied,)), {}
-
-
-@contextmanager
-def undisturbed(model: nn.Module) -> Iterator[None]:
-    """Run what is inside in eval mode, without gradients, at a fixed seed; then put back everything it may have changed."""
-    if any(isinstance(p, nn.parameter.UninitializedParameter) for p in model.parameters()):
-        raise SiteError(
-            "The model has lazy parameters that have no shape yet. Run it once on a batch, then look for its activations."
-        )
-    restore = [_snapshot(module) for module in model.modules()]
-    states = random.getstate(), np.random.get_state()  # noqa: NPY002 # the user's model may draw from it, so it is put back
-    devices = [device for device in {p.device for p in model.parameters()} if device.type == "cuda"]
-    try:
-        with torch.no_grad(), torch.random.fork_rng(devices=devices), _eagerly(model):
-            torch.manual_seed(0)
-            model.eval()
-            yield
-    finally:
-        for put_back in restore:
-            put_back()
-        random.setstate(states[0])
-        np.random.set_state(states[1])  # noqa: NPY002 # as above
-
-
-def _snapshot(module: nn.Module) -> Callable[[], None]:
-    """Return what puts a module's attributes, its registered members and the contents of its buffers back."""
-    if isinstance(module, torch.jit.ScriptModule):
-        training = module.training
-        return lambda: setattr(module, "training", training)
-    attributes = dict(vars(module))
-    members: list[tuple[Any, dict[str, Any]]] = [
-        (held, dict(held)) for held in (module._buffers, module._parameters, module._modules)
-    ]
-    buffers = [(buffer, buffer.detach().clone()) for buffer in module._buffers.values() if buffer is not None]
-
-    def put_back() -> None:
-        vars(module).clear()
-        vars(module).update(attributes)
-        for held, before in members:
-            held.clear()
-            held.update(before)
-        with torch.no_grad():
-            for buffer, contents in buffers:
-                buffer.copy_(contents)
-
-    return put_back
-
-
-@contextmanager
-def _eagerly(model: nn.Module) -> Iterator[None]:
-    """Let compiled modules run their Python code, which is what is watched."""
-    compiled = any(m._compiled_call_impl is not None or hasattr(m, "_orig_mod") for m in model.modules())
-    if not compiled:
-        yield
-        return
-    with torch.compiler.set_stance("force_eager"):
-        yield

@@ -19,8 +19,9 @@ from actlab.errors import ActlabError
 from actlab.report import palette, words
 from actlab.report.amounts import chance, plain
 from actlab.report.columns import Column, columns
+from actlab.report.drawing import NARROW, WIDE, Frame, svg
 from actlab.report.palette import looks
-from actlab.report.plots import NARROW, WIDE, Frame, cost_plot, curve_plot, difference_plot, svg
+from actlab.report.plots import cost_plot, curve_plot, difference_plot
 from actlab.report.repeat import command, versions
 from actlab.report.series import Row
 
@@ -118,8 +119,8 @@ def _figures(verdict: Verdict, rows: Sequence[Row]) -> list[dict[str, Any]]:
         _figure(
             "curves",
             "How they learn",
-            "Training loss, smoothed. Line: the median of the seeds; band: the middle half of them. In colour: the best "
-            "set. Strong line: the baseline.",
+            "Training loss, smoothed. Line: the median of the seeds; band: the middle half of them. In colour: the best set."
+            + ("" if verdict.baseline in verdict.best_set else f" Strong line: {verdict.baseline}."),
             words.curve_words(verdict, rows),
             lambda frame: curve_plot(verdict, rows, frame),
         ),

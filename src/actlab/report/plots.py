@@ -7,89 +7,23 @@ shows the one that fits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
-import vl_convert
 
 from actlab.report.amounts import decimals, signed
+from actlab.report.drawing import WIDE, Frame, data, haloed, sized, texts, ticked
 from actlab.report.palette import Look, looks
 from actlab.report.placing import Box, beside, shortened, spread, text_width
 from actlab.report.scales import Scale, focus, scale_around
 from actlab.report.series import Row, costs, curves, differences, seed_differences, smoothed
+from actlab.report.words import places
 
 if TYPE_CHECKING:
     from actlab.studies.verdict import Verdict
 
-__all__ = ["NARROW", "WIDE", "Frame", "cost_plot", "curve_plot", "difference_plot", "svg"]
-
-CONFIG = {
-    "aria": False,  # the page gives each chart one text alternative; a label per mark would be read out mark by mark
-    "background": None,
-    "font": "inherit",
-    "view": {"stroke": None},
-    "axis": {
-        "domainColor": "var(--line)",
-        "gridColor": "var(--line)",
-        "tickColor": "var(--line)",
-        "labelColor": "var(--muted)",
-        "titleColor": "var(--muted)",
-        "titleFontWeight": "normal",
-        "labelPadding": 5,
-        "tickSize": 4,
-    },
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Frame:
-    """Size of a drawing in CSS pixels: the whole width, its font size and how many characters a label may have."""
-
-    width: int
-    font: float
-    label: int
-
-    @property
-    def narrow(self) -> bool:
-        """Whether this is the drawing for a phone."""
-        return self.width < 500
-
-
-WIDE = Frame(width=760, font=12.5, label=32)
-NARROW = Frame(width=350, font=11.5, label=16)
-
-
-def svg(chart: alt.TopLevelMixin, *, name: str) -> str:
-    """Return the chart as an SVG element; ``name`` makes its inner ids unique, so that many can share one page."""
-    text = vl_convert.vegalite_to_svg(chart.to_dict(), config=CONFIG, allowed_base_urls=[])
-    for reference in ('id="', "url(#"):
-        for kind in ("clip", "gradient_"):
-            text = text.replace(f"{reference}{kind}", f"{reference}{name}-{kind}")
-    return text.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
-
-
-def _data(rows: Sequence[Row]) -> alt.InlineData:
-    return alt.InlineData(values=list(rows))
-
-
-def _sized(layers: Sequence[alt.Chart], *, width: float, height: float, padding: Mapping[str, float]) -> alt.LayerChart:
-    """Return the layers in a frame of exact size: the plotting area and ``padding`` around it, whatever stands there."""
-    return alt.LayerChart(
-        layer=list(layers),
-        width=width,
-        height=height,
-        padding=padding,
-        autosize=alt.AutoSizeParams(type="none", contains="content"),
-    )
-
-
-def _text(rows: Sequence[Row], frame: Frame, *, x: Any, y: Any, **mark: Any) -> alt.Chart:
-    """Return a layer of direct labels; ``rows`` have ``text``, ``colour`` and ``bold``."""
-    marked = alt.Chart(_data(rows)).mark_text(baseline="middle", fontSize=frame.font, **mark)
-    labels: alt.Chart = marked.encode(x=x, y=y, text="text:N", color=alt.Color("colour:N", scale=None))
-    return labels
+__all__ = ["cost_plot", "curve_plot", "difference_plot"]
 
 
 def _labelled(look: Look) -> str:
@@ -114,7 +48,7 @@ def curve_plot(verdict: Verdict, rows: Iterable[Row], frame: Frame) -> alt.Layer
         "step:Q",
         scale=x.described(),
         title="training step",
-        axis=_ticked(x, frame, about=4 if frame.narrow else 7, grid=False),
+        axis=ticked(x, frame, about=4 if frame.narrow else 7, grid=False),
     )
     layers = []
     for arm in reversed(verdict.arms):  # the best is drawn last, on top
@@ -122,14 +56,14 @@ def curve_plot(verdict: Verdict, rows: Iterable[Row], frame: Frame) -> alt.Layer
         layers += _curve(mine, look[arm.spec], across, y, frame) if mine else []
     last = {point["arm"]: point for point in points}
     names = _end_labels(last, look, y, frame)
-    layers.append(_text(names, frame, x=alt.value(width + 8), y=alt.Y("y:Q", scale=y.described()), align="left"))
-    return _sized(layers, width=width, height=height, padding=padding)
+    layers.append(texts(names, frame, x=alt.value(width + 8), y=alt.Y("y:Q", scale=y.described()), align="left"))
+    return sized(layers, width=width, height=height, padding=padding)
 
 
 def _curve(points: Sequence[Row], look: Look, across: alt.X, y: Scale, frame: Frame) -> list[alt.Chart]:
-    up = alt.Y("median:Q", scale=y.described(), title=None, axis=_ticked(y, frame, about=5))
-    band = alt.Chart(_data(points)).mark_area(color=look.colour, opacity=0.16 if look.best else 0.10, clip=True)
-    line = alt.Chart(_data(points)).mark_line(
+    up = alt.Y("median:Q", scale=y.described(), title=None, axis=ticked(y, frame, about=5))
+    band = alt.Chart(data(points)).mark_area(color=look.colour, opacity=0.16 if look.best else 0.10, clip=True)
+    line = alt.Chart(data(points)).mark_line(
         color=look.colour, strokeWidth=2.2 if look.best or look.baseline else 1.3, strokeDash=list(look.dash), clip=True
     )
     return [band.encode(x=across, y=alt.Y("low:Q", scale=y.described()), y2="high:Q"), line.encode(x=across, y=up)]
@@ -142,20 +76,6 @@ def _end_labels(last: dict[str, dict[str, Any]], look: dict[str, Look], y: Scale
         {"text": shortened(arm, frame.label), "colour": _labelled(look[arm]), "y": y.value(place)}
         for arm, place in zip(last, places, strict=True)
     ]
-
-
-def _ticked(axis: Scale, frame: Frame, *, about: int, grid: bool = True, label: str = "") -> alt.Axis:
-    return alt.Axis(
-        values=axis.ticks(about),
-        grid=grid,
-        domain=not grid,
-        ticks=not grid,
-        labelFontSize=frame.font - 1,
-        titleFontSize=frame.font,
-        titlePadding=8,
-        labelOverlap=False,
-        labelExpr=label or "replace(format(datum.value, '~g'), '-', '\u2212')",
-    )
 
 
 def difference_plot(verdict: Verdict, rows: Iterable[Row], frame: Frame) -> alt.LayerChart | None:
@@ -178,21 +98,22 @@ def difference_plot(verdict: Verdict, rows: Iterable[Row], frame: Frame) -> alt.
     }
     band = 52 if frame.narrow else 42
     width, height = frame.width - padding["left"] - padding["right"], band * len(means)
-    rope = verdict.rope or 0.0
     x = _difference_scale(means, dots, verdict, width)
     down = band / 2 + (5 if frame.narrow else -4)
-    places = [{**row, "y": order[row["arm"]] * band + down, "colour": look[row["arm"]].colour} for row in means]
+    heights = {arm: index * band + down for arm, index in order.items()}
+    drawn = [{**row, "y": heights[row["arm"]], "colour": look[row["arm"]].colour} for row in means]
     seeds = [
-        {**dot, "y": order[dot["arm"]] * band + down + 11, "colour": look[dot["arm"]].colour}
+        {**dot, "y": heights[dot["arm"]] + 11, "colour": look[dot["arm"]].colour}
         for dot in dots
         if dot["arm"] in order and not x.beyond(dot["difference"])
     ]
+    up = alt.Y("y:Q", scale=alt.Scale(domain=[0, height], range=[0, height], zero=False, nice=False), axis=None)
     layers = [
-        *_guides(verdict, rope, x, height, frame),
-        *_intervals(places, seeds, x, height),
-        *_difference_labels(places, look, frame, width, height),
+        *_guides(verdict, x, height, frame),
+        *_intervals(drawn, seeds, x, up),
+        *_difference_labels(drawn, verdict, x, up, frame),
     ]
-    return _sized(layers, width=width, height=height, padding=padding)
+    return sized(layers, width=width, height=height, padding=padding)
 
 
 def _difference_scale(means: Sequence[Row], dots: Sequence[Row], verdict: Verdict, width: float) -> Scale:
@@ -207,10 +128,10 @@ def _difference_scale(means: Sequence[Row], dots: Sequence[Row], verdict: Verdic
     return scale_around([low, high], width)
 
 
-def _guides(verdict: Verdict, rope: float, x: Scale, height: float, frame: Frame) -> list[alt.Chart]:
+def _guides(verdict: Verdict, x: Scale, height: float, frame: Frame) -> list[alt.Chart]:
     better = "\u2192 better" if verdict.direction == "max" else "\u2190 better"
     title = f"{verdict.metric} minus that of {verdict.baseline}   {better}"
-    axis = _ticked(
+    axis = ticked(
         x,
         frame,
         about=5 if frame.narrow else 7,
@@ -218,64 +139,60 @@ def _guides(verdict: Verdict, rope: float, x: Scale, height: float, frame: Frame
         label="(datum.value > 0 ? '+' : '') + replace(format(datum.value, '~g'), '-', '\u2212')",
     )
     bottom = {"y": alt.value(0), "y2": alt.value(height)}
-    zero = alt.Chart(_data([{"x": 0.0}])).mark_rule(color="var(--ink)", strokeWidth=1.2)
+    zero = alt.Chart(data([{"x": 0.0}])).mark_rule(color="var(--ink)", strokeWidth=1.2)
     guides = [zero.encode(x=alt.X("x:Q", scale=x.described(), title=title, axis=axis), **bottom)]
-    if rope:
-        region = alt.Chart(_data([{"x": -rope, "x2": rope}])).mark_rect(color="var(--rope)")
+    if verdict.rope:
+        region = alt.Chart(data([{"x": -verdict.rope, "x2": verdict.rope}])).mark_rect(color="var(--rope)")
         guides.insert(0, region.encode(x=alt.X("x:Q", scale=x.described()), x2="x2:Q", **bottom))
         name = [{"text": "practically the same", "colour": "var(--muted)"}]
         half = text_width(name[0]["text"], frame.font) / 2
         middle = min(max(x.at(0.0), half), x.pixels - half)
-        guides.append(_text(name, frame, x=alt.value(middle), y=alt.value(-11), align="center"))
+        guides.append(texts(name, frame, x=alt.value(middle), y=alt.value(-11), align="center"))
     return guides
 
 
-def _intervals(places: Sequence[Row], seeds: Sequence[Row], x: Scale, height: float) -> list[alt.Chart]:
+def _intervals(drawn: Sequence[Row], seeds: Sequence[Row], x: Scale, y: alt.Y) -> list[alt.Chart]:
     across, colour = x.described(), alt.Color("colour:N", scale=None)
-    y = alt.Y("y:Q", scale=alt.Scale(domain=[0, height], range=[0, height], zero=False, nice=False), axis=None)
-    inside = [row for row in places if not x.beyond(row["mean"])]
-    dots = alt.Chart(_data(seeds)).mark_point(filled=True, size=20, opacity=0.55, strokeWidth=0)
+    inside = [row for row in drawn if not x.beyond(row["mean"])]
+    dots = alt.Chart(data(seeds)).mark_point(filled=True, size=20, opacity=0.55, strokeWidth=0)
     known = [row for row in inside if row["low"] is not None and row["high"] is not None]
-    lines = alt.Chart(_data(known)).mark_rule(strokeWidth=3, strokeCap="round", clip=True)
-    means = alt.Chart(_data(inside)).mark_point(filled=True, size=95, opacity=1, stroke="var(--page)", strokeWidth=2)
+    lines = alt.Chart(data(known)).mark_rule(strokeWidth=3, strokeCap="round", clip=True)
+    means = alt.Chart(data(inside)).mark_point(filled=True, size=95, opacity=1, stroke="var(--page)", strokeWidth=2)
     return [
         dots.encode(x=alt.X("difference:Q", scale=across), y=y, color=colour),
         lines.encode(x=alt.X("low:Q", scale=across), x2="high:Q", y=y, color=colour),
         means.encode(x=alt.X("mean:Q", scale=across), y=y, fill=alt.Fill("colour:N", scale=None)),
-        *_arrows(places, x, y),
+        *_arrows(drawn, x, y),
     ]
 
 
-def _arrows(places: Sequence[Row], x: Scale, y: alt.Y) -> list[alt.Chart]:
+def _arrows(drawn: Sequence[Row], x: Scale, y: alt.Y) -> list[alt.Chart]:
     """Return the marks of arms that lie beyond the scale: an arrow at the edge, towards where they are."""
     layers = []
     for side, shape, edge in ((-1, "triangle-left", 8.0), (1, "triangle-right", x.pixels - 8.0)):
-        outside = [row for row in places if x.beyond(row["mean"]) == side]
-        arrow = alt.Chart(_data(outside)).mark_point(filled=True, size=70, opacity=1, shape=shape)
+        outside = [row for row in drawn if x.beyond(row["mean"]) == side]
+        arrow = alt.Chart(data(outside)).mark_point(filled=True, size=70, opacity=1, shape=shape)
         layers.append(arrow.encode(x=alt.value(edge), y=y, color=alt.Color("colour:N", scale=None)))
     return layers
 
 
-def _difference_labels(
-    places: Sequence[Row], look: dict[str, Look], frame: Frame, width: float, height: float
-) -> list[alt.Chart]:
-    y = alt.Y("y:Q", scale=alt.Scale(domain=[0, height], range=[0, height], zero=False, nice=False), axis=None)
-    digits = decimals(
-        *(row["high"] - row["low"] for row in places if row["low"] is not None and row["high"] is not None)
-    )
-    lift = -19 if frame.narrow else 0
+def _difference_labels(drawn: Sequence[Row], verdict: Verdict, x: Scale, y: alt.Y, frame: Frame) -> list[alt.Chart]:
+    """Return the arms' names and differences: beside the plot, or where there is no room above each interval."""
+    look, digits, lift = looks(verdict), places(verdict), -19 if frame.narrow else 0
     names = [
-        {"text": shortened(row["arm"], 32), "colour": _labelled(look[row["arm"]]), "y": row["y"] + lift}
-        for row in places
+        {"text": shortened(row["arm"], WIDE.label), "colour": _labelled(look[row["arm"]]), "y": row["y"] + lift}
+        for row in drawn
     ]
-    sums = [{"text": signed(row["mean"], digits), "colour": "var(--ink)", "y": row["y"] + lift} for row in places]
-    at_left = {"x": alt.value(0), "align": "left"} if frame.narrow else {"x": alt.value(-12), "align": "right"}
-    at_right = (
-        {"x": alt.value(width), "align": "right"} if frame.narrow else {"x": alt.value(width + 14), "align": "left"}
-    )
-    halo = {"stroke": "var(--page)", "strokeWidth": 4, "strokeJoin": "round"}
-    under = [_text(names, frame, y=y, **at_left, **halo)] if frame.narrow else []  # the names cross the zero line there
-    return [*under, _text(names, frame, y=y, **at_left), _text(sums, frame, y=y, **at_right)]
+    sums = [{"text": signed(row["mean"], digits), "colour": "var(--ink)", "y": row["y"] + lift} for row in drawn]
+    if frame.narrow:
+        return [
+            *haloed(names, frame, x=alt.value(0), y=y, align="left"),
+            *haloed(sums, frame, x=alt.value(x.pixels), y=y, align="right"),
+        ]
+    return [
+        texts(names, frame, x=alt.value(-12), y=y, align="right"),
+        texts(sums, frame, x=alt.value(x.pixels + 14), y=y, align="left"),
+    ]
 
 
 def cost_plot(verdict: Verdict, frame: Frame) -> alt.LayerChart | None:
@@ -300,8 +217,8 @@ def cost_plot(verdict: Verdict, frame: Frame) -> alt.LayerChart | None:
         for name, point, box in zip(names, points, boxes, strict=True)
     ]
     across, up = alt.X("x:Q", scale=x.described()), alt.Y("y:Q", scale=y.described())
-    layers = [*_points(drawn, x, y, frame), _text(labels, frame, x=across, y=up, align="left")]
-    return _sized(layers, width=width, height=height, padding=padding)
+    layers = [*_points(drawn, x, y, frame), *haloed(labels, frame, x=across, y=up, align="left")]
+    return sized(layers, width=width, height=height, padding=padding)
 
 
 def _metric_scale(points: Sequence[Row], verdict: Verdict, height: float) -> Scale:
@@ -334,13 +251,13 @@ def _points(points: Sequence[Row], x: Scale, y: Scale, frame: Frame) -> list[alt
         "time:Q",
         scale=x.described(),
         title="time per step against the baseline",
-        axis=_ticked(x, frame, about=5, label="format(datum.value, '~g') + 'x'"),
+        axis=ticked(x, frame, about=5, label="format(datum.value, '~g') + 'x'"),
     )
     up = alt.Axis(values=y.ticks(5), ticks=False, domain=False, labelFontSize=frame.font - 1, format=f".{digits}f")
     colour = alt.Color("colour:N", scale=None)
     known = [point for point in points if point["low"] is not None and point["high"] is not None]
-    bars = alt.Chart(_data(known)).mark_rule(strokeWidth=2, opacity=0.55, strokeCap="round", clip=True)
-    dots = alt.Chart(_data(points)).mark_point(filled=True, size=110, opacity=1, stroke="var(--page)", strokeWidth=2)
+    bars = alt.Chart(data(known)).mark_rule(strokeWidth=2, opacity=0.55, strokeCap="round", clip=True)
+    dots = alt.Chart(data(points)).mark_point(filled=True, size=110, opacity=1, stroke="var(--page)", strokeWidth=2)
     shape, fill = alt.Shape("shape:N", scale=None), alt.Fill("colour:N", scale=None)
     return [
         bars.encode(x=across, y=alt.Y("low:Q", scale=y.described(), title=None, axis=up), y2="high:Q", color=colour),

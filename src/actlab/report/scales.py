@@ -91,16 +91,15 @@ def scale_around(values: Iterable[float], pixels: float, *, room: float = 0.06, 
 
 
 def focus(values: Sequence[float], important: Sequence[float]) -> tuple[float, float]:
-    """Return the range to show: all ``values``, but nothing far out from the ``important`` ones.
+    """Return the range to show: all ``values`` but those far out from the ``important`` ones.
 
     One hopeless arm would otherwise press all the others into a line.
 
     Example:
         >>> focus([0.0, 1.0, 2.0, 50.0], [0.0, 1.0])
-        (0.0, 4.0)
+        (0.0, 2.0)
     """
     low, high = min(important), max(important)
-    reach = FAR * (high - low)
-    if not reach:
-        return min(values), max(values)
-    return max(min(values), low - reach), min(max(values), high + reach)
+    reach = FAR * (high - low) or math.inf
+    near = [value for value in (*values, low, high) if low - reach <= value <= high + reach]
+    return min(near), max(near)

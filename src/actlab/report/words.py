@@ -31,7 +31,7 @@ def task_name(task: str) -> str:
     """Return a task as a person calls it: its name, or the name of its file without the folders.
 
     Example:
-        >>> task_name("digits:cnn"), task_name("/home/me/my_task.py")
+        >>> task_name("digits:cnn"), task_name("somewhere/my_task.py")
         ('digits:cnn', 'my_task.py')
     """
     return PurePath(task).name if task.endswith(".py") else task

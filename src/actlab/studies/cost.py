@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from actlab.studies.plan import Arm
+from actlab.studies.statistics import Floats
 from actlab.studies.trial import build_model, one_thread
 from actlab.tasks.task import Split, Task, isolated, load_data
 
@@ -90,21 +91,28 @@ def _prepared(task: Task, arm: Arm, batch: Split, init: str, seed: int) -> _Step
     return None
 
 
-def _times(steps: Mapping[str, _Step]) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
-    """Return seconds per step of each arm, one per round."""
+def _times(steps: dict[str, _Step]) -> dict[str, Floats]:
+    """Return seconds per step of each arm, one per round; an arm whose step raises is taken out of ``steps``."""
     times: dict[str, list[float]] = {label: [] for label in steps}
     end = time.perf_counter() + _SECONDS_PER_ARM * len(steps)
     for done in range(_MOST):
         if done >= _FEWEST and time.perf_counter() > end:
             break
-        for label, step in steps.items():
-            start = time.perf_counter()
-            step()
-            times[label].append(time.perf_counter() - start)
-    return {label: np.array(own) for label, own in times.items()}
+        for label, step in list(steps.items()):
+            try:
+                times[label].append(_seconds(step))
+            except Exception:  # a user's code may raise anything; the trials will record it  # one step is ms
+                del steps[label]
+    return {label: np.array(times[label]) for label in steps}
 
 
-def _cost(step: _Step, times: Mapping[str, Any], label: str, baseline: str) -> dict[str, Any]:
+def _seconds(step: _Step) -> float:
+    start = time.perf_counter()
+    step()
+    return time.perf_counter() - start
+
+
+def _cost(step: _Step, times: Mapping[str, Floats], label: str, baseline: str) -> dict[str, Any]:
     ratio = float(np.median(times[label] / times[baseline])) if baseline in times else None
     return {
         "step_time": float(np.median(times[label])),
@@ -114,13 +122,15 @@ def _cost(step: _Step, times: Mapping[str, Any], label: str, baseline: str) -> d
     }
 
 
-def _peak_memory(step: _Step) -> int:
+def _peak_memory(step: _Step) -> int | None:
     """Return the largest sum of bytes that torch's allocator had given out at any time of one step; exact, and repeatable."""
-    with _silent_stderr(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        step()
-    events = profiler.profiler.kineto_results.events()
-    changes = sorted((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]")
-    return max(0, int(np.cumsum([size for _, size in changes]).max(initial=0)))
+    with suppress(Exception):  # a user's code may raise anything
+        with _silent_stderr(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+            step()
+        events = profiler.profiler.kineto_results.events()
+        changes = sorted((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]")
+        return max(0, int(np.cumsum([size for _, size in changes]).max(initial=0)))
+    return None
 
 
 @contextmanager

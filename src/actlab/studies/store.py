@@ -239,9 +239,8 @@ class Store:
     def beat(self, owner: Owner) -> None:
         """Give a sign of life for all claims of an owner."""
         c = claims.c
-        mine = (c.host == owner.host, c.pid == owner.pid, c.start == owner.start, c.outcome.is_(None))
         with explained(self.url), self._writing.begin() as connection:
-            connection.execute(claims.update().where(*mine).values(heartbeat=time.time()))
+            connection.execute(claims.update().where(*_by(owner), c.outcome.is_(None)).values(heartbeat=time.time()))
 
     def release(self, claim: Claim) -> None:
         """Close an open claim without a row: its owner lives on and will not run it."""
@@ -249,8 +248,8 @@ class Store:
         with explained(self.url), self._writing.begin() as connection:
             connection.execute(claims.update().where(*mine).values(outcome="released"))
 
-    def killed(self, study: int, pid: int, signal: int) -> list[tuple[Key, int]]:
-        """Close the open claims of a child that was killed by a signal.
+    def killed(self, study: int, owner: Owner, signal: int) -> list[tuple[Key, int]]:
+        """Close the claims of a worker that was killed by a signal, also those that somebody has taken over since.
 
         Returns:
             For each of its trials, how often a process was killed on it.
@@ -258,7 +257,7 @@ class Store:
         c = claims.c
         outcome = f"killed by signal {signal}"
         with explained(self.url), self._writing.begin() as connection:
-            mine = (c.study_id == study, c.host == Owner.of().host, c.pid == pid, c.outcome.is_(None))
+            mine = (c.study_id == study, *_by(owner), c.outcome.is_(None) | (c.outcome == "lost"))
             keys = [
                 Key(row.stage, row.arm, row.seed, row.lr) for row in connection.execute(sa.select(claims).where(*mine))
             ]
@@ -315,6 +314,10 @@ class Store:
 
 def _stored(row: sa.Row[Any]) -> StoredStudy:
     return StoredStudy(id=row.id, name=row.name, plan=Plan.from_json(row.plan), created=row.created)
+
+
+def _by(owner: Owner) -> list[sa.ColumnElement[bool]]:
+    return [claims.c.host == owner.host, claims.c.pid == owner.pid, claims.c.start == owner.start]
 
 
 def _is(table: sa.Table, study: int, key: Key) -> list[sa.ColumnElement[bool]]:

@@ -209,7 +209,7 @@ class _Crew:
 
     def __init__(self, job: Job, task: Task, news: int) -> None:
         self._job, self._task, self._news = job, task, news
-        self._workers: set[int] = set()
+        self._workers: dict[int, Owner] = {}
         self._idle_deaths = 0
 
     def run(self) -> int:
@@ -218,9 +218,9 @@ class _Crew:
             self._start()
         while self._workers:
             pid, status = os.waitpid(-1, 0)
-            self._workers.discard(pid)
+            owner = self._workers.pop(pid)
             if os.WIFSIGNALED(status):
-                if not self._replace(pid, os.WTERMSIG(status)):
+                if not self._replace(owner, os.WTERMSIG(status)):
                     return self._stop(WRONG)
             elif os.WEXITSTATUS(status) != FINISHED:
                 return self._stop(os.WEXITSTATUS(status))
@@ -230,7 +230,7 @@ class _Crew:
         parent = os.getpid()
         pid = os.fork()
         if pid:
-            self._workers.add(pid)
+            self._workers[pid] = Owner.of(pid)
             return
         code = BROKEN
         try:
@@ -250,10 +250,10 @@ class _Crew:
             return BROKEN
         return FINISHED
 
-    def _replace(self, pid: int, number: int) -> bool:
+    def _replace(self, owner: Owner, number: int) -> bool:
         """Record a worker's death by a signal and start another; return whether the study can go on."""
         store = Store(self._job.store, create=False)
-        hit = store.killed(self._job.study, pid, number)
+        hit = store.killed(self._job.study, owner, number)
         for key, times in hit:
             if times >= _DEATHS:
                 self._give_up(store, key, number)

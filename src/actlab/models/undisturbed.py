@@ -1,0 +1,114 @@
+"""Undisturbed: run a model to look at it, and leave it as it was.
+
+The pass runs in ``eval`` mode without gradients, on a copy of the inputs, under forked random generators. Whatever it may change in the
+model (training flags, buffers such as BatchNorm statistics, plain attributes) is put back afterwards.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map
+
+from actlab.errors import SiteError
+
+__all__ = ["Inputs", "run", "undisturbed"]
+
+Inputs = Tensor | tuple[Any, ...] | Mapping[str, Any]
+
+
+def run(model: nn.Module, example_inputs: Inputs) -> Any:
+    """Call a model on a copy of the inputs.
+
+    Args:
+        model: any module.
+        example_inputs: a tensor, a tuple of positional arguments, or a dict of keyword arguments.
+
+    Raises:
+        SiteError: the inputs are none of these, or the model raises on them.
+    """
+    args, kwargs = _arguments(example_inputs)
+    try:
+        return model(*args, **kwargs)
+    except Exception as error:
+        raise SiteError(
+            f"{type(model).__name__} raised on example_inputs: {type(error).__name__}: {error}. "
+            "Give a batch as the model gets it in training: a tensor, a tuple of positional arguments, or a dict of keyword arguments."
+        ) from error
+
+
+def _arguments(example_inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    if not isinstance(example_inputs, (Tensor, tuple, Mapping)):
+        raise SiteError(
+            f"example_inputs is a {type(example_inputs).__name__}; allowed are a tensor, a tuple of positional arguments, "
+            "and a dict of keyword arguments."
+        )
+    copied = tree_map(lambda leaf: leaf.detach().clone() if isinstance(leaf, Tensor) else leaf, example_inputs)
+    if isinstance(example_inputs, Mapping):
+        return (), dict(copied)
+    return (copied if isinstance(example_inputs, tuple) else (copied,)), {}
+
+
+@contextmanager
+def undisturbed(model: nn.Module) -> Iterator[None]:
+    """Run what is inside in eval mode, without gradients, at a fixed seed; then put back everything it may have changed."""
+    if any(isinstance(p, nn.parameter.UninitializedParameter) for p in model.parameters()):
+        raise SiteError(
+            "The model has lazy parameters that have no shape yet. Run it once on a batch, then look for its activations."
+        )
+    restore = [_snapshot(module) for module in model.modules()]
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002 # the user's model may draw from it, so it is put back
+    devices = [device for device in {p.device for p in model.parameters()} if device.type == "cuda"]
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=devices), _eagerly(model):
+            torch.default_generator.manual_seed(0)  # not torch.manual_seed: that would reseed GPUs nobody has saved
+            for device in devices:
+                torch.cuda.default_generators[device.index].manual_seed(0)
+            model.eval()
+            yield
+    finally:
+        for put_back in restore:
+            put_back()
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002 # as above
+
+
+def _snapshot(module: nn.Module) -> Callable[[], None]:
+    """Return what puts a module's attributes, its registered members and the contents of its buffers back."""
+    if isinstance(module, torch.jit.ScriptModule):
+        training = module.training
+        return lambda: setattr(module, "training", training)
+    attributes = dict(vars(module))
+    members: list[tuple[Any, dict[str, Any]]] = [
+        (held, dict(held)) for held in (module._buffers, module._parameters, module._modules)
+    ]
+    buffers = [(buffer, buffer.detach().clone()) for buffer in module._buffers.values() if buffer is not None]
+
+    def put_back() -> None:
+        vars(module).clear()
+        vars(module).update(attributes)
+        for held, before in members:
+            held.clear()
+            held.update(before)
+        with torch.no_grad():
+            for buffer, contents in buffers:
+                buffer.copy_(contents)
+
+    return put_back
+
+
+@contextmanager
+def _eagerly(model: nn.Module) -> Iterator[None]:
+    """Let compiled modules run their Python code, which is what is watched."""
+    compiled = any(m._compiled_call_impl is not None or hasattr(m, "_orig_mod") for m in model.modules())
+    if not compiled:
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield

@@ -1,0 +1,77 @@
+"""A task that trains in milliseconds, as a file and as an object, and what tests of studies need around it."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from actlab.studies.store import Key, Result
+from actlab.tasks import Data, Split, Task
+
+FILE = """
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+def model(seed):
+    return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+
+def data(seed):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(90, 4, generator=generator)
+    y = (x.prod(1) > 0).long()
+    return {"train": (x[:40], y[:40]), "validation": (x[40:60], y[40:60]), "test": (x[60:], y[60:])}
+
+loss = F.cross_entropy
+
+def metric(output, target):
+    return -F.cross_entropy(output, target).item()
+
+direction = "max"
+metric_name = "negative loss"
+learning_rate = 0.01
+batch_size = 16
+epochs = 3
+"""
+
+
+def data(seed):
+    x = torch.randn(90, 4, generator=torch.Generator().manual_seed(seed))
+    y = (x.prod(1) > 0).long()
+    parts = {"train": slice(40), "validation": slice(40, 60), "test": slice(60, None)}
+    return Data(**{name: Split(x=x[part], y=y[part]) for name, part in parts.items()})
+
+
+def model(seed):
+    return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+
+
+def metric(output, target):
+    return -F.cross_entropy(output, target).item()
+
+
+def tiny(**differences):
+    settings = {
+        "name": "tiny",
+        "model": model,
+        "data": data,
+        "loss": F.cross_entropy,
+        "metric": metric,
+        "metric_name": "negative loss",
+        "learning_rate": 0.01,
+        "batch_size": 16,
+        "epochs": 3,
+    }
+    return Task(**(settings | differences))
+
+
+CLOCKS = ("started", "finished", "seconds", "cpu_seconds")
+
+
+def numbers(rows):
+    """The rows without what a clock says, in an order of their own."""
+    kept = [{name: value for name, value in row.items() if name not in CLOCKS} for row in rows]
+    return sorted(kept, key=lambda row: (row["stage"], row["arm"], row["seed"], row["lr"]))
+
+
+def result(arm, seed, metric, *, status="completed", stage="main", lr=0.01, validation=None):
+    return Result(Key(stage, arm, seed, lr), status, metric, validation, 0.1)
