@@ -227,6 +227,26 @@ def test_numpy_and_methods_of_submodules_are_not_mistaken_for_activations():
     assert find(Odd(), X) == []
 
 
+def test_functions_and_tensors_inside_plain_records_are_followed():
+    class Record:
+        def __init__(self, **values):
+            vars(self).update(values)
+
+    class Configured(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.config = Record(act=F.mish)
+
+        def forward(self, x):
+            out = Record(hidden=self.config.act(x))
+            return out.hidden.relu() + 1
+
+    found = {site.path: (site.name, site.reason) for site in find(Configured(), X)}
+
+    assert found == {"forward:self.config.act@1": ("mish", None), "forward:out.hidden.relu@1": ("relu", None)}
+    assert list(found) == [site.path for site in find(Configured())]
+
+
 def test_recurrent_layers_and_attention_are_seen_and_not_replaceable():
     class Recurrent(nn.Module):
         def __init__(self):

@@ -24,8 +24,10 @@ def test_every_formula_prints_with_balanced_braces(name, slope):
         ("silu", r"x \sigma\left(x\right)"),
         ("gelu", r"x \Phi\left(x\right)"),
         ("relu", r"\max\left(x,\,0\right)"),
+        ("leaky_relu", r"\begin{cases}x & x > 0\\\mathrm{negative\_slope} x & \text{otherwise}\end{cases}"),
+        ("swish", r"x \sigma\left(\beta x\right)"),
         ("squared_relu", r"\left(\max\left(x,\,0\right)\right)^{2}"),
-        ("prelu", r"\begin{cases}x & x > 0\\weight x & \text{otherwise}\end{cases}"),
+        ("prelu", r"\begin{cases}x & x > 0\\\mathrm{weight} x & \text{otherwise}\end{cases}"),
     ],
 )
 def test_formulas_read_as_the_papers_write_them(name, expected):

@@ -55,7 +55,11 @@ def _member(base: Any, name: str) -> Any:
     if isinstance(base, nn.Module):
         held = inspect.getattr_static(type(base), name, _MISSING)
         return ChainMap(vars(base), base._modules, base._parameters, base._buffers, {name: held})[name]
-    return getattr(base, name, _OTHER) if isinstance(base, _NAMESPACES) else _OTHER
+    if isinstance(base, _NAMESPACES):
+        return getattr(base, name, _OTHER)
+    return getattr(base, "__dict__", {}).get(
+        name, _OTHER
+    )  # plain data of a config or an output record; no property is run
 
 
 def _item(base: Any, index: Any) -> Any:
@@ -92,6 +96,7 @@ def _imported(method: Method) -> Iterator[tuple[str, Any]]:
 
 
 def running_as_written(callee: tuple[Native, str], call: ast.Call, names: Mapping[str, Any]) -> Running:
+    """Describe a call by its source: parameters that are literals or plain attributes are known, others only to a run."""
     native, style = callee
     arguments = call.args if style == "method" else call.args[1:]
     return describe_call(

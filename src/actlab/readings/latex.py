@@ -10,6 +10,8 @@ from actlab.functions.activation import Activation
 
 __all__ = ["latex", "plain"]
 
+GREEK = {"alpha", "beta", "gamma", "lambda", "mu"}  # parameters that SymPy prints as the letter
+
 
 def latex(activation: Activation, *, derivative: bool = False) -> str:
     r"""Return the formula in LaTeX, without the left side; of the derivative in the first input if asked.
@@ -22,7 +24,8 @@ def latex(activation: Activation, *, derivative: bool = False) -> str:
         >>> latex(get("silu"))
         'x \\sigma\\left(x\\right)'
     """
-    return str(LatexPrinter({"mul_symbol": None}).doprint(_expression(activation, derivative=derivative)))
+    words = {p.symbol: _word(p.name) for p in activation.parameters if len(p.name) > 1 and p.name not in GREEK}
+    return str(LatexPrinter({"symbol_names": words}).doprint(_expression(activation, derivative=derivative)))
 
 
 def plain(activation: Activation, *, derivative: bool = False) -> str:
@@ -38,3 +41,8 @@ def plain(activation: Activation, *, derivative: bool = False) -> str:
 
 def _expression(activation: Activation, *, derivative: bool) -> sympy.Expr:
     return formula.derivative(activation.formula, activation.inputs[0]) if derivative else activation.formula
+
+
+def _word(name: str) -> str:
+    escaped = name.replace("_", r"\_")
+    return rf"\mathrm{{{escaped}}}"

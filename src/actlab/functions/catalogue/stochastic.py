@@ -1,7 +1,5 @@
 """Stochastic functions: tensor code that draws while training and takes its mean in evaluation."""
 
-import torch
-
 from actlab.functions.activation import activation
 
 
@@ -13,4 +11,6 @@ from actlab.functions.activation import activation
 )
 def rrelu(x, lower=0.125, upper=0.3333333333333333, *, training=False):
     """Leaky ReLU whose slope below zero is drawn per element while training; the mean slope in evaluation."""
-    return torch.nn.functional.rrelu(x, lower, upper, training=training)
+    from torch.nn import functional  # noqa: PLC0415 the catalogue can be listed without waiting for torch
+
+    return functional.rrelu(x, lower, upper, training=training)
