@@ -22,7 +22,9 @@ def _drawn(name, verdict, rows, frame):
         "differences": lambda: difference_plot(verdict, rows, frame),
         "cost": lambda: cost_plot(verdict, frame),
     }
-    return svg(charts[name](), name=name)
+    chart = charts[name]()
+    chart.to_dict()  # raises where the chart is not valid Vega-Lite, which drawing a page does not ask
+    return svg(chart, name=name)
 
 
 def _texts(drawing):
