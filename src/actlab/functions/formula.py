@@ -24,6 +24,7 @@ __all__ = [
     "PRIMITIVES",
     "Primitive",
     "absolute",
+    "asinh",
     "atan",
     "clamped",
     "cos",
@@ -31,6 +32,7 @@ __all__ = [
     "erf",
     "exp",
     "expm1",
+    "log",
     "log1p",
     "logsigmoid",
     "maximum",
@@ -39,6 +41,7 @@ __all__ = [
     "sigmoid",
     "sign",
     "sin",
+    "sinc",
     "softplus",
     "sqrt",
     "tamed",
@@ -114,6 +117,30 @@ class log1p(Primitive):
     @classmethod
     def slope(cls, x: Expr) -> tuple[Any, ...]:
         return (1 / (1 + x),)
+
+
+class log(Primitive):
+    """Natural logarithm; of a number near 1 write ``log1p``."""
+
+    spelling: ClassVar = {"torch": "torch.log({0})", "numpy": "np.log({0})", "latex": r"\log\left({0}\right)"}
+
+    @classmethod
+    def slope(cls, x: Expr) -> tuple[Any, ...]:
+        return (1 / x,)
+
+
+class asinh(Primitive):
+    """Inverse hyperbolic sine; ``log(x + sqrt(x^2 + 1))`` cancels below zero."""
+
+    spelling: ClassVar = {
+        "torch": "torch.asinh({0})",
+        "numpy": "np.arcsinh({0})",
+        "latex": r"\operatorname{{arsinh}}\left({0}\right)",
+    }
+
+    @classmethod
+    def slope(cls, x: Expr) -> tuple[Any, ...]:
+        return (1 / sympy.sqrt(1 + x**2),)
 
 
 class sigmoid(Primitive):
@@ -218,6 +245,22 @@ class cos(Primitive):
     @classmethod
     def slope(cls, x: Expr) -> tuple[Any, ...]:
         return (-sin(x),)
+
+
+class sinc(Primitive):
+    """``sin(x) / x``, and 1 at zero (not normalised by pi)."""
+
+    spelling: ClassVar = {
+        "torch": "torch.sinc({0}*0.3183098861837907)",
+        "numpy": "np.sinc({0}*0.3183098861837907)",
+        "latex": r"\operatorname{{sinc}}\left({0}\right)",
+    }
+
+    @classmethod
+    def slope(cls, x: Expr) -> tuple[Any, ...]:
+        # (cos x - sinc x)/x cancels near zero; the series' next term is below 2e-16 of the value at 0.1
+        near = -x / 3 * (1 - x**2 / 10 * (1 - x**2 / 28 * (1 - x**2 / 54 * (1 - x**2 / 88))))
+        return (where(absolute(x) < 0.1, near, (cos(x) - sinc(x)) / x),)
 
 
 class atan(Primitive):
@@ -367,6 +410,8 @@ def canonical(expression: Any) -> Expr:
     expression = sympy.sympify(expression)
     own = {
         sympy.Abs: absolute,
+        sympy.log: log,
+        sympy.asinh: asinh,
         sympy.exp: exp,
         sympy.tanh: tanh,
         sympy.sin: sin,

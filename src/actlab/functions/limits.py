@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import sympy
 from sympy.core.relational import Relational
 
-from actlab.functions.formula import Expr, Primitive, absolute, clamped, exp, expm1, log1p, tamed, where
+from actlab.functions.formula import Expr, Primitive, absolute, clamped, exp, expm1, log, log1p, tamed, where
 
 __all__ = ["guarded", "held", "saturating"]
 
@@ -56,7 +56,7 @@ def _can_overflow(branch: Expr, x: sympy.Symbol) -> bool:
     """Tell whether a branch, or its slope, may be infinite or NaN at an input outside its own region."""
     powers = [power for power in branch.atoms(sympy.Pow) if x in power.free_symbols]
     grows = any(not power.exp.is_integer or power.exp.is_negative or power.exp > 2 for power in powers)
-    return grows or len(powers) > 1 or bool(branch.atoms(sympy.Mul) and powers) or branch.has(exp, expm1, log1p)
+    return grows or len(powers) > 1 or bool(branch.atoms(sympy.Mul) and powers) or branch.has(exp, expm1, log, log1p)
 
 
 def held(expression: Expr, inputs: Sequence[sympy.Symbol], value_at: Callable[[Expr, float], float]) -> Expr:
