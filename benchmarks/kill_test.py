@@ -55,7 +55,7 @@ def metric(output, target):
 
 direction = "min"
 metric_name = "test loss"
-epochs = 20
+epochs = 30
 batch_size = 32
 """
 
@@ -143,7 +143,7 @@ def kill_at_random(process: subprocess.Popen[bytes], draw: random.Random, workin
     else:
         while not working() and process.poll() is None:
             time.sleep(0.01)
-        time.sleep(draw.uniform(0, 0.8))
+        time.sleep(draw.uniform(0, 1.2))
     early = not working()
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -115,6 +116,7 @@ def by_full_grid(seeds: int, threads: int) -> tuple[Way, dict[str, dict[int, flo
 
 def by_optuna(seeds: int, threads: int) -> Way:
     """Answer with Optuna's WilcoxonPruner at its defaults."""
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     count = 0
 

@@ -13,7 +13,6 @@ from scipy import integrate, stats
 from actlab.studies.statistics import (
     anytime_p,
     bootstrap_interval,
-    holm,
     iqm,
     log_e_from_sums,
     log_e_process,
@@ -101,17 +100,7 @@ class TestMeansAndIntervals:
         assert expected == pytest.approx(bootstrap_interval(DIFFERENCES * scale, seed=0), rel=1e-9)
 
 
-class TestCorrectionAndShares:
-    def test_holm_is_the_closed_test_built_from_bonferroni(self) -> None:
-        p = [0.012, 0.3, 0.004, 0.021, 0.012]
-        sets = [s for size in range(1, 6) for s in combinations(range(5), size)]
-        closed = [max(min(1.0, min(p[j] for j in s) * len(s)) for s in sets if i in s) for i in range(5)]
-
-        assert closed == pytest.approx(holm(p), abs=EXACT)
-
-    def test_holm_of_nothing_is_nothing(self) -> None:
-        assert holm([]) == []
-
+class TestShares:
     def test_superiority_counts_a_tie_half(self) -> None:
         assert probability_superior([1.0, 0.0, -2.0, 3.0]) == 2.5 / 4
         assert probability_superior([]) is None

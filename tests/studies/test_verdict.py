@@ -13,7 +13,7 @@ import pytest
 
 from actlab.errors import PlanError
 from actlab.studies.racing import Race
-from actlab.studies.statistics import anytime_p, bootstrap_interval, holm, iqm
+from actlab.studies.statistics import anytime_p, bootstrap_interval, iqm
 from actlab.studies.verdict import ArmSummary, StudyFacts, Verdict, judge
 
 Rows = list[dict[str, Any]]
@@ -86,12 +86,33 @@ class TestNumbers:
         assert diff.ci == pytest.approx((low, high), abs=0.1 * (high - low))  # another seed of the bootstrap
         assert diff.ci[1] - diff.ci[0] < 0.02 < np.ptp(values(rows, "gelu"))
 
-    def test_p_values_are_corrected_for_all_comparisons_with_the_baseline(self) -> None:
-        verdict = judged({"relu": 0.90, "gelu": 0.906, "silu": 0.904, "tanh": 0.901})
-        diffs = [arm.diff for arm in verdict.arms if arm.diff is not None]
+    @pytest.mark.parametrize("spread", [0.0, 0.002, 0.004, 0.008, 0.03])
+    @pytest.mark.parametrize("seeds", [4, 8, 14])
+    def test_the_corrected_p_is_below_alpha_exactly_where_the_pair_has_ruled_one_out(
+        self, spread: float, seeds: int
+    ) -> None:
+        means = {"relu": 0.9, "gelu": 0.9 + spread, "silu": 0.9 + spread / 2, "tanh": 0.9 - spread, "elu": 0.9}
+        rows, plan = rows_of(means, seeds), facts(means, seeds)
+        table = {
+            arm: {r["seed"]: r["metric"] for r in rows if r["arm"] == arm and r["stage"] == "main"} for arm in means
+        }
+        state = Race(tuple(means), "max", plan.alpha).alive_after(table, plan.seeds)
+        verdict = judge(rows, plan, {})
 
-        assert len(diffs) == 3
-        assert [diff.p_corrected for diff in diffs] == pytest.approx(holm([diff.p for diff in diffs]))
+        for arm in ("gelu", "silu", "tanh", "elu"):
+            diff = summary(verdict, arm).diff
+            assert diff is not None
+            bound = {a: (len(means) - left) * (len(means) - 1) / plan.alpha for left, a in enumerate(state.eliminated)}
+            told = any(state.pair_e[b, a] >= bound.get(a, math.inf) for a, b in [(arm, "relu"), ("relu", arm)])
+            assert (diff.p_corrected < plan.alpha or diff.p_corrected == pytest.approx(plan.alpha)) == told
+
+    def test_an_arm_beside_the_baseline_in_the_best_set_is_never_called_different(self) -> None:
+        verdict = judged({"relu": 0.90, "gelu": 0.906, "silu": 0.904, "tanh": 0.901, "elu": 0.905}, 9)
+
+        assert "relu" in verdict.best_set
+        beside = [arm.diff.p_corrected for arm in verdict.arms if arm.spec in verdict.best_set and arm.diff]
+        assert beside
+        assert min(beside) > verdict.alpha
 
     def test_the_baseline_has_no_difference_to_itself(self) -> None:
         assert summary(judged(CLEAR), "relu").diff is None

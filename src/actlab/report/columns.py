@@ -102,7 +102,7 @@ def _chances() -> list[Column]:
     return [
         Column(
             name="p",
-            meaning="any-time valid p value of the difference, corrected for all comparisons",
+            meaning="the error rate of the whole study at which this difference would have ruled one of the two out",
             value=lambda arm: _of(arm, lambda diff: diff.p_corrected),
             shown=lambda arm: p_value(_of(arm, lambda diff: diff.p_corrected)),
         ),

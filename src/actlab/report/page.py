@@ -172,7 +172,8 @@ def _table(verdict: Verdict) -> dict[str, Any]:
         for arm in verdict.arms
     ]
     note = (
-        f"p: any-time valid, corrected for {max(0, len(verdict.arms) - 1)} comparisons. Better: share of seeds in which the "
+        f"p: the error rate of the study at which the difference would have ruled {verdict.baseline} or the arm out. "
+        "Better: share of seeds in which the "
         f"arm beats {verdict.baseline}. Same: probability that the difference is within ±{plain(verdict.rope)}. Step time is "
         "measured with the arms in turn."
     )

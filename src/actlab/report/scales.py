@@ -68,7 +68,10 @@ def _round_factors(low: float, high: float, about: int) -> list[float]:
 
 def _round_steps(low: float, high: float, about: int) -> list[float]:
     unit = 10.0 ** math.floor(math.log10((high - low) / about))
-    step = min((unit * factor for factor in (1, 2, 5, 10)), key=lambda size: abs((high - low) / size - about))
+    steps = (unit * factor for factor in (1, 2, 5, 10))
+    step = min(
+        steps, key=lambda size: abs(math.floor(high / size) - math.ceil(low / size) + 1 - about)
+    )  # ticks there are
     return [round(index * step, 12) for index in range(math.floor(low / step), math.ceil(high / step) + 1)]
 
 

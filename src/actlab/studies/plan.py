@@ -49,7 +49,7 @@ class Arm:
     label: str
     assignment: Assignment
 
-    def for_swap(self) -> str | dict[str, str]:
+    def for_swap(self) -> str | dict[Any, Any]:
         """Return the assignment as ``swap_`` takes it."""
         return self.assignment if isinstance(self.assignment, str) else dict(self.assignment)
 

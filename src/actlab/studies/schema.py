@@ -136,18 +136,20 @@ def store_url(store: str | Path | None) -> str:
     return url
 
 
-def open_engine(url: str, *, create: bool) -> sa.Engine:
+def open_engine(url: str, *, create: bool, keep_open: bool) -> sa.Engine:
     """Open a database and check that it is a store that this version can use.
 
     Args:
         url: as from :func:`store_url`.
         create: make the tables where there are none; otherwise a store that is not there is an error.
+        keep_open: keep connections between transactions. A process that may be forked must not: SQLite's locks belong to the
+            process, and a copy of it would believe that it holds them.
 
     Raises:
         StoreError: it cannot be opened, is no store, or is of a newer schema.
     """
     with explained(url):
-        engine = _engine(url)
+        engine = _engine(url, keep_open=keep_open)
         file = engine.url.database if engine.dialect.name == "sqlite" else None
         if file is not None:
             _check_place(Path(file), create=create)
@@ -155,10 +157,11 @@ def open_engine(url: str, *, create: bool) -> sa.Engine:
     return engine
 
 
-def _engine(url: str) -> sa.Engine:
+def _engine(url: str, *, keep_open: bool) -> sa.Engine:
     try:
         sqlite = sa.make_url(url).get_backend_name() == "sqlite"
-        engine = sa.create_engine(url, connect_args={"timeout": _PATIENCE} if sqlite else {})
+        timeout = {"connect_args": {"timeout": _PATIENCE}} if sqlite else {}
+        engine = sa.create_engine(url, poolclass=sa.QueuePool if keep_open else sa.NullPool, **timeout)
     except (ArgumentError, NoSuchModuleError) as error:
         raise StoreError(
             f"The store {url!r} is no database URL: {error}. Try sqlite:///actlab.db or postgresql://user@host/name."

@@ -38,7 +38,6 @@ practical equivalence.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -49,7 +48,6 @@ __all__ = [
     "EFFECT_PRECISION",
     "anytime_p",
     "bootstrap_interval",
-    "holm",
     "in_unit",
     "iqm",
     "log_e_from_sums",
@@ -150,20 +148,6 @@ def _bca_levels(unit: Floats, means: Floats, level: float) -> Floats:
     # Far out (n = 2: wide = 18) the correction may turn round at its pole; there the plain level is the right one.
     shrink = 1 - acceleration * z
     return np.asarray(ndtr(np.where(shrink > 0, bias + z / np.where(shrink > 0, shrink, 1), z)), dtype=np.float64)
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """Return Holm-corrected p values, in the order given; they hold under any dependence.
-
-    Example:
-        >>> holm([0.01, 0.04, 0.03])
-        [0.03, 0.06, 0.06]
-    """
-    order = np.argsort(p, kind="stable")
-    raw = np.asarray(p, dtype=np.float64)[order] * np.arange(len(order), 0, -1)
-    corrected = np.empty(len(order))
-    corrected[order] = np.minimum(np.maximum.accumulate(raw), 1.0)
-    return [float(value) for value in corrected]
 
 
 def probability_superior(gains: ArrayLike) -> float | None:

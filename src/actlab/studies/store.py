@@ -69,6 +69,7 @@ class Store:
     Args:
         store: URL or path; see :func:`actlab.studies.schema.store_url`.
         create: make it where there is none.
+        keep_open: keep the connection; ten times as quick (closing the last one folds the log into the file), for workers.
 
     Raises:
         StoreError: it cannot be used; the message says what to do.
@@ -80,9 +81,9 @@ class Store:
         []
     """
 
-    def __init__(self, store: str | Path | None = None, *, create: bool = True) -> None:
+    def __init__(self, store: str | Path | None = None, *, create: bool = True, keep_open: bool = False) -> None:
         self.url = store_url(store)
-        self._engine = open_engine(self.url, create=create)
+        self._engine = open_engine(self.url, create=create, keep_open=keep_open)
         self._writing = self._engine.execution_options(write=True)
 
     def close(self) -> None:

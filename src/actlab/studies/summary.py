@@ -14,7 +14,6 @@ from actlab.studies.racing import RaceState
 from actlab.studies.statistics import (
     anytime_p,
     bootstrap_interval,
-    holm,
     iqm,
     probability_equivalent,
     probability_superior,
@@ -34,7 +33,8 @@ class Difference:
         mean: mean difference in units of the metric.
         ci: its 95 % interval; (None, None) with one seed.
         p: two-sided p value of "no difference", valid however often one has looked; a diverged trial counts as a loss.
-        p_corrected: the same after Holm's correction for all comparisons with the baseline.
+        p_corrected: the error rate of the whole study at which the race, as it stands, would have told the two apart. It is
+            below alpha exactly where this pair has ruled one of them out: one test for the column and for the best set.
         prob_superior: share of seeds on which the arm beats the baseline, a tie counting half.
         prob_equivalent: posterior probability that the true difference is within the region of practical equivalence;
             None with one seed.
@@ -96,7 +96,7 @@ def summarise(outcomes: Mapping[str, Outcome], state: RaceState, facts: StudyFac
         facts: of the study.
         costs: per arm ``step_time_ratio``, ``parameters`` and ``peak_memory``; any may be missing.
     """
-    compared = _differences(outcomes, facts)
+    compared = _differences(outcomes, state, facts)
     return [_summary(outcomes[arm], compared.get(arm), state, facts, costs.get(arm, {})) for arm in facts.arms]
 
 
@@ -129,18 +129,26 @@ def _interval(values: Any, facts: StudyFacts, what: str) -> Ends:
     return bootstrap_interval(values, seed=seed) or (None, None)
 
 
-def _differences(outcomes: Mapping[str, Outcome], facts: StudyFacts) -> dict[str, Difference]:
+def _differences(outcomes: Mapping[str, Outcome], state: RaceState, facts: StudyFacts) -> dict[str, Difference]:
     baseline = outcomes[facts.baseline]
-    others = [outcome for arm, outcome in outcomes.items() if arm != facts.baseline]
-    # An arm that cannot be compared (yet) still counts in the correction: the plan named it.
-    p = [anytime_p(gains(outcome, baseline, facts)) for outcome in others]
-    corrected = holm([1.0 if value is None else value for value in p])
     found: dict[str, Difference] = {}
-    for outcome, raw, value in zip(others, p, corrected, strict=True):
-        sample = differences(outcome, baseline, facts)
-        if raw is not None and sample.size:
-            found[outcome.arm] = _difference(outcome, baseline, facts, raw, value)
+    for arm, outcome in outcomes.items():
+        raw = anytime_p(gains(outcome, baseline, facts)) if arm != facts.baseline else None
+        if raw is not None and differences(outcome, baseline, facts).size:
+            corrected = min(
+                _corrected(arm, facts.baseline, state, facts), _corrected(facts.baseline, arm, state, facts)
+            )
+            found[arm] = _difference(outcome, baseline, facts, raw, corrected)
     return found
+
+
+def _corrected(arm: str, rival: str, state: RaceState, facts: StudyFacts) -> float:
+    """Return the error rate at which the evidence of one rival alone would have ruled the arm out (Holm's adjusted p)."""
+    count, left = len(facts.arms), list(state.eliminated)
+    before = left[: left.index(arm)] if arm in left else left
+    evidence = state.pair_e.get((rival, arm), 1.0) / (count - 1)
+    stricter = max(((count - rank) / state.eliminated[other].e_value for rank, other in enumerate(before)), default=0.0)
+    return min(1.0, max((count - len(before)) / evidence, stricter))
 
 
 def _difference(outcome: Outcome, baseline: Outcome, facts: StudyFacts, p: float, p_corrected: float) -> Difference:

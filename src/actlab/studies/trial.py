@@ -154,7 +154,8 @@ def build_model(task: Task, arm: Arm, seed: int, *, init: str, batch: Tensor) ->
     """
     seed_all(seed)
     model = task.model(seed)
-    changes = swap_(model, arm.for_swap(), example_inputs=batch)
+    generator = torch.Generator().manual_seed(seed)  # of the weights that a gated arm makes anew
+    changes = swap_(model, arm.for_swap(), example_inputs=batch, generator=generator)
     if init == "matched":
         init_(model, batch, generator=torch.Generator().manual_seed(seed))
     return model.train(), changes

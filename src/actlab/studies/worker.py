@@ -16,7 +16,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 
 import torch
@@ -27,7 +27,7 @@ from actlab.studies.frontier import Frontier, View
 from actlab.studies.owner import Owner
 from actlab.studies.plan import Plan, make_plan
 from actlab.studies.store import HEARTBEAT, Claim, Key, Result, Store
-from actlab.studies.trial import blank_row, run_trial
+from actlab.studies.trial import blank_row, build_model, run_trial
 from actlab.tasks.registry import resolve
 from actlab.tasks.task import Task, isolated, load_data
 
@@ -74,9 +74,9 @@ def work(job: Job, task: Task, tell: Callable[[View, list[Result]], None] | None
     Raises:
         StoreError: the store cannot be read or written.
     """
-    store, owner = Store(job.store, create=False), Owner.of()
+    store, owner = Store(job.store, create=False, keep_open=True), Owner.of()
     frontier, seen = Frontier(job.plan, task.learning_rate), -1
-    with _heartbeat(store, owner):
+    with closing(store), _heartbeat(store, owner):
         while True:
             if (count := store.count(job.study)) != seen:
                 results = store.results(job.study)
@@ -187,9 +187,18 @@ def _resolved(job: Job) -> Task | None:
         return None
     if (plan.definitions, plan.task_source) != (job.plan.definitions, job.plan.task_source):
         return None
-    with isolated(job.plan.seeds[0]):
-        load_data(task, job.plan.seeds[0])  # fills the task's own caches, which the forked workers then share
+    _warm_up(task, job.plan)
     return task
+
+
+def _warm_up(task: Task, plan: Plan) -> None:
+    """Do once what every worker's first trial would do: the task's own caches, torch's late imports (1.1 s for optimizers)."""
+    seed = plan.seeds[0]
+    with isolated(seed), suppress(Exception):  # a user's code may raise anything; the trials will record it
+        batch = load_data(task, seed).train.x[: task.batch_size]
+        for arm in plan.arms:
+            model, _ = build_model(task, arm, seed, init=plan.init, batch=batch)
+        task.optimizer(model.parameters(), task.learning_rate).zero_grad()
 
 
 def _tell(news: int, text: str) -> None:
