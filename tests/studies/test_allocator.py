@@ -10,21 +10,21 @@ from actlab.studies import allocator
 
 GLIBC = platform.libc_ver()[0] == "glibc"
 FAULTS = """
-import resource, sys, torch
+import resource, statistics, sys, torch
 from actlab.studies.allocator import tune_allocator
 torch.set_num_threads(1)
 tuned = tune_allocator() if sys.argv[1] == "tuned" else False
-x = torch.zeros(12_000_000)
-for _ in range(10):
-    (x + 1).sum()  # the heap grows until freed neighbours are joined to a block that is large enough
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(3):
+x, counts = torch.zeros(12_000_000), []
+for _ in range(30):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     (x + 1).sum()
-print(tuned, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    counts.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+print(tuned, statistics.median_low(counts[10:]))
 """
 
 
 def faults(how):
+    """Page faults of an operation on 48 MB; the heap grows for some rounds until a freed block is large enough."""
     run = subprocess.run([sys.executable, "-c", FAULTS, how], capture_output=True, text=True, check=True)
     tuned, count = run.stdout.split()
     return tuned, int(count)
@@ -35,8 +35,8 @@ def test_a_large_tensor_is_no_longer_paid_for_in_page_faults():
     as_shipped, tuned = faults("as_shipped"), faults("tuned")
 
     assert (as_shipped[0], tuned[0]) == ("False", "True")
-    assert as_shipped[1] > 30_000  # three times 48 MB in pages of 4 kB
-    assert tuned[1] < 300
+    assert as_shipped[1] > 10_000  # 48 MB in pages of 4 kB
+    assert tuned[1] < 100
 
 
 def test_other_systems_are_left_alone(monkeypatch):
