@@ -118,11 +118,6 @@ class Frontier:
             finished=over,
         )
 
-    def seeds_needed(self, results: Sequence[Result]) -> tuple[int, ...] | None:
-        """Return the seeds that were run until one arm was left; None while more than one is in the race."""
-        self._decide({(result.key.arm, result.key.seed): result for result in results if result.key.stage == "main"})
-        return self._plan.seeds[: self._decided] if self._is_over() and self._alive() else None
-
     def _grid(self) -> list[Key]:
         if self._plan.tune is None:
             return []

@@ -10,7 +10,7 @@ from typing import Any
 
 from actlab.studies import cost
 from actlab.studies.draft import ArmLike, Draft, draft
-from actlab.studies.frontier import Frontier, tuned_lr
+from actlab.studies.frontier import tuned_lr
 from actlab.studies.plan import LR_FACTORS, Plan
 from actlab.studies.progress import Progress
 from actlab.studies.run import StudyInterrupted, run
@@ -69,15 +69,13 @@ class Study:
     def _facts(self, known: Mapping[str, Any]) -> StudyFacts:
         plan, found = self.plan, dict(known.get("hygiene", {}))
         copied = found.get("test_in_validation", 0) > 0.5 * found.get("test_examples", 1)
-        results = self._store.results(self._stored.id)
         return StudyFacts(
             name=self.name,
             task=plan.task,
             metric=plan.metric,
             arms=plan.labels,
             baseline=plan.baseline,
-            # When one arm is left the race is over; seeds that were not needed are not missing.
-            seeds=Frontier(plan, 1.0).seeds_needed(results) or plan.seeds,
+            seeds=plan.seeds,
             direction=plan.direction,
             alpha=plan.alpha,
             rope=plan.rope,

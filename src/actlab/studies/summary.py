@@ -33,8 +33,8 @@ class Difference:
         mean: mean difference in units of the metric.
         ci: its 95 % interval; (None, None) with one seed.
         p: two-sided p value of "no difference", valid however often one has looked; a diverged trial counts as a loss.
-        p_corrected: the error rate of the whole study at which the race, as it stands, would have told the two apart. It is
-            below alpha exactly where this pair has ruled one of them out: one test for the column and for the best set.
+        p_corrected: the error rate of the whole study at which the evidence between the two rules one of them out. The test
+            is the race's own: two arms of the best set never have one below alpha.
         prob_superior: share of seeds on which the arm beats the baseline, a tie counting half.
         prob_equivalent: posterior probability that the true difference is within the region of practical equivalence;
             None with one seed.
@@ -135,20 +135,21 @@ def _differences(outcomes: Mapping[str, Outcome], state: RaceState, facts: Study
     for arm, outcome in outcomes.items():
         raw = anytime_p(gains(outcome, baseline, facts)) if arm != facts.baseline else None
         if raw is not None and differences(outcome, baseline, facts).size:
-            corrected = min(
-                _corrected(arm, facts.baseline, state, facts), _corrected(facts.baseline, arm, state, facts)
-            )
+            corrected = min(_corrected(outcome, baseline, state, facts), _corrected(baseline, outcome, state, facts))
             found[arm] = _difference(outcome, baseline, facts, raw, corrected)
     return found
 
 
-def _corrected(arm: str, rival: str, state: RaceState, facts: StudyFacts) -> float:
-    """Return the error rate at which the evidence of one rival alone would have ruled the arm out (Holm's adjusted p)."""
+def _corrected(arm: Outcome, rival: Outcome, state: RaceState, facts: StudyFacts) -> float:
+    """Return the error rate at which the evidence of one rival alone rules the arm out (Holm's adjusted p).
+
+    All seeds that the two share count, also those from after the race was decided: the bound holds for their endless sequence.
+    """
     count, left = len(facts.arms), list(state.eliminated)
-    before = left[: left.index(arm)] if arm in left else left
-    evidence = state.pair_e.get((rival, arm), 1.0) / (count - 1)
+    before = left[: left.index(arm.arm)] if arm.arm in left else left
+    own = anytime_p(gains(rival, arm, facts), two_sided=False)
     stricter = max(((count - rank) / state.eliminated[other].e_value for rank, other in enumerate(before)), default=0.0)
-    return min(1.0, max((count - len(before)) / evidence, stricter))
+    return min(1.0, max((count - len(before)) * (count - 1) * (1.0 if own is None else own), stricter))
 
 
 def _difference(outcome: Outcome, baseline: Outcome, facts: StudyFacts, p: float, p_corrected: float) -> Difference:

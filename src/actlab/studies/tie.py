@@ -61,11 +61,11 @@ def find_ties(
 
 
 def _like_baseline(one: ArmSummary, other: ArmSummary, facts: StudyFacts) -> bool:
-    """Say whether one of the two is the baseline and the other has not been told from it."""
+    """Say whether one of the two is the baseline and the other is not told from it, or too little better or worse to matter."""
     if facts.baseline not in (one.spec, other.spec):
         return False
     diff = one.diff or other.diff
-    return diff is None or diff.p_corrected >= facts.alpha
+    return diff is None or diff.p_corrected >= facts.alpha or (diff.prob_equivalent or 0.0) >= 1 - facts.alpha
 
 
 def _tie(one: Outcome, other: Outcome, facts: StudyFacts, needed: float) -> Tie:
