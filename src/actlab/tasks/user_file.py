@@ -70,8 +70,9 @@ def _existing(path: Path) -> Path:
     if path.is_file():
         return path
     if path.is_dir():
-        inside = ", ".join(_python_files(path)) or "none: it holds no .py file"
-        raise TaskError(f"{path} is a folder; a task is one Python file. Did you mean one of {inside}?")
+        inside = ", ".join(_python_files(path))
+        hint = f"Did you mean one of {inside}?" if inside else "It holds no .py file."
+        raise TaskError(f"{path} is a folder; a task is one Python file. {hint}")
     near = did_you_mean(path.name, _python_files(path.parent))
     raise TaskError(
         f"There is no file {path}.{near} A task is a registered name or a Python file; "
