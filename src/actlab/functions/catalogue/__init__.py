@@ -3,12 +3,29 @@
 from actlab.functions.catalogue import (
     exponential,
     gated,
+    logarithmic,
     periodic,
     rectified,
     self_gated,
+    shrinkage,
     sigmoidal,
+    smooth_rectified,
+    squashing,
     stochastic,
     vector,
 )
 
-__all__ = ["exponential", "gated", "periodic", "rectified", "self_gated", "sigmoidal", "stochastic", "vector"]
+__all__ = [
+    "exponential",
+    "gated",
+    "logarithmic",
+    "periodic",
+    "rectified",
+    "self_gated",
+    "shrinkage",
+    "sigmoidal",
+    "smooth_rectified",
+    "squashing",
+    "stochastic",
+    "vector",
+]
