@@ -92,9 +92,9 @@ def shifted_softplus(x):
     claims=Claims(lower=-inf, upper=inf, monotone=True, smoothness=inf, slope_bound=1.5, zero=True),
     aliases=("soft_plus_plus",),
 )
-def softplus_plus(x, k=1.0, c: NonZero = 2.0):
+def softplus_plus(x, k: Positive = 1.0, c: NonZero = 2.0):
     """Softplus lowered to f(0) = 0 plus a line, so that it does not saturate."""
-    return where(k * x > 0, k * x + log1p(expm1(-k * x) / 2), log1p(expm1(k * x) / 2)) + x / c
+    return where(x > 0, k * x + log1p(expm1(-k * x) / 2), log1p(expm1(k * x) / 2)) + x / c
 
 
 @activation(

@@ -111,8 +111,8 @@ def bipolar_sigmoid(x):
     claims=Claims(lower=0.0, upper=1.0, monotone=True, smoothness=inf, slope_bound=1.225, zero=False),
 )
 def steepened_sigmoid(x, slope=4.9):
-    """A logistic function close to linear on [-0.5, 0.5]; NEAT's."""
-    return formula.sigmoid(slope * x)
+    """A logistic function close to linear on [-0.5, 0.5]; NEAT's. Two halves, as s(1 - s) cancels near 1."""
+    return where(x > 0, 1 - formula.sigmoid(-slope * x), formula.sigmoid(slope * x))
 
 
 @activation(
@@ -153,7 +153,7 @@ def rational_tanh(x):
 )
 def rectified_tanh(x):
     """The positive part of tanh."""
-    return where(x > 0, formula.tanh(x), 0)
+    return where(x <= 0, 0, formula.tanh(x))
 
 
 @activation(
@@ -235,7 +235,7 @@ def elliot2(x):
 
 @activation(
     arxiv="2512.10938",
-    claims=Claims(lower=-1.0, upper=1.0, monotone=True, smoothness=2, zero=True),
+    claims=Claims(lower=-1.0, upper=1.0, monotone=True, slope_bound=0.839947, zero=True),
 )
 def cubsign(x):
     """The cube over one plus its modulus; divided by the cube where that would overflow."""
@@ -269,7 +269,7 @@ def gompertz(x):
 )
 def cloglog(x):
     """The complementary log-log function 1 - e^(-e^x), the Gompertz function turned around."""
-    return -expm1(-exp(x))
+    return where(x > 0, 1 - exp(-exp(x)), -expm1(-exp(x)))  # the slope of expm1 cancels far above zero
 
 
 @activation(

@@ -223,4 +223,4 @@ def vlu(x, alpha=1.0, beta=1.0):
 )
 def flatten_t_swish(x, t=-0.2):
     """SiLU above zero and zero below, all shifted by t."""
-    return where(x > 0, x * sigmoid(x) + t, t)
+    return where(x <= 0, t, x * sigmoid(x) + t)

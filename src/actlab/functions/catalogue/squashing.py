@@ -68,8 +68,8 @@ def smooth_step(x, gamma=1.0):
 )
 def smootherstep(x):
     """A quintic from 0 to 1 over the unit interval, with two continuous derivatives."""
-    t = clipped(x, 0, 1)
-    return t**3 * (10 - t * (15 - 6 * t))
+    low, high = clipped(x, 0, 1), clipped(1 - x, 0, 1)  # each half from its own end, where the slope does not cancel
+    return where(x < 0.5, low**3 * (10 - low * (15 - 6 * low)), 1 - high**3 * (10 - high * (15 - 6 * high)))
 
 
 @activation(
@@ -125,8 +125,8 @@ def power23_clip(x):
 def plan_sigmoid(x):
     """Seven lines with power-of-two slopes near the logistic function, for hardware; falls by 1/256 at 2.375."""
     size = absolute(x)
-    outer = where(size < 2.375, size / 8 + 0.125, where(size < 5, size / 32 + 0.34375, 0.5))
-    return 0.5 + where(size < 1, x / 4, sign(x) * outer)
+    middle = where(size >= 2.375, size / 32 + 0.34375, size / 8 + 0.125)
+    return 0.5 + where(size >= 1, sign(x) * where(size >= 5, 0.5, middle), x / 4)
 
 
 @activation(
