@@ -152,9 +152,9 @@ def reu(x):
     arxiv="1807.10117",
     claims=Claims(lower=-1.15242, upper=inf, monotone=False, smoothness=0, slope_bound=1.07862 * 2.90427, zero=True),
 )
-def serlu(x, lambda_=1.07862, alpha=2.90427):
+def serlu(x, lambd=1.07862, alpha=2.90427):
     """Linear above zero, a bump below, scaled so that mean 0 and variance 1 are a fixed point."""
-    return lambda_ * where(x > 0, x, alpha * x * exp(x))
+    return lambd * where(x > 0, x, alpha * x * exp(x))
 
 
 @activation(

@@ -145,9 +145,9 @@ def delay_relu(x, delta=1.0):
     arxiv="1809.09534",
     claims=KINK,
 )
-def plu(x, alpha=0.1, c=1.0):
+def plu(x, alpha=0.1, c: Positive = 1.0):
     """The identity on [-c, c] with slope alpha outside: a leaky hard tanh (the fixed PLU, not the polynomial one)."""
-    return maximum(alpha * (x + c) - c, minimum(alpha * (x - c) + c, x))
+    return where(x < -c, alpha * (x + c) - c, where(x > c, alpha * (x - c) + c, x))
 
 
 @activation(
@@ -163,7 +163,7 @@ def abs_(x):
 
 @activation(
     arxiv="2301.05993",
-    claims=Claims(lower=0.0, upper=inf, monotone=False, smoothness=1, zero=True),
+    claims=Claims(lower=0.0, upper=inf, monotone=False, smoothness=1, slope_bound=4 / 3, zero=True),
 )
 def soft_modulus_q(x):
     """The modulus with a cubic in place of its kink."""

@@ -87,5 +87,5 @@ def scadshrink(x, lambd: Positive = 0.5, a=3.7):
 )
 def hyperbolicshrink(x, lambd: Positive = 0.5):
     """Zero within lambda of zero, a hyperbola outside; its slope at lambda is infinite."""
-    square = maximum((absolute(x) - lambd) * (absolute(x) + lambd), 1e-37)  # stays above 0: no NaN gradient at lambda
-    return where(absolute(x) <= lambd, 0, sign(x) * sqrt(square))
+    share = maximum((1 - lambd / absolute(x)) * (1 + lambd / absolute(x)), 1e-37)  # above 0: no NaN gradient at lambda
+    return where(absolute(x) <= lambd, 0, x * sqrt(share))

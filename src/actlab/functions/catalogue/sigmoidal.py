@@ -4,9 +4,7 @@ from math import inf, pi
 
 from actlab.functions import formula
 from actlab.functions.activation import Claims, Positive, activation
-from actlab.functions.formula import absolute, exp, expm1, log, maximum, sign, softplus, sqrt, where
-
-LOGISTIC = Claims(lower=0.0, upper=1.0, monotone=True, smoothness=inf, zero=False)
+from actlab.functions.formula import absolute, exp, expm1, log, maximum, minimum, sign, softplus, sqrt, where
 
 
 @activation(
@@ -137,14 +135,13 @@ def softcap(x, cap: Positive = 30.0):
 
 @activation(
     arxiv="1508.01292",
-    claims=Claims(lower=-1.7159, upper=1.7159, monotone=True, zero=True),
+    claims=Claims(lower=-1.7159, upper=1.7159, monotone=True, slope_bound=1.7159 * 2 / 3, zero=True),
 )
 def rational_tanh(x):
     """A rational approximation of LeCun's scaled tanh; p/(1 + p) becomes 1 - 1/(1 + p) where p would overflow."""
-    y = 2 * x / 3
-    p = absolute(y) + y**2 + 1.41645 * y**4
-    near = y * (1 + absolute(y) + 1.41645 * absolute(y) ** 3) / (1 + p)
-    return 1.7159 * where(absolute(x) < 1, near, sign(x) * (1 - 1 / (1 + p)))
+    y = minimum(2 * absolute(x) / 3, 1e4)  # from where on the value is 1 to the last bit
+    p = y + y**2 + 1.41645 * y**4
+    return 1.7159 * where(absolute(x) < 1, 2 * x / 3 * (1 + y + 1.41645 * y**3) / (1 + p), sign(x) * (1 - 1 / (1 + p)))
 
 
 @activation(
@@ -238,8 +235,9 @@ def elliot2(x):
     claims=Claims(lower=-1.0, upper=1.0, monotone=True, slope_bound=0.839947, zero=True),
 )
 def cubsign(x):
-    """The cube over one plus its modulus; divided by the cube where that would overflow."""
-    return where(absolute(x) < 1, x**3 / (1 + absolute(x) ** 3), sign(x) / (1 + 1 / absolute(x) ** 3))
+    """The cube over one plus its modulus."""
+    size = minimum(absolute(x), 1e6)  # from where on the value is 1 to the last bit
+    return where(absolute(x) < 1, x**3 / (1 + size**3), sign(x) * (1 - 1 / (1 + size**3)))
 
 
 @activation(
@@ -284,7 +282,7 @@ def modified_cloglog(x):
 
 @activation(
     paper="Kaytan, Aydilek & Yeroglu, Bitlis Eren University Journal of Science 2022",
-    claims=LOGISTIC,
+    claims=Claims(lower=0.0, upper=1.0, monotone=True, smoothness=inf, zero=False),
 )
 def sigmoid_gumbel(x):
     """The logistic function times the Gumbel distribution function."""
@@ -313,7 +311,7 @@ def hexpo(x, a=1.0, b: Positive = 1.0, c=1.0, d: Positive = 1.0):
 
 @activation(
     paper="Aranda-Ordaz, Biometrika 1981; Gomes & Ludermir, Expert Systems with Applications 2013",
-    claims=LOGISTIC,
+    claims=Claims(lower=0.0, upper=1.0, monotone=True, smoothness=inf, slope_bound=3**-1.5, zero=False),
 )
 def aranda_ordaz(x, a: Positive = 2.0):
     """An asymmetric family, 1 - (1 + a e^x)^(-1/a): logistic at a = 1, complementary log-log as a falls to 0."""

@@ -3,7 +3,7 @@
 from math import inf
 
 from actlab.functions.activation import Claims, NonNegative, Positive, activation, learned
-from actlab.functions.formula import cos, expm1, log1p, maximum, sigmoid, sin, sqrt, tanh, where
+from actlab.functions.formula import absolute, cos, expm1, log1p, maximum, sigmoid, sign, sin, sqrt, tanh, where
 
 BLEND = Claims(lower=0.0, upper=inf, monotone=True, smoothness=1, slope_bound=1.0, zero=False)
 
@@ -48,7 +48,7 @@ def repu(x, p: Positive = 3.0):
 
 @activation(
     paper="NVIDIA TransformerEngine (tanh-clamped squared ReLU)",
-    claims=Claims(lower=0.0, upper=16.0, monotone=True, smoothness=1, zero=True),
+    claims=Claims(lower=0.0, upper=16.0, monotone=True, smoothness=1, slope_bound=16 / 27**0.5, zero=True),
     aliases=("tanh_squared_relu",),
 )
 def relu_tanh_squared(x, s: Positive = 4.0):
@@ -155,8 +155,9 @@ def log_lu(x):
     claims=Claims(lower=-inf, upper=inf, monotone=True, smoothness=inf, slope_bound=1.5, zero=True),
 )
 def bent_identity(x):
-    """The input plus half of sqrt(x^2 + 1) - 1, by a form that does not cancel near zero."""
-    return x + x**2 / (2 * (1 + sqrt(1 + x**2)))
+    """The input plus half of sqrt(x^2 + 1) - 1, by forms that neither cancel near zero nor overflow far away."""
+    near, far = x + x**2 / (2 * (1 + sqrt(1 + x**2))), x * (1 + sign(x) * sqrt(1 + 1 / x**2) / 2) - 0.5
+    return where(absolute(x) < 1, near, far)
 
 
 @activation(

@@ -2,7 +2,7 @@
 
 from math import inf, pi
 
-from actlab.functions.activation import Claims, activation
+from actlab.functions.activation import Claims, Positive, activation
 from actlab.functions.formula import Expr, absolute, log1p, maximum, minimum, sign, sin, where
 
 
@@ -56,7 +56,7 @@ def log_sqnl(x):
     claims=Claims(lower=0.0, upper=1.0, monotone=True, smoothness=1, slope_bound=1.5, zero=False),
     aliases=("smoothstep",),
 )
-def smooth_step(x, gamma=1.0):
+def smooth_step(x, gamma: Positive = 1.0):
     """A cubic from 0 to 1 over an interval of width gamma."""
     t = clipped(x / gamma + 0.5, 0, 1)
     return t**2 * (3 - 2 * t)
@@ -105,7 +105,7 @@ def logsign_clip(x):
 )
 def logquad_clip(x):
     """The logarithm of 1 + x^2 with the sign of x, clipped to [-1, 1]."""
-    return sign(x) * minimum(log1p(x**2), 1)
+    return sign(x) * minimum(log1p(minimum(absolute(x), 2) ** 2), 1)  # beyond 1.4 all is 1, and x^2 overflows
 
 
 @activation(
@@ -119,7 +119,7 @@ def power23_clip(x):
 
 @activation(
     paper="Amin, Curtis & Hayes-Gill, IEE Proceedings 1997",
-    claims=Claims(lower=0.0, upper=1.0, monotone=False, smoothness=-1, zero=False),
+    claims=Claims(lower=0.0, upper=1.0, monotone=False, smoothness=-1, slope_bound=0.25, zero=False),
     aliases=("plan",),
 )
 def plan_sigmoid(x):
