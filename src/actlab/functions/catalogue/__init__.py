@@ -1,6 +1,7 @@
 """The catalogue: one file per family, one decorated function per activation. Importing it fills the registry."""
 
 from actlab.functions.catalogue import (
+    curved,
     exponential,
     gated,
     logarithmic,
@@ -9,13 +10,13 @@ from actlab.functions.catalogue import (
     self_gated,
     shrinkage,
     sigmoidal,
-    smooth_rectified,
     squashing,
     stochastic,
     vector,
 )
 
 __all__ = [
+    "curved",
     "exponential",
     "gated",
     "logarithmic",
@@ -24,7 +25,6 @@ __all__ = [
     "self_gated",
     "shrinkage",
     "sigmoidal",
-    "smooth_rectified",
     "squashing",
     "stochastic",
     "vector",

@@ -3,7 +3,7 @@
 from math import inf
 
 from actlab.functions import formula
-from actlab.functions.activation import Claims, activation
+from actlab.functions.activation import Claims, NonNegative, Positive, activation
 from actlab.functions.formula import absolute, expm1, log1p, maximum, sign, sqrt, where
 
 ODD = Claims(lower=-inf, upper=inf, monotone=True, smoothness=1, slope_bound=1.0, zero=True)
@@ -59,3 +59,22 @@ def m_arcsinh(x):
 def signed_sqrt(x):
     """The root of |x| with the sign of x; its slope at zero is infinite."""
     return sign(x) * sqrt(maximum(absolute(x), 1e-37))  # the root's argument stays above 0: no NaN gradient
+
+
+@activation(
+    paper="ITU-T G.711 (1972); arXiv:1609.03499 (WaveNet)",
+    claims=Claims(lower=-inf, upper=inf, monotone=True, smoothness=1, slope_bound=45.985903, zero=True),
+)
+def mu_law(x, mu: Positive = 255.0):
+    """The companding of telephony: a steep symmetric logarithm with f(1) = 1; in two branches, so that f'(0) is right."""
+    return where(x > 0, log1p(mu * x), -log1p(-mu * x)) / log1p(mu)
+
+
+@activation(
+    arxiv="1805.11593",
+    claims=Claims(lower=-inf, upper=inf, monotone=True, smoothness=1, slope_bound=0.501, zero=True),
+    aliases=("value_rescaling",),
+)
+def signed_hyperbolic(x, eps: NonNegative = 0.001):
+    """The root of |x| + 1, less 1, with the sign of x, plus a small line: how R2D2 squashes returns (0.01 in its source)."""
+    return x / (1 + sqrt(1 + absolute(x))) + eps * x
