@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from actlab.functions import formula
 from actlab.functions.evaluate import numeric
 from actlab.functions.facts import breakpoints, violated_claims
 from actlab.functions.formula import derivative
@@ -142,6 +143,9 @@ def tails_are_right_in_every_dtype(spec: str) -> None:
         shaped = x.repeat(CHANNELS, 1).T.contiguous()
         value, gradient = _value_and_gradient(built(spec, native=False, dtype=dtype), shaped)
         want = expected(spec, x).to(dtype)  # overflows to the dtype's infinity where the true value does
+        assert want[x.isnan()].isnan().all(), f"{spec} hides NaN: it gives {want[x.isnan()].tolist()}"
+        oscillates = parse(spec).activation.formula.has(formula.sin, formula.cos)  # then there is no limit
+        assert oscillates or not want[x.isinf()].isnan().any(), f"{spec} has no limit: {want[x.isinf()].tolist()}"
         assert_near(value[:, 0], want, dtype, f"tails of {spec} in {dtype}")
         fits = x.isfinite() & expected(spec, x, slope=True).to(dtype).isfinite()
         assert gradient[fits].isfinite().all(), (

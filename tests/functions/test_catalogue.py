@@ -12,6 +12,9 @@ from actlab.models.layer import layer
 from actlab.testing import CHECKS, NATIVES_WITHOUT_DOUBLE_BACKWARD, built, reason_to_skip, sample
 
 CASES = [(name, check) for name in names() for check in CHECKS if reason_to_skip(check, name) is None]
+CONDITIONED = {  # relative error in float64 where the function itself amplifies the rounding of its argument, and why
+    "mega_laplace": ("1e-12", "a normal tail at z = -32: the relative error of z grows by z^2 = 1000"),
+}
 LEARNED = [
     "swish(beta=learned)",
     "elu(alpha=learned_per_channel)",
@@ -87,7 +90,8 @@ def test_elementwise_values_agree_with_their_paper_to_float64(name):
 
     for point, value in zip(points, got.tolist(), strict=True):
         exact = REFERENCES[name](mp.mpf(point))
-        assert abs(value - exact) <= mp.mpf("4e-14") * abs(exact) + mp.mpf("1e-300"), (point, value, exact)
+        tolerance, _ = CONDITIONED.get(name, ("4e-14", "forty roundings"))
+        assert abs(value - exact) <= mp.mpf(tolerance) * abs(exact) + mp.mpf("1e-300"), (point, value, exact)
 
 
 @pytest.mark.parametrize("name", names("gated"))

@@ -61,6 +61,7 @@ class Primitive(sympy.Function):  # type: ignore[misc]  # SymPy has no types
     """
 
     nargs = 1
+    is_commutative = True  # a condition among the arguments makes SymPy doubt it, and then refuse comparisons
     spelling: ClassVar[Mapping[str, str]] = {}
 
     def __init_subclass__(cls, **options: Any) -> None:
