@@ -74,7 +74,8 @@ def test_aliases_are_the_same_record():
 def test_find_filters_by_claims():
     found = [record.name for record in find(monotone=True, lower=0.0, upper=1.0)]
 
-    assert found == ["hardsigmoid", "sigmoid"]
+    assert {"hardsigmoid", "sigmoid"} <= set(found)
+    assert not {"relu", "tanh", "sine"} & set(found)
 
 
 def test_a_function_of_two_lines_gets_every_check(registered):

@@ -12,6 +12,9 @@ from actlab.models.layer import layer
 from actlab.testing import CHECKS, NATIVES_WITHOUT_DOUBLE_BACKWARD, built, reason_to_skip, sample
 
 CASES = [(name, check) for name in names() for check in CHECKS if reason_to_skip(check, name) is None]
+RELATIVE = {
+    "uaf": mp.mpf("2e-13"),  # a difference of two softplus near 0.69, which is 1e-3 around zero
+}
 LEARNED = [
     "swish(beta=learned)",
     "elu(alpha=learned_per_channel)",
@@ -20,6 +23,9 @@ LEARNED = [
     "leaky_relu(0.2)",
     "celu(alpha=0.5)",
     "hardtanh(-2, 3)",
+    "arelu(0.5, 1)",
+    "xielu(0.3, -0.5)",
+    "apa(0.5, 0.25)",
 ]
 
 
@@ -87,7 +93,10 @@ def test_elementwise_values_agree_with_their_paper_to_float64(name):
 
     for point, value in zip(points, got.tolist(), strict=True):
         exact = REFERENCES[name](mp.mpf(point))
-        assert abs(value - exact) <= mp.mpf("4e-14") * abs(exact) + mp.mpf("1e-300"), (point, value, exact)
+        allowed = RELATIVE.get(name, mp.mpf("4e-14")) * abs(exact) + mp.mpf("1e-300")
+        if abs(value - exact) > allowed:  # four roundings of the argument, which a steep function such as sin(30 x) cannot better
+            allowed += 4 * mp.mpf(2) ** -52 * abs(point * mp.diff(REFERENCES[name], mp.mpf(point)))
+        assert abs(value - exact) <= allowed, (point, value, exact)
 
 
 @pytest.mark.parametrize("name", names("gated"))

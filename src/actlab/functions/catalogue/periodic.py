@@ -4,7 +4,7 @@ from math import inf, pi
 
 from actlab.functions import formula
 from actlab.functions.activation import Claims, NonZero, activation, learned
-from actlab.functions.formula import absolute, atan, exp, minimum, sqrt, tanh, where
+from actlab.functions.formula import absolute, atan, exp, sqrt, tanh, where
 
 WAVE = Claims(lower=-1.0, upper=1.0, monotone=False, smoothness=inf, slope_bound=1.0, zero=True)
 
@@ -98,7 +98,8 @@ def amplifying_sine_unit(x):
 )
 def shifted_sinc_unit(x):
     """A cardinal sine shifted to pass through zero with slope 1."""
-    return pi * formula.sinc(x - pi)
+    away = pi * formula.sin(x) / (pi - x)  # the same away from pi, without cancelling at zero
+    return where(x < 2, away, where(x > 5, away, pi * formula.sinc(x - pi)))
 
 
 @activation(
@@ -108,7 +109,9 @@ def shifted_sinc_unit(x):
 )
 def decaying_sine_unit(x):
     """The difference of two shifted cardinal sines: an odd wave that dies out."""
-    return pi / 2 * (formula.sinc(x - pi) - formula.sinc(x + pi))
+    away = pi**2 * formula.sin(x) / (pi**2 - x**2)  # the same away from pi and -pi, without cancelling
+    near = pi / 2 * (formula.sinc(x - pi) - formula.sinc(x + pi))
+    return where(absolute(x) < 2, away, where(absolute(x) > 5, away, near))
 
 
 @activation(
@@ -168,7 +171,7 @@ def hosc(x, beta=8.0):
 
 @activation(
     arxiv="2306.15242",
-    claims=Claims(lower=-inf, upper=inf, monotone=False, zero=True),
+    claims=Claims(monotone=False, zero=True),  # unbounded, too slowly for the measurement
 )
 def spder(x):
     """The sine damped by the square root of |x|."""

@@ -4,7 +4,7 @@ from math import inf, pi
 
 from actlab.functions import formula
 from actlab.functions.activation import Claims, NonZero, activation, learned
-from actlab.functions.formula import Expr, absolute, log1p, maximum, sqrt, where
+from actlab.functions.formula import Expr, absolute, log1p, maximum, minimum, sqrt, where
 
 
 def _horner(x: Expr, coefficients: tuple[Expr, ...]) -> Expr:
@@ -15,10 +15,10 @@ def _horner(x: Expr, coefficients: tuple[Expr, ...]) -> Expr:
     return value
 
 
-def _ratio(x: Expr, numerator: tuple[Expr, ...], denominator: tuple[Expr, ...]) -> Expr:
-    """Return the ratio of two polynomials, the upper of one degree more; for |x| > 1 in powers of 1/x, which do not overflow."""
-    far = x * _horner(1 / x, numerator[::-1]) / _horner(1 / x, denominator[::-1])
-    return where(absolute(x) > 1, far, _horner(x, numerator) / _horner(x, denominator))
+def _ratio(x: Expr, numerator: tuple[Expr, ...], z: Expr, denominator: tuple[Expr, ...]) -> Expr:
+    """Return a polynomial in x over one of even degree in z = x or |x|, a degree less; for |x| > 1 in powers of 1/x, which do not overflow."""
+    far = x * _horner(1 / x, numerator[::-1]) / _horner(1 / z, denominator[::-1])
+    return where(absolute(x) > 1, far, _horner(x, numerator) / _horner(z, denominator))
 
 
 @activation(
@@ -67,7 +67,7 @@ def non_monotonic_cubic_unit(x):
 )
 def cone(x):
     """The tent 1 - |x - 1|, whose half-line decision regions become strips."""
-    return 1 - absolute(x - 1)
+    return minimum(x, 2 - x)  # the same, without cancelling at zero
 
 
 @activation(
@@ -113,7 +113,7 @@ def rational_net(
     b2=learned(2.383),
 ):
     """A cubic over a quadratic, all coefficients learned; starts as the best such fit to ReLU."""
-    return _ratio(x, (a0, a1, a2, a3), (b0, b1, b2))
+    return _ratio(x, (a0, a1, a2, a3), x, (b0, b1, b2))
 
 
 @activation(
@@ -135,8 +135,8 @@ def rational_pau(
     b4=learned(0.34719662339598834),
 ):
     """A Pade unit, its denominator 1 + sum |b x^j| (version A of its library); starts near leaky ReLU on [-3, 3]."""
-    below = tuple(absolute(b) * where(x > 0, 1, (-1) ** j) for j, b in enumerate((b1, b2, b3, b4), start=1))
-    return _ratio(x, (a0, a1, a2, a3, a4, a5), (1, *below))
+    below = (1, *(absolute(b) for b in (b1, b2, b3, b4)))
+    return _ratio(x, (a0, a1, a2, a3, a4, a5), absolute(x), below)
 
 
 @activation(

@@ -4,6 +4,7 @@ from math import inf, log, pi
 
 from actlab.functions.activation import Claims, activation
 from actlab.functions.formula import (
+    absolute,
     asinh,
     atan,
     erf,
@@ -281,7 +282,7 @@ def sin_sig(x):
 )
 def sech_lu(x):
     """The input times its hyperbolic secant: a bounded odd wiggle."""
-    return 2 * x * exp(x) * sigmoid(-2 * x)
+    return 2 * x * exp(-absolute(x)) * sigmoid(2 * absolute(x))
 
 
 @activation(
@@ -308,8 +309,8 @@ def squared_silu(x):
 )
 def eis1(x):
     """Input times softplus over x + 1.16 e^-x."""
-    below = x * softplus(x) * exp(x) / (x * exp(x) + 1.16)  # times e^x / e^x, so that nothing overflows
-    return where(x > 0, x * softplus(x) / (x + 1.16 * exp(-x)), below)
+    near = x * softplus(x) * exp(x) / (x * exp(x) + 1.16)  # times e^x / e^x, so that nothing overflows
+    return where(x > 1, softplus(x) / (1 + 1.16 * exp(-x) / x), near)
 
 
 @activation(
@@ -390,4 +391,4 @@ def tanh_sig(x):
 )
 def sech_sig(x):
     """The input plus its hyperbolic secant, gated by its sigmoid."""
-    return (x + 2 * exp(x) * sigmoid(-2 * x)) * sigmoid(x)
+    return (x + 2 * exp(-absolute(x)) * sigmoid(2 * absolute(x))) * sigmoid(x)
