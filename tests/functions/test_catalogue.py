@@ -94,7 +94,9 @@ def test_elementwise_values_agree_with_their_paper_to_float64(name):
     for point, value in zip(points, got.tolist(), strict=True):
         exact = REFERENCES[name](mp.mpf(point))
         allowed = RELATIVE.get(name, mp.mpf("4e-14")) * abs(exact) + mp.mpf("1e-300")
-        if abs(value - exact) > allowed:  # four roundings of the argument, which a steep function such as sin(30 x) cannot better
+        if (
+            abs(value - exact) > allowed
+        ):  # four roundings of the argument, which a steep function such as sin(30 x) cannot better
             allowed += 4 * mp.mpf(2) ** -52 * abs(point * mp.diff(REFERENCES[name], mp.mpf(point)))
         assert abs(value - exact) <= allowed, (point, value, exact)
 

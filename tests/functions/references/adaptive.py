@@ -1,4 +1,4 @@
-"""Independent definitions, written from the papers in mpmath: functions with learned parameters, at their initial values; shares no code with ActLab."""
+"""Independent definitions of functions with learned parameters, at their initial values, from the papers in mpmath."""
 
 from __future__ import annotations
 
@@ -42,7 +42,6 @@ REFERENCES = {
     "ptelu": lambda x: x if x > 0 else mp.tanh(x),
     "s_shaped_relu": lambda x: _leaky(x, "0.2"),
     "apl": lambda x: _relu(x) + m("0.2") * _relu(m("0.5") - x),
-    "apl3": lambda x: _relu(x) + m("0.2") * _relu(m("0.5") - x),
     "splash": _relu,
     "arelu": lambda x: (1 + 1 / (1 + mp.exp(-2))) * x if x >= 0 else m("0.9") * x,
     "xielu": lambda x: m("0.8") * x * x + x / 2 if x > 0 else m("0.8") * (mp.exp(x) - 1 - x) + x / 2,

@@ -67,17 +67,8 @@ def s_shaped_relu(x, t_r=learned(1.0), a_r=learned(1.0), t_l=learned(0.0), a_l=l
     claims=Claims(lower=0.1, upper=inf, monotone=False, smoothness=0, slope_bound=1.0, zero=False),
     aliases=("aplu",),
 )
-def apl(x, a1=learned(0.2), b1=learned(0.5)):
-    """ReLU plus one learned hinge a max(0, b - x), where the paper has 1 to 5."""
-    return maximum(x, 0) + a1 * maximum(b1 - x, 0)
-
-
-@activation(
-    arxiv="1412.6830",
-    claims=Claims(lower=0.1, upper=inf, monotone=False, smoothness=0, slope_bound=1.0, zero=False),
-)
-def apl3(x, a1=learned(0.2), b1=learned(0.5), a2=learned(0.0), b2=learned(0.0), a3=learned(0.0), b3=learned(-0.5)):
-    """ReLU plus three learned hinges."""
+def apl(x, a1=learned(0.2), b1=learned(0.5), a2=learned(0.0), b2=learned(0.0), a3=learned(0.0), b3=learned(-0.5)):
+    """ReLU plus learned hinges a max(0, b - x): three here, 1 to 5 in the paper."""
     return maximum(x, 0) + a1 * maximum(b1 - x, 0) + a2 * maximum(b2 - x, 0) + a3 * maximum(b3 - x, 0)
 
 
@@ -248,5 +239,5 @@ def pilu(x, alpha=learned(1.0), beta=learned(0.01), gamma=learned(0.0)):
     claims=Claims(lower=-inf, upper=inf, monotone=True, smoothness=0, slope_bound=1.0, zero=True),
 )
 def mixed_lrelu_elu(x, p=learned(0.5)):
-    """A learned mixture of leaky ReLU and ELU."""
+    """A learned mixture of leaky ReLU and ELU; starts half and half."""
     return where(x > 0, x, p * 0.01 * x + (1 - p) * expm1(x))

@@ -179,9 +179,9 @@ def spder(x):
 
 
 @activation(
-    paper="Sinusoid with learned amplitude, frequency and phase: Parascandolo, Huttunen & Virtanen 2017; INCODE (arXiv:2310.18846)",
+    arxiv="2310.18846",
     claims=WAVE,
 )
 def learned_sine(x, a=learned(1.0), b=learned(1.0), c=learned(0.0), d=learned(0.0)):
-    """A sine with learned amplitude, frequency, phase and shift."""
+    """A sine with learned amplitude, frequency, phase and shift (INCODE, where a second network sets them)."""
     return a * formula.sin(b * x + c) + d

@@ -16,7 +16,7 @@ def _horner(x: Expr, coefficients: tuple[Expr, ...]) -> Expr:
 
 
 def _ratio(x: Expr, numerator: tuple[Expr, ...], z: Expr, denominator: tuple[Expr, ...]) -> Expr:
-    """Return a polynomial in x over one of even degree in z = x or |x|, a degree less; for |x| > 1 in powers of 1/x, which do not overflow."""
+    """Return a polynomial in x over one of even degree, a degree less, in z = x or |x|; beyond 1 in powers of 1/x."""
     far = x * _horner(1 / x, numerator[::-1]) / _horner(1 / z, denominator[::-1])
     return where(absolute(x) > 1, far, _horner(x, numerator) / _horner(z, denominator))
 

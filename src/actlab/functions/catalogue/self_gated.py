@@ -39,6 +39,7 @@ def silu(x):
 @activation(
     arxiv="1710.05941",
     claims=Claims(lower=-0.278465, upper=inf, monotone=False, smoothness=inf, slope_bound=1.09984, zero=True),
+    aliases=("acon_a",),
 )
 def swish(x, beta=1.0):
     """SiLU with a sharpness beta: linear at 0, SiLU at 1, ReLU in the limit; learned as swish(beta=learned)."""
@@ -352,6 +353,7 @@ def double_silu(x):
 @activation(
     paper=SURVEY,
     claims=Claims(lower=-0.2714834, upper=1.0, monotone=False, smoothness=inf, slope_bound=0.6766004, zero=True),
+    aliases=("tsilu",),
 )
 def tanh_silu(x):
     """The hyperbolic tangent of SiLU."""
