@@ -81,6 +81,21 @@ def test_a_primitive_derivative_agrees_with_mpmath_and_does_not_cancel(name):
     np.testing.assert_allclose(got, exact, rtol=1e-13, atol=1e-280)
 
 
+def test_autograd_of_sinc_does_not_cancel_near_zero():
+    x = torch.tensor([1e-6, 1e-3, 0.05, 0.7], requires_grad=True)
+
+    in_torch(formula.sinc(X))(x).sum().backward()
+
+    exact = [float(mp.diff(EXACT["sinc"], mp.mpf(point))) for point in x.tolist()]
+    np.testing.assert_allclose(x.grad.numpy(), exact, rtol=1e-6)  # torch.sinc's own gradient is 0 at 1e-6
+
+
+def test_primitives_of_numbers_become_numbers_in_every_target():
+    expression = formula.softplus(sympy.Float(0.5)) * X + maximum(sympy.Float(0.5), sympy.Float(0.2))
+
+    assert in_torch(expression)(torch.tensor([2.0])).item() == pytest.approx(2 * math.log1p(math.exp(0.5)) + 0.5)
+
+
 @pytest.mark.parametrize("name", sorted(PRIMITIVES))
 def test_every_primitive_is_spelled_in_every_target(name):
     assert {"torch", "numpy", "latex"} <= set(PRIMITIVES[name].spelling)

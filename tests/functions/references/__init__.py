@@ -1,17 +1,8 @@
 """Independent definitions of the catalogue, written from the papers in mpmath; a file per family, no code shared with ActLab."""
 
-from tests.functions.references import (
-    basics,
-    exponential,
-    rectified,
-    shrinkage,
-    sigmoidal,
-)
+from importlib import import_module
+from pkgutil import iter_modules
 
-REFERENCES = {
-    **basics.REFERENCES,
-    **exponential.REFERENCES,
-    **rectified.REFERENCES,
-    **shrinkage.REFERENCES,
-    **sigmoidal.REFERENCES,
-}
+REFERENCES = {}
+for _module in iter_modules(__path__):
+    REFERENCES |= import_module(f"{__name__}.{_module.name}").REFERENCES
