@@ -94,7 +94,7 @@ def shifted_softplus(x):
 )
 def softplus_plus(x, k: Positive = 1.0, c: NonZero = 2.0):
     """Softplus lowered to f(0) = 0 plus a line, so that it does not saturate."""
-    return where(x > 0, k * x + log1p(expm1(-k * x) / 2), log1p(expm1(k * x) / 2)) + x / c
+    return where(x > 0, (k + 1 / c) * x + log1p(expm1(-k * x) / 2), log1p(expm1(k * x) / 2) + x / c)
 
 
 @activation(

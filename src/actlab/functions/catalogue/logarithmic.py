@@ -77,4 +77,5 @@ def mu_law(x, mu: Positive = 255.0):
 )
 def signed_hyperbolic(x, eps: NonNegative = 0.001):
     """The root of |x| + 1, less 1, with the sign of x, plus a small line: how R2D2 squashes returns (0.01 in its source)."""
-    return x / (1 + sqrt(1 + absolute(x))) + eps * x
+    root = sqrt(1 + absolute(x))
+    return where(absolute(x) < 3, x / (1 + root), sign(x) * (root - 1)) + eps * x  # near zero, root - 1 cancels
