@@ -1,5 +1,8 @@
 """Independent definitions of the catalogue, written from the papers in mpmath; a file per family, no code shared with ActLab."""
 
-from tests.functions.references import basics
+from tests.functions.references import basics, gated
 
-REFERENCES = {**basics.REFERENCES}
+REFERENCES = {
+    **basics.REFERENCES,
+    **gated.REFERENCES,
+}
