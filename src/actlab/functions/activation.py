@@ -42,6 +42,7 @@ __all__ = [
     "NonZero",
     "Parameter",
     "Positive",
+    "Share",
     "activation",
     "find",
     "get",
@@ -58,10 +59,11 @@ NonNegative = Annotated[float, "nonnegative"]
 NonZero = Annotated[float, "nonzero"]
 Fraction = Annotated[float, "fraction"]
 Entropic = Annotated[float, "entropic"]
+Share = Annotated[float, "share"]
 Count = Annotated[int, "count"]
 Dim = Annotated[int, "dim"]
 Flag = Annotated[int, "flag"]
-WHOLE = {"count", "dim", "flag"}  # domains of whole numbers, which cannot be learned
+WHOLE = {"count", "dim", "flag"}  # domains of whole numbers
 DOMAINS: dict[str, tuple[str, Callable[[float], bool]]] = {
     "real": ("any number", lambda value: not isnan(value)),
     "positive": ("a number above 0", lambda value: value > 0),
@@ -69,6 +71,7 @@ DOMAINS: dict[str, tuple[str, Callable[[float], bool]]] = {
     "nonzero": ("any number but 0", lambda value: value != 0),
     "fraction": ("a number above 0 and below 1", lambda value: 0 < value < 1),
     "entropic": ("a number above 1 and up to 2", lambda value: 1 < value <= 2),
+    "share": ("a number above 0 and up to 1", lambda value: 0 < value <= 1),
     "count": ("a whole number from 1 up", lambda value: value >= 1 and value == int(value)),
     "dim": ("a dimension, such as -1", lambda value: value == int(value)),
     "flag": ("0 (no) or 1 (yes)", lambda value: value in {0, 1}),
@@ -115,8 +118,13 @@ class Parameter:
 
     @property
     def whole(self) -> bool:
-        """Whether it is a whole number: a size, a dimension or a flag, which training cannot learn."""
+        """Whether it is a whole number: a size, a dimension or a flag."""
         return self.domain in WHOLE
+
+    @property
+    def learnable(self) -> bool:
+        """Whether training can learn it: not if it is a whole number, or a share that becomes one."""
+        return not self.whole and self.domain != "share"
 
     @property
     def symbol(self) -> sympy.Symbol:

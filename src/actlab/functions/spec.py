@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import sympy
 
 from actlab.errors import SpecError, did_you_mean
-from actlab.functions.activation import Activation, Learned, Parameter, get
+from actlab.functions.activation import DOMAINS, Activation, Learned, Parameter, get
 
 __all__ = ["Spec", "parse"]
 
@@ -72,8 +72,8 @@ class Spec:
             >>> parse("swiglu").width(8), parse("maxout(k=4)").width(8), parse("crelu").width(8)
             (4, 2, 16)
         """
-        names = {name: value for name, value in self.numbers.items() if name in self.activation.width}
-        width = sympy.sympify(self.activation.width, locals={"n": size, **names})
+        sizes = {name: sympy.Integer(value) for name, value in self.assigned if isinstance(value, int)}
+        width = sympy.sympify(self.activation.width, locals=sizes | {"n": sympy.Integer(size)})
         if not width.is_Integer:
             raise SpecError(f"{self} makes {self.activation.width} of n elements; {size} cannot be divided so.")
         return int(width)
@@ -171,8 +171,9 @@ def _signature(record: Activation) -> str:
 
 def _read_value(word: str, parameter: Parameter, text: str) -> Value:
     match = _LEARNED.fullmatch(word)
-    if match and parameter.whole:
-        raise SpecError(f"The spec {text!r} learns {parameter.name}, which is a whole number; give it one.")
+    if match and not parameter.learnable:
+        allowed = DOMAINS[parameter.domain][0]
+        raise SpecError(f"The spec {text!r} learns {parameter.name}, which has no gradient; give it {allowed}.")
     if match:
         initial = parameter.default if match["initial"] is None else _number(match["initial"], parameter, text)
         return Learned(initial, "layer" if match["word"] == "learned" else "channel")

@@ -200,7 +200,7 @@ def layer(
         tensor([0., 2.])
         >>> [tuple(p.shape) for p in layer("prelu(weight=learned_per_channel)", channels=3).parameters()]
         [(3,)]
-        >>> layer("reglu", gate="first")(torch.tensor([-1.0, 2.0, 5.0, 7.0]))
-        tensor([-0., 14.])
+        >>> layer("reglu", gate="first")(torch.tensor([1.0, 2.0, 5.0, 7.0]))
+        tensor([ 5., 14.])
     """
     return ActivationLayer(parse(spec), channels=channels, native=native, gate=gate, dtype=dtype, device=device)

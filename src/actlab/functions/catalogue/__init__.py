@@ -1,9 +1,12 @@
 """The catalogue: one file per family, one decorated function per activation. Importing it fills the registry."""
 
 from actlab.functions.catalogue import (
+    attention,
     exponential,
     gated,
+    grouped,
     periodic,
+    quantised,
     rectified,
     self_gated,
     sigmoidal,
@@ -11,4 +14,16 @@ from actlab.functions.catalogue import (
     vector,
 )
 
-__all__ = ["exponential", "gated", "periodic", "rectified", "self_gated", "sigmoidal", "stochastic", "vector"]
+__all__ = [
+    "attention",
+    "exponential",
+    "gated",
+    "grouped",
+    "periodic",
+    "quantised",
+    "rectified",
+    "self_gated",
+    "sigmoidal",
+    "stochastic",
+    "vector",
+]
