@@ -87,7 +87,8 @@ def expected(spec: str | Spec, x: Tensor, *, slope: bool = False) -> Tensor:
     parsed = parse(spec)
     record = parsed.activation
     if record.expression is None:
-        return built(parsed, dtype=torch.float64)(x.double()).detach()
+        value: Tensor = built(parsed, dtype=torch.float64)(x.double())
+        return value.detach()
     expression = record.formula.xreplace({p.symbol: parsed.numbers[p.name] for p in record.parameters})
     expression = derivative(expression, record.inputs[0]) if slope else expression
     inputs = reversed(x.double().chunk(2, dim=-1)) if record.kind == "gated" else (x.double(),)
@@ -177,7 +178,9 @@ def _tails(spec: str | Spec) -> Tensor:
     if kind == "elementwise":
         return tails.repeat(CHANNELS, 1).T.contiguous()
     if kind == "gated":
-        return torch.cartesian_prod(torch.tensor([-2.0, 0.5]), tails).repeat_interleave(2, dim=1)  # two values, two gates
+        return torch.cartesian_prod(torch.tensor([-2.0, 0.5]), tails).repeat_interleave(
+            2, dim=1
+        )  # two values, two gates
     finite = tails[tails.isfinite()]
     return torch.stack([finite.roll(shift).repeat(6)[: 8 * CHANNELS].view(CHANNELS, 8) for shift in range(len(finite))])
 
@@ -239,10 +242,9 @@ def _violated_on_samples(spec: str | Spec) -> list[str]:
         "upper": lambda bound: bool((y <= bound).all()),
         "zero": lambda claim: bool((module(torch.zeros_like(x)) == 0).all()) == claim,
         "simplex": lambda claim: bool((y >= 0).all() and ((y.sum(dim) - 1).abs() < 1e-12).all()) == claim,
-        "equivariant": lambda claim: torch.allclose(
-            module(x.index_select(dim, order)), y.index_select(dim, order), rtol=0, atol=1e-12
-        )
-        == claim,
+        "equivariant": lambda claim: (
+            torch.allclose(module(x.index_select(dim, order)), y.index_select(dim, order), rtol=0, atol=1e-12) == claim
+        ),
         "norm": lambda how: bool(
             (norms[1] <= norms[0] + 1e-12).all() and (how == "shrunk" or (norms[1] >= norms[0] - 1e-12).all())
         ),

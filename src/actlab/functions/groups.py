@@ -7,7 +7,18 @@ from torch import Tensor
 
 from actlab.errors import LayerError
 
-__all__ = ["excess_over_quantile", "grouped", "halves", "hardmax", "k_winners", "larger_then_smaller", "reflected", "spikes", "ungrouped", "winner"]
+__all__ = [
+    "excess_over_quantile",
+    "grouped",
+    "halves",
+    "hardmax",
+    "k_winners",
+    "larger_then_smaller",
+    "reflected",
+    "spikes",
+    "ungrouped",
+    "winner",
+]
 
 
 def grouped(x: Tensor, size: int, dim: int) -> Tensor:
@@ -18,7 +29,8 @@ def grouped(x: Tensor, size: int, dim: int) -> Tensor:
     """
     if x.shape[dim] % size:
         raise LayerError(f"Groups of {size} do not divide dimension {dim}, which has {x.shape[dim]} elements.")
-    return x.unflatten(dim, (-1, size)).movedim(dim if dim < 0 else dim + 1, -1)
+    groups: Tensor = torch.unflatten(x, dim, (x.shape[dim] // size, size))
+    return groups.movedim(dim if dim < 0 else dim + 1, -1)
 
 
 def ungrouped(x: Tensor, dim: int) -> Tensor:
@@ -79,8 +91,9 @@ def excess_over_quantile(x: Tensor, share: Tensor | float, dim: int) -> Tensor:
     """Return what exceeds the ``share`` quantile of a normal distribution with the mean and deviation of ``x`` along ``dim``."""
     variance = (x - x.mean(dim, keepdim=True)).square().mean(dim, keepdim=True)
     deviation = torch.where(variance > 0, variance, 1.0).sqrt() * (variance > 0)  # the slope of a root at 0 is infinite
-    deviations = torch.special.ndtri(x.new_zeros(()) + share)
-    return (x - x.mean(dim, keepdim=True) - deviations * deviation).relu()
+    deviations: Tensor = torch.special.ndtri(x.new_zeros(()) + share)
+    excess: Tensor = x - x.mean(dim, keepdim=True) - deviations * deviation
+    return excess.relu()
 
 
 def spikes(x: Tensor, beta: Tensor | float, threshold: Tensor | float, dim: int) -> Tensor:

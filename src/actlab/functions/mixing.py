@@ -39,8 +39,10 @@ def split(x: Tensor, heads: int) -> Tensor:
         LayerError: the heads do not divide the dimension, or there is no dimension of tokens.
     """
     if x.dim() < 2 or x.shape[-1] % heads:
-        raise LayerError(f"Attention takes (..., tokens, dim) with dim divisible by {heads} heads, got {tuple(x.shape)}.")
-    return x.unflatten(-1, (heads, x.shape[-1] // heads)).transpose(-3, -2)
+        raise LayerError(
+            f"Attention takes (..., tokens, dim) with dim divisible by {heads} heads, got {tuple(x.shape)}."
+        )
+    return x.reshape(*x.shape[:-1], heads, x.shape[-1] // heads).transpose(-3, -2)
 
 
 def merged(x: Tensor) -> Tensor:
@@ -87,7 +89,8 @@ def _chunks(x: Tensor, size: int) -> Tensor:
     """Return ``(..., tokens, dim)`` as ``(..., chunks, size, dim)``, with zeros behind the last token."""
     size = min(size, max(1, x.shape[-2]))
     padding = -x.shape[-2] % size
-    return torch.nn.functional.pad(x, (0, 0, 0, padding)).unflatten(-2, (-1, size))
+    padded = torch.nn.functional.pad(x, (0, 0, 0, padding))
+    return padded.reshape(*x.shape[:-2], padded.shape[-2] // size, size, x.shape[-1])
 
 
 def decayed_sum(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor) -> Tensor:
@@ -145,7 +148,7 @@ def cosine_weighted(x: Tensor) -> Tensor:
 
 
 def retention_decay(k: Tensor) -> Tensor:
-    """Return the logarithm of RetNet's decays, 1 - 2^(-5 - head), for keys ``(..., heads, tokens, dim)`` (Sun et al. 2023, arXiv:2307.08621)."""
+    """Return the logarithm of RetNet's decays, 1 - 2^(-5 - head), for keys ``(..., heads, tokens, dim)`` (arXiv:2307.08621)."""
     heads = torch.arange(k.shape[-3], device=k.device, dtype=k.dtype)
     decay = torch.log1p(-torch.exp2(-5 - heads)).view(-1, 1, 1)
     return decay.expand(*k.shape[:-1], 1)

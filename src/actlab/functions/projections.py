@@ -10,7 +10,7 @@ from torch import Tensor
 
 __all__ = ["alpha_entmax", "entmax15", "sparsemax"]
 
-NEWTON_STEPS = 30  # the start is ln(n) + 6 steps away from float64 rounding for every alpha; 2 more carry the derivatives
+NEWTON_STEPS = 24  # the start is at most ln(n) + 5 steps from float64 rounding (measured: 14 for n = 10 000); 2 more carry the derivatives
 
 
 def _ranks(x: Tensor, dim: int) -> Tensor:
@@ -52,7 +52,9 @@ def alpha_entmax(x: Tensor, alpha: Tensor | float, dim: int) -> Tensor:
     power = 1 / (alpha - 1)
     tau = torch.full_like(z.narrow(dim, 0, 1), -1.0)
     for step in range(NEWTON_STEPS):
-        late = step >= NEWTON_STEPS - 2  # two steps at the root give first and second derivatives (implicit differentiation)
+        late = (
+            step >= NEWTON_STEPS - 2
+        )  # two steps at the root give first and second derivatives (implicit differentiation)
         tau = _newton(z, power, tau, dim) if late else _newton(z.detach(), _detached(power), tau, dim).detach()
     return _raised(z - tau, power)
 

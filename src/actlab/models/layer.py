@@ -101,7 +101,8 @@ class ActivationLayer(nn.Module):
             raise LayerError(f"{self.spec} computes on floating tensors, got {x.dtype}; convert with x.float() first.")
         if self._fused is not None and not others:
             self._check_packed(x)
-            return cast("Tensor", self._fused(x, *(self._shaped(getattr(self, n), x).to(x.dtype) for n in self._learned)))
+            learned = [self._shaped(getattr(self, name), x).to(x.dtype) for name in self._learned]
+            return self._fused(x, *learned)
         inputs = self._inputs(x, others)
         if self._tensor_code:
             return self._apply_tensor_code(inputs)
@@ -166,7 +167,7 @@ def _checked(gate: Half, spec: Spec) -> Half:
         allowed = ", ".join(map(repr, get_args(Half)))
         raise LayerError(f"gate says which half of a packed input is the gate: {allowed}; got {gate!r}.")
     if gate != "second" and spec.activation.kind != "gated":
-        raise LayerError(f"{spec} is a {spec.activation.kind} function and has no gate; got gate={gate!r}.")
+        raise LayerError(f"{spec} is no gated function and has no gate; got gate={gate!r}.")
     return gate
 
 

@@ -114,7 +114,9 @@ def _source(activation: Activation, expression: Expr, parameters: list[sympy.Sym
     if not expression.free_symbols & set(activation.inputs):
         expression = expression + sympy.Symbol(f"torch.zeros_like({first})")  # a constant has the input's shape, too
     expression = expression.replace(
-        lambda e: isinstance(e, where) and not (e.args[1].free_symbols | e.args[2].free_symbols) & set(activation.inputs),
+        lambda e: (
+            isinstance(e, where) and not (e.args[1].free_symbols | e.args[2].free_symbols) & set(activation.inputs)
+        ),
         lambda e: where(e.args[0], e.args[1] + sympy.Symbol(f"zero({first})"), e.args[2]),
     )
     raised = [f"{name} = {name}.float() if {name}.dtype in HALF else {name}" for name in (first, *others)]

@@ -21,9 +21,7 @@ REFERENCES = {
     "geglu_tanh": lambda g, v: v * g / 2 * (1 + mp.tanh(mp.sqrt(2 / mp.pi) * (g + mp.mpf(0.044715) * g**3))),
     "qgeglu": lambda g, v: v * g * _logistic(mp.mpf(1.702) * g),
     "seglu": lambda g, v: (
-        v
-        * mp.mpf("1.0507009873554804934")
-        * (g if g > 0 else mp.mpf("1.6732632423543772848") * (mp.exp(g) - 1))
+        v * mp.mpf("1.0507009873554804934") * (g if g > 0 else mp.mpf("1.6732632423543772848") * (mp.exp(g) - 1))
     ),
     "mish_glu": lambda g, v: v * g * mp.tanh(mp.log(1 + mp.exp(g))),
     "tanh_glu": lambda g, v: v * mp.tanh(g),
@@ -35,9 +33,7 @@ REFERENCES = {
     "xatglu": lambda g, v: v * (mp.mpf(1) / 2 + mp.atan(g) / mp.pi),
     "xgeglu": lambda g, v: v * mp.ncdf(g),
     "xswiglu": lambda g, v: v * _logistic(g),
-    "swiglu_oai": lambda g, v: (
-        (_clip(v, 7) + 1) * min(g, mp.mpf(7)) * _logistic(mp.mpf(1.702) * min(g, mp.mpf(7)))
-    ),
+    "swiglu_oai": lambda g, v: (_clip(v, 7) + 1) * min(g, mp.mpf(7)) * _logistic(mp.mpf(1.702) * min(g, mp.mpf(7))),
     "swiglu_clamped": lambda g, v: _silu(min(g, mp.mpf(10))) * _clip(v, 10),
     "swiglu_post_clamped": lambda g, v: min(_silu(g), mp.mpf(7)) * _clip(v, 7),
     "situ_glu": lambda g, v: 4 * mp.tanh(g / 4) * _logistic(g) * 25 * mp.tanh(v / 25),

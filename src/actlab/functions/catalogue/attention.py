@@ -1,6 +1,6 @@
 """Attention as an activation: functions that let tokens see each other. Tensor code over ``(..., tokens, dim)``.
 
-``layer(spec)(x)`` takes one tensor as query, key and value at once; ``layer(spec)(query, key, value)`` takes what the model's own maps made.
+``layer(spec)(x)`` takes one tensor in all roles; ``layer(spec)(query, key, value)`` takes what the model's own maps made.
 For a table, its features are the tokens. All but ``softmax_attention`` cost time linear in the tokens (``fourier_mixing``: n log n);
 ``causal=1`` lets a token see itself and earlier ones only.
 """
@@ -35,7 +35,9 @@ def relu_linear_attention(query, key, value, heads: Count = 1, causal: Flag = 0,
     return mixing.merged(mixing.kernel_attention(q.relu(), k.relu(), v, causal=bool(causal), eps=eps))
 
 
-@activation(kind="vector", paper="folklore: Primer's squared ReLU (arXiv:2109.08668) as the feature map of linear attention")
+@activation(
+    kind="vector", paper="folklore: Primer's squared ReLU (arXiv:2109.08668) as the feature map of linear attention"
+)
 def squared_relu_linear_attention(query, key, value, heads: Count = 1, causal: Flag = 0, eps: Positive = 1e-15):
     """Attention with products of squared ReLU features as weights, summed in linear time."""
     from actlab.functions import mixing
@@ -55,7 +57,9 @@ def taylor_attention(query, key, value, heads: Count = 1, causal: Flag = 0, eps:
 
 
 @activation(kind="vector", arxiv="2402.04347")
-def hedgehog_attention(query, key, value, heads: Count = 1, scale=learned(1.0), causal: Flag = 0, eps: Positive = 1e-12):
+def hedgehog_attention(
+    query, key, value, heads: Count = 1, scale=learned(1.0), causal: Flag = 0, eps: Positive = 1e-12
+):
     """Attention with softmax features of the input and its negative; the paper's trained map is the layer before."""
     from actlab.functions import mixing
 
@@ -100,7 +104,7 @@ def attention_free(query, key, value):
 
 @activation(kind="vector", arxiv="2307.08621")
 def retention(query, key, value, heads: Count = 1):
-    """Causal attention without softmax: products with the keys that decay by 1 - 2^(-5 - head) per token (RetNet, without its GroupNorm)."""
+    """Causal attention without softmax: products with the keys that decay by 1 - 2^(-5 - head) per token (RetNet, no GroupNorm)."""
     from actlab.functions import mixing
 
     q, k, v = (mixing.split(x, heads) for x in (query, key, value))

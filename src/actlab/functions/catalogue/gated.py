@@ -1,7 +1,8 @@
 """Gated units: a formula in two symbols. A layer takes both packed in the last dimension, or as two tensors, ``layer(gate, value)``.
 
 Which half is the gate differs by library; ``layer(spec, gate=...)`` says it. "second" (the default): torch, JAX and Keras ``glu``,
-x-transformers, timm's GluMlp. "first": vLLM, TransformerEngine, Liger, and timm's SwiGLUPacked. "interleaved" (gate at even places): gpt-oss.
+x-transformers, timm's GluMlp. "first": vLLM, TransformerEngine, Liger, timm's SwiGLUPacked. "interleaved" (gate at even places):
+gpt-oss.
 """
 
 from math import pi

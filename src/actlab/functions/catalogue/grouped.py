@@ -18,7 +18,9 @@ def maxout(x, k: Count = 2, dim: Dim = -1):
     return grouped(x, k, dim).amax(-1)
 
 
-@activation(kind="vector", paper="Zhang et al. 2014, ICASSP (generalized maxout)", width="n/k", claims=Claims(zero=False))
+@activation(
+    kind="vector", paper="Zhang et al. 2014, ICASSP (generalized maxout)", width="n/k", claims=Claims(zero=False)
+)
 def soft_maxout(x, k: Count = 2, dim: Dim = -1):
     """The logarithm of the summed exponentials of each group of k neighbours."""
     from actlab.functions.groups import grouped
@@ -26,7 +28,12 @@ def soft_maxout(x, k: Count = 2, dim: Dim = -1):
     return grouped(x, k, dim).logsumexp(-1)
 
 
-@activation(kind="vector", paper="Zhang et al. 2014, ICASSP (generalized maxout)", width="n/k", claims=Claims(lower=0.0, zero=True))
+@activation(
+    kind="vector",
+    paper="Zhang et al. 2014, ICASSP (generalized maxout)",
+    width="n/k",
+    claims=Claims(lower=0.0, zero=True),
+)
 def pnorm(x, k: Count = 2, dim: Dim = -1):
     """The Euclidean norm of each group of k neighbours (the paper's p = 2, which is best in it)."""
     from actlab.functions.groups import grouped
@@ -58,7 +65,9 @@ def householder(x, theta=learned(pi / 2), dim: Dim = -1):
     return reflected(x, theta, dim)
 
 
-@activation(kind="vector", paper="Srivastava et al. 2013, NIPS (Compete to Compute)", claims=Claims(norm="shrunk", zero=True))
+@activation(
+    kind="vector", paper="Srivastava et al. 2013, NIPS (Compete to Compute)", claims=Claims(norm="shrunk", zero=True)
+)
 def lwta(x, block: Count = 2, dim: Dim = -1):
     """The largest of each block of neighbours, zero for the others."""
     from actlab.functions.groups import winner
@@ -82,7 +91,13 @@ def gaussian_topk(x, sparsity: Fraction = 0.95, dim: Dim = -1):
     return excess_over_quantile(x, sparsity, dim)
 
 
-@activation(kind="vector", arxiv="1603.05201", width="2*n", claims=Claims(lower=0.0, norm="kept", zero=True), aliases=("concatenated_relu",))
+@activation(
+    kind="vector",
+    arxiv="1603.05201",
+    width="2*n",
+    claims=Claims(lower=0.0, norm="kept", zero=True),
+    aliases=("concatenated_relu",),
+)
 def crelu(x, dim: Dim = -1):
     """The positive part, then the negative part as positive numbers (not the complex ReLU of the same name)."""
     import torch
@@ -90,7 +105,13 @@ def crelu(x, dim: Dim = -1):
     return torch.cat([x.relu(), (-x).relu()], dim)
 
 
-@activation(kind="vector", arxiv="1706.00388", width="2*n", claims=Claims(norm="kept", zero=True), aliases=("negative_concatenated_relu",))
+@activation(
+    kind="vector",
+    arxiv="1706.00388",
+    width="2*n",
+    claims=Claims(norm="kept", zero=True),
+    aliases=("negative_concatenated_relu",),
+)
 def nc_relu(x, dim: Dim = -1):
     """The positive part, then the negative part (DiracNets)."""
     import torch
@@ -120,33 +141,52 @@ def squash_exp(x, dim: Dim = -1):
     return x * (-(-norm).expm1() / norm.clamp_min(1e-12))
 
 
-@activation(kind="vector", paper="Worrall et al. 2017 (arXiv:1612.04642); Weiler et al. 2018 (arXiv:1807.02547)", claims=Claims(zero=True))
+@activation(
+    kind="vector",
+    paper="Worrall et al. 2017 (arXiv:1612.04642); Weiler et al. 2018 (arXiv:1807.02547)",
+    claims=Claims(zero=True),
+)
 def norm_relu(x, bias=learned(0.0), dim: Dim = -1):
     """The vector with the ReLU of its length plus a learned bias as its length: commutes with rotations."""
     norm = x.norm(dim=dim, keepdim=True)
     return x * ((norm + bias).relu() / norm.clamp_min(1e-12))
 
 
-@activation(kind="vector", paper="Elhage et al. 2022, Softmax Linear Units", claims=Claims(equivariant=True, norm="shrunk", zero=True))
+@activation(
+    kind="vector",
+    paper="Elhage et al. 2022, Softmax Linear Units",
+    claims=Claims(equivariant=True, norm="shrunk", zero=True),
+)
 def solu(x, dim: Dim = -1):
     """The input times its softmax; the paper puts a LayerNorm behind it."""
     return x * x.softmax(dim=dim)
 
 
 @activation(kind="vector", arxiv="2411.03884", claims=Claims(equivariant=True, zero=True), aliases=("polycom",))
-def poly_norm(x, w3=learned(1 / 3), w2=learned(1 / 3), w1=learned(1 / 3), bias=learned(0.0), eps: Positive = 1e-6, dim: Dim = -1):
+def poly_norm(
+    x, w3=learned(1 / 3), w2=learned(1 / 3), w1=learned(1 / 3), bias=learned(0.0), eps: Positive = 1e-6, dim: Dim = -1
+):
     """A learned sum of the input's cube, square and itself, each divided by its root mean square."""
     powers = ((w, x**k) for w, k in ((w3, 3), (w2, 2), (w1, 1)))
     return sum(w * u / ((u**2).mean(dim, keepdim=True) + eps).sqrt() for w, u in powers) + bias
 
 
-@activation(kind="vector", arxiv="1804.02051", claims=Claims(lower=0.0, equivariant=True, zero=True), aliases=("average_biased_relu",))
+@activation(
+    kind="vector",
+    arxiv="1804.02051",
+    claims=Claims(lower=0.0, equivariant=True, zero=True),
+    aliases=("average_biased_relu",),
+)
 def abrelu(x, dim: Dim = -1):
     """The positive part of the input minus its mean."""
     return (x - x.mean(dim, keepdim=True)).relu()
 
 
-@activation(kind="vector", paper="Lapicque 1907; Eshraghian et al. 2021 (arXiv:2109.12894)", claims=Claims(lower=0.0, upper=1.0, zero=True))
+@activation(
+    kind="vector",
+    paper="Lapicque 1907; Eshraghian et al. 2021 (arXiv:2109.12894)",
+    claims=Claims(lower=0.0, upper=1.0, zero=True),
+)
 def lif(x, beta: Fraction = 0.9, threshold: Positive = 1.0, dim: Dim = -2):
     """Leaky integrate-and-fire spikes over time, reset by subtraction; its slope is zero (surrogate gradients are rules)."""
     from actlab.functions.groups import spikes

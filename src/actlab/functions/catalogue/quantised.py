@@ -30,7 +30,9 @@ def rsign(x, alpha=learned(0.0)):
     return where(x > alpha, 1, -1)
 
 
-@activation(arxiv="2003.03488", claims=Claims(lower=-inf, upper=inf, monotone=True, smoothness=0, slope_bound=1.0, zero=True))
+@activation(
+    arxiv="2003.03488", claims=Claims(lower=-inf, upper=inf, monotone=True, smoothness=0, slope_bound=1.0, zero=True)
+)
 def rprelu(x, beta=learned(0.25), gamma=learned(0.0), zeta=learned(0.0)):
     """PReLU with a learned kink and a learned offset (ReActNet)."""
     return where(x > gamma, x - gamma, beta * (x - gamma)) + zeta
@@ -43,7 +45,9 @@ def ternary(x, threshold_value: NonNegative = 0.05):
 
 
 @activation(
-    arxiv="1606.06160", claims=Claims(lower=0.0, upper=1.0, monotone=True, smoothness=-1, zero=True), aliases=("k_bit_quantizer",)
+    arxiv="1606.06160",
+    claims=Claims(lower=0.0, upper=1.0, monotone=True, smoothness=-1, zero=True),
+    aliases=("k_bit_quantizer",),
 )
 def dorefa(x, k_bit: Count = 2):
     """The input clipped to [0, 1] and rounded to k bits; halves go to the even level, as in torch.round."""

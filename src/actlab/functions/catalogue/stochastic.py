@@ -1,4 +1,4 @@
-"""Stochastic functions: tensor code that draws from torch's generator while training, and takes the mean (or the mean noise) in evaluation."""
+"""Stochastic functions: tensor code that draws from torch's generator while training; in evaluation the mean, or the mean noise."""
 
 from actlab.functions.activation import Claims, Dim, Fraction, Positive, activation
 
@@ -52,7 +52,12 @@ def drop_activation(x, p: Fraction = 0.95, *, training=False):
     return kept * x.relu() + (1 - kept) * x
 
 
-@activation(kind="stochastic", paper="Jiang et al. 2018, Neurocomputing", claims=Claims(lower=0.0, zero=True), aliases=("erelu",))
+@activation(
+    kind="stochastic",
+    paper="Jiang et al. 2018, Neurocomputing",
+    claims=Claims(lower=0.0, zero=True),
+    aliases=("erelu",),
+)
 def elastic_relu(x, alpha: Fraction = 0.1, *, training=False):
     """ReLU whose slope above zero is drawn from 1 - alpha to 1 + alpha while training."""
     from torch import rand_like
@@ -68,7 +73,12 @@ def soi_map(x, *, training=False):
     return x * noise.bernoulli(x, noise.normal_cdf(x)) if training else x * noise.normal_cdf(x)
 
 
-@activation(kind="stochastic", arxiv="1308.3432", claims=Claims(lower=0.0, upper=1.0, zero=False), aliases=("stochastic_neuron",))
+@activation(
+    kind="stochastic",
+    arxiv="1308.3432",
+    claims=Claims(lower=0.0, upper=1.0, zero=False),
+    aliases=("stochastic_neuron",),
+)
 def stochastic_binary(x, *, training=False):
     """One with probability sigmoid(x), else zero, with zero slope (gradient estimators are rules); the probability in evaluation."""
     from actlab.functions import noise
@@ -76,7 +86,9 @@ def stochastic_binary(x, *, training=False):
     return noise.bernoulli(x, x.sigmoid()) if training else x.sigmoid()
 
 
-@activation(kind="stochastic", arxiv="1611.00712", claims=Claims(lower=0.0, upper=1.0, zero=False), aliases=("gumbel_sigmoid",))
+@activation(
+    kind="stochastic", arxiv="1611.00712", claims=Claims(lower=0.0, upper=1.0, zero=False), aliases=("gumbel_sigmoid",)
+)
 def binary_concrete(x, tau: Positive = 0.6666666666666666, *, training=False):
     """Sigmoid of the input plus logistic noise, over a temperature; without the noise in evaluation."""
     from actlab.functions import noise

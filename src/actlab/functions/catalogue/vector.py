@@ -49,7 +49,10 @@ def softmin(x, dim: Dim = -1):
 
 
 @activation(
-    kind="vector", paper="Miller 2023, Attention Is Off By One", claims=WEIGHTS, aliases=("quiet_softmax", "softmax_plus_one")
+    kind="vector",
+    paper="Miller 2023, Attention Is Off By One",
+    claims=WEIGHTS,
+    aliases=("quiet_softmax", "softmax_plus_one"),
 )
 def softmax1(x, dim: Dim = -1):
     """Softmax with a one added to the sum, so that a row may attend to nothing."""
@@ -73,7 +76,11 @@ def entmax15(x, dim: Dim = -1):
     return projections.entmax15(x, dim)
 
 
-@activation(kind="vector", paper="Peters et al. 2019 (arXiv:1905.05702); learned: Correia et al. 2019 (arXiv:1909.00015)", claims=SIMPLEX)
+@activation(
+    kind="vector",
+    paper="Peters et al. 2019 (arXiv:1905.05702); learned: Correia et al. 2019 (arXiv:1909.00015)",
+    claims=SIMPLEX,
+)
 def alpha_entmax(x, alpha: Entropic = 1.5, dim: Dim = -1):
     """The family from softmax (alpha to 1) to sparsemax (alpha = 2)."""
     from actlab.functions import projections
@@ -97,7 +104,9 @@ def spherical_softmax(x, eps: Positive = 1e-8, dim: Dim = -1):
 @activation(kind="vector", arxiv="2504.20966", claims=Claims(lower=0.0, upper=1.0, equivariant=True, zero=True))
 def softpick(x, eps: Positive = 1e-8, dim: Dim = -1):
     """The positive part of e^x - 1 over the sum of its absolute values: no attention sink."""
-    shift = x.amax(dim, keepdim=True).relu().detach()  # both parts of e^(x - shift) - e^-shift below, without cancelling
+    shift = (
+        x.amax(dim, keepdim=True).relu().detach()
+    )  # both parts of e^(x - shift) - e^-shift below, without cancelling
     raised = x.clamp(max=0).expm1() * (-shift).exp() - (-x.relu()).expm1() * (x - shift).exp()
     return raised.relu() / (raised.abs().sum(dim, keepdim=True) + eps)
 
@@ -131,14 +140,18 @@ def normalized_sigmoid(x, dim: Dim = -1):
 @activation(kind="vector", arxiv="2110.14182", claims=SIMPLEX)
 def ev_softmax(x, dim: Dim = -1):
     """Softmax over the elements that are not below the mean, zero for the others."""
-    mean = x.mean(dim, keepdim=True).minimum(x.amax(dim, keepdim=True))  # rounded, the mean of equal numbers can exceed them
+    mean = x.mean(dim, keepdim=True).minimum(
+        x.amax(dim, keepdim=True)
+    )  # rounded, the mean of equal numbers can exceed them
     return x.masked_fill(x < mean, float("-inf")).softmax(dim=dim)
 
 
 @activation(kind="vector", paper="Shazeer et al. 2017 (arXiv:1701.06538), KeepTopK without its noise", claims=SIMPLEX)
 def topk_softmax(x, k: Count = 2, dim: Dim = -1):
     """Softmax over the k largest elements, zero for the others."""
-    return x.masked_fill(x < x.topk(min(k, x.shape[dim]), dim).values.amin(dim, keepdim=True), float("-inf")).softmax(dim=dim)
+    return x.masked_fill(x < x.topk(min(k, x.shape[dim]), dim).values.amin(dim, keepdim=True), float("-inf")).softmax(
+        dim=dim
+    )
 
 
 @activation(kind="vector", paper="folklore (hard attention)", claims=SIMPLEX, aliases=("onehot_argmax",))
