@@ -187,8 +187,8 @@ def abrelu(x, dim: Dim = -1):
     paper="Lapicque 1907; Eshraghian et al. 2021 (arXiv:2109.12894)",
     claims=Claims(lower=0.0, upper=1.0, zero=True),
 )
-def lif(x, beta: Fraction = 0.9, threshold: Positive = 1.0, dim: Dim = -2):
-    """Leaky integrate-and-fire spikes over time, reset by subtraction; its slope is zero (surrogate gradients are rules)."""
+def lif(x, beta: Positive = 0.9, threshold: Positive = 1.0, dim: Dim = -2):
+    """Leaky integrate-and-fire spikes over time, reset by subtraction, with zero slope; beta = 1 is integrate-and-fire."""
     from actlab.functions.groups import spikes
 
     return spikes(x, beta, threshold, dim)
