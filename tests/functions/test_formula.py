@@ -43,6 +43,7 @@ EXACT = {
     "atan": mp.atan,
     "absolute": abs,
     "sign": mp.sign,
+    "rounded": mp.nint,
 }
 LEAST = {"log": 0, "log1p": -1}
 POINTS = [-30.0, -5.5, -1.25, -0.01, 0.02, 0.75, 4.0, 30.0]

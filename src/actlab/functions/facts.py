@@ -19,7 +19,7 @@ from sympy.core.relational import Relational
 
 from actlab.errors import SpecError
 from actlab.functions.evaluate import Array, numeric
-from actlab.functions.formula import Expr, absolute, derivative, maximum, minimum, sign, where
+from actlab.functions.formula import Expr, absolute, cos, derivative, maximum, minimum, rounded, sign, where
 from actlab.functions.spec import Spec, parse
 
 __all__ = ["Facts", "facts", "gain", "violated_claims"]
@@ -109,7 +109,7 @@ def gain(spec: str | Spec) -> float:
         return facts(spec).gain
     if kind == "gated":
         return _gated_gain(_with_numbers(spec), spec.activation.inputs)
-    if kind == "stochastic":
+    if kind == "stochastic" and "dim" not in spec.values:
         return _sampled_gain(spec)
     raise SpecError(f"{spec} has no gain: the output of a vector function depends on how many elements there are.")
 
@@ -178,6 +178,7 @@ def breakpoints(expression: Expr, x: sympy.Symbol) -> list[float]:
     differences = [atom.lhs - atom.rhs for node in expression.atoms(where) for atom in node.args[0].atoms(Relational)]
     differences += [node.args[0] - node.args[1] for node in expression.atoms(maximum, minimum)]
     differences += [node.args[0] for node in expression.atoms(absolute, sign)]
+    differences += [cos(sympy.pi * node.args[0]) for node in expression.atoms(rounded)]  # zero at the halves
     points = {
         root for difference in differences if x in difference.free_symbols for root in _roots(numeric(difference, [x]))
     }

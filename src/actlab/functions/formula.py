@@ -38,6 +38,7 @@ __all__ = [
     "maximum",
     "minimum",
     "normal_cdf",
+    "rounded",
     "sigmoid",
     "sign",
     "sin",
@@ -300,6 +301,20 @@ class sign(Primitive):
         "torch": "torch.sign({0})",
         "numpy": "np.sign({0})",
         "latex": r"\operatorname{{sgn}}\left({0}\right)",
+    }
+
+    @classmethod
+    def slope(cls, x: Expr) -> tuple[Any, ...]:
+        return (0,)
+
+
+class rounded(Primitive):
+    """The nearest whole number; halves go to the even one, as in torch and NumPy."""
+
+    spelling: ClassVar = {
+        "torch": "torch.round({0})",
+        "numpy": "np.round({0})",
+        "latex": r"\operatorname{{round}}\left({0}\right)",
     }
 
     @classmethod
