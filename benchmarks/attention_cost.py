@@ -1,6 +1,6 @@
-"""Cost of functions that mix tokens against the number of tokens: forward and backward, and the slope of log time to log length.
+r"""Cost of functions that mix tokens against the number of tokens: forward and backward, and the slope of log time to log length.
 
-Run: MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_TOP_PAD_=1073741824 \\
+Run: MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_TOP_PAD_=1073741824 \
     python benchmarks/attention_cost.py [name ...]
 
 The settings keep freed memory in the process. Without them glibc asks the kernel for every block above 32 MB anew and the kernel zeroes its
