@@ -46,7 +46,7 @@ EXACT = {
     "rounded": mp.nint,
 }
 LEAST = {"log": 0, "log1p": -1}
-POINTS = [-30.0, -5.5, -1.25, -0.01, 0.02, 0.75, 4.0, 30.0]
+POINTS = [-30.0, -5.25, -1.25, -0.01, 0.02, 0.75, 4.0, 30.0]
 
 
 def in_torch(expression):

@@ -107,10 +107,13 @@ def decayed_sum(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor) -> Tensor:
     pairs = since.unsqueeze(-2) - since.unsqueeze(-3)
     later = torch.ones(pairs.shape[-3:-1], dtype=torch.bool, device=q.device).triu(1).unsqueeze(-1)
     weights = pairs.masked_fill(later, float("-inf")).exp()
-    inside = (q.unsqueeze(-2) * k.unsqueeze(-3) * weights).sum(-1) @ v
+    if weights.shape[-1] == 1:
+        scores = (q @ k.transpose(-2, -1)) * weights.squeeze(-1)
+    else:
+        scores = (q.unsqueeze(-2) * k.unsqueeze(-3) * weights).sum(-1)
     states = (k * until.exp()).transpose(-2, -1) @ v
     entering = _states_before(states, since[..., -1, :].exp())
-    return ((q * since.exp()) @ entering + inside).flatten(-3, -2).narrow(-2, 0, tokens)
+    return ((q * since.exp()) @ entering + scores @ v).flatten(-3, -2).narrow(-2, 0, tokens)
 
 
 def _states_before(states: Tensor, decay: Tensor) -> Tensor:
