@@ -69,8 +69,8 @@ def folded(expression: Expr) -> Expr:
 
     Example:
         >>> from actlab.functions.formula import softplus
-        >>> folded(softplus(0) * sympy.Symbol("x"))
-        0.69314718055994531*x
+        >>> folded(softplus(0) * sympy.Symbol("x")).evalf(6)
+        0.693147*x
     """
 
     def value(part: Primitive) -> sympy.Float:

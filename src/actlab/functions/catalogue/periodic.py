@@ -4,7 +4,7 @@ from math import inf, pi
 
 from actlab.functions import formula
 from actlab.functions.activation import Claims, NonZero, activation, learned
-from actlab.functions.formula import absolute, atan, exp, sqrt, tanh, where
+from actlab.functions.formula import absolute, atan, exp, sign, sqrt, tanh, where
 
 WAVE = Claims(lower=-1.0, upper=1.0, monotone=False, smoothness=inf, slope_bound=1.0, zero=True)
 
@@ -110,7 +110,7 @@ def shifted_sinc_unit(x):
 def decaying_sine_unit(x):
     """The difference of two shifted cardinal sines: an odd wave that dies out."""
     away = pi**2 * formula.sin(x) / (pi**2 - x**2)  # the same away from pi and -pi, without cancelling
-    near = pi / 2 * (formula.sinc(x - pi) - formula.sinc(x + pi))
+    near = pi**2 * sign(x) * formula.sinc(absolute(x) - pi) / (pi + absolute(x))  # the same, without 0/0 at pi and -pi
     return where(absolute(x) < 2, away, where(absolute(x) > 5, away, near))
 
 

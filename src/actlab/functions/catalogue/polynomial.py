@@ -58,7 +58,7 @@ def shifted_quadratic_unit(x):
 )
 def non_monotonic_cubic_unit(x):
     """The input minus its cube."""
-    return x - x**3
+    return x * (1 - x**2)  # a product has its limits at the infinities, the difference has not
 
 
 @activation(
@@ -95,7 +95,7 @@ def seagull(x):
 )
 def cauchy_activation(x, lambda1=learned(1.0), lambda2=learned(1.0), d: NonZero = learned(1.0)):
     """The kernel of Cauchy's integral, (lambda1 x + lambda2) / (x^2 + d^2)."""
-    return (lambda1 * x + lambda2) / (x**2 + d**2)
+    return lambda1 * x / (x**2 + d**2) + lambda2 / (x**2 + d**2)  # two terms, so that the slope has its limit, too
 
 
 @activation(
@@ -171,5 +171,5 @@ def hermite(
     c4=learned(-((48 * pi) ** -0.5)),
 ):
     """Learned normalised Hermite polynomials to degree 4; starts as ReLU's own expansion."""
-    basis = (1, x, (x**2 - 1) / sqrt(2), (x**3 - 3 * x) / sqrt(6), (x**4 - 6 * x**2 + 3) / sqrt(24))
-    return sum(c * h for c, h in zip((c0, c1, c2, c3, c4), basis, strict=True))
+    k2, k3, k4 = c2 / sqrt(2), c3 / sqrt(6), c4 / sqrt(24)  # He_2 = x^2 - 1, He_3 = x^3 - 3x, He_4 = x^4 - 6x^2 + 3
+    return _horner(x, (c0 - k2 + 3 * k4, c1 - 3 * k3, k2 - 6 * k4, k3, k4))
