@@ -33,8 +33,9 @@ def test_an_idx_file_is_read_plain_or_gzipped(tmp_path, packed):
         (b"\x7fELF" + IMAGES, "starts with 7f 45 4c 46, expected 00 00 08"),
         (IMAGES[:2] + b"\x0d" + IMAGES[3:], "no idx file of unsigned bytes"),
         (b"", "no idx file"),
-        (gzip.compress(IMAGES)[:-6], "is damaged"),
+        (gzip.compress(IMAGES, mtime=0)[:-6], "is damaged"),
     ],
+    ids=["short", "long", "no-header", "other-file", "other-type", "empty", "damaged"],
 )
 def test_a_file_that_is_wrong_is_refused_with_its_name_and_the_reason(tmp_path, content, said):
     file = tmp_path / "images"
