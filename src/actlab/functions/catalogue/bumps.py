@@ -82,7 +82,7 @@ def meyer_wavelet(x):
     """The sine of pi |x| in Meyer's window, which closes smoothly between 1/2 and 1 (Wav-KAN)."""
     t = 2 - 2 * absolute(x)  # cos(pi/2 nu(1 - t)) is sin(pi/2 nu(t)), which does not cancel where the window closes
     window = sin(pi / 2 * t**4 * (35 - 84 * t + 70 * t**2 - 20 * t**3))
-    return where(absolute(x) < 1, sin(pi * absolute(x)) * where(absolute(x) <= 0.5, 1, window), 0)
+    return where(absolute(x) >= 1, 0, sin(pi * absolute(x)) * where(absolute(x) <= 0.5, 1, window))
 
 
 @activation(
