@@ -9,9 +9,13 @@ from tests.functions.references import REFERENCES
 
 from actlab.functions.activation import get, names
 from actlab.models.layer import layer
-from actlab.testing import CHECKS, NATIVES_WITHOUT_DOUBLE_BACKWARD, built, reason_to_skip, sample
+from actlab.testing import CHECKS, NATIVES_WITHOUT_DOUBLE_BACKWARD, OPPOSITE_INFINITIES, built, reason_to_skip, sample
 
 CASES = [(name, check) for name in names() for check in CHECKS if reason_to_skip(check, name) is None]
+CONDITIONED = {  # relative error in float64 where the function itself amplifies the rounding of its argument, and why
+    "mega_laplace": ("1e-12", "a normal tail at z = -32: the relative error of z grows by z^2 = 1000"),
+    "uaf": ("2e-13", "a difference of two softplus near 0.69, which is 1e-3 around zero"),
+}
 LEARNED = [
     "swish(beta=learned)",
     "elu(alpha=learned_per_channel)",
@@ -20,6 +24,9 @@ LEARNED = [
     "leaky_relu(0.2)",
     "celu(alpha=0.5)",
     "hardtanh(-2, 3)",
+    "arelu(0.5, 1)",
+    "xielu(0.3, -0.5)",
+    "apa(0.5, 0.25)",
 ]
 
 
@@ -46,8 +53,8 @@ def test_the_only_checks_left_out_are_those_that_say_why():
         (name, reason_to_skip(check, name)) for name in names() for check in CHECKS if reason_to_skip(check, name)
     }
 
-    assert all(reason and ("function" in reason or "native" in reason or "vmap" in reason) for _, reason in left_out)
-    assert {name for name, reason in left_out if "native" not in reason} == {
+    assert all(reason and ("function" in reason or "no fused native" in reason) for _, reason in left_out)
+    assert {name for name, reason in left_out if "no fused native" not in reason} == {
         *names("vector"),
         *names("stochastic"),
         *names("gated"),
@@ -87,7 +94,13 @@ def test_elementwise_values_agree_with_their_paper_to_float64(name):
 
     for point, value in zip(points, got.tolist(), strict=True):
         exact = REFERENCES[name](mp.mpf(point))
-        assert abs(value - exact) <= mp.mpf("4e-14") * abs(exact) + mp.mpf("1e-300"), (point, value, exact)
+        tolerance, _ = CONDITIONED.get(name, ("4e-14", "forty roundings"))
+        allowed = mp.mpf(tolerance) * abs(exact) + mp.mpf("1e-300")
+        if (
+            abs(value - exact) > allowed
+        ):  # four roundings of the argument, which a function as steep as sin(30 x) cannot better
+            allowed += 4 * mp.mpf(2) ** -52 * abs(point * mp.diff(REFERENCES[name], mp.mpf(point)))
+        assert abs(value - exact) <= allowed, (point, value, exact)
 
 
 @pytest.mark.parametrize("name", names("gated"))
@@ -113,6 +126,15 @@ def test_the_exemption_from_double_backward_is_still_needed(name):
 
     with pytest.raises(RuntimeError, match="not implemented"):
         gradient.sum().backward()
+
+
+@pytest.mark.parametrize("name", sorted(OPPOSITE_INFINITIES))
+def test_the_excuse_of_opposite_infinities_is_still_needed(name):
+    x = torch.tensor([-torch.inf, -1e30, 1e30, torch.inf], dtype=torch.float64)
+    got = layer(name, native=False, dtype=torch.float64)(x)
+
+    assert got[[0, 3]].isnan().any(), "the formula has its limits now: take it out of OPPOSITE_INFINITIES"
+    assert got[1:3].isfinite().all()
 
 
 @pytest.mark.parametrize("name", ["silu", "gelu", "gelu_tanh", "mish", "hardswish"])

@@ -108,3 +108,55 @@ def test_the_gain_of_a_random_slope_is_that_of_its_second_moment():
     slope_squared = (upper**3 - lower**3) / (3 * (upper - lower))
 
     assert gain("rrelu") == pytest.approx(1 / math.sqrt((1 + slope_squared) / 2), rel=3e-3)
+
+
+@pytest.mark.parametrize(
+    ("spec", "lower", "upper", "slope_bound"),
+    [
+        ("tent(delta=3)", 0, 3, 1),  # the peak lies at a kink
+        ("plu(alpha=-1, c=2)", -math.inf, math.inf, 1),
+        ("hat", 0, 1, 1),
+        ("relu_n(n=2.5)", 0, 2.5, 1),
+        ("shifted_relu(delta=0.05)", -0.05, math.inf, 1),
+        ("squish", -0.5, math.inf, math.inf),  # the slope grows with the input
+        ("signed_sqrt", -math.inf, math.inf, math.inf),  # the slope is infinite at zero
+        ("hyperbolicshrink(lambd=2)", -math.inf, math.inf, math.inf),  # ... and at the threshold
+        ("symexp", -math.inf, math.inf, math.inf),
+    ],
+)
+def test_extrema_at_kinks_and_infinite_slopes_are_found(spec, lower, upper, slope_bound):
+    measured = facts(spec)
+
+    assert (measured.lower, measured.upper) == pytest.approx((lower, upper), abs=1e-9)
+    assert measured.slope_bound == pytest.approx(slope_bound, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("spec", "smoothness"),
+    [
+        ("signed_sqrt", 0),  # continuous; both sides of the slope agree, but it has no limit
+        ("exproot", 0),
+        ("power23_clip", 0),
+        ("m_arcsinh", 1),  # the second derivative diverges at zero
+        ("hyperbolicshrink(lambd=2)", 0),
+        ("plan_sigmoid", -1),  # a jump of 1/256
+        ("sine_relu", -1),
+        ("repu(p=2)", 1),
+        ("repu(p=3)", 2),
+        ("minsin", 2),
+        ("laplace_cdf", 1),
+        ("softplus_plus(k=3)", math.inf),  # two branches of one smooth function
+        ("smelu(beta=0.5)", 1),
+    ],
+)
+def test_smoothness_counts_the_derivatives_that_have_a_limit_at_every_kink(spec, smoothness):
+    assert facts(spec).smoothness == smoothness
+
+
+@pytest.mark.parametrize("spec", ["exponential", "symexp", "hyper_sinh"])
+def test_a_function_that_overflows_on_the_grid_is_still_monotone(spec):
+    assert facts(spec).monotone
+
+
+def test_a_fall_of_a_two_hundred_and_fifty_sixth_is_no_rounding():
+    assert not facts("plan_sigmoid").monotone

@@ -44,6 +44,7 @@ def test_a_polynomial_branch_is_left_alone_unless_it_can_overflow():
         (X * sigmoid(-X), -np.inf, 0.0),
         (X / (1 + formula.absolute(X)), -1.0, 1.0),
         (X * exp(-(X**2)), 0.0, 0.0),
+        (X**2 * sigmoid(X), 0.0, np.inf),
         (X * tanh(exp(X)), 0.0, np.inf),
         (derivative(X * tanh(softplus(X)), X), 0.0, 1.0),
         (derivative(X * tanh(exp(X)), X), 0.0, 1.0),

@@ -13,13 +13,26 @@ from actlab.functions.activation import Learned, get, names
 from actlab.functions.spec import parse
 
 POSITIVE = st.floats(min_value=1e-6, max_value=1e6, allow_nan=False)
-VALUES = st.one_of(POSITIVE, st.builds(Learned, POSITIVE, st.sampled_from(["layer", "channel"])))
+NUMBERS = {
+    "fraction": st.floats(min_value=1e-6, max_value=0.999),
+    "entropic": st.floats(min_value=1.001, max_value=2),
+    "share": st.floats(min_value=1e-6, max_value=1),
+    "count": st.integers(1, 100),
+    "dim": st.integers(-4, 4),
+    "flag": st.integers(0, 1),
+}
+
+
+def values(parameter):
+    numbers = NUMBERS.get(parameter.domain, POSITIVE)
+    learned = st.builds(Learned, numbers, st.sampled_from(["layer", "channel"]))
+    return st.one_of(numbers, learned) if parameter.learnable else numbers
 
 
 @st.composite
 def texts(draw):
-    record = get(draw(st.sampled_from(names("elementwise"))))
-    arguments = [f"{p.name}={_word(draw(VALUES))}" for p in record.parameters if draw(st.booleans())]
+    record = get(draw(st.sampled_from(names())))
+    arguments = [f"{p.name}={_word(draw(values(p)))}" for p in record.parameters if draw(st.booleans())]
     return f"{record.name}({', '.join(arguments)})" if arguments else record.name
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -51,10 +53,60 @@ def test_gated_layers_take_the_value_first_as_torch_glu_does():
     torch.testing.assert_close(layer("glu", native=False)(x), nn.GLU()(x))
 
 
+@pytest.mark.parametrize("name", names("gated"))
+def test_the_gate_can_be_the_first_half_or_interleaved_or_a_tensor_of_its_own(name):
+    gate, value = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0))
+    packed = {
+        "second": torch.cat([value, gate], -1),
+        "first": torch.cat([gate, value], -1),
+        "interleaved": torch.stack([gate, value], -1).flatten(-2),
+    }
+
+    for order, x in packed.items():
+        torch.testing.assert_close(layer(name, gate=order)(x), layer(name)(gate, value))
+    assert not torch.allclose(layer(name)(packed["first"]), layer(name)(packed["interleaved"]))
+
+
+def test_gpt_oss_takes_interleaved_weights_as_its_code_does():
+    x = torch.randn(4, 10, generator=torch.Generator().manual_seed(0)) * 8
+    glu, linear = x[:, 0::2].clamp(max=7.0), x[:, 1::2].clamp(-7.0, 7.0)
+
+    torch.testing.assert_close(
+        layer("swiglu_oai", gate="interleaved")(x), glu * torch.sigmoid(1.702 * glu) * (linear + 1)
+    )
+
+
+def test_a_wrong_gate_is_refused():
+    with pytest.raises(LayerError, match="'second', 'first', 'interleaved'; got 'third'"):
+        layer("swiglu", gate="third")
+    with pytest.raises(LayerError, match="relu is no gated function"):
+        layer("relu", gate="first")
+
+
+def test_the_gate_travels_with_copies_and_shows():
+    module = layer("glu", gate="first")
+    x = torch.randn(2, 6, generator=torch.Generator().manual_seed(0))
+
+    assert torch.equal(copy.deepcopy(module)(x), module(x))
+    assert not torch.equal(layer("glu")(x), module(x))
+    assert repr(module) == "ActivationLayer(glu, gate='first')"
+
+
+def test_tensor_code_can_learn_one_value_per_channel():
+    module = layer("scalable_softmax(s=learned_per_channel, dim=-1)", channels=2, dtype=torch.float64)
+    with torch.no_grad():
+        module.s.copy_(torch.tensor([0.0, 1.0]))
+    x = torch.tensor([[[1.0, 2.0], [1.0, 2.0]]], dtype=torch.float64)
+
+    torch.testing.assert_close(module(x)[0, 0], torch.tensor([0.5, 0.5], dtype=torch.float64))
+    torch.testing.assert_close(module(x)[0, 1], torch.tensor([1 / 3, 2 / 3], dtype=torch.float64))
+
+
 def test_a_stochastic_layer_draws_in_training_only():
     module, x = layer("rrelu"), -torch.ones(1000)
 
-    assert module.train()(x).unique().numel() > 900
+    with torch.random.fork_rng(devices=[]):
+        assert module.train()(x).unique().numel() > 900
     torch.testing.assert_close(module.eval()(x), x * (1 / 8 + 1 / 3) / 2)
 
 

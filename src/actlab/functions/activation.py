@@ -8,8 +8,9 @@ parameters, their defaults and domains; its docstring is the description::
         \"\"\"Gates its input by the tanh of its softplus.\"\"\"
         return x * tanh(softplus(x))
 
-What is no scalar formula (softmax, random slopes) enters by the same decorator with tensor code and ``kind="vector"`` or
-``kind="stochastic"``. Gated functions are a formula in two symbols, ``(gate, value)``.
+What is no scalar formula (softmax, attention, random slopes) enters by the same decorator with tensor code and ``kind="vector"`` or
+``kind="stochastic"``; its parameters may be learned, whole numbers (:data:`Count`), flags, or the dimension it works along (:data:`Dim`).
+Gated functions are a formula in two symbols, ``(gate, value)``. A vector function of several inputs, ``(query, key, value)``, mixes tokens.
 """
 
 from __future__ import annotations
@@ -30,12 +31,18 @@ __all__ = [
     "KINDS",
     "Activation",
     "Claims",
+    "Count",
+    "Dim",
+    "Entropic",
+    "Flag",
+    "Fraction",
     "Kind",
     "Learned",
     "NonNegative",
     "NonZero",
     "Parameter",
     "Positive",
+    "Share",
     "activation",
     "find",
     "get",
@@ -50,11 +57,24 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 Positive = Annotated[float, "positive"]
 NonNegative = Annotated[float, "nonnegative"]
 NonZero = Annotated[float, "nonzero"]
+Fraction = Annotated[float, "fraction"]
+Entropic = Annotated[float, "entropic"]
+Share = Annotated[float, "share"]
+Count = Annotated[int, "count"]
+Dim = Annotated[int, "dim"]
+Flag = Annotated[int, "flag"]
+WHOLE = {"count", "dim", "flag"}  # domains of whole numbers
 DOMAINS: dict[str, tuple[str, Callable[[float], bool]]] = {
     "real": ("any number", lambda value: not isnan(value)),
     "positive": ("a number above 0", lambda value: value > 0),
     "nonnegative": ("a number from 0 up", lambda value: value >= 0),
     "nonzero": ("any number but 0", lambda value: value != 0),
+    "fraction": ("a number above 0 and below 1", lambda value: 0 < value < 1),
+    "entropic": ("a number above 1 and up to 2", lambda value: 1 < value <= 2),
+    "share": ("a number above 0 and up to 1", lambda value: 0 < value <= 1),
+    "count": ("a whole number from 1 up", lambda value: value >= 1 and value == int(value)),
+    "dim": ("a dimension, such as -1", lambda value: value == int(value)),
+    "flag": ("0 (no) or 1 (yes)", lambda value: value in {0, 1}),
 }
 
 
@@ -97,6 +117,16 @@ class Parameter:
     domain: str = "real"
 
     @property
+    def whole(self) -> bool:
+        """Whether it is a whole number: a size, a dimension or a flag."""
+        return self.domain in WHOLE
+
+    @property
+    def learnable(self) -> bool:
+        """Whether training can learn it: not if it is a whole number, or a share that becomes one."""
+        return not self.whole and self.domain != "share"
+
+    @property
     def symbol(self) -> sympy.Symbol:
         """The symbol that stands for it in the formula."""
         return sympy.Symbol(self.name, real=True)
@@ -108,11 +138,11 @@ class Parameter:
             SpecError: it does not.
         """
         allowed, holds = DOMAINS[self.domain]
-        if not (holds(value) and abs(value) < float("inf")):
+        if not (abs(value) < float("inf") and holds(value)):
             raise SpecError(
                 f"{of}: {self.name}={value:g} is out of range; allowed is {allowed} (default {self.default:g})."
             )
-        return value
+        return int(value) if self.whole else value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +156,11 @@ class Claims:
         smoothness: number of continuous derivatives: -1 for a jump, 0 for a kink, ``inf`` for smooth.
         slope_bound: supremum of ``|f'|``.
         zero: whether f(0) = 0.
+        simplex: whether the output along the dimension is nonnegative and sums to 1 (vector functions).
+        equivariant: whether permuting the input along the dimension permutes the output alike (vector functions).
+        norm: "kept" if the Euclidean norm of the input is the output's, "shrunk" if the output's is never larger (vector functions).
+
+    Of a vector or stochastic function ``lower`` and ``upper`` bound the range.
     """
 
     lower: float | None = None
@@ -134,8 +169,11 @@ class Claims:
     smoothness: float | None = None
     slope_bound: float | None = None
     zero: bool | None = None
+    simplex: bool | None = None
+    equivariant: bool | None = None
+    norm: Literal["kept", "shrunk"] | None = None
 
-    def __iter__(self) -> Iterator[tuple[str, float | bool]]:
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
         """Iterate over what is claimed: pairs of name and value."""
         return ((name, value) for name, value in vars(self).items() if value is not None)
 
@@ -150,7 +188,8 @@ class Activation:
         doc: one sentence.
         expression: the formula over ``inputs`` and the parameters' symbols; None where ``tensor_code`` stands instead.
         tensor_code: function of tensors, ``code(x, training, **parameters)``, for the kinds that are no scalar formula.
-        inputs: ``(x,)`` or ``(gate, value)``.
+        inputs: ``(x,)``, ``(gate, value)``, or of functions that mix tokens ``(query, key, value)``.
+        width: size of the dimension it works along in the output: a formula in ``n``, the size in the input, and the parameters.
         parameters: in the order of the spec.
         arxiv: number of the paper, or None.
         paper: the source in words, where there is no arXiv number.
@@ -166,6 +205,7 @@ class Activation:
     expression: Expr | None = field(compare=False)
     tensor_code: Callable[..., Any] | None = field(default=None, compare=False, repr=False)
     inputs: tuple[sympy.Symbol, ...] = field(compare=False, repr=False)
+    width: str = "n"
     parameters: tuple[Parameter, ...] = ()
     arxiv: str | None = None
     paper: str | None = None
@@ -189,6 +229,11 @@ class Activation:
         return self.expression
 
     @property
+    def mixes_tokens(self) -> bool:
+        """Whether it takes tensors of tokens, ``(..., tokens, dim)``, and lets every token see others."""
+        return self.kind == "vector" and len(self.inputs) > 1
+
+    @property
     def source(self) -> str:
         """The paper, as a person would cite it."""
         return f"arXiv:{self.arxiv}" if self.arxiv else self.paper or "folklore"
@@ -207,6 +252,7 @@ def activation(
     module: str | None = None,
     claims: Claims | None = None,
     aliases: tuple[str, ...] = (),
+    width: str | None = None,
 ) -> Callable[[Callable[..., Any]], Activation]:
     """Register the decorated function under its own name, and replace it by its record.
 
@@ -218,6 +264,7 @@ def activation(
         module: the class of ``torch.nn``, see :class:`Activation`.
         claims: what the paper says of the function, checked by the tests.
         aliases: further names.
+        width: of the output, see :class:`Activation`; "n" if not given, "n/2" for gated functions.
 
     Raises:
         DuplicateNameError: the name or an alias is taken.
@@ -246,6 +293,7 @@ def activation(
             expression=expression,
             tensor_code=None if is_formula else function,
             inputs=inputs,
+            width=width or ("n/2" if kind == "gated" else "n"),
             parameters=parameters,
             arxiv=arxiv,
             paper=paper,
@@ -272,6 +320,7 @@ def _signature(function: Callable[..., Any]) -> tuple[tuple[sympy.Symbol, ...], 
             domain = getattr(argument.annotation, "__metadata__", ("real",))[0]
             is_learned = isinstance(argument.default, Learned)
             default = float(argument.default.initial if is_learned else argument.default)
+            default = int(default) if domain in WHOLE else default
             parameters.append(Parameter(name=argument.name, default=default, learned=is_learned, domain=domain))
     return tuple(inputs), tuple(parameters)
 
@@ -327,8 +376,8 @@ def names(kind: str | None = None) -> list[str]:
         UnknownNameError: no such kind.
 
     Example:
-        >>> names("gated")
-        ['bilinear', 'geglu', 'glu', 'reglu', 'swiglu']
+        >>> "swiglu" in names("gated"), "gelu" in names("gated")
+        (True, False)
     """
     if kind is not None and kind not in KINDS:
         raise UnknownNameError("kind of activation", kind, KINDS, f"The kinds are {', '.join(KINDS)}.")

@@ -10,7 +10,7 @@ import numpy as np
 import sympy
 from scipy import special
 
-from actlab.functions.formula import Expr
+from actlab.functions.formula import Expr, Primitive
 from actlab.functions.limits import guarded, held, saturating
 from actlab.functions.printer import compiled, source
 
@@ -54,22 +54,39 @@ def safe(expression: Expr, symbols: Sequence[sympy.Symbol]) -> Expr:
     """Return the expression guarded and held, so that it is finite or at its limit everywhere.
 
     Args:
-        expression: a formula whose parameters are numbers, or symbols that count as 1 where a limit is asked for.
+        expression: a formula whose parameters are numbers, or symbols that count as about 1 where a limit is asked for.
         symbols: the inputs, which run to infinity together.
     """
 
     def value_at(part: Expr, value: float) -> float:
         return _value_at(part, tuple(symbols), value)
 
-    return held(saturating(guarded(expression), value_at), symbols, value_at)
+    return held(saturating(guarded(folded(expression)), value_at), symbols, value_at)
+
+
+def folded(expression: Expr) -> Expr:
+    """Return the expression with every primitive of numbers replaced by its value, as in ``softplus(0.5) * x``.
+
+    Example:
+        >>> from actlab.functions.formula import softplus
+        >>> folded(softplus(0) * sympy.Symbol("x")).evalf(6)
+        0.693147*x
+    """
+
+    def value(part: Primitive) -> sympy.Float:
+        return sympy.Float(float(compiled(source("constant", [], part, "numpy"), "constant", NAMES)()), 17)
+
+    return expression.replace(lambda e: isinstance(e, Primitive) and not e.free_symbols, value)
 
 
 @cache
 def _value_at(part: Expr, symbols: tuple[sympy.Symbol, ...], value: float) -> float:
     if not part.free_symbols & set(symbols):
         return 1.0  # a constant neither grows nor vanishes
-    others = {symbol: sympy.Integer(1) for symbol in part.free_symbols - set(symbols)}
-    function = _function(part.xreplace(others), symbols)
+    parameters = sorted(part.free_symbols - set(symbols), key=str)
+    # All near 1, but neither 1 nor equal, so that 1 - t and s - e are not 0.
+    others = {symbol: 1 + sympy.Rational(i, 16) for i, symbol in enumerate(parameters, start=1)}
+    function = _function(folded(part.xreplace(others)), symbols)
     return float(function(*(np.array([value]) for _ in symbols))[0])
 
 

@@ -19,7 +19,7 @@ from sympy.core.relational import Relational
 
 from actlab.errors import SpecError
 from actlab.functions.evaluate import Array, numeric
-from actlab.functions.formula import Expr, absolute, derivative, maximum, minimum, sign, where
+from actlab.functions.formula import Expr, absolute, cos, derivative, maximum, minimum, rounded, sign, where
 from actlab.functions.spec import Spec, parse
 
 __all__ = ["Facts", "facts", "gain", "violated_claims"]
@@ -109,7 +109,7 @@ def gain(spec: str | Spec) -> float:
         return facts(spec).gain
     if kind == "gated":
         return _gated_gain(_with_numbers(spec), spec.activation.inputs)
-    if kind == "stochastic":
+    if kind == "stochastic" and "dim" not in spec.values:
         return _sampled_gain(spec)
     raise SpecError(f"{spec} has no gain: the output of a vector function depends on how many elements there are.")
 
@@ -152,13 +152,19 @@ def _facts(expression: Expr, x: sympy.Symbol) -> Facts:
         lower=_infimum(f, kinks),
         upper=0.0 - _infimum(lambda z: -f(z), kinks),
         slope_bound=0.0 - _infimum(lambda z: -np.abs(df(z)), kinks),
-        monotone=bool(np.all(np.diff(f(GRID)) >= -FLAT * np.maximum(1.0, np.abs(f(GRID[1:]))))),
+        monotone=_never_falls(f(GRID)),
         smoothness=_smoothness(expression, x, kinks),
         at_zero=float(f(np.zeros(1))[0]),
         mean=_normal_mean(f, kinks),
         second_moment=_normal_mean(lambda z: f(z) ** 2, kinks),
         derivative_second_moment=_normal_mean(lambda z: df(z) ** 2, kinks),
     )
+
+
+def _never_falls(values: Array) -> bool:
+    before, after = values[:-1], values[1:]
+    with np.errstate(invalid="ignore"):  # infinity minus infinity: equal, and caught by the first comparison
+        return bool(np.all((after >= before) | (after - before >= -FLAT * np.maximum(1.0, np.abs(after)))))
 
 
 def breakpoints(expression: Expr, x: sympy.Symbol) -> list[float]:
@@ -172,6 +178,7 @@ def breakpoints(expression: Expr, x: sympy.Symbol) -> list[float]:
     differences = [atom.lhs - atom.rhs for node in expression.atoms(where) for atom in node.args[0].atoms(Relational)]
     differences += [node.args[0] - node.args[1] for node in expression.atoms(maximum, minimum)]
     differences += [node.args[0] for node in expression.atoms(absolute, sign)]
+    differences += [cos(sympy.pi * node.args[0]) for node in expression.atoms(rounded)]  # zero at the halves
     points = {
         root for difference in differences if x in difference.free_symbols for root in _roots(numeric(difference, [x]))
     }
@@ -202,11 +209,7 @@ def _infimum(f: Callable[[Array], Array], kinks: list[float]) -> float:
         lambda z: float(f(np.array([z]))[0]), bounds=(near[0], near[-1]), method="bounded", options={"xatol": 1e-10}
     )
     value = min(*candidates, float(refined.fun))
-    return (
-        -inf
-        if value < -1e3 and value == min(float(values[0]), float(values[len(GRID) - 1]), *candidates)
-        else _snapped(value)
-    )
+    return -inf if value < -1e3 else _snapped(value)  # growing waves reach their lowest point inside the grid, too
 
 
 def _snapped(value: float) -> float:
@@ -240,9 +243,16 @@ def _smoothness(expression: Expr, x: sympy.Symbol, kinks: list[float]) -> float:
 
 
 def _jumps(f: Callable[[Array], Array], kink: float) -> bool:
-    """Tell whether the two sides differ by more than a function that is Lipschitz around the kink can move."""
-    gaps = [float(np.abs(np.diff(f(np.array([kink - step, kink + step]))))[0]) for step in (1e-4, 1e-6)]
-    return gaps[1] > max(1e-5, 0.5 * gaps[0])
+    """Tell whether the two sides differ, or one of them diverges, by more than a function continuous at the kink can move.
+
+    A continuous function moves less on the way from 1e-6 to 1e-8 than on the way from 1e-4 to 1e-6; a pole or a logarithm does not.
+    """
+    steps = np.array([1e-4, 1e-6, 1e-8])
+    left, right = f(kink - steps), f(kink + steps)
+    gaps = np.abs(right - left)
+    if not np.all(np.isfinite(gaps)) or gaps[1] > max(1e-5, 0.5 * gaps[0]):
+        return True
+    return any(moves[1] > max(1e-3, 0.5 * moves[0]) for moves in (np.abs(np.diff(left)), np.abs(np.diff(right))))
 
 
 @cache

@@ -38,6 +38,7 @@ __all__ = [
     "maximum",
     "minimum",
     "normal_cdf",
+    "rounded",
     "sigmoid",
     "sign",
     "sin",
@@ -61,11 +62,15 @@ class Primitive(sympy.Function):  # type: ignore[misc]  # SymPy has no types
     """
 
     nargs = 1
+    is_commutative = True  # a condition among the arguments makes SymPy doubt it, and then refuse comparisons
     spelling: ClassVar[Mapping[str, str]] = {}
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         PRIMITIVES[cls.__name__] = cls
+
+    def _eval_is_commutative(self) -> bool:
+        return True  # all are numbers; SymPy doubts it of where, whose condition is none
 
     @classmethod
     def slope(cls, *args: Expr) -> tuple[Any, ...]:
@@ -251,16 +256,18 @@ class sinc(Primitive):
     """``sin(x) / x``, and 1 at zero (not normalised by pi)."""
 
     spelling: ClassVar = {
-        "torch": "torch.sinc({0}*0.3183098861837907)",
+        "torch": "cardinal_sine({0})",
         "numpy": "np.sinc({0}*0.3183098861837907)",
         "latex": r"\operatorname{{sinc}}\left({0}\right)",
     }
 
     @classmethod
     def slope(cls, x: Expr) -> tuple[Any, ...]:
-        # (cos x - sinc x)/x cancels near zero; the series' next term is below 2e-16 of the value at 0.1
-        near = -x / 3 * (1 - x**2 / 10 * (1 - x**2 / 28 * (1 - x**2 / 54 * (1 - x**2 / 88))))
-        return (where(absolute(x) < 0.1, near, (cos(x) - sinc(x)) / x),)
+        # (cos x - sinc x)/x cancels near zero, in float32 by 1e-5 at 0.1; the series' next term is below 2e-18 of the value at 1
+        near: Expr = 1
+        for ratio in (304, 238, 180, 130, 88, 54, 28, 10):
+            near = 1 - x**2 / ratio * near
+        return (where(absolute(x) < 1, -x / 3 * near, (cos(x) - sinc(x)) / x),)
 
 
 class atan(Primitive):
@@ -294,6 +301,20 @@ class sign(Primitive):
         "torch": "torch.sign({0})",
         "numpy": "np.sign({0})",
         "latex": r"\operatorname{{sgn}}\left({0}\right)",
+    }
+
+    @classmethod
+    def slope(cls, x: Expr) -> tuple[Any, ...]:
+        return (0,)
+
+
+class rounded(Primitive):
+    """The nearest whole number; halves go to the even one, as in torch and NumPy."""
+
+    spelling: ClassVar = {
+        "torch": "torch.round({0})",
+        "numpy": "np.round({0})",
+        "latex": r"\operatorname{{round}}\left({0}\right)",
     }
 
     @classmethod

@@ -82,6 +82,13 @@ def held(expression: Expr, inputs: Sequence[sympy.Symbol], value_at: Callable[[E
         ):
             side = _sides({_sign(end) for end in wrong})
             return product.xreplace({x: clamped(x, side) for x in inputs})
+        if (
+            len(wrong) == 1
+            and any(
+                math.isinf(ends[wrong[0]][i]) and ends[wrong[0]][i] == ends[-wrong[0]][i] for i in range(len(factors))
+            )
+        ):  # x^2 sigmoid(x) is right at the other end and must stay infinite there: hold the input on its wrong side only
+            return product.xreplace({x: clamped(x, _sign(wrong[0])) for x in inputs})
         for index, factor in enumerate(factors):
             signs = {_sign(ends[end][index]) for end in wrong if math.isinf(ends[end][index])}
             factors[index] = clamped(factor, _sides(signs)) if signs else factor

@@ -18,8 +18,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import sympy
+
 from actlab.errors import SpecError, did_you_mean
-from actlab.functions.activation import Activation, Learned, Parameter, get
+from actlab.functions.activation import DOMAINS, Activation, Learned, Parameter, get
 
 __all__ = ["Spec", "parse"]
 
@@ -59,6 +61,22 @@ class Spec:
     def needs_channels(self) -> bool:
         """Whether a parameter has one value per channel."""
         return any(isinstance(value, Learned) and value.scope == "channel" for _, value in self.assigned)
+
+    def width(self, size: int) -> int:
+        """Return the size of the output's dimension where the input's is ``size``: half for gated functions, ``size / k`` for maxout.
+
+        Raises:
+            SpecError: that size does not fit, as 7 elements in groups of 2.
+
+        Example:
+            >>> parse("swiglu").width(8), parse("maxout(k=4)").width(8), parse("crelu").width(8)
+            (4, 2, 16)
+        """
+        sizes = {name: sympy.Integer(value) for name, value in self.assigned if isinstance(value, int)}
+        width = sympy.sympify(self.activation.width, locals=sizes | {"n": sympy.Integer(size)})
+        if not width.is_Integer:
+            raise SpecError(f"{self} makes {self.activation.width} of n elements; {size} cannot be divided so.")
+        return int(width)
 
     @property
     def is_default(self) -> bool:
@@ -153,6 +171,9 @@ def _signature(record: Activation) -> str:
 
 def _read_value(word: str, parameter: Parameter, text: str) -> Value:
     match = _LEARNED.fullmatch(word)
+    if match and not parameter.learnable:
+        allowed = DOMAINS[parameter.domain][0]
+        raise SpecError(f"The spec {text!r} learns {parameter.name}, which has no gradient; give it {allowed}.")
     if match:
         initial = parameter.default if match["initial"] is None else _number(match["initial"], parameter, text)
         return Learned(initial, "layer" if match["word"] == "learned" else "channel")

@@ -6,7 +6,7 @@ of the spec, so that ``state_dict`` reads as the spec does.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,9 @@ from actlab.functions.activation import Learned
 from actlab.functions.spec import Spec, parse
 from actlab.readings import torch as reading
 
-__all__ = ["ActivationLayer", "layer"]
+__all__ = ["ActivationLayer", "Half", "layer"]
+
+Half = Literal["second", "first", "interleaved"]  # which part of a packed input is the gate
 
 
 class ActivationLayer(nn.Module):
@@ -24,6 +26,7 @@ class ActivationLayer(nn.Module):
 
     Attributes:
         spec: what it computes.
+        gate: which half of a packed input is the gate, for gated functions.
     """
 
     def __init__(
@@ -32,6 +35,7 @@ class ActivationLayer(nn.Module):
         *,
         channels: int | None = None,
         native: bool = True,
+        gate: Half = "second",
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> None:
@@ -39,6 +43,7 @@ class ActivationLayer(nn.Module):
         self.spec = spec
         self.channels = channels
         self.native = native
+        self.gate = _checked(gate, spec)
         for name, value in spec.assigned:
             if isinstance(value, Learned):
                 initial = self._initial(name, value)
@@ -58,75 +63,112 @@ class ActivationLayer(nn.Module):
         return torch.full((self.channels,), initial, dtype=torch.float64)
 
     def _bind(self) -> None:
-        """Look the function up again: it is printed code and does not travel through pickle or deepcopy."""
+        """Look the functions up again: printed code does not travel through pickle or deepcopy."""
         record = self.spec.activation
-        fused = reading.native(self.spec) if self.native else None
         self._learned = [name for name, value in self.spec.assigned if isinstance(value, Learned)]
-        self._packed = record.kind == "gated" and fused is None
-        if fused is not None or record.expression is None:
-            self._function: Any = fused or record.tensor_code
-        else:
-            numbers = tuple((name, value) for name, value in self.spec.assigned if not isinstance(value, Learned))
-            self._function = reading.function(record, numbers)
-        self._native_learned = fused is not None
+        self._numbers = {name: value for name, value in self.spec.assigned if not isinstance(value, Learned)}
+        whole = self.native and self.gate == "second"
+        self._fused = reading.native(self.spec) if whole else None
         self._tensor_code = record.expression is None
+        if self._tensor_code:
+            self._function: Any = record.tensor_code
+        else:
+            self._function = reading.function(record, tuple(self._numbers.items()))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "_function"}
+        return {key: value for key, value in self.__dict__.items() if key not in {"_function", "_fused"}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self._bind()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *others: Tensor) -> Tensor:
         """Apply the activation.
 
         Args:
-            x: floating tensor of any shape; gated functions take value and gate packed in the last dimension, ``(..., 2n)``,
-                value first, as ``torch.nn.GLU`` does.
+            x: floating tensor of any shape. Gated functions take gate and value packed in the last dimension, ``(..., 2n)``, the gate in
+                the half that :attr:`gate` says. Functions that mix tokens take ``(..., tokens, dim)``, as query, key and value at once.
+            others: the further inputs, where they are separate: ``layer(gate, value)``, ``layer(query, key, value)``.
 
         Returns:
-            Tensor of the same shape and dtype; ``(..., n)`` for gated functions.
+            Tensor of the same shape and dtype; ``(..., n)`` for gated functions; of functions that change the width of the
+            dimension they work along, ``layer.spec.width(size)``.
 
         Raises:
-            LayerError: an integer or complex input, an odd last dimension, or channels that do not fit.
+            LayerError: an integer or complex input, a size that cannot be divided as needed, or channels that do not fit.
         """
         if not x.is_floating_point():
             raise LayerError(f"{self.spec} computes on floating tensors, got {x.dtype}; convert with x.float() first.")
+        if self._fused is not None and not others:
+            self._check_packed(x)
+            learned = [self._shaped(getattr(self, name), x).to(x.dtype) for name in self._learned]
+            return self._fused(x, *learned)
+        inputs = self._inputs(x, others)
         if self._tensor_code:
-            return self._apply_tensor_code(x)
-        learned = [self._shaped(getattr(self, name), x) for name in self._learned]
-        if self._packed:
-            value, gate = self._halves(x)
-            return cast("Tensor", self._function(gate, value, *learned))
-        return cast("Tensor", self._function(x, *learned))
+            return self._apply_tensor_code(inputs)
+        return cast("Tensor", self._function(*inputs, *(self._spread(getattr(self, n), x) for n in self._learned)))
 
-    def _apply_tensor_code(self, x: Tensor) -> Tensor:
-        options = {"training": self.training} if self.spec.activation.kind == "stochastic" else {}
-        return cast("Tensor", self._function(x, **self.spec.numbers, **options))
+    def _inputs(self, x: Tensor, others: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Return what the function takes: the given inputs, the halves of a packed one, or one input in all roles."""
+        names = [symbol.name for symbol in self.spec.activation.inputs]
+        if others:
+            if len(others) != len(names) - 1:
+                raise LayerError(f"{self.spec} takes {', '.join(names)}; got {len(others) + 1} tensors.")
+            return (x, *others)
+        if self.spec.activation.kind == "gated":
+            return self._halves(x)
+        return (x,) * len(names)
 
-    def _halves(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        if x.dim() == 0 or x.shape[-1] % 2:
+    def _apply_tensor_code(self, inputs: tuple[Tensor, ...]) -> Tensor:
+        x = inputs[0]
+        if x.dtype in reading.HALF:  # computed in float32 and rounded once, as formulas are
+            inputs = tuple(tensor.float() for tensor in inputs)
+        options: dict[str, Any] = {name: self._spread(getattr(self, name), x) for name in self._learned}
+        if self.spec.activation.kind == "stochastic":
+            options["training"] = self.training
+        device = "cpu" if x.device.type == "meta" else x.device.type  # autocast does not know the meta device
+        with torch.autocast(device, enabled=False):
+            return cast("Tensor", self._function(*inputs, **self._numbers, **options).to(x.dtype))
+
+    def _check_packed(self, x: Tensor) -> None:
+        if self.spec.activation.kind == "gated" and (x.dim() == 0 or x.shape[-1] % 2):
             raise LayerError(
                 f"{self.spec} takes value and gate packed in an even last dimension, got shape {tuple(x.shape)}."
             )
-        value, gate = x.chunk(2, dim=-1)
-        return value, gate
+
+    def _halves(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return gate and value."""
+        self._check_packed(x)
+        if self.gate == "interleaved":
+            return x[..., ::2], x[..., 1::2]
+        first, second = x.chunk(2, dim=-1)
+        return (first, second) if self.gate == "first" else (second, first)
+
+    def _spread(self, parameter: Tensor, x: Tensor) -> Tensor:
+        """Return a parameter in the shape that broadcasts against the input: one per channel acts on dimension 1."""
+        shaped = self._shaped(parameter, x)
+        return shaped.view(-1, *([1] * (x.dim() - 2))) if shaped.numel() > 1 else shaped
 
     def _shaped(self, parameter: Tensor, x: Tensor) -> Tensor:
-        if parameter.dim() == 0 or parameter.shape[0] == 1:
-            return parameter.to(x.dtype) if self._native_learned else parameter
-        if x.dim() < 2 or x.shape[1] != parameter.shape[0]:
+        """Return a parameter as it is, if it fits the input."""
+        if parameter.dim() and parameter.shape[0] > 1 and (x.dim() < 2 or x.shape[1] != parameter.shape[0]):
             raise LayerError(
                 f"{self.spec} has {parameter.shape[0]} channels in dimension 1, got an input of shape {tuple(x.shape)}."
             )
-        if self._native_learned:
-            return parameter.to(x.dtype)
-        return parameter.view(-1, *([1] * (x.dim() - 2)))
+        return parameter
 
     def extra_repr(self) -> str:
-        """Return the spec's text."""
-        return str(self.spec)
+        """Return the spec's text, and the gate's half where it is not torch's."""
+        return str(self.spec) if self.gate == "second" else f"{self.spec}, gate={self.gate!r}"
+
+
+def _checked(gate: Half, spec: Spec) -> Half:
+    if gate not in get_args(Half):
+        allowed = ", ".join(map(repr, get_args(Half)))
+        raise LayerError(f"gate says which half of a packed input is the gate: {allowed}; got {gate!r}.")
+    if gate != "second" and spec.activation.kind != "gated":
+        raise LayerError(f"{spec} is no gated function and has no gate; got gate={gate!r}.")
+    return gate
 
 
 def layer(
@@ -134,6 +176,7 @@ def layer(
     *,
     channels: int | None = None,
     native: bool = True,
+    gate: Half = "second",
     dtype: torch.dtype | None = None,
     device: torch.device | str | None = None,
 ) -> ActivationLayer:
@@ -143,18 +186,22 @@ def layer(
         spec: such as ``"gelu"``, ``"leaky_relu(0.02)"``, ``"swish(beta=learned)"``, ``"prelu(weight=learned_per_channel)"``.
         channels: size of dimension 1; needed for parameters learned per channel.
         native: use torch's fused kernel where there is one; False always takes the formula.
+        gate: where a gated function finds its gate in a packed input. "second" half: torch, JAX and Keras ``glu``, x-transformers, timm's
+            GluMlp. "first" half: vLLM, TransformerEngine, Liger, timm's SwiGLUPacked. "interleaved", at even places: gpt-oss.
         dtype: of the learned parameters; torch's default dtype if not given.
         device: of the learned parameters.
 
     Raises:
         SpecError: the spec cannot be read.
         UnknownNameError: there is no such activation.
-        LayerError: ``channels`` is needed and missing.
+        LayerError: ``channels`` is needed and missing, or ``gate`` is none of these.
 
     Example:
         >>> layer("relu")(torch.tensor([-1.0, 2.0]))
         tensor([0., 2.])
         >>> [tuple(p.shape) for p in layer("prelu(weight=learned_per_channel)", channels=3).parameters()]
         [(3,)]
+        >>> layer("reglu", gate="first")(torch.tensor([1.0, 2.0, 5.0, 7.0]))
+        tensor([ 5., 14.])
     """
-    return ActivationLayer(parse(spec), channels=channels, native=native, dtype=dtype, device=device)
+    return ActivationLayer(parse(spec), channels=channels, native=native, gate=gate, dtype=dtype, device=device)

@@ -20,7 +20,7 @@ from torch import Tensor
 from actlab.functions import formula
 from actlab.functions.activation import Activation, Learned
 from actlab.functions.evaluate import safe
-from actlab.functions.formula import Expr
+from actlab.functions.formula import Expr, where
 from actlab.functions.printer import compiled, source
 from actlab.functions.spec import Spec
 
@@ -54,6 +54,21 @@ def minimum(a: Tensor, b: Tensor | float) -> Tensor:
     return torch.where(a >= b, b, a)
 
 
+def cardinal_sine(x: Tensor) -> Tensor:
+    """Return sin(x) / x; by its series for |x| < 1, where autograd of the quotient (and of ``torch.sinc``) loses 1e-6/x."""
+    near = x.abs() < 1
+    square, series = torch.where(near, x, 0.0).square(), torch.ones_like(x)
+    for ratio in (272, 210, 156, 110, 72, 42, 20, 6):  # the next term is below 1e-17
+        series = 1 - square / ratio * series
+    away = torch.where(near, 1.0, x)
+    return torch.where(near, series, torch.sin(away) / away)
+
+
+def zero(x: Tensor) -> Tensor:
+    """Return zeros with the dtype of ``x`` and a zero gradient: what a choice between two constants is made of."""
+    return x.sign() * 0.0
+
+
 NAMES: Mapping[str, Any] = {
     "torch": torch,
     "F": F,
@@ -62,6 +77,8 @@ NAMES: Mapping[str, Any] = {
     "tamed": tamed,
     "maximum": maximum,
     "minimum": minimum,
+    "cardinal_sine": cardinal_sine,
+    "zero": zero,
 }
 
 
@@ -107,6 +124,12 @@ def _source(activation: Activation, expression: Expr, parameters: list[sympy.Sym
     first, *others = (symbol.name for symbol in activation.inputs)
     if not expression.free_symbols & set(activation.inputs):
         expression = expression + sympy.Symbol(f"torch.zeros_like({first})")  # a constant has the input's shape, too
+    expression = expression.replace(
+        lambda e: (
+            isinstance(e, where) and not (e.args[1].free_symbols | e.args[2].free_symbols) & set(activation.inputs)
+        ),
+        lambda e: where(e.args[0], e.args[1] + sympy.Symbol(f"zero({first})"), e.args[2]),
+    )
     raised = [f"{name} = {name}.float() if {name}.dtype in HALF else {name}" for name in (first, *others)]
     prelude = [f"dtype = {first}.dtype", *raised]
     return source(

@@ -127,8 +127,8 @@ def _gain(spec: Spec) -> float | None:
         return None
 
 
-def _json(value: float | bool) -> float | bool | str:
-    return value if isinstance(value, bool) or math.isfinite(value) else str(value)
+def _json(value: float | bool | str) -> float | bool | str:
+    return value if isinstance(value, bool | str) or math.isfinite(value) else str(value)
 
 
 def _drawn(spec: Spec, data: Mapping[str, Any], facts: Mapping[str, Any]) -> RenderableType:

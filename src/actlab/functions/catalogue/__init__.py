@@ -1,14 +1,9 @@
 """The catalogue: one file per family, one decorated function per activation. Importing it fills the registry."""
 
-from actlab.functions.catalogue import (
-    exponential,
-    gated,
-    periodic,
-    rectified,
-    self_gated,
-    sigmoidal,
-    stochastic,
-    vector,
-)
+from importlib import import_module
+from pkgutil import iter_modules
 
-__all__ = ["exponential", "gated", "periodic", "rectified", "self_gated", "sigmoidal", "stochastic", "vector"]
+__all__ = [module.name for module in iter_modules(__path__)]
+
+for _name in __all__:
+    import_module(f"{__name__}.{_name}")

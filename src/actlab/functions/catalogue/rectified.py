@@ -1,9 +1,9 @@
-"""Rectifiers: piecewise linear or quadratic."""
+"""Rectifiers and moduli in lines: what is zero, or weaker, on one side of a kink."""
 
 from math import inf
 
-from actlab.functions.activation import Claims, NonNegative, activation, learned
-from actlab.functions.formula import absolute, maximum, minimum, sign, sqrt, where
+from actlab.functions.activation import Claims, NonZero, Positive, activation, learned
+from actlab.functions.formula import absolute, maximum, minimum, tanh, where
 
 LINEAR = Claims(lower=-inf, upper=inf, monotone=True, smoothness=inf, slope_bound=1.0, zero=True)
 KINK = Claims(lower=-inf, upper=inf, monotone=True, smoothness=0, slope_bound=1.0, zero=True)
@@ -56,25 +56,6 @@ def prelu(x, weight=learned(0.25)):
 
 
 @activation(
-    arxiv="2109.08668",
-    claims=Claims(lower=0.0, upper=inf, monotone=True, smoothness=1, slope_bound=inf, zero=True),
-    aliases=("relu2", "relu_squared"),
-)
-def squared_relu(x):
-    """The square of the positive part (Primer); grows quadratically."""
-    return maximum(x, 0) ** 2
-
-
-@activation(
-    arxiv="2210.13452",
-    claims=Claims(lower=-0.4472, upper=inf, monotone=True, smoothness=1, slope_bound=inf, zero=False),
-)
-def star_relu(x, scale=learned(0.8944), bias=learned(-0.4472)):
-    """Squared ReLU scaled and shifted to mean 0 and variance 1, both learned (MetaFormer)."""
-    return scale * maximum(x, 0) ** 2 + bias
-
-
-@activation(
     arxiv="1402.3337",
     torch="torch.nn.functional.threshold",
     module="torch.nn.Threshold",
@@ -122,31 +103,116 @@ def hardswish(x):
 
 
 @activation(
-    paper="Donoho & Johnstone 1994 (wavelet shrinkage)",
-    torch="torch.nn.functional.softshrink",
-    module="torch.nn.Softshrink",
+    paper="Liew, Khalil-Hani & Bakhteri, Neurocomputing 2016",
+    claims=Claims(lower=0.0, upper=1.0, monotone=True, smoothness=0, slope_bound=1.0, zero=True),
+    aliases=("bounded_relu", "clipped_relu", "relu1", "satlin"),
+)
+def relu_n(x, n: Positive = 1.0):
+    """The positive part, capped at n."""
+    return minimum(maximum(x, 0), n)
+
+
+@activation(
+    paper="Liew, Khalil-Hani & Bakhteri, Neurocomputing 2016",
+    claims=KINK,
+    aliases=("blrelu",),
+)
+def bounded_leaky_relu(x, a=0.1, b: Positive = 1.0):
+    """The identity on [0, b] with slope a outside."""
+    return where(x < 0, a * x, where(x > b, a * (x - b) + b, x))
+
+
+@activation(
+    arxiv="1511.07289",
+    claims=Claims(lower=-1.0, upper=inf, monotone=True, smoothness=0, slope_bound=1.0, zero=True),
+    aliases=("displaced_relu",),
+)
+def shifted_relu(x, delta=1.0):
+    """The identity held above -delta (the ELU paper's SReLU with 1; displaced ReLU with 0.05)."""
+    return maximum(x, -delta)
+
+
+@activation(
+    paper="Kunc & Klema 2024, arXiv:2402.09092 (survey)",
+    claims=Claims(lower=0.0, upper=inf, monotone=True, smoothness=0, slope_bound=1.0, zero=True),
+)
+def delay_relu(x, delta=1.0):
+    """The positive part of what exceeds delta."""
+    return maximum(x - delta, 0)
+
+
+@activation(
+    arxiv="1809.09534",
     claims=KINK,
 )
-def softshrink(x, lambd: NonNegative = 0.5):
-    """Moves the input towards zero by lambda, to zero at most."""
-    return where(absolute(x) <= lambd, 0, x - lambd * sign(x))
+def plu(x, alpha=0.1, c: Positive = 1.0):
+    """The identity on [-c, c] with slope alpha outside: a leaky hard tanh (the fixed PLU, not the polynomial one)."""
+    return where(x < -c, alpha * (x + c) - c, where(x > c, alpha * (x - c) + c, x))
 
 
 @activation(
-    paper="Donoho & Johnstone 1994 (wavelet shrinkage)",
-    torch="torch.nn.functional.hardshrink",
-    module="torch.nn.Hardshrink",
-    claims=Claims(lower=-inf, upper=inf, monotone=True, smoothness=-1, zero=True),
+    arxiv="2301.05993",
+    torch="torch.abs",
+    claims=Claims(lower=0.0, upper=inf, monotone=False, smoothness=0, slope_bound=1.0, zero=True),
+    aliases=("absolute_value", "modulus", "vrelu"),
 )
-def hardshrink(x, lambd: NonNegative = 0.5):
-    """Zero within lambda of zero, the input outside."""
-    return where(absolute(x) <= lambd, 0, x)
+def abs_(x):
+    """The absolute value."""
+    return absolute(x)
 
 
 @activation(
-    arxiv="2112.11687",
-    claims=Claims(lower=0.0, upper=inf, monotone=True, smoothness=inf, slope_bound=1.0, zero=False),
+    arxiv="2301.05993",
+    claims=Claims(lower=0.0, upper=inf, monotone=False, smoothness=1, slope_bound=4 / 3, zero=True),
 )
-def squareplus(x, b: NonNegative = 4.0):
-    """An algebraic softplus; b = 4 gives slope 1/2 and value 1 at zero."""
-    return where(x > 0, (x + sqrt(x**2 + b)) / 2, b / 2 / (sqrt(x**2 + b) - x))  # the second form does not cancel
+def soft_modulus_q(x):
+    """The modulus with a cubic in place of its kink."""
+    return where(absolute(x) < 1, x**2 * (2 - absolute(x)), absolute(x))
+
+
+@activation(
+    arxiv="2301.05993",
+    claims=Claims(lower=0.0, upper=inf, monotone=False, smoothness=inf, slope_bound=1.19968, zero=True),
+)
+def soft_modulus_t(x, a: NonZero = 0.01):
+    """The modulus rounded by a tanh; LiSHT at a = 1."""
+    return x * tanh(x / a)
+
+
+@activation(
+    paper="Li, Li, Zhang & Dai, 2013 (bi-firing deep neural networks)",
+    claims=Claims(lower=0.0, upper=inf, monotone=False, smoothness=1, slope_bound=1.0, zero=True),
+    aliases=("huber",),
+)
+def bi_firing(x, a: Positive = 1.0):
+    """The modulus with a parabola in place of its kink: Huber's function."""
+    return where(absolute(x) < a, x**2 / (2 * a), absolute(x) - a / 2)
+
+
+@activation(
+    paper="Kunc & Klema 2024, arXiv:2402.09092 (survey)",
+    claims=Claims(lower=0.0, upper=inf, monotone=False, smoothness=0, slope_bound=1.0, zero=True),
+    aliases=("eps_insensitive",),
+)
+def pan(x, a=1.0):
+    """By how much the modulus exceeds a."""
+    return maximum(absolute(x) - a, 0)
+
+
+@activation(
+    arxiv="1908.02435",
+    claims=Claims(lower=0.0, upper=1.0, monotone=False, smoothness=0, slope_bound=1.0, zero=False),
+    aliases=("tribas", "mirrored_relu"),
+)
+def tent(x, delta=learned(1.0)):
+    """A triangle over [-delta, delta], zero elsewhere: bounded, and silent far from what was seen."""
+    return maximum(delta - absolute(x), 0)
+
+
+@activation(
+    arxiv="2208.04924",
+    claims=Claims(lower=0.0, upper=1.0, monotone=False, smoothness=0, slope_bound=1.0, zero=True),
+)
+def hat(x):
+    """A triangle over [0, 2], zero elsewhere: the linear B-spline of finite elements."""
+    return where(x < 1, maximum(x, 0), maximum(2 - x, 0))
