@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -69,32 +69,20 @@ def draft(
     task: str | Path | Task,
     arms: Iterable[ArmLike],
     *,
-    seeds: int | Sequence[int] = 10,
     budget: str | float | None = None,
     jobs: int | None = None,
-    baseline: ArmLike | None = None,
-    init: str = "fixed",
-    tune: str | None = None,
     name: str | None = None,
-    rope: float | None = None,
-    alpha: float = 0.05,
-    eliminate: bool = True,
+    **settings: Any,
 ) -> Draft:
     """Check all that :func:`actlab.compare` would check, and train nothing.
 
     Args:
-        task: as for :func:`actlab.compare`.
-        arms: as for :func:`actlab.compare`.
-        seeds: as for :func:`actlab.compare`.
-        budget: as for :func:`actlab.compare`.
-        jobs: as for :func:`actlab.compare`.
-        baseline: as for :func:`actlab.compare`.
-        init: as for :func:`actlab.compare`.
-        tune: as for :func:`actlab.compare`.
-        name: as for :func:`actlab.compare`.
-        rope: as for :func:`actlab.compare`.
-        alpha: as for :func:`actlab.compare`.
-        eliminate: as for :func:`actlab.compare`.
+        task: as for :func:`actlab.compare`, like all the others.
+        arms: what is compared.
+        budget: time after which no trial is begun.
+        jobs: worker processes.
+        name: of the study.
+        settings: of the plan, see :func:`actlab.studies.plan.make_plan`.
 
     Raises:
         UnknownNameError, SpecError, PlanError, TaskError: what to put right.
@@ -104,17 +92,7 @@ def draft(
         12
     """
     resolved = resolve(task)
-    plan = make_plan(
-        resolved,
-        arms,
-        seeds=seeds,
-        baseline=baseline,
-        init=init,
-        tune=tune,
-        alpha=alpha,
-        rope=rope,
-        eliminate=eliminate,
-    )
+    plan = make_plan(resolved, arms, **settings)
     seconds, workers = parse_budget(budget), _read_jobs(jobs)
     data = check(resolved, seed=plan.seeds[0])
     _check_tuning(plan, resolved, data)
