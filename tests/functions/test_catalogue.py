@@ -147,6 +147,13 @@ def test_the_formula_has_the_limit_at_minus_infinity_where_the_native_has_nan(na
     )
 
 
+def test_the_formula_of_softsign_has_its_limits_where_the_native_has_nan():
+    x = torch.tensor([-torch.inf, torch.inf])
+
+    assert layer("softsign", native=False)(x).tolist() == [-1.0, 1.0]
+    assert torch.isnan(layer("softsign", native=True)(x)).all(), "torch has mended its kernel: say so in decision 2"
+
+
 def test_every_entry_names_its_source_and_describes_itself_in_a_sentence():
     for name in names():
         record = get(name)
