@@ -304,6 +304,15 @@ def test_what_transformers_has_stays_its_own_and_a_spec_is_ours(registered):
     assert repr(ACT2FN["gelu()"]) == "ActivationLayer(gelu)"
 
 
+def test_what_is_left_has_its_reason(registered):
+    left = registered["transformers"].left
+
+    assert "takes a gate and a value" in left["swiglu"]
+    assert "makes n/k elements of n" in left["maxout"]
+    assert "lets tokens see each other" in left["linear_attention"]
+    assert set(left) | set(registered["transformers"].names) >= set(actlab.names())
+
+
 @OWN_XIELU
 def test_override_replaces_what_transformers_has_until_it_is_undone():
     x = torch.linspace(-3, 3, 31)
@@ -385,6 +394,8 @@ def test_undo_leaves_transformers_as_it_was(registered):
     registered.undo()
     before = state()
     assert "telu" not in ACT2FN
+    assert "__missing__" not in vars(type(ACT2FN))
+    assert transformers.PreTrainedModel._initialize_weights.__code__.co_filename.endswith("modeling_utils.py")
 
     done = register("transformers", override=True)
     assert state() != before
