@@ -10,7 +10,8 @@ The family::
     ├── SiteError               a model in which a site cannot be found or replaced
     ├── TaskError               a task that cannot be used for training
     ├── PlanError               settings of a study that make no sense
-    └── StoreError              a store that cannot be opened, read or written
+    ├── StoreError              a store that cannot be opened, read or written
+    └── IntegrationError        another library that is not there, or an activation that cannot be had by name in it
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from difflib import get_close_matches
 __all__ = [
     "ActlabError",
     "DuplicateNameError",
+    "IntegrationError",
     "LayerError",
     "PlanError",
     "SiteError",
@@ -77,6 +79,10 @@ class PlanError(ActlabError):
 
 class StoreError(ActlabError):
     """A store that cannot be opened, read or written."""
+
+
+class IntegrationError(ActlabError):
+    """Another library that is not there, or an activation that cannot be had by name in it."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

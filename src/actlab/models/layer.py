@@ -50,6 +50,20 @@ class ActivationLayer(nn.Module):
                 self.register_parameter(name, nn.Parameter(initial.to(device, dtype or torch.get_default_dtype())))
         self._bind()
 
+    def reset_parameters(self) -> None:
+        """Set the learned parameters to their initial values: what torch calls on a model that began on the meta device.
+
+        Example:
+            >>> module = layer("swish(beta=learned(1.5))", device="meta").to_empty(device="cpu")
+            >>> module.reset_parameters()
+            >>> module.beta
+            Parameter containing:
+            tensor(1.5000, requires_grad=True)
+        """
+        with torch.no_grad():
+            for name in self._learned:
+                getattr(self, name).fill_(self.spec.numbers[name])
+
     def _initial(self, name: str, value: Learned) -> Tensor:
         initial = float(value.initial or 0.0)
         if value.scope == "layer":
