@@ -158,3 +158,9 @@ def situ_glu(gate, value, beta: NonZero = 4.0, linear_beta: NonZero = 25.0):
 def powlu(gate, value, m: Positive = 3.0):
     """Ling: SwiGLU whose gate grows by a falling power, g^(m / (sqrt(g) + 1)), above zero."""
     return value * sigmoid(gate) * where(gate > 0, gate ** (m / (sqrt(gate) + 1)), gate)
+
+
+@activation(kind="gated", paper="x-transformers 2.31, GLU with softclamp (the GELU twin of arXiv:2607.24653)")
+def soft_capped_geglu(gate, value, beta: NonZero = 4.0, linear_beta: NonZero = 25.0):
+    """GEGLU with the gate's linear factor and the value each capped softly by a scaled tanh, as SiTU-GLU caps SwiGLU."""
+    return beta * tanh(gate / beta) * normal_cdf(gate) * linear_beta * tanh(value / linear_beta)
