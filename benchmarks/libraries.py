@@ -17,7 +17,7 @@ from functools import partial
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "nn.functional.softmin": {"dim": -1},
     "nn.functional.log_softmax": {"dim": -1},
     "softmax": {"dim": -1},
+    "models.dac.Snake1d": {"hidden_dim": 1},
     "nn.functional.prelu": {"weight": torch.tensor([0.25])},
     "heaviside": {"values": torch.tensor(0.0)},
     "softclamp": {"value": 30.0},
@@ -54,6 +55,17 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "layers.SwiGLUPacked": {"in_features": 8},
     "layers.SwiGLU": {"in_features": 8, "hidden_features": 4},
     "models.vitamin.GeGluMlp": {"in_features": 8, "hidden_features": 4},
+}
+
+# Attributes of experts in transformers' models, at their configurations' defaults.
+EXPERTS: dict[str, dict[str, float]] = {
+    "GptOssExperts": {"alpha": 1.702, "limit": 7.0},
+    "OpenAIPrivacyFilterExperts": {"alpha": 1.702, "limit": 7.0},
+    "MiniMaxM3VLExperts": {"swiglu_alpha": 1.702, "swiglu_limit": 7.0},
+    "DeepseekV4Experts": {"limit": 10.0},
+    "HYV4Experts": {"swiglu_limit": 10.0},
+    "Glm5NextTextExperts": {"swiglu_limit": 10.0},
+    "Step3p7Experts": {"limit": 7.0},
 }
 
 Evaluated = tuple[np.ndarray, np.ndarray]
@@ -125,16 +137,40 @@ def transformers_names() -> set[str]:
     return set(importlib.import_module("transformers.activations").ACT2FN)
 
 
+def gated_in_models() -> set[str]:
+    """Return the experts in transformers' models that spell a gated activation of their own out, as ``_apply_gate``."""
+    found = set()
+    for file in (Path(importlib.import_module("transformers").__file__ or "").parent / "models").glob(
+        "*/modeling_*.py"
+    ):
+        text = file.read_text(encoding="utf-8")
+        if "def _apply_gate" in text:
+            classes = [node for node in ast.parse(text).body if isinstance(node, ast.ClassDef)]
+            found |= {
+                f"models.{file.parent.name}.{node.name}" for node in classes if "_apply_gate" in ast.unparse(node)
+            }
+    return found
+
+
 def ask_transformers() -> Library:
     """Ask transformers."""
     table = importlib.import_module("transformers.activations").ACT2FN
     version = importlib.import_module("transformers").__version__
-    return Library(
-        version=version,
-        names=transformers_names(),
-        build=lambda name, dtype: _typed(table[name], dtype),
-        evaluate=with_torch,
-    )
+
+    def build(name: str, dtype: str) -> Any:
+        if not name.startswith("models."):
+            return _typed(table[name], dtype)
+        _, model, cls = name.split(".")
+        found = getattr(importlib.import_module(f"transformers.models.{model}.modeling_{model}"), cls)
+        if hasattr(found, "_apply_gate"):
+            return partial(found._apply_gate, SimpleNamespace(**EXPERTS.get(cls, {}), act_fn=nn.functional.silu))
+        if "SwiGLU" in cls:
+            module = found(SimpleNamespace(mlp_gate_softcap=4.0, mlp_up_softcap=25.0))
+            return lambda x: module(*x.chunk(2, dim=-1))
+        return _typed(found(**REQUIRED.get(name, {})), dtype)
+
+    names = transformers_names() | gated_in_models()
+    return Library(version=version, names=names, build=build, evaluate=with_torch)
 
 
 class Placeholder(type):
@@ -166,8 +202,12 @@ class WithoutTorchvision(MetaPathFinder, Loader):
 
 def ask_timm() -> Library:
     """Ask timm: the tables behind ``create_act_layer``, and every class in its sources whose name sounds like an activation."""
-    sys.meta_path.append(WithoutTorchvision())
+    stand_in = WithoutTorchvision()
+    sys.meta_path.append(stand_in)
     timm = importlib.import_module("timm")
+    sys.meta_path.remove(stand_in)  # transformers asks for torchvision's version
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        del sys.modules[name]
     home = Path(timm.__file__).parent
     tables = importlib.import_module("timm.layers.create_act")
     names = {name for table in (*tables._ACT_FNS, *tables._ACT_LAYERS) for name in table}
@@ -186,8 +226,6 @@ def _defined(file: Path, *kinds: type) -> list[str]:
 def _timm_function(timm: Any, name: str, dtype: str) -> Any:
     if "." not in name:
         return _typed(timm.layers.get_act_layer(name)(), dtype)
-    if name.startswith("models."):
-        importlib.import_module(f"timm.{name.rpartition('.')[0]}")
     return bare(_torch_function(timm, name, dtype))
 
 

@@ -137,7 +137,7 @@ def swiglu_oai(gate, value, alpha=1.702, limit: Positive = 7.0, offset=1.0):
 
 @activation(kind="gated", paper="DeepSeek-AI 2026, DeepSeek-V4", aliases=("deepseek_swiglu", "swiglu_clip"))
 def swiglu_clamped(gate, value, limit: Positive = 10.0):
-    """DeepSeek-V4 (also HY-V4, GLM-5): the gate clamped from above and the value on both sides, then SwiGLU."""
+    """DeepSeek-V4 (also HY-V4, GLM-5-next): the gate clamped from above and the value on both sides, then SwiGLU."""
     held = minimum(gate, limit)
     return minimum(maximum(value, -limit), limit) * held * sigmoid(held)
 
