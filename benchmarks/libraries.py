@@ -11,6 +11,7 @@ import inspect
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -90,9 +91,9 @@ class Library:
 
 
 def missing(peer: Peer, names: Iterable[str]) -> list[str]:
-    """Return the library's names that the peer neither maps nor explains, with or without arguments."""
-    known = {name.split("(")[0] for name in (*peer.same, *peer.without) if not name.startswith("Attend")}
-    return sorted(name for name in names if peer.lacks(name) and name not in known)
+    """Return the library's names that the peer neither maps nor explains; one that needs arguments is known with any."""
+    with_arguments = {name.partition("(")[0] for name in peer.same if "(" in name}
+    return sorted(name for name in names if peer.lacks(name) and not (name in REQUIRED and name in with_arguments))
 
 
 # --- asking the libraries ----------------------------------------------------------------------------------------------------------
@@ -119,7 +120,8 @@ def _takes_qkv(function: Any) -> bool:
 
 def _makes_tensor(function: Any, arguments: tuple[Any, ...]) -> bool:
     try:
-        made = function(*(a.clone() if isinstance(a, torch.Tensor) else a for a in arguments))
+        with warnings.catch_warnings(action="ignore"):  # softmax without a dimension
+            made = function(*(a.clone() if isinstance(a, torch.Tensor) else a for a in arguments))
     except (TypeError, RuntimeError, ValueError, AttributeError, IndexError, NotImplementedError):
         return False
     return isinstance(made, torch.Tensor) and made.is_floating_point() and made.dim() == 3

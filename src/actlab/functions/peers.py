@@ -75,8 +75,8 @@ def equivalents(name: str) -> dict[str, list[str]]:
         UnknownNameError: there is no such activation.
 
     Example:
-        >>> equivalents("gelu_tanh")["transformers"]
-        ['gelu_fast', 'gelu_new', 'gelu_pytorch_tanh', 'gelu_python_tanh', 'gelu_accurate']
+        >>> equivalents("gelu_sigmoid")
+        {'timm': ['quick_gelu'], 'transformers': ['quick_gelu']}
         >>> equivalents("leaky_relu")["keras"]
         ['leaky_relu (negative_slope=0.2)', 'layers.LeakyReLU (negative_slope=0.3)']
     """
