@@ -3,13 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from benchmarks.libraries import missing, torch_names, transformers_names
 
 import actlab
 from actlab.errors import UnknownNameError
 from actlab.functions.peers import equivalents, peers
 from actlab.functions.spec import parse
-from benchmarks.libraries import missing, torch_names, transformers_names
-
 
 PEERS = {peer.library: peer for peer in peers()}
 
