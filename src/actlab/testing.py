@@ -25,8 +25,9 @@ from torch import Tensor
 
 from actlab.functions import formula
 from actlab.functions.evaluate import numeric
-from actlab.functions.facts import breakpoints, violated_claims
+from actlab.functions.facts import violated_claims
 from actlab.functions.formula import derivative
+from actlab.functions.integrals import breakpoints
 from actlab.functions.spec import Spec, parse
 from actlab.models.layer import ActivationLayer, layer
 from actlab.readings import torch as reading

@@ -52,8 +52,7 @@ def taylor_attention(query, key, value, heads: Count = 1, causal: Flag = 0, eps:
     from actlab.functions import mixing
 
     q, k, v = (mixing.split(x, heads) for x in (query, key, value))
-    features = mixing.taylor_features
-    return mixing.merged(mixing.kernel_attention(features(q), features(k), v, causal=bool(causal), eps=eps))
+    return mixing.merged(mixing.taylor_attention(q, k, v, causal=bool(causal), eps=eps))
 
 
 @activation(kind="vector", arxiv="2402.04347")
