@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from actlab.functions.activation import Activation, Claims, Learned, activation, get, learned, names
     from actlab.functions.facts import facts, gain
     from actlab.functions.spec import parse
+    from actlab.models.fast import fast
     from actlab.models.init import init_
     from actlab.models.layer import layer
     from actlab.models.sites import find
@@ -40,6 +41,7 @@ _HOME = {
     "activation": "functions.activation",
     "compare": "studies.study",
     "facts": "functions.facts",
+    "fast": "models.fast",
     "find": "models.sites",
     "gain": "functions.facts",
     "get": "functions.activation",
@@ -67,6 +69,7 @@ __all__ = [
     "activation",
     "compare",
     "facts",
+    "fast",
     "find",
     "gain",
     "get",
