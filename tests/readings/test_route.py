@@ -16,6 +16,7 @@ from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
 
 import actlab
+from actlab.errors import ActlabError
 from actlab.functions.spec import parse
 from actlab.models.layer import ActivationLayer
 from actlab.readings import route
@@ -25,10 +26,11 @@ CHANNELS = 4
 FACTOR = 3.0  # what a lying kernel multiplies its value by; its slope, too
 
 
+works = route._works
+
+
 class Spy:
     """A kernel by autograd of the formula, that counts and can lie."""
-
-    dtypes = (torch.float32, torch.float64, torch.bfloat16)
 
     def __init__(self, plain, factor):
         self.plain, self.factor, self.calls = plain, factor, []
@@ -55,6 +57,7 @@ def spy(monkeypatch):
         built = actlab.layer(spec, fast=True, channels=CHANNELS, **options)
         kernel = make.kernel = Spy(built._plain, factor)
         monkeypatch.setitem(route.DEVICES, "cpu", lambda *_: kernel)
+        monkeypatch.setattr(route, "_works", lambda device, _: device == "cpu")
         monkeypatch.setattr(route, "crossover", lambda *_, **__: 1)
         return built
 
@@ -218,12 +221,25 @@ def test_an_input_changed_in_place_before_the_backward_pass_is_an_error_not_a_wr
         y.sum().backward()
 
 
-def test_devices_and_dtypes_without_a_kernel_take_the_formula(spy):
+def test_devices_and_dtypes_without_a_kernel_take_the_formula(spy, monkeypatch):
     layer = spy("telu", factor=FACTOR)
     x = torch.randn(8)
 
     assert layer(x.to("meta")).shape == (8,)
+    monkeypatch.setattr(route, "crossover", lambda *_, **__: float("inf"))
     torch.testing.assert_close(layer(x.half()), actlab.layer("telu")(x.half()))
+    assert spy.kernel.calls == []
+
+
+def test_without_a_compiler_everything_runs_as_torch_has_it(spy, monkeypatch):
+    def broken(*_):
+        raise ActlabError("no compiler")
+
+    layer, x = spy("telu", factor=FACTOR), torch.randn(8)
+    monkeypatch.setitem(route.DEVICES, "cpu", broken)
+    monkeypatch.setattr(route, "_works", works.__wrapped__)  # as it is, without what it remembers
+
+    torch.testing.assert_close(layer(x), actlab.layer("telu")(x))
 
 
 def test_a_subclass_of_tensor_takes_the_formula(spy):

@@ -14,13 +14,14 @@ from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from math import inf
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
-from actlab.functions.spec import Spec
+from actlab.errors import ActlabError
+from actlab.functions.spec import Spec, parse
 
 __all__ = ["Kernel", "Route", "crossover", "is_plainly_eager"]
 
@@ -30,12 +31,10 @@ Plain = Callable[..., Tensor]  # the same function as tensor code that every mod
 class Kernel(Protocol):
     """What a device's reading gives: the function and its gradient, each in one pass over contiguous tensors."""
 
-    dtypes: tuple[torch.dtype, ...]
-
     def forward(self, x: Tensor, *parameters: Tensor) -> Tensor:
         """Return the function's value."""
 
-    def backward(self, grad: Tensor, x: Tensor, *parameters: Tensor) -> tuple[Tensor, ...]:
+    def backward(self, grad: Tensor, x: Tensor, *parameters: Tensor) -> tuple[Any, ...]:
         """Return the gradient in the input and in each parameter."""
 
 
@@ -108,9 +107,8 @@ class Route:
         )
 
     def _size(self, device: str, dtype: torch.dtype) -> float:
-        if device not in DEVICES or dtype not in DEVICES[device](self._spec, self._gate).dtypes:
-            return inf
-        return max(crossover(self._spec.activation.name, device, dtype, native=self._native), 1)
+        fewest = crossover(self._spec.activation.name, device, dtype, native=self._native)
+        return max(fewest, 1) if fewest < inf and _works(device, dtype) else inf
 
     def kernel(self, device: str) -> Kernel:
         """Return the kernel of a device."""
@@ -167,7 +165,19 @@ def _plain_gradients(
 def _cpu(spec: Spec, gate: str) -> Kernel:
     from actlab.readings import cpu  # noqa: PLC0415 a layer that is not fast needs no kernels
 
-    return cpu.kernel(spec, gate)
+    return cpu.kernel(spec, cast("cpu.Half", gate))
 
 
 DEVICES: dict[str, Callable[[Spec, str], Kernel]] = {"cpu": _cpu}
+
+
+@cache
+def _works(device: str, dtype: torch.dtype) -> bool:
+    """Whether kernels can be made here: seen by making one. Without a compiler everything runs as torch has it."""
+    if device not in DEVICES:
+        return False
+    try:
+        DEVICES[device](parse("relu"), "second").forward(torch.zeros(1, dtype=dtype, device=device))
+    except ActlabError:
+        return False
+    return True

@@ -11,7 +11,6 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from actlab.report.amounts import duration
 from actlab.report.drawing import WIDE, Frame, data, sized, svg, texts, ticked
 from actlab.report.palette import LIGHT
 from actlab.report.placing import text_width
@@ -32,16 +31,28 @@ def speed_table(bench: Bench) -> RenderableType:
     """Return the measurements for a terminal: how often as quick as torch, and the share of the memory's speed."""
     contenders = list(dict.fromkeys(m.contender for m in bench.measurements))
     found = {(m.spec, m.contender, m.passes): m for m in bench.measurements}
-    headings = ["function"]
-    for contender in contenders:
-        headings += [contender, "of floor", "forward"]
+    rivals = [contender for contender in contenders if contender != "torch"]
+    headings = ["function", *contenders, *(f"{name} {part}" for name in rivals for part in ("x", "forward", "floor"))]
     rows = [
-        [spec, *(cell for contender in contenders for cell in _cells(found, spec, contender))]
+        [spec, *(brief(found[spec, name, BOTH].seconds) for name in contenders)]
+        + [cell for name in rivals for cell in _cells(found, spec, name)]
         for spec in dict.fromkeys(m.spec for m in bench.measurements)
     ]
-    right = tuple(dict.fromkeys(headings[1:]))
     lines = Group(*(Text(note, style="dim") for note in _notes(bench, contenders)))
-    return Group(grid(headings, rows, right=right), Padding(lines, (1, 0, 0, 0)))
+    return Group(grid(headings, rows, right=headings[1:]), Padding(lines, (1, 0, 0, 0)))
+
+
+def brief(seconds: float) -> str:
+    """Return a time with three digits.
+
+    Example:
+        >>> brief(0.01234), brief(45.6e-6)
+        ('12.3 ms', '45.6 µs')
+    """
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-9:.3g} ns"
 
 
 def _notes(bench: Bench, contenders: Sequence[str]) -> list[str]:
@@ -52,8 +63,8 @@ def _notes(bench: Bench, contenders: Sequence[str]) -> list[str]:
         f"load {before:.1f} to {after:.1f}, median of {bench.rounds} rounds in turns."
     )
     what = (
-        "Times are of forward and backward together, held against torch's own (how often as quick); forward alone beside it. "
-        f"Floor: the bytes that must be moved at the speed of a copy, {bench.copy / 1e9:.1f} GB/s here."
+        "Times are of forward and backward together. x: how often as quick as torch's own; forward: the same without backward; "
+        f"floor: share of the speed of a copy, {bench.copy / 1e9:.1f} GB/s here, counting the bytes that must be moved."
     )
     means = [f"{c} {bench.geometric_mean(c, BOTH):.2f}x" for c in contenders if c != "torch"]
     return [where, what, *([f"Geometric mean, forward and backward: {', '.join(means)}."] if means else [])]
@@ -61,7 +72,7 @@ def _notes(bench: Bench, contenders: Sequence[str]) -> list[str]:
 
 def _cells(found: dict[tuple[str, str, str], Measurement], spec: str, contender: str) -> list[str]:
     both, forward = found[spec, contender, BOTH], found[spec, contender, "forward"]
-    return [f"{duration(both.seconds)} {both.times:.2f}x", f"{both.roofline:.0%}", f"{forward.times:.2f}x"]
+    return [f"{both.times:.2f}", f"{forward.times:.2f}", f"{both.roofline:.0%}"]
 
 
 def write_speed_plot(bench: Bench, path: str | Path) -> Path:
