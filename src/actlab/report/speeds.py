@@ -32,7 +32,8 @@ def speed_table(bench: Bench) -> RenderableType:
     contenders = list(dict.fromkeys(m.contender for m in bench.measurements))
     found = {(m.spec, m.contender, m.passes): m for m in bench.measurements}
     rivals = [contender for contender in contenders if contender != "torch"]
-    headings = ["function", *contenders, *(f"{name} {part}" for name in rivals for part in ("x", "forward", "floor"))]
+    prefixes = [""] if len(rivals) == 1 else [f"{name} " for name in rivals]
+    headings = ["function", *contenders, *(prefix + part for prefix in prefixes for part in ("x", "forward", "floor"))]
     rows = [
         [spec, *(brief(found[spec, name, BOTH].seconds) for name in contenders)]
         + [cell for name in rivals for cell in _cells(found, spec, name)]
