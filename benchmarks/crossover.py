@@ -1,4 +1,4 @@
-"""From how many elements on a kernel beats what torch has, forward and backward together: writes ``crossover.toml``, which fast layers read.
+"""From how many elements on a kernel beats what torch has, forward and backward: writes ``crossover.toml``, which fast layers read.
 
     python benchmarks/crossover.py                 # measure and print
     python benchmarks/crossover.py --write         # and write the table
@@ -61,6 +61,7 @@ def crossing(found: dict[int, float]) -> float:
 
 
 def main() -> None:
+    """Measure all, print, and write if asked to."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--write", action="store_true", help="write the table")
     parser.add_argument("--rounds", type=int, default=15)
