@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from actlab.models.fast import fast
     from actlab.models.init import init_
     from actlab.models.layer import layer
+    from actlab.models.mixed import mixed
     from actlab.models.sites import find
     from actlab.models.swap import swap_
     from actlab.studies.allocator import tune_allocator
@@ -50,6 +51,7 @@ _HOME = {
     "learned": "functions.activation",
     "list_studies": "studies.study",
     "load_study": "studies.study",
+    "mixed": "models.mixed",
     "names": "functions.activation",
     "parse": "functions.spec",
     "swap_": "models.swap",
@@ -78,6 +80,7 @@ __all__ = [
     "learned",
     "list_studies",
     "load_study",
+    "mixed",
     "names",
     "parse",
     "swap_",

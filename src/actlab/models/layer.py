@@ -80,7 +80,7 @@ class ActivationLayer(nn.Module):
             self._function = reading.function(record, tuple(self._numbers.items()))
         is_routed = self.fast and not self._tensor_code
         self._route = (
-            Route(self.spec, self._plain, gate=self.gate, native=self._fused is not None) if is_routed else None
+            Route.of(self.spec, self._plain, gate=self.gate, native=self._fused is not None) if is_routed else None
         )
 
     def hasten(self, fast: bool = True) -> None:

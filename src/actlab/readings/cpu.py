@@ -140,6 +140,14 @@ class Kernel:
         """Return the machine code of a pass, to be looked at."""
         return objects.assembly(self._loop(which, STORAGES[dtype], False, False, False).text(self._body(which)))
 
+    def address(self, which: Pass, dtype: torch.dtype) -> int:
+        """Return the address of a pass over rows of numbers, for callers that go over memory in their own way.
+
+        Its arguments are those of :meth:`Loop.text`: the streams in the order of :meth:`forward` or :meth:`backward`, results last.
+        """
+        function = self._function(which, STORAGES[dtype], interleaved=False, columns=False, streaming=False)
+        return cast("int", ctypes.cast(cast("Any", function), ctypes.c_void_p).value)
+
     def _checked(self, x: Inputs) -> tuple[Tensor, ...]:
         inputs = x if isinstance(x, tuple) else (x,)
         first = inputs[0]

@@ -10,7 +10,7 @@ every other mode the formula runs, which every mode understands: under ``torch.c
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files
 from math import inf
@@ -82,23 +82,49 @@ class Route:
     """A fast layer's way to its kernel.
 
     Args:
-        spec: what the layer computes.
-        plain: the same as tensor code, of the input and the learned parameters.
-        gate: which half of a packed input is the gate.
-        native: whether torch has a fused kernel for it.
+        plain: the function as tensor code, of the input and the learned parameters.
+        kernel: makes the kernel of a device.
+        fewest: says for a device and a dtype from how many elements on the kernel is to run.
+        any_order: whether the elements may be computed in any order, as they lie in memory (no channels, no halves).
     """
 
-    def __init__(self, spec: Spec, plain: Plain, *, gate: str, native: bool) -> None:
-        self.plain = plain
-        self._spec, self._gate, self._native = spec, gate, native
-        self._fewest: dict[tuple[str, torch.dtype], float] = {}
+    def __init__(
+        self,
+        plain: Plain,
+        kernel: Callable[[str], Kernel],
+        fewest: Callable[[str, torch.dtype], float],
+        *,
+        any_order: bool,
+    ) -> None:
+        self.plain, self.kernel = plain, kernel
+        self._fewest, self._any_order = fewest, any_order
+        self._known: dict[tuple[str, torch.dtype], float] = {}
 
-    def takes(self, x: Tensor, parameters: list[Tensor]) -> bool:
+    @classmethod
+    def of(cls, spec: Spec, plain: Plain, *, gate: str, native: bool) -> Route:
+        """Return the route of a spec.
+
+        Args:
+            spec: elementwise or gated.
+            plain: as above.
+            gate: which half of a packed input is the gate.
+            native: whether torch has a fused kernel for it.
+        """
+
+        def fewest(device: str, dtype: torch.dtype) -> float:
+            return crossover(spec.activation.name, device, dtype, native=native)
+
+        any_order = spec.activation.kind != "gated" and not spec.needs_channels
+        return cls(plain, lambda device: DEVICES[device](spec, gate), fewest, any_order=any_order)
+
+    def takes(self, x: Tensor, parameters: Sequence[Tensor]) -> bool:
         """Whether this call is one for the kernel."""
+        if torch.compiler.is_compiling():  # first, so that the compiler sees nothing of the rest
+            return False
         device = x.device.type
-        fewest = self._fewest.get((device, x.dtype))
+        fewest = self._known.get((device, x.dtype))
         if fewest is None:
-            fewest = self._fewest[device, x.dtype] = self._size(device, x.dtype)
+            fewest = self._known[device, x.dtype] = self._size(device, x.dtype)
         return (
             x.numel() >= fewest
             and type(x) in {Tensor, nn.Parameter}
@@ -107,21 +133,16 @@ class Route:
         )
 
     def _size(self, device: str, dtype: torch.dtype) -> float:
-        fewest = crossover(self._spec.activation.name, device, dtype, native=self._native)
+        fewest = self._fewest(device, dtype)
         return max(fewest, 1) if fewest < inf and _works(device, dtype) else inf
 
-    def kernel(self, device: str) -> Kernel:
-        """Return the kernel of a device."""
-        return DEVICES[device](self._spec, self._gate)
-
     def __call__(self, x: Tensor, *parameters: Tensor) -> Tensor:
-        """Apply the activation; only where :meth:`takes` says so."""
+        """Apply the function; only where :meth:`takes` says so."""
         if x.is_contiguous():
             return self._apply(x, parameters)
         order = sorted(range(x.dim()), key=x.stride, reverse=True)
         dense = x.permute(order)
-        channels_moved = any(parameter.numel() > 1 for parameter in parameters) or self._spec.activation.kind == "gated"
-        if channels_moved or not dense.is_contiguous():
+        if not (self._any_order and dense.is_contiguous()):
             return self._apply(x.contiguous(), parameters)
         back = sorted(range(x.dim()), key=order.__getitem__)
         return self._apply(dense, parameters).permute(

@@ -14,7 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-__all__ = ["SHARE", "shared_out"]
+__all__ = ["SHARE", "pool", "shared_out"]
 
 SHARE = 2**16  # numbers for which waking a thread (30 us) is worth it
 STEP = 64  # numbers at whose multiples a row is cut, so that vectors and lines of the cache stay whole
@@ -41,6 +41,11 @@ def _pool(process: int) -> ThreadPoolExecutor:  # noqa: ARG001 a forked child ha
     return ThreadPoolExecutor(max_workers=64, thread_name_prefix="actlab-kernel")
 
 
+def pool() -> ThreadPoolExecutor:
+    """Return this process's threads, which sleep until they are given something."""
+    return _pool(os.getpid())
+
+
 def shared_out(
     function: Callable[..., None], places: Sequence[Place], numbers: Tensor | None, sums: Tensor | None, shape: Shape
 ) -> None:
@@ -64,9 +69,7 @@ def shared_out(
     own = [sums if sums is None or not i else torch.zeros_like(sums) for i in range(len(cuts))]
     parts = [((0, shape.rows), cut) if along else (cut, (0, shape.size)) for cut in cuts]
     waiting = [
-        _pool(os.getpid()).submit(_call, function, places, numbers, own[i], shape, *part)
-        for i, part in enumerate(parts)
-        if i
+        pool().submit(_call, function, places, numbers, own[i], shape, *part) for i, part in enumerate(parts) if i
     ]
     _call(function, places, numbers, own[0], shape, *parts[0])
     for i, future in enumerate(waiting, start=1):
