@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from actlab.functions.activation import Activation, Claims, Learned, activation, get, learned, names
     from actlab.functions.facts import facts, gain
     from actlab.functions.spec import parse
+    from actlab.models.fast import fast
     from actlab.models.init import init_
     from actlab.models.layer import layer
+    from actlab.models.mixed import mixed
     from actlab.models.sites import find
     from actlab.models.swap import swap_
     from actlab.studies.allocator import tune_allocator
@@ -40,6 +42,7 @@ _HOME = {
     "activation": "functions.activation",
     "compare": "studies.study",
     "facts": "functions.facts",
+    "fast": "models.fast",
     "find": "models.sites",
     "gain": "functions.facts",
     "get": "functions.activation",
@@ -48,6 +51,7 @@ _HOME = {
     "learned": "functions.activation",
     "list_studies": "studies.study",
     "load_study": "studies.study",
+    "mixed": "models.mixed",
     "names": "functions.activation",
     "parse": "functions.spec",
     "swap_": "models.swap",
@@ -67,6 +71,7 @@ __all__ = [
     "activation",
     "compare",
     "facts",
+    "fast",
     "find",
     "gain",
     "get",
@@ -75,6 +80,7 @@ __all__ = [
     "learned",
     "list_studies",
     "load_study",
+    "mixed",
     "names",
     "parse",
     "swap_",

@@ -10,6 +10,7 @@ The family::
     ├── SiteError               a model in which a site cannot be found or replaced
     ├── TaskError               a task that cannot be used for training
     ├── PlanError               settings of a study that make no sense
+    ├── BenchError              something that cannot be timed
     ├── StoreError              a store that cannot be opened, read or written
     └── IntegrationError        another library that is not there, or an activation that cannot be had by name in it
 """
@@ -21,6 +22,7 @@ from difflib import get_close_matches
 
 __all__ = [
     "ActlabError",
+    "BenchError",
     "DuplicateNameError",
     "IntegrationError",
     "LayerError",
@@ -75,6 +77,10 @@ class TaskError(ActlabError):
 
 class PlanError(ActlabError):
     """Settings of a study that make no sense."""
+
+
+class BenchError(ActlabError):
+    """Something that cannot be timed, or not here."""
 
 
 class StoreError(ActlabError):

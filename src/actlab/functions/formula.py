@@ -89,7 +89,7 @@ class Primitive(sympy.Function):  # type: ignore[misc]  # SymPy has no types
 class exp(Primitive):
     """``e^x``."""
 
-    spelling: ClassVar = {"torch": "torch.exp({0})", "numpy": "np.exp({0})", "latex": "e^{{{0}}}"}
+    spelling: ClassVar = {"torch": "torch.exp({0})", "numpy": "np.exp({0})", "cpu": "exp({0})", "latex": "e^{{{0}}}"}
 
     @classmethod
     def slope(cls, x: Expr) -> tuple[Any, ...]:
@@ -102,6 +102,7 @@ class expm1(Primitive):
     spelling: ClassVar = {
         "torch": "torch.expm1({0})",
         "numpy": "np.expm1({0})",
+        "cpu": "expm1({0})",
         "latex": r"\left(e^{{{0}}} - 1\right)",
     }
 
@@ -116,6 +117,7 @@ class log1p(Primitive):
     spelling: ClassVar = {
         "torch": "torch.log1p({0})",
         "numpy": "np.log1p({0})",
+        "cpu": "log1p({0})",
         "latex": r"\log\left(1 + {0}\right)",
     }
 
@@ -127,7 +129,12 @@ class log1p(Primitive):
 class log(Primitive):
     """Natural logarithm; of a number near 1 write ``log1p``."""
 
-    spelling: ClassVar = {"torch": "torch.log({0})", "numpy": "np.log({0})", "latex": r"\log\left({0}\right)"}
+    spelling: ClassVar = {
+        "torch": "torch.log({0})",
+        "numpy": "np.log({0})",
+        "cpu": "log({0})",
+        "latex": r"\log\left({0}\right)",
+    }
 
     @classmethod
     def slope(cls, x: Expr) -> tuple[Any, ...]:
@@ -140,6 +147,7 @@ class asinh(Primitive):
     spelling: ClassVar = {
         "torch": "torch.asinh({0})",
         "numpy": "np.arcsinh({0})",
+        "cpu": "asinh({0})",
         "latex": r"\operatorname{{arsinh}}\left({0}\right)",
     }
 
@@ -154,6 +162,7 @@ class sigmoid(Primitive):
     spelling: ClassVar = {
         "torch": "torch.sigmoid({0})",
         "numpy": "special.expit({0})",
+        "cpu": "sigmoid({0})",
         "latex": r"\sigma\left({0}\right)",
     }
 
@@ -168,6 +177,7 @@ class tanh(Primitive):
     spelling: ClassVar = {
         "torch": "torch.tanh({0})",
         "numpy": "np.tanh({0})",
+        "cpu": "tanh({0})",
         "latex": r"\tanh\left({0}\right)",
     }
 
@@ -182,6 +192,7 @@ class softplus(Primitive):
     spelling: ClassVar = {
         "torch": "(-F.logsigmoid(-({0})))",
         "numpy": "np.logaddexp({0}, 0.0)",
+        "cpu": "softplus({0})",
         "latex": r"\operatorname{{softplus}}\left({0}\right)",
     }
 
@@ -196,6 +207,7 @@ class logsigmoid(Primitive):
     spelling: ClassVar = {
         "torch": "F.logsigmoid({0})",
         "numpy": "special.log_expit({0})",
+        "cpu": "logsigmoid({0})",
         "latex": r"\log\sigma\left({0}\right)",
     }
 
@@ -210,6 +222,7 @@ class erf(Primitive):
     spelling: ClassVar = {
         "torch": "torch.erf({0})",
         "numpy": "special.erf({0})",
+        "cpu": "erf({0})",
         "latex": r"\operatorname{{erf}}\left({0}\right)",
     }
 
@@ -224,6 +237,7 @@ class normal_cdf(Primitive):
     spelling: ClassVar = {
         "torch": "(0.5*torch.erfc(-0.7071067811865476*({0})))",
         "numpy": "special.ndtr({0})",
+        "cpu": "normal_cdf({0})",
         "latex": r"\Phi\left({0}\right)",
     }
 
@@ -235,7 +249,12 @@ class normal_cdf(Primitive):
 class sin(Primitive):
     """Sine."""
 
-    spelling: ClassVar = {"torch": "torch.sin({0})", "numpy": "np.sin({0})", "latex": r"\sin\left({0}\right)"}
+    spelling: ClassVar = {
+        "torch": "torch.sin({0})",
+        "numpy": "np.sin({0})",
+        "cpu": "sin({0})",
+        "latex": r"\sin\left({0}\right)",
+    }
 
     @classmethod
     def slope(cls, x: Expr) -> tuple[Any, ...]:
@@ -245,7 +264,12 @@ class sin(Primitive):
 class cos(Primitive):
     """Cosine."""
 
-    spelling: ClassVar = {"torch": "torch.cos({0})", "numpy": "np.cos({0})", "latex": r"\cos\left({0}\right)"}
+    spelling: ClassVar = {
+        "torch": "torch.cos({0})",
+        "numpy": "np.cos({0})",
+        "cpu": "cos({0})",
+        "latex": r"\cos\left({0}\right)",
+    }
 
     @classmethod
     def slope(cls, x: Expr) -> tuple[Any, ...]:
@@ -258,6 +282,7 @@ class sinc(Primitive):
     spelling: ClassVar = {
         "torch": "cardinal_sine({0})",
         "numpy": "np.sinc({0}*0.3183098861837907)",
+        "cpu": "sinc({0})",
         "latex": r"\operatorname{{sinc}}\left({0}\right)",
     }
 
@@ -276,6 +301,7 @@ class atan(Primitive):
     spelling: ClassVar = {
         "torch": "torch.atan({0})",
         "numpy": "np.arctan({0})",
+        "cpu": "atan({0})",
         "latex": r"\arctan\left({0}\right)",
     }
 
@@ -287,7 +313,12 @@ class atan(Primitive):
 class absolute(Primitive):
     """``|x|``; its derivative at 0 is 0, as in torch. Python's ``abs`` on a formula means this."""
 
-    spelling: ClassVar = {"torch": "torch.abs({0})", "numpy": "np.abs({0})", "latex": r"\left|{0}\right|"}
+    spelling: ClassVar = {
+        "torch": "torch.abs({0})",
+        "numpy": "np.abs({0})",
+        "cpu": "absolute({0})",
+        "latex": r"\left|{0}\right|",
+    }
 
     @classmethod
     def slope(cls, x: Expr) -> tuple[Any, ...]:
@@ -300,6 +331,7 @@ class sign(Primitive):
     spelling: ClassVar = {
         "torch": "torch.sign({0})",
         "numpy": "np.sign({0})",
+        "cpu": "sign({0})",
         "latex": r"\operatorname{{sgn}}\left({0}\right)",
     }
 
@@ -314,6 +346,7 @@ class rounded(Primitive):
     spelling: ClassVar = {
         "torch": "torch.round({0})",
         "numpy": "np.round({0})",
+        "cpu": "rounded({0})",
         "latex": r"\operatorname{{round}}\left({0}\right)",
     }
 
@@ -329,6 +362,7 @@ class maximum(Primitive):
     spelling: ClassVar = {
         "torch": "maximum({0}, {1})",
         "numpy": "maximum({0}, {1})",
+        "cpu": "maximum({0}, {1})",
         "latex": r"\max\left({0},\,{1}\right)",
     }
 
@@ -348,6 +382,7 @@ class minimum(Primitive):
     spelling: ClassVar = {
         "torch": "minimum({0}, {1})",
         "numpy": "minimum({0}, {1})",
+        "cpu": "minimum({0}, {1})",
         "latex": r"\min\left({0},\,{1}\right)",
     }
 
@@ -367,6 +402,7 @@ class where(Primitive):
     spelling: ClassVar = {
         "torch": "torch.where({0}, {1}, {2})",
         "numpy": "np.where({0}, {1}, {2})",
+        "cpu": "where({0}, {1}, {2})",
         "latex": r"\begin{{cases}}{1} & {0}\\{2} & \text{{otherwise}}\end{{cases}}",
     }
 
@@ -390,7 +426,12 @@ class clamped(Primitive):
     """
 
     nargs = 2
-    spelling: ClassVar = {"torch": "clamped({0}, {1})", "numpy": "clamped({0}, {1})", "latex": "{0}"}
+    spelling: ClassVar = {
+        "torch": "clamped({0}, {1})",
+        "numpy": "clamped({0}, {1})",
+        "cpu": "clamped({0}, {1})",
+        "latex": "{0}",
+    }
 
     @classmethod
     def slope(cls, x: Expr, side: Expr) -> tuple[Any, ...]:
@@ -403,7 +444,7 @@ class tamed(Primitive):
     Written by :mod:`actlab.functions.limits`, not by authors.
     """
 
-    spelling: ClassVar = {"torch": "tamed({0})", "numpy": "tamed({0})", "latex": "{0}"}
+    spelling: ClassVar = {"torch": "tamed({0})", "numpy": "tamed({0})", "cpu": "tamed({0})", "latex": "{0}"}
 
     @classmethod
     def slope(cls, x: Expr) -> tuple[Any, ...]:

@@ -70,6 +70,8 @@ def _product(expression: Expr, target: str) -> str:
 
 
 def _power(base: str, exponent: Expr, target: str) -> str:
+    if target == "cpu":
+        return _vector_power(base, exponent)
     module = {"numpy": "np", "torch": "torch"}[target]
     if exponent == sympy.Rational(1, 2):
         return f"{module}.sqrt({base})"
@@ -81,6 +83,21 @@ def _power(base: str, exponent: Expr, target: str) -> str:
         return f"(1.0 / {_power(base, -exponent, target)})"
     power = str(int(exponent)) if exponent.is_Integer else spelled(exponent, target)
     return f"({base})**{power}"
+
+
+def _vector_power(base: str, exponent: Expr) -> str:
+    """Return a power in the words of :mod:`actlab.readings.elementary`, where it is a function."""
+    if exponent == sympy.Rational(1, 2):
+        return f"sqrt({base})"
+    if exponent == 1:
+        return base
+    if exponent == 2:
+        return f"square({base})"
+    if exponent.is_number and exponent.is_negative:
+        return f"(1.0 / {_vector_power(base, -exponent)})"
+    if exponent.is_number and (2 * exponent).is_Integer and exponent < 8:
+        return f"(power({base}, {int(exponent)})*sqrt({base}))"
+    return f"power({base}, {int(exponent) if exponent.is_Integer else spelled(exponent, 'cpu')})"
 
 
 def source(

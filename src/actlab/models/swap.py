@@ -87,6 +87,11 @@ class Changes(Sequence[Change]):
     def __len__(self) -> int:
         return len(self._changes)
 
+    @property
+    def strokes(self) -> tuple[Stroke, ...]:
+        """The single changes to the model's objects; none once they are undone."""
+        return self._strokes or ()
+
     def __repr__(self) -> str:
         lines = [f"{change.path}: {change.old} -> {change.new}" for change in (*self, *self.widened)]
         lines += [f"{skip.site.path}: left as it is, {skip.reason}" for skip in self.skipped]
@@ -122,6 +127,7 @@ def swap_(
     example_inputs: Inputs | None = None,
     *,
     generator: torch.Generator | None = None,
+    fast: bool = False,
 ) -> Changes:
     """Replace activations of a model, in place.
 
@@ -136,6 +142,7 @@ def swap_(
         example_inputs: as for :func:`find`. Needed for parameters learned per channel and for gated activations in the place of scalar
             ones; otherwise optional, and recommended: what only a run can tell is found, and the swap is rehearsed.
         generator: draws the weights of Linears that get another width for a gated activation; seeded with 0 if not given.
+        fast: put fast layers in, see :func:`layer`.
 
     Returns:
         The changes, with ``skipped`` and ``undo()``.
@@ -161,7 +168,7 @@ def swap_(
     reasons |= misfits
     complain(taken, reasons)
     chosen = _without(taken, reasons)
-    strokes = _strokes(whole, [(claim.entry, claim.spec) for claim in chosen], gates, generator)
+    strokes = _strokes(whole, [(claim.entry, claim.spec) for claim in chosen], gates, generator, fast=fast)
     _carry_out(strokes)
     if example_inputs is not None:
         _try_out(model, example_inputs, strokes)
@@ -181,13 +188,15 @@ def _strokes(
     chosen: Sequence[tuple[Entry, Spec]],
     gates: Gates | None = None,
     generator: torch.Generator | None = None,
+    *,
+    fast: bool = False,
 ) -> list[Stroke]:
     patient = Patient(model=whole.model, paths=whole.paths)
     insertions = [Insertion(owner=old, new=new) for old, new in (gates.linears(generator) if gates else {}).items()]
     for entry, spec in chosen:
         place = entry.place
         channels = entry.site.channels if spec.needs_channels else None
-        new = patient.place_like_neighbours(layer(spec, channels=channels), place.owner)
+        new = patient.place_like_neighbours(layer(spec, channels=channels, fast=fast), place.owner)
         insertions.append(Insertion(owner=place.owner, new=new, attribute=place.attribute, edit=place.edit))
     return strokes_for(patient, insertions)
 
