@@ -26,7 +26,7 @@ from actlab.models.surgery import Insertion, Patient, Stroke, strokes_for
 from actlab.models.trace import trace
 from actlab.models.undisturbed import Inputs
 
-__all__ = ["Change", "Changes", "Skipped", "swap_"]
+__all__ = ["Change", "Changes", "Skipped", "carried_out", "fixed", "swap_"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,7 +228,8 @@ def _widened(whole: Survey, gates: Gates | None) -> list[Change]:
 
 
 @contextmanager
-def _for_a_moment(strokes: Sequence[Stroke]) -> Iterator[None]:
+def carried_out(strokes: Sequence[Stroke]) -> Iterator[None]:
+    """Run what is inside with the strokes done; then take them back."""
     _carry_out(strokes)
     try:
         yield
@@ -243,14 +244,14 @@ def _rehearse(whole: Survey, taken: Sequence[Claim], example_inputs: Inputs) -> 
         By path, the reason for each site at which the output changed: as a rule, something goes on using a tensor that ``x.relu_()``
         or ``inplace=True`` has overwritten, which a layer would leave as it is.
     """
-    same = [(claim.entry, parse(str(claim.site.spec))) for claim in taken if _is_fixed(claim.site)]
+    same = [(claim.entry, parse(str(claim.site.spec))) for claim in taken if fixed(claim.site)]
     if not same or _agrees(whole, same, example_inputs):
         return {}
     culprits = [(entry, spec) for entry, spec in same if not _agrees(whole, [(entry, spec)], example_inputs)] or same
     return {entry.site.path: _culprit(entry) for entry, _ in culprits}
 
 
-def _is_fixed(site: Site) -> bool:
+def fixed(site: Site) -> bool:
     """Whether a layer of what runs here computes the same: all parameters are known numbers."""
     return site.spec is not None and not any(isinstance(value, Learned) for value in parse(site.spec).values.values())
 
@@ -262,7 +263,7 @@ def _culprit(entry: Entry) -> str:
 
 
 def _agrees(whole: Survey, same: Sequence[tuple[Entry, Spec]], example_inputs: Inputs) -> bool:
-    with _for_a_moment(_strokes(whole, same)):
+    with carried_out(_strokes(whole, same)):
         output = trace(whole.model, example_inputs).output
     before = whole.trace.output if whole.trace else None
     pairs = zip(tree_leaves(before), tree_leaves(output), strict=True)

@@ -17,6 +17,7 @@ from actlab.errors import SpecError
 from actlab.functions.activation import Activation, Parameter, get
 from actlab.functions.evaluate import numeric
 from actlab.functions.formula import derivative
+from actlab.functions.kept import kept
 from actlab.functions.spec import Spec, parse
 from actlab.readings.latex import latex, plain
 from actlab.report.braille import curve
@@ -107,6 +108,7 @@ def card(text: str) -> tuple[dict[str, Any], RenderableType]:
         "claims": {name: _json(value) for name, value in record.claims},
         "facts": {name: _json(value) for name, value in facts.items()},
         "gain": _json(facts["gain"]) if "gain" in facts else _gain(spec),
+        "kept": _kept(spec),
         "torch": record.torch,
         "module": record.module,
     }
@@ -125,6 +127,14 @@ def _gain(spec: Spec) -> float | None:
         return actlab.gain(spec)
     except SpecError:  # a vector function has none
         return None
+
+
+def _kept(spec: Spec) -> dict[str, Any] | None:
+    """Return what a backward pass must keep of each element; None for tensor code."""
+    found = kept(spec)
+    if found is None:
+        return None
+    return {"form": found.form, "float32": found.bytes(4), "bfloat16": found.bytes(2), "text": str(found)}
 
 
 def _json(value: float | bool | str) -> float | bool | str:
@@ -153,6 +163,7 @@ def _lines(data: Mapping[str, Any]) -> Table:
         "derivative": data["derivative"],
         "parameters": ", ".join(map(_described, data["parameters"])),
         "gain": None if data["gain"] is None else f"{data['gain']:.4f}",
+        "keeps for backward": data["kept"] and data["kept"]["text"],
         "torch": ", ".join(filter(None, (data["torch"], data["module"]))) or "none; computed from the formula",
         "aliases": ", ".join(data["aliases"]),
         "paper": data["paper"],
