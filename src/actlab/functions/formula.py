@@ -89,7 +89,12 @@ class Primitive(sympy.Function):  # type: ignore[misc]  # SymPy has no types
 class exp(Primitive):
     """``e^x``."""
 
-    spelling: ClassVar = {"torch": "torch.exp({0})", "numpy": "np.exp({0})", "latex": "e^{{{0}}}"}
+    spelling: ClassVar = {
+        "torch": "torch.exp({0})",
+        "numpy": "np.exp({0})",
+        "triton": "exp({0}, EXACT)",
+        "latex": "e^{{{0}}}",
+    }
 
     @classmethod
     def slope(cls, x: Expr) -> tuple[Any, ...]:
@@ -102,6 +107,7 @@ class expm1(Primitive):
     spelling: ClassVar = {
         "torch": "torch.expm1({0})",
         "numpy": "np.expm1({0})",
+        "triton": "expm1({0}, EXACT)",
         "latex": r"\left(e^{{{0}}} - 1\right)",
     }
 
@@ -116,6 +122,7 @@ class log1p(Primitive):
     spelling: ClassVar = {
         "torch": "torch.log1p({0})",
         "numpy": "np.log1p({0})",
+        "triton": "log1p({0})",
         "latex": r"\log\left(1 + {0}\right)",
     }
 
@@ -127,7 +134,12 @@ class log1p(Primitive):
 class log(Primitive):
     """Natural logarithm; of a number near 1 write ``log1p``."""
 
-    spelling: ClassVar = {"torch": "torch.log({0})", "numpy": "np.log({0})", "latex": r"\log\left({0}\right)"}
+    spelling: ClassVar = {
+        "torch": "torch.log({0})",
+        "numpy": "np.log({0})",
+        "triton": "log({0})",
+        "latex": r"\log\left({0}\right)",
+    }
 
     @classmethod
     def slope(cls, x: Expr) -> tuple[Any, ...]:
@@ -140,6 +152,7 @@ class asinh(Primitive):
     spelling: ClassVar = {
         "torch": "torch.asinh({0})",
         "numpy": "np.arcsinh({0})",
+        "triton": "asinh({0})",
         "latex": r"\operatorname{{arsinh}}\left({0}\right)",
     }
 
@@ -154,6 +167,7 @@ class sigmoid(Primitive):
     spelling: ClassVar = {
         "torch": "torch.sigmoid({0})",
         "numpy": "special.expit({0})",
+        "triton": "sigmoid({0}, EXACT)",
         "latex": r"\sigma\left({0}\right)",
     }
 
@@ -168,6 +182,7 @@ class tanh(Primitive):
     spelling: ClassVar = {
         "torch": "torch.tanh({0})",
         "numpy": "np.tanh({0})",
+        "triton": "tanh({0}, EXACT)",
         "latex": r"\tanh\left({0}\right)",
     }
 
@@ -182,6 +197,7 @@ class softplus(Primitive):
     spelling: ClassVar = {
         "torch": "(-F.logsigmoid(-({0})))",
         "numpy": "np.logaddexp({0}, 0.0)",
+        "triton": "softplus({0}, EXACT)",
         "latex": r"\operatorname{{softplus}}\left({0}\right)",
     }
 
@@ -196,6 +212,7 @@ class logsigmoid(Primitive):
     spelling: ClassVar = {
         "torch": "F.logsigmoid({0})",
         "numpy": "special.log_expit({0})",
+        "triton": "logsigmoid({0}, EXACT)",
         "latex": r"\log\sigma\left({0}\right)",
     }
 
@@ -210,6 +227,7 @@ class erf(Primitive):
     spelling: ClassVar = {
         "torch": "torch.erf({0})",
         "numpy": "special.erf({0})",
+        "triton": "erf({0}, EXACT)",
         "latex": r"\operatorname{{erf}}\left({0}\right)",
     }
 
@@ -224,6 +242,7 @@ class normal_cdf(Primitive):
     spelling: ClassVar = {
         "torch": "(0.5*torch.erfc(-0.7071067811865476*({0})))",
         "numpy": "special.ndtr({0})",
+        "triton": "normal_cdf({0}, EXACT)",
         "latex": r"\Phi\left({0}\right)",
     }
 
@@ -235,7 +254,12 @@ class normal_cdf(Primitive):
 class sin(Primitive):
     """Sine."""
 
-    spelling: ClassVar = {"torch": "torch.sin({0})", "numpy": "np.sin({0})", "latex": r"\sin\left({0}\right)"}
+    spelling: ClassVar = {
+        "torch": "torch.sin({0})",
+        "numpy": "np.sin({0})",
+        "triton": "sin({0})",
+        "latex": r"\sin\left({0}\right)",
+    }
 
     @classmethod
     def slope(cls, x: Expr) -> tuple[Any, ...]:
@@ -245,7 +269,12 @@ class sin(Primitive):
 class cos(Primitive):
     """Cosine."""
 
-    spelling: ClassVar = {"torch": "torch.cos({0})", "numpy": "np.cos({0})", "latex": r"\cos\left({0}\right)"}
+    spelling: ClassVar = {
+        "torch": "torch.cos({0})",
+        "numpy": "np.cos({0})",
+        "triton": "cos({0})",
+        "latex": r"\cos\left({0}\right)",
+    }
 
     @classmethod
     def slope(cls, x: Expr) -> tuple[Any, ...]:
@@ -258,6 +287,7 @@ class sinc(Primitive):
     spelling: ClassVar = {
         "torch": "cardinal_sine({0})",
         "numpy": "np.sinc({0}*0.3183098861837907)",
+        "triton": "sinc({0})",
         "latex": r"\operatorname{{sinc}}\left({0}\right)",
     }
 
@@ -276,6 +306,7 @@ class atan(Primitive):
     spelling: ClassVar = {
         "torch": "torch.atan({0})",
         "numpy": "np.arctan({0})",
+        "triton": "atan({0})",
         "latex": r"\arctan\left({0}\right)",
     }
 
@@ -287,7 +318,12 @@ class atan(Primitive):
 class absolute(Primitive):
     """``|x|``; its derivative at 0 is 0, as in torch. Python's ``abs`` on a formula means this."""
 
-    spelling: ClassVar = {"torch": "torch.abs({0})", "numpy": "np.abs({0})", "latex": r"\left|{0}\right|"}
+    spelling: ClassVar = {
+        "torch": "torch.abs({0})",
+        "numpy": "np.abs({0})",
+        "triton": "absolute({0})",
+        "latex": r"\left|{0}\right|",
+    }
 
     @classmethod
     def slope(cls, x: Expr) -> tuple[Any, ...]:
@@ -300,6 +336,7 @@ class sign(Primitive):
     spelling: ClassVar = {
         "torch": "torch.sign({0})",
         "numpy": "np.sign({0})",
+        "triton": "sign({0})",
         "latex": r"\operatorname{{sgn}}\left({0}\right)",
     }
 
@@ -314,6 +351,7 @@ class rounded(Primitive):
     spelling: ClassVar = {
         "torch": "torch.round({0})",
         "numpy": "np.round({0})",
+        "triton": "rounded({0})",
         "latex": r"\operatorname{{round}}\left({0}\right)",
     }
 
@@ -329,6 +367,7 @@ class maximum(Primitive):
     spelling: ClassVar = {
         "torch": "maximum({0}, {1})",
         "numpy": "maximum({0}, {1})",
+        "triton": "maximum({0}, {1})",
         "latex": r"\max\left({0},\,{1}\right)",
     }
 
@@ -348,6 +387,7 @@ class minimum(Primitive):
     spelling: ClassVar = {
         "torch": "minimum({0}, {1})",
         "numpy": "minimum({0}, {1})",
+        "triton": "minimum({0}, {1})",
         "latex": r"\min\left({0},\,{1}\right)",
     }
 
@@ -367,6 +407,7 @@ class where(Primitive):
     spelling: ClassVar = {
         "torch": "torch.where({0}, {1}, {2})",
         "numpy": "np.where({0}, {1}, {2})",
+        "triton": "tl.where({0}, {1}, {2})",
         "latex": r"\begin{{cases}}{1} & {0}\\{2} & \text{{otherwise}}\end{{cases}}",
     }
 
@@ -390,7 +431,12 @@ class clamped(Primitive):
     """
 
     nargs = 2
-    spelling: ClassVar = {"torch": "clamped({0}, {1})", "numpy": "clamped({0}, {1})", "latex": "{0}"}
+    spelling: ClassVar = {
+        "torch": "clamped({0}, {1})",
+        "numpy": "clamped({0}, {1})",
+        "triton": "clamped({0}, {1})",
+        "latex": "{0}",
+    }
 
     @classmethod
     def slope(cls, x: Expr, side: Expr) -> tuple[Any, ...]:
@@ -403,7 +449,7 @@ class tamed(Primitive):
     Written by :mod:`actlab.functions.limits`, not by authors.
     """
 
-    spelling: ClassVar = {"torch": "tamed({0})", "numpy": "tamed({0})", "latex": "{0}"}
+    spelling: ClassVar = {"torch": "tamed({0})", "numpy": "tamed({0})", "triton": "tamed({0})", "latex": "{0}"}
 
     @classmethod
     def slope(cls, x: Expr) -> tuple[Any, ...]:

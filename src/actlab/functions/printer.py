@@ -15,7 +15,7 @@ from sympy.core.relational import Relational
 
 from actlab.functions.formula import Expr, Primitive, clamped
 
-__all__ = ["compiled", "source", "spelled"]
+__all__ = ["compiled", "results", "source", "spelled"]
 
 SIGNS = {"StrictGreaterThan": ">", "GreaterThan": ">=", "StrictLessThan": "<", "LessThan": "<="}
 
@@ -70,6 +70,8 @@ def _product(expression: Expr, target: str) -> str:
 
 
 def _power(base: str, exponent: Expr, target: str) -> str:
+    if target == "triton":
+        return _called_power(base, exponent, target)
     module = {"numpy": "np", "torch": "torch"}[target]
     if exponent == sympy.Rational(1, 2):
         return f"{module}.sqrt({base})"
@@ -81,6 +83,23 @@ def _power(base: str, exponent: Expr, target: str) -> str:
         return f"(1.0 / {_power(base, -exponent, target)})"
     power = str(int(exponent)) if exponent.is_Integer else spelled(exponent, target)
     return f"({base})**{power}"
+
+
+def _called_power(base: str, exponent: Expr, target: str) -> str:
+    """Return a power in a target whose numbers have no operator for it: whole ones by multiplication, others by a function."""
+    if exponent == sympy.Rational(1, 2):
+        return f"sqrt({base})"
+    if exponent == 1:
+        return base
+    if exponent == 2:
+        return f"square({base})"
+    if exponent.is_number and exponent.is_negative:
+        return f"(1.0 / {_called_power(base, -exponent, target)})"
+    if exponent.is_number and (2 * exponent).is_Integer and exponent < 8:
+        return f"(power({base}, {int(exponent)})*sqrt({base}))"
+    if exponent.is_Integer or (exponent.is_Float and float(exponent).is_integer()):
+        return f"power({base}, {int(exponent)})"
+    return f"real_power({base}, {spelled(exponent, target)}, EXACT)"
 
 
 def source(
@@ -102,13 +121,24 @@ def source(
         prelude: statements that come first.
         wrap: template of the returned value.
     """
-    shared, (result,) = sympy.cse([expression], symbols=sympy.numbered_symbols("t"), order="none", optimizations=[])
-    shared, result = _with_cheap_parts_in_place(shared, result)
-    lines = [*prelude, *(f"{symbol} = {spelled(part, target)}" for symbol, part in shared)]
-    lines.append("return " + wrap.format(spelled(result, target)))
+    lines, (result,) = results([expression], target)
+    lines = [*prelude, *lines, "return " + wrap.format(result)]
     return f"def {name}({', '.join(symbol.name for symbol in arguments)}):\n" + "".join(
         f"    {line}\n" for line in lines
     )
+
+
+def results(expressions: Sequence[Expr], target: str) -> tuple[list[str], list[str]]:
+    """Return the statements that compute what several expressions share, and the text of each expression.
+
+    Example:
+        >>> x, y = sympy.symbols("x y", real=True)
+        >>> results([(x + y) ** 2, x + y], "numpy")
+        (['t0 = (x + y)'], ['np.square(t0)', 't0'])
+    """
+    shared, reduced = sympy.cse(expressions, symbols=sympy.numbered_symbols("t"), order="none", optimizations=[])
+    kept, whole = _with_cheap_parts_in_place(shared, sympy.Tuple(*reduced))
+    return [f"{symbol} = {spelled(part, target)}" for symbol, part in kept], [spelled(part, target) for part in whole]
 
 
 def _with_cheap_parts_in_place(
