@@ -92,6 +92,7 @@ class exp(Primitive):
     spelling: ClassVar = {
         "torch": "torch.exp({0})",
         "numpy": "np.exp({0})",
+        "cpu": "exp({0})",
         "triton": "exp({0}, EXACT)",
         "latex": "e^{{{0}}}",
     }
@@ -107,6 +108,7 @@ class expm1(Primitive):
     spelling: ClassVar = {
         "torch": "torch.expm1({0})",
         "numpy": "np.expm1({0})",
+        "cpu": "expm1({0})",
         "triton": "expm1({0}, EXACT)",
         "latex": r"\left(e^{{{0}}} - 1\right)",
     }
@@ -122,6 +124,7 @@ class log1p(Primitive):
     spelling: ClassVar = {
         "torch": "torch.log1p({0})",
         "numpy": "np.log1p({0})",
+        "cpu": "log1p({0})",
         "triton": "log1p({0})",
         "latex": r"\log\left(1 + {0}\right)",
     }
@@ -137,6 +140,7 @@ class log(Primitive):
     spelling: ClassVar = {
         "torch": "torch.log({0})",
         "numpy": "np.log({0})",
+        "cpu": "log({0})",
         "triton": "log({0})",
         "latex": r"\log\left({0}\right)",
     }
@@ -152,6 +156,7 @@ class asinh(Primitive):
     spelling: ClassVar = {
         "torch": "torch.asinh({0})",
         "numpy": "np.arcsinh({0})",
+        "cpu": "asinh({0})",
         "triton": "asinh({0})",
         "latex": r"\operatorname{{arsinh}}\left({0}\right)",
     }
@@ -167,6 +172,7 @@ class sigmoid(Primitive):
     spelling: ClassVar = {
         "torch": "torch.sigmoid({0})",
         "numpy": "special.expit({0})",
+        "cpu": "sigmoid({0})",
         "triton": "sigmoid({0}, EXACT)",
         "latex": r"\sigma\left({0}\right)",
     }
@@ -182,6 +188,7 @@ class tanh(Primitive):
     spelling: ClassVar = {
         "torch": "torch.tanh({0})",
         "numpy": "np.tanh({0})",
+        "cpu": "tanh({0})",
         "triton": "tanh({0}, EXACT)",
         "latex": r"\tanh\left({0}\right)",
     }
@@ -197,6 +204,7 @@ class softplus(Primitive):
     spelling: ClassVar = {
         "torch": "(-F.logsigmoid(-({0})))",
         "numpy": "np.logaddexp({0}, 0.0)",
+        "cpu": "softplus({0})",
         "triton": "softplus({0}, EXACT)",
         "latex": r"\operatorname{{softplus}}\left({0}\right)",
     }
@@ -212,6 +220,7 @@ class logsigmoid(Primitive):
     spelling: ClassVar = {
         "torch": "F.logsigmoid({0})",
         "numpy": "special.log_expit({0})",
+        "cpu": "logsigmoid({0})",
         "triton": "logsigmoid({0}, EXACT)",
         "latex": r"\log\sigma\left({0}\right)",
     }
@@ -227,6 +236,7 @@ class erf(Primitive):
     spelling: ClassVar = {
         "torch": "torch.erf({0})",
         "numpy": "special.erf({0})",
+        "cpu": "erf({0})",
         "triton": "erf({0}, EXACT)",
         "latex": r"\operatorname{{erf}}\left({0}\right)",
     }
@@ -242,6 +252,7 @@ class normal_cdf(Primitive):
     spelling: ClassVar = {
         "torch": "(0.5*torch.erfc(-0.7071067811865476*({0})))",
         "numpy": "special.ndtr({0})",
+        "cpu": "normal_cdf({0})",
         "triton": "normal_cdf({0}, EXACT)",
         "latex": r"\Phi\left({0}\right)",
     }
@@ -257,6 +268,7 @@ class sin(Primitive):
     spelling: ClassVar = {
         "torch": "torch.sin({0})",
         "numpy": "np.sin({0})",
+        "cpu": "sin({0})",
         "triton": "sin({0})",
         "latex": r"\sin\left({0}\right)",
     }
@@ -272,6 +284,7 @@ class cos(Primitive):
     spelling: ClassVar = {
         "torch": "torch.cos({0})",
         "numpy": "np.cos({0})",
+        "cpu": "cos({0})",
         "triton": "cos({0})",
         "latex": r"\cos\left({0}\right)",
     }
@@ -287,6 +300,7 @@ class sinc(Primitive):
     spelling: ClassVar = {
         "torch": "cardinal_sine({0})",
         "numpy": "np.sinc({0}*0.3183098861837907)",
+        "cpu": "sinc({0})",
         "triton": "sinc({0})",
         "latex": r"\operatorname{{sinc}}\left({0}\right)",
     }
@@ -306,6 +320,7 @@ class atan(Primitive):
     spelling: ClassVar = {
         "torch": "torch.atan({0})",
         "numpy": "np.arctan({0})",
+        "cpu": "atan({0})",
         "triton": "atan({0})",
         "latex": r"\arctan\left({0}\right)",
     }
@@ -321,6 +336,7 @@ class absolute(Primitive):
     spelling: ClassVar = {
         "torch": "torch.abs({0})",
         "numpy": "np.abs({0})",
+        "cpu": "absolute({0})",
         "triton": "absolute({0})",
         "latex": r"\left|{0}\right|",
     }
@@ -336,6 +352,7 @@ class sign(Primitive):
     spelling: ClassVar = {
         "torch": "torch.sign({0})",
         "numpy": "np.sign({0})",
+        "cpu": "sign({0})",
         "triton": "sign({0})",
         "latex": r"\operatorname{{sgn}}\left({0}\right)",
     }
@@ -351,6 +368,7 @@ class rounded(Primitive):
     spelling: ClassVar = {
         "torch": "torch.round({0})",
         "numpy": "np.round({0})",
+        "cpu": "rounded({0})",
         "triton": "rounded({0})",
         "latex": r"\operatorname{{round}}\left({0}\right)",
     }
@@ -367,6 +385,7 @@ class maximum(Primitive):
     spelling: ClassVar = {
         "torch": "maximum({0}, {1})",
         "numpy": "maximum({0}, {1})",
+        "cpu": "maximum({0}, {1})",
         "triton": "maximum({0}, {1})",
         "latex": r"\max\left({0},\,{1}\right)",
     }
@@ -387,6 +406,7 @@ class minimum(Primitive):
     spelling: ClassVar = {
         "torch": "minimum({0}, {1})",
         "numpy": "minimum({0}, {1})",
+        "cpu": "minimum({0}, {1})",
         "triton": "minimum({0}, {1})",
         "latex": r"\min\left({0},\,{1}\right)",
     }
@@ -407,6 +427,7 @@ class where(Primitive):
     spelling: ClassVar = {
         "torch": "torch.where({0}, {1}, {2})",
         "numpy": "np.where({0}, {1}, {2})",
+        "cpu": "where({0}, {1}, {2})",
         "triton": "tl.where({0}, {1}, {2})",
         "latex": r"\begin{{cases}}{1} & {0}\\{2} & \text{{otherwise}}\end{{cases}}",
     }
@@ -434,6 +455,7 @@ class clamped(Primitive):
     spelling: ClassVar = {
         "torch": "clamped({0}, {1})",
         "numpy": "clamped({0}, {1})",
+        "cpu": "clamped({0}, {1})",
         "triton": "clamped({0}, {1})",
         "latex": "{0}",
     }
@@ -449,7 +471,13 @@ class tamed(Primitive):
     Written by :mod:`actlab.functions.limits`, not by authors.
     """
 
-    spelling: ClassVar = {"torch": "tamed({0})", "numpy": "tamed({0})", "triton": "tamed({0})", "latex": "{0}"}
+    spelling: ClassVar = {
+        "torch": "tamed({0})",
+        "numpy": "tamed({0})",
+        "cpu": "tamed({0})",
+        "triton": "tamed({0})",
+        "latex": "{0}",
+    }
 
     @classmethod
     def slope(cls, x: Expr) -> tuple[Any, ...]:

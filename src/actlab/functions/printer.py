@@ -70,7 +70,7 @@ def _product(expression: Expr, target: str) -> str:
 
 
 def _power(base: str, exponent: Expr, target: str) -> str:
-    if target == "triton":
+    if target in {"cpu", "triton"}:
         return _called_power(base, exponent, target)
     module = {"numpy": "np", "torch": "torch"}[target]
     if exponent == sympy.Rational(1, 2):
@@ -97,9 +97,10 @@ def _called_power(base: str, exponent: Expr, target: str) -> str:
         return f"(1.0 / {_called_power(base, -exponent, target)})"
     if exponent.is_number and (2 * exponent).is_Integer and exponent < 8:
         return f"(power({base}, {int(exponent)})*sqrt({base}))"
-    if exponent.is_Integer or (exponent.is_Float and float(exponent).is_integer()):
+    if exponent.is_Integer:
         return f"power({base}, {int(exponent)})"
-    return f"real_power({base}, {spelled(exponent, target)}, EXACT)"
+    general = {"cpu": "power({0}, {1})", "triton": "real_power({0}, {1}, EXACT)"}[target]
+    return general.format(base, spelled(exponent, target))
 
 
 def source(
