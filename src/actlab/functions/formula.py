@@ -125,7 +125,7 @@ class log1p(Primitive):
         "torch": "torch.log1p({0})",
         "numpy": "np.log1p({0})",
         "cpu": "log1p({0})",
-        "triton": "log1p({0})",
+        "triton": "log1p({0}, EXACT)",
         "latex": r"\log\left(1 + {0}\right)",
     }
 
@@ -157,7 +157,7 @@ class asinh(Primitive):
         "torch": "torch.asinh({0})",
         "numpy": "np.arcsinh({0})",
         "cpu": "asinh({0})",
-        "triton": "asinh({0})",
+        "triton": "asinh({0}, EXACT)",
         "latex": r"\operatorname{{arsinh}}\left({0}\right)",
     }
 
@@ -321,7 +321,7 @@ class atan(Primitive):
         "torch": "torch.atan({0})",
         "numpy": "np.arctan({0})",
         "cpu": "atan({0})",
-        "triton": "atan({0})",
+        "triton": "atan({0}, EXACT)",
         "latex": r"\arctan\left({0}\right)",
     }
 

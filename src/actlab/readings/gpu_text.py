@@ -6,18 +6,16 @@ printed here is the formula, its gradients, and one line for every tensor.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import sympy
 
-from actlab.functions.activation import Learned
-from actlab.functions.evaluate import safe
-from actlab.functions.formula import Expr, derivative, where
+from actlab.functions.formula import Expr
+from actlab.functions.passes import GRAD, passes
 from actlab.functions.printer import results
 from actlab.functions.spec import Spec
 
-__all__ = ["learned", "text"]
+__all__ = ["text"]
 
 HEAD = '''"""{spec}, printed by actlab.readings.gpu; changes are overwritten."""
 
@@ -33,56 +31,37 @@ CONSTANTS = ("GATE", "CHANNEL", "ROWS", "COLUMNS", "FLAT", "WIDE", "EXACT")
 UNSPECIALISED = ("rows", "steps", "repeat", "channels", "pitch")  # a new value of these is no new kernel
 
 
-def learned(spec: Spec) -> tuple[str, ...]:
-    """Return the names of the learned parameters, in the record's order.
-
-    Example:
-        >>> from actlab.functions.spec import parse
-        >>> learned(parse("xielu(beta=0.5)"))
-        ('alpha_p', 'alpha_n')
-    """
-    return tuple(name for name, value in spec.assigned if isinstance(value, Learned))
-
-
 def text(spec: Spec) -> str:
     """Return the Python source of a spec's kernels: ``forward`` and ``backward``, and for two inputs also ``forward_packed``, ``backward_packed``.
 
     Raises:
         TypeError: the activation is tensor code, not a formula.
+
+    Example:
+        >>> from actlab.functions.spec import parse
+        >>> [line for line in text(parse("silu")).splitlines() if "return" in line][0].strip()
+        'return (clamped(x, -1.0)*sigmoid(x, EXACT))'
     """
-    expression, inputs = _formula(spec), spec.activation.inputs
-    symbols = [*inputs, *(sympy.Symbol(name, real=True) for name in learned(spec))]
-    grad = sympy.Symbol("grad", real=True)
-    value = safe(expression, inputs)
-    slopes = [_times(grad, safe(derivative(expression, symbol), inputs)) for symbol in symbols]
-    parts = [HEAD.format(spec=spec)]
-    parts.append(_function("formula", symbols, [value]))
-    parts.append(_function("gradients", [grad, *symbols], slopes))
-    for packed in (False, True) if len(inputs) == 2 else (False,):
-        parts += [_forward(len(inputs), len(learned(spec)), packed), _backward(len(inputs), len(learned(spec)), packed)]
+    both = passes(spec)
+    inputs, parameters = len(both.inputs), len(both.learned)
+    parts = [
+        HEAD.format(spec=spec),
+        _function("formula", both.arguments, [both.value]),
+        _function("gradients", [GRAD, *both.arguments], both.gradients),
+    ]
+    for packed in (False, True) if inputs == 2 else (False,):
+        parts += [_forward(inputs, parameters, packed=packed), _backward(inputs, parameters, packed=packed)]
     return "\n\n".join(parts)
-
-
-def _formula(spec: Spec) -> Expr:
-    """Return the formula with its numbers in place."""
-    record = spec.activation
-    numbers = {p.symbol: spec.values[p.name] for p in record.parameters}
-    return record.formula.xreplace(
-        {symbol: sympy.Float(n, 17) for symbol, n in numbers.items() if not isinstance(n, Learned)}
-    )
-
-
-def _times(grad: sympy.Symbol, slope: Expr) -> Expr:
-    """Return the product; where the slope is 0 or 1 on a side, without multiplying there, so that 0 times infinity is 0, as in torch."""
-    if isinstance(slope, where) and any(branch in {0, 1, -1} for branch in slope.args[1:]):
-        condition, a, b = slope.args
-        return where(condition, _times(grad, a), _times(grad, b))
-    return sympy.Mul(grad, slope, evaluate=False) if slope not in {0, 1} else grad * slope
 
 
 def _function(name: str, arguments: Sequence[sympy.Symbol], expressions: Sequence[Expr]) -> str:
     """Return a device function that computes the expressions, what they share once."""
     lines, values = results(expressions, "triton")
+    shape = arguments[0].name  # a constant is a block of its own, not a number of Python's
+    values = [
+        f"(tl.zeros_like({shape}) + {value})" if expression.is_number else value
+        for value, expression in zip(values, expressions, strict=True)
+    ]
     head = f"@triton.jit\ndef {name}({', '.join(s.name for s in arguments)}, EXACT: tl.constexpr):\n"
     return head + "".join(f"    {line}\n" for line in [*lines, f"return {', '.join(values)}"])
 
@@ -104,7 +83,7 @@ def _names(count: int, prefix: str = "x") -> list[str]:
     return [f"{prefix}{i}" for i in range(count)]
 
 
-def _opening(inputs: int, parameters: int, packed: bool) -> list[str]:
+def _opening(inputs: int, parameters: int, *, packed: bool) -> list[str]:
     """Return the lines that read inputs and parameters."""
     lines = [
         "row, column, first = place(step, steps, width, ROWS, COLUMNS, FLAT, WIDE)",
@@ -121,32 +100,30 @@ def _opening(inputs: int, parameters: int, packed: bool) -> list[str]:
     return lines
 
 
-def _forward(inputs: int, parameters: int, packed: bool) -> str:
+def _forward(inputs: int, parameters: int, *, packed: bool) -> str:
     sources = ["x_pointer"] if packed else [f"{x}_pointer" for x in _names(inputs)]
     arguments = ", ".join([*_names(inputs), *_names(parameters, "p")])
     body = [
         "step = 0",
-        *_opening(inputs, parameters, packed),
+        *_opening(inputs, parameters, packed=packed),
         f"y = formula({arguments}, EXACT)",
         "write(y_pointer, row, column, width, inside, y)",
     ]
     return _kernel(f"forward{'_packed' * packed}", [*sources, "y_pointer", *_parameters(parameters)], body)
 
 
-def _backward(inputs: int, parameters: int, packed: bool) -> str:
+def _backward(inputs: int, parameters: int, *, packed: bool) -> str:
     sources = ["x_pointer"] if packed else [f"{x}_pointer" for x in _names(inputs)]
     targets = ["dx_pointer"] if packed else [f"d{x}_pointer" for x in _names(inputs)]
     arguments = ", ".join(["grad", *_names(inputs), *_names(parameters, "p")])
     found = ", ".join([*_names(inputs, "dx"), *_names(parameters, "dp")])
     inner = [
-        *_opening(inputs, parameters, packed),
+        *_opening(inputs, parameters, packed=packed),
         "grad = read(grad_pointer, row, column, width, inside)",
         f"{found} = gradients({arguments}, EXACT)",
     ]
     if packed:
-        inner.append(
-            "write_packed(dx_pointer, row, column, first, rows, width, inside, dx0, dx1, GATE, ROWS, COLUMNS)"
-        )
+        inner.append("write_packed(dx_pointer, row, column, first, rows, width, inside, dx0, dx1, GATE, ROWS, COLUMNS)")
     else:
         inner += [f"write(d{x}_pointer, row, column, width, inside, d{x})" for x in _names(inputs)]
     inner += [f"sum{k} += tl.where(inside, dp{k}, 0.0)" for k in range(parameters)]

@@ -5,8 +5,11 @@ Triton's interpreter: sums, products, quotients, ``exp2``, ``sqrt`` and choices.
 ``sin`` computes in float64 where its argument is large; the interpreter has none of CUDA's library. Polynomials are the minimax fits of
 :mod:`actlab.readings.coefficients`. NaN passes through, infinities give the limit, and results that would be subnormal may be zero.
 
-``EXACT`` says whether the result will be stored in float32. Half precision keeps 8 or 11 bits of it, and the exponential is then two
-instructions instead of eight.
+``EXACT`` says whether the result will be stored in float32. Half precision keeps 8 or 11 bits of it; the exponential is then two instructions
+instead of eight, and a reciprocal two instead of eight.
+
+What costs is counted in instructions and in calls of the special function unit, of which a multiprocessor has an eighth as many lanes.
+Functions of ``x`` and ``-x`` are therefore written in ``|x|``: the compiler sees that both ask for the same exponential and reciprocal.
 """
 
 import math
@@ -20,6 +23,7 @@ ARCTANGENT = tl.constexpr(coefficients.ARCTANGENT["float32"])
 COSINE = tl.constexpr(coefficients.COSINE["float32"])
 ERROR_FUNCTION = tl.constexpr(coefficients.ERROR_FUNCTION["float32"])
 EXPONENTIAL = tl.constexpr(coefficients.EXPONENTIAL["float32"])
+LOGARITHM = tl.constexpr(coefficients.LOGARITHM["float32"])
 LOGARITHM_OF_UP_TO_TWO = tl.constexpr(coefficients.LOGARITHM_OF_UP_TO_TWO["float32"])
 NORMAL_TAIL = tl.constexpr(coefficients.NORMAL_TAIL["float32"])
 SINE = tl.constexpr(coefficients.SINE["float32"])
@@ -130,6 +134,15 @@ def exp(x, EXACT: tl.constexpr):
 
 
 @triton.jit
+def reciprocal(x, EXACT: tl.constexpr):
+    """Return ``1 / x`` of a positive number."""
+    if EXACT:
+        return 1.0 / x
+    root = tl.rsqrt(x)  # within 2^-22; the quotient is scaled and scaled back for the sake of numbers beyond 2^126
+    return root * root
+
+
+@triton.jit
 def expm1(x, EXACT: tl.constexpr):
     """Return ``e^x - 1`` without cancellation near zero: ``2^n e^r - 1`` from ``e^r - 1``, with half the power as it may overflow."""
     held = tl.minimum(tl.maximum(x, -87.0, propagate_nan=ALL), 89.0, propagate_nan=ALL)
@@ -144,22 +157,23 @@ def expm1(x, EXACT: tl.constexpr):
 @triton.jit
 def sigmoid(x, EXACT: tl.constexpr):
     """Return ``1 / (1 + e^-x)``."""
-    return 1.0 / (1.0 + exp(-x, EXACT))
+    e = exp(-tl.abs(x), EXACT)
+    above = reciprocal(1.0 + e, EXACT)
+    return tl.where(x < 0.0, e * above, above)
 
 
 @triton.jit
 def tanh(x, EXACT: tl.constexpr):
     """Return the hyperbolic tangent as ``-m / (m + 2)``, m = e^(-2|x|) - 1, which neither cancels nor overflows."""
     m = expm1(-2.0 * tl.abs(x), EXACT)
-    return signed(-m / (m + 2.0), x)
+    return signed(-m * reciprocal(m + 2.0, EXACT), x)
 
 
 @triton.jit
-def log_of_up_to_two(a):
-    """Return ``log(1 + a)`` for a in [-1/2, 1], by the logarithm's odd series in ``a / (2 + a)``."""
-    s = a / (a + 2.0)
+def log_of_quotient(s, coefficients: tl.constexpr, degree: tl.constexpr):
+    """Return ``log((1 + s) / (1 - s))``."""
     z = s * s
-    return 2.0 * s + s * z * polynomial(z, LOGARITHM_OF_UP_TO_TWO, 3)
+    return 2.0 * s + s * z * polynomial(z, coefficients, degree)
 
 
 @triton.jit
@@ -169,16 +183,29 @@ def log(x):
 
 
 @triton.jit
-def log1p(x):
-    """Return ``log(1 + x)`` without cancellation near zero; minus infinity at -1, NaN below."""
-    is_near = (x > -0.5) & (x < 1.0)
-    return tl.where(is_near, log_of_up_to_two(tl.where(is_near, x, 0.0)), tl.log(1.0 + x))
+def log1p(x, EXACT: tl.constexpr):
+    """Return ``log(1 + x)`` without cancellation near zero; minus infinity at -1, NaN below.
+
+    ``1 + x = m 2^k`` with m between sqrt(1/2) and sqrt(2); what the sum lost to rounding is added to m.
+    """
+    u = 1.0 + x
+    lost = x - (u - 1.0)
+    moved = u.to(tl.int32, bitcast=True) + (0x3F800000 - 0x3F3504F3)
+    exponent = tl.minimum(moved >> 23, 254)
+    m = ((moved & 0x7FFFFF) + 0x3F3504F3).to(tl.float32, bitcast=True)
+    back = ((254 - exponent) << 23).to(tl.float32, bitcast=True)
+    k = (exponent + 0x4B000000).to(tl.float32, bitcast=True) - 8388735.0
+    f = lost * back + (m - 1.0)
+    value = k * LOG_2_HIGH + (log_of_quotient(f * reciprocal(f + 2.0, EXACT), LOGARITHM, 2) + k * LOG_2_LOW)
+    value = tl.where(u > 0.0, value, tl.where(u == 0.0, float("-inf"), float("nan")))
+    return tl.where(u < float("inf"), value, u)
 
 
 @triton.jit
 def softplus(x, EXACT: tl.constexpr):
     """Return ``log(1 + e^x)`` as ``max(x, 0) + log1p(e^-|x|)``."""
-    return maximum(x, 0.0) + log_of_up_to_two(exp(-tl.abs(x), EXACT))
+    e = exp(-tl.abs(x), EXACT)
+    return maximum(x, 0.0) + log_of_quotient(e * reciprocal(e + 2.0, EXACT), LOGARITHM_OF_UP_TO_TWO, 3)
 
 
 @triton.jit
@@ -188,37 +215,37 @@ def logsigmoid(x, EXACT: tl.constexpr):
 
 
 @triton.jit
-def asinh(x):
+def asinh(x, EXACT: tl.constexpr):
     """Return the inverse hyperbolic sine by log1p of the magnitude; of large ones by ``log(2 |x|)``, whose square would overflow."""
     a = tl.abs(x)
     is_large = a > 1e12
     s = a * a
-    argument = tl.where(is_large, a, a + s / (tl.sqrt(s + 1.0) + 1.0))
-    return signed(log1p(argument) + tl.where(is_large, LOG_2, 0.0), x)
+    argument = tl.where(is_large, a, a + s * reciprocal(tl.sqrt(s + 1.0) + 1.0, EXACT))
+    return signed(log1p(argument, EXACT) + tl.where(is_large, LOG_2, 0.0), x)
 
 
 @triton.jit
-def atan(x):
+def atan(x, EXACT: tl.constexpr):
     """Return the inverse tangent; beyond 1 as ``pi/2 - atan(1/x)``."""
     a = tl.abs(x)
     is_beyond = a > 1.0
-    t = tl.where(is_beyond, 1.0 / a, a)
+    t = tl.where(is_beyond, reciprocal(a, EXACT), a)
     z = t * t
     value = t * z * polynomial(z, ARCTANGENT, 7) + t
     return signed(tl.where(is_beyond, HALF_PI - value, value), x)
 
 
 @triton.jit
-def normal_tail(z, density):
+def normal_tail(z, density, EXACT: tl.constexpr):
     """Return ``1 - Phi(z)`` for z >= 0, given ``e^(-z^2/2)``."""
-    w = 1.0 / (z + SHIFT)
+    w = reciprocal(z + SHIFT, EXACT)
     return density * (polynomial(1.0 - 2.0 * SHIFT * w, NORMAL_TAIL, 8) * w)
 
 
 @triton.jit
 def normal_cdf(x, EXACT: tl.constexpr):
     """Return the distribution function of N(0, 1), whose left tail keeps its relative accuracy."""
-    tail = normal_tail(tl.abs(x), exp(-0.5 * x * x, EXACT))
+    tail = normal_tail(tl.abs(x), exp(-0.5 * (x * x), EXACT), EXACT)
     return tl.where(x > 0.0, 1.0 - tail, tail)
 
 
@@ -227,7 +254,7 @@ def erf(x, EXACT: tl.constexpr):
     """Return the error function: an odd polynomial up to 1, beyond it by the normal tail."""
     s = x * x
     a = tl.abs(x)
-    beyond = signed(1.0 - 2.0 * normal_tail(a * 1.4142135623730951, exp(-s, EXACT)), x)
+    beyond = signed(1.0 - 2.0 * normal_tail(a * 1.4142135623730951, exp(-s, EXACT), EXACT), x)
     return tl.where(a < 1.0, x * polynomial(s, ERROR_FUNCTION, 6), beyond)
 
 

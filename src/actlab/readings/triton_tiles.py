@@ -116,7 +116,15 @@ def parameter(pointer, spread, row, column, width, repeat, channels, CHANNEL: tl
 
 @triton.jit
 def write_sum(
-    pointer, terms, rows, width, steps, CHANNEL: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, FLAT: tl.constexpr
+    pointer,
+    terms,
+    rows,
+    width,
+    steps,
+    CHANNEL: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    FLAT: tl.constexpr,
 ):
     """Write what a program's terms come to: to a place of its own, so that the sums over programs have one order in every run."""
     program = tl.program_id(0)
