@@ -21,11 +21,13 @@ from typing import Any, ClassVar, TypeAlias
 import sympy
 
 __all__ = [
+    "CAPS",
     "PRIMITIVES",
     "Primitive",
     "absolute",
     "asinh",
     "atan",
+    "capped",
     "clamped",
     "cos",
     "derivative",
@@ -38,6 +40,7 @@ __all__ = [
     "maximum",
     "minimum",
     "normal_cdf",
+    "reciprocal",
     "rounded",
     "sigmoid",
     "sign",
@@ -52,6 +55,10 @@ __all__ = [
 
 Expr: TypeAlias = Any  # sympy.Expr; SymPy is untyped, and its methods answer with whatever fits
 PRIMITIVES: dict[str, type[Primitive]] = {}
+CAPS = {  # of an exponent, by how often its exponential is multiplied by itself before it must not overflow
+    "float32": {1: 87.0, 2: 43.0},
+    "float64": {1: 708.0, 2: 354.0},
+}
 
 
 class Primitive(sympy.Function):  # type: ignore[misc]  # SymPy has no types
@@ -482,6 +489,43 @@ class tamed(Primitive):
     @classmethod
     def slope(cls, x: Expr) -> tuple[Any, ...]:
         return (1,)
+
+
+class capped(Primitive):
+    """An exponent held from above where its exponential (second argument 1), or the square of that (2), is near the largest number.
+
+    Written by :mod:`actlab.functions.economy`, not by authors.
+    """
+
+    nargs = 2
+    spelling: ClassVar = {
+        "torch": "capped({0}, {1})",
+        "numpy": "capped({0}, {1})",
+        "cpu": "capped({0}, {1})",
+        "latex": "{0}",
+    }
+
+    @classmethod
+    def slope(cls, x: Expr, times: Expr) -> tuple[Any, ...]:
+        return (1, 0)
+
+
+class reciprocal(Primitive):
+    """``1 / x``: where a denominator is used more than once, or its numerator could overflow, it is divided once and then multiplied.
+
+    Written by :mod:`actlab.functions.economy`, not by authors.
+    """
+
+    spelling: ClassVar = {
+        "torch": "torch.reciprocal({0})",
+        "numpy": "(1.0 / {0})",
+        "cpu": "(1.0 / {0})",
+        "latex": r"\frac{{1}}{{{0}}}",
+    }
+
+    @classmethod
+    def slope(cls, x: Expr) -> tuple[Any, ...]:
+        return (-(reciprocal(x) ** 2),)
 
 
 def sqrt(x: Any) -> Expr:

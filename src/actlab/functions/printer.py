@@ -13,7 +13,7 @@ from typing import Any
 import sympy
 from sympy.core.relational import Relational
 
-from actlab.functions.formula import Expr, Primitive, clamped
+from actlab.functions.formula import Expr, Primitive, clamped, exp, tamed
 
 __all__ = ["compiled", "results", "source", "spelled"]
 
@@ -58,7 +58,7 @@ def _product(expression: Expr, target: str) -> str:
     over = [power for power in others if power.is_Pow and power.exp.is_number and power.exp.is_negative]
     # What was clamped comes last: the exact zero of the other factors has to meet it before anything can overflow.
     upper = [
-        spelled(factor, target) for factor in sorted(others, key=lambda f: isinstance(f, clamped)) if factor not in over
+        spelled(factor, target) for factor in sorted(others, key=lambda f: isinstance(f, clamped) or isinstance(f, exp) and f.has(tamed)) if factor not in over
     ]
     constant = float(sympy.Mul(*numbers))
     if constant != 1.0 or not upper:
