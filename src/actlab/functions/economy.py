@@ -46,6 +46,7 @@ from actlab.functions.printer import compiled, source
 
 __all__ = ["economical"]
 
+
 def economical(expressions: Sequence[Expr], inputs: Sequence[sympy.Symbol]) -> list[Expr]:
     """Return the expressions rewritten together, each one checked against what it was.
 

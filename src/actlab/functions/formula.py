@@ -308,7 +308,7 @@ class sinc(Primitive):
         "torch": "cardinal_sine({0})",
         "numpy": "np.sinc({0}*0.3183098861837907)",
         "cpu": "sinc({0})",
-        "triton": "sinc({0})",
+        "triton": "sinc({0}, EXACT)",
         "latex": r"\operatorname{{sinc}}\left({0}\right)",
     }
 
@@ -502,6 +502,7 @@ class capped(Primitive):
         "torch": "capped({0}, {1})",
         "numpy": "capped({0}, {1})",
         "cpu": "capped({0}, {1})",
+        "triton": "capped({0}, int({1}))",
         "latex": "{0}",
     }
 
@@ -520,6 +521,7 @@ class reciprocal(Primitive):
         "torch": "torch.reciprocal({0})",
         "numpy": "(1.0 / {0})",
         "cpu": "(1.0 / {0})",
+        "triton": "quotient(1.0, {0}, EXACT)",
         "latex": r"\frac{{1}}{{{0}}}",
     }
 

@@ -61,12 +61,12 @@ def passes(spec: Spec) -> Passes:
     numbers = {sympy.Symbol(n, real=True): sympy.Float(v, 17) for n, v in spec.assigned if not isinstance(v, Learned)}
     formula = record.formula.xreplace(numbers)
     symbols = [*record.inputs, *(sympy.Symbol(name, real=True) for name in learned)]
-    slopes = [economical(safe(canonical(derivative(formula, symbol)), record.inputs)) for symbol in symbols]
+    slopes = [safe(canonical(derivative(formula, symbol)), record.inputs) for symbol in symbols]
     return Passes(
         inputs=record.inputs,
         learned=learned,
-        value=economical(safe(formula, record.inputs)),
-        gradients=tuple(_times(GRAD, slope) for slope in slopes),
+        value=economical([safe(formula, record.inputs)], record.inputs)[0],
+        gradients=tuple(_times(GRAD, slope) for slope in economical(slopes, record.inputs)),
     )
 
 

@@ -17,6 +17,7 @@ from actlab.functions.formula import Expr, Primitive, clamped, exp, tamed
 
 __all__ = ["compiled", "results", "source", "spelled"]
 
+QUOTIENTS = {"triton": "quotient({0}, {1}, EXACT)"}  # elsewhere an operator
 SIGNS = {"StrictGreaterThan": ">", "GreaterThan": ">=", "StrictLessThan": "<", "LessThan": "<="}
 
 
@@ -58,14 +59,17 @@ def _product(expression: Expr, target: str) -> str:
     over = [power for power in others if power.is_Pow and power.exp.is_number and power.exp.is_negative]
     # What was clamped comes last: the exact zero of the other factors has to meet it before anything can overflow.
     upper = [
-        spelled(factor, target) for factor in sorted(others, key=lambda f: isinstance(f, clamped) or isinstance(f, exp) and f.has(tamed)) if factor not in over
+        spelled(factor, target)
+        for factor in sorted(others, key=lambda f: isinstance(f, clamped) or isinstance(f, exp) and f.has(tamed))
+        if factor not in over
     ]
     constant = float(sympy.Mul(*numbers))
     if constant != 1.0 or not upper:
         upper.insert(0, repr(constant))
     text = "*".join(upper)
     if over:
-        return f"({text} / ({'*'.join(_power(spelled(power.base, target), -power.exp, target) for power in over)}))"
+        below = "*".join(_power(spelled(power.base, target), -power.exp, target) for power in over)
+        return QUOTIENTS.get(target, "({0} / ({1}))").format(text, below)
     return f"({text})" if len(upper) > 1 else text
 
 
@@ -94,7 +98,7 @@ def _called_power(base: str, exponent: Expr, target: str) -> str:
     if exponent == 2:
         return f"square({base})"
     if exponent.is_number and exponent.is_negative:
-        return f"(1.0 / {_called_power(base, -exponent, target)})"
+        return QUOTIENTS.get(target, "({0} / {1})").format("1.0", _called_power(base, -exponent, target))
     if exponent.is_Integer:
         return f"power({base}, {int(exponent)})"
     if exponent.is_number and (2 * exponent).is_Integer and exponent < 8:

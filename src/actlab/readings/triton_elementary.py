@@ -17,6 +17,7 @@ import math
 import triton
 import triton.language as tl
 
+from actlab.functions import formula
 from actlab.readings import coefficients
 
 ARCTANGENT = tl.constexpr(coefficients.ARCTANGENT["float32"])
@@ -29,6 +30,7 @@ NORMAL_TAIL = tl.constexpr(coefficients.NORMAL_TAIL["float32"])
 SINE = tl.constexpr(coefficients.SINE["float32"])
 SHIFT = tl.constexpr(coefficients.SHIFT["float32"])
 
+CAPS = tl.constexpr((0.0, formula.CAPS["float32"][1], formula.CAPS["float32"][2]))  # by how often the exponential is multiplied
 LARGEST = tl.constexpr(3.4028234663852886e38**0.5)  # the bound of `clamped`
 LOG_LARGEST = tl.constexpr(math.log(3.4028234663852886e38**0.5))
 LOG2_E = tl.constexpr(1.44269502162933349609375)  # log2(e), rounded to float32 ...
@@ -120,6 +122,12 @@ def tamed(x):
 
 
 @triton.jit
+def capped(x, times: tl.constexpr):
+    """Hold an exponent where its exponential, or that squared, is near the largest number."""
+    return tl.minimum(x, CAPS[times], propagate_nan=ALL)
+
+
+@triton.jit
 def exp(x, EXACT: tl.constexpr):
     """Return ``e^x``; 0 where it would be subnormal, infinity where it overflows.
 
@@ -134,22 +142,25 @@ def exp(x, EXACT: tl.constexpr):
 
 
 @triton.jit
-def reciprocal(x, EXACT: tl.constexpr):
-    """Return ``1 / x`` of a positive number."""
+def quotient(a, b, EXACT: tl.constexpr):
+    """Return ``a / b``; in half precision by the square of the root's reciprocal, which is within 2^-21."""
     if EXACT:
-        return 1.0 / x
-    root = tl.rsqrt(x)  # within 2^-22; the quotient is scaled and scaled back for the sake of numbers beyond 2^126
-    return root * root
+        return a / b
+    root = tl.rsqrt(tl.abs(b))
+    sign_bit = b.to(tl.int32, bitcast=True) & -0x80000000
+    return a * ((root * root).to(tl.int32, bitcast=True) | sign_bit).to(tl.float32, bitcast=True)
 
 
 @triton.jit
 def expm1(x, EXACT: tl.constexpr):
-    """Return ``e^x - 1`` without cancellation near zero: ``2^n e^r - 1`` from ``e^r - 1``, with half the power as it may overflow."""
+    """Return ``e^x - 1`` without cancellation near zero: ``2^n 2^r - 1`` from ``2^r - 1``, with half the power as it may overflow."""
     held = tl.minimum(tl.maximum(x, -87.0, propagate_nan=ALL), 89.0, propagate_nan=ALL)
     moved = held * LOG2_E + WHOLE
     n = moved - WHOLE
-    r = (held - n * LOG_2_HIGH) - n * LOG_2_LOW
-    rest = r * r * polynomial(r, EXPONENTIAL, 4) + r
+    r = tl.fma(held, LOG2_E, -n)
+    if EXACT:
+        r = r + held * LOG2_E_REST
+    rest = r * polynomial(r, EXPONENTIAL, 5)
     half = ((moved.to(tl.int32, bitcast=True) + 126) << 23).to(tl.float32, bitcast=True)
     return 2.0 * (half * rest + (half - 0.5))
 
@@ -158,7 +169,7 @@ def expm1(x, EXACT: tl.constexpr):
 def sigmoid(x, EXACT: tl.constexpr):
     """Return ``1 / (1 + e^-x)``."""
     e = exp(-tl.abs(x), EXACT)
-    above = reciprocal(1.0 + e, EXACT)
+    above = quotient(1.0, 1.0 + e, EXACT)
     return tl.where(x < 0.0, e * above, above)
 
 
@@ -166,7 +177,7 @@ def sigmoid(x, EXACT: tl.constexpr):
 def tanh(x, EXACT: tl.constexpr):
     """Return the hyperbolic tangent as ``-m / (m + 2)``, m = e^(-2|x|) - 1, which neither cancels nor overflows."""
     m = expm1(-2.0 * tl.abs(x), EXACT)
-    return signed(-m * reciprocal(m + 2.0, EXACT), x)
+    return signed(quotient(-m, m + 2.0, EXACT), x)
 
 
 @triton.jit
@@ -196,7 +207,7 @@ def log1p(x, EXACT: tl.constexpr):
     back = ((254 - exponent) << 23).to(tl.float32, bitcast=True)
     k = (exponent + 0x4B000000).to(tl.float32, bitcast=True) - 8388735.0
     f = lost * back + (m - 1.0)
-    value = k * LOG_2_HIGH + (log_of_quotient(f * reciprocal(f + 2.0, EXACT), LOGARITHM, 2) + k * LOG_2_LOW)
+    value = k * LOG_2_HIGH + (log_of_quotient(quotient(f, f + 2.0, EXACT), LOGARITHM, 2) + k * LOG_2_LOW)
     value = tl.where(u > 0.0, value, tl.where(u == 0.0, float("-inf"), float("nan")))
     return tl.where(u < float("inf"), value, u)
 
@@ -205,7 +216,7 @@ def log1p(x, EXACT: tl.constexpr):
 def softplus(x, EXACT: tl.constexpr):
     """Return ``log(1 + e^x)`` as ``max(x, 0) + log1p(e^-|x|)``."""
     e = exp(-tl.abs(x), EXACT)
-    return maximum(x, 0.0) + log_of_quotient(e * reciprocal(e + 2.0, EXACT), LOGARITHM_OF_UP_TO_TWO, 3)
+    return maximum(x, 0.0) + log_of_quotient(quotient(e, e + 2.0, EXACT), LOGARITHM_OF_UP_TO_TWO, 3)
 
 
 @triton.jit
@@ -220,7 +231,7 @@ def asinh(x, EXACT: tl.constexpr):
     a = tl.abs(x)
     is_large = a > 1e12
     s = a * a
-    argument = tl.where(is_large, a, a + s * reciprocal(tl.sqrt(s + 1.0) + 1.0, EXACT))
+    argument = tl.where(is_large, a, a + quotient(s, tl.sqrt(s + 1.0) + 1.0, EXACT))
     return signed(log1p(argument, EXACT) + tl.where(is_large, LOG_2, 0.0), x)
 
 
@@ -229,7 +240,7 @@ def atan(x, EXACT: tl.constexpr):
     """Return the inverse tangent; beyond 1 as ``pi/2 - atan(1/x)``."""
     a = tl.abs(x)
     is_beyond = a > 1.0
-    t = tl.where(is_beyond, reciprocal(a, EXACT), a)
+    t = tl.where(is_beyond, quotient(1.0, a, EXACT), a)
     z = t * t
     value = t * z * polynomial(z, ARCTANGENT, 7) + t
     return signed(tl.where(is_beyond, HALF_PI - value, value), x)
@@ -238,7 +249,7 @@ def atan(x, EXACT: tl.constexpr):
 @triton.jit
 def normal_tail(z, density, EXACT: tl.constexpr):
     """Return ``1 - Phi(z)`` for z >= 0, given ``e^(-z^2/2)``."""
-    w = reciprocal(z + SHIFT, EXACT)
+    w = quotient(1.0, z + SHIFT, EXACT)
     return density * (polynomial(1.0 - 2.0 * SHIFT * w, NORMAL_TAIL, 8) * w)
 
 
@@ -287,9 +298,9 @@ def cos(x):
 
 
 @triton.jit
-def sinc(x):
+def sinc(x, EXACT: tl.constexpr):
     """Return ``sin(x) / x``, and 1 at zero."""
-    return tl.where(x == 0.0, 1.0, circular(x, 0) / x)
+    return tl.where(x == 0.0, 1.0, quotient(circular(x, 0), x, EXACT))
 
 
 @triton.jit
