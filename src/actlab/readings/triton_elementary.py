@@ -17,8 +17,44 @@ import math
 import triton
 import triton.language as tl
 
-from actlab.functions import formula
+from actlab.functions.formula import CAPS as FORMULA_CAPS
 from actlab.readings import coefficients
+
+__all__ = [
+    "absolute",
+    "asinh",
+    "atan",
+    "capped",
+    "circular",
+    "clamped",
+    "cos",
+    "erf",
+    "exp",
+    "expm1",
+    "log",
+    "log1p",
+    "log_of_quotient",
+    "logsigmoid",
+    "maximum",
+    "minimum",
+    "normal_cdf",
+    "normal_tail",
+    "polynomial",
+    "power",
+    "quotient",
+    "real_power",
+    "rounded",
+    "sigmoid",
+    "sign",
+    "signed",
+    "sin",
+    "sinc",
+    "softplus",
+    "sqrt",
+    "square",
+    "tamed",
+    "tanh",
+]
 
 ARCTANGENT = tl.constexpr(coefficients.ARCTANGENT["float32"])
 COSINE = tl.constexpr(coefficients.COSINE["float32"])
@@ -30,7 +66,9 @@ NORMAL_TAIL = tl.constexpr(coefficients.NORMAL_TAIL["float32"])
 SINE = tl.constexpr(coefficients.SINE["float32"])
 SHIFT = tl.constexpr(coefficients.SHIFT["float32"])
 
-CAPS = tl.constexpr((0.0, formula.CAPS["float32"][1], formula.CAPS["float32"][2]))  # by how often the exponential is multiplied
+CAPS = tl.constexpr(
+    (0.0, FORMULA_CAPS["float32"][1], FORMULA_CAPS["float32"][2])
+)  # by how often the exponential is multiplied
 LARGEST = tl.constexpr(3.4028234663852886e38**0.5)  # the bound of `clamped`
 LOG_LARGEST = tl.constexpr(math.log(3.4028234663852886e38**0.5))
 LOG2_E = tl.constexpr(1.44269502162933349609375)  # log2(e), rounded to float32 ...
@@ -202,9 +240,9 @@ def log1p(x, EXACT: tl.constexpr):
     u = 1.0 + x
     lost = x - (u - 1.0)
     moved = u.to(tl.int32, bitcast=True) + (0x3F800000 - 0x3F3504F3)
-    exponent = tl.minimum(moved >> 23, 254)
+    exponent = moved >> 23
     m = ((moved & 0x7FFFFF) + 0x3F3504F3).to(tl.float32, bitcast=True)
-    back = ((254 - exponent) << 23).to(tl.float32, bitcast=True)
+    back = ((254 - tl.minimum(exponent, 254)) << 23).to(tl.float32, bitcast=True)
     k = (exponent + 0x4B000000).to(tl.float32, bitcast=True) - 8388735.0
     f = lost * back + (m - 1.0)
     value = k * LOG_2_HIGH + (log_of_quotient(quotient(f, f + 2.0, EXACT), LOGARITHM, 2) + k * LOG_2_LOW)

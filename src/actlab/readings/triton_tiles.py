@@ -11,6 +11,17 @@ input has rows of twice the width, with the gate at the place that ``GATE`` says
 import triton
 import triton.language as tl
 
+__all__ = [
+    "parameter",
+    "place",
+    "read",
+    "read_packed",
+    "within",
+    "write",
+    "write_packed",
+    "write_sum",
+]
+
 SECOND = tl.constexpr(0)  # the gate is the second half of a row, as in torch
 FIRST = tl.constexpr(1)
 INTERLEAVED = tl.constexpr(2)  # the gate has the even places
