@@ -13,10 +13,11 @@ from typing import Any
 import sympy
 from sympy.core.relational import Relational
 
-from actlab.functions.formula import Expr, Primitive, clamped
+from actlab.functions.formula import Expr, Primitive, clamped, exp, tamed
 
-__all__ = ["compiled", "source", "spelled"]
+__all__ = ["compiled", "results", "source", "spelled"]
 
+QUOTIENTS = {"triton": "quotient({0}, {1}, EXACT)"}  # elsewhere an operator
 SIGNS = {"StrictGreaterThan": ">", "GreaterThan": ">=", "StrictLessThan": "<", "LessThan": "<="}
 
 
@@ -58,20 +59,23 @@ def _product(expression: Expr, target: str) -> str:
     over = [power for power in others if power.is_Pow and power.exp.is_number and power.exp.is_negative]
     # What was clamped comes last: the exact zero of the other factors has to meet it before anything can overflow.
     upper = [
-        spelled(factor, target) for factor in sorted(others, key=lambda f: isinstance(f, clamped)) if factor not in over
+        spelled(factor, target)
+        for factor in sorted(others, key=lambda f: isinstance(f, clamped) or isinstance(f, exp) and f.has(tamed))
+        if factor not in over
     ]
     constant = float(sympy.Mul(*numbers))
     if constant != 1.0 or not upper:
         upper.insert(0, repr(constant))
     text = "*".join(upper)
     if over:
-        return f"({text} / ({'*'.join(_power(spelled(power.base, target), -power.exp, target) for power in over)}))"
+        below = "*".join(_power(spelled(power.base, target), -power.exp, target) for power in over)
+        return QUOTIENTS.get(target, "({0} / ({1}))").format(text, below)
     return f"({text})" if len(upper) > 1 else text
 
 
 def _power(base: str, exponent: Expr, target: str) -> str:
-    if target == "cpu":
-        return _vector_power(base, exponent)
+    if target in {"cpu", "triton"}:
+        return _called_power(base, exponent, target)
     module = {"numpy": "np", "torch": "torch"}[target]
     if exponent == sympy.Rational(1, 2):
         return f"{module}.sqrt({base})"
@@ -85,8 +89,8 @@ def _power(base: str, exponent: Expr, target: str) -> str:
     return f"({base})**{power}"
 
 
-def _vector_power(base: str, exponent: Expr) -> str:
-    """Return a power in the words of :mod:`actlab.readings.elementary`, where it is a function."""
+def _called_power(base: str, exponent: Expr, target: str) -> str:
+    """Return a power in a target whose numbers have no operator for it: whole ones by multiplication, others by a function."""
     if exponent == sympy.Rational(1, 2):
         return f"sqrt({base})"
     if exponent == 1:
@@ -94,10 +98,13 @@ def _vector_power(base: str, exponent: Expr) -> str:
     if exponent == 2:
         return f"square({base})"
     if exponent.is_number and exponent.is_negative:
-        return f"(1.0 / {_vector_power(base, -exponent)})"
+        return QUOTIENTS.get(target, "({0} / {1})").format("1.0", _called_power(base, -exponent, target))
+    if exponent.is_Integer:
+        return f"power({base}, {int(exponent)})"
     if exponent.is_number and (2 * exponent).is_Integer and exponent < 8:
         return f"(power({base}, {int(exponent)})*sqrt({base}))"
-    return f"power({base}, {int(exponent) if exponent.is_Integer else spelled(exponent, 'cpu')})"
+    general = {"cpu": "power({0}, {1})", "triton": "real_power({0}, {1}, EXACT)"}[target]
+    return general.format(base, spelled(exponent, target))
 
 
 def source(
@@ -119,13 +126,24 @@ def source(
         prelude: statements that come first.
         wrap: template of the returned value.
     """
-    shared, (result,) = sympy.cse([expression], symbols=sympy.numbered_symbols("t"), order="none", optimizations=[])
-    shared, result = _with_cheap_parts_in_place(shared, result)
-    lines = [*prelude, *(f"{symbol} = {spelled(part, target)}" for symbol, part in shared)]
-    lines.append("return " + wrap.format(spelled(result, target)))
+    lines, (result,) = results([expression], target)
+    lines = [*prelude, *lines, "return " + wrap.format(result)]
     return f"def {name}({', '.join(symbol.name for symbol in arguments)}):\n" + "".join(
         f"    {line}\n" for line in lines
     )
+
+
+def results(expressions: Sequence[Expr], target: str) -> tuple[list[str], list[str]]:
+    """Return the statements that compute what several expressions share, and the text of each expression.
+
+    Example:
+        >>> x, y = sympy.symbols("x y", real=True)
+        >>> results([(x + y) ** 2, x + y], "numpy")
+        (['t0 = (x + y)'], ['np.square(t0)', 't0'])
+    """
+    shared, reduced = sympy.cse(expressions, symbols=sympy.numbered_symbols("t"), order="none", optimizations=[])
+    kept, whole = _with_cheap_parts_in_place(shared, sympy.Tuple(*reduced))
+    return [f"{symbol} = {spelled(part, target)}" for symbol, part in kept], [spelled(part, target) for part in whole]
 
 
 def _with_cheap_parts_in_place(

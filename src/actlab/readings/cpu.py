@@ -312,10 +312,10 @@ def _printed(which: Pass, kernel: Kernel) -> str:
     formula = kernel._formula()  # noqa: SLF001 the same file
     arguments = [*record.inputs, *learned]
     if which == "forward":
-        results = [economical(safe(formula, record.inputs))]
+        results = economical([safe(formula, record.inputs)], record.inputs)
     else:
         grad = sympy.Symbol("grad", real=True)
-        slopes = [economical(safe(derivative(formula, symbol), record.inputs)) for symbol in arguments]
+        slopes = economical([safe(derivative(formula, symbol), record.inputs) for symbol in arguments], record.inputs)
         results, arguments = [_times(grad, slope) for slope in slopes], [grad, *arguments]
     return _source(which, arguments, results)
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from actlab.functions.formula import CAPS
 from actlab.readings.coefficients import (
     ARCTANGENT,
     COSINE,
@@ -36,15 +37,13 @@ PI_HALVES = {  # pi/2 in three parts, each rounded to the precision
     "float64": (1.5707963267948966, 6.123233995736766e-17, -1.4973849048591698e-33),
 }
 FAR = {"float32": 2.0**20, "float64": 2.0**30}  # beyond it sine and cosine ask the C library
+SHORT = 5  # coefficients up to which Horner's rule is not split
 LARGEST = {"float32": 3.4028234663852886e38**0.5, "float64": 1.7976931348623157e308**0.5}
 ZERO_BELOW = {"float32": -88.0, "float64": -709.0}  # an exponent at which the power of two is exactly 0
 HALF_ZERO_BELOW = {"float32": -87.5, "float64": -708.5}  # one at which half of it is
 HALF_INFINITE_ABOVE = {"float32": 89.5, "float64": 710.5}  # one at which half of it is infinite
-CAPS = {  # of an exponent: its exponential saturates to infinity, has a reciprocal that is normal, or even its square has
-    0: {"float32": 89.0, "float64": 710.0},
-    1: {"float32": 87.0, "float64": 708.0},
-    2: {"float32": 43.0, "float64": 354.0},
-}
+LOST_OF_LOG_2 = {"float32": 1.925963033500997e-08, "float64": 2.0355273740931033e-17}  # 1/log 2 less its rounding
+INFINITE = {"float32": 89.0, "float64": 710.0}  # an exponent whose power of two is infinite
 
 
 def fma(a: Number, b: Number, c: Number) -> Value:
@@ -57,12 +56,19 @@ def fma(a: Number, b: Number, c: Number) -> Value:
 
 
 def polynomial(coefficients: Sequence[float], x: Value) -> Value:
-    """Return the polynomial with these coefficients, constant first, by Horner's rule."""
-    total: Number = coefficients[-1]
-    for coefficient in reversed(coefficients[:-1]):
-        total = fma(total, x, coefficient)
-    assert isinstance(total, Value)  # noqa: S101 every table has two coefficients
-    return total
+    """Return the polynomial with these coefficients, constant first, as a tree of Horner's rules: the processor works on its branches at once."""
+    if len(coefficients) <= SHORT:
+        total: Number = coefficients[-1]
+        for coefficient in reversed(coefficients[:-1]):
+            total = fma(total, x, coefficient)
+        assert isinstance(total, Value)  # noqa: S101 every table has two coefficients
+        return total
+    half = 1 << ((len(coefficients) - 1).bit_length() - 1)
+    power = x
+    for _ in range(half.bit_length() - 1):
+        power = power * power
+    above = coefficients[half:]
+    return fma(polynomial(above, x) if len(above) > 1 else above[0], power, polynomial(coefficients[:half], x))
 
 
 def absolute(x: Value) -> Value:
@@ -132,30 +138,45 @@ def tamed(x: Value) -> Value:
 
 
 def capped(x: Value, times: float) -> Value:
-    """Hold an exponent from above where its exponential, or even that to the power ``times``, is still finite; 0: where it is infinite."""
-    return minimum(x, CAPS[int(times)][x.precision])
+    """Hold an exponent from above where its exponential to the power ``times`` is still finite."""
+    return _within(x, -math.inf, CAPS[x.precision][int(times)])
 
 
-def _reduced(x: Value, *, half: bool) -> tuple[Value, Value]:
-    """Return ``2^n``, or half of it, and ``e^r - 1`` for ``x = n log 2 + r``; the argument is held where the power is 0 or infinite."""
+def _within(x: Value, low: float, high: float) -> Value:
+    """Return ``x`` held between two numbers; of a product the one factor is held, so that the other may go into the next one."""
+    y, factor = x.origin or (x, 1.0)
+    ends = sorted((low / factor, high / factor))
+    held = maximum(y, ends[0]) if y.low < ends[0] else y
+    held = minimum(held, ends[1]) if y.high > ends[1] else held
+    value = held * factor
+    value.low, value.high = max(x.low, low), min(x.high, high)
+    return value
+
+
+def _reduced(x: Value, *, half: bool = False) -> tuple[Value, Value]:
+    """Return ``2^n``, or half of it, and ``2^r - 1`` for ``x = (n + r) log 2``; x is held where the power is 0 or infinite.
+
+    Where the exponential grows without bound, what ``1/log 2`` loses to rounding is added: it counts by x.
+    """
     p = x.precision
-    low = HALF_ZERO_BELOW[p] if half else ZERO_BELOW[p]
-    held = maximum(x, low) if x.low < low else x
-    held = minimum(held, HALF_INFINITE_ABOVE[p]) if half else held
+    bounds = (HALF_ZERO_BELOW[p], HALF_INFINITE_ABOVE[p]) if half else (ZERO_BELOW[p], math.inf)
+    held = _within(x, *bounds)
+    y, factor = held.origin if held.origin and not half else (held, 1.0)
     shift = 1.5 * 2.0 ** MANTISSA[p] + BIAS[p] - half  # adding it leaves the power's exponent in the lowest bits
-    moved = fma(held, 1 / LOG_2, shift)
-    n = moved - shift
-    r = fma(n, -LOG_2_LOW[p], fma(n, -LOG_2_HIGH[p], held))
+    moved = fma(y, factor / LOG_2, shift)
+    r = fma(y, factor / LOG_2, -(moved - shift))
+    if half:
+        r = fma(y, LOST_OF_LOG_2[p], r)
     power = moved.bits().with_bits("shl", MANTISSA[p]).number()
-    return power, fma(r * r, polynomial(EXPONENTIAL[p], r), r)
+    return power, r * polynomial(EXPONENTIAL[p], r)
 
 
 def exp(x: Value) -> Value:
     """Return ``e^x``; 0 where it would be subnormal, infinity where it overflows."""
     p = x.precision
-    if x.high <= CAPS[0][p]:
-        power, rest = _reduced(x, half=False)
-        value = power * (rest + 1.0) if x.high > CAPS[1][p] else fma(power, rest, power)
+    if x.high <= INFINITE[p]:
+        power, rest = _reduced(x)
+        value = power * (rest + 1.0) if x.high > CAPS[p][1] else fma(power, rest, power)
     else:  # half the power twice: the largest numbers need an exponent one above the largest
         power, rest = _reduced(x, half=True)
         value = power * fma(rest, 2.0, 2.0)
@@ -167,19 +188,19 @@ def exp(x: Value) -> Value:
 def expm1(x: Value) -> Value:
     """Return ``e^x - 1`` without cancellation near zero."""
     p = x.precision
-    if x.high <= CAPS[1][p]:
-        power, rest = _reduced(x, half=False)
+    if x.high <= CAPS[p][1]:
+        power, rest = _reduced(x)
         value = fma(power, rest, power - 1.0)
         value.low = -1.0
         return value
     power, rest = _reduced(x, half=True)
     half = fma(power, rest, power - 0.5)
-    return (x > CAPS[1][p]).chosen(exp(x), half + half)  # further up the power is infinite and its rest negative
+    return (x > CAPS[p][1]).chosen(exp(x), half + half)  # further up the power is infinite and its rest negative
 
 
 def sigmoid(x: Value) -> Value:
     """Return ``1 / (1 + e^-x)``."""
-    return 1.0 / (exp(capped(-x, 0)) + 1.0)
+    return 1.0 / (exp(_within(-x, -math.inf, INFINITE[x.precision])) + 1.0)
 
 
 def tanh(x: Value) -> Value:
@@ -289,13 +310,9 @@ def _normal_tail(z: Value, density: Value) -> Value:
 
 
 def normal_cdf(x: Value) -> Value:
-    """Return the distribution function of N(0, 1), whose left tail keeps its relative accuracy."""
+    """Return the distribution function of N(0, 1); in the left tail relative to itself, up to the rounding of ``x^2``."""
     s = square(x)
-    density = exp(s * -0.5)
-    if x.machine.fused:  # what the square lost to rounding counts by x^2/2 in the tail
-        lost = fma(x, x, -s)
-        density = density * fma((lost < 1.0).chosen(lost, 0.0), -0.5, 1.0)  # infinity minus infinity counts nothing
-    tail = _normal_tail(absolute(x), density)
+    tail = _normal_tail(absolute(x), exp(s * -0.5))
     return (x > 0.0).chosen(1.0 - tail, tail)
 
 

@@ -138,6 +138,7 @@ class Value:
         text: name or constant.
         low: a bound from below that is known, for the functions that are cheaper on part of the line; NaN may occur all the same.
         high: the same from above.
+        origin: the vector and the number that this is the product of, for the functions that multiply it again.
     """
 
     machine: Machine
@@ -146,6 +147,7 @@ class Value:
     text: str
     low: float = -math.inf
     high: float = math.inf
+    origin: tuple[Value, float] | None = None
 
     def __str__(self) -> str:
         return self.text
@@ -176,8 +178,9 @@ class Value:
             if other == -1.0:
                 return -self
         product = self._infix("fmul", self, other)
-        if isinstance(other, float | int):
+        if isinstance(other, float | int) and other:
             product.low, product.high = _scaled(self.low, self.high, float(other))
+            product.origin = (self.origin[0], self.origin[1] * other) if self.origin else (self, float(other))
         return product
 
     def __truediv__(self, other: Number) -> Value:
@@ -190,6 +193,7 @@ class Value:
         of = self.machine.type("number", self.precision)
         value = self.machine.write("number", self.precision, f"fneg {of} {self}")
         value.low, value.high = -self.high, -self.low
+        value.origin = (self.origin[0], -self.origin[1]) if self.origin else (self, -1.0)
         return value
 
     __radd__ = __add__
@@ -265,5 +269,5 @@ Number: TypeAlias = Value | float
 
 
 def _scaled(low: float, high: float, factor: float) -> tuple[float, float]:
-    ends = (low * factor, high * factor) if factor else (0.0, 0.0)
+    ends = (low * factor, high * factor)
     return min(ends), max(ends)
