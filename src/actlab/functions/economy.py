@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import sympy
+from sympy.core.relational import Relational
 
 from actlab.functions.evaluate import NAMES
 from actlab.functions.formula import (
@@ -78,7 +79,7 @@ def _plain(whole: Expr) -> Expr:
 def _as_extremum(node: Expr) -> Expr:
     """Return ``minimum(x, c)`` for ``where(x > c, c, x)``, and its mirror image."""
     condition, a, b = node.args
-    if not isinstance(condition, sympy.core.relational.Relational) or condition.rhs != a or condition.lhs != b:
+    if not isinstance(condition, Relational) or condition.rhs != a or condition.lhs != b:
         return node
     if isinstance(condition, sympy.StrictGreaterThan | sympy.GreaterThan):
         return minimum(b, a)

@@ -44,6 +44,7 @@ STORAGES: dict[torch.dtype, Storage] = {
     torch.float16: "float16",
 }
 STREAMED = 2**24  # bytes written from which the cache is passed by; it holds no more of them anyway
+STEP = 128  # bytes computed with at once: four AVX2 vectors, so that one is computed while another waits (half of it: mish 15 % slower)
 NARROW = 32  # numbers per channel below which channels are computed along a row
 
 
@@ -261,7 +262,7 @@ class Kernel:
             sums=len(self.learned) if which == "backward" else 0,
             columns=columns,
             streaming=streaming,
-            lanes=objects.lanes() // BYTES[precision_of(storage)],
+            lanes=STEP // BYTES[precision_of(storage)],
             fused=objects.fuses(),
         )
 
