@@ -58,7 +58,9 @@ def _product(expression: Expr, target: str) -> str:
     over = [power for power in others if power.is_Pow and power.exp.is_number and power.exp.is_negative]
     # What was clamped comes last: the exact zero of the other factors has to meet it before anything can overflow.
     upper = [
-        spelled(factor, target) for factor in sorted(others, key=lambda f: isinstance(f, clamped) or isinstance(f, exp) and f.has(tamed)) if factor not in over
+        spelled(factor, target)
+        for factor in sorted(others, key=lambda f: isinstance(f, clamped) or (isinstance(f, exp) and f.has(tamed)))
+        if factor not in over
     ]
     constant = float(sympy.Mul(*numbers))
     if constant != 1.0 or not upper:
@@ -95,7 +97,7 @@ def _vector_power(base: str, exponent: Expr) -> str:
         return f"square({base})"
     if exponent.is_number and exponent.is_negative:
         return f"(1.0 / {_vector_power(base, -exponent)})"
-    if exponent.is_number and (2 * exponent).is_Integer and exponent < 8:
+    if exponent.is_Rational and exponent.q == 2 and exponent < 8:
         return f"(power({base}, {int(exponent)})*sqrt({base}))"
     return f"power({base}, {int(exponent) if exponent.is_Integer else spelled(exponent, 'cpu')})"
 

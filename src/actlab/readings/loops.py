@@ -70,7 +70,8 @@ class Loop:
         """Return the LLVM code of the module: the function ``kernel``, and ``row`` that it calls.
 
         ``kernel`` takes a pointer for each stream, the bytes from row to row of each, pointers to parameters and sums (float64), and then
-        the first row and the one after the last, the numbers per row, how many rows share parameters, the channels, and the places from parameter to parameter.
+        the first row and the one after the last, the numbers per row, how many rows share parameters, the channels, and the places from
+        parameter to parameter.
         """
         machine = Machine(lanes=self.lanes, fused=self.fused)
         row = self._row(machine, body)
@@ -240,9 +241,7 @@ class Loop:
                 f"%there = icmp sgt {of} %lefts, <{lanes}>",
             ]
         of = f"<{self.lanes} x {self.element}>"
-        machine.lines.append(
-            f"%c{k} = select <{self.lanes} x i1> %there, {of} {contribution}, {of} zeroinitializer"
-        )
+        machine.lines.append(f"%c{k} = select <{self.lanes} x i1> %there, {of} {contribution}, {of} zeroinitializer")
         name, lines = self._folded(f"%c{k}", k)
         wide = f"<{FOLDED} x double>"
         if self.element != "double":
@@ -280,9 +279,10 @@ class Loop:
         names = self._pointers()
         strides = [f"%d{name[1:]}" for name in names]
         arguments = ", ".join([f"ptr {n}" for n in names] + [f"i64 {d}" for d in strides])
+        counts = ", ".join(f"i64 %{name}" for name in ("first", "last", "n", "repeat", "channels", "pitch"))
         step = self.lanes
         lines = [
-            f"define void @kernel({arguments}, ptr %parameters, ptr %sums, i64 %first, i64 %last, i64 %n, i64 %repeat, i64 %channels, i64 %pitch) {{",
+            f"define void @kernel({arguments}, ptr %parameters, ptr %sums, {counts}) {{",
             "entry:",
             *(
                 f"%t{name[1:]} = alloca [{step * w} x {STORED[self.storage]}], align 64"
@@ -357,12 +357,11 @@ class Loop:
                     f"call void @llvm.memcpy.p0.p0.i64(ptr %t{key}, ptr %e{key}, i64 %z{key}, i1 false)",
                 ]
         offset = "%main" if self.columns else "0"
-        ahead = ", ".join("i64 0" for _ in self.reads)
+        buffers = ", ".join([f"ptr %t{name[1:]}" for name in names] + ["i64 0"] * len(self.reads))
         lines += [
             f"%pend = getelementptr {self.element}, ptr %prow, i64 {offset}",
             f"%send = getelementptr double, ptr %srow, i64 {offset}",
-            f"call void @row({', '.join(f'ptr %t{name[1:]}' for name in names)}, {ahead}, ptr %pend, ptr %send, "
-            f"i64 {self.lanes}, i64 %rest, i64 %pitch)",
+            f"call void @row({buffers}, ptr %pend, ptr %send, i64 {self.lanes}, i64 %rest, i64 %pitch)",
         ]
         lines += [
             f"call void @llvm.memcpy.p0.p0.i64(ptr %e{name[1:]}, ptr %t{name[1:]}, i64 %z{name[1:]}, i1 false)"

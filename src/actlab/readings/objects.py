@@ -35,7 +35,7 @@ def _llvm() -> Any:
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
     except (ImportError, OSError, RuntimeError) as error:
-        raise NoCompilerError(f"No kernel can be compiled: {error}. Install numba, which brings llvmlite.") from error
+        raise NoCompilerError(f"No kernel can be compiled: {error}. Install llvmlite.") from error
     return llvm
 
 
