@@ -93,7 +93,9 @@ def test_the_error_over_all_of_float32_is_two_units_in_the_last_place_or_one_mil
     assert errors[worst] <= UNITS.get(name, 0.0), (x[worst], errors[worst])
 
 
-@pytest.mark.parametrize("name", ["exp", "expm1", "log1p", "sigmoid", "tanh", "erf", "softplus", "atan", "asinh", "normal_cdf"])
+@pytest.mark.parametrize(
+    "name", ["exp", "expm1", "log1p", "sigmoid", "tanh", "erf", "softplus", "atan", "asinh", "normal_cdf"]
+)
 def test_small_values_are_right_relative_to_themselves(name):
     x = np.concatenate([np.geomspace(1e-30, 0.5, 20_001), -np.geomspace(1e-30, 8.0, 20_001)]).astype(np.float32)
     got, exact = run(NAMES[name], x).astype(np.float64), EXACT[name](x.astype(np.float64)) if name != "log1p" else None
@@ -108,7 +110,26 @@ def test_small_values_are_right_relative_to_themselves(name):
 
 @pytest.mark.parametrize("name", MPMATH)
 def test_float64_agrees_with_mpmath_to_a_few_roundings(name):
-    points = [-40.0, -20.3, -8.1, -3.3, -1.01, -0.7, -0.3, -1e-3, -1e-9, 1e-12, 1e-4, 0.2, 0.45, 0.99, 1.5, 2.9, 7.7, 30.0]
+    points = [
+        -40.0,
+        -20.3,
+        -8.1,
+        -3.3,
+        -1.01,
+        -0.7,
+        -0.3,
+        -1e-3,
+        -1e-9,
+        1e-12,
+        1e-4,
+        0.2,
+        0.45,
+        0.99,
+        1.5,
+        2.9,
+        7.7,
+        30.0,
+    ]
     points = [p for p in points if name not in {"log", "log1p"} or p > {"log": 0, "log1p": -1}[name]]
     got = run(NAMES[name], np.array(points))
 
@@ -158,7 +179,9 @@ def test_whole_powers_are_products():
 
 @pytest.mark.parametrize("name", [n for n in EXACT if n not in {"sin", "cos", "sinc"}])
 def test_an_elementary_function_is_vector_code_without_branches_or_calls(name):
-    text = objects.assembly(Loop(storage="float32", reads=(1,), writes=(1,)).text(lambda v, _: ([NAMES[name](v[0])], [])))
+    text = objects.assembly(
+        Loop(storage="float32", reads=(1,), writes=(1,)).text(lambda v, _: ([NAMES[name](v[0])], []))
+    )
     body = text[text.index("row:") : text.index("kernel:")]
 
     if "avx" in objects.features():

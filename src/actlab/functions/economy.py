@@ -59,10 +59,9 @@ def economical(expressions: Sequence[Expr], inputs: Sequence[sympy.Symbol]) -> l
     for rule in (_plain, _of_softplus, _beside_softplus, _paired):
         found = rule(found)
     found = _divided_once(found, set(inputs))
-    return [
-        new if new == old or _agrees(old, new, tuple(inputs)) else old
-        for old, new in zip(expressions, found, strict=True)
-    ]
+    pairs = list(zip(expressions, found, strict=True))
+    good = all(new == old or _agrees(old, new, tuple(inputs)) for old, new in pairs)
+    return [new if good else old for old, new in pairs]  # all or none: what is half rewritten shares nothing
 
 
 def _plain(whole: Expr) -> Expr:

@@ -212,7 +212,9 @@ class Kernel:
             raise KernelError(
                 f"{self.spec} has {channels} channels in dimension 1, got an input of shape {tuple(x.shape)}."
             )
-        inner = x[0, 0].numel() if x.numel() else 0
+        if not x.numel():
+            return Shape(rows=0, size=0, channels=channels)
+        inner = x[0, 0].numel()
         if packed:
             last = x.shape[-1]
             return Shape(

@@ -265,7 +265,7 @@ def log1p(x: Value) -> Value:
         .with_bits("shl", MANTISSA[p])
         .number()
     )
-    f = fma(lost, back, m - 1.0)
+    f = m - 1.0 + (x < 2.0**60).chosen(lost * back, 0.0)  # of larger ones the power has no exponent
     value = _with_exponent(k, _log_of_quotient(f / (f + 2.0), LOGARITHM[p]))
     value = (x > -1.0).chosen(value, x.equal(-1.0).chosen(-math.inf, math.nan))
     return (x < math.inf).chosen(value, x * x)
