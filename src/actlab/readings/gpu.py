@@ -163,7 +163,7 @@ class Kernel:
         self.learned = passes(spec).learned
         self.block = block
         self.warps = warps
-        self._gated = len(spec.activation.inputs) == 2  # noqa: PLR2004 gate and value
+        self._gated = len(spec.activation.inputs) == 2
 
     def forward(self, x: Inputs, *parameters: Tensor) -> Tensor:
         """Return the values.

@@ -23,7 +23,7 @@ from actlab.functions.spec import Spec
 from actlab.readings import objects
 from actlab.readings.cpu import STORAGES, Pass, kernel
 from actlab.readings.loops import BYTES, precision_of
-from actlab.readings.threads import SHARE, pool
+from actlab.readings.plans import SHARE, pool
 
 __all__ = ["Mixture"]
 
