@@ -22,7 +22,7 @@ from actlab.readings import torch as reading
 from actlab.readings.cpu import Kernel, KernelError, kernel
 from actlab.testing import sample
 
-TOLERANCE = {  # relative, absolute: those of actlab.testing, times 4 where a reciprocal, a product of it and a shared exponential add roundings
+TOLERANCE = {  # relative, absolute: those of actlab.testing, times 4: a reciprocal and a shared exponential add roundings
     torch.float32: (1.6e-5, 1e-6),
     torch.float64: (4e-11, 5e-13),
     torch.bfloat16: (2**-8 + 1.6e-5, 1e-6),  # computed in float32, rounded once

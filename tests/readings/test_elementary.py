@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import sympy
 from scipy import special
+from tests.readings.machines import run
 
 from actlab.functions import formula
 from actlab.readings import coefficients, objects
 from actlab.readings.elementary import NAMES
 from actlab.readings.loops import Loop
-from tests.readings.machines import run
 
 EXACT = {  # float64 of SciPy and NumPy is exact beside float32
     "exp": np.exp,
