@@ -194,9 +194,11 @@ class _Chain:
         knots = np.arange(-REACH, REACH + step / 2, step)
         signals = [signal(spec, length, tokens, exp(knot), draws=DRAWS) for knot in knots]
         gain = signal(spec, length, tokens, draws=DRAWS).gain  # of the same draws, so that q = 1 is the fixed point
-        lengths = PchipInterpolator(knots, _logarithms([gain**2 * s.second_moment for s in signals]))
-        self.slope = float(lengths.derivative()(0.0))
-        self.map = np.clip(lengths(self.grid), -REACH, REACH)
+        lengths = _logarithms([gain**2 * s.second_moment for s in signals])
+        self.slope = float(np.array([1, -8, 0, 8, -1]) @ lengths[len(knots) // 2 - 2 :][:5]) / (
+            12 * step
+        )  # of fourth order
+        self.map = np.clip(PchipInterpolator(knots, lengths)(self.grid), -REACH, REACH)
         noise = [s.noise / neurons if isfinite(s.noise) else 1.0 for s in signals]
         self.noise = np.exp(PchipInterpolator(knots, _logarithms(noise))(self.grid))
         self.log_variance = PchipInterpolator(knots, _logarithms([s.variance for s in signals]))(self.grid)
