@@ -2,10 +2,10 @@
 
 Run: python benchmarks/cpu_kernels.py [--all] [--size 16777216] [--dtype float32] [--repeats 7] [name ...]
 
-One thread, CPU time (``time.thread_time``), all contenders interleaved in one process, medians, memory hot: the allocator keeps what is freed,
-and a run during which the operating system had to map pages is left out on every side. "native" is what a user writes today;
-"composed" is the formula in torch operations, as :mod:`actlab.readings.torch` prints it. The ratios are to ours into given memory; "fresh" is
-into new tensors, and empty where each run mapped pages.
+One thread, CPU time (``time.thread_time``), all contenders interleaved in one process, medians, memory hot: the allocator keeps what is
+freed, and a run during which the operating system had to map pages is left out on every side. "native" is what a user writes today;
+"composed" is the formula in torch operations, as :mod:`actlab.readings.torch` prints it. The ratios are to ours into given memory;
+"fresh" is into new tensors, and NaN where each run mapped pages.
 """
 
 from __future__ import annotations
