@@ -168,13 +168,13 @@ def _errors(candidate: Expr, f: Callable[[Any], Any], df: Callable[[Any], Any], 
     fits = np.isfinite(exact) & (size < np.finfo(np.float32).max)
     largest = float(size[fits].max())
     scale = np.maximum(size, largest if largest < 1e3 else 1.0)  # exp has no largest slope
-    single = max(_largest(derived(value) - slope, scale, fits) for value in (exact, computed))
-    return single, _largest(derived(_bfloat16(exact)) - slope, size, fits)
+    single = max(_largest(derived(value[fits]), slope[fits], scale[fits]) for value in (exact, computed))
+    return single, _largest(derived(_bfloat16(exact[fits])), slope[fits], size[fits])
 
 
-def _largest(error: Any, scale: Any, fits: Any) -> float:
-    value = np.abs(error[fits]) / scale[fits]
-    return float(np.inf if np.isnan(value).any() else value.max())
+def _largest(derived: Any, slope: Any, scale: Any) -> float:
+    error = np.abs(derived - slope) / scale
+    return float(np.inf if np.isnan(error).any() else error.max())
 
 
 def _bfloat16(values: Any) -> Any:

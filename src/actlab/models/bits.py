@@ -47,14 +47,18 @@ def unpack(packed: Tensor, bits: int, shape: torch.Size) -> Tensor:
 
 
 def _packed(plane: Tensor) -> Tensor:
-    if plane.device.type == "cpu":  # one pass, eight times as fast as the arithmetic below
+    if _is_cpu(plane):  # one pass; the arithmetic below makes eight bytes of each bit
         return torch.from_numpy(np.packbits(plane.detach().numpy()))
     padded = torch.nn.functional.pad(plane.to(torch.uint8), (0, -len(plane) % 8)).view(-1, 8)
     return (padded << torch.arange(7, -1, -1, dtype=torch.uint8, device=plane.device)).sum(-1, dtype=torch.uint8)
 
 
 def _unpacked(plane: Tensor, count: int) -> Tensor:
-    if plane.device.type == "cpu":
+    if _is_cpu(plane):
         return torch.from_numpy(np.unpackbits(plane.numpy(), count=count))
     shifts = torch.arange(7, -1, -1, dtype=torch.uint8, device=plane.device)
     return ((plane[:, None] >> shifts) & 1).reshape(-1)[:count]
+
+
+def _is_cpu(tensor: Tensor) -> bool:
+    return tensor.device.type == "cpu"

@@ -9,6 +9,7 @@ there, so that a model is right whatever it does; it only saves nothing there. I
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
@@ -27,6 +28,67 @@ _RESHAPES: Final = frozenset(
 _LOOKS: Final = frozenset({"device", "dim", "is_cuda", "ndim", "numel", "shape", "size"})
 
 
+# ----------------------------------------------------------------------------------------------- recipes
+# They hold no tensors: the graph holds a recipe until it is gone itself, and gives its tensors back step by step during the backward pass.
+
+
+@dataclass(frozen=True, kw_only=True)
+class _AsThen:
+    """A recipe, run as autocast would have run it when it was made."""
+
+    recipe: Recipe
+    autocast: Autocast
+
+    def __call__(self, *tensors: Tensor) -> Tensor:
+        with self.autocast.again():
+            return self.recipe(*tensors)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Times:
+    """The product of two recipes; the first takes ``count`` tensors."""
+
+    left: Recipe
+    right: Recipe
+    count: int
+
+    def __call__(self, *tensors: Tensor) -> Tensor:
+        return self.left(*tensors[: self.count]) * self.right(*tensors[self.count :])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _After:
+    """A recipe of one input on the result of another, which takes ``count`` tensors."""
+
+    first: Recipe
+    then: Recipe
+    count: int
+
+    def __call__(self, *tensors: Tensor) -> Tensor:
+        return self.then(self.first(*tensors[: self.count]), *tensors[self.count :])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _With:
+    """A module as a function of its ``inputs`` first tensors and of the learned parameters ``names``."""
+
+    module: nn.Module
+    names: tuple[str, ...]
+    inputs: int
+
+    def __call__(self, *tensors: Tensor) -> Tensor:
+        learned = dict(zip(self.names, tensors[self.inputs :], strict=True))
+        made: Tensor = torch.func.functional_call(self.module, learned, tensors[: self.inputs])
+        return made
+
+
+def _as_it_is(x: Tensor) -> Tensor:
+    return x
+
+
+# --------------------------------------------------------------------------------------------- the value
+
+
 class Pending:
     """A value that is not computed yet. It behaves as the tensor it stands for, and becomes one when somebody looks inside.
 
@@ -37,17 +99,12 @@ class Pending:
     """
 
     def __init__(self, recipe: Recipe, tensors: Sequence[Tensor], *, pointwise: bool = False) -> None:
-        self._recipe = recipe
         self._tensors = tuple(tensors)
         self._versions = [tensor._version for tensor in tensors]
         self._pointwise = pointwise
         self._autocast = Autocast.now(self._tensors[0].device.type)
+        self._compute: Recipe = _AsThen(recipe=recipe, autocast=self._autocast)
         self._value: Tensor | None = None
-
-    def compute(self, *tensors: Tensor) -> Tensor:
-        """Run the recipe on other tensors, as autocast would have run it when this was made."""
-        with self._autocast.again():
-            return self._recipe(*tensors)
 
     def now(self) -> Tensor:
         """Compute the value with plain tensor code. Layers take that value from then on: its hooks and its ``grad`` are somebody's.
@@ -57,7 +114,7 @@ class Pending:
         """
         self._check()
         if self._value is None or (torch.is_grad_enabled() and not self._is_watched()):
-            self._value = self.compute(*self._tensors)
+            self._value = self._compute(*self._tensors)
         return self._value
 
     def _is_watched(self) -> bool:
@@ -98,7 +155,7 @@ class Pending:
     def _reshaped(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Pending:
         self._check()
         x, *learned = self._tensors
-        return Pending(self.compute, (getattr(x, name)(*args, **kwargs), *learned), pointwise=True)
+        return Pending(self._compute, (getattr(x, name)(*args, **kwargs), *learned), pointwise=True)
 
     def __mul__(self, other: Any) -> Any:
         return _product(self, other)
@@ -159,16 +216,8 @@ def _product(first: Any, second: Any) -> Any:
     )
     for side in (left, right):
         side._check()
-    count = len(left._tensors)
-
-    def recipe(*tensors: Tensor) -> Tensor:
-        return left.compute(*tensors[:count]) * right.compute(*tensors[count:])
-
+    recipe = _Times(left=left._compute, right=right._compute, count=len(left._tensors))
     return Pending(recipe, (*left._tensors, *right._tensors))
-
-
-def _as_it_is(x: Tensor) -> Tensor:
-    return x
 
 
 # ----------------------------------------------------------------------------------------------- takers
@@ -206,7 +255,7 @@ def _taken(pending: Pending, weight: Tensor, bias: Tensor | None, consumer: Cons
     if mixed or not runs_plainly(*tensors):
         return None
     pending._check()
-    return recomputing(pending.compute, pending._tensors, consumer, weight, bias)
+    return recomputing(pending._compute, pending._tensors, consumer, weight, bias)
 
 
 def _passed(pending: Pending, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -254,7 +303,9 @@ class Deferred(nn.Module):
         learned = dict(self.named_parameters())
         first = inputs[0]
         if isinstance(first, Pending) and len(inputs) == 1 and runs_plainly(*first._tensors):
-            return Pending(_after(first, self._recipe(1, list(learned))), (*first._tensors, *learned.values()))
+            recipe = self._recipe(1, list(learned))
+            both = _After(first=first._compute, then=recipe, count=len(first._tensors))
+            return Pending(both, (*first._tensors, *learned.values()))
         inputs = tuple(map(_settled, inputs))
         if not runs_plainly(*inputs, *learned.values()):
             return self.activation(*inputs)
@@ -263,15 +314,7 @@ class Deferred(nn.Module):
 
     def _recipe(self, inputs: int, names: Sequence[str]) -> Recipe:
         """Return the activation as a function of its inputs and its learned parameters."""
-        if not names:
-            return self.activation
-
-        def recipe(*tensors: Tensor) -> Tensor:
-            learned = dict(zip(names, tensors[inputs:], strict=True))
-            made: Tensor = torch.func.functional_call(self.activation, learned, tensors[:inputs])
-            return made
-
-        return recipe
+        return _With(module=self.activation, names=tuple(names), inputs=inputs) if names else self.activation
 
     def train(self, mode: bool = True) -> Deferred:
         """Set the training flag, of the activation too."""
@@ -281,13 +324,3 @@ class Deferred(nn.Module):
     def extra_repr(self) -> str:
         """Return what is deferred."""
         return repr(self.activation)
-
-
-def _after(first: Pending, recipe: Recipe) -> Recipe:
-    """Return the recipe of a function of a pending value."""
-    count = len(first._tensors)
-
-    def both(*tensors: Tensor) -> Tensor:
-        return recipe(first.compute(*tensors[:count]), *tensors[count:])
-
-    return both

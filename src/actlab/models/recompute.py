@@ -162,10 +162,12 @@ def _by_hand(
     wanted = [leaf for leaf in leaves if leaf.requires_grad]
     with torch.enable_grad(), ctx.autocast.again():
         y = ctx.recipe(*leaves)
-    used = _cast(y.detach(), ctx.autocast)
-    of_y, of_weight, of_bias = ctx.consumer.gradients(grad, used, weight, (bool(wanted), *needed[:2]))
-    made = iter(torch.autograd.grad(y, wanted, of_y.to(y.dtype), allow_unused=True) if wanted else ())
-    return [of_weight, of_bias, *(next(made) if leaf.requires_grad else None for leaf in leaves)]
+    edge = torch.autograd.graph.get_gradient_edge(y) if y.requires_grad else None
+    dtype, y = y.dtype, _cast(y.detach(), ctx.autocast)
+    of_y, of_weight, of_bias = ctx.consumer.gradients(grad, y, weight, (bool(wanted), *needed[:2]))
+    del y  # its gradient needs no values of it, and would otherwise raise the peak by a copy
+    made = iter(torch.autograd.grad([edge], wanted, [of_y.to(dtype)], allow_unused=True) if edge else ())
+    return [of_weight, of_bias, *(next(made, None) if leaf.requires_grad else None for leaf in leaves)]
 
 
 def _through_plain_code(

@@ -6,16 +6,18 @@ with bits before those that do not (dropout, a residual sum). What suffices is t
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+from typing import Any, Final, Literal, cast, get_args
 
 import torch
 from torch import Tensor
 
 from actlab.errors import LayerError
 from actlab.functions.activation import Activation
+from actlab.functions.formula import where
 from actlab.functions.kept import OUTPUT, Kept, kept
+from actlab.functions.printer import compiled, spelled
 from actlab.functions.spec import Spec, parse
 from actlab.models.bits import pack, unpack
 from actlab.models.layer import ActivationLayer
@@ -35,7 +37,7 @@ def keeps(spec: str | Spec) -> tuple[Keep, ...]:
         (('output',), ('output', 'bits'), ())
     """
     found = kept(spec)
-    if found is None:
+    if found is None or found.form == "nothing":
         return ()
     possible: dict[Keep, bool] = {"output": found.from_output is not None, "bits": found.form == "bits"}
     return tuple(word for word, can in possible.items() if can)
@@ -99,6 +101,8 @@ class _FromOutput:
         found: Kept = _known(spec)
         self.sharp = found.sharp
         self.slope = _reading(str(found.from_output), found.from_output)
+        kernel = _KERNELS.get(spec.activation.name)
+        self.kernel = partial(kernel, spec.numbers) if kernel else None
 
     def serves(self, x: Tensor) -> bool:
         return self.sharp or x.dtype not in reading.HALF
@@ -108,8 +112,27 @@ class _FromOutput:
         return y, y
 
     def gradient(self, grad: Tensor, y: Tensor) -> Tensor:
+        if self.kernel:
+            return self.kernel(grad, y)
         exact = y.float() if y.dtype in reading.HALF else y  # rounded once, at the end
         return (grad * self.slope(exact)).to(grad.dtype)
+
+
+def _elu_kernel(numbers: Mapping[str, float], grad: Tensor, y: Tensor, scale: float = 1.0) -> Tensor:
+    made: Tensor = torch.ops.aten.elu_backward(grad, numbers["alpha"], scale, 1.0, True, y)
+    return made
+
+
+def _leaky_kernel(numbers: Mapping[str, float], grad: Tensor, y: Tensor) -> Tensor:
+    made: Tensor = torch.ops.aten.leaky_relu_backward(grad, y, numbers["negative_slope"], True)
+    return made
+
+
+# Torch's own kernels that take the output, in one pass where the formula takes four; torch uses them for its in-place forms only.
+_KERNELS: Final[Mapping[str, Callable[[Mapping[str, float], Tensor, Tensor], Tensor]]] = {
+    "elu": _elu_kernel,
+    "leaky_relu": _leaky_kernel,
+}
 
 
 class _FromBits:
@@ -118,11 +141,15 @@ class _FromBits:
     def __init__(self, spec: Spec) -> None:
         found: Kept = _known(spec)
         self.levels, self.bits = found.levels, found.bits or 0
+        self.above = _threshold(found.from_output)
 
     def serves(self, x: Tensor) -> bool:
         return self.bits > 0 and x.device.type != "meta"
 
     def apply(self, function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+        if self.above:
+            y = function(x)
+            return y, pack(self.above(y), 1)
         with torch.enable_grad():
             leaf = x.detach().requires_grad_()
             y = function(leaf)
@@ -132,17 +159,29 @@ class _FromBits:
         return y.detach(), pack(codes, self.bits)
 
     def gradient(self, grad: Tensor, packed: Tensor) -> Tensor:
-        codes, made = unpack(packed, self.bits, grad.shape), _scaled(grad, self.levels[0])
+        codes = unpack(packed, self.bits, grad.shape)
+        made = _scaled(grad, self.levels[0])
         for number, level in enumerate(self.levels[1:], start=1):
             made = torch.where(codes if self.bits == 1 else codes == number, _scaled(grad, level), made)
-        return made
+        return cast("Tensor", made)
 
 
-def _scaled(grad: Tensor, level: float) -> Tensor:
+def _scaled(grad: Tensor, level: float) -> Tensor | float:
     """Return a gradient times a slope; times 0 it is 0, be it infinite."""
     if level == 0.0:
-        return torch.zeros_like(grad)
+        return 0.0
     return grad if level == 1.0 else grad * level
+
+
+def _threshold(slope: Any) -> Callable[[Tensor], Tensor] | None:
+    """Return the comparison that tells the higher of two slopes from the output, if it is a single one: ``y > 0`` of relu."""
+    if not isinstance(slope, where) or not (slope.args[1].is_number and slope.args[2].is_number):
+        return None
+    condition, high, low = slope.args
+    if high < low:
+        return None
+    text = f"def above(y):\n    return {spelled(condition, 'torch')}\n"
+    return compiled(text, "above", {"torch": torch})
 
 
 class _Slim(torch.autograd.Function):
