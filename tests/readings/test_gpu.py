@@ -120,7 +120,7 @@ def assert_tails(interpreter, spec):
     y = interpreter.forward(fixed, x)
     (dx,) = interpreter.backward(fixed, torch.ones_like(x), x)
 
-    for got, want, sway, what in ((y, value, 1, "value"), (dx, slope, 2, "slope")):
+    for got, want, sway, what in ((y.double(), value.double(), 1, "value"), (dx.double(), slope.double(), 2, "slope")):
         granted = 4 * torch.finfo(torch.float32).eps * testing.swayed(fixed, x, sway)
         near = (got - want).abs() <= 4e-6 * want.abs() + granted + 1e-6
         same = near | (got == want) | (got.isnan() & want.isnan())

@@ -14,17 +14,18 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from actlab.errors import ActlabError
-from actlab.functions.passes import passes
+from actlab.functions.activation import Learned
 from actlab.functions.spec import Spec
 from actlab.readings.cpu import Half, Inputs, KernelError
 from actlab.readings.gpu_files import imported
@@ -134,7 +135,8 @@ def tiling(shape: Sequence[int], *, packed: bool, channels: int = 1, sums: bool 
     wide = _columns(plan.width, block)
     tall = block // wide
     tiles = -(-plan.width // wide) * -(-plan.rows // tall)
-    steps = min(MOST_STEPS, max(1, tiles // PROGRAMS)) if sums and channel != BY_ROW else 1
+    enough = min(MOST_STEPS, max(1, tiles // PROGRAMS)) if sums and channel != BY_ROW else 1
+    steps = 1 << (enough.bit_length() - 1)  # a kernel is compiled for a number of steps: they are to be few
     return Tiling(**{**vars(plan), "channel": channel, "wide": wide, "tall": tall, "steps": steps})
 
 
@@ -160,7 +162,7 @@ class Kernel:
     def __init__(self, spec: Spec, gate: Half = "second", *, block: int = BLOCK, warps: int | None = None) -> None:
         self.spec = spec
         self.gate = gate
-        self.learned = passes(spec).learned
+        self.learned = tuple(name for name, value in spec.assigned if isinstance(value, Learned))
         self.block = block
         self.warps = warps
         self._gated = len(spec.activation.inputs) == 2  # noqa: PLR2004 gate and value
@@ -275,12 +277,16 @@ class Kernel:
     def _launch(self, which: str, plan: Tiling, inputs: tuple[Tensor, ...], arguments: tuple[Any, ...]) -> None:
         x = inputs[0]
         function = getattr(self.module(), f"{which}{'_packed' * self._is_packed(inputs)}")
-        geometry = (plan.rows, plan.width, plan.size, plan.steps, plan.repeat, plan.channels)
+        geometry = (plan.rows, plan.width, plan.size, plan.repeat, plan.channels)
         on_card = x.device.type == "cuda"
         with torch.cuda.device(x.device) if on_card else contextlib.nullcontext():
             function[(plan.across * plan.down,)](
-                *arguments, *geometry, **self.constants(plan, x), num_warps=self.warps or WARPS[x.element_size()]
+                *arguments, *geometry, **self.constants(plan, x), **self.options(x.dtype)
             )
+
+    def options(self, dtype: torch.dtype) -> dict[str, int | bool]:
+        """Return what Triton is told beside the arguments; from 3.10 on it would not fuse products and sums by itself."""
+        return {"num_warps": self.warps or WARPS[dtype.itemsize], "enable_fp_fusion": True}
 
     def constants(self, plan: Tiling, x: Tensor) -> dict[str, int | bool]:
         """Return what a kernel is compiled for, beside the dtypes."""
@@ -289,6 +295,7 @@ class Kernel:
             "CHANNEL": plan.channel,
             "ROWS": plan.tall,
             "COLUMNS": plan.wide,
+            "STEPS": plan.steps,
             "FLAT": plan.is_flat,
             "WIDE": needs_wide(x.numel()),
             "EXACT": x.dtype == torch.float32,
@@ -334,9 +341,7 @@ def require_device(device: torch.device) -> None:
     require_triton()
     if device.type == "cuda":
         return
-    from triton import knobs  # noqa: PLC0415 Triton is imported by whoever runs a kernel
-
-    if device.type != "cpu" or not knobs.runtime.interpret:
+    if device.type != "cpu" or os.environ.get("TRITON_INTERPRET", "").lower() not in {"1", "true", "on", "yes", "y"}:
         raise NoTritonError(
             f"GPU kernels run on CUDA cards, got tensors on {device}; move them with x.cuda(), call the torch or the CPU reading, or, "
             "to try kernels without a card, set TRITON_INTERPRET=1 before Python starts."
@@ -359,4 +364,5 @@ def kernel(spec: Spec, gate: Half = "second") -> Kernel:
         >>> kernel(parse("prelu")).learned
         ('weight',)
     """
-    return Kernel(spec, cast("Half", gate))
+    _ = spec.activation.formula
+    return Kernel(spec, gate)

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import torch
 
-from actlab.readings.gpu import WARPS, Kernel, require_triton, tiling
+from actlab.readings.gpu import Kernel, require_triton, tiling
 
 __all__ = ["Code", "code"]
 
@@ -129,9 +129,9 @@ def code(
         constexprs={(function.arg_names.index(name),): value for name, value in constants.items()},
         attrs={(i,): [["tt.divisibility", 16]] for i in aligned},
     )
-    warps = kernel.warps or WARPS[dtype.itemsize]
-    found = compiled(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": warps})
-    return Code(found.asm["ptx"], found.asm["cubin"], plan.tall * plan.wide // (32 * warps))
+    options = kernel.options(dtype)
+    found = compiled(source, target=GPUTarget("cuda", capability, 32), options=options)
+    return Code(found.asm["ptx"], found.asm["cubin"], plan.tall * plan.wide // (32 * options["num_warps"]))
 
 
 def _types(names: list[str], constants: dict[str, Any], dtype: torch.dtype) -> dict[str, str]:

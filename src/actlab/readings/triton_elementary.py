@@ -191,13 +191,18 @@ def quotient(a, b, EXACT: tl.constexpr):
 
 @triton.jit
 def expm1(x, EXACT: tl.constexpr):
-    """Return ``e^x - 1`` without cancellation near zero: ``2^n 2^r - 1`` from ``2^r - 1``, with half the power as it may overflow."""
+    """Return ``e^x - 1`` without cancellation near zero.
+
+    Exactly by ``2^n 2^r - 1`` from ``2^r - 1``, with half the power as it may overflow; in half precision by the series up to 1/16, where the
+    difference has lost four bits of its 24 and the series' next term is 1e-5 of it.
+    """
+    if not EXACT:
+        near = x * ((x * (1.0 / 6.0) + 0.5) * x + 1.0)
+        return tl.where(tl.abs(x) < 0.0625, near, exp(x, EXACT) - 1.0)
     held = tl.minimum(tl.maximum(x, -87.0, propagate_nan=ALL), 89.0, propagate_nan=ALL)
     moved = held * LOG2_E + WHOLE
     n = moved - WHOLE
-    r = tl.fma(held, LOG2_E, -n)
-    if EXACT:
-        r = r + held * LOG2_E_REST
+    r = tl.fma(held, LOG2_E, -n) + held * LOG2_E_REST
     rest = r * polynomial(r, EXPONENTIAL, 5)
     half = ((moved.to(tl.int32, bitcast=True) + 126) << 23).to(tl.float32, bitcast=True)
     return 2.0 * (half * rest + (half - 0.5))
