@@ -2,12 +2,12 @@
 
 Run: python benchmarks/gpu_code.py [--capability 90] [--dtype bfloat16] [name ...]    (all functions: about 20 minutes on one core)
 
-Columns: ``ld.v4/st.v4`` 16-byte accesses of global memory per thread in the PTX, ``other`` those that are narrower (a parameter, a partial sum);
-``ex2``, ``rsq``, ``div``, ``sqrt`` per number; ``SASS`` machine instructions per number of the output, addresses included; ``busy`` how much of the
-time that memory takes at its measured speed the instruction issue (and, after the slash, the special function unit) would be busy: above 1,
-arithmetic is the limit and not memory. An H200 issues 132 multiprocessors x 4 warps x 32 lanes x 1.98 GHz = 33.4e12 instructions a second, an
-eighth of that to the special function unit, and copies 4.3e12 bytes a second: 7.8 instructions per byte. (A100 80 GB: 108 x 4 x 32 x 1.41 GHz =
-19.5e12 and 1.7e12: 11.5, of which half may be float32 arithmetic.)
+Columns: ``ld.v4/st.v4`` 16-byte accesses of global memory per thread in the PTX, ``other`` those that are narrower (a parameter, a partial
+sum); ``ex2``, ``rsq``, ``div``, ``sqrt`` per number; ``SASS`` machine instructions per number of the output, addresses included; ``busy``
+how much of the time that memory takes at its measured speed the instruction issue (and, after the slash, the special function unit) would
+be busy: above 1, arithmetic is the limit and not memory. An H200 issues 132 multiprocessors x 4 warps x 32 lanes x 1.98 GHz = 33.4e12
+instructions a second, an eighth of that to the special function unit, and copies 4.3e12 bytes a second: 7.8 instructions per byte. (A100
+80 GB: 108 x 4 x 32 x 1.41 GHz = 19.5e12 and 1.7e12: 11.5, of which half may be float32 arithmetic.)
 """
 
 from __future__ import annotations

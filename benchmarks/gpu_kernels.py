@@ -2,14 +2,14 @@
 
 Run: python benchmarks/gpu_kernels.py [--all] [--out docs/gpu.md] [name ...]    (needs a CUDA card; --all takes under ten minutes)
 
-Three tables: the chosen functions (or ``KEY``) by contender, at 64M numbers in bfloat16 and float32, forward and forward + backward; the same
-functions by size; with ``--all`` every elementwise and gated function, ours against torch eager, in bfloat16.
+Three tables: the chosen functions (or ``KEY``) by contender, at 64M numbers in bfloat16 and float32, forward and forward + backward; the
+same functions by size; with ``--all`` every elementwise and gated function, ours against torch eager, in bfloat16.
 
-*Roofline* is the least a pass has to move (each input read once, each output written once) over its time, over the speed at which this card
-copies a tensor of a gigabyte: 1 is as fast as memory. Gated functions take packed inputs, but beside Liger, whose functions take two tensors,
-"ours, two tensors". *Torch* is torch's own kernel where it has one, else the torch reading; *compile* is torch.compile of the latter. Contenders
-take turns; times are medians by CUDA events, after a pause of the card in which its queue fills, so that Python's launches are not timed.
-All kernels are compiled beforehand, by processes side by side.
+*Roofline* is the least a pass has to move (each input read once, each output written once) over its time, over the speed at which this
+card copies a tensor of a gigabyte: 1 is as fast as memory. Gated functions take packed inputs, but beside Liger, whose functions take two
+tensors, "ours, two tensors". *Torch* is torch's own kernel where it has one, else the torch reading; *compile* is torch.compile of the
+latter. Contenders take turns; times are medians by CUDA events, after a pause of the card in which its queue fills, so that Python's
+launches are not timed. All kernels are compiled beforehand, by processes side by side.
 """
 
 from __future__ import annotations
@@ -143,12 +143,12 @@ def milliseconds(calls: dict[str, Call], fresh: Call | None = None, *, repeats: 
                 if fresh:
                     fresh()
                 cache.zero_()
-                torch.cuda._sleep(PAUSE)  # noqa: SLF001 the only way to let the queue fill
+                torch.cuda._sleep(PAUSE)  # the only way to let the queue fill
                 start.record()
                 calls[key]()
                 end.record()
                 end.synchronize()
-            except Exception as error:  # noqa: BLE001 a contender that fails leaves the race; the others go on
+            except Exception as error:  # a contender that fails leaves the race; the others go on
                 print(f"{key}: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}", file=sys.stderr)
                 del times[key]
                 torch.cuda.empty_cache()
@@ -179,7 +179,7 @@ def warm(task: tuple[str, str, bool]) -> str | None:
         given = inputs(name, 4 * WIDTH * 16, getattr(torch, dtype), packed=packed)
         ours(name, given)[1]()
         torch.cuda.synchronize()
-    except Exception as error:  # noqa: BLE001 reported, and found again when it is timed
+    except Exception as error:  # reported, and found again when it is timed
         return f"{name} in {dtype}: {type(error).__name__}: {str(error).splitlines()[0]}"
     return None
 
@@ -199,11 +199,8 @@ def header(copy: float) -> list[str]:
     """Return what was measured on, and when."""
     card = torch.cuda.get_device_properties(0)
     versions = f"torch {torch.__version__}, Triton {version('triton')}"
-    return [
-        f"{card.name}, {card.multi_processor_count} multiprocessors, driver {driver()}; {datetime.now(UTC):%Y-%m-%d}; {versions}; "
-        f"copies {copy / 1e12:.2f} TB/s, read and written.",
-        "",
-    ]
+    where = f"{card.name}, {card.multi_processor_count} multiprocessors, driver {driver()}"
+    return [f"{where}; {datetime.now(UTC):%Y-%m-%d}; {versions}; copies {copy / 1e12:.2f} TB/s, read and written.", ""]
 
 
 def driver() -> str:

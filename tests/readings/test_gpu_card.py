@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.readings.test_gpu import DTYPES, assert_agrees, assert_near, assert_tails, reference
 
 from actlab.functions.activation import names
 from actlab.functions.spec import parse
 from actlab.readings.gpu import Kernel, kernel
-from tests.readings.test_gpu import DTYPES, assert_agrees, assert_near, assert_tails, reference
 
 pytestmark = [
     pytest.mark.gpu,

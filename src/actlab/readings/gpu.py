@@ -3,7 +3,8 @@
 A kernel is printed from the formula and its symbolic derivatives when it is first called. Nothing is saved between the passes: backward
 computes again from the inputs what it needs, writes gradients to new memory, and adds up those of learned parameters, by program first and
 then over programs, in an order that does not change from run to run. Half precision is computed in float32 and rounded once. A packed
-gated input is read and its gradient written where the halves lie; nothing is copied. This is arithmetic on memory: no autograd, no dispatch.
+gated input is read and its gradient written where the halves lie; nothing is copied. This is arithmetic on memory: no autograd, no
+dispatch.
 
 Needs Triton and a CUDA card, or ``TRITON_INTERPRET=1`` in the environment before Triton is imported, which runs the same code on the CPU,
 slowly. Under ``torch.compile`` the torch reading is what should be called: the compiler fuses plain code with its neighbours.
@@ -165,7 +166,7 @@ class Kernel:
         self.learned = tuple(name for name, value in spec.assigned if isinstance(value, Learned))
         self.block = block
         self.warps = warps
-        self._gated = len(spec.activation.inputs) == 2  # noqa: PLR2004 gate and value
+        self._gated = len(spec.activation.inputs) == 2
 
     def forward(self, x: Inputs, *parameters: Tensor) -> Tensor:
         """Return the values.
@@ -184,7 +185,7 @@ class Kernel:
         """
         inputs, plan = self._planned(x, parameters, sums=False)
         y = inputs[0].new_empty(self._shape_of_output(inputs))
-        if y.numel():
+        if plan is not None:
             self._launch("forward", plan, inputs, (*inputs, y, *_spread(parameters)))
         return y
 
@@ -213,7 +214,7 @@ class Kernel:
         outputs = tuple(torch.empty_like(part) for part in inputs)
         room = plan.room_for_sums if plan else (0, 0)
         sums = torch.empty((len(parameters), *room), dtype=torch.float32, device=grad.device)
-        if plan:
+        if plan is not None:
             arguments: tuple[Any, ...] = (grad.contiguous(), *inputs, *outputs, *_spread(parameters))
             extra = (sums, math.prod(room)) if parameters else ()
             self._launch("backward", plan, inputs, (*arguments, *extra))

@@ -1,8 +1,8 @@
 """The code of a GPU kernel, for a card that need not be there: Triton compiles for any it knows.
 
-What the code says without a card: how wide memory is read and written, whether anything is computed in float64, which special functions are
-asked for, and how many instructions a number costs. A card whose memory moves B bytes a second and whose multiprocessors issue I instructions a
-second is held up by arithmetic where a number costs more than ``I / B`` instructions per byte.
+What the code says without a card: how wide memory is read and written, whether anything is computed in float64, which special functions
+are asked for, and how many instructions a number costs. A card whose memory moves B bytes a second and whose multiprocessors issue I
+instructions a second is held up by arithmetic where a number costs more than ``I / B`` instructions per byte.
 """
 
 from __future__ import annotations

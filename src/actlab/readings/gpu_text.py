@@ -1,7 +1,7 @@
 """The text of a Triton kernel: a formula and its gradients, printed with what reads and writes around them.
 
-Everything that does not depend on the formula is in :mod:`actlab.readings.triton_tiles` and :mod:`actlab.readings.triton_elementary`; what is
-printed here is the formula, its gradients, and one line for every tensor.
+Everything that does not depend on the formula is in :mod:`actlab.readings.triton_tiles` and :mod:`actlab.readings.triton_elementary`; what
+is printed here is the formula, its gradients, and one line for every tensor.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ UNSPECIALISED = ("rows", "repeat", "channels", "pitch")  # a new value of these 
 
 
 def text(spec: Spec) -> str:
-    """Return the Python source of a spec's kernels: ``forward`` and ``backward``, and for two inputs also ``forward_packed``, ``backward_packed``.
+    """Return the Python source of a spec's kernels: ``forward`` and ``backward``, and for two inputs both again, ``_packed``.
 
     Raises:
         TypeError: the activation is tensor code, not a formula.

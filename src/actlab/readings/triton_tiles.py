@@ -1,9 +1,9 @@
 """Tiles: where a Triton program of the GPU reading reads and writes.
 
-A tensor is seen as rows of ``width`` numbers, of the output; a program has a tile of ``ROWS`` times ``COLUMNS`` of them, or, one after the other,
-``STEPS`` tiles below one another. What is no matrix is cut into rows of one tile's width, ``FLAT``, the last of which may be short. A packed
-input has rows of twice the width, with the gate at the place that ``GATE`` says. ``CHANNEL`` says along what parameters vary: nothing, the rows
-(every ``repeat`` of them, ``channels`` in turn) or the columns.
+A tensor is seen as rows of ``width`` numbers, of the output; a program has a tile of ``ROWS`` times ``COLUMNS`` of them, or, one after the
+other, ``STEPS`` tiles below one another. What is no matrix is cut into rows of one tile's width, ``FLAT``, the last of which may be short.
+A packed input has rows of twice the width, with the gate at the place that ``GATE`` says. ``CHANNEL`` says along what parameters vary:
+nothing, the rows (every ``repeat`` of them, ``channels`` in turn) or the columns.
 
 ``WIDE`` counts in 64 bits, for tensors of more than 2^31 numbers.
 """
@@ -35,7 +35,7 @@ BY_COLUMN = tl.constexpr(2)
 def place(
     step, width, ROWS: tl.constexpr, COLUMNS: tl.constexpr, STEPS: tl.constexpr, FLAT: tl.constexpr, WIDE: tl.constexpr
 ):
-    """Return the rows ``[ROWS, 1]`` and columns ``[1, COLUMNS]`` of a tile, and its first column; neighbours in memory are neighbours in the grid."""
+    """Return the rows ``[ROWS, 1]`` and columns ``[1, COLUMNS]`` of a tile, and its first column; programs go along rows first."""
     program = tl.program_id(0)
     first = 0
     if not FLAT:
