@@ -1,27 +1,26 @@
-"""The GPU reading, in Triton's interpreter: values, gradients, tails, channels, halves. On a card: benchmarks/gpu_kernels.py --check."""
+"""The GPU reading, in Triton's interpreter: values, gradients, tails, channels, halves. On a card: test_gpu_card.py."""
 
 from __future__ import annotations
 
 import importlib.util
 import subprocess
 import sys
-from functools import partial
 
 import pytest
 import torch
+from tests.readings.interpreter import Interpreter
 
 from actlab import testing
 from actlab.functions.activation import names
 from actlab.functions.spec import parse
 from actlab.models.layer import layer
 from actlab.readings.gpu import NoTritonError, Tiling, kernel, needs_wide, tiling
-from tests.readings.interpreter import Interpreter
 
 needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
-# The interpreter cuts float32 off to bfloat16 where a card rounds: one unit in the last place of 8 bits instead of half of one. Of float16 it
-# rounds. In float32 the reference's tolerance holds, also on a card.
+# The interpreter cuts float32 off to bfloat16 where a card rounds: one unit in the last place of 8 bits instead of half of one. Of float16
+# it rounds. In float32 the reference's tolerance holds, also on a card.
 TOLERANCE = testing.TOLERANCE | {torch.bfloat16: (2**-7 * 1.01, 4e-7), torch.float16: (2**-10 * 1.01, 1.2e-7)}
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 # One of every kind of formula: piecewise linear, sigmoid, normal distribution, tanh, exponential beside a line, logarithms, waves, inverse
@@ -120,7 +119,7 @@ def assert_tails(interpreter, spec):
     y = interpreter.forward(fixed, x)
     (dx,) = interpreter.backward(fixed, torch.ones_like(x), x)
 
-    for got, want, sway, what in ((y, value, 1, "value"), (dx, slope, 2, "slope")):
+    for got, want, sway, what in ((y.double(), value.double(), 1, "value"), (dx.double(), slope.double(), 2, "slope")):
         granted = 4 * torch.finfo(torch.float32).eps * testing.swayed(fixed, x, sway)
         near = (got - want).abs() <= 4e-6 * want.abs() + granted + 1e-6
         same = near | (got == want) | (got.isnan() & want.isnan())
@@ -346,7 +345,7 @@ def test_a_tiling_covers_every_number_once():
 
 
 def test_without_triton_the_message_says_how_to_install_it(monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
 
     with pytest.raises(NoTritonError, match=r"pip install 'actlab\[gpu\]'"):
         kernel(parse("gelu")).forward(torch.ones(3))

@@ -19,10 +19,9 @@ REPRESENTATIVE = ("gelu", "mish", "prelu", "swiglu", "swiglu_interleaved", "snak
 
 
 def of(spec, which, dtype, capability, **options):
-    name, _, gate = spec.partition("_interleaved")
-    return code(
-        kernel(parse(name), "interleaved" if name != spec else "second"), which, dtype, capability=capability, **options
-    )
+    name = spec.removesuffix("_interleaved")
+    gate = "second" if name == spec else "interleaved"
+    return code(kernel(parse(name), gate), which, dtype, capability=capability, **options)
 
 
 def assert_fast(spec, which, dtype, capability):

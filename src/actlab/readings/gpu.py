@@ -3,7 +3,8 @@
 A kernel is printed from the formula and its symbolic derivatives when it is first called. Nothing is saved between the passes: backward
 computes again from the inputs what it needs, writes gradients to new memory, and adds up those of learned parameters, by program first and
 then over programs, in an order that does not change from run to run. Half precision is computed in float32 and rounded once. A packed
-gated input is read and its gradient written where the halves lie; nothing is copied. This is arithmetic on memory: no autograd, no dispatch.
+gated input is read and its gradient written where the halves lie; nothing is copied. This is arithmetic on memory: no autograd, no
+dispatch.
 
 Needs Triton and a CUDA card, or ``TRITON_INTERPRET=1`` in the environment before Triton is imported, which runs the same code on the CPU,
 slowly. Under ``torch.compile`` the torch reading is what should be called: the compiler fuses plain code with its neighbours.
@@ -14,17 +15,18 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from actlab.errors import ActlabError
-from actlab.functions.passes import passes
+from actlab.functions.activation import Learned
 from actlab.functions.spec import Spec
 from actlab.readings.cpu import Half, Inputs, KernelError
 from actlab.readings.gpu_files import imported
@@ -134,7 +136,8 @@ def tiling(shape: Sequence[int], *, packed: bool, channels: int = 1, sums: bool 
     wide = _columns(plan.width, block)
     tall = block // wide
     tiles = -(-plan.width // wide) * -(-plan.rows // tall)
-    steps = min(MOST_STEPS, max(1, tiles // PROGRAMS)) if sums and channel != BY_ROW else 1
+    enough = min(MOST_STEPS, max(1, tiles // PROGRAMS)) if sums and channel != BY_ROW else 1
+    steps = 1 << (enough.bit_length() - 1)  # a kernel is compiled for a number of steps: they are to be few
     return Tiling(**{**vars(plan), "channel": channel, "wide": wide, "tall": tall, "steps": steps})
 
 
@@ -160,7 +163,7 @@ class Kernel:
     def __init__(self, spec: Spec, gate: Half = "second", *, block: int = BLOCK, warps: int | None = None) -> None:
         self.spec = spec
         self.gate = gate
-        self.learned = passes(spec).learned
+        self.learned = tuple(name for name, value in spec.assigned if isinstance(value, Learned))
         self.block = block
         self.warps = warps
         self._gated = len(spec.activation.inputs) == 2
@@ -182,7 +185,7 @@ class Kernel:
         """
         inputs, plan = self._planned(x, parameters, sums=False)
         y = inputs[0].new_empty(self._shape_of_output(inputs))
-        if y.numel():
+        if plan is not None:
             self._launch("forward", plan, inputs, (*inputs, y, *_spread(parameters)))
         return y
 
@@ -211,7 +214,7 @@ class Kernel:
         outputs = tuple(torch.empty_like(part) for part in inputs)
         room = plan.room_for_sums if plan else (0, 0)
         sums = torch.empty((len(parameters), *room), dtype=torch.float32, device=grad.device)
-        if plan:
+        if plan is not None:
             arguments: tuple[Any, ...] = (grad.contiguous(), *inputs, *outputs, *_spread(parameters))
             extra = (sums, math.prod(room)) if parameters else ()
             self._launch("backward", plan, inputs, (*arguments, *extra))
@@ -275,12 +278,16 @@ class Kernel:
     def _launch(self, which: str, plan: Tiling, inputs: tuple[Tensor, ...], arguments: tuple[Any, ...]) -> None:
         x = inputs[0]
         function = getattr(self.module(), f"{which}{'_packed' * self._is_packed(inputs)}")
-        geometry = (plan.rows, plan.width, plan.size, plan.steps, plan.repeat, plan.channels)
+        geometry = (plan.rows, plan.width, plan.size, plan.repeat, plan.channels)
         on_card = x.device.type == "cuda"
         with torch.cuda.device(x.device) if on_card else contextlib.nullcontext():
             function[(plan.across * plan.down,)](
-                *arguments, *geometry, **self.constants(plan, x), num_warps=self.warps or WARPS[x.element_size()]
+                *arguments, *geometry, **self.constants(plan, x), **self.options(x.dtype)
             )
+
+    def options(self, dtype: torch.dtype) -> dict[str, int | bool]:
+        """Return what Triton is told beside the arguments; from 3.10 on it would not fuse products and sums by itself."""
+        return {"num_warps": self.warps or WARPS[dtype.itemsize], "enable_fp_fusion": True}
 
     def constants(self, plan: Tiling, x: Tensor) -> dict[str, int | bool]:
         """Return what a kernel is compiled for, beside the dtypes."""
@@ -289,6 +296,7 @@ class Kernel:
             "CHANNEL": plan.channel,
             "ROWS": plan.tall,
             "COLUMNS": plan.wide,
+            "STEPS": plan.steps,
             "FLAT": plan.is_flat,
             "WIDE": needs_wide(x.numel()),
             "EXACT": x.dtype == torch.float32,
@@ -334,9 +342,7 @@ def require_device(device: torch.device) -> None:
     require_triton()
     if device.type == "cuda":
         return
-    from triton import knobs  # noqa: PLC0415 Triton is imported by whoever runs a kernel
-
-    if device.type != "cpu" or not knobs.runtime.interpret:
+    if device.type != "cpu" or os.environ.get("TRITON_INTERPRET", "").lower() not in {"1", "true", "on", "yes", "y"}:
         raise NoTritonError(
             f"GPU kernels run on CUDA cards, got tensors on {device}; move them with x.cuda(), call the torch or the CPU reading, or, "
             "to try kernels without a card, set TRITON_INTERPRET=1 before Python starts."
@@ -359,4 +365,5 @@ def kernel(spec: Spec, gate: Half = "second") -> Kernel:
         >>> kernel(parse("prelu")).learned
         ('weight',)
     """
-    return Kernel(spec, cast("Half", gate))
+    _ = spec.activation.formula
+    return Kernel(spec, gate)

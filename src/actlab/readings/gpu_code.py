@@ -1,8 +1,8 @@
 """The code of a GPU kernel, for a card that need not be there: Triton compiles for any it knows.
 
-What the code says without a card: how wide memory is read and written, whether anything is computed in float64, which special functions are
-asked for, and how many instructions a number costs. A card whose memory moves B bytes a second and whose multiprocessors issue I instructions a
-second is held up by arithmetic where a number costs more than ``I / B`` instructions per byte.
+What the code says without a card: how wide memory is read and written, whether anything is computed in float64, which special functions
+are asked for, and how many instructions a number costs. A card whose memory moves B bytes a second and whose multiprocessors issue I
+instructions a second is held up by arithmetic where a number costs more than ``I / B`` instructions per byte.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import torch
 
-from actlab.readings.gpu import WARPS, Kernel, require_triton, tiling
+from actlab.readings.gpu import Kernel, require_triton, tiling
 
 __all__ = ["Code", "code"]
 
@@ -129,9 +129,9 @@ def code(
         constexprs={(function.arg_names.index(name),): value for name, value in constants.items()},
         attrs={(i,): [["tt.divisibility", 16]] for i in aligned},
     )
-    warps = kernel.warps or WARPS[dtype.itemsize]
-    found = compiled(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": warps})
-    return Code(found.asm["ptx"], found.asm["cubin"], plan.tall * plan.wide // (32 * warps))
+    options = kernel.options(dtype)
+    found = compiled(source, target=GPUTarget("cuda", capability, 32), options=options)
+    return Code(found.asm["ptx"], found.asm["cubin"], plan.tall * plan.wide // (32 * options["num_warps"]))
 
 
 def _types(names: list[str], constants: dict[str, Any], dtype: torch.dtype) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The text of a Triton kernel: a formula and its gradients, printed with what reads and writes around them.
 
-Everything that does not depend on the formula is in :mod:`actlab.readings.triton_tiles` and :mod:`actlab.readings.triton_elementary`; what is
-printed here is the formula, its gradients, and one line for every tensor.
+Everything that does not depend on the formula is in :mod:`actlab.readings.triton_tiles` and :mod:`actlab.readings.triton_elementary`; what
+is printed here is the formula, its gradients, and one line for every tensor.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from actlab.readings.triton_elementary import *  # noqa: F403
 from actlab.readings.triton_tiles import *  # noqa: F403
 
 '''
-GEOMETRY = "rows, width, size, steps, repeat, channels"
-CONSTANTS = ("GATE", "CHANNEL", "ROWS", "COLUMNS", "FLAT", "WIDE", "EXACT")
-UNSPECIALISED = ("rows", "steps", "repeat", "channels", "pitch")  # a new value of these is no new kernel
+GEOMETRY = "rows, width, size, repeat, channels"
+CONSTANTS = ("GATE", "CHANNEL", "ROWS", "COLUMNS", "STEPS", "FLAT", "WIDE", "EXACT")
+UNSPECIALISED = ("rows", "repeat", "channels", "pitch")  # a new value of these is no new kernel
 
 
 def text(spec: Spec) -> str:
-    """Return the Python source of a spec's kernels: ``forward`` and ``backward``, and for two inputs also ``forward_packed``, ``backward_packed``.
+    """Return the Python source of a spec's kernels: ``forward`` and ``backward``, and for two inputs both again, ``_packed``.
 
     Raises:
         TypeError: the activation is tensor code, not a formula.
@@ -86,7 +86,7 @@ def _names(count: int, prefix: str = "x") -> list[str]:
 def _opening(inputs: int, parameters: int, *, packed: bool) -> list[str]:
     """Return the lines that read inputs and parameters."""
     lines = [
-        "row, column, first = place(step, steps, width, ROWS, COLUMNS, FLAT, WIDE)",
+        "row, column, first = place(step, width, ROWS, COLUMNS, STEPS, FLAT, WIDE)",
         "inside = within(row, column, rows, width, size, FLAT)",
     ]
     if packed:
@@ -131,10 +131,10 @@ def _backward(inputs: int, parameters: int, *, packed: bool) -> str:
         return _kernel(f"backward{'_packed' * packed}", ["grad_pointer", *sources, *targets], ["step = 0", *inner])
     body = [
         *(f"sum{k} = tl.zeros((ROWS, COLUMNS), tl.float32)" for k in range(parameters)),
-        "for step in range(steps):",
+        "for step in range(STEPS):",
         *(f"    {line}" for line in inner),
         *(
-            f"write_sum(sums_pointer + {k} * pitch, sum{k}, rows, width, steps, CHANNEL, ROWS, COLUMNS, FLAT)"
+            f"write_sum(sums_pointer + {k} * pitch, sum{k}, rows, width, CHANNEL, ROWS, COLUMNS, FLAT)"
             for k in range(parameters)
         ),
     ]

@@ -1,12 +1,13 @@
 """Elementary functions as Triton code: what the primitives are called in the GPU reading.
 
 Every function takes and returns float32 (blocks, or single numbers loaded from memory) and is made of what is the same on a card and in
-Triton's interpreter: sums, products, quotients, ``exp2``, ``sqrt`` and choices. Triton's own ``sin`` and ``erf`` are CUDA's, with branches, and
-``sin`` computes in float64 where its argument is large; the interpreter has none of CUDA's library. Polynomials are the minimax fits of
-:mod:`actlab.readings.coefficients`. NaN passes through, infinities give the limit, and results that would be subnormal may be zero.
+Triton's interpreter: sums, products, quotients, ``exp2``, ``sqrt`` and choices. Triton's own ``sin`` and ``erf`` are CUDA's, with
+branches, and ``sin`` computes in float64 where its argument is large; the interpreter has none of CUDA's library. Polynomials are the
+minimax fits of :mod:`actlab.readings.coefficients`. NaN passes through, infinities give the limit, and results that would be subnormal may
+be zero.
 
-``EXACT`` says whether the result will be stored in float32. Half precision keeps 8 or 11 bits of it; the exponential is then two instructions
-instead of eight, and a reciprocal two instead of eight.
+``EXACT`` says whether the result will be stored in float32. Half precision keeps 8 or 11 bits of it; the exponential is then two
+instructions instead of eight, and a reciprocal two instead of eight.
 
 What costs is counted in instructions and in calls of the special function unit, of which a multiprocessor has an eighth as many lanes.
 Functions of ``x`` and ``-x`` are therefore written in ``|x|``: the compiler sees that both ask for the same exponential and reciprocal.
@@ -191,13 +192,18 @@ def quotient(a, b, EXACT: tl.constexpr):
 
 @triton.jit
 def expm1(x, EXACT: tl.constexpr):
-    """Return ``e^x - 1`` without cancellation near zero: ``2^n 2^r - 1`` from ``2^r - 1``, with half the power as it may overflow."""
+    """Return ``e^x - 1`` without cancellation near zero.
+
+    Exactly by ``2^n 2^r - 1`` from ``2^r - 1``, with half the power as it may overflow; in half precision by the series up to 1/16, where
+    the difference has lost four bits of its 24 and the series' next term is 1e-5 of it.
+    """
+    if not EXACT:
+        near = x * ((x * (1.0 / 6.0) + 0.5) * x + 1.0)
+        return tl.where(tl.abs(x) < 0.0625, near, exp(x, EXACT) - 1.0)
     held = tl.minimum(tl.maximum(x, -87.0, propagate_nan=ALL), 89.0, propagate_nan=ALL)
     moved = held * LOG2_E + WHOLE
     n = moved - WHOLE
-    r = tl.fma(held, LOG2_E, -n)
-    if EXACT:
-        r = r + held * LOG2_E_REST
+    r = tl.fma(held, LOG2_E, -n) + held * LOG2_E_REST
     rest = r * polynomial(r, EXPONENTIAL, 5)
     half = ((moved.to(tl.int32, bitcast=True) + 126) << 23).to(tl.float32, bitcast=True)
     return 2.0 * (half * rest + (half - 0.5))

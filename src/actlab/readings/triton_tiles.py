@@ -1,9 +1,9 @@
 """Tiles: where a Triton program of the GPU reading reads and writes.
 
-A tensor is seen as rows of ``width`` numbers, of the output; a program has a tile of ``ROWS`` times ``COLUMNS`` of them, or, one after the other,
-``steps`` tiles below one another. What is no matrix is cut into rows of one tile's width, ``FLAT``, the last of which may be short. A packed
-input has rows of twice the width, with the gate at the place that ``GATE`` says. ``CHANNEL`` says along what parameters vary: nothing, the rows
-(every ``repeat`` of them, ``channels`` in turn) or the columns.
+A tensor is seen as rows of ``width`` numbers, of the output; a program has a tile of ``ROWS`` times ``COLUMNS`` of them, or, one after the
+other, ``STEPS`` tiles below one another. What is no matrix is cut into rows of one tile's width, ``FLAT``, the last of which may be short.
+A packed input has rows of twice the width, with the gate at the place that ``GATE`` says. ``CHANNEL`` says along what parameters vary:
+nothing, the rows (every ``repeat`` of them, ``channels`` in turn) or the columns.
 
 ``WIDE`` counts in 64 bits, for tensors of more than 2^31 numbers.
 """
@@ -32,15 +32,17 @@ BY_COLUMN = tl.constexpr(2)
 
 
 @triton.jit
-def place(step, steps, width, ROWS: tl.constexpr, COLUMNS: tl.constexpr, FLAT: tl.constexpr, WIDE: tl.constexpr):
-    """Return the rows ``[ROWS, 1]`` and columns ``[1, COLUMNS]`` of a tile, and its first column; neighbours in memory are neighbours in the grid."""
+def place(
+    step, width, ROWS: tl.constexpr, COLUMNS: tl.constexpr, STEPS: tl.constexpr, FLAT: tl.constexpr, WIDE: tl.constexpr
+):
+    """Return the rows ``[ROWS, 1]`` and columns ``[1, COLUMNS]`` of a tile, and its first column; programs go along rows first."""
     program = tl.program_id(0)
     first = 0
     if not FLAT:
         across = tl.cdiv(width, COLUMNS)
         first = (program % across) * COLUMNS
         program = program // across
-    row = (program * steps + step) * ROWS + tl.arange(0, ROWS)[:, None]
+    row = (program * STEPS + step) * ROWS + tl.arange(0, ROWS)[:, None]
     if WIDE:
         row = row.to(tl.int64)
     return row, first + tl.arange(0, COLUMNS)[None, :], first
@@ -131,7 +133,6 @@ def write_sum(
     terms,
     rows,
     width,
-    steps,
     CHANNEL: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
