@@ -10,8 +10,8 @@ import sympy
 
 from actlab.functions.activation import names
 from actlab.functions.evaluate import numeric
-from actlab.functions.facts import breakpoints
 from actlab.functions.formula import absolute, exp, maximum, sign, where
+from actlab.functions.integrals import breakpoints
 from actlab.functions.pieces import pieces
 from actlab.functions.spec import parse
 

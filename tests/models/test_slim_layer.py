@@ -10,7 +10,7 @@ import torch
 from tests.functions.test_kept import BITS, FROM_OUTPUT, NOTHING
 
 from actlab.errors import LayerError
-from actlab.functions.facts import breakpoints
+from actlab.functions.integrals import breakpoints
 from actlab.functions.spec import parse
 from actlab.models.layer import layer
 from actlab.models.saved import Ledger

@@ -23,9 +23,9 @@ import sympy
 
 from actlab.functions.activation import Learned
 from actlab.functions.evaluate import numeric
-from actlab.functions.facts import GRID, breakpoints
 from actlab.functions.formula import Expr, derivative
 from actlab.functions.from_output import slope_from_output
+from actlab.functions.integrals import GRID, breakpoints
 from actlab.functions.pieces import pieces
 from actlab.functions.spec import Spec, parse
 

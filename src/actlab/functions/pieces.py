@@ -10,8 +10,8 @@ import numpy as np
 import sympy
 
 from actlab.functions.evaluate import numeric
-from actlab.functions.facts import breakpoints
 from actlab.functions.formula import Expr, absolute, maximum, minimum, rounded, sign, where
+from actlab.functions.integrals import breakpoints
 
 __all__ = ["Piece", "pieces"]
 
