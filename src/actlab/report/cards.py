@@ -125,7 +125,7 @@ def _facts(spec: Spec) -> dict[str, Any]:
 def _gain(spec: Spec) -> float | None:
     try:
         return actlab.gain(spec)
-    except SpecError:  # a vector function has none
+    except SpecError:  # a vector function has one at each width
         return None
 
 
