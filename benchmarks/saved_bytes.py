@@ -82,6 +82,8 @@ CNNS = {"relu": nn.ReLU, "silu": nn.SiLU, "leaky_relu": nn.LeakyReLU, "elu": nn.
 MODELS: dict[str, tuple[Callable[[], nn.Module], Tensor, int]] = {
     **{f"MLP {name}": (partial(mlp, make), TOKEN_INPUT, HIDDEN_BYTES) for name, make in MLPS.items()},
     "SwiGLU": (SwiGLU, TOKEN_INPUT, HIDDEN_BYTES),
+    "4 MLPs mish, 3 ops": (lambda: nn.Sequential(*(mlp(Mish3) for _ in range(4))), TOKEN_INPUT, HIDDEN_BYTES),
+    "4 SwiGLUs": (lambda: nn.Sequential(*(SwiGLU() for _ in range(4))), TOKEN_INPUT, HIDDEN_BYTES),
     **{f"CNN {name}": (partial(cnn, make), IMAGE_INPUT, FEATURE_BYTES) for name, make in CNNS.items()},
 }
 
@@ -124,7 +126,7 @@ def row(name: str, repeats: int) -> str:
     assert savings.before == saved_bytes(plain, x)
     low, middle, high = statistics.quantiles(ratios, n=4)
     return (
-        f"{name:<18}{savings.before / unit:>9.3f}N{saved_bytes(slim, x) / unit:>9.3f}N"
+        f"{name:<19}{savings.before / unit:>8.3f}N{saved_bytes(slim, x) / unit:>9.3f}N"
         f"{peak(plain, x) / unit:>8.1f}{peak(slim, x) / unit:>7.1f}N{middle:>9.2f} ({low:.2f} to {high:.2f})"
         f"{'yes' if equal else 'no':>8}{error:>10.0e}"
     )
@@ -146,7 +148,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=15)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    print(f"{'':<18}{'eager':>10}{'slim':>10}{'peak':>16}{'time slim/eager':>24}{'same y':>8}{'grad err':>10}")
+    print(f"{'':<19}{'eager':>9}{'slim':>10}{'peak':>16}{'time slim/eager':>24}{'same y':>8}{'grad err':>10}")
     for name in MODELS:
         print(row(name, options.repeats), flush=True)
 

@@ -115,6 +115,15 @@ def test_what_cannot_be_kept_is_refused(spec, keep, words):
         SlimLayer(spec, keep)
 
 
+def test_a_falling_line_below_zero_is_told_by_a_bit_and_not_by_the_output():
+    x = torch.tensor([-2.0, 3.0], requires_grad=True)
+    SlimLayer("leaky_relu(-0.5)", "bits")(x).sum().backward()
+
+    assert x.grad.tolist() == [-0.5, 1.0]
+    with pytest.raises(LayerError, match="got keep='output'; it can keep bits"):
+        SlimLayer("leaky_relu(-0.5)", "output")
+
+
 def test_a_wrong_slope_would_be_seen(monkeypatch):
     module = SlimLayer("tanh", "output")
     monkeypatch.setattr(module._saver, "slope", lambda y: 1 - y)
@@ -124,3 +133,14 @@ def test_a_wrong_slope_would_be_seen(monkeypatch):
 
     with pytest.raises(AssertionError):
         torch.testing.assert_close(got, 1 - torch.tanh(x) ** 2)
+
+
+@pytest.mark.parametrize("name", ["elu", "leaky_relu(0.2)", "elu(0.5)"])
+def test_torchs_kernels_agree_with_the_formula(name):
+    module, x = SlimLayer(name, "output"), torch.linspace(-4, 4, 41)
+    y, grad = module(x), torch.linspace(1, 2, 41)
+
+    with_kernel = module._saver.gradient(grad, y)
+    module._saver.kernel = None
+
+    torch.testing.assert_close(with_kernel, module._saver.gradient(grad, y), rtol=1e-6, atol=1e-7)

@@ -7,10 +7,10 @@ run. The same operations on the same numbers: the result is exact.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -21,8 +21,7 @@ __all__ = ["Autocast", "Consumer", "Convolution", "Matrix", "Recipe", "recomputi
 Recipe = Callable[..., Tensor]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Autocast:
+class Autocast(NamedTuple):
     """What autocast does at a moment on a device.
 
     Attributes:
@@ -36,17 +35,20 @@ class Autocast:
     @classmethod
     def now(cls, device: str) -> Autocast:
         """Look at it; devices that autocast does not know (meta) count as off."""
-        on = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
-        return cls(device=device, dtype=torch.get_autocast_dtype(device) if on else None)
+        if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+            return cls(device=device, dtype=torch.get_autocast_dtype(device))
+        return cls.off(device)
 
-    @contextmanager
-    def again(self) -> Iterator[None]:
+    @classmethod
+    def off(cls, device: str) -> Autocast:
+        """Return what it is where it does nothing."""
+        return cls(device=device, dtype=None)
+
+    def again(self) -> AbstractContextManager[None]:
         """Run what is inside as it was at that moment."""
         if Autocast.now(self.device) == self:
-            yield
-            return
-        with torch.autocast(self.device, dtype=self.dtype, enabled=self.dtype is not None, cache_enabled=False):
-            yield
+            return nullcontext()
+        return torch.autocast(self.device, dtype=self.dtype, enabled=self.dtype is not None, cache_enabled=False)
 
 
 class Consumer(Protocol):
@@ -139,7 +141,7 @@ class _Recomputed(torch.autograd.Function):
         ctx.recipe, ctx.consumer, ctx.autocast = recipe, consumer, autocast
         ctx.save_for_backward(weight, *tensors)
         y = _cast(recipe(*tensors), autocast)
-        with Autocast(device=autocast.device, dtype=None).again():
+        with Autocast.off(autocast.device).again():
             made: Tensor = consumer(y, weight, bias)
         return made
 
@@ -177,7 +179,7 @@ def _through_plain_code(
     apart = [tensor.view_as(tensor) for tensor in (weight, *tensors)]  # one tensor may come twice: x * act(x)
     with ctx.autocast.again():
         y = _cast(ctx.recipe(*apart[1:]), ctx.autocast)
-    with Autocast(device=ctx.autocast.device, dtype=None).again():
+    with Autocast.off(ctx.autocast.device).again():
         z = ctx.consumer(y, apart[0], None)
         of_bias = ctx.consumer.gradients(grad, y, apart[0], (False, False, needed[1]))[2]
     wanted = [tensor for tensor, need in zip(apart, (needed[0], *needed[2:]), strict=True) if need]
