@@ -144,6 +144,87 @@ TABLE = [
     ),
     Wrong(wrong="a single arm", typed="actlab compare my_task.py relu", says=("Only one arm, relu", "needs two")),
     Wrong(wrong="an arm named twice", typed="actlab compare my_task.py relu gelu relu", says=("named twice: relu",)),
+    # the catalogue
+    Wrong(
+        wrong="a parameter of another name, shown",
+        typed="actlab show 'leaky_relu(slope=0.1)'",
+        says=("sets 'slope'", "negative_slope=0.01"),
+    ),
+    Wrong(
+        wrong="a parameter for a function that has none",
+        typed="actlab show 'relu(3)'",
+        says=("too many values", "relu takes no parameters"),
+    ),
+    Wrong(
+        wrong="a value out of range, shown",
+        typed="actlab show 'elu(alpha=-1)'",
+        says=("alpha=-1 is out of range", "a number above 0"),
+    ),
+    Wrong(
+        wrong="a value that is not finite",
+        typed="actlab show 'swish(beta=inf)'",
+        says=("beta=inf is out of range", "any number"),
+    ),
+    Wrong(
+        wrong="a whole number that is to be learned",
+        typed="""actlab.layer("maxout(k=learned)")""",
+        says=("learns k", "no gradient", "a whole number from 1 up"),
+    ),
+    Wrong(
+        wrong="a fraction of a whole number",
+        typed="""actlab.layer("maxout(k=2.5)")""",
+        says=("k=2.5 is out of range", "a whole number from 1 up"),
+    ),
+    Wrong(
+        wrong="a layer of a name that does not exist",
+        typed="""actlab.layer("swigul")""",
+        says=("There is no activation 'swigul'", "Did you mean 'swiglu'"),
+    ),
+    Wrong(
+        wrong="a kind to find that does not exist",
+        typed="actlab find --kind scalar",
+        says=("There is no kind of activation 'scalar'", "elementwise"),
+    ),
+    Wrong(
+        wrong="a family that does not exist",
+        typed="actlab find --family shrinkige",
+        says=("There is no family of activations 'shrinkige'", "Did you mean 'shrinkage'"),
+    ),
+    Wrong(
+        wrong="a bound that is no number",
+        typed="actlab find --lower zero",
+        says=("--lower", "'zero' is not a valid"),
+    ),
+    Wrong(
+        wrong="bounds that cross",
+        typed="actlab find --lower 2 --upper 1",
+        says=("lower is 2 and upper is 1",),
+    ),
+    Wrong(
+        wrong="a negative bound of the slope",
+        typed="actlab find --slope -1",
+        says=("slope is -1", "from 0 up"),
+    ),
+    Wrong(
+        wrong="a property that cannot be asked for",
+        typed="actlab find --monoton",
+        says=("No such option", "--monotone"),
+    ),
+    Wrong(
+        wrong="something to be like that has no curve",
+        typed="actlab find --like swiglu",
+        says=("swiglu is a gated function",),
+    ),
+    Wrong(
+        wrong="a page for a name that does not exist",
+        typed="actlab reference gelo --out pages",
+        says=("There is no activation 'gelo'", "Did you mean 'gelu'"),
+    ),
+    Wrong(
+        wrong="a file in the place of a folder",
+        typed="actlab reference relu --out my_task.py",
+        says=("'my_task.py' cannot be made", "File exists"),
+    ),
     # settings
     Wrong(
         wrong="a negative number of seeds",

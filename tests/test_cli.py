@@ -19,6 +19,11 @@ from actlab import cli
 FROZEN = {
     "list": {"--kind", "--json"},
     "show": {"--json"},
+    "find": {
+        "--kind", "--family", "--monotone", "--lower", "--upper", "--bounded", "--smooth", "--zero", "--slope", "--learned", "--native",
+        "--like", "--json",
+    },
+    "reference": {"--out", "--json"},
     "compare": {
         "--seeds", "--budget", "--jobs", "--baseline", "--init", "--tune", "--store", "--name", "--rope", "--alpha", "--json", "--dry-run",
     },
@@ -99,9 +104,10 @@ def test_the_package_runs_as_a_module():
         (["compare", "--help"], {"torch", "sympy", "numpy", "altair", "sklearn", "sqlalchemy"}),
         (["--version"], {"torch", "sympy", "numpy", "altair", "sklearn", "sqlalchemy"}),
         (["list"], {"altair", "sklearn", "sqlalchemy", "vl_convert", "jinja2", "pandas"}),
+        (["find", "--monotone"], {"altair", "sklearn", "sqlalchemy", "vl_convert", "jinja2", "pandas"}),
         (["show", "gelu"], {"altair", "sklearn", "sqlalchemy", "vl_convert", "jinja2", "pandas"}),
     ],
-    ids=["help", "help of a command", "version", "list", "show"],
+    ids=["help", "help of a command", "version", "list", "find", "show"],
 )
 def test_a_command_loads_only_what_it_needs(words, heavy):
     code = (
@@ -125,6 +131,36 @@ def test_the_list_of_a_kind_has_the_names_of_that_kind():
 def test_show_prints_the_facts_as_json_and_as_text():
     assert json.loads(run("show", "gelu", "--json").stdout)["gain"] == pytest.approx(actlab.gain("gelu"))
     assert "x*normal_cdf(x)" in run("show", "gelu").stdout
+
+
+def test_find_prints_what_has_the_facts_and_the_facts():
+    found = json.loads(run("find", "--monotone", "--lower", "0", "--smooth", "1", "--native", "--json").stdout)
+
+    assert [one["name"] for one in found["found"]] == ["exponential", "sigmoid", "softplus"]
+    assert all(one["facts"]["monotone"] and one["facts"]["lower"] >= 0 for one in found["found"])
+    assert "softplus" in run("find", "--monotone", "--lower", "0", "--smooth", "1").stdout
+
+
+def test_find_takes_words_and_a_function_to_be_like():
+    assert "gelu_sigmoid" in run("find", "quick_gelu").stdout
+    found = json.loads(run("find", "--like", "gelu", "--native", "--json").stdout)["found"]
+
+    assert [one["name"] for one in found[:2]] == ["gelu_tanh", "mish"]
+    assert found[0]["distance"] < found[1]["distance"]
+
+
+def test_find_says_why_nothing_was_found():
+    result = run("find", "--slope", "0.01", "--monotone", "--upper", "1", "--lower", "0")
+
+    assert result.exit_code == 0
+    assert 'Without "slope at most 0.01" there would be' in " ".join(result.stdout.split())
+
+
+def test_reference_writes_pages_and_says_where(tmp_path):
+    result = run("reference", "relu", "abs", "--out", str(tmp_path / "pages"), "--json")
+
+    assert json.loads(result.stdout) == {"pages": 3, "index": str(tmp_path / "pages" / "index.html")}
+    assert (tmp_path / "pages" / "relu.html").exists()
 
 
 def test_compare_passes_on_what_was_asked_and_nothing_else(calls):

@@ -6,6 +6,7 @@ The family::
     ├── UnknownNameError        a name that is not registered (carries the nearest ones)
     ├── DuplicateNameError      a name that is registered already
     ├── SpecError               an activation spec that cannot be read
+    ├── QueryError              a question about the catalogue that makes no sense
     ├── LayerError              a layer that cannot be built or does not fit its input
     ├── SiteError               a model in which a site cannot be found or replaced
     ├── TaskError               a task that cannot be used for training
@@ -27,6 +28,7 @@ __all__ = [
     "IntegrationError",
     "LayerError",
     "PlanError",
+    "QueryError",
     "SiteError",
     "SpecError",
     "StoreError",
@@ -61,6 +63,10 @@ class DuplicateNameError(ActlabError):
 
 class SpecError(ActlabError):
     """An activation spec that cannot be read."""
+
+
+class QueryError(ActlabError):
+    """A question about the catalogue that makes no sense."""
 
 
 class LayerError(ActlabError):

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from actlab.errors import DuplicateNameError, UnknownNameError
-from actlab.functions.activation import Claims, Learned, activation, find, forget, get, learned, names
+from actlab.functions.activation import Claims, Learned, activation, forget, get, learned, names
 from actlab.functions.formula import exp, sigmoid, tanh
 from actlab.models.layer import layer
 from actlab.testing import CHECKS, reason_to_skip
@@ -71,12 +71,9 @@ def test_aliases_are_the_same_record():
     assert "quick_gelu" not in names()
 
 
-def test_find_filters_by_claims():
-    found = [record.name for record in find(monotone=True, lower=0.0, upper=1.0, smoothness=0)]
-
-    assert "hardsigmoid" in found
-    assert not {"sigmoid", "step", "relu"} & set(found)
-    assert found == sorted(found)
+def test_the_family_is_the_module_that_defines_it():
+    assert get("softshrink").family == "shrinkage"
+    assert {get(name).family for name in names("gated")} == {"gated"}
 
 
 def test_a_function_of_two_lines_gets_every_check(registered):

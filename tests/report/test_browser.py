@@ -20,10 +20,15 @@ addEventListener("error", event => seen.errors.push(event.message || "a resource
 addEventListener("securitypolicyviolation", event => seen.refused.push(event.blockedURI));
 </script>"""
 TELL = """<script>
-addEventListener("load", () => setTimeout(() => {
-  const arms = () => [...document.querySelectorAll("#arms tbody th")].map(cell => cell.innerText.split("\\n")[0].replace("\\u200b", ""));
+addEventListener("load", () => setTimeout(() => {{
   seen.requests = performance.getEntriesByType("resource").map(entry => entry.name);
   seen.width = [document.documentElement.scrollWidth, innerWidth];
+  {question}
+  parent.postMessage(JSON.stringify(seen), "*");
+}}, 50));
+</script>"""
+REPORT = """
+  const arms = () => [...document.querySelectorAll("#arms tbody th")].map(cell => cell.innerText.split("\\n")[0].replace("\\u200b", ""));
   seen.shown = [...document.querySelectorAll("figure > div")].filter(one => one.offsetWidth).map(one => one.className);
   seen.ink = getComputedStyle(document.querySelector("#arms")).color;
   seen.label = getComputedStyle(document.querySelector("#curves svg text")).fontFamily.split(",")[0];
@@ -34,21 +39,23 @@ addEventListener("load", () => setTimeout(() => {
   seen.falling = arms();
   document.querySelectorAll("#arms thead button")[2].click();
   seen.rising = arms();
-  parent.postMessage(JSON.stringify(seen), "*");
-}, 50));
-</script>"""
+"""
 # a frame has any size, while the window of a browser is never narrower than 500 pixels
 FRAME = """<!doctype html><iframe src="page.html" style="width: {width}px; height: {height}px; border: 0"></iframe><script>
 addEventListener("message", event => {{ document.body.dataset.seen = event.data; }});
 </script>"""
 
 
-def _look(text, folder, *, width=1280, height=900, dark=False):
-    """Load the page in a frame of that size, and return what a script inside it saw and what the console said."""
+def look(text, folder, question=REPORT, *, width=1280, height=900, dark=False):
+    """Load the page in a frame of that size, and return what a script inside it saw and what the console said.
+
+    ``question`` is JavaScript that puts what it finds into ``seen``.
+    """
     frame = folder / "frame.html"
     frame.write_text(FRAME.format(width=width, height=height), encoding="utf-8")
     (folder / "page.html").write_text(
-        text.replace("<head>", f"<head>{WATCH}", 1).replace("</body>", f"{TELL}</body>", 1), encoding="utf-8"
+        text.replace("<head>", f"<head>{WATCH}", 1).replace("</body>", f"{TELL.format(question=question)}</body>", 1),
+        encoding="utf-8",
     )
     quiet = ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
     sandbox = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
@@ -69,12 +76,12 @@ def text(whole):
 
 @pytest.fixture(scope="module")
 def laptop(text, tmp_path_factory):
-    return _look(text, tmp_path_factory.mktemp("laptop"))
+    return look(text, tmp_path_factory.mktemp("laptop"))
 
 
 @pytest.fixture(scope="module")
 def phone(text, tmp_path_factory):
-    return _look(text, tmp_path_factory.mktemp("phone"), width=390, height=844, dark=True)
+    return look(text, tmp_path_factory.mktemp("phone"), width=390, height=844, dark=True)
 
 
 @pytest.mark.parametrize("device", ["laptop", "phone"])
@@ -117,7 +124,7 @@ def test_a_press_on_a_heading_sorts_the_table_and_another_turns_it_round(laptop,
 def test_these_checks_find_a_page_that_breaks_the_rules(text, tmp_path):
     bad = '<img src="http://127.0.0.1:9/x.png"><div style="width: 900px">wide</div><script>throw Error("planted")</script>'
 
-    seen = _look(text.replace("<footer>", f"{bad}<footer>"), tmp_path, width=390)
+    seen = look(text.replace("<footer>", f"{bad}<footer>"), tmp_path, width=390)
 
     assert seen["refused"] == ["http://127.0.0.1:9/x.png"]
     assert any("planted" in error for error in seen["errors"])

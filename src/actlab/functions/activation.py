@@ -44,7 +44,6 @@ __all__ = [
     "Positive",
     "Share",
     "activation",
-    "find",
     "get",
     "learned",
     "names",
@@ -185,6 +184,7 @@ class Activation:
     Attributes:
         name: unique, lower case.
         kind: "elementwise", "gated" (two inputs), "vector" (mixes elements) or "stochastic".
+        family: what it stands among: the name of the module that defines it, such as "exponential" or "shrinkage".
         doc: one sentence.
         expression: the formula over ``inputs`` and the parameters' symbols; None where ``tensor_code`` stands instead.
         tensor_code: function of tensors, ``code(x, training, **parameters)``, for the kinds that are no scalar formula.
@@ -201,6 +201,7 @@ class Activation:
 
     name: str
     kind: Kind
+    family: str
     doc: str
     expression: Expr | None = field(compare=False)
     tensor_code: Callable[..., Any] | None = field(default=None, compare=False, repr=False)
@@ -289,6 +290,7 @@ def activation(
         record = Activation(
             name=function.__name__.rstrip("_"),
             kind=kind,
+            family=function.__module__.rpartition(".")[2],
             doc=inspect.getdoc(function) or "",
             expression=expression,
             tensor_code=None if is_formula else function,
@@ -382,14 +384,3 @@ def names(kind: str | None = None) -> list[str]:
     if kind is not None and kind not in KINDS:
         raise UnknownNameError("kind of activation", kind, KINDS, f"The kinds are {', '.join(KINDS)}.")
     return sorted(name for name, record in _load().items() if kind in {None, record.kind})
-
-
-def find(**facts: Any) -> list[Activation]:
-    """Return the activations whose claims are equal to all of ``facts``, sorted by name.
-
-    Example:
-        >>> "softplus" in [record.name for record in find(monotone=True, lower=0.0)]
-        True
-    """
-    records = (get(name) for name in names())
-    return [record for record in records if facts.items() <= dict(record.claims).items()]

@@ -110,8 +110,15 @@ def _function(expression: Expr, symbols: tuple[sympy.Symbol, ...]) -> Callable[.
     return formula
 
 
-def numeric(expression: Expr, symbols: Sequence[sympy.Symbol]) -> Callable[..., Array]:
+def numeric(
+    expression: Expr, symbols: Sequence[sympy.Symbol], parameters: Sequence[sympy.Symbol] = ()
+) -> Callable[..., Array]:
     """Return a NumPy function of float64 arrays (any equal shapes) that computes the safe form of ``expression``.
+
+    Args:
+        expression: a formula.
+        symbols: the inputs.
+        parameters: further symbols that the function takes, after the inputs; they broadcast against them.
 
     Example:
         >>> x = sympy.Symbol("x", real=True)
@@ -119,5 +126,11 @@ def numeric(expression: Expr, symbols: Sequence[sympy.Symbol]) -> Callable[..., 
         >>> numeric(x * sigmoid(x), [x])(np.array([-np.inf, 0.0, np.inf])).tolist()
         [0.0, 0.0, inf]
     """
-    symbols = tuple(symbols)
-    return _function(safe(expression, symbols), symbols)
+    return _numeric(expression, tuple(symbols), tuple(parameters))
+
+
+@cache
+def _numeric(
+    expression: Expr, symbols: tuple[sympy.Symbol, ...], parameters: tuple[sympy.Symbol, ...]
+) -> Callable[..., Array]:
+    return _function(safe(expression, symbols), (*symbols, *parameters))

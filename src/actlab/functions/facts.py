@@ -195,6 +195,8 @@ def _snapped(value: float) -> float:
 
 
 def _smoothness(expression: Expr, x: sympy.Symbol, kinks: list[float]) -> float:
+    if not kinks:  # nothing switches branch; higher derivatives are long and need not be built
+        return inf
     order = -1.0
     for current in range(HIGHEST_DERIVATIVE + 1):
         f = numeric(expression, [x])

@@ -543,7 +543,10 @@ def derivative(expression: Expr, symbol: sympy.Symbol) -> Expr:
         >>> derivative(tanh(x), x)
         4*sigmoid(-2*x)*sigmoid(2*x)
     """
-    return sympy.diff(expression, symbol)
+    slope = sympy.diff(expression, symbol)
+    return (
+        slope.replace(sympy.log, log) if slope.has(sympy.log) else slope
+    )  # SymPy's own, of a power with x in its exponent
 
 
 def canonical(expression: Any) -> Expr:

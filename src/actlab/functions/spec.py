@@ -22,6 +22,7 @@ import sympy
 
 from actlab.errors import SpecError, did_you_mean
 from actlab.functions.activation import DOMAINS, Activation, Learned, Parameter, get
+from actlab.functions.formula import Expr
 
 __all__ = ["Spec", "parse"]
 
@@ -56,6 +57,20 @@ class Spec:
     def numbers(self) -> Mapping[str, float]:
         """Number of every parameter by name; a learned one counts with its initial value."""
         return {name: value.initial or 0.0 if isinstance(value, Learned) else value for name, value in self.assigned}
+
+    @property
+    def formula(self) -> Expr:
+        """The formula with the numbers in the parameters' places.
+
+        Raises:
+            TypeError: the activation is tensor code and has none.
+
+        Example:
+            >>> parse("dynamic_tanh(alpha=2, weight=1, bias=0)").formula
+            1.0*tanh(2.0*x)
+        """
+        numbers = {p.symbol: sympy.Float(self.numbers[p.name], 17) for p in self.activation.parameters}
+        return self.activation.formula.xreplace(numbers)
 
     @property
     def needs_channels(self) -> bool:

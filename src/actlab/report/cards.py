@@ -1,4 +1,4 @@
-"""What an activation is, on one screen: formula, parameters, claims beside measured facts, and its graph."""
+"""What an activation is, on one screen: formula, parameters, claims beside measured facts, cost, traps, relatives, and its graph."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -14,16 +13,21 @@ from rich.text import Text
 
 import actlab
 from actlab.errors import SpecError
-from actlab.functions.activation import Activation, Parameter, get
-from actlab.functions.evaluate import numeric
-from actlab.functions.formula import derivative
+from actlab.functions.activation import Parameter, get
 from actlab.functions.kept import kept
+from actlab.functions.measured import known_facts, known_relatives
+from actlab.functions.peers import equivalents
+from actlab.functions.query import Answer
 from actlab.functions.spec import Spec, parse
+from actlab.models.cost import cost
+from actlab.models.picture import picture
 from actlab.readings.latex import latex, plain
-from actlab.report.braille import curve
+from actlab.readings.traps import traps
+from actlab.report.graphs import graphs
+from actlab.report.sentences import cost_sentences, nothing_found, related, trap_sentences
 from actlab.report.tables import grid
 
-__all__ = ["card", "entries", "entry", "overview"]
+__all__ = ["answer", "card", "claim_rows", "entries", "entry", "fact_rows", "known", "overview"]
 
 MEASURED = {
     "lower": "infimum",
@@ -39,9 +43,14 @@ MEASURED = {
     "gain": "gain 1/√(E f(z)²)",
     "chi": "gain² E f'(z)²",
 }
+CLAIMED = {
+    "simplex": "nonnegative, and sums to 1",
+    "equivariant": "a permuted input gives the permuted output",
+    "norm": "Euclidean norm",
+}
+NO_NATIVE = ("none; computed from the formula", "none; computed by several torch operations")
+RELATIVES = 8  # that fit beside the rest on one screen
 ROUNDING = 1e-12  # a fact of order one that is this small is zero
-INPUTS = np.linspace(-4.0, 4.0, 73)
-PLOT_WIDTH, PLOT_HEIGHT = 36, 9  # two graphs side by side in 80 columns
 
 
 def entry(name: str) -> dict[str, Any]:
@@ -50,6 +59,7 @@ def entry(name: str) -> dict[str, Any]:
     return {
         "name": record.name,
         "kind": record.kind,
+        "family": record.family,
         "formula": plain(record) if record.expression is not None else None,
         "parameters": [_parameter(parameter) for parameter in record.parameters],
         "paper": record.source,
@@ -85,6 +95,37 @@ def overview(found: Iterable[Mapping[str, Any]]) -> RenderableType:
     return grid(("name", "kind", "formula", "parameters", "paper"), rows)
 
 
+def answer(found: Answer) -> tuple[dict[str, Any], RenderableType]:
+    """Return what a query found, as data for JSON and as a table with the facts that were measured."""
+    rows = [
+        entry(record.name)
+        | {"facts": {name: _json(value) for name, value in _facts(parse(record.name)).items()}}
+        | ({"distance": found.distance[record.name]} if found.distance else {})
+        for record in found.records
+    ]
+    data = {"found": rows, "alone": dict(found.alone), "without": dict(found.without)}
+    return data, _answers(rows) if rows else Text(nothing_found(found))
+
+
+def _answers(rows: Sequence[Mapping[str, Any]]) -> Table:
+    shown = ["lower", "upper", "monotone", "smoothness", "slope_bound"]
+    headings = ["name", "family", "from", "to", "monotone", "smooth", "slope", "formula"]
+    listed = [
+        [
+            row["name"],
+            row["family"],
+            *(_number(row["facts"][name]) if row["facts"] else "" for name in shown),
+            row["formula"] or "(tensor code)",
+        ]
+        for row in rows
+    ]
+    if "distance" in rows[0]:
+        headings.insert(1, "apart")
+        for cells, row in zip(listed, rows, strict=True):
+            cells.insert(1, f"{row['distance']:.3g}")
+    return grid(headings, listed, right=("apart", "from", "to", "smooth", "slope"))
+
+
 def _defaults(parameters: Sequence[Mapping[str, Any]]) -> str:
     return ", ".join(f"{p['name']}={'learned' if p['learned'] else format(p['default'], 'g')}" for p in parameters)
 
@@ -92,33 +133,44 @@ def _defaults(parameters: Sequence[Mapping[str, Any]]) -> str:
 def card(text: str) -> tuple[dict[str, Any], RenderableType]:
     """Return all that is known of the activation that a spec names: as data for JSON, and as a terminal shows it.
 
-    In the data an infinite number is the text ``"inf"`` or ``"-inf"``, because JSON has none.
-
     Raises:
         UnknownNameError: there is no such activation.
         SpecError: the spec cannot be read.
     """
     spec = parse(text)
+    data = known(spec)
+    return data, _drawn(spec, data)
+
+
+def known(spec: Spec) -> dict[str, Any]:
+    """Return all that is known of an activation at the values of a spec, as data for JSON.
+
+    An infinite number is the text ``"inf"`` or ``"-inf"``, because JSON has none.
+    """
     record = spec.activation
+    is_elementwise = record.kind == "elementwise"
     facts = _facts(spec)
-    data = entry(record.name) | {
+    return entry(record.name) | {
         "spec": str(spec),
         "latex": latex(record) if record.expression is not None else None,
-        "derivative": plain(record, derivative=True) if record.kind == "elementwise" else None,
+        "derivative": plain(record, derivative=True) if is_elementwise else None,
         "claims": {name: _json(value) for name, value in record.claims},
         "facts": {name: _json(value) for name, value in facts.items()},
         "gain": _json(facts["gain"]) if "gain" in facts else _gain(spec),
         "kept": _kept(spec),
+        "cost": cost_sentences(cost(spec)),
+        "traps": trap_sentences(traps(spec)) if is_elementwise else None,
+        "same": related(known_relatives(), record.name) if is_elementwise else None,
         "torch": record.torch,
         "module": record.module,
+        "elsewhere": equivalents(record.name),
     }
-    return data, _drawn(spec, data, facts)
 
 
 def _facts(spec: Spec) -> dict[str, Any]:
     if spec.activation.kind != "elementwise":
         return {}
-    measured = actlab.facts(spec)
+    measured = known_facts(spec.activation) if spec.is_default else actlab.facts(spec)
     return {name: getattr(measured, name) for name in MEASURED}
 
 
@@ -141,16 +193,16 @@ def _json(value: float | bool | str) -> float | bool | str:
     return value if isinstance(value, bool | str) or math.isfinite(value) else str(value)
 
 
-def _drawn(spec: Spec, data: Mapping[str, Any], facts: Mapping[str, Any]) -> RenderableType:
-    record = spec.activation
+def _drawn(spec: Spec, data: Mapping[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [
-        Text.assemble((str(spec), "bold"), f"  {record.kind}"),
-        Text(record.doc),
-        Padding(_lines(data), (1, 0, 0, 0)),
+        Text.assemble((str(spec), "bold"), f"  {data['kind']}, {data['family'].replace('_', ' ')}"),
+        Text(data["doc"]),
+        _lines(data),
     ]
-    if facts:
-        parts += [Padding(_facts_table(record, facts), (1, 0, 0, 0)), Padding(_plots(spec), (1, 0, 0, 0))]
-    return Group(*parts)
+    if data["facts"]:
+        parts.append(_facts_table(data))
+    parts.append(graphs(picture(spec)))
+    return Group(*parts[:2], *(Padding(part, (1, 0, 0, 0)) for part in parts[2:]))
 
 
 def _lines(data: Mapping[str, Any]) -> Table:
@@ -164,7 +216,13 @@ def _lines(data: Mapping[str, Any]) -> Table:
         "parameters": ", ".join(map(_described, data["parameters"])),
         "gain": None if data["gain"] is None else f"{data['gain']:.4f}",
         "keeps for backward": data["kept"] and data["kept"]["text"],
-        "torch": ", ".join(filter(None, (data["torch"], data["module"]))) or "none; computed from the formula",
+        "cost": "; ".join(data["cost"]),
+        "traps": None
+        if data["traps"] is None
+        else "\n".join(data["traps"]) or "none: its textbook form is right in float32, too",
+        "same as": "\n".join(_relatives(data["same"] or ())),
+        "torch": ", ".join(filter(None, (data["torch"], data["module"]))) or NO_NATIVE[data["formula"] is None],
+        "elsewhere": "\n".join(f"{library}: {', '.join(theirs)}" for library, theirs in data["elsewhere"].items()),
         "aliases": ", ".join(data["aliases"]),
         "paper": data["paper"],
     }
@@ -174,39 +232,37 @@ def _lines(data: Mapping[str, Any]) -> Table:
     return table
 
 
+def _relatives(same: Sequence[Mapping[str, str]]) -> list[str]:
+    told = [one["equation"] for one in same[:RELATIVES]]
+    return told if len(same) <= RELATIVES else [*told, f"and {len(same) - RELATIVES} more (docs/same.md has all)"]
+
+
 def _described(parameter: Mapping[str, Any]) -> str:
     how = "learned, starts at " if parameter["learned"] else ""
     return f"{parameter['name']}={how}{parameter['default']:g} ({parameter['domain']})"
 
 
-def _facts_table(record: Activation, facts: Mapping[str, Any]) -> Table:
-    claims = dict(record.claims)
-    rows = [
+def fact_rows(data: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return name, measured value and claim of every fact, as texts."""
+    claims = data["claims"]
+    return [
         (MEASURED[name], _number(value), _number(claims[name]) if name in claims else "")
-        for name, value in facts.items()
+        for name, value in data["facts"].items()
     ]
-    return grid(("fact", "measured", "claimed"), rows, right=("measured", "claimed"))
 
 
-def _number(value: float | bool) -> str:
+def claim_rows(data: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return the same of an activation whose facts are not measured: what is claimed."""
+    return [(CLAIMED.get(name) or MEASURED[name], "", _number(value)) for name, value in data["claims"].items()]
+
+
+def _facts_table(data: Mapping[str, Any]) -> Table:
+    return grid(("fact", "measured", "claimed"), fact_rows(data), right=("measured", "claimed"))
+
+
+def _number(value: float | bool | str) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, str):  # an infinity, or a word
+        return value.replace("inf", "∞")
     return "0" if abs(value) < ROUNDING else f"{value:.5g}"
-
-
-def _plots(spec: Spec) -> Table:
-    x = spec.activation.inputs[0]
-    formula: Any = spec.activation.expression
-    numbers = {p.symbol: spec.numbers[p.name] for p in spec.activation.parameters}
-    table = Table(box=None, show_header=False, padding=(0, 4, 0, 0), pad_edge=False)
-    graphs = [numeric(part.xreplace(numbers), [x])(INPUTS).tolist() for part in (formula, derivative(formula, x))]
-    table.add_row(*(_graph(name, values) for name, values in zip(("f", "f'"), graphs, strict=True)))
-    return table
-
-
-def _graph(name: str, values: Sequence[float]) -> Group:
-    known = [value for value in values if math.isfinite(value)] or [0.0]
-    low, high = min(*known, 0.0), max(*known, 0.0)
-    drawn = curve(values, width=PLOT_WIDTH, height=PLOT_HEIGHT, low=low, high=high)
-    title = f"{name}(x), {low:.3g} to {high:.3g}"
-    return Group(Text(title, style="dim"), Text("\n".join(drawn)), Text(f"-4{'0':^{PLOT_WIDTH - 4}}+4", style="dim"))

@@ -7,16 +7,12 @@ forbids every request. The drawings are SVG, made here; the numbers are those of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from actlab.errors import ActlabError
-from actlab.report import palette, words
+from actlab.report import words
 from actlab.report.amounts import chance, plain
 from actlab.report.columns import Column, columns
 from actlab.report.drawing import NARROW, WIDE, Frame, svg
@@ -24,6 +20,7 @@ from actlab.report.palette import looks
 from actlab.report.plots import cost_plot, curve_plot, difference_plot
 from actlab.report.repeat import command, versions
 from actlab.report.series import Row
+from actlab.report.shell import rendered, written
 
 if TYPE_CHECKING:
     import altair as alt
@@ -47,30 +44,18 @@ def write(verdict: Verdict, rows: Iterable[Row], path: str | Path) -> Path:
     Raises:
         ActlabError: the file cannot be written.
     """
-    path = Path(path)
-    text = html(verdict, rows)
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise ActlabError(
-            f"The page cannot be written to {str(path)!r}: {reason}. Name a file in a folder you may write to."
-        ) from error
-    return path
+    return written(Path(path), html(verdict, rows))
 
 
 def html(verdict: Verdict, rows: Iterable[Row]) -> str:
     """Return the page of :func:`write` as text."""
     rows = list(rows)
-    here = files("actlab.report")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(here.joinpath("page.html.j2").read_text(encoding="utf-8"))
-    return template.render(
+    return rendered(
+        "page.html.j2",
+        "page.css",
         verdict=verdict,
         title=f"{words.task_name(verdict.task)}: {verdict.recommendation}",
         task=words.task_name(verdict.task),
-        css=Markup(_hues() + here.joinpath("page.css").read_text(encoding="utf-8")),  # noqa: S704 our own file
-        version=version("actlab"),
         chips_label="Best set" if len(verdict.best_set) != 1 else "Best",
         chips=_chips(verdict),
         sure=words.how_sure(verdict),
@@ -81,13 +66,6 @@ def html(verdict: Verdict, rows: Iterable[Row]) -> str:
         command=command(verdict),
         made=_made(verdict, rows),
     )
-
-
-def _hues() -> str:
-    light, dark = (
-        "".join(f"--arm-{n}: {hue}; " for n, hue in enumerate(hues, 1)) for hues in (palette.LIGHT, palette.DARK)
-    )
-    return f":root {{ {light}}}\n@media (prefers-color-scheme: dark) {{ :root {{ {dark}}} }}\n"
 
 
 def _chips(verdict: Verdict) -> list[dict[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -46,6 +46,37 @@ def shown(console: Console, title: str) -> Iterator[Report]:
         yield lambda progress: live.update(drawn(progress, title))
 
 
+@contextmanager
+def counted(console: Console, what: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Show how many of something are done while the block runs: a bar on a terminal, a line every few seconds elsewhere.
+
+    Args:
+        console: where to; give one on stderr.
+        what: what is counted, "pages".
+
+    Yields:
+        What to call after each: how many are done, of how many, and which was the last.
+    """
+    if not console.is_terminal:
+        written = [-SECONDS_BETWEEN_LINES]
+
+        def line(done: int, total: int, name: str) -> None:
+            if done == total or time.monotonic() - written[0] >= SECONDS_BETWEEN_LINES:
+                console.print(Text(f"{done}/{total} {what}, last {name}"), soft_wrap=True)
+                written[0] = time.monotonic()
+
+        yield line
+        return
+    with Live(Text(f"{what}: starting"), console=console, refresh_per_second=8, transient=True) as live:
+        began = time.monotonic()
+
+        def bar(done: int, total: int, name: str) -> None:
+            left = (time.monotonic() - began) / done * (total - done)
+            live.update(_bar(what, done, total, f"{duration(left)} left, {name}"))
+
+        yield bar
+
+
 class _Lines:
     """Writes a line when an arm leaves, when all is done, and otherwise every few seconds."""
 
@@ -73,14 +104,17 @@ def _words(progress: Progress) -> str:
 
 def drawn(progress: Progress, title: str) -> RenderableType:
     """Return the live display: a bar with the count and the time left, and below it the state of the race."""
-    bar = Table.grid(padding=(0, 1))
-    for _ in range(4):
-        bar.add_column(no_wrap=True)
     left = "" if progress.seconds_left is None else f"{duration(progress.seconds_left)} left"
-    done = ProgressBar(total=max(progress.total, 1), completed=progress.done, width=28)
-    bar.add_row(
-        Text(title, style="bold"), done, Text(f"{progress.done}/{progress.total} trials"), Text(left, style="dim")
-    )
+    bar = _bar(title, progress.done, progress.total, left, unit=" trials")
     race = [f"leading: {progress.leader}"] if progress.leader else []
     race += [f"out: {', '.join(progress.eliminated)}"] if progress.eliminated else []
     return Group(bar, Text("  ·  ".join(race), style="dim", overflow="ellipsis", no_wrap=True))
+
+
+def _bar(title: str, done: int, total: int, note: str, *, unit: str = "") -> Table:
+    bar = Table.grid(padding=(0, 1))
+    for _ in range(4):
+        bar.add_column(no_wrap=True)
+    filled = ProgressBar(total=max(total, 1), completed=done, width=28)
+    bar.add_row(Text(title, style="bold"), filled, Text(f"{done}/{total}{unit}"), Text(note, style="dim"))
+    return bar
