@@ -23,6 +23,7 @@ __all__ = [
     "logsigmoid",
     "merged",
     "retention_decay",
+    "running_sum",
     "softmax_attention",
     "split",
     "taylor_attention",
@@ -103,6 +104,18 @@ def _causal_sum(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     earlier = states.cumsum(-3) - states
     inside = (q @ k.transpose(-2, -1)).tril() @ v
     return (q @ earlier + inside).flatten(-3, -2).narrow(-2, 0, tokens)
+
+
+def running_sum(x: Tensor) -> Tensor:
+    """Return the sum of every token and all earlier ones.
+
+    ``cumsum`` over tokens walks down one feature after the other, past the cache as soon as there are thousands of tokens.
+    """
+    chunks = _chunks(x, CHUNK)
+    inside = x.new_ones(chunks.shape[-2], chunks.shape[-2]).tril() @ chunks
+    totals = inside[..., -1:, :]
+    sums = inside + (totals.cumsum(-3) - totals)
+    return sums.flatten(-3, -2).narrow(-2, 0, x.shape[-2])
 
 
 def _chunks(x: Tensor, size: int) -> Tensor:
