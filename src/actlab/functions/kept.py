@@ -89,7 +89,7 @@ class Kept:
         if self.form == "output":
             return f"its output, {each}; a Linear or convolution after it keeps that anyway"
         if self.form == "inputs":
-            return f"gate and value, {each} of the output"
+            return f"gate and value, {each.replace('element', 'element of the output')}"
         return f"its input, {each}"
 
 
