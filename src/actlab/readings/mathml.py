@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from html import escape
@@ -37,6 +38,16 @@ SPELLED = (
 LETTERS = dict(zip((*SPELLED, "phi", "omega"), "αβγδεηθκλμνξρστφω", strict=True))
 GREEK = {**LETTERS, "lambd": LETTERS["lambda"]}
 SIGMA = LETTERS["sigma"]
+PI = "<mi>π</mi>"
+# What an author writes as a number because a formula is numbers, and a reader knows by name
+CONSTANTS = (
+    (math.pi, PI),
+    (math.pi**2, f"<msup>{PI}<mn>2</mn></msup>"),
+    (math.pi / 2, f"<mfrac>{PI}<mn>2</mn></mfrac>"),
+    (1 / math.pi, f"<mfrac><mn>1</mn>{PI}</mfrac>"),
+    (2 / math.pi, f"<mfrac><mn>2</mn>{PI}</mfrac>"),
+    (math.log(2), "<mrow><mi>ln</mi><mn>2</mn></mrow>"),
+)
 SIGNS = {"StrictGreaterThan": "&gt;", "GreaterThan": "≥", "StrictLessThan": "&lt;", "LessThan": "≤"}
 CALLS: Mapping[type[Primitive], str] = {
     formula.log: "log",
@@ -116,12 +127,15 @@ def _number(number: Expr) -> tuple[str, int]:
     if number.is_Rational and not number.is_Integer:
         return f"<mfrac><mn>{number.p}</mn><mn>{number.q}</mn></mfrac>", PRODUCT
     if number.is_Float:
+        known = next((text for value, text in CONSTANTS if abs(float(number) / value - 1) < 1e-14), None)
+        if known:
+            return known, PRODUCT
         digits, _, exponent = f"{float(number):.10g}".partition("e")
         mantissa = f"<mn>{digits}</mn>"
         power = f"<msup><mn>10</mn><mn>{int(exponent or 0)}</mn></msup>".replace("-", "−")  # noqa: RUF001 as above
         return (_row(mantissa, "<mo>·</mo>", power), PRODUCT) if exponent else (mantissa, ATOM)
-    constants = {sympy.pi: "<mi>π</mi>", sympy.E: "<mi>e</mi>"}
-    return constants.get(number, f"<mn>{number}</mn>"), ATOM
+    named = {sympy.pi: PI, sympy.E: "<mi>e</mi>"}
+    return named.get(number, f"<mn>{number}</mn>"), ATOM
 
 
 def _sum(part: Expr) -> str:

@@ -71,7 +71,6 @@ REFERENCES = {
     "soft_modulus_q": lambda x: x**2 * (2 - abs(x)) if abs(x) <= 1 else abs(x),
     "soft_modulus_t": lambda x: x * mp.tanh(x / mp.mpf(0.01)),
     "sparse_plus": _smelu(1),
-    "sq_reu": lambda x: x if x > 0 else _squashed_square(x, 2),
     "sqlu": lambda x: x if x > 0 else _squashed_square(x, 4),
     "squish": lambda x: x + x**2 / 32 if x > 0 else _squashed_square(x, 2),
     "tent": lambda x: max(ZERO, 1 - abs(x)),

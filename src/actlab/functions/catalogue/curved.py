@@ -104,16 +104,6 @@ def sqlu(x):
 
 @activation(
     paper="Wuraola, Patel & Nguang, Neurocomputing 2021",
-    claims=Claims(lower=-0.5, upper=inf, monotone=False, smoothness=0, slope_bound=1.0, zero=True),
-    aliases=("sqreu",),
-)
-def sq_reu(x):
-    """Linear above zero, a parabola with its minimum at -1 below, zero from -2 on."""
-    return where(x > 0, x, maximum(x, -2) * (1 + maximum(x, -2) / 2))
-
-
-@activation(
-    paper="Wuraola, Patel & Nguang, Neurocomputing 2021",
     claims=Claims(lower=-0.5, upper=inf, monotone=False, smoothness=0, slope_bound=inf, zero=True),
 )
 def squish(x):

@@ -130,12 +130,12 @@ def clipped_gelu(x, lower=-10.0, upper=10.0):
 
 
 @activation(
-    paper="Misra 2020, H-Mish",
+    paper="Misra 2020, H-Mish; the same function as SqREU, Wuraola, Patel & Nguang, Neurocomputing 2021",
     claims=Claims(lower=-0.5, upper=inf, monotone=False, smoothness=0, slope_bound=1.0, zero=True),
-    aliases=("h_mish",),
+    aliases=("h_mish", "sq_reu", "sqreu"),
 )
 def hard_mish(x):
-    """A piecewise quadratic stand-in for Mish."""
+    """A piecewise quadratic stand-in for Mish: linear above zero, a parabola with its minimum at -1 below, zero from -2 on."""
     return x * minimum(maximum(x + 2, 0), 2) / 2
 
 
