@@ -1,8 +1,8 @@
 """Economy: formulas rewritten to the fewest transcendentals, for every target that computes by itself.
 
 ``tanh(softplus(x))`` is ``n/(n + 2)`` with ``n = e(e + 2)`` and ``e = e^x``: one exponential and one division, where spelling it out takes
-three of each. A slope needs ``sigmoid(x)`` and ``sigmoid(-x)``, or ``tanh(x)`` beside both at ``2x``: one exponential gives all of them. Value
-and derivative are rewritten together, so that they share it.
+three of each. A slope needs ``sigmoid(x)`` and ``sigmoid(-x)``, or ``tanh(x)`` beside both at ``2x``: one exponential gives all of them.
+What is computed in one pass is rewritten together, so that it is shared.
 
 Exponents are held (:class:`capped`) where the exponential, or its square, would be infinite, so that no quotient is infinity over infinity.
 What is rewritten is compared with what the author wrote, in float64 and in float32, tails included; where it is worse, it stays as it was.
@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import sympy
+from sympy.core.relational import Relational
 
 from actlab.functions.evaluate import NAMES
 from actlab.functions.formula import (
@@ -58,10 +59,9 @@ def economical(expressions: Sequence[Expr], inputs: Sequence[sympy.Symbol]) -> l
     for rule in (_plain, _of_softplus, _beside_softplus, _paired):
         found = rule(found)
     found = _divided_once(found, set(inputs))
-    return [
-        new if new == old or _agrees(old, new, tuple(inputs)) else old
-        for old, new in zip(expressions, found, strict=True)
-    ]
+    pairs = list(zip(expressions, found, strict=True))
+    good = all(new == old or _agrees(old, new, tuple(inputs)) for old, new in pairs)
+    return [new if good else old for old, new in pairs]  # all or none: what is half rewritten shares nothing
 
 
 def _plain(whole: Expr) -> Expr:
@@ -79,7 +79,7 @@ def _plain(whole: Expr) -> Expr:
 def _as_extremum(node: Expr) -> Expr:
     """Return ``minimum(x, c)`` for ``where(x > c, c, x)``, and its mirror image."""
     condition, a, b = node.args
-    if not isinstance(condition, sympy.core.relational.Relational) or condition.rhs != a or condition.lhs != b:
+    if not isinstance(condition, Relational) or condition.rhs != a or condition.lhs != b:
         return node
     if isinstance(condition, sympy.StrictGreaterThan | sympy.GreaterThan):
         return minimum(b, a)
@@ -230,8 +230,8 @@ def _grid(count: int) -> list[Any]:
     """Return float32 points: a fine grid, both tails up to 1e30, the infinities; each input sees them in another order."""
     far = np.geomspace(1e-30, 1e30, 241)
     points = np.concatenate([np.linspace(-40, 40, 1603), far, -far, [0.0, np.inf, -np.inf]]).astype("float32")
-    orders = [points] + [np.random.default_rng(i).permutation(np.clip(points, -1e4, 1e4)) for i in range(1, count)]
-    return orders
+    clipped = np.clip(points, -1e4, 1e4)
+    return [points] + [np.random.default_rng(i).permutation(clipped) for i in range(1, count)]
 
 
 def _near(got: Any, want: Any, allowed: Any) -> bool:

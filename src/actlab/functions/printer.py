@@ -13,7 +13,7 @@ from typing import Any
 import sympy
 from sympy.core.relational import Relational
 
-from actlab.functions.formula import Expr, Primitive, clamped, exp, tamed
+from actlab.functions.formula import Expr, Primitive, capped, clamped, exp, tamed
 
 __all__ = ["compiled", "results", "source", "spelled"]
 
@@ -58,11 +58,7 @@ def _product(expression: Expr, target: str) -> str:
     others = [factor for factor in expression.args if not factor.is_number]
     over = [power for power in others if power.is_Pow and power.exp.is_number and power.exp.is_negative]
     # What was clamped comes last: the exact zero of the other factors has to meet it before anything can overflow.
-    upper = [
-        spelled(factor, target)
-        for factor in sorted(others, key=lambda f: isinstance(f, clamped) or isinstance(f, exp) and f.has(tamed))
-        if factor not in over
-    ]
+    upper = [spelled(factor, target) for factor in sorted(others, key=_size) if factor not in over]
     constant = float(sympy.Mul(*numbers))
     if constant != 1.0 or not upper:
         upper.insert(0, repr(constant))
@@ -71,6 +67,15 @@ def _product(expression: Expr, target: str) -> str:
         below = "*".join(_power(spelled(power.base, target), -power.exp, target) for power in over)
         return QUOTIENTS.get(target, "({0} / ({1}))").format(text, below)
     return f"({text})" if len(upper) > 1 else text
+
+
+def _size(factor: Expr) -> int:
+    """Return where a factor belongs in a product: those of held exponents first, as they balance one another; what may be huge last."""
+    if isinstance(factor, clamped) or (isinstance(factor, exp) and factor.has(tamed)):
+        return 2
+    if factor.is_Symbol and factor.name.startswith("huge_"):
+        return 2
+    return 0 if factor.has(capped) or any(symbol.name.startswith("held_") for symbol in factor.free_symbols) else 1
 
 
 def _power(base: str, exponent: Expr, target: str) -> str:
@@ -142,7 +147,7 @@ def results(expressions: Sequence[Expr], target: str) -> tuple[list[str], list[s
         (['t0 = (x + y)'], ['np.square(t0)', 't0'])
     """
     shared, reduced = sympy.cse(expressions, symbols=sympy.numbered_symbols("t"), order="none", optimizations=[])
-    kept, whole = _with_cheap_parts_in_place(shared, sympy.Tuple(*reduced))
+    kept, whole = _named_by_size(*_with_cheap_parts_in_place(shared, sympy.Tuple(*reduced)))
     return [f"{symbol} = {spelled(part, target)}" for symbol, part in kept], [spelled(part, target) for part in whole]
 
 
@@ -159,6 +164,18 @@ def _with_cheap_parts_in_place(
         else:
             kept.append((symbol, replaced))
     return kept, result.xreplace(cheap)
+
+
+def _named_by_size(shared: list[tuple[sympy.Symbol, Any]], result: Any) -> tuple[list[tuple[sympy.Symbol, Any]], Any]:
+    """Give shared parts names that say where they belong in a product."""
+    names: dict[Any, Any] = {}
+    kept = []
+    for symbol, part in shared:
+        renamed = part.xreplace(names)
+        prefix = {0: "held_", 1: "", 2: "huge_"}[_size(renamed)]
+        names[symbol] = sympy.Symbol(f"{prefix}{symbol}")
+        kept.append((names[symbol], renamed))
+    return kept, result.xreplace(names)
 
 
 def compiled(text: str, name: str, names: Mapping[str, Any]) -> Callable[..., Any]:

@@ -10,10 +10,9 @@ from __future__ import annotations
 import ctypes
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import sympy
 import torch
@@ -23,14 +22,14 @@ from actlab.errors import ActlabError
 from actlab.functions.activation import Learned
 from actlab.functions.economy import economical
 from actlab.functions.evaluate import safe
-from actlab.functions.formula import Expr, derivative, where
+from actlab.functions.formula import Expr, canonical, derivative, where
 from actlab.functions.printer import compiled, source
 from actlab.functions.spec import Spec
 from actlab.readings import objects
 from actlab.readings.elementary import NAMES
 from actlab.readings.loops import BYTES, Body, Loop, Storage, precision_of
 from actlab.readings.machine import Value
-from actlab.readings.threads import shared_out
+from actlab.readings.plans import Plan, Shape, Stream
 
 __all__ = ["Kernel", "KernelError", "kernel"]
 
@@ -44,32 +43,13 @@ STORAGES: dict[torch.dtype, Storage] = {
     torch.float16: "float16",
 }
 STREAMED = 2**24  # bytes written from which the cache is passed by; it holds no more of them anyway
+STEP = 128  # bytes computed with at once: four AVX2 vectors, so that one is computed while another waits (half of it: mish 15 % slower)
+MANY = 256  # plans that are kept
 NARROW = 32  # numbers per channel below which channels are computed along a row
 
 
 class KernelError(ActlabError):
     """Tensors that a kernel does not take."""
-
-
-@dataclass(frozen=True)
-class _Shape:
-    """How a pass goes over memory: rows of numbers, and which parameters belong to a row.
-
-    Attributes:
-        rows: how many.
-        size: numbers of the output in a row.
-        repeat: rows in a row that share parameters.
-        channels: different sets of parameters.
-        columns: parameters vary along the row instead.
-        spread: numbers along the row that share parameters, where they vary.
-    """
-
-    rows: int
-    size: int
-    repeat: int = 1
-    channels: int = 1
-    columns: bool = False
-    spread: int = 1
 
 
 class Kernel:
@@ -87,35 +67,39 @@ class Kernel:
         self.learned = tuple(name for name, value in spec.assigned if isinstance(value, Learned))
         self._gated = spec.activation.kind == "gated"
         self._functions: dict[tuple[Any, ...], Callable[..., None]] = {}
+        self._plans: dict[tuple[Any, ...], Plan] = {}
 
-    def forward(self, x: Inputs, *parameters: Tensor) -> Tensor:
+    def forward(self, x: Inputs, *parameters: Tensor, out: Tensor | None = None) -> Tensor:
         """Return the values.
 
         Args:
             x: contiguous tensor of any shape, float32, float64, bfloat16 or float16. Of gated functions ``(..., 2n)``, packed as
                 :attr:`gate` says, or the two tensors ``(gate, value)`` of one shape.
             parameters: the learned ones, each of one number, or of one per channel (dimension 1).
+            out: where to write; it may be the input of an elementwise function.
 
         Returns:
-            A new tensor of the same dtype and shape; ``(..., n)`` of a packed input.
+            A new tensor, or ``out``, of the same dtype and shape; ``(..., n)`` of a packed input.
 
         Raises:
             KernelError: the tensors are none that a kernel takes.
             NoCompilerError: LLVM is missing.
         """
-        inputs = self._checked(x)
-        shape = self._shape(inputs, parameters)
-        y = torch.empty(self._shape_of_output(inputs), dtype=inputs[0].dtype)
-        self._run("forward", shape, inputs, (y,), parameters, None)
+        inputs = x if isinstance(x, tuple) else (x,)
+        plan = self._plan("forward", inputs, parameters)
+        y = torch.empty(plan.output, dtype=inputs[0].dtype) if out is None else self._room(out, plan, inputs[0])
+        numbers = _packed_parameters(plan.shape, parameters, plan.precision) if parameters else None
+        plan.run((*inputs, y), numbers, None)
         return y
 
-    def backward(self, grad: Tensor, x: Inputs, *parameters: Tensor) -> tuple[Any, ...]:
+    def backward(self, grad: Tensor, x: Inputs, *parameters: Tensor, out: Tensor | None = None) -> tuple[Any, ...]:
         """Return the gradients of the input and of every learned parameter.
 
         Args:
             grad: gradient of the output, of its shape and dtype.
             x: what :meth:`forward` took.
             parameters: the same.
+            out: where to write the gradient of one input; it may be ``grad`` of an elementwise function.
 
         Returns:
             ``(dx, *dparameters)``; dx as x was given, a pair of tensors for a pair.
@@ -124,43 +108,97 @@ class Kernel:
             KernelError: the tensors are none that a kernel takes.
             NoCompilerError: LLVM is missing.
         """
-        inputs = self._checked(x)
-        if grad.shape != self._shape_of_output(inputs) or grad.dtype != inputs[0].dtype or grad.device.type != "cpu":
+        inputs = x if isinstance(x, tuple) else (x,)
+        plan = self._plan("backward", inputs, parameters)
+        if grad.shape != plan.output or grad.dtype != inputs[0].dtype or not grad.is_cpu:
             raise KernelError(
-                f"The gradient of {self.spec} has shape {tuple(self._shape_of_output(inputs))} and dtype {inputs[0].dtype} here; "
-                f"got {tuple(grad.shape)} and {grad.dtype}."
+                f"The gradient of {self.spec} has shape {tuple(plan.output)} and dtype {inputs[0].dtype} here; "
+                f"got {_described([grad])}."
             )
-        shape = self._shape(inputs, parameters)
-        outputs = tuple(torch.empty(part.shape, dtype=part.dtype) for part in inputs)
-        sums = torch.zeros(self._room_for_sums(shape), dtype=torch.float64) if parameters else None
-        self._run("backward", shape, (grad.contiguous(), *inputs), outputs, parameters, sums)
-        return (outputs if isinstance(x, tuple) else outputs[0], *self._gradients(shape, sums, parameters))
+        grad = grad.contiguous()
+        outputs = tuple(torch.empty_like(part) for part in inputs) if out is None else (out,)
+        if not parameters:
+            plan.run((grad, *inputs, *outputs), None, None)
+            return (outputs if isinstance(x, tuple) else outputs[0],)
+        numbers = _packed_parameters(plan.shape, parameters, plan.precision)
+        sums = torch.zeros(self._room_for_sums(plan.shape), dtype=torch.float64)
+        plan.run((grad, *inputs, *outputs), numbers, sums)
+        return (outputs if isinstance(x, tuple) else outputs[0], *self._gradients(plan.shape, sums, parameters))
 
     def assembly(self, which: Pass = "forward", dtype: torch.dtype = torch.float32) -> str:
         """Return the machine code of a pass, to be looked at."""
         return objects.assembly(self._loop(which, STORAGES[dtype], False, False, False).text(self._body(which)))
 
-    def _checked(self, x: Inputs) -> tuple[Tensor, ...]:
-        inputs = x if isinstance(x, tuple) else (x,)
+    def _plan(self, which: Pass, inputs: tuple[Tensor, ...], parameters: Sequence[Tensor]) -> Plan:
+        """Return how a pass over such tensors goes; kept, so that the next call pays a look-up."""
         first = inputs[0]
-        if not all(part.dtype == first.dtype and part.shape == first.shape for part in inputs):
-            raise KernelError(f"Gate and value of {self.spec} have one shape and dtype; got {_described(inputs)}.")
-        if first.dtype not in STORAGES or not all(
-            part.device.type == "cpu" and part.is_contiguous() for part in inputs
-        ):
+        key = (which, first.dtype, first.shape, len(inputs), *(p.numel() for p in parameters))
+        plan = self._plans.get(key)
+        if plan is None:
+            self._check_kind(inputs)
+            if len(self._plans) > MANY:
+                self._plans.clear()
+            plan = self._plans[key] = self._planned(which, inputs, parameters)
+        for part in inputs:
+            if not (part.is_cpu and part.is_contiguous() and part.shape == first.shape and part.dtype == first.dtype):
+                raise KernelError(
+                    f"A kernel of {self.spec} takes contiguous tensors on the CPU, of one shape and dtype; got {_described(inputs)}. "
+                    "Call x.contiguous(), or use the torch reading."
+                )
+        return plan
+
+    def _check_kind(self, inputs: tuple[Tensor, ...]) -> None:
+        first = inputs[0]
+        if first.dtype not in STORAGES:
             raise KernelError(
-                f"A kernel of {self.spec} takes contiguous float tensors on the CPU, got {_described(inputs)}; "
-                "call x.contiguous(), or the torch reading."
+                f"A kernel of {self.spec} computes on {', '.join(map(str, STORAGES))}; got {first.dtype}."
             )
+        if len(inputs) != 1 and len(inputs) != len(self.spec.activation.inputs):
+            raise KernelError(f"{self.spec} takes {len(self.spec.activation.inputs)} tensors, got {len(inputs)}.")
         if self._gated and len(inputs) == 1 and (first.dim() == 0 or first.shape[-1] % 2):
             raise KernelError(f"{self.spec} takes two halves in an even last dimension, got {_described(inputs)}.")
-        return inputs
+
+    def _room(self, out: Tensor, plan: Plan, like: Tensor) -> Tensor:
+        if out.shape != plan.output or out.dtype != like.dtype or not (out.is_cpu and out.is_contiguous()):
+            raise KernelError(f"{self.spec} writes {tuple(plan.output)} {like.dtype} here; got {_described([out])}.")
+        return out
+
+    def _planned(self, which: Pass, inputs: tuple[Tensor, ...], parameters: Sequence[Tensor]) -> Plan:
+        storage = STORAGES[inputs[0].dtype]
+        shape, size = self._shape(inputs, parameters), BYTES[storage]
+        packed = self._gated and len(inputs) == 1
+        split = self._split(shape, size) if packed else [Stream(row=shape.size * size, number=size)]
+        whole = [Stream(row=shape.size * size, number=size)]
+        back = which == "backward"
+        tensors = [whole] * back + [split] * len(inputs) + ([split] * len(inputs) if back else [whole])
+        interleaved = packed and self.gate == "interleaved"
+        return Plan(
+            shape=shape,
+            output=self._shape_of_output(inputs),
+            precision=precision_of(storage),
+            streams=tuple(
+                Stream(tensor=i, offset=s.offset, row=s.row, number=s.number)
+                for i, part in enumerate(tensors)
+                for s in part
+            ),
+            written=len(split) * len(inputs) if back else 1,
+            large=shape.rows * shape.size * size >= STREAMED,
+            function=lambda streaming: self._function(which, storage, interleaved, shape.columns, streaming),
+        )
+
+    def _split(self, shape: Shape, size: int) -> list[Stream]:
+        """Return the streams of a packed tensor, the gate's first."""
+        row = shape.size * size
+        if self.gate == "interleaved":
+            return [Stream(row=2 * row, number=2 * size)]
+        halves = [Stream(offset=offset, row=2 * row, number=size) for offset in (0, row)]
+        return halves if self.gate == "first" else halves[::-1]
 
     def _shape_of_output(self, inputs: tuple[Tensor, ...]) -> torch.Size:
         shape = inputs[0].shape
         return torch.Size((*shape[:-1], shape[-1] // 2)) if self._gated and len(inputs) == 1 else shape
 
-    def _shape(self, inputs: tuple[Tensor, ...], parameters: Sequence[Tensor]) -> _Shape:
+    def _shape(self, inputs: tuple[Tensor, ...], parameters: Sequence[Tensor]) -> Shape:
         """Return how a pass goes over the inputs."""
         x = inputs[0]
         if len(parameters) != len(self.learned):
@@ -169,60 +207,28 @@ class Kernel:
         packed = self._gated and len(inputs) == 1
         if channels == 1:
             rows = x.numel() // max(1, x.shape[-1]) if packed and self.gate != "interleaved" else 1
-            return _Shape(rows, x.numel() // (2 if packed else 1) // max(1, rows))
+            return Shape(rows=rows, size=x.numel() // (2 if packed else 1) // max(1, rows))
         if x.dim() < 2 + packed or x.shape[1] != channels or any(p.numel() not in {1, channels} for p in parameters):
             raise KernelError(
                 f"{self.spec} has {channels} channels in dimension 1, got an input of shape {tuple(x.shape)}."
             )
-        inner = x[0, 0].numel() if x.numel() else 0
+        if not x.numel():
+            return Shape(rows=0, size=0, channels=channels)
+        inner = x[0, 0].numel()
         if packed:
             last = x.shape[-1]
-            return _Shape(x.numel() // max(1, last), last // 2, max(1, inner // max(1, last)), channels)
+            return Shape(
+                rows=x.numel() // max(1, last), size=last // 2, repeat=max(1, inner // max(1, last)), channels=channels
+            )
         if inner < NARROW:
-            return _Shape(x.shape[0], channels * inner, columns=True, spread=inner)
-        return _Shape(x.shape[0] * channels, inner, channels=channels)
+            return Shape(rows=x.shape[0], size=channels * inner, columns=True, spread=inner)
+        return Shape(rows=x.shape[0] * channels, size=inner, channels=channels)
 
-    def _room_for_sums(self, shape: _Shape) -> tuple[int, ...]:
+    def _room_for_sums(self, shape: Shape) -> tuple[int, ...]:
         count = len(self.learned)
         return (count, _pitch(shape)) if shape.columns else (shape.channels, count)
 
-    def _run(
-        self,
-        which: Pass,
-        shape: _Shape,
-        reads: tuple[Tensor, ...],
-        writes: tuple[Tensor, ...],
-        parameters: Sequence[Tensor],
-        sums: Tensor | None,
-    ) -> None:
-        """Call the compiled pass, in as many threads as torch has."""
-        storage = STORAGES[reads[0].dtype]
-        packed = self._gated and len(reads) == (2 if which == "backward" else 1)
-        size = BYTES[storage]
-        places = [
-            place for i, t in enumerate(reads) for place in self._places(t, packed and i == len(reads) - 1, shape, size)
-        ]
-        into = [place for t in writes for place in self._places(t, packed and which == "backward", shape, size)]
-        streaming = (
-            shape.rows * shape.size * size >= STREAMED
-            and all(start % 64 == 0 for start, _, _ in into)
-            and (shape.rows == 1 or all(stride % 64 == 0 for _, stride, _ in into))
-        )
-        function = self._function(which, storage, packed and self.gate == "interleaved", shape.columns, streaming)
-        numbers = _packed_parameters(shape, parameters, precision_of(storage)) if parameters else None
-        shared_out(function, [*places, *into], numbers, sums, shape)
-
-    def _places(self, tensor: Tensor, packed: bool, shape: _Shape, size: int) -> list[tuple[int, int, int]]:
-        """Return address, bytes from row to row and bytes from number to number of a tensor's streams."""
-        start, row = tensor.data_ptr(), shape.size * size
-        if not packed:
-            return [(start, row, size)]
-        if self.gate == "interleaved":
-            return [(start, 2 * row, 2 * size)]
-        halves = [(start, 2 * row, size), (start + row, 2 * row, size)]
-        return halves if self.gate == "first" else halves[::-1]
-
-    def _gradients(self, shape: _Shape, sums: Tensor | None, parameters: Sequence[Tensor]) -> list[Tensor]:
+    def _gradients(self, shape: Shape, sums: Tensor | None, parameters: Sequence[Tensor]) -> list[Tensor]:
         """Return the sums in the shapes of the parameters."""
         if sums is None:
             return []
@@ -261,7 +267,7 @@ class Kernel:
             sums=len(self.learned) if which == "backward" else 0,
             columns=columns,
             streaming=streaming,
-            lanes=objects.lanes() // BYTES[precision_of(storage)],
+            lanes=STEP // BYTES[precision_of(storage)],
             fused=objects.fuses(),
         )
 
@@ -301,13 +307,15 @@ def _printed(which: Pass, kernel: Kernel) -> str:
     """Return the Python source of a pass's formulas, as one function that returns all of them."""
     record = kernel.spec.activation
     learned = [sympy.Symbol(name, real=True) for name in kernel.learned]
-    formula = kernel._formula()  # noqa: SLF001 the same file
+    formula = kernel._formula()
     arguments = [*record.inputs, *learned]
     if which == "forward":
         results = economical([safe(formula, record.inputs)], record.inputs)
     else:
         grad = sympy.Symbol("grad", real=True)
-        slopes = economical([safe(derivative(formula, symbol), record.inputs) for symbol in arguments], record.inputs)
+        slopes = economical(
+            [safe(canonical(derivative(formula, symbol)), record.inputs) for symbol in arguments], record.inputs
+        )
         results, arguments = [_times(grad, slope) for slope in slopes], [grad, *arguments]
     return _source(which, arguments, results)
 
@@ -328,12 +336,12 @@ def _source(name: str, arguments: Sequence[sympy.Symbol], results: Sequence[Expr
     return "".join(parts) + f"def {name}({signature}):\n    return ({calls},)\n"
 
 
-def _pitch(shape: _Shape) -> int:
+def _pitch(shape: Shape) -> int:
     """Return the places from parameter to parameter where they vary along a row: a whole number of vectors."""
     return -(-shape.size // 64) * 64
 
 
-def _packed_parameters(shape: _Shape, parameters: Sequence[Tensor], precision: str) -> Tensor:
+def _packed_parameters(shape: Shape, parameters: Sequence[Tensor], precision: str) -> Tensor:
     """Return the parameters as the kernel reads them: a set for each channel, or a row for each parameter."""
     dtype = torch.float64 if precision == "float64" else torch.float32
     width = shape.size // max(1, shape.spread) if shape.columns else shape.channels
@@ -377,4 +385,4 @@ def kernel(spec: Spec, gate: Half = "second") -> Kernel:
         (tensor([0.0000, 0.6000, 1.0490]),)
     """
     _ = spec.activation.formula
-    return Kernel(spec, cast("Half", gate))
+    return Kernel(spec, gate)

@@ -56,7 +56,7 @@ def fma(a: Number, b: Number, c: Number) -> Value:
 
 
 def polynomial(coefficients: Sequence[float], x: Value) -> Value:
-    """Return the polynomial with these coefficients, constant first, as a tree of Horner's rules: the processor works on its branches at once."""
+    """Return the polynomial with these coefficients, constant first: Horner's rule, on branches that are computed at once."""
     if len(coefficients) <= SHORT:
         total: Number = coefficients[-1]
         for coefficient in reversed(coefficients[:-1]):
@@ -72,7 +72,7 @@ def polynomial(coefficients: Sequence[float], x: Value) -> Value:
 
 
 def absolute(x: Value) -> Value:
-    """Return ``|x|``."""
+    """Return the magnitude."""
     value = x.machine.call("fabs", x)
     value.low, value.high = 0.0, max(abs(x.low), abs(x.high))
     return value
@@ -265,7 +265,7 @@ def log1p(x: Value) -> Value:
         .with_bits("shl", MANTISSA[p])
         .number()
     )
-    f = fma(lost, back, m - 1.0)
+    f = m - 1.0 + (x < 2.0**60).chosen(lost * back, 0.0)  # of larger ones the power has no exponent
     value = _with_exponent(k, _log_of_quotient(f / (f + 2.0), LOGARITHM[p]))
     value = (x > -1.0).chosen(value, x.equal(-1.0).chosen(-math.inf, math.nan))
     return (x < math.inf).chosen(value, x * x)
@@ -293,7 +293,7 @@ def asinh(x: Value) -> Value:
 
 
 def atan(x: Value) -> Value:
-    """Return the inverse tangent; beyond 1 as ``pi/2 - atan(1/x)``."""
+    """Return the inverse tangent; beyond 1 as a right angle less that of the reciprocal."""
     a = absolute(x)
     beyond = a > 1.0
     t = beyond.chosen(1.0 / a, a)

@@ -1,8 +1,8 @@
 """Object code: LLVM code becomes machine code for this processor, is kept on disk, and is called by address.
 
-The code is compiled by LLVM through llvmlite, the compiler under numba; numba's own front end is not needed (0.3 s and more per kernel), nor
-imported. Objects lie in ``$XDG_CACHE_HOME/actlab/kernels`` (``~/.cache`` if unset), or where ``ACTLAB_CACHE`` says; a directory that cannot be
-written to is no error: kernels are then compiled once per process. A file appears whole or not at all, and carries its own checksum.
+The code is compiled by LLVM through llvmlite, the compiler under numba; numba's own front end is neither needed nor imported. Objects lie
+in ``$XDG_CACHE_HOME/actlab/kernels`` (``~/.cache`` if unset), or where ``ACTLAB_CACHE`` says; a directory that cannot be written to is no
+error: kernels are then compiled once per process. A file appears whole or not at all, and carries its own checksum.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _llvm() -> Any:
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
     except (ImportError, OSError, RuntimeError) as error:
-        raise NoCompilerError(f"No kernel can be compiled: {error}. Install numba, which brings llvmlite.") from error
+        raise NoCompilerError(f"No kernel can be compiled: {error}. Install llvmlite.") from error
     return llvm
 
 
@@ -146,11 +146,6 @@ def _write(file: Path | None, code: bytes) -> None:
         except OSError:
             Path(beside).unlink(missing_ok=True)
             raise
-
-
-def lanes() -> int:
-    """Return the bytes of numbers computed in a step: two vectors, so that one is computed while the other waits for its operands."""
-    return 128 if "avx512f" in features() else 64
 
 
 def fuses() -> bool:
