@@ -14,6 +14,7 @@ from actlab import testing
 from actlab.functions.activation import names
 from actlab.functions.spec import parse
 from actlab.models.layer import layer
+from actlab.readings.cpu import KernelError
 from actlab.readings.gpu import NoTritonError, Tiling, kernel, needs_wide, tiling
 
 needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
@@ -250,6 +251,46 @@ def test_empty_and_single_numbers_are_taken(interpreter):
     assert interpreter.forward("geglu", torch.empty(0, 4)).shape == (0, 2)
     assert interpreter.backward("prelu", torch.empty(0), torch.empty(0), torch.tensor(0.25))[1] == 0
     torch.testing.assert_close(interpreter.forward("tanh", torch.tensor(0.5)), torch.tanh(torch.tensor(0.5)))
+
+
+@needs_triton
+def test_results_may_be_written_over_the_input_and_the_gradient(interpreter):
+    x, grad = torch.randn(2, 5000, generator=torch.Generator().manual_seed(0)).unbind()
+    want, (slope,) = interpreter.forward("mish", x), interpreter.backward("mish", grad, x)
+
+    y, dx = interpreter.call(_in_place, x, grad)
+
+    assert torch.equal(y, want)
+    assert torch.equal(dx, slope)
+
+
+def _in_place(x, grad):
+    found = kernel(parse("mish"))
+    (dx,) = found.backward(grad, x, out=grad)
+    assert dx is grad
+    assert found.forward(x, out=x) is x
+    return x, dx
+
+
+@needs_triton
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda k, x: k.forward(x.t()), "call x.contiguous"),
+        (lambda k, x: k.forward(x.double()), "float32, bfloat16 or float16"),
+        (lambda k, x: k.forward(x, torch.tensor(1.0)), "learns nothing; got 1"),
+        (lambda k, x: k.forward((x, x)), r"takes \(x\) of one shape"),
+        (lambda k, x: k.forward(x, out=x[:1]), "writes to a contiguous tensor"),
+        (lambda k, x: k.backward(x[:1], x), "The gradient of mish has shape"),
+        (lambda _, x: kernel(parse("swiglu")).forward(x), "an even last dimension"),
+        (lambda _, x: kernel(parse("prelu")).forward(x, torch.ones(5)), "has 5 channels in dimension 1"),
+    ],
+)
+def test_tensors_that_do_not_fit_are_refused_with_what_would(monkeypatch, call, message):
+    monkeypatch.setenv("TRITON_INTERPRET", "1")  # only read: nothing gets as far as a kernel
+
+    with pytest.raises(KernelError, match=message):
+        call(kernel(parse("mish")), torch.randn(2, 3))
 
 
 @needs_triton

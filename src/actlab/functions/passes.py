@@ -4,9 +4,9 @@ Example:
     >>> from actlab.functions.spec import parse
     >>> both = passes(parse("elu(alpha=learned)"))
     >>> both.learned, both.value
-    (('alpha',), where(x > 0, x, alpha*expm1(where(x > 0, 0, x))))
+    (('alpha',), where(x > 0, x, alpha*expm1(minimum(x, 0))))
     >>> both.gradients[1]
-    where(x > 0, 0, grad*expm1(where(x > 0, 0, x)))
+    where(x > 0, 0, grad*expm1(minimum(x, 0)))
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ def _called_power(base: str, exponent: Expr, target: str) -> str:
         return QUOTIENTS.get(target, "({0} / {1})").format("1.0", _called_power(base, -exponent, target))
     if exponent.is_Integer:
         return f"power({base}, {int(exponent)})"
-    if exponent.is_Rational and exponent.q == 2 and exponent < 8:
+    if exponent.is_number and (2 * exponent).is_Integer and exponent < 8:
         return f"(power({base}, {int(exponent)})*sqrt({base}))"
     general = {"cpu": "power({0}, {1})", "triton": "real_power({0}, {1}, EXACT)"}[target]
     return general.format(base, spelled(exponent, target))

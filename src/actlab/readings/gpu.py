@@ -168,34 +168,37 @@ class Kernel:
         self.warps = warps
         self._gated = len(spec.activation.inputs) == 2
 
-    def forward(self, x: Inputs, *parameters: Tensor) -> Tensor:
+    def forward(self, x: Inputs, *parameters: Tensor, out: Tensor | None = None) -> Tensor:
         """Return the values.
 
         Args:
             x: contiguous tensor of any shape, float32, bfloat16 or float16. Of gated functions ``(..., 2n)``, packed as :attr:`gate` says,
                 or the two tensors ``(gate, value)`` of one shape.
             parameters: the learned ones, each of one number, or of one per channel (dimension 1).
+            out: where to write; it may be the input of an elementwise function.
 
         Returns:
-            A new tensor of the same dtype and shape; ``(..., n)`` of a packed input.
+            A new tensor, or ``out``, of the same dtype and shape; ``(..., n)`` of a packed input.
 
         Raises:
             KernelError: the tensors are none that a kernel takes.
             NoTritonError: Triton is missing, or there is neither a card nor the interpreter.
         """
         inputs, plan = self._planned(x, parameters, sums=False)
-        y = inputs[0].new_empty(self._shape_of_output(inputs))
+        shape = self._shape_of_output(inputs)
+        y = inputs[0].new_empty(shape) if out is None else self._room(out, shape, inputs[0])
         if plan is not None:
             self._launch("forward", plan, inputs, (*inputs, y, *_spread(parameters)))
         return y
 
-    def backward(self, grad: Tensor, x: Inputs, *parameters: Tensor) -> tuple[Any, ...]:
+    def backward(self, grad: Tensor, x: Inputs, *parameters: Tensor, out: Tensor | None = None) -> tuple[Any, ...]:
         """Return the gradients of the input and of every learned parameter.
 
         Args:
             grad: gradient of the output, of its shape and dtype.
             x: what :meth:`forward` took.
             parameters: the same.
+            out: where to write the gradient of one input; it may be ``grad`` of an elementwise function.
 
         Returns:
             ``(dx, *dparameters)``; dx as x was given, a pair of tensors for a pair.
@@ -211,7 +214,13 @@ class Kernel:
                 f"The gradient of {self.spec} has shape {tuple(expected)} and dtype {inputs[0].dtype} on {inputs[0].device} here; "
                 f"got {_described([grad])}."
             )
-        outputs = tuple(torch.empty_like(part) for part in inputs)
+        if out is not None and isinstance(x, tuple):
+            raise KernelError(f"The gradients of {self.spec} for two tensors do not fit one; call it without out.")
+        outputs = (
+            tuple(torch.empty_like(part) for part in inputs)
+            if out is None
+            else (self._room(out, inputs[0].shape, inputs[0]),)
+        )
         room = plan.room_for_sums if plan else (0, 0)
         sums = torch.empty((len(parameters), *room), dtype=torch.float32, device=grad.device)
         if plan is not None:
@@ -219,6 +228,15 @@ class Kernel:
             extra = (sums, math.prod(room)) if parameters else ()
             self._launch("backward", plan, inputs, (*arguments, *extra))
         return (outputs if isinstance(x, tuple) else outputs[0], *_gradients(plan, sums, parameters))
+
+    def _room(self, out: Tensor, shape: Sequence[int], x: Tensor) -> Tensor:
+        """Return the tensor to write to, if it fits."""
+        if (out.shape, out.dtype, out.device) != (shape, x.dtype, x.device) or not out.is_contiguous():
+            raise KernelError(
+                f"{self.spec} writes to a contiguous tensor of shape {tuple(shape)} and dtype {x.dtype} on {x.device}; "
+                f"got {_described([out])}."
+            )
+        return out
 
     def module(self) -> ModuleType:
         """Return the module of the printed kernels.

@@ -40,7 +40,7 @@ def text(spec: Spec) -> str:
     Example:
         >>> from actlab.functions.spec import parse
         >>> [line for line in text(parse("silu")).splitlines() if "return" in line][0].strip()
-        'return (clamped(x, -1.0)*sigmoid(x, EXACT))'
+        'return (sigmoid(x, EXACT)*clamped(x, -1.0))'
     """
     both = passes(spec)
     inputs, parameters = len(both.inputs), len(both.learned)
