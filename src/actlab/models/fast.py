@@ -52,9 +52,9 @@ def fast(model: nn.Module, example_inputs: Inputs | None = None) -> Changes:
         SiteError: the model cannot be run on the example inputs.
 
     Example:
-        >>> model = nn.Sequential(nn.Linear(2, 4), nn.Mish(), nn.Linear(4, 4), nn.Softmax(-1))
+        >>> model = nn.Sequential(nn.Linear(2, 4), layer("telu"), nn.Linear(4, 4), nn.Softmax(-1))
         >>> fast(model)
-        1: mish -> mish
+        1: telu -> telu
     """
     modules = dict(model.named_modules(remove_duplicate=False))
     own = {path: module for path, module in modules.items() if isinstance(module, ActivationLayer) and not module.fast}
