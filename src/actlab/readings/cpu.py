@@ -387,8 +387,8 @@ def kernel(spec: Spec, gate: Half = "second") -> Kernel:
     Example:
         >>> from actlab.functions.spec import parse
         >>> mish = kernel(parse("mish"))
-        >>> mish.forward(torch.tensor([0.0, 1.0, torch.inf]))
-        tensor([0.0000, 0.8651,    inf])
+        >>> mish.forward(torch.tensor([-1.0, 0.0, 1.0]))
+        tensor([-0.3034,  0.0000,  0.8651])
         >>> mish.backward(torch.ones(3), torch.tensor([-100.0, 0.0, 1.0]))
         (tensor([0.0000, 0.6000, 1.0490]),)
     """
