@@ -66,11 +66,12 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write the table")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--dtypes", nargs="+", default=DTYPES)
+    parser.add_argument("--names", nargs="+", help="only these; by default every native, and five composed ones")
     wanted = parser.parse_args()
     torch.set_num_threads(1)
     route.crossover = lambda *_, **__: 1  # the kernel always runs
     table: dict[str, dict[str, float]] = {}
-    for name in [*natives(), *COMPOSED]:
+    for name in wanted.names or [*natives(), *COMPOSED]:
         for dtype in wanted.dtypes:
             found = ratios(name, dtype, wanted.rounds)
             fewest = crossing(found)

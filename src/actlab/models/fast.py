@@ -52,6 +52,7 @@ def fast(model: nn.Module, example_inputs: Inputs | None = None) -> Changes:
         SiteError: the model cannot be run on the example inputs.
 
     Example:
+        >>> from actlab.models.layer import layer
         >>> model = nn.Sequential(nn.Linear(2, 4), layer("telu"), nn.Linear(4, 4), nn.Softmax(-1))
         >>> fast(model)
         1: telu -> telu

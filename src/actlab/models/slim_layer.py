@@ -207,5 +207,7 @@ def _known(spec: Spec) -> Kept:
 @cache
 def _reading(text: str, expression: Any) -> Callable[[Tensor], Tensor]:
     """Return an expression in the output as torch code."""
-    slope = Activation(name="slope", kind="elementwise", doc=text, expression=expression, inputs=(OUTPUT,))
+    slope = Activation(
+        name="slope", kind="elementwise", family="slope", doc=text, expression=expression, inputs=(OUTPUT,)
+    )
     return reading.function(slope)
