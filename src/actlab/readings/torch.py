@@ -117,8 +117,8 @@ def text(activation: Activation, numbers: Sequence[tuple[str, float]] = (), *, d
         TypeError: the activation is tensor code, not a formula.
     """
     values = dict(numbers)
-    numbers = {p.symbol: sympy.Float(values[p.name], 17) for p in activation.parameters if p.name in values}
-    expression = formula.canonical(activation.formula.xreplace(numbers))
+    known = {p.symbol: sympy.Float(values[p.name], 17) for p in activation.parameters if p.name in values}
+    expression = formula.canonical(activation.formula.xreplace(known))
     if derivative:
         expression = formula.derivative(expression, activation.inputs[0])
     free = [parameter.symbol for parameter in activation.parameters if parameter.name not in values]
