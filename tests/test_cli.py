@@ -29,6 +29,7 @@ FROZEN = {
     },
     "studies": {"--store", "--json"},
     "report": {"--store", "--out", "--json"},
+    "bench": {"--device", "--dtype", "--size", "--against", "--rounds", "--threads", "--as-shipped", "--plot", "--json"},
 }  # fmt: skip
 
 
@@ -282,3 +283,28 @@ def test_output_into_a_closed_pipe_is_no_traceback():
         said = listing.stderr.read()
 
     assert said == ""
+
+
+def test_bench_prints_a_table_and_writes_a_drawing(tmp_path):
+    plot = tmp_path / "speeds.svg"
+
+    done = run("bench", "gelu", "swiglu", "--size", "1000", "--rounds", "2", "--as-shipped", "--plot", str(plot))
+
+    assert done.exit_code == 0, done.output
+    assert "swiglu" in done.stdout
+    assert plot.read_text().startswith("<svg")
+
+
+def test_bench_as_json_is_what_was_measured():
+    done = run("bench", "gelu", "--size", "1000", "--rounds", "2", "--as-shipped", "--against", "formula", "--json")
+
+    told = json.loads(done.stdout)
+    assert {m["contender"] for m in told["measurements"]} == {"actlab", "torch", "formula"}
+    assert told["size"] == 1000
+
+
+def test_bench_refuses_what_it_cannot_time():
+    done = run("bench", "softmax")
+
+    assert done.exit_code == 2
+    assert "is a vector function" in done.stderr

@@ -41,8 +41,19 @@ def test_the_example_runs_as_it_stands(tmp_path):
     assert (tmp_path / "report.html").stat().st_size > 10_000
 
 
+def test_the_example_of_the_page_on_memory_runs_as_it_stands():
+    page = (ROOT / "docs" / "memory.md").read_text(encoding="utf-8")
+    code = re.search(r"```python\n(.*?)```", page, re.DOTALL)[1]
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    printed = [line.removeprefix("# ") for line in code.splitlines() if line.startswith("# ")]
+    assert done.stdout.splitlines() == printed
+
+
 def test_no_file_imports_from_a_room_further_down():
-    rooms = ["errors", "functions", "readings", "models", "tasks", "studies", "report", "cli"]
+    rooms = ["errors", "functions", "readings", "models", "tasks", "studies", "report", "integrations", "cli"]
     package = ROOT / "src" / "actlab"
     wrong = [
         (str(file.relative_to(package)), found)

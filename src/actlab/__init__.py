@@ -4,6 +4,7 @@
 
     actlab.layer("gelu")                                   # any activation as a module
     actlab.swap_(model, "mish", example_inputs=x)          # in place, with .undo()
+    actlab.slim_(model, example_inputs=x)                  # the same function, less memory in training
     study = actlab.compare("digits", ["relu", "gelu"], seeds=8)
     print(study.verdict().recommendation)
 
@@ -18,9 +19,13 @@ if TYPE_CHECKING:
     from actlab.functions.activation import Activation, Claims, Learned, activation, get, learned, names
     from actlab.functions.facts import facts, gain
     from actlab.functions.spec import parse
+    from actlab.models.act_linear import ActLinear, GLULinear
+    from actlab.models.fast import fast
     from actlab.models.init import init_
     from actlab.models.layer import layer
+    from actlab.models.mixed import mixed
     from actlab.models.sites import find
+    from actlab.models.slim import slim_
     from actlab.models.swap import swap_
     from actlab.studies.allocator import tune_allocator
     from actlab.studies.study import Study, compare, list_studies, load_study
@@ -29,10 +34,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "ActLinear": "models.act_linear",
     "Activation": "functions.activation",
     "ActlabError": "errors",
     "Claims": "functions.activation",
     "Data": "tasks.task",
+    "GLULinear": "models.act_linear",
     "Learned": "functions.activation",
     "Split": "tasks.task",
     "Study": "studies.study",
@@ -40,6 +47,7 @@ _HOME = {
     "activation": "functions.activation",
     "compare": "studies.study",
     "facts": "functions.facts",
+    "fast": "models.fast",
     "find": "models.sites",
     "gain": "functions.facts",
     "get": "functions.activation",
@@ -48,17 +56,21 @@ _HOME = {
     "learned": "functions.activation",
     "list_studies": "studies.study",
     "load_study": "studies.study",
+    "mixed": "models.mixed",
     "names": "functions.activation",
     "parse": "functions.spec",
+    "slim_": "models.slim",
     "swap_": "models.swap",
     "tune_allocator": "studies.allocator",
 }
 
 __all__ = [
+    "ActLinear",
     "Activation",
     "ActlabError",
     "Claims",
     "Data",
+    "GLULinear",
     "Learned",
     "Split",
     "Study",
@@ -67,6 +79,7 @@ __all__ = [
     "activation",
     "compare",
     "facts",
+    "fast",
     "find",
     "gain",
     "get",
@@ -75,14 +88,18 @@ __all__ = [
     "learned",
     "list_studies",
     "load_study",
+    "mixed",
     "names",
     "parse",
+    "slim_",
     "swap_",
     "tune_allocator",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "integrations":  # a room of its own: actlab.integrations.register()
+        return import_module("actlab.integrations")
     if name not in _HOME:
         raise AttributeError(f"module 'actlab' has no attribute {name!r}; it has {', '.join(sorted(_HOME))}")
     value = getattr(import_module(f"actlab.{_HOME[name]}"), name)

@@ -11,7 +11,9 @@ The family::
     ├── SiteError               a model in which a site cannot be found or replaced
     ├── TaskError               a task that cannot be used for training
     ├── PlanError               settings of a study that make no sense
-    └── StoreError              a store that cannot be opened, read or written
+    ├── BenchError              something that cannot be timed
+    ├── StoreError              a store that cannot be opened, read or written
+    └── IntegrationError        another library that is not there, or an activation that cannot be had by name in it
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from difflib import get_close_matches
 
 __all__ = [
     "ActlabError",
+    "BenchError",
     "DuplicateNameError",
+    "IntegrationError",
     "LayerError",
     "PlanError",
     "QueryError",
@@ -81,8 +85,16 @@ class PlanError(ActlabError):
     """Settings of a study that make no sense."""
 
 
+class BenchError(ActlabError):
+    """Something that cannot be timed, or not here."""
+
+
 class StoreError(ActlabError):
     """A store that cannot be opened, read or written."""
+
+
+class IntegrationError(ActlabError):
+    """Another library that is not there, or an activation that cannot be had by name in it."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

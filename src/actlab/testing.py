@@ -7,7 +7,7 @@
         check("my_activation")
 
 A check takes a spec and raises ``AssertionError`` with the numbers. A check that does not apply to a kind of function says so by
-:func:`reason_to_skip`. Tolerances come from :data:`TOLERANCE`, by dtype, each with its reason.
+:func:`reason_to_skip`. Tolerances come from ``TOLERANCE``, by dtype, each with its reason, see :mod:`actlab.reference`.
 """
 
 from __future__ import annotations
@@ -24,24 +24,29 @@ import torch
 from torch import Tensor
 
 from actlab.functions import formula
-from actlab.functions.evaluate import numeric
-from actlab.functions.facts import breakpoints, violated_claims
+from actlab.functions.activation import Parameter
+from actlab.functions.facts import violated_claims
 from actlab.functions.formula import derivative
 from actlab.functions.spec import Spec, parse
-from actlab.models.layer import ActivationLayer, layer
+from actlab.models.layer import ActivationLayer
 from actlab.readings import torch as reading
+from actlab.reference import (
+    CHANNELS,
+    DTYPES,
+    TOLERANCE,
+    assert_near,
+    built,
+    expected,
+    gradient_sway,
+    sample,
+    sway,
+    swayed,
+    with_numbers,
+)
 
 __all__ = ["CHECKS", "TOLERANCE", "reason_to_skip"]
 
-DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
-TOLERANCE = {
-    torch.float64: (1e-11, 1e-13),  # relative, absolute: about ten roundings, amplified by condition numbers up to 1e4
-    torch.float32: (4e-6, 2e-7),  # the same ten roundings; natives cancel 1 + erf below x = -3, hence the absolute part
-    torch.bfloat16: (2**-8, 2e-7),  # computed in float32 and rounded once, to 8 bits
-    torch.float16: (2**-10, 6e-8),  # the same to 11 bits; 6e-8 is the smallest subnormal
-}
 TAILS = (-inf, -1e4, -1e2, -0.0, 0.0, 1e2, 1e4, inf, nan)
-CHANNELS = 4
 # torch 2.13 has no second derivative of this kernel (a test of ours fails once it has); layer(spec, native=False) does.
 NATIVES_WITHOUT_DOUBLE_BACKWARD = {"hardsigmoid"}
 # Sums whose terms run to opposite infinities, as x^2 + x at minus infinity: the limit exists, arithmetic at the infinity itself gives NaN.
@@ -64,93 +69,6 @@ def reason_to_skip(check: Callable[[str], None], spec: str | Spec) -> str | None
     return None
 
 
-def built(spec: str | Spec, *, native: bool = True, dtype: torch.dtype = torch.float32) -> ActivationLayer:
-    """Return the layer in evaluation mode, with 4 channels where it needs them."""
-    half = dtype in reading.HALF  # parameters stay in float32 beside half-precision inputs, as under AMP
-    return layer(parse(spec), channels=CHANNELS, native=native, dtype=torch.float32 if half else dtype).eval()
-
-
-def sample(spec: str | Spec, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Return an input of shape (6, 4, 8): a grid over [-8, 8] that avoids the breakpoints, where no derivative exists.
-
-    In order for elementwise functions; shuffled for the others, which may do nothing to a sorted row.
-    """
-    parsed = parse(spec)
-    grid = torch.linspace(-8, 8, 192, dtype=torch.float64) + 1e-3
-    if parsed.activation.kind == "elementwise":
-        expression = parsed.activation.formula.xreplace({p.symbol: p.default for p in parsed.activation.parameters})
-        for point in breakpoints(expression, parsed.activation.inputs[0]):
-            grid = torch.where((grid - point).abs() < 1e-2, grid + 2e-2, grid)
-    else:
-        grid = grid[torch.randperm(192, generator=torch.Generator().manual_seed(0))]
-    return grid.view(6, CHANNELS, 8).to(dtype)
-
-
-def with_numbers(spec: str | Spec) -> Spec:
-    """Return the spec with every learned parameter held at its initial value."""
-    parsed = parse(spec)
-    return Spec(parsed.activation, tuple(parsed.numbers.items()))
-
-
-def swayed(spec: str | Spec, x: Tensor, order: int) -> Tensor:
-    """Return ``|x g'(x)|``, where g is the derivative before ``order``: what a relative error of the input does to it."""
-    return (x.double() * expected(spec, x, order=order)).abs().nan_to_num()
-
-
-def _sway(spec: str | Spec, x: Tensor) -> Callable[[], Tensor] | None:
-    return partial(swayed, spec, x, 1) if parse(spec).activation.kind == "elementwise" else None
-
-
-def gradient_sway(spec: str | Spec, x: Tensor) -> Tensor:
-    """Return the sway of the slope, and its largest value: autograd's ``1 - tanh^2`` keeps no digit where the slope vanishes."""
-    return swayed(spec, x, 2) + expected(spec, x, order=1).abs().max()
-
-
-def expected(spec: str | Spec, x: Tensor, *, order: int = 0) -> Tensor:
-    """Return the reference of a layer at ``x`` in float64: the formula's derivative of that order by NumPy; tensor code by itself."""
-    parsed = parse(spec)
-    record = parsed.activation
-    if record.expression is None:
-        value: Tensor = built(parsed, dtype=torch.float64)(x.double())
-        return value.detach()
-    expression = record.formula.xreplace({p.symbol: parsed.numbers[p.name] for p in record.parameters})
-    for _ in range(order):
-        expression = derivative(expression, record.inputs[0])
-    inputs = reversed(x.double().chunk(2, dim=-1)) if record.kind == "gated" else (x.double(),)
-    return torch.from_numpy(numeric(expression, record.inputs)(*(part.numpy() for part in inputs)))
-
-
-def assert_near(
-    got: Tensor,
-    want: Tensor,
-    dtype: torch.dtype,
-    what: str,
-    *,
-    scale: float = 0.0,
-    sway: Callable[[], Tensor] | None = None,
-) -> None:
-    """Raise AssertionError unless equal within the dtype's tolerance; NaN equals NaN.
-
-    Args:
-        got: what was computed.
-        want: the reference.
-        dtype: what it was computed for.
-        what: words for the message.
-        scale: size of the terms whose sum the values are, where they are sums: rounding is relative to the terms.
-        sway: how much the reference moves where the input moves by a relative 1, asked for only if the tolerance is not kept. A steep
-            function, such as ``sin(30 x)``, cannot be known better than its rounded argument: four roundings of it are granted.
-    """
-    relative, absolute = TOLERANCE[dtype]
-    absolute += relative * scale
-    if sway is not None and not torch.allclose(got.double(), want.double(), relative, absolute, equal_nan=True):
-        unit = torch.finfo(torch.float32 if dtype in reading.HALF else dtype).eps
-        granted = ((got.double() - want.double()).abs() <= absolute + 4 * unit * sway()) & got.isfinite()
-        want = torch.where(granted, got.double(), want.double())
-    torch.testing.assert_close(
-        got.double(), want.double(), rtol=relative, atol=absolute, equal_nan=True, msg=lambda m: f"{what}: {m}"
-    )
-
-
 def formula_agrees_with_the_native(spec: str) -> None:
     """The formula is the judge of torch's fused kernel: equal values and gradients on [-8, 8], in float64 and float32."""
     for dtype in DTYPES[:2]:
@@ -171,7 +89,7 @@ def value_agrees_with_float64_in_every_dtype(spec: str) -> None:
         got, want = built(spec, native=False, dtype=dtype)(x), expected(spec, x)
         assert got.dtype == dtype
         scale = want.abs().amax().item() if is_vector else 0.0  # sums over elements may cancel
-        assert_near(got, want, dtype, f"{spec} in {dtype}", scale=scale, sway=_sway(spec, x))
+        assert_near(got, want, dtype, f"{spec} in {dtype}", scale=scale, sway=sway(spec, x))
 
 
 def derivative_agrees_with_finite_differences(spec: str) -> None:
@@ -200,8 +118,8 @@ def derivative_agrees_with_autograd(spec: str) -> None:
 def tails_are_right_in_every_dtype(spec: str) -> None:
     """At +-1e2, +-1e4, +-inf, +-0 the value is the limit rounded to the dtype, NaN stays NaN, and finite inputs have finite gradients.
 
-    Of vector and stochastic functions: mixed in one row, finite ones only (softmax of an infinity is NaN by definition), value and
-    gradient are finite wherever they fit the dtype.
+    Of vector and stochastic functions: mixed in one row, finite ones only (softmax of an infinity is NaN by definition), the value is
+    finite in float64, and value and gradient are finite wherever they fit the dtype.
     """
     for dtype in DTYPES:
         x = _tails(spec).to(dtype)
@@ -213,8 +131,9 @@ def tails_are_right_in_every_dtype(spec: str) -> None:
             value = torch.where(x.isinf(), built(with_numbers(spec), native=False, dtype=dtype)(x), value)
             _assert_nan_and_limits(spec, x, want)
         if kind in {"elementwise", "gated"}:
-            assert_near(value, want, dtype, f"tails of {spec} in {dtype}", sway=_sway(spec, x))
+            assert_near(value, want, dtype, f"tails of {spec} in {dtype}", sway=sway(spec, x))
         else:
+            assert expected(spec, x).isfinite().all(), f"{spec} overflows float64 at finite inputs: {expected(spec, x)}"
             assert value[want.isfinite()].isfinite().all(), f"tails of {spec} in {dtype}: {value}"
         fits = x.isfinite() & _reference_gradient(spec, x).to(dtype).isfinite()
         assert gradient[fits].isfinite().all(), (
@@ -252,7 +171,7 @@ def _reference_gradient(spec: str | Spec, x: Tensor) -> Tensor:
 
 
 def gradients_of_learned_parameters_are_right(spec: str) -> None:
-    """With every parameter learned that can be, gradcheck compares all gradients with finite differences in float64."""
+    """With every parameter learned that can be, gradcheck compares all gradients with finite differences in float64; none is idle."""
     parsed = parse(spec)
     names = [parameter.name for parameter in parsed.activation.parameters if parameter.learnable]
     text = (
@@ -265,6 +184,22 @@ def gradients_of_learned_parameters_are_right(spec: str) -> None:
     parameters = [parameter for _, parameter in module.named_parameters()]
     assert len(parameters) == len(names)
     assert torch.autograd.gradcheck(lambda x, *_: module(x), (x, *parameters), atol=1e-6)
+    idle = [p.name for p in parsed.activation.parameters if p.learnable and not _matters(p, module, sample(spec))]
+    assert not idle, f"{spec} does not depend on {', '.join(idle)}"
+
+
+def _matters(parameter: Parameter, module: ActivationLayer, x: Tensor) -> bool:
+    """Tell whether some other value of a learned parameter changes what the layer computes as it trains, near zero or far from it."""
+    x = torch.cat([x, 40 * x])
+    outputs = []
+    for value in (0.25, -0.25, 40 * parameter.default, 1e-6 * parameter.default):
+        moved = copy.deepcopy(module).train()
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.manual_seed(0)
+            for name, other in moved.named_parameters():  # the others, too: one that is 0 can hide another
+                other.fill_(value) if name == parameter.name else other.add_(0.25)
+            outputs.append(moved(x).nan_to_num())
+    return any(not torch.equal(output, outputs[0]) for output in outputs)
 
 
 def any_shape_is_taken(spec: str) -> None:
@@ -276,8 +211,9 @@ def any_shape_is_taken(spec: str) -> None:
     for shape in [(0, 4), (4, 4), (2, 4, 6), (2, 4, 2, 6), *small]:
         x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
         before = x.clone()
-        assert module(x).shape == ((*shape[:-1], parsed.width(shape[-1])) if shape else ())
-        assert torch.equal(x, before)
+        got, want = tuple(module(x).shape), ((*shape[:-1], parsed.width(shape[-1])) if shape else ())
+        assert got == want, f"{spec} makes {got} of {shape}, not {want}"
+        assert torch.equal(x, before), f"{spec} changes its input"
     x = torch.randn(4, 6, 4, 8, generator=torch.Generator().manual_seed(0))
     for view in (x.transpose(0, 2), x[:, 1:5], x.to(memory_format=torch.channels_last)):
         shaped = view if view.shape[1] == CHANNELS else view.transpose(1, 2)
@@ -364,7 +300,7 @@ def autocast_keeps_the_dtype(spec: str) -> None:
     module, x = built(spec), sample(spec, torch.bfloat16)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         got = module(x)
-    assert got.dtype == torch.bfloat16
+    assert got.dtype == torch.bfloat16, f"{spec} makes {got.dtype} of bfloat16"
     torch.testing.assert_close(got.float(), module(x.float()), rtol=2**-7, atol=2**-8)
 
 

@@ -44,6 +44,7 @@ EXACT = {
     "absolute": abs,
     "sign": mp.sign,
     "rounded": mp.nint,
+    "reciprocal": lambda x: 1 / x,
 }
 LEAST = {"log": 0, "log1p": -1}
 POINTS = [-30.0, -5.25, -1.25, -0.01, 0.02, 0.75, 4.0, 30.0]

@@ -37,7 +37,7 @@ from actlab.functions.query import query
         ({"native": False}, {"golu"}, {"gelu"}),
         ({"text": "quick_gelu"}, {"gelu_sigmoid"}, {"gelu_tanh"}),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value) if isinstance(value, set) else value),
 )
 def test_each_condition_keeps_what_has_it_and_drops_what_has_not(asked, yes, no):
     found = set(query(**asked).names)
@@ -95,7 +95,7 @@ def test_what_is_most_alike_comes_first_by_the_distance_under_a_normal():
         ({"slope": -1}, QueryError, "slope is -1"),
         ({"smooth": -2}, QueryError, "smooth is -2"),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value) if isinstance(value, set) else value),
 )
 def test_a_question_without_sense_is_refused(asked, error, says):
     with pytest.raises(error, match=says):

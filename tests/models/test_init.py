@@ -131,3 +131,60 @@ def test_a_weight_that_is_computed_is_refused_before_anything_changes():
 def test_a_function_without_a_gain_is_refused():
     with pytest.raises(SiteError, match="no finite gain"):
         init_(nn.Sequential(nn.Linear(64, 8), nn.Hardshrink(1e6), nn.Linear(8, 1)), X)
+
+
+# ------------------------------------------------------------------------------------- functions of vectors
+
+
+class HandWrittenAttention(nn.Module):
+    """One head; the softmax weights the values, and the last layer takes their means."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maps = nn.Linear(64, 3 * 64)
+        self.out = nn.Linear(64, 64)
+
+    def forward(self, x):
+        q, k, v = self.maps(x[None]).chunk(3, -1)
+        return self.out(torch.softmax(q @ k.transpose(-2, -1) / 8, -1) @ v)
+
+
+def gain_behind(*parts: nn.Module, example: torch.Tensor = X) -> float:
+    return init_(nn.Sequential(*parts), example)[-1][1]
+
+
+@pytest.mark.parametrize("spec", ["softmax", "maxout(k=4)", "crelu", "squash", "kwta", "spherical_softmax"])
+def test_a_vector_function_counts_with_the_gain_at_the_width_it_ran_with(spec):
+    activation = layer(spec)
+    behind = gain_behind(nn.Linear(64, 48), activation, nn.Linear(activation.spec.width(48), 5))
+
+    assert behind == gain(spec, width=48)
+    assert behind != gain(spec, width=96) or spec in {
+        "maxout(k=4)",
+        "crelu",
+    }  # which do not depend on it, up to sampling
+
+
+def test_the_width_is_that_of_the_dimension_the_function_works_along():
+    images = torch.randn(2, 3, 8, 8, generator=generator())
+    behind = gain_behind(nn.Conv2d(3, 20, 1), nn.Softmax2d(), nn.Conv2d(20, 5, 1), example=images)
+
+    assert behind == gain("softmax", width=20)
+
+
+def test_attention_counts_with_the_gain_at_its_tokens():
+    tokens = torch.randn(2, 7, 32, generator=generator())
+    behind = gain_behind(nn.Linear(32, 32), layer("hydra_attention"), nn.Linear(32, 4), example=tokens)
+
+    assert behind == gain("hydra_attention", width=32, tokens=7)
+
+
+def test_dropout_and_reshaping_do_not_come_between():
+    behind = gain_behind(nn.Linear(64, 48), nn.Softmax(-1), nn.Dropout(0.5), nn.Unflatten(1, (4, 12)), nn.Linear(12, 5))
+
+    assert behind == gain("softmax", width=48)
+
+
+def test_behind_a_norm_or_a_weighted_mean_the_gain_is_one():
+    assert gain_behind(nn.Linear(64, 48), nn.Softmax(-1), nn.LayerNorm(48), nn.Linear(48, 5)) == 1.0
+    assert [value for _, value in init_(HandWrittenAttention(), X)] == [1.0, 1.0]

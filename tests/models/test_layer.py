@@ -37,6 +37,16 @@ def test_a_parameter_per_channel_acts_on_dimension_one():
     assert module(-torch.ones(1, 2, 3)).tolist() == [[[-0.5] * 3, [-2.0] * 3]]
 
 
+def test_parameters_from_the_meta_device_are_set_to_their_initial_values():
+    module = layer("pelu(a=learned_per_channel(0.5), b=2)", channels=3, device="meta").to_empty(device="cpu")
+    with torch.no_grad():
+        module.a.fill_(torch.nan)
+
+    module.reset_parameters()
+
+    assert module.a.tolist() == [0.5] * 3
+
+
 def test_learned_parameters_train():
     module = layer("swish(beta=learned)")
     module(torch.ones(3)).sum().backward()

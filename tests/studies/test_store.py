@@ -127,9 +127,28 @@ def test_deaths_on_a_trial_are_counted(store, study):
     counts = []
     for _ in range(2):
         store.claim(study, KEYS[:1], Owner.of())
-        counts += store.killed(study, Owner.of(), 9)
+        assert store.killed(study, Owner.of(), 9, lambda key, times: counts.append((key, times))) == 1
 
     assert counts == [(KEYS[0], 1), (KEYS[0], 2)]
+
+
+def test_a_trial_that_is_written_off_has_a_row_and_is_not_run_again(store, study):
+    store.claim(study, KEYS[:1], Owner.of())
+    store.killed(study, Owner.of(), 9, lambda key, _: row(key))
+
+    assert store.claim(study, KEYS[:1], Owner.of()) is None
+    assert len(store.rows(study)) == 1
+
+
+def test_a_dead_workers_trial_is_its_foremans_until_it_has_taken_note(store, study):
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    store.claim(study, KEYS[:1], Owner.of(child.pid))
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+
+    assert store.claim(study, KEYS[:1], Owner.of(), foreman=os.getpid()) is None
+    child.wait()
+    assert store.claim(study, KEYS[:1], Owner.of(), foreman=os.getpid()).key == KEYS[0]
 
 
 def _claim_all(url, study, gate, found):

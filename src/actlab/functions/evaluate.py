@@ -10,7 +10,7 @@ import numpy as np
 import sympy
 from scipy import special
 
-from actlab.functions.formula import Expr, Primitive
+from actlab.functions.formula import CAPS, Expr, Primitive
 from actlab.functions.limits import guarded, held, saturating
 from actlab.functions.printer import compiled, source
 
@@ -30,6 +30,11 @@ def tamed(values: Array) -> Array:
     return np.minimum(values, np.log(LARGEST))
 
 
+def capped(values: Array, times: float) -> Array:
+    """Hold an exponent where its exponential to the power ``times`` is near the largest number."""
+    return np.minimum(values, CAPS["float64"][int(times)])
+
+
 def maximum(a: Array, b: Any) -> Array:
     """Return the larger; NaN in ``a`` passes through."""
     return np.where(a <= b, b, a)
@@ -43,6 +48,7 @@ def minimum(a: Array, b: Any) -> Array:
 NAMES: dict[str, Any] = {
     "np": np,
     "special": special,
+    "capped": capped,
     "clamped": clamped,
     "tamed": tamed,
     "maximum": maximum,

@@ -21,11 +21,13 @@ from typing import Any, ClassVar, TypeAlias
 import sympy
 
 __all__ = [
+    "CAPS",
     "PRIMITIVES",
     "Primitive",
     "absolute",
     "asinh",
     "atan",
+    "capped",
     "clamped",
     "cos",
     "derivative",
@@ -38,6 +40,7 @@ __all__ = [
     "maximum",
     "minimum",
     "normal_cdf",
+    "reciprocal",
     "rounded",
     "sigmoid",
     "sign",
@@ -52,6 +55,10 @@ __all__ = [
 
 Expr: TypeAlias = Any  # sympy.Expr; SymPy is untyped, and its methods answer with whatever fits
 PRIMITIVES: dict[str, type[Primitive]] = {}
+CAPS = {  # of an exponent, by how often its exponential is multiplied by itself before it must not overflow
+    "float32": {1: 87.0, 2: 43.0},
+    "float64": {1: 708.0, 2: 354.0},
+}
 
 
 class Primitive(sympy.Function):  # type: ignore[misc]  # SymPy has no types
@@ -89,7 +96,13 @@ class Primitive(sympy.Function):  # type: ignore[misc]  # SymPy has no types
 class exp(Primitive):
     """``e^x``."""
 
-    spelling: ClassVar = {"torch": "torch.exp({0})", "numpy": "np.exp({0})", "latex": "e^{{{0}}}"}
+    spelling: ClassVar = {
+        "torch": "torch.exp({0})",
+        "numpy": "np.exp({0})",
+        "cpu": "exp({0})",
+        "triton": "exp({0}, EXACT)",
+        "latex": "e^{{{0}}}",
+    }
 
     @classmethod
     def slope(cls, x: Expr) -> tuple[Any, ...]:
@@ -102,6 +115,8 @@ class expm1(Primitive):
     spelling: ClassVar = {
         "torch": "torch.expm1({0})",
         "numpy": "np.expm1({0})",
+        "cpu": "expm1({0})",
+        "triton": "expm1({0}, EXACT)",
         "latex": r"\left(e^{{{0}}} - 1\right)",
     }
 
@@ -116,6 +131,8 @@ class log1p(Primitive):
     spelling: ClassVar = {
         "torch": "torch.log1p({0})",
         "numpy": "np.log1p({0})",
+        "cpu": "log1p({0})",
+        "triton": "log1p({0}, EXACT)",
         "latex": r"\log\left(1 + {0}\right)",
     }
 
@@ -127,7 +144,13 @@ class log1p(Primitive):
 class log(Primitive):
     """Natural logarithm; of a number near 1 write ``log1p``."""
 
-    spelling: ClassVar = {"torch": "torch.log({0})", "numpy": "np.log({0})", "latex": r"\log\left({0}\right)"}
+    spelling: ClassVar = {
+        "torch": "torch.log({0})",
+        "numpy": "np.log({0})",
+        "cpu": "log({0})",
+        "triton": "log({0})",
+        "latex": r"\log\left({0}\right)",
+    }
 
     @classmethod
     def slope(cls, x: Expr) -> tuple[Any, ...]:
@@ -140,6 +163,8 @@ class asinh(Primitive):
     spelling: ClassVar = {
         "torch": "torch.asinh({0})",
         "numpy": "np.arcsinh({0})",
+        "cpu": "asinh({0})",
+        "triton": "asinh({0}, EXACT)",
         "latex": r"\operatorname{{arsinh}}\left({0}\right)",
     }
 
@@ -154,6 +179,8 @@ class sigmoid(Primitive):
     spelling: ClassVar = {
         "torch": "torch.sigmoid({0})",
         "numpy": "special.expit({0})",
+        "cpu": "sigmoid({0})",
+        "triton": "sigmoid({0}, EXACT)",
         "latex": r"\sigma\left({0}\right)",
     }
 
@@ -168,6 +195,8 @@ class tanh(Primitive):
     spelling: ClassVar = {
         "torch": "torch.tanh({0})",
         "numpy": "np.tanh({0})",
+        "cpu": "tanh({0})",
+        "triton": "tanh({0}, EXACT)",
         "latex": r"\tanh\left({0}\right)",
     }
 
@@ -182,6 +211,8 @@ class softplus(Primitive):
     spelling: ClassVar = {
         "torch": "(-F.logsigmoid(-({0})))",
         "numpy": "np.logaddexp({0}, 0.0)",
+        "cpu": "softplus({0})",
+        "triton": "softplus({0}, EXACT)",
         "latex": r"\operatorname{{softplus}}\left({0}\right)",
     }
 
@@ -196,6 +227,8 @@ class logsigmoid(Primitive):
     spelling: ClassVar = {
         "torch": "F.logsigmoid({0})",
         "numpy": "special.log_expit({0})",
+        "cpu": "logsigmoid({0})",
+        "triton": "logsigmoid({0}, EXACT)",
         "latex": r"\log\sigma\left({0}\right)",
     }
 
@@ -210,6 +243,8 @@ class erf(Primitive):
     spelling: ClassVar = {
         "torch": "torch.erf({0})",
         "numpy": "special.erf({0})",
+        "cpu": "erf({0})",
+        "triton": "erf({0}, EXACT)",
         "latex": r"\operatorname{{erf}}\left({0}\right)",
     }
 
@@ -224,6 +259,8 @@ class normal_cdf(Primitive):
     spelling: ClassVar = {
         "torch": "(0.5*torch.erfc(-0.7071067811865476*({0})))",
         "numpy": "special.ndtr({0})",
+        "cpu": "normal_cdf({0})",
+        "triton": "normal_cdf({0}, EXACT)",
         "latex": r"\Phi\left({0}\right)",
     }
 
@@ -235,7 +272,13 @@ class normal_cdf(Primitive):
 class sin(Primitive):
     """Sine."""
 
-    spelling: ClassVar = {"torch": "torch.sin({0})", "numpy": "np.sin({0})", "latex": r"\sin\left({0}\right)"}
+    spelling: ClassVar = {
+        "torch": "torch.sin({0})",
+        "numpy": "np.sin({0})",
+        "cpu": "sin({0})",
+        "triton": "sin({0})",
+        "latex": r"\sin\left({0}\right)",
+    }
 
     @classmethod
     def slope(cls, x: Expr) -> tuple[Any, ...]:
@@ -245,7 +288,13 @@ class sin(Primitive):
 class cos(Primitive):
     """Cosine."""
 
-    spelling: ClassVar = {"torch": "torch.cos({0})", "numpy": "np.cos({0})", "latex": r"\cos\left({0}\right)"}
+    spelling: ClassVar = {
+        "torch": "torch.cos({0})",
+        "numpy": "np.cos({0})",
+        "cpu": "cos({0})",
+        "triton": "cos({0})",
+        "latex": r"\cos\left({0}\right)",
+    }
 
     @classmethod
     def slope(cls, x: Expr) -> tuple[Any, ...]:
@@ -258,6 +307,8 @@ class sinc(Primitive):
     spelling: ClassVar = {
         "torch": "cardinal_sine({0})",
         "numpy": "np.sinc({0}*0.3183098861837907)",
+        "cpu": "sinc({0})",
+        "triton": "sinc({0}, EXACT)",
         "latex": r"\operatorname{{sinc}}\left({0}\right)",
     }
 
@@ -276,6 +327,8 @@ class atan(Primitive):
     spelling: ClassVar = {
         "torch": "torch.atan({0})",
         "numpy": "np.arctan({0})",
+        "cpu": "atan({0})",
+        "triton": "atan({0}, EXACT)",
         "latex": r"\arctan\left({0}\right)",
     }
 
@@ -287,7 +340,13 @@ class atan(Primitive):
 class absolute(Primitive):
     """``|x|``; its derivative at 0 is 0, as in torch. Python's ``abs`` on a formula means this."""
 
-    spelling: ClassVar = {"torch": "torch.abs({0})", "numpy": "np.abs({0})", "latex": r"\left|{0}\right|"}
+    spelling: ClassVar = {
+        "torch": "torch.abs({0})",
+        "numpy": "np.abs({0})",
+        "cpu": "absolute({0})",
+        "triton": "absolute({0})",
+        "latex": r"\left|{0}\right|",
+    }
 
     @classmethod
     def slope(cls, x: Expr) -> tuple[Any, ...]:
@@ -300,6 +359,8 @@ class sign(Primitive):
     spelling: ClassVar = {
         "torch": "torch.sign({0})",
         "numpy": "np.sign({0})",
+        "cpu": "sign({0})",
+        "triton": "sign({0})",
         "latex": r"\operatorname{{sgn}}\left({0}\right)",
     }
 
@@ -314,6 +375,8 @@ class rounded(Primitive):
     spelling: ClassVar = {
         "torch": "torch.round({0})",
         "numpy": "np.round({0})",
+        "cpu": "rounded({0})",
+        "triton": "rounded({0})",
         "latex": r"\operatorname{{round}}\left({0}\right)",
     }
 
@@ -329,6 +392,8 @@ class maximum(Primitive):
     spelling: ClassVar = {
         "torch": "maximum({0}, {1})",
         "numpy": "maximum({0}, {1})",
+        "cpu": "maximum({0}, {1})",
+        "triton": "maximum({0}, {1})",
         "latex": r"\max\left({0},\,{1}\right)",
     }
 
@@ -348,6 +413,8 @@ class minimum(Primitive):
     spelling: ClassVar = {
         "torch": "minimum({0}, {1})",
         "numpy": "minimum({0}, {1})",
+        "cpu": "minimum({0}, {1})",
+        "triton": "minimum({0}, {1})",
         "latex": r"\min\left({0},\,{1}\right)",
     }
 
@@ -367,6 +434,8 @@ class where(Primitive):
     spelling: ClassVar = {
         "torch": "torch.where({0}, {1}, {2})",
         "numpy": "np.where({0}, {1}, {2})",
+        "cpu": "where({0}, {1}, {2})",
+        "triton": "tl.where({0}, {1}, {2})",
         "latex": r"\begin{{cases}}{1} & {0}\\{2} & \text{{otherwise}}\end{{cases}}",
     }
 
@@ -390,7 +459,13 @@ class clamped(Primitive):
     """
 
     nargs = 2
-    spelling: ClassVar = {"torch": "clamped({0}, {1})", "numpy": "clamped({0}, {1})", "latex": "{0}"}
+    spelling: ClassVar = {
+        "torch": "clamped({0}, {1})",
+        "numpy": "clamped({0}, {1})",
+        "cpu": "clamped({0}, {1})",
+        "triton": "clamped({0}, {1})",
+        "latex": "{0}",
+    }
 
     @classmethod
     def slope(cls, x: Expr, side: Expr) -> tuple[Any, ...]:
@@ -403,11 +478,56 @@ class tamed(Primitive):
     Written by :mod:`actlab.functions.limits`, not by authors.
     """
 
-    spelling: ClassVar = {"torch": "tamed({0})", "numpy": "tamed({0})", "latex": "{0}"}
+    spelling: ClassVar = {
+        "torch": "tamed({0})",
+        "numpy": "tamed({0})",
+        "cpu": "tamed({0})",
+        "triton": "tamed({0})",
+        "latex": "{0}",
+    }
 
     @classmethod
     def slope(cls, x: Expr) -> tuple[Any, ...]:
         return (1,)
+
+
+class capped(Primitive):
+    """An exponent held from above where its exponential (second argument 1), or the square of that (2), is near the largest number.
+
+    Written by :mod:`actlab.functions.economy`, not by authors.
+    """
+
+    nargs = 2
+    spelling: ClassVar = {
+        "torch": "capped({0}, {1})",
+        "numpy": "capped({0}, {1})",
+        "cpu": "capped({0}, {1})",
+        "triton": "capped({0}, int({1}))",
+        "latex": "{0}",
+    }
+
+    @classmethod
+    def slope(cls, x: Expr, times: Expr) -> tuple[Any, ...]:
+        return (1, 0)
+
+
+class reciprocal(Primitive):
+    """``1 / x``: where a denominator is used more than once, or its numerator could overflow, it is divided once and then multiplied.
+
+    Written by :mod:`actlab.functions.economy`, not by authors.
+    """
+
+    spelling: ClassVar = {
+        "torch": "torch.reciprocal({0})",
+        "numpy": "(1.0 / {0})",
+        "cpu": "(1.0 / {0})",
+        "triton": "quotient(1.0, {0}, EXACT)",
+        "latex": r"\frac{{1}}{{{0}}}",
+    }
+
+    @classmethod
+    def slope(cls, x: Expr) -> tuple[Any, ...]:
+        return (-(reciprocal(x) ** 2),)
 
 
 def sqrt(x: Any) -> Expr:

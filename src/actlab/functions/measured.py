@@ -57,7 +57,7 @@ def known_relatives() -> Relatives:
     """Return the relatives that were found in the catalogue, where both formulas are still what they were.
 
     Example:
-        >>> "selu" in {one.function for related in known_relatives().classes for one in related}
+        >>> "selu" in {one.function for one in known_relatives().cases}
         True
     """
     kept = _kept()

@@ -1,7 +1,8 @@
 """Mixing: tensor code of attention and what replaces it. Tensors are ``(..., tokens, dim)``; heads are split from ``dim``.
 
-Everything but softmax attention costs time and memory linear in the number of tokens. A causal sum over earlier tokens is computed in
-chunks: inside a chunk by a masked product, between chunks by a running state.
+Everything but softmax attention costs time and memory linear in the number of tokens. Sums over tokens are computed in chunks, so that a
+product's operands stay in the cache however many tokens there are; a causal sum by a masked product inside a chunk, and by a running state
+between chunks.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ __all__ = [
     "logsigmoid",
     "merged",
     "retention_decay",
+    "running_sum",
     "softmax_attention",
     "split",
+    "taylor_attention",
     "taylor_features",
     "two_sided_softmax",
 ]
@@ -71,8 +74,26 @@ def kernel_attention(q: Tensor, k: Tensor, v: Tensor, *, causal: bool, eps: floa
         eps: added to the normaliser.
     """
     v = torch.cat([v, torch.ones_like(v[..., :1])], -1)  # the last column sums the weights
-    sums = _causal_sum(q, k, v) if causal else q @ (k.transpose(-2, -1) @ v)
+    sums = _causal_sum(q, k, v) if causal else q @ _sum(k, v)
     return sums[..., :-1] / (sums[..., -1:] + eps)
+
+
+def taylor_attention(q: Tensor, k: Tensor, v: Tensor, *, causal: bool, eps: float) -> Tensor:
+    """Return attention whose weights are 1 + s + s^2/2 for s = q . k / sqrt(dim): by features, or by pairs where those are fewer."""
+    if k.shape[-2] > q.shape[-1] ** 2:
+        return kernel_attention(taylor_features(q), taylor_features(k), v, causal=causal, eps=eps)
+    scores = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
+    weights = 1 + scores + scores.square() / 2
+    weights = weights.tril() if causal else weights
+    mean: Tensor = (weights @ v) / (weights.sum(-1, keepdim=True) + eps)
+    return mean
+
+
+def _sum(k: Tensor, v: Tensor) -> Tensor:
+    """Return the sum over tokens of k_j v_j, ``(..., features, dim)``."""
+    k, v = (_chunks(x, CHUNK) for x in (k, v))
+    chunks: Tensor = k.transpose(-2, -1) @ v
+    return chunks.sum(-3)
 
 
 def _causal_sum(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -83,6 +104,18 @@ def _causal_sum(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     earlier = states.cumsum(-3) - states
     inside = (q @ k.transpose(-2, -1)).tril() @ v
     return (q @ earlier + inside).flatten(-3, -2).narrow(-2, 0, tokens)
+
+
+def running_sum(x: Tensor) -> Tensor:
+    """Return the sum of every token and all earlier ones.
+
+    ``cumsum`` over tokens walks down one feature after the other, past the cache as soon as there are thousands of tokens.
+    """
+    chunks = _chunks(x, CHUNK)
+    inside = x.new_ones(chunks.shape[-2], chunks.shape[-2]).tril() @ chunks
+    totals = inside[..., -1:, :]
+    sums = inside + (totals.cumsum(-3) - totals)
+    return sums.flatten(-3, -2).narrow(-2, 0, x.shape[-2])
 
 
 def _chunks(x: Tensor, size: int) -> Tensor:

@@ -27,13 +27,15 @@ class Peer:
         version: the one that was looked at.
         same: their name to our spec at their defaults: ``{"leaky_relu": "leaky_relu(0.2)"}``.
         without: their name to the reason why it has no entry here.
-        notes: their name to what differs by more than rounding, and why.
+        differs: their name to why its values or gradients differ from ours by more than rounding.
+        notes: their name to what else there is to know, as which half is the gate.
     """
 
     library: str
     version: str
     same: Mapping[str, str]
     without: Mapping[str, str]
+    differs: Mapping[str, str]
     notes: Mapping[str, str]
 
     def lacks(self, name: str) -> bool:
@@ -56,7 +58,7 @@ def peers() -> tuple[Peer, ...]:
 
 
 def _read(library: str, table: Mapping[str, Mapping[str, str]]) -> Peer:
-    parts = {part: MappingProxyType(dict(table.get(part, {}))) for part in ("same", "without", "notes")}
+    parts = {part: MappingProxyType(dict(table.get(part, {}))) for part in ("same", "without", "differs", "notes")}
     return Peer(library=library, version=str(table["version"]), **parts)
 
 
@@ -73,8 +75,8 @@ def equivalents(name: str) -> dict[str, list[str]]:
         UnknownNameError: there is no such activation.
 
     Example:
-        >>> equivalents("gelu_tanh")["transformers"]
-        ['gelu_fast', 'gelu_new', 'gelu_pytorch_tanh', 'gelu_python_tanh', 'gelu_accurate']
+        >>> equivalents("gelu_sigmoid")
+        {'timm': ['quick_gelu'], 'transformers': ['quick_gelu']}
         >>> equivalents("leaky_relu")["keras"]
         ['leaky_relu (negative_slope=0.2)', 'layers.LeakyReLU (negative_slope=0.3)']
     """

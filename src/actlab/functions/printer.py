@@ -13,10 +13,11 @@ from typing import Any
 import sympy
 from sympy.core.relational import Relational
 
-from actlab.functions.formula import Expr, Primitive, clamped
+from actlab.functions.formula import Expr, Primitive, capped, clamped, exp, tamed
 
-__all__ = ["compiled", "source", "spelled"]
+__all__ = ["compiled", "results", "source", "spelled"]
 
+QUOTIENTS = {"triton": "quotient({0}, {1}, EXACT)"}  # elsewhere an operator
 SIGNS = {"StrictGreaterThan": ">", "GreaterThan": ">=", "StrictLessThan": "<", "LessThan": "<="}
 
 
@@ -57,19 +58,29 @@ def _product(expression: Expr, target: str) -> str:
     others = [factor for factor in expression.args if not factor.is_number]
     over = [power for power in others if power.is_Pow and power.exp.is_number and power.exp.is_negative]
     # What was clamped comes last: the exact zero of the other factors has to meet it before anything can overflow.
-    upper = [
-        spelled(factor, target) for factor in sorted(others, key=lambda f: isinstance(f, clamped)) if factor not in over
-    ]
+    upper = [spelled(factor, target) for factor in sorted(others, key=_size) if factor not in over]
     constant = float(sympy.Mul(*numbers))
     if constant != 1.0 or not upper:
         upper.insert(0, repr(constant))
     text = "*".join(upper)
     if over:
-        return f"({text} / ({'*'.join(_power(spelled(power.base, target), -power.exp, target) for power in over)}))"
+        below = "*".join(_power(spelled(power.base, target), -power.exp, target) for power in over)
+        return QUOTIENTS.get(target, "({0} / ({1}))").format(text, below)
     return f"({text})" if len(upper) > 1 else text
 
 
+def _size(factor: Expr) -> int:
+    """Return where a factor belongs in a product: those of held exponents first, as they balance one another; what may be huge last."""
+    if isinstance(factor, clamped) or (isinstance(factor, exp) and factor.has(tamed)):
+        return 2
+    if factor.is_Symbol and factor.name.startswith("huge_"):
+        return 2
+    return 0 if factor.has(capped) or any(symbol.name.startswith("held_") for symbol in factor.free_symbols) else 1
+
+
 def _power(base: str, exponent: Expr, target: str) -> str:
+    if target in {"cpu", "triton"}:
+        return _called_power(base, exponent, target)
     module = {"numpy": "np", "torch": "torch"}[target]
     if exponent == sympy.Rational(1, 2):
         return f"{module}.sqrt({base})"
@@ -81,6 +92,26 @@ def _power(base: str, exponent: Expr, target: str) -> str:
         return f"(1.0 / {_power(base, -exponent, target)})"
     power = str(int(exponent)) if exponent.is_Integer else spelled(exponent, target)
     return f"({base})**{power}"
+
+
+def _called_power(base: str, exponent: Expr, target: str) -> str:
+    """Return a power in a target whose numbers have no operator for it: whole ones by multiplication, others by a function."""
+    if exponent.is_Float and (2 * float(exponent)).is_integer():  # a parameter's number, such as 2.0
+        exponent = sympy.Rational(int(2 * exponent), 2)
+    if exponent == sympy.Rational(1, 2):
+        return f"sqrt({base})"
+    if exponent == 1:
+        return base
+    if exponent == 2:
+        return f"square({base})"
+    if exponent.is_number and exponent.is_negative:
+        return QUOTIENTS.get(target, "({0} / {1})").format("1.0", _called_power(base, -exponent, target))
+    if exponent.is_Integer:
+        return f"power({base}, {int(exponent)})"
+    if exponent.is_number and (2 * exponent).is_Integer and exponent < 8:
+        return f"(power({base}, {int(exponent)})*sqrt({base}))"
+    general = {"cpu": "power({0}, {1})", "triton": "real_power({0}, {1}, EXACT)"}[target]
+    return general.format(base, spelled(exponent, target))
 
 
 def source(
@@ -102,13 +133,24 @@ def source(
         prelude: statements that come first.
         wrap: template of the returned value.
     """
-    shared, (result,) = sympy.cse([expression], symbols=sympy.numbered_symbols("t"), order="none", optimizations=[])
-    shared, result = _with_cheap_parts_in_place(shared, result)
-    lines = [*prelude, *(f"{symbol} = {spelled(part, target)}" for symbol, part in shared)]
-    lines.append("return " + wrap.format(spelled(result, target)))
+    lines, (result,) = results([expression], target)
+    lines = [*prelude, *lines, "return " + wrap.format(result)]
     return f"def {name}({', '.join(symbol.name for symbol in arguments)}):\n" + "".join(
         f"    {line}\n" for line in lines
     )
+
+
+def results(expressions: Sequence[Expr], target: str) -> tuple[list[str], list[str]]:
+    """Return the statements that compute what several expressions share, and the text of each expression.
+
+    Example:
+        >>> x, y = sympy.symbols("x y", real=True)
+        >>> results([(x + y) ** 2, x + y], "numpy")
+        (['t0 = (x + y)'], ['np.square(t0)', 't0'])
+    """
+    shared, reduced = sympy.cse(expressions, symbols=sympy.numbered_symbols("t"), order="none", optimizations=[])
+    kept, whole = _named_by_size(*_with_cheap_parts_in_place(shared, sympy.Tuple(*reduced)))
+    return [f"{symbol} = {spelled(part, target)}" for symbol, part in kept], [spelled(part, target) for part in whole]
 
 
 def _with_cheap_parts_in_place(
@@ -124,6 +166,18 @@ def _with_cheap_parts_in_place(
         else:
             kept.append((symbol, replaced))
     return kept, result.xreplace(cheap)
+
+
+def _named_by_size(shared: list[tuple[sympy.Symbol, Any]], result: Any) -> tuple[list[tuple[sympy.Symbol, Any]], Any]:
+    """Give shared parts names that say where they belong in a product."""
+    names: dict[Any, Any] = {}
+    kept = []
+    for symbol, part in shared:
+        renamed = part.xreplace(names)
+        prefix = {0: "held_", 1: "", 2: "huge_"}[_size(renamed)]
+        names[symbol] = sympy.Symbol(f"{prefix}{symbol}")
+        kept.append((names[symbol], renamed))
+    return kept, result.xreplace(names)
 
 
 def compiled(text: str, name: str, names: Mapping[str, Any]) -> Callable[..., Any]:

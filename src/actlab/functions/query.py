@@ -15,7 +15,8 @@ import numpy as np
 from actlab.errors import QueryError, UnknownNameError
 from actlab.functions.activation import KINDS, Activation, get, names
 from actlab.functions.evaluate import Array, numeric
-from actlab.functions.facts import FLAT, Facts, panels
+from actlab.functions.facts import FLAT, Facts
+from actlab.functions.integrals import panels
 from actlab.functions.measured import known_facts
 from actlab.functions.scaling import elementwise
 from actlab.functions.spec import Spec, parse

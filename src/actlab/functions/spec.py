@@ -22,7 +22,7 @@ import sympy
 
 from actlab.errors import SpecError, did_you_mean
 from actlab.functions.activation import DOMAINS, Activation, Learned, Parameter, get
-from actlab.functions.formula import Expr
+from actlab.functions.formula import Expr, canonical
 
 __all__ = ["Spec", "parse"]
 
@@ -70,7 +70,9 @@ class Spec:
             1.0*tanh(2.0*x)
         """
         numbers = {p.symbol: sympy.Float(self.numbers[p.name], 17) for p in self.activation.parameters}
-        return self.activation.formula.xreplace(numbers)
+        return canonical(
+            self.activation.formula.xreplace(numbers)
+        )  # the root of x^2 is SymPy's own |x|, once the 2 is known
 
     @property
     def needs_channels(self) -> bool:

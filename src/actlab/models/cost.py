@@ -102,7 +102,7 @@ def cost(spec: str | Spec) -> Cost:
 
     Example:
         >>> cost("relu").words, cost("relu").bytes, cost("swiglu").bytes
-        ('arithmetic only', 20.0, 32.0)
+        ('arithmetic only', 20, 32)
         >>> cost("entmax15").words
         'no transcendentals, a running sum, a sort'
     """

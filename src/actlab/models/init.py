@@ -3,6 +3,7 @@
 ``nn.Linear`` and the convolutions draw their weights in the same way whatever activation follows, which favours some: a 20-layer GELU net
 then starts with about a thousand times less gradient than a ReLU one. Here every weight is drawn from ``N(0, gain / sqrt(fan_in))`` (the
 second argument is the standard deviation), where the gain is that of the activation that ran last (He et al. 2015, arXiv:1502.01852).
+How deep a net of that activation keeps its scale then, and why some do not, is forecast by :mod:`actlab.functions.depth`.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from torch import nn
 
 from actlab.errors import SiteError
 from actlab.functions.facts import gain
+from actlab.functions.spec import parse
 from actlab.models.sites import survey
-from actlab.models.trace import Run, Step
+from actlab.models.trace import Run, Step, Trace
 from actlab.models.undisturbed import Inputs
 
 __all__ = ["init_"]
@@ -40,7 +42,9 @@ def init_(
         bias: what every bias of those layers is set to.
 
     Returns:
-        Path of each weight that was drawn, with its gain, in order. 1 before any activation, and after one of the vector kind (softmax).
+        Path of each weight that was drawn, with its gain, in order. 1 before any activation. A vector function's gain is that at the width
+        (and number of tokens) it ran with, for layers that take its output itself; a layer behind something else that was made of it, such
+        as the values weighted by a softmax, gets 1.
 
     Raises:
         SiteError: an activation has no known gain, or a weight is computed from other parameters.
@@ -52,12 +56,12 @@ def init_(
     """
     whole = survey(model, example_inputs)
     gains: dict[nn.Module, float] = {}
-    current = 1.0
+    last: Run | None = None
     for step in whole.trace.steps if whole.trace else ():
-        if isinstance(step, Step):
-            gains.setdefault(step.module, current)
-        else:
-            current = _gain(step)
+        if isinstance(step, Run):
+            last = step
+        elif step.module not in gains:
+            gains[step.module] = 1.0 if last is None else _gain(last, is_direct=_takes(step, last, whole.trace))
     generator = generator or torch.Generator().manual_seed(0)
     paths = {module: whole.paths[id(module)][0] for module in gains}
     for module in gains:
@@ -67,15 +71,30 @@ def init_(
     return [(f"{paths[module]}.weight".lstrip("."), value) for module, value in gains.items()]
 
 
-def _gain(run: Run) -> float:
-    if run.running.kind == "vector":
+def _takes(step: Step, run: Run, trace: Trace | None) -> bool:
+    """Tell whether the layer takes the activation's output itself, reshaped or not."""
+    return trace is not None and trace.origin(step.source) == run.result
+
+
+def _gain(run: Run, *, is_direct: bool) -> float:
+    if run.running.kind == "vector" and not is_direct:
         return 1.0
     if run.running.spec is None:
         raise SiteError(f"{run.running.name} at {run.place.where} has no known gain; its parameters are not numbers.")
-    value = gain(run.running.spec)
+    value = gain(run.running.spec, *_sizes(run))
     if not isfinite(value):
         raise SiteError(f"{run.running.spec} at {run.place.where} has no finite gain: it is zero on almost all inputs.")
     return value
+
+
+def _sizes(run: Run) -> tuple[int, int] | tuple[()]:
+    """Return the width and the number of tokens that a function worked on, where its gain depends on them."""
+    spec = parse(run.running.spec or "")
+    if "dim" in spec.numbers:
+        return run.shape[int(spec.numbers["dim"])], 1
+    if run.running.kind == "vector":
+        return run.shape[-1], run.shape[-2]
+    return ()
 
 
 def _check(module: nn.Module, path: str) -> None:

@@ -1,7 +1,7 @@
 """The layer: an activation as an ``nn.Module``.
 
-Uses torch's fused native where there is one, the formula's reading elsewhere. Learned parameters are ``nn.Parameter``s under the names
-of the spec, so that ``state_dict`` reads as the spec does.
+Uses torch's fused native where there is one, the formula's reading elsewhere; a fast layer runs our own kernel where that is quicker.
+Learned parameters are ``nn.Parameter``s under the names of the spec, so that ``state_dict`` reads as the spec does.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from actlab.errors import LayerError
 from actlab.functions.activation import Learned
 from actlab.functions.spec import Spec, parse
 from actlab.readings import torch as reading
+from actlab.readings.route import Route
 
 __all__ = ["ActivationLayer", "Half", "layer"]
 
@@ -27,6 +28,7 @@ class ActivationLayer(nn.Module):
     Attributes:
         spec: what it computes.
         gate: which half of a packed input is the gate, for gated functions.
+        fast: whether it runs our own kernels where they are quicker.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class ActivationLayer(nn.Module):
         *,
         channels: int | None = None,
         native: bool = True,
+        fast: bool = False,
         gate: Half = "second",
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
@@ -43,12 +46,27 @@ class ActivationLayer(nn.Module):
         self.spec = spec
         self.channels = channels
         self.native = native
+        self.fast = fast
         self.gate = _checked(gate, spec)
         for name, value in spec.assigned:
             if isinstance(value, Learned):
                 initial = self._initial(name, value)
                 self.register_parameter(name, nn.Parameter(initial.to(device, dtype or torch.get_default_dtype())))
         self._bind()
+
+    def reset_parameters(self) -> None:
+        """Set the learned parameters to their initial values: what torch calls on a model that began on the meta device.
+
+        Example:
+            >>> module = layer("swish(beta=learned(1.5))", device="meta").to_empty(device="cpu")
+            >>> module.reset_parameters()
+            >>> module.beta
+            Parameter containing:
+            tensor(1.5000, requires_grad=True)
+        """
+        with torch.no_grad():
+            for name in self._learned:
+                getattr(self, name).fill_(self.spec.numbers[name])
 
     def _initial(self, name: str, value: Learned) -> Tensor:
         initial = float(value.initial or 0.0)
@@ -74,9 +92,18 @@ class ActivationLayer(nn.Module):
             self._function: Any = record.tensor_code
         else:
             self._function = reading.function(record, tuple(self._numbers.items()))
+        is_routed = self.fast and not self._tensor_code
+        self._route = (
+            Route.of(self.spec, self._plain, gate=self.gate, native=self._fused is not None) if is_routed else None
+        )
+
+    def hasten(self, fast: bool = True) -> None:
+        """Let the layer run our own kernels where they are quicker, or no longer."""
+        self.fast = fast
+        self._bind()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key not in {"_function", "_fused"}}
+        return {key: value for key, value in self.__dict__.items() if key not in {"_function", "_fused", "_route"}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]  # torch leaves it untyped
@@ -99,14 +126,21 @@ class ActivationLayer(nn.Module):
         """
         if not x.is_floating_point():
             raise LayerError(f"{self.spec} computes on floating tensors, got {x.dtype}; convert with x.float() first.")
+        learned = [getattr(self, name) for name in self._learned]
+        if self._route is not None and not others and self._route.takes(x, learned):
+            self._check_packed(x)
+            return self._route(x, *(self._shaped(parameter, x) for parameter in learned))
         if self._fused is not None and not others:
             self._check_packed(x)
-            learned = [self._shaped(getattr(self, name), x).to(x.dtype) for name in self._learned]
-            return self._fused(x, *learned)
+            return self._fused(x, *(self._shaped(parameter, x).to(x.dtype) for parameter in learned))
         inputs = self._inputs(x, others)
         if self._tensor_code:
             return self._apply_tensor_code(inputs)
-        return cast("Tensor", self._function(*inputs, *(self._spread(getattr(self, n), x) for n in self._learned)))
+        return cast("Tensor", self._function(*inputs, *(self._spread(parameter, x) for parameter in learned)))
+
+    def _plain(self, x: Tensor, *learned: Tensor) -> Tensor:
+        """Compute the formula, whatever kernels there are."""
+        return cast("Tensor", self._function(*self._inputs(x, ()), *(self._spread(value, x) for value in learned)))
 
     def _inputs(self, x: Tensor, others: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Return what the function takes: the given inputs, the halves of a packed one, or one input in all roles."""
@@ -176,6 +210,7 @@ def layer(
     *,
     channels: int | None = None,
     native: bool = True,
+    fast: bool = False,
     gate: Half = "second",
     dtype: torch.dtype | None = None,
     device: torch.device | str | None = None,
@@ -186,6 +221,8 @@ def layer(
         spec: such as ``"gelu"``, ``"leaky_relu(0.02)"``, ``"swish(beta=learned)"``, ``"prelu(weight=learned_per_channel)"``.
         channels: size of dimension 1; needed for parameters learned per channel.
         native: use torch's fused kernel where there is one; False always takes the formula.
+        fast: run a kernel made from the formula where it is quicker (measured, by function, dtype, size and device); the numbers are the
+            same to a few units in the last place. It is compiled when it first runs, within a second, and kept on disk.
         gate: where a gated function finds its gate in a packed input. "second" half: torch, JAX and Keras ``glu``, x-transformers, timm's
             GluMlp. "first" half: vLLM, TransformerEngine, Liger, timm's SwiGLUPacked. "interleaved", at even places: gpt-oss.
         dtype: of the learned parameters; torch's default dtype if not given.
@@ -204,4 +241,6 @@ def layer(
         >>> layer("reglu", gate="first")(torch.tensor([1.0, 2.0, 5.0, 7.0]))
         tensor([ 5., 14.])
     """
-    return ActivationLayer(parse(spec), channels=channels, native=native, gate=gate, dtype=dtype, device=device)
+    return ActivationLayer(
+        parse(spec), channels=channels, native=native, fast=fast, gate=gate, dtype=dtype, device=device
+    )

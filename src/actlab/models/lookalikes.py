@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from actlab.functions.activation import get, names
+from actlab.models.deferred import Deferred
 from actlab.models.layer import layer
 from actlab.models.natives import Running, describe_module, name_of_class
 from actlab.models.undisturbed import undisturbed
@@ -48,6 +49,8 @@ def _describe(module: nn.Module, *, is_part: bool) -> Running | None:
     if isinstance(module, torch.jit.ScriptModule):
         name = name_of_class(str(module.original_name))
         return Running(name=name, spec=None) if name else None
+    if isinstance(module, Deferred):
+        return _describe(module.activation, is_part=True)
     return describe_module(module) or (describe_lookalike(module) if is_part else None)
 
 

@@ -177,9 +177,10 @@ def describe_module(module: nn.Module) -> Running | None:
     if not fits:
         return None
     _, name = min(fits)  # the nearest class: ReLU6 is a Hardtanh as well
+    channels = {"dim": -3} if isinstance(module, nn.Softmax2d) else {}  # written into its forward, not held
     return _running(
         name,
-        vars(module) | dict(module.named_parameters(recurse=False)),
+        vars(module) | channels | dict(module.named_parameters(recurse=False)),
         inplace=getattr(module, "inplace", False) is True,
     )
 

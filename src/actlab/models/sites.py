@@ -132,10 +132,10 @@ def find(model: nn.Module, example_inputs: Inputs | None = None) -> list[Site]:
     return [entry.site for entry in survey(model, example_inputs).entries]
 
 
-def survey(model: nn.Module, example_inputs: Inputs | None = None) -> Survey:
-    """Find the sites of a model, with what is needed to replace them; see :func:`find`."""
+def survey(model: nn.Module, example_inputs: Inputs | None = None, *, training: bool = False) -> Survey:
+    """Find the sites of a model, with what is needed to replace them; see :func:`find`, and :func:`trace` for ``training``."""
     known = known_modules(model)
-    notes = None if example_inputs is None else trace(model, example_inputs, known)
+    notes = None if example_inputs is None else trace(model, example_inputs, known, training=training)
     paths = _paths(model)
     drafts = {draft.place.key: draft for draft in _written(model, known)}
     for run in notes.runs if notes else ():

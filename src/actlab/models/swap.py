@@ -26,7 +26,7 @@ from actlab.models.surgery import Insertion, Patient, Stroke, strokes_for
 from actlab.models.trace import trace
 from actlab.models.undisturbed import Inputs
 
-__all__ = ["Change", "Changes", "Skipped", "swap_"]
+__all__ = ["Change", "Changes", "Skipped", "carried_out", "fixed", "swap_"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +87,11 @@ class Changes(Sequence[Change]):
     def __len__(self) -> int:
         return len(self._changes)
 
+    @property
+    def strokes(self) -> tuple[Stroke, ...]:
+        """The single changes to the model's objects; none once they are undone."""
+        return self._strokes or ()
+
     def __repr__(self) -> str:
         lines = [f"{change.path}: {change.old} -> {change.new}" for change in (*self, *self.widened)]
         lines += [f"{skip.site.path}: left as it is, {skip.reason}" for skip in self.skipped]
@@ -122,6 +127,7 @@ def swap_(
     example_inputs: Inputs | None = None,
     *,
     generator: torch.Generator | None = None,
+    fast: bool = False,
 ) -> Changes:
     """Replace activations of a model, in place.
 
@@ -136,6 +142,7 @@ def swap_(
         example_inputs: as for :func:`find`. Needed for parameters learned per channel and for gated activations in the place of scalar
             ones; otherwise optional, and recommended: what only a run can tell is found, and the swap is rehearsed.
         generator: draws the weights of Linears that get another width for a gated activation; seeded with 0 if not given.
+        fast: put fast layers in, see :func:`layer`.
 
     Returns:
         The changes, with ``skipped`` and ``undo()``.
@@ -161,7 +168,7 @@ def swap_(
     reasons |= misfits
     complain(taken, reasons)
     chosen = _without(taken, reasons)
-    strokes = _strokes(whole, [(claim.entry, claim.spec) for claim in chosen], gates, generator)
+    strokes = _strokes(whole, [(claim.entry, claim.spec) for claim in chosen], gates, generator, fast=fast)
     _carry_out(strokes)
     if example_inputs is not None:
         _try_out(model, example_inputs, strokes)
@@ -181,13 +188,15 @@ def _strokes(
     chosen: Sequence[tuple[Entry, Spec]],
     gates: Gates | None = None,
     generator: torch.Generator | None = None,
+    *,
+    fast: bool = False,
 ) -> list[Stroke]:
     patient = Patient(model=whole.model, paths=whole.paths)
     insertions = [Insertion(owner=old, new=new) for old, new in (gates.linears(generator) if gates else {}).items()]
     for entry, spec in chosen:
         place = entry.place
         channels = entry.site.channels if spec.needs_channels else None
-        new = patient.place_like_neighbours(layer(spec, channels=channels), place.owner)
+        new = patient.place_like_neighbours(layer(spec, channels=channels, fast=fast), place.owner)
         insertions.append(Insertion(owner=place.owner, new=new, attribute=place.attribute, edit=place.edit))
     return strokes_for(patient, insertions)
 
@@ -219,7 +228,8 @@ def _widened(whole: Survey, gates: Gates | None) -> list[Change]:
 
 
 @contextmanager
-def _for_a_moment(strokes: Sequence[Stroke]) -> Iterator[None]:
+def carried_out(strokes: Sequence[Stroke]) -> Iterator[None]:
+    """Run what is inside with the strokes done; then take them back."""
     _carry_out(strokes)
     try:
         yield
@@ -234,14 +244,14 @@ def _rehearse(whole: Survey, taken: Sequence[Claim], example_inputs: Inputs) -> 
         By path, the reason for each site at which the output changed: as a rule, something goes on using a tensor that ``x.relu_()``
         or ``inplace=True`` has overwritten, which a layer would leave as it is.
     """
-    same = [(claim.entry, parse(str(claim.site.spec))) for claim in taken if _is_fixed(claim.site)]
+    same = [(claim.entry, parse(str(claim.site.spec))) for claim in taken if fixed(claim.site)]
     if not same or _agrees(whole, same, example_inputs):
         return {}
     culprits = [(entry, spec) for entry, spec in same if not _agrees(whole, [(entry, spec)], example_inputs)] or same
     return {entry.site.path: _culprit(entry) for entry, _ in culprits}
 
 
-def _is_fixed(site: Site) -> bool:
+def fixed(site: Site) -> bool:
     """Whether a layer of what runs here computes the same: all parameters are known numbers."""
     return site.spec is not None and not any(isinstance(value, Learned) for value in parse(site.spec).values.values())
 
@@ -253,7 +263,7 @@ def _culprit(entry: Entry) -> str:
 
 
 def _agrees(whole: Survey, same: Sequence[tuple[Entry, Spec]], example_inputs: Inputs) -> bool:
-    with _for_a_moment(_strokes(whole, same)):
+    with carried_out(_strokes(whole, same)):
         output = trace(whole.model, example_inputs).output
     before = whole.trace.output if whole.trace else None
     pairs = zip(tree_leaves(before), tree_leaves(output), strict=True)

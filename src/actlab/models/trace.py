@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any, Final
@@ -21,9 +21,9 @@ from torch.utils._pytree import tree_leaves
 from actlab.models.lookalikes import known_modules
 from actlab.models.natives import Running, describe_call, recognise
 from actlab.models.places import Place, place_of_call, place_of_module
-from actlab.models.undisturbed import Inputs, run, undisturbed
+from actlab.models.undisturbed import Inputs, copied, run, undisturbed
 
-__all__ = ["RESHAPES", "WEIGHTS", "Run", "Step", "Token", "Trace", "trace"]
+__all__ = ["PRODUCTS", "RESHAPES", "WEIGHTS", "Run", "Step", "Token", "Trace", "trace"]
 
 Token = tuple[int, int]  # identity and version of a tensor: an in-place call makes a new value in the same object
 
@@ -33,6 +33,7 @@ RESHAPES: Final = frozenset({  # a value stays the same value through these
     "__get__", "__getitem__", "contiguous", "clone", "detach", "double", "expand", "flatten", "float", "half", "movedim", "permute",
     "reshape", "select", "squeeze", "swapaxes", "t", "to", "transpose", "type", "unflatten", "unsqueeze", "view", "view_as",
 })
+PRODUCTS: Final = frozenset({"mul", "multiply"})
 _LOOKS: Final = frozenset({  # these only look at a tensor
     "__get__", "__len__", "dim", "element_size", "get_device", "is_complex", "is_contiguous", "is_floating_point", "numel", "size",
     "storage_offset", "stride",
@@ -82,6 +83,9 @@ class Trace:
         steps: executions of activations and of layers with weights, in order.
         users: what took a value, by token: a :class:`Run`, a :class:`Step`, or the name of a function of torch.
         reshaped: token of the value from which a value was made by mere reshaping or casting.
+        products: token of a product, by the token of a factor.
+        saved: storages that autograd keeps for others than activations, by address; filled in training only.
+        busy: how many activations are running now.
         output: what the model returned.
         kept: the tensors the tokens stand for; as long as they are kept, no other tensor gets their identity.
     """
@@ -89,6 +93,9 @@ class Trace:
     steps: list[Run | Step] = field(default_factory=list)
     users: dict[Token, list[Run | Step | str]] = field(default_factory=lambda: defaultdict(list))
     reshaped: dict[Token, Token] = field(default_factory=dict)
+    products: dict[Token, list[Token]] = field(default_factory=lambda: defaultdict(list))
+    saved: set[int] = field(default_factory=set)
+    busy: int = 0
     output: Any = None
     kept: dict[Token, Tensor] = field(default_factory=dict)
 
@@ -99,8 +106,12 @@ class Trace:
 
     def is_output(self, run: Run) -> bool:
         """Whether the model returns what this run made, reshaped or not, and uses it for nothing else."""
-        returned = {self.origin(_token(leaf)) for leaf in tree_leaves(self.output) if isinstance(leaf, Tensor)}
-        return run.result in returned and not self.users.get(run.result)
+        return run.result in self.returned and not self.users.get(run.result)
+
+    @property
+    def returned(self) -> set[Token]:
+        """Tokens of what the model returns, before any reshaping."""
+        return {self.origin(_token(leaf)) for leaf in tree_leaves(self.output) if isinstance(leaf, Tensor)}
 
     def origin(self, token: Token) -> Token:
         """Follow a value back through reshaping."""
@@ -148,7 +159,9 @@ class _Watch(TorchFunctionMode):
         running = describe_call(native, rest, kwargs)
         source = self.notes.keep(value)
         shape = tuple(value.shape)
+        self.notes.busy += 1
         result = func(*args, **kwargs)
+        self.notes.busy -= 1
         made = self.notes.keep(result)
         self.notes.add(Run(place=place, running=running, shape=shape, source=source, result=made))
         return result
@@ -166,7 +179,10 @@ class _Watch(TorchFunctionMode):
             if name in RESHAPES and isinstance(result, Tensor):
                 self.notes.reshaped[self.notes.keep(result)] = source
             else:
-                self.notes.users[self.notes.origin(source)].append(name)
+                origin = self.notes.origin(source)
+                self.notes.users[origin].append(name)
+                if name in PRODUCTS and isinstance(result, Tensor):
+                    self.notes.products[origin].append(self.notes.keep(result))
         return result
 
 
@@ -187,6 +203,7 @@ def _hook(module: nn.Module, running: Running | None, watch: _Watch, stack: Exit
 
     def enter(_: nn.Module, args: Any, kwargs: Any) -> None:
         watch.inside += 1  # first, so that looking at the tensors is not watched either
+        watch.notes.busy += running is not None
         value = next((leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)), None)
         entered.append(((), (0, 0)) if value is None else (tuple(value.shape), watch.notes.keep(value)))
 
@@ -199,6 +216,7 @@ def _hook(module: nn.Module, running: Running | None, watch: _Watch, stack: Exit
             else:
                 watch.notes.add(Step(module=module, source=source, result=made))
         watch.inside -= 1
+        watch.notes.busy -= running is not None
 
     stack.callback(module.register_forward_pre_hook(enter, with_kwargs=True).remove)
     stack.callback(module.register_forward_hook(leave, always_call=True).remove)
@@ -207,13 +225,16 @@ def _hook(module: nn.Module, running: Running | None, watch: _Watch, stack: Exit
 # --------------------------------------------------------------------------------------------- running
 
 
-def trace(model: nn.Module, example_inputs: Inputs, known: Mapping[int, Running] | None = None) -> Trace:
+def trace(
+    model: nn.Module, example_inputs: Inputs, known: Mapping[int, Running] | None = None, *, training: bool = False
+) -> Trace:
     """Run a model once and note what its activations do.
 
     Args:
         model: any module.
         example_inputs: a tensor, a tuple of positional arguments, or a dict of keyword arguments.
         known: the modules that are activations, by identity, where they have been found already.
+        training: run it as it is trained, with gradients; otherwise in eval mode without.
 
     Raises:
         SiteError: the inputs are none of these, or the model raises on them.
@@ -225,6 +246,14 @@ def trace(model: nn.Module, example_inputs: Inputs, known: Mapping[int, Running]
     known = known_modules(model) if known is None else known
     notes = Trace()
     watch = _Watch(notes, sys._getframe().f_code)
-    with undisturbed(model), _watched_modules(model, watch, known), watch:
-        notes.output = run(model, example_inputs)
+    arguments = copied(example_inputs)
+
+    def note(tensor: Tensor) -> Tensor:
+        if not notes.busy:
+            notes.saved.add(tensor.untyped_storage().data_ptr())
+        return tensor
+
+    packing = torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor) if training else nullcontext()
+    with undisturbed(model, training=training), _watched_modules(model, watch, known), packing, watch:
+        notes.output = run(model, arguments)
     return notes

@@ -1,7 +1,7 @@
 """Undisturbed: run a model to look at it, and leave it as it was.
 
-The pass runs in ``eval`` mode without gradients, on a copy of the inputs, under forked random generators. Whatever it may change in the
-model (training flags, buffers such as BatchNorm statistics, plain attributes) is put back afterwards.
+The pass runs in ``eval`` mode without gradients, or as the model is trained, on a copy of the inputs, under forked random generators.
+Whatever it may change in the model (training flags, buffers such as BatchNorm statistics, plain attributes) is put back afterwards.
 """
 
 from __future__ import annotations
@@ -18,22 +18,23 @@ from torch.utils._pytree import tree_map
 
 from actlab.errors import SiteError
 
-__all__ = ["Inputs", "run", "undisturbed"]
+__all__ = ["Arguments", "Inputs", "copied", "run", "undisturbed"]
 
 Inputs = Tensor | tuple[Any, ...] | Mapping[str, Any]
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 
-def run(model: nn.Module, example_inputs: Inputs) -> Any:
-    """Call a model on a copy of the inputs.
+def run(model: nn.Module, arguments: Arguments) -> Any:
+    """Call a model.
 
     Args:
         model: any module.
-        example_inputs: a tensor, a tuple of positional arguments, or a dict of keyword arguments.
+        arguments: positional and keyword ones, see :func:`copied`.
 
     Raises:
-        SiteError: the inputs are none of these, or the model raises on them.
+        SiteError: the model raises on them.
     """
-    args, kwargs = _arguments(example_inputs)
+    args, kwargs = arguments
     try:
         return model(*args, **kwargs)
     except Exception as error:
@@ -43,21 +44,35 @@ def run(model: nn.Module, example_inputs: Inputs) -> Any:
         ) from error
 
 
-def _arguments(example_inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def copied(example_inputs: Inputs) -> Arguments:
+    """Return a copy of the inputs, as arguments of a call.
+
+    Args:
+        example_inputs: a tensor, a tuple of positional arguments, or a dict of keyword arguments.
+
+    Raises:
+        SiteError: the inputs are none of these.
+    """
     if not isinstance(example_inputs, (Tensor, tuple, Mapping)):
         raise SiteError(
             f"example_inputs is a {type(example_inputs).__name__}; allowed are a tensor, a tuple of positional arguments, "
             "and a dict of keyword arguments."
         )
-    copied = tree_map(lambda leaf: leaf.detach().clone() if isinstance(leaf, Tensor) else leaf, example_inputs)
+    own = tree_map(lambda leaf: leaf.detach().clone() if isinstance(leaf, Tensor) else leaf, example_inputs)
     if isinstance(example_inputs, Mapping):
-        return (), dict(copied)
-    return (copied if isinstance(example_inputs, tuple) else (copied,)), {}
+        return (), dict(own)
+    return (own if isinstance(example_inputs, tuple) else (own,)), {}
 
 
 @contextmanager
-def undisturbed(model: nn.Module) -> Iterator[None]:
-    """Run what is inside in eval mode, without gradients, at a fixed seed; then put back everything it may have changed."""
+def undisturbed(model: nn.Module, *, training: bool = False) -> Iterator[None]:
+    """Run what is inside at a fixed seed; then put back everything it may have changed.
+
+    Args:
+        model: any module.
+        training: with gradients, in training mode (a model that is in it already keeps the flags of its parts, a frozen BatchNorm's too);
+            otherwise in eval mode without gradients.
+    """
     if any(isinstance(p, nn.parameter.UninitializedParameter) for p in model.parameters()):
         raise SiteError(
             "The model has lazy parameters that have no shape yet. Run it once on a batch, then look for its activations."
@@ -66,11 +81,12 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
     states = random.getstate(), np.random.get_state()  # noqa: NPY002 # the user's model may draw from it, so it is put back
     devices = [device for device in {p.device for p in model.parameters()} if device.type == "cuda"]
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=devices), _eagerly(model):
+        with torch.set_grad_enabled(training), torch.random.fork_rng(devices=devices), _eagerly(model):
             torch.default_generator.manual_seed(0)  # not torch.manual_seed: that would reseed GPUs nobody has saved
             for device in devices:
                 torch.cuda.default_generators[device.index].manual_seed(0)
-            model.eval()
+            if not (training and model.training):
+                model.train(training)
             yield
     finally:
         for put_back in restore:

@@ -20,7 +20,7 @@ from torch import Tensor
 from actlab.functions import formula
 from actlab.functions.activation import Activation, Learned
 from actlab.functions.evaluate import safe
-from actlab.functions.formula import Expr, where
+from actlab.functions.formula import CAPS, Expr, where
 from actlab.functions.printer import compiled, source
 from actlab.functions.spec import Spec
 
@@ -40,6 +40,11 @@ def clamped(x: Tensor, side: float) -> Tensor:
 def tamed(x: Tensor) -> Tensor:
     """Hold an exponent where its exponential reaches the bound of :func:`clamped`."""
     return torch.clamp(x, max=LOG_LARGEST[x.dtype])
+
+
+def capped(x: Tensor, times: float) -> Tensor:
+    """Hold an exponent where its exponential to the power ``times`` is near the largest number of the dtype."""
+    return torch.clamp(x, max=CAPS[str(x.dtype).removeprefix("torch.")][int(times)])
 
 
 def maximum(a: Tensor, b: Tensor | float) -> Tensor:
@@ -73,6 +78,7 @@ NAMES: Mapping[str, Any] = {
     "torch": torch,
     "F": F,
     "HALF": HALF,
+    "capped": capped,
     "clamped": clamped,
     "tamed": tamed,
     "maximum": maximum,
@@ -111,9 +117,8 @@ def text(activation: Activation, numbers: Sequence[tuple[str, float]] = (), *, d
         TypeError: the activation is tensor code, not a formula.
     """
     values = dict(numbers)
-    expression = activation.formula.xreplace(
-        {p.symbol: sympy.Float(values[p.name], 17) for p in activation.parameters if p.name in values}
-    )
+    known = {p.symbol: sympy.Float(values[p.name], 17) for p in activation.parameters if p.name in values}
+    expression = formula.canonical(activation.formula.xreplace(known))
     if derivative:
         expression = formula.derivative(expression, activation.inputs[0])
     free = [parameter.symbol for parameter in activation.parameters if parameter.name not in values]

@@ -14,6 +14,7 @@ from rich.text import Text
 import actlab
 from actlab.errors import SpecError
 from actlab.functions.activation import Parameter, get
+from actlab.functions.kept import kept
 from actlab.functions.measured import known_facts, known_relatives
 from actlab.functions.peers import equivalents
 from actlab.functions.query import Answer
@@ -151,6 +152,7 @@ def known(spec: Spec) -> dict[str, Any]:
         "claims": {name: _json(value) for name, value in record.claims},
         "facts": {name: _json(value) for name, value in facts.items()},
         "gain": _json(facts["gain"]) if "gain" in facts else _gain(spec),
+        "kept": _kept(spec),
         "cost": cost_sentences(cost(spec)),
         "traps": trap_sentences(traps(spec)) if is_elementwise else None,
         "same": related(known_relatives(), record.name) if is_elementwise else None,
@@ -170,8 +172,16 @@ def _facts(spec: Spec) -> dict[str, Any]:
 def _gain(spec: Spec) -> float | None:
     try:
         return actlab.gain(spec)
-    except SpecError:  # a vector function has none
+    except SpecError:  # a vector function has one at each width
         return None
+
+
+def _kept(spec: Spec) -> dict[str, Any] | None:
+    """Return what a backward pass must keep of each element; None for tensor code."""
+    found = kept(spec)
+    if found is None:
+        return None
+    return {"form": found.form, "float32": found.bytes(4), "bfloat16": found.bytes(2), "text": str(found)}
 
 
 def _json(value: float | bool | str) -> float | bool | str:
@@ -200,6 +210,7 @@ def _lines(data: Mapping[str, Any]) -> Table:
         "derivative": data["derivative"],
         "parameters": ", ".join(map(_described, data["parameters"])),
         "gain": None if data["gain"] is None else f"{data['gain']:.4f}",
+        "keeps for backward": data["kept"] and data["kept"]["text"],
         "cost": "; ".join(data["cost"]),
         "traps": None
         if data["traps"] is None

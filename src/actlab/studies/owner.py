@@ -46,6 +46,11 @@ class Owner:
             return _start(self.pid) != self.start
         return not _exists(self.pid)
 
+    def is_unreaped_child_of(self, parent: int) -> bool:
+        """Whether the process has ended and its parent has not taken note of it yet; False where that cannot be known."""
+        fields = _stat(self.pid)
+        return self.host == _host() and fields[:1] == ["Z"] and fields[1:2] == [str(parent)]
+
 
 @lru_cache(maxsize=1)
 def _host() -> str:
@@ -66,10 +71,13 @@ def _read(name: str) -> str:
 
 def _start(pid: int) -> str:
     """Return the start of a running process in clock ticks since boot; empty when it has ended or is a zombie."""
-    fields = (
-        _read(f"{pid}/stat").rpartition(")")[2].split()
-    )  # the command's name stands in parentheses and may hold spaces
+    fields = _stat(pid)
     return "" if len(fields) < 20 or fields[0] in {"Z", "X"} else fields[19]
+
+
+def _stat(pid: int) -> list[str]:
+    """Return what the kernel tells of a process, from its state and its parent on; empty when there is none."""
+    return _read(f"{pid}/stat").rpartition(")")[2].split()  # the command's name before it may hold spaces
 
 
 def _exists(pid: int) -> bool:

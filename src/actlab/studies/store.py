@@ -8,7 +8,7 @@ often a trial was begun; a row is only written by the owner of the open claim.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -177,14 +177,15 @@ class Store:
 
     # Claims
 
-    def claim(self, study: int, keys: Sequence[Key], owner: Owner) -> Claim | None:
+    def claim(self, study: int, keys: Sequence[Key], owner: Owner, foreman: int | None = None) -> Claim | None:
         """Claim the first of the trials that has no row and no living owner; None if there is none.
 
-        The claims of dead owners are taken over at once.
+        The claims of dead owners are taken over at once, but for those of workers of the same ``foreman`` (a process number): it will
+        take note of the death, and may decide that the trial is to blame.
         """
         try:
             with explained(self.url), self._writing.begin() as connection:
-                held = self._held(connection, study)
+                held = self._held(connection, study, foreman)
                 for key in keys:
                     if key not in held and not self._has_row(connection, study, key):
                         return self._insert_claim(connection, study, key, owner)
@@ -192,20 +193,24 @@ class Store:
             pass  # on a database without one write lock, another process was faster
         return None
 
-    def _held(self, connection: sa.Connection, study: int) -> set[Key]:
+    def _held(self, connection: sa.Connection, study: int, foreman: int | None) -> set[Key]:
         """Return the trials that somebody is running; close the claims of those who are gone."""
         c = claims.c
         held = set()
         for row in connection.execute(sa.select(claims).where(c.study_id == study, c.outcome.is_(None))).all():
-            if Owner(row.host, row.pid, row.start).is_dead() or time.time() - row.heartbeat > self._expiry(row.host):
+            if self._is_free(row, foreman):
                 connection.execute(claims.update().where(c.id == row.id, c.outcome.is_(None)).values(outcome="lost"))
             else:
                 held.add(Key(row.stage, row.arm, row.seed, row.lr))
         return held
 
     @staticmethod
-    def _expiry(host: str) -> float:
-        return float("inf") if host == Owner.of().host else EXPIRY  # a stopped process of this host is not dead
+    def _is_free(claim: sa.Row[Any], foreman: int | None) -> bool:
+        owner = Owner(claim.host, claim.pid, claim.start)
+        if owner.host != Owner.of().host:
+            return bool(time.time() - claim.heartbeat > EXPIRY)
+        # A stopped process of this host is not dead, however long it gives no sign of life.
+        return owner.is_dead() and not (foreman is not None and owner.is_unreaped_child_of(foreman))
 
     @staticmethod
     def _has_row(connection: sa.Connection, study: int, key: Key) -> bool:
@@ -249,11 +254,19 @@ class Store:
         with explained(self.url), self._writing.begin() as connection:
             connection.execute(claims.update().where(*mine).values(outcome="released"))
 
-    def killed(self, study: int, owner: Owner, signal: int) -> list[tuple[Key, int]]:
+    def killed(
+        self, study: int, owner: Owner, signal: int, written_off: Callable[[Key, int], Mapping[str, Any] | None]
+    ) -> int:
         """Close the claims of a worker that was killed by a signal, also those that somebody has taken over since.
 
+        Args:
+            study: number of the study.
+            owner: the worker.
+            signal: what killed it.
+            written_off: is told of each of its trials how often a process was killed on it; a row ends the trial, in the same transaction.
+
         Returns:
-            For each of its trials, how often a process was killed on it.
+            How many trials the worker had in hand.
         """
         c = claims.c
         outcome = f"killed by signal {signal}"
@@ -263,7 +276,11 @@ class Store:
                 Key(row.stage, row.arm, row.seed, row.lr) for row in connection.execute(sa.select(claims).where(*mine))
             ]
             connection.execute(claims.update().where(*mine).values(outcome=outcome))
-            return [(key, self._times_killed(connection, study, key)) for key in keys]
+            for key in keys:
+                row = written_off(key, self._times_killed(connection, study, key))
+                if row is not None and not self._has_row(connection, study, key):
+                    connection.execute(trials.insert().values(study_id=study, **row))
+        return len(keys)
 
     @staticmethod
     def _times_killed(connection: sa.Connection, study: int, key: Key) -> int:

@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -60,13 +61,20 @@ class Job:
     deadline: float | None = None
 
 
-def work(job: Job, task: Task, tell: Callable[[View, list[Result]], None] | None = None) -> bool:
+def work(
+    job: Job,
+    task: Task,
+    tell: Callable[[View, list[Result]], None] | None = None,
+    *,
+    foreman: int | None = None,
+) -> bool:
     """Run trials until nothing is left to do or the deadline has passed.
 
     Args:
         job: what to do.
         task: its task, resolved.
         tell: called with the view and the results whenever there is a new row.
+        foreman: number of the process that takes note when one of its workers is killed, this one among them.
 
     Returns:
         Whether the study is finished.
@@ -89,7 +97,7 @@ def work(job: Job, task: Task, tell: Callable[[View, list[Result]], None] | None
                 return False
             # With a budget no worker runs ahead, so that it ends with a whole round where it can.
             keys = view.runnable if job.deadline is None else view.runnable[: view.round_size]
-            claim = store.claim(job.study, keys, owner)
+            claim = store.claim(job.study, keys, owner, foreman)
             if claim is None:
                 time.sleep(_POLL)
                 continue
@@ -226,13 +234,16 @@ class _Crew:
         for _ in range(self._job.jobs):
             self._start()
         while self._workers:
-            pid, status = os.waitpid(-1, 0)
-            owner = self._workers.pop(pid)
-            if os.WIFSIGNALED(status):
-                if not self._replace(owner, os.WTERMSIG(status)):
-                    return self._stop(WRONG)
-            elif os.WEXITSTATUS(status) != FINISHED:
-                return self._stop(os.WEXITSTATUS(status))
+            pid, code = _ended()
+            goes_on = code >= 0 or self._note(self._workers[pid], -code)
+            _reap(pid)
+            del self._workers[pid]
+            if not goes_on:
+                return self._stop(WRONG)
+            if code < 0:
+                self._start()
+            elif code != FINISHED:
+                return self._stop(code)
         return FINISHED
 
     def _start(self) -> None:
@@ -250,7 +261,7 @@ class _Crew:
 
     def _work(self) -> int:
         try:
-            work(self._job, self._task)
+            work(self._job, self._task, foreman=os.getppid())
         except ActlabError as error:
             _tell(self._news, str(error))
             return WRONG
@@ -259,43 +270,55 @@ class _Crew:
             return BROKEN
         return FINISHED
 
-    def _replace(self, owner: Owner, number: int) -> bool:
-        """Record a worker's death by a signal and start another; return whether the study can go on."""
+    def _note(self, owner: Owner, number: int) -> bool:
+        """Record a worker's death by a signal; return whether the study can go on."""
         store = Store(self._job.store, create=False)
-        hit = store.killed(self._job.study, owner, number)
-        for key, times in hit:
-            if times >= _DEATHS:
-                self._give_up(store, key, number)
+        had = store.killed(
+            self._job.study, owner, number, lambda key, times: _lost_row(key, number) if times >= _DEATHS else None
+        )
         store.close()
-        self._idle_deaths += not hit
-        if self._idle_deaths >= _IDLE_DEATHS:
-            _tell(
-                self._news,
-                f"Worker processes are being killed ({_signal_name(number)}) before they begin. Is there enough memory?",
-            )
-            return False
-        self._start()
-        return True
-
-    def _give_up(self, store: Store, key: Key, number: int) -> None:
-        """Write the row of a trial on which workers keep being killed."""
-        claim = store.claim(self._job.study, [key], Owner.of())
-        if claim is None:
-            return
-        row = blank_row(stage=key.stage, arm=key.arm, seed=key.seed, lr=key.lr)
-        row["status"] = "out_of_memory" if number == signal.SIGKILL else "failed"
-        why = ", which is what the kernel does when memory runs out" if number == signal.SIGKILL else ""
-        row["error"] = f"the worker was killed by {_signal_name(number)} {_DEATHS} times on this trial{why}"
-        store.finish(self._job.study, claim, row)
+        self._idle_deaths += not had
+        if self._idle_deaths < _IDLE_DEATHS:
+            return True
+        _tell(
+            self._news,
+            f"Worker processes are being killed ({_signal_name(number)}) before they begin. Is there enough memory?",
+        )
+        return False
 
     def _stop(self, code: int) -> int:
         for pid in self._workers:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         for pid in self._workers:
-            with suppress(ChildProcessError):
-                os.waitpid(pid, 0)
+            _reap(pid)
         return code
+
+
+def _ended() -> tuple[int, int]:
+    """Wait for a child's end; return its number and its exit code, negative for a signal.
+
+    Where the system can, the child stays a zombie until :func:`_reap`: so long, its trials are in nobody else's hands.
+    """
+    if not hasattr(os, "waitid"):  # macOS before Python 3.13
+        pid, status = os.waitpid(-1, 0)
+        return pid, os.waitstatus_to_exitcode(status)
+    ended: Any = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+    return ended.si_pid, ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+
+
+def _reap(pid: int) -> None:
+    with suppress(ChildProcessError):
+        os.waitpid(pid, 0)
+
+
+def _lost_row(key: Key, number: int) -> dict[str, Any]:
+    """Return the row of a trial on which workers keep being killed."""
+    row = blank_row(stage=key.stage, arm=key.arm, seed=key.seed, lr=key.lr)
+    row["status"] = "out_of_memory" if number == signal.SIGKILL else "failed"
+    why = ", which is what the kernel does when memory runs out" if number == signal.SIGKILL else ""
+    row["error"] = f"the worker was killed by {_signal_name(number)} {_DEATHS} times on this trial{why}"
+    return row
 
 
 def _signal_name(number: int) -> str:

@@ -37,5 +37,6 @@ REFERENCES = {
     "swiglu_clamped": lambda g, v: _silu(min(g, mp.mpf(10))) * _clip(v, 10),
     "swiglu_post_clamped": lambda g, v: min(_silu(g), mp.mpf(7)) * _clip(v, 7),
     "situ_glu": lambda g, v: 4 * mp.tanh(g / 4) * _logistic(g) * 25 * mp.tanh(v / 25),
+    "soft_capped_geglu": lambda g, v: 50 * mp.tanh(g / 4) * mp.erfc(-g / mp.sqrt(2)) * mp.tanh(v / 25),
     "powlu": lambda g, v: v * _logistic(g) * (g ** (3 / (mp.sqrt(g) + 1)) if g > 0 else g),
 }

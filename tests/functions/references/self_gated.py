@@ -34,6 +34,8 @@ def _cauchy_cdf(x):
 
 REFERENCES = {
     "clipped_gelu": lambda x: min(max(_gelu(x), m(-10)), m(10)),
+    "soft_capped_silu": lambda x: 4 * mp.tanh(x / 4) / (1 + mp.exp(-x)),
+    "soft_capped_gelu": lambda x: 2 * mp.tanh(x / 4) * mp.erfc(-x / mp.sqrt(2)),
     "hard_mish": lambda x: x / 2 * min(m(2), max(ZERO, x + 2)),
     "logish": lambda x: x * mp.log(1 + _logistic(x)),
     "phish": lambda x: x * mp.tanh(_gelu(x)),

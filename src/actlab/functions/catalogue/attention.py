@@ -52,8 +52,7 @@ def taylor_attention(query, key, value, heads: Count = 1, causal: Flag = 0, eps:
     from actlab.functions import mixing
 
     q, k, v = (mixing.split(x, heads) for x in (query, key, value))
-    features = mixing.taylor_features
-    return mixing.merged(mixing.kernel_attention(features(q), features(k), v, causal=bool(causal), eps=eps))
+    return mixing.merged(mixing.taylor_attention(q, k, v, causal=bool(causal), eps=eps))
 
 
 @activation(kind="vector", arxiv="2402.04347")
@@ -92,8 +91,10 @@ def hydra_attention(query, key, value, causal: Flag = 0):
     """As many heads as features: normalised queries times the sum of normalised keys times values."""
     from torch.nn.functional import normalize
 
+    from actlab.functions.mixing import running_sum
+
     products = normalize(key, dim=-1) * value
-    return normalize(query, dim=-1) * (products.cumsum(-2) if causal else products.sum(-2, keepdim=True))
+    return normalize(query, dim=-1) * (running_sum(products) if causal else products.sum(-2, keepdim=True))
 
 
 @activation(kind="vector", arxiv="2105.14103", aliases=("aft_simple",))
@@ -132,4 +133,6 @@ def fourier_mixing(x):
 @activation(kind="vector", arxiv="1805.00631")
 def average_attention(x):
     """The mean of a token and all earlier ones."""
-    return x.cumsum(-2) / x.new_ones(x.shape[-2], 1).cumsum(0)
+    from actlab.functions.mixing import running_sum
+
+    return running_sum(x) / x.new_ones(x.shape[-2], 1).cumsum(0)

@@ -137,7 +137,7 @@ def swiglu_oai(gate, value, alpha=1.702, limit: Positive = 7.0, offset=1.0):
 
 @activation(kind="gated", paper="DeepSeek-AI 2026, DeepSeek-V4", aliases=("deepseek_swiglu", "swiglu_clip"))
 def swiglu_clamped(gate, value, limit: Positive = 10.0):
-    """DeepSeek-V4 (also HY-V4, GLM-5): the gate clamped from above and the value on both sides, then SwiGLU."""
+    """DeepSeek-V4 (also HY-V4, GLM-5-next): the gate clamped from above and the value on both sides, then SwiGLU."""
     held = minimum(gate, limit)
     return minimum(maximum(value, -limit), limit) * held * sigmoid(held)
 
@@ -158,3 +158,9 @@ def situ_glu(gate, value, beta: NonZero = 4.0, linear_beta: NonZero = 25.0):
 def powlu(gate, value, m: Positive = 3.0):
     """Ling: SwiGLU whose gate grows by a falling power, g^(m / (sqrt(g) + 1)), above zero."""
     return value * sigmoid(gate) * where(gate > 0, gate ** (m / (sqrt(gate) + 1)), gate)
+
+
+@activation(kind="gated", paper="x-transformers 2.31, GLU with softclamp (the GELU twin of arXiv:2607.24653)")
+def soft_capped_geglu(gate, value, beta: NonZero = 4.0, linear_beta: NonZero = 25.0):
+    """GEGLU with the gate's linear factor and the value each capped softly by a scaled tanh, as SiTU-GLU caps SwiGLU."""
+    return beta * tanh(gate / beta) * normal_cdf(gate) * linear_beta * tanh(value / linear_beta)

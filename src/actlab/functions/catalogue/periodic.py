@@ -4,7 +4,7 @@ from math import inf, pi
 
 from actlab.functions import formula
 from actlab.functions.activation import Claims, NonZero, activation, learned
-from actlab.functions.formula import absolute, atan, exp, sign, sqrt, tanh, where
+from actlab.functions.formula import absolute, atan, exp, maximum, sign, sqrt, tanh, where
 
 WAVE = Claims(lower=-1.0, upper=1.0, monotone=False, smoothness=inf, slope_bound=1.0, zero=True)
 
@@ -175,7 +175,7 @@ def hosc(x, beta=8.0):
 )
 def spder(x):
     """The sine damped by the square root of |x|."""
-    return formula.sin(x) * sqrt(absolute(x))
+    return formula.sin(x) * sqrt(maximum(absolute(x), 1e-37))  # the root's argument stays above 0: no NaN gradient
 
 
 @activation(

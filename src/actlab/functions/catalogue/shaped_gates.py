@@ -327,3 +327,21 @@ def dyn_act(x, alpha=learned(1.0), beta=learned(0.0)):
 def swim(x, k=0.5):
     """Gates its input by (1 + kx / sqrt(1 + k^2 x^2)) / 2; k 1 gives PFLU."""
     return x * sigmoid(2 * asinh(k * x))  # the same gate, without cancelling below zero
+
+
+@activation(
+    arxiv="2607.24653",
+    claims=Claims(lower=-0.2697690, upper=4.0, monotone=False, smoothness=inf, slope_bound=0.9263888, zero=True),
+)
+def soft_capped_silu(x, cap: Positive = 4.0):
+    """SiLU whose linear factor is capped softly by a tanh, the gate of Kimi K3's SiTU-GLU (x-transformers' softclamp_silu)."""
+    return cap * tanh(x / cap) * sigmoid(x)
+
+
+@activation(
+    paper="x-transformers 2.31, softclamp_gelu (the GELU twin of arXiv:2607.24653)",
+    claims=Claims(lower=-0.1680284, upper=4.0, monotone=False, smoothness=inf, slope_bound=1.036928, zero=True),
+)
+def soft_capped_gelu(x, cap: Positive = 4.0):
+    """GELU whose linear factor is capped softly by a tanh."""
+    return cap * tanh(x / cap) * normal_cdf(x)

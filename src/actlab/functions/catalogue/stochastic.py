@@ -16,7 +16,7 @@ def rrelu(x, lower=0.125, upper=0.3333333333333333, *, training=False):
     from torch import rand_like, where
 
     slope = lower + (upper - lower) * rand_like(x) if training else (lower + upper) / 2
-    return where(x >= 0, x, slope * x)
+    return where(x > 0, x, slope * x)
 
 
 @activation(kind="stochastic", paper="Nair & Hinton, ICML 2010", claims=Claims(lower=0.0), aliases=("nrelu",))

@@ -1,0 +1,204 @@
+"""The route: whether a call of a fast layer runs a kernel or the plain formula, as torch's mode, the tensor and the measured table say.
+
+A kernel is foreign code: torch sees neither its operations nor its derivative. So it runs only where nobody looks: in eager mode, on
+dense tensors of a device and dtype that have a kernel, from the size on at which it is quicker (``crossover.toml``, measured). In
+every other mode the formula runs, which every mode understands: under ``torch.compile``, ``export`` and ``jit.trace``, inside
+``torch.func``, in forward-mode differentiation, on meta and fake tensors. That matters: torch 2.13 silently drops the ``backward`` of an
+``autograd.Function`` in ``torch.compile(torch.func.grad(f))``. A gradient that is differentiated again is the formula's, too.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib.resources import files
+from math import inf
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+
+from actlab.errors import ActlabError
+from actlab.functions.spec import Spec, parse
+
+__all__ = ["Kernel", "Route", "crossover", "is_plainly_eager"]
+
+Plain = Callable[..., Tensor]  # the same function as tensor code that every mode of torch understands
+
+
+class Kernel(Protocol):
+    """What a device's reading gives: the function and its gradient, each in one pass over contiguous tensors."""
+
+    def forward(self, x: Tensor, *parameters: Tensor) -> Tensor:
+        """Return the function's value."""
+
+    def backward(self, grad: Tensor, x: Tensor, *parameters: Tensor) -> tuple[Any, ...]:
+        """Return the gradient in the input and in each parameter."""
+
+
+def is_plainly_eager() -> bool:
+    """Whether torch runs operations one by one, unwatched but by autograd's tape.
+
+    Example:
+        >>> is_plainly_eager()
+        True
+    """
+    return not (
+        torch.compiler.is_compiling()
+        or torch.compiler.is_exporting()
+        or torch._C._get_tracing_state() is not None
+        or torch._C._functorch.peek_interpreter_stack() is not None
+        or torch._C._len_torch_dispatch_stack() > 0
+        or forward_ad._current_level >= 0
+    )
+
+
+@cache
+def _table() -> dict[str, dict[str, float]]:
+    return tomllib.loads((files("actlab.readings") / "crossover.toml").read_text(encoding="utf-8"))
+
+
+def crossover(name: str, device: str, dtype: torch.dtype, *, native: bool) -> float:
+    """Return the number of elements from which the kernel beats what torch has; infinite where it never does.
+
+    Args:
+        name: of the activation.
+        device: "cpu" or "cuda".
+        dtype: of the input.
+        native: whether torch has a fused kernel of its own for it; without one the kernel's rival is the composed formula.
+
+    Example:
+        >>> crossover("telu", "cpu", torch.float32, native=False) < 100_000
+        True
+    """
+    table: Any = _table().get(device, {})
+    entry = table.get(name if native else "composed", table.get("native" if native else "composed", {}))
+    return float(entry.get(str(dtype).removeprefix("torch."), inf))
+
+
+class Route:
+    """A fast layer's way to its kernel.
+
+    Args:
+        plain: the function as tensor code, of the input and the learned parameters.
+        kernel: makes the kernel of a device.
+        fewest: says for a device and a dtype from how many elements on the kernel is to run.
+        any_order: whether the elements may be computed in any order, as they lie in memory (no channels, no halves).
+    """
+
+    def __init__(
+        self,
+        plain: Plain,
+        kernel: Callable[[str], Kernel],
+        fewest: Callable[[str, torch.dtype], float],
+        *,
+        any_order: bool,
+    ) -> None:
+        self.plain, self.kernel = plain, kernel
+        self._fewest, self._any_order = fewest, any_order
+        self._known: dict[tuple[str, torch.dtype], float] = {}
+
+    @classmethod
+    def of(cls, spec: Spec, plain: Plain, *, gate: str, native: bool) -> Route:
+        """Return the route of a spec.
+
+        Args:
+            spec: elementwise or gated.
+            plain: as above.
+            gate: which half of a packed input is the gate.
+            native: whether torch has a fused kernel for it.
+        """
+
+        def fewest(device: str, dtype: torch.dtype) -> float:
+            return crossover(spec.activation.name, device, dtype, native=native)
+
+        any_order = spec.activation.kind != "gated" and not spec.needs_channels
+        return cls(plain, lambda device: DEVICES[device](spec, gate), fewest, any_order=any_order)
+
+    def takes(self, x: Tensor, parameters: Sequence[Tensor]) -> bool:
+        """Whether this call is one for the kernel."""
+        if torch.compiler.is_compiling():  # first, so that the compiler sees nothing of the rest
+            return False
+        device = x.device.type
+        fewest = self._known.get((device, x.dtype))
+        if fewest is None:
+            fewest = self._known[device, x.dtype] = self._size(device, x.dtype)
+        return (
+            x.numel() >= fewest
+            and type(x) in {Tensor, nn.Parameter}
+            and all(p.device == x.device for p in parameters)
+            and is_plainly_eager()
+        )
+
+    def _size(self, device: str, dtype: torch.dtype) -> float:
+        fewest = self._fewest(device, dtype)
+        return max(fewest, 1) if fewest < inf and _works(device, dtype) else inf
+
+    def __call__(self, x: Tensor, *parameters: Tensor) -> Tensor:
+        """Apply the function; only where :meth:`takes` says so."""
+        if x.is_contiguous():
+            return self._apply(x, parameters)
+        order = sorted(range(x.dim()), key=x.stride, reverse=True)
+        dense = x.permute(order)
+        if not (self._any_order and dense.is_contiguous()):
+            return self._apply(x.contiguous(), parameters)
+        back = sorted(range(x.dim()), key=order.__getitem__)
+        return self._apply(dense, parameters).permute(
+            back
+        )  # channels last, transposed: the same elements in another order
+
+    def _apply(self, x: Tensor, parameters: tuple[Tensor, ...]) -> Tensor:
+        if torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in parameters)):
+            result: Tensor = _Kernelled.apply(self, x, *parameters)  # type: ignore[no-untyped-call]
+            return result
+        return self.kernel(x.device.type).forward(x, *parameters)
+
+
+class _Kernelled(torch.autograd.Function):
+    """Keeps the input, and computes value and slope anew in the backward pass: one pass over memory each way."""
+
+    @staticmethod
+    def forward(ctx: Any, route: Route, x: Tensor, *parameters: Tensor) -> Tensor:
+        ctx.route = route
+        ctx.save_for_backward(x, *parameters)
+        return route.kernel(x.device.type).forward(x, *parameters)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, *parameters = ctx.saved_tensors
+        needed = ctx.needs_input_grad[1:]
+        if torch.is_grad_enabled():  # create_graph: this gradient will be differentiated
+            return None, *_plain_gradients(ctx.route.plain, (x, *parameters), needed, grad)
+        gradients = ctx.route.kernel(x.device.type).backward(grad.contiguous(), x, *parameters)
+        return None, *(gradient if wanted else None for gradient, wanted in zip(gradients, needed, strict=True))
+
+
+def _plain_gradients(
+    plain: Plain, tensors: tuple[Tensor, ...], needed: tuple[bool, ...], grad: Tensor
+) -> list[Tensor | None]:
+    wanted = [tensor for tensor, needs in zip(tensors, needed, strict=True) if needs]
+    found = iter(torch.autograd.grad(plain(*tensors), wanted, grad, create_graph=True, allow_unused=True))
+    return [next(found) if needs else None for needs in needed]
+
+
+def _cpu(spec: Spec, gate: str) -> Kernel:
+    from actlab.readings import cpu  # noqa: PLC0415 a layer that is not fast needs no kernels
+
+    return cpu.kernel(spec, cast("cpu.Half", gate))
+
+
+DEVICES: dict[str, Callable[[Spec, str], Kernel]] = {"cpu": _cpu}
+
+
+@cache
+def _works(device: str, dtype: torch.dtype) -> bool:
+    """Whether kernels can be made here: seen by making one. Without a compiler everything runs as torch has it."""
+    if device not in DEVICES:
+        return False
+    try:
+        DEVICES[device](parse("relu"), "second").forward(torch.zeros(1, dtype=dtype, device=device))
+    except ActlabError:
+        return False
+    return True
