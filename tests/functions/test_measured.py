@@ -73,7 +73,10 @@ def _values(text, x):
 
 def _error(one):
     """Return the largest error of a relation in float64, by the torch reading, which the search did not use."""
-    near, far = torch.linspace(-7, 7, 1001, dtype=torch.float64) + 0.00317, torch.logspace(-8, 3, 200, dtype=torch.float64)
+    near, far = (
+        torch.linspace(-7, 7, 1001, dtype=torch.float64) + 0.00317,
+        torch.logspace(-8, 3, 200, dtype=torch.float64),
+    )
     x = torch.cat([near, far, -far])
     got = one.a * _values(one.other, one.b * x)
     want = _values(one.function, x)
