@@ -73,9 +73,11 @@ def _values(text, x):
 
 def _error(one):
     """Return the largest error of a relation in float64, by the torch reading, which the search did not use."""
-    x = torch.cat(
-        [torch.linspace(-7, 7, 1001, dtype=torch.float64) + 0.00317, torch.linspace(-31, 31, 200, dtype=torch.float64)]
+    near, far = (
+        torch.linspace(-7, 7, 1001, dtype=torch.float64) + 0.00317,
+        torch.logspace(-8, 3, 200, dtype=torch.float64),
     )
+    x = torch.cat([near, far, -far])
     got = one.a * _values(one.other, one.b * x)
     want = _values(one.function, x)
     size = torch.stack([torch.ones_like(x), got.abs(), want.abs(), (one.c * x).abs()]).amax(0)

@@ -10,6 +10,7 @@ from rich.console import Console
 
 import actlab
 from actlab.errors import SpecError, UnknownNameError
+from actlab.functions.query import query
 from actlab.report import cards
 
 
@@ -71,6 +72,43 @@ def test_the_list_has_every_activation_once_with_its_formula():
 
 def test_the_list_of_a_kind_has_only_that_kind():
     assert {one["kind"] for one in cards.entries("gated")} == {"gated"}
+
+
+def test_an_answer_has_the_facts_and_fits_eighty_columns():
+    data, drawn = cards.answer(query(monotone=True, lower=0, smooth=1))
+    text = _shown(drawn, 80)
+
+    assert [one["name"] for one in data["found"]] == query(monotone=True, lower=0, smooth=1).names
+    assert json.loads(json.dumps(data, allow_nan=False)) == data
+    assert [line.split() for line in text.splitlines() if line.startswith("softplus ")] == [
+        ["softplus", "exponential", "0", "∞", "yes", "∞", "1", "no"]
+    ]
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_an_answer_by_likeness_says_how_far_apart():
+    text = _shown(cards.answer(query(like="gelu", native=True))[1])
+
+    assert [line.split()[:2] for line in text.splitlines()[1:2]] == [["gelu_tanh", "0.000129"]]
+
+
+def test_a_card_tells_cost_traps_relatives_and_other_libraries():
+    data, drawn = cards.card("softplus")
+    text = " ".join(_shown(drawn).split())
+
+    assert data["cost"][0] == "two transcendentals (exp, log1p)"
+    assert any(trap.startswith("above 88.8 the value is not finite") for trap in data["traps"])
+    assert "softplus(x) = −logsigmoid(x) + x" in text  # noqa: RUF001 the sign of mathematics
+    assert "keras: softplus" in text
+
+
+@pytest.mark.parametrize("name", ["swiglu", "softmax", "retention", "rrelu"])
+def test_cards_of_other_kinds_have_a_cost_and_a_picture(name):
+    data, drawn = cards.card(name)
+
+    assert data["cost"]
+    assert (data["traps"], data["same"]) == (None, None)
+    assert len(_shown(drawn).splitlines()) > 10
 
 
 def test_an_unknown_kind_or_name_or_spec_is_refused():

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from actlab.functions.activation import Activation, get, names
 from actlab.functions.peers import equivalents
-from actlab.functions.scaling import Relation, relation, special_case
+from actlab.functions.scaling import Relation, holds, relation, special_case
 
-__all__ = ["Relatives", "search"]
+__all__ = ["Relatives", "search", "still_true"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,12 @@ class Relatives:
         """Return the relations in which an activation takes part: those to its class first, then the cases, equal ones first."""
         related = [one for members in self.classes if name in _members(members) for one in members]
         return [*related, *(case for case in self.cases if name in _names(case))]
+
+
+def still_true(found: Relatives) -> Relatives:
+    """Return those of the relatives that hold by the verification of today."""
+    classes = (tuple(filter(holds, members)) for members in found.classes)
+    return Relatives(classes=tuple(filter(None, classes)), cases=tuple(filter(holds, found.cases)))
 
 
 def search(among: Sequence[str] | None = None, progress: Callable[[str], None] = lambda _: None) -> Relatives:

@@ -24,7 +24,7 @@ from actlab.functions.evaluate import Array, numeric
 from actlab.functions.formula import Expr
 from actlab.functions.spec import Spec, parse
 
-__all__ = ["TOLERANCE", "Relation", "relation", "special_case"]
+__all__ = ["TOLERANCE", "Relation", "holds", "relation", "special_case"]
 
 TOLERANCE = 1e-12  # of the largest term at a point, or of 1: float64 keeps 16 digits, and a formula may lose three
 # Points off the round numbers, where kinks and jumps stand
@@ -134,6 +134,21 @@ def special_case(function: str | Spec, other: str, *, scaled: bool = True) -> Re
             if found:
                 return found
     return None
+
+
+def holds(one: Relation) -> bool:
+    """Tell whether a relation holds on the grid of verification, with parameters that are no limits of a fit.
+
+    Example:
+        >>> holds(Relation(function="sigmoid", other="tanh", a=0.5, b=0.5, d=0.5))
+        True
+        >>> holds(Relation(function="square", other="hardswish", a=6 * 4096.0, b=1 / 64, c=-192.0))
+        False
+    """
+    f, g = elementwise(one.function), elementwise(one.other)
+    numbers = list(g.numbers.values())
+    exact = all(_decimal(value) == value for value in numbers)
+    return exact and _settled(f, g.activation, [one.b, *numbers], (one.a, one.c, one.d)) is not None
 
 
 def elementwise(function: str | Spec) -> Spec:

@@ -108,15 +108,10 @@ def answer(found: Answer) -> tuple[dict[str, Any], RenderableType]:
 
 
 def _answers(rows: Sequence[Mapping[str, Any]]) -> Table:
-    shown = ["lower", "upper", "monotone", "smoothness", "slope_bound"]
-    headings = ["name", "family", "from", "to", "monotone", "smooth", "slope", "formula"]
+    shown = ["lower", "upper", "monotone", "smoothness", "slope_bound", "zero"]
+    headings = ["name", "family", "from", "to", "monotone", "smooth", "slope", "f(0) = 0"]
     listed = [
-        [
-            row["name"],
-            row["family"],
-            *(_number(row["facts"][name]) if row["facts"] else "" for name in shown),
-            row["formula"] or "(tensor code)",
-        ]
+        [row["name"], row["family"], *(_number(row["facts"][name]) if row["facts"] else "" for name in shown)]
         for row in rows
     ]
     if "distance" in rows[0]:
