@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+import torch
 
 from actlab.errors import DuplicateNameError, UnknownNameError
 from actlab.functions.activation import Claims, Learned, activation, forget, get, learned, names
@@ -120,3 +121,16 @@ def test_wrong_claims_wrong_natives_and_wrong_slopes_are_caught(registered):
             derivative_agrees_with_finite_differences("wrong_slope")
     finally:
         exp.slope = original
+
+
+@pytest.mark.parametrize("factor", [1, 2])  # the second definition is to find nothing of the first
+def test_a_function_redefined_under_its_name_is_another_one(factor):
+    @activation(paper="a notebook")
+    def notebook_cell(x):
+        """A line that is edited and run again."""
+        return factor * x
+
+    try:
+        assert layer("notebook_cell")(torch.ones(1)).item() == factor
+    finally:
+        forget("notebook_cell")

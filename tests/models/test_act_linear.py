@@ -16,8 +16,8 @@ from torch.utils.checkpoint import checkpoint
 from actlab.errors import LayerError
 from actlab.models.act_linear import ActLinear, GLULinear
 from actlab.models.layer import layer
-from actlab.models.mode import runs_plainly
 from actlab.models.saved import Ledger
+from actlab.readings.mode import runs_plainly
 
 SPECS = [
     "gelu",

@@ -203,8 +203,8 @@ class Activation:
     kind: Kind
     family: str
     doc: str
-    expression: Expr | None = field(compare=False)
-    tensor_code: Callable[..., Any] | None = field(default=None, compare=False, repr=False)
+    expression: Expr | None
+    tensor_code: Callable[..., Any] | None = field(default=None, repr=False)
     inputs: tuple[sympy.Symbol, ...] = field(compare=False, repr=False)
     width: str = "n"
     parameters: tuple[Parameter, ...] = ()

@@ -59,7 +59,7 @@ def passes(spec: Spec) -> Passes:
     record = spec.activation
     learned = tuple(name for name, value in spec.assigned if isinstance(value, Learned))
     numbers = {sympy.Symbol(n, real=True): sympy.Float(v, 17) for n, v in spec.assigned if not isinstance(v, Learned)}
-    formula = record.formula.xreplace(numbers)
+    formula = canonical(record.formula.xreplace(numbers))
     symbols = [*record.inputs, *(sympy.Symbol(name, real=True) for name in learned)]
     slopes = [safe(canonical(derivative(formula, symbol)), record.inputs) for symbol in symbols]
     return Passes(

@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from actlab.models.mode import runs_plainly
 from actlab.models.recompute import Autocast, Consumer, Convolution, Matrix, Recipe, recomputing
+from actlab.readings.mode import runs_plainly
 
 __all__ = ["Deferred", "Pending"]
 

@@ -21,8 +21,8 @@ from actlab.functions.printer import compiled, spelled
 from actlab.functions.spec import Spec, parse
 from actlab.models.bits import pack, unpack
 from actlab.models.layer import ActivationLayer
-from actlab.models.mode import runs_plainly
 from actlab.readings import torch as reading
+from actlab.readings.mode import runs_plainly
 
 __all__ = ["Keep", "SlimLayer", "keeps"]
 

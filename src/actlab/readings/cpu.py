@@ -20,9 +20,8 @@ from torch import Tensor
 
 from actlab.errors import ActlabError
 from actlab.functions.activation import Learned
-from actlab.functions.economy import economical
-from actlab.functions.evaluate import safe
-from actlab.functions.formula import Expr, canonical, derivative, where
+from actlab.functions.formula import Expr
+from actlab.functions.passes import GRAD, passes
 from actlab.functions.printer import compiled, source
 from actlab.functions.spec import Spec
 from actlab.readings import objects
@@ -284,14 +283,6 @@ class Kernel:
         record = self.spec.activation
         return f"{sympy.srepr(record.formula)} {record.inputs} {self.spec.assigned} {self.gate if self._gated else ''}"
 
-    def _formula(self) -> Expr:
-        numbers = {
-            p.symbol: sympy.Float(value, 17)
-            for p, (_, value) in zip(self.spec.activation.parameters, self.spec.assigned, strict=True)
-            if not isinstance(value, Learned)
-        }
-        return self.spec.activation.formula.xreplace(numbers)
-
     @property
     def text(self) -> str:
         """The Python source of the printed formulas: the value, then the derivative in each input and each learned parameter."""
@@ -313,27 +304,10 @@ class Kernel:
 
 def _printed(which: Pass, kernel: Kernel) -> str:
     """Return the Python source of a pass's formulas, as one function that returns all of them."""
-    record = kernel.spec.activation
-    learned = [sympy.Symbol(name, real=True) for name in kernel.learned]
-    formula = kernel._formula()
-    arguments = [*record.inputs, *learned]
+    both = passes(kernel.spec)
     if which == "forward":
-        results = economical([safe(formula, record.inputs)], record.inputs)
-    else:
-        grad = sympy.Symbol("grad", real=True)
-        slopes = economical(
-            [safe(canonical(derivative(formula, symbol)), record.inputs) for symbol in arguments], record.inputs
-        )
-        results, arguments = [_times(grad, slope) for slope in slopes], [grad, *arguments]
-    return _source(which, arguments, results)
-
-
-def _times(grad: sympy.Symbol, slope: Expr) -> Expr:
-    """Return the product; where the slope is 0 or 1 on a side, without multiplying there, so that 0 times infinity is 0, as in torch."""
-    if isinstance(slope, where) and any(branch in {0, 1, -1} for branch in slope.args[1:]):
-        condition, a, b = slope.args
-        return where(condition, _times(grad, a), _times(grad, b))
-    return sympy.Mul(grad, slope, evaluate=False) if slope not in {0, 1} else grad * slope
+        return _source(which, both.arguments, [both.value])
+    return _source(which, [GRAD, *both.arguments], both.gradients)
 
 
 def _source(name: str, arguments: Sequence[sympy.Symbol], results: Sequence[Expr]) -> str:

@@ -18,12 +18,12 @@ from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import forward_ad
 
 from actlab.errors import ActlabError
 from actlab.functions.spec import Spec, parse
+from actlab.readings.mode import is_plainly_eager
 
-__all__ = ["Kernel", "Route", "crossover", "is_plainly_eager"]
+__all__ = ["Kernel", "Route", "crossover"]
 
 Plain = Callable[..., Tensor]  # the same function as tensor code that every mode of torch understands
 
@@ -36,23 +36,6 @@ class Kernel(Protocol):
 
     def backward(self, grad: Tensor, x: Tensor, *parameters: Tensor) -> tuple[Any, ...]:
         """Return the gradient in the input and in each parameter."""
-
-
-def is_plainly_eager() -> bool:
-    """Whether torch runs operations one by one, unwatched but by autograd's tape.
-
-    Example:
-        >>> is_plainly_eager()
-        True
-    """
-    return not (
-        torch.compiler.is_compiling()
-        or torch.compiler.is_exporting()
-        or torch._C._get_tracing_state() is not None
-        or torch._C._functorch.peek_interpreter_stack() is not None
-        or torch._C._len_torch_dispatch_stack() > 0
-        or forward_ad._current_level >= 0
-    )
 
 
 @cache
