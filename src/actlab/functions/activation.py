@@ -19,15 +19,32 @@ import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
-from math import isnan
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import sympy
 
-from actlab.errors import DuplicateNameError, SpecError, UnknownNameError
+from actlab.errors import UnknownNameError
 from actlab.functions.formula import Expr, canonical
+from actlab.functions.parameter import (
+    DOMAINS,
+    Count,
+    Dim,
+    Entropic,
+    Flag,
+    Fraction,
+    Learned,
+    NonNegative,
+    NonZero,
+    Parameter,
+    Positive,
+    Share,
+    learned,
+    signature,
+)
+from actlab.functions.registry import Registry
 
 __all__ = [
+    "DOMAINS",
     "KINDS",
     "Activation",
     "Claims",
@@ -50,98 +67,7 @@ __all__ = [
 ]
 
 Kind = Literal["elementwise", "gated", "vector", "stochastic"]
-Scope = Literal["layer", "channel"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-
-Positive = Annotated[float, "positive"]
-NonNegative = Annotated[float, "nonnegative"]
-NonZero = Annotated[float, "nonzero"]
-Fraction = Annotated[float, "fraction"]
-Entropic = Annotated[float, "entropic"]
-Share = Annotated[float, "share"]
-Count = Annotated[int, "count"]
-Dim = Annotated[int, "dim"]
-Flag = Annotated[int, "flag"]
-WHOLE = {"count", "dim", "flag"}  # domains of whole numbers
-DOMAINS: dict[str, tuple[str, Callable[[float], bool]]] = {
-    "real": ("any number", lambda value: not isnan(value)),
-    "positive": ("a number above 0", lambda value: value > 0),
-    "nonnegative": ("a number from 0 up", lambda value: value >= 0),
-    "nonzero": ("any number but 0", lambda value: value != 0),
-    "fraction": ("a number above 0 and below 1", lambda value: 0 < value < 1),
-    "entropic": ("a number above 1 and up to 2", lambda value: 1 < value <= 2),
-    "share": ("a number above 0 and up to 1", lambda value: 0 < value <= 1),
-    "count": ("a whole number from 1 up", lambda value: value >= 1 and value == int(value)),
-    "dim": ("a dimension, such as -1", lambda value: value == int(value)),
-    "flag": ("0 (no) or 1 (yes)", lambda value: value in {0, 1}),
-}
-
-
-@dataclass(frozen=True)
-class Learned:
-    """A parameter that training learns: its initial value, and whether there is one per layer or one per channel.
-
-    Attributes:
-        initial: starting value; None takes the parameter's default.
-        scope: "layer" (shape ``()``) or "channel" (shape ``(channels,)``, acting on dimension 1).
-    """
-
-    initial: float | None = None
-    scope: Scope = "layer"
-
-    def __str__(self) -> str:
-        word = "learned" if self.scope == "layer" else "learned_per_channel"
-        return word if self.initial is None else f"{word}({self.initial:g})"
-
-
-def learned(initial: float) -> Learned:
-    """Mark a parameter as learned by default: ``def prelu(x, weight=learned(0.25))``."""
-    return Learned(initial)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parameter:
-    """A parameter of an activation.
-
-    Attributes:
-        name: as in the spec, ``leaky_relu(negative_slope=0.02)``.
-        default: value where the spec gives none.
-        learned: whether training learns it unless the spec gives a number.
-        domain: one of ``DOMAINS``.
-    """
-
-    name: str
-    default: float
-    learned: bool = False
-    domain: str = "real"
-
-    @property
-    def whole(self) -> bool:
-        """Whether it is a whole number: a size, a dimension or a flag."""
-        return self.domain in WHOLE
-
-    @property
-    def learnable(self) -> bool:
-        """Whether training can learn it: not if it is a whole number, or a share that becomes one."""
-        return not self.whole and self.domain != "share"
-
-    @property
-    def symbol(self) -> sympy.Symbol:
-        """The symbol that stands for it in the formula."""
-        return sympy.Symbol(self.name, real=True)
-
-    def check(self, value: float, of: str) -> float:
-        """Return ``value`` if it lies in the domain.
-
-        Raises:
-            SpecError: it does not.
-        """
-        allowed, holds = DOMAINS[self.domain]
-        if not (abs(value) < float("inf") and holds(value)):
-            raise SpecError(
-                f"{of}: {self.name}={value:g} is out of range; allowed is {allowed} (default {self.default:g})."
-            )
-        return int(value) if self.whole else value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,8 +166,11 @@ class Activation:
         return f"arXiv:{self.arxiv}" if self.arxiv else self.paper or "folklore"
 
 
-_registry: dict[str, Activation] = {}
-_aliases: dict[str, str] = {}
+def _load() -> None:
+    import_module("actlab.functions.catalogue")
+
+
+_registry: Registry[Activation] = Registry("activation", "`actlab list` shows all of them.", _load)
 
 
 def activation(
@@ -282,7 +211,7 @@ def activation(
     """
 
     def register(function: Callable[..., Any]) -> Activation:
-        inputs, parameters = _signature(function)
+        inputs, parameters = signature(function)
         is_formula = kind in {"elementwise", "gated"}
         expression = (
             canonical(function(*inputs, *(parameter.symbol for parameter in parameters))) if is_formula else None
@@ -304,53 +233,14 @@ def activation(
             claims=claims or Claims(),
             aliases=aliases,
         )
-        return _add(record)
+        return _registry.add(record)
 
     return register
 
 
-def _signature(function: Callable[..., Any]) -> tuple[tuple[sympy.Symbol, ...], tuple[Parameter, ...]]:
-    """Read inputs (arguments without a default) and parameters (those with one) off a function's signature."""
-    signature = inspect.signature(function, eval_str=True)
-    inputs, parameters = [], []
-    for argument in signature.parameters.values():
-        if argument.name == "training":  # tensor code is told whether it trains
-            continue
-        if argument.default is argument.empty:
-            inputs.append(sympy.Symbol(argument.name, real=True))
-        else:
-            domain = getattr(argument.annotation, "__metadata__", ("real",))[0]
-            is_learned = isinstance(argument.default, Learned)
-            default = float(argument.default.initial if is_learned else argument.default)
-            default = int(default) if domain in WHOLE else default
-            parameters.append(Parameter(name=argument.name, default=default, learned=is_learned, domain=domain))
-    return tuple(inputs), tuple(parameters)
-
-
-def _add(record: Activation) -> Activation:
-    for name in (record.name, *record.aliases):
-        if name in _registry or name in _aliases:
-            taken = _aliases.get(name, name)
-            raise DuplicateNameError(
-                f"The name {name!r} is taken by the activation {taken!r} ({_registry[taken].source}). "
-                f"Choose another name for {record.name!r}."
-            )
-    _registry[record.name] = record
-    _aliases.update(dict.fromkeys(record.aliases, record.name))
-    return record
-
-
 def forget(name: str) -> None:
     """Take an activation out of the registry (for tests and notebooks that redefine one)."""
-    record = get(name)
-    del _registry[record.name]
-    for alias in record.aliases:
-        del _aliases[alias]
-
-
-def _load() -> dict[str, Activation]:
-    import_module("actlab.functions.catalogue")
-    return _registry
+    _registry.forget(name)
 
 
 def get(name: str) -> Activation:
@@ -363,12 +253,7 @@ def get(name: str) -> Activation:
         >>> get("swish").parameters[0].name
         'beta'
     """
-    registry = _load()
-    key = name.strip().lower()
-    key = _aliases.get(key, key)
-    if key not in registry:
-        raise UnknownNameError("activation", name, [*registry, *_aliases], "`actlab list` shows all of them.")
-    return registry[key]
+    return _registry[name]
 
 
 def names(kind: str | None = None) -> list[str]:
@@ -383,4 +268,4 @@ def names(kind: str | None = None) -> list[str]:
     """
     if kind is not None and kind not in KINDS:
         raise UnknownNameError("kind of activation", kind, KINDS, f"The kinds are {', '.join(KINDS)}.")
-    return sorted(name for name, record in _load().items() if kind in {None, record.kind})
+    return [record.name for record in _registry if kind in {None, record.kind}]

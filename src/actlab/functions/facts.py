@@ -18,7 +18,7 @@ from scipy.optimize import minimize_scalar
 from actlab.errors import SpecError
 from actlab.functions.evaluate import Array, numeric
 from actlab.functions.formula import Expr, derivative
-from actlab.functions.integrals import GRID, breakpoints, normal_mean, with_numbers
+from actlab.functions.integrals import GRID, breakpoints, normal_mean
 from actlab.functions.signal import signal
 from actlab.functions.spec import Spec, parse
 
@@ -87,7 +87,7 @@ def facts(spec: str | Spec) -> Facts:
         raise SpecError(
             f"{spec} is a {spec.activation.kind} function; facts of one input are measured for elementwise ones only."
         )
-    return _facts(with_numbers(spec), spec.activation.inputs[0])
+    return _facts(spec.formula, spec.activation.inputs[0])
 
 
 def gain(spec: str | Spec, width: int | None = None, tokens: int | None = None) -> float:

@@ -13,16 +13,10 @@ from sympy.core.relational import Relational
 
 from actlab.functions.evaluate import Array, numeric
 from actlab.functions.formula import Expr, absolute, cos, maximum, minimum, rounded, sign, where
-from actlab.functions.spec import Spec
 
-__all__ = ["GRID", "breakpoints", "normal_mean", "panels", "with_numbers"]
+__all__ = ["GRID", "breakpoints", "normal_mean", "panels"]
 
 GRID = np.concatenate([-np.geomspace(1e4, 20, 400), np.linspace(-20, 20, 40_001), np.geomspace(20, 1e4, 400)])
-
-
-def with_numbers(spec: Spec) -> Expr:
-    """Return the formula at the values of the spec; a learned parameter counts with its initial value."""
-    return spec.formula
 
 
 def breakpoints(expression: Expr, x: sympy.Symbol) -> list[float]:

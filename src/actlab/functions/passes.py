@@ -20,11 +20,10 @@ from actlab.functions.activation import Learned
 from actlab.functions.economy import economical
 from actlab.functions.evaluate import safe
 from actlab.functions.formula import Expr, canonical, derivative, where
+from actlab.functions.rule import GRAD
 from actlab.functions.spec import Spec
 
-__all__ = ["GRAD", "Passes", "passes"]
-
-GRAD = sympy.Symbol("grad", real=True)
+__all__ = ["GRAD", "Passes", "passes", "times"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,13 +65,13 @@ def passes(spec: Spec) -> Passes:
         inputs=record.inputs,
         learned=learned,
         value=economical([safe(formula, record.inputs)], record.inputs)[0],
-        gradients=tuple(_times(GRAD, slope) for slope in economical(slopes, record.inputs)),
+        gradients=tuple(times(GRAD, slope) for slope in economical(slopes, record.inputs)),
     )
 
 
-def _times(grad: sympy.Symbol, slope: Expr) -> Expr:
+def times(grad: sympy.Symbol, slope: Expr) -> Expr:
     """Return the product; where the slope is 0 or 1 on a side, without multiplying there, so that 0 times infinity is 0, as in torch."""
     if isinstance(slope, where) and any(branch in {0, 1, -1} for branch in slope.args[1:]):
         condition, a, b = slope.args
-        return where(condition, _times(grad, a), _times(grad, b))
+        return where(condition, times(grad, a), times(grad, b))
     return sympy.Mul(grad, slope, evaluate=False) if slope not in {0, 1} else grad * slope

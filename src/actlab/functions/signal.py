@@ -18,7 +18,7 @@ import numpy as np
 
 from actlab.functions.evaluate import Array, numeric
 from actlab.functions.formula import Expr
-from actlab.functions.integrals import breakpoints, panels, with_numbers
+from actlab.functions.integrals import breakpoints, panels
 from actlab.functions.spec import Spec, parse
 
 __all__ = ["Signal", "sees_tokens", "signal", "tensor_function"]
@@ -84,7 +84,7 @@ def signal(spec: str | Spec, width: int = 512, tokens: int = 16, q: float = 1.0,
     spec = parse(spec)
     record, units = spec.activation, spec.width(width)
     if record.expression is not None:
-        return _integrated(with_numbers(spec), record.inputs, units, sqrt(q))
+        return _integrated(spec.formula, record.inputs, units, sqrt(q))
     mixes = record.kind == "vector" and "dim" not in spec.numbers
     rows = max(1, draws // (width * (tokens if mixes else 1)))
     return _sampled(_key(spec), (rows, tokens if mixes else 0, width), sqrt(q))

@@ -8,6 +8,10 @@
     swish(beta=learned)                   learned, one value per layer, starting at the default
     swish(beta=learned(1.5))              learned, starting at 1.5
     elu(alpha=learned_per_channel)        learned, one value per channel (dimension 1)
+    step/rect(-0.5, 0.5)                  behind a slash, how the gradient passes: a rule with its parameters ...
+    sigmoid/1                             ... or the number that stands for the derivative ...
+    relu/grad(silu)                       ... or the derivative of another activation
+    sign/arctan(scale=area)               any rule takes a scale: a number, or area or normal for a gain of 1
 
 ``str(parse(text))`` is the canonical text; two specs that mean the same have the same canonical text.
 """
@@ -16,13 +20,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
 import sympy
 
 from actlab.errors import SpecError, did_you_mean
-from actlab.functions.activation import DOMAINS, Activation, Learned, Parameter, get
+from actlab.functions.activation import Activation, get
+from actlab.functions.backward import Backward, Scale
 from actlab.functions.formula import Expr, canonical
+from actlab.functions.parameter import DOMAINS, Learned, Parameter
+from actlab.functions.rule import Rule, get_rule
 
 __all__ = ["Spec", "parse"]
 
@@ -30,9 +38,10 @@ Value = float | Learned
 
 _WHOLE = re.compile(r"\s*(?P<name>[A-Za-z_][\w\-]*)\s*(?:\((?P<arguments>.*)\))?\s*", re.DOTALL)
 _LEARNED = re.compile(r"(?P<word>learned|learned_per_channel)(?:\((?P<initial>[^()]*)\))?")
+_NUMBER = re.compile(r"\s*[-+.\d]")  # a constant rule may be written as its number
 _GRAMMAR = (
     "Write a name, with parameters in parentheses if needed: "
-    "gelu, leaky_relu(0.02), swish(beta=learned), elu(alpha=learned_per_channel)."
+    "gelu, leaky_relu(0.02), swish(beta=learned), elu(alpha=learned_per_channel); and behind a slash a gradient rule: step/rect(-0.5, 0.5)."
 )
 
 
@@ -43,10 +52,22 @@ class Spec:
     Attributes:
         activation: the record.
         assigned: pairs of parameter name and value, in the record's order; every parameter has one.
+        backward: how the gradient passes, where that is not the true derivative.
     """
 
     activation: Activation
     assigned: tuple[tuple[str, Value], ...] = ()
+    backward: Backward | None = None
+
+    @property
+    def forward(self) -> Spec:
+        """The spec without its gradient rule.
+
+        Example:
+            >>> str(parse("step/rect(-1, 1)").forward)
+            'step'
+        """
+        return replace(self, backward=None)
 
     @property
     def values(self) -> Mapping[str, Value]:
@@ -97,8 +118,8 @@ class Spec:
 
     @property
     def is_default(self) -> bool:
-        """Whether every parameter stands at its default, so that the name alone says it all."""
-        return not self._arguments()
+        """Whether every parameter stands at its default and the gradient is the true one, so that the name alone says it all."""
+        return not self._arguments() and self.backward is None
 
     def _arguments(self) -> list[str]:
         parameters = {parameter.name: parameter for parameter in self.activation.parameters}
@@ -110,7 +131,8 @@ class Spec:
 
     def __str__(self) -> str:
         arguments = self._arguments()
-        return f"{self.activation.name}({', '.join(arguments)})" if arguments else self.activation.name
+        text = f"{self.activation.name}({', '.join(arguments)})" if arguments else self.activation.name
+        return text if self.backward is None else f"{text}/{self.backward}"
 
 
 def _default(parameter: Parameter) -> Value:
@@ -145,17 +167,81 @@ def parse(text: str | Spec) -> Spec:
         return text
     if not isinstance(text, str):
         raise SpecError(f"An activation spec is a string, got {type(text).__name__}: {text!r}. {_GRAMMAR}")
-    match = _WHOLE.fullmatch(text)
+    forward, slash, backward = text.partition("/")
+    name, arguments = _split(forward, text)
+    record = get(name)
+    given = _read_arguments(_pieces(arguments), record, text)
+    assigned = tuple((p.name, given.get(p.name, _default(p))) for p in record.parameters)
+    if not slash:
+        return Spec(record, assigned)
+    if record.kind not in {"elementwise", "stochastic"}:
+        raise SpecError(
+            f"The spec {text!r} gives {record.name} a gradient rule, but it is a {record.kind} function; "
+            "rules are for functions of single elements."
+        )
+    return Spec(record, assigned, _read_backward(backward, text))
+
+
+def _split(part: str, text: str) -> tuple[str, str]:
+    """Return the name before the parentheses, and what stands in them."""
+    match = _WHOLE.fullmatch(part)
     if not match:
         raise SpecError(f"The spec {text!r} cannot be read. {_GRAMMAR}")
-    record = get(match["name"].replace("-", "_"))
-    given = _read_arguments(match["arguments"] or "", record, text)
-    return Spec(record, tuple((p.name, given.get(p.name, _default(p))) for p in record.parameters))
+    return match["name"].replace("-", "_"), match["arguments"] or ""
 
 
-def _read_arguments(arguments: str, record: Activation, text: str) -> dict[str, Value]:
+def _pieces(arguments: str) -> list[str]:
+    return [piece.strip() for piece in re.split(r",(?![^()]*\))", arguments) if piece.strip()]
+
+
+def _read_backward(part: str, text: str) -> Backward:
+    name, arguments = ("constant", part) if _NUMBER.match(part) else _split(part, text)
+    rule = get_rule(name)
+    pieces = _pieces(arguments)
+    of = None
+    if rule.takes_activation:
+        if not pieces or pieces[0].partition("=")[0].strip() == "scale":
+            raise SpecError(
+                f"The spec {text!r} does not say whose derivative {rule.name} takes: relu/{rule.name}(silu)."
+            )
+        of = _lender(pieces.pop(0), text)
+    scale, rest = _read_scale(pieces, text)
+    given = _read_arguments(rest, rule, text)
+    return Backward(rule, tuple((p.name, given.get(p.name, _default(p))) for p in rule.parameters), scale, of)
+
+
+def _lender(name: str, text: str) -> Spec:
+    """Return the activation whose derivative another one takes."""
+    spec = parse(name)
+    if spec.activation.kind != "elementwise" or spec.backward or any(isinstance(v, Learned) for _, v in spec.assigned):
+        raise SpecError(
+            f"The spec {text!r} takes the derivative of {name!r}; that must be an elementwise function with numbers."
+        )
+    return spec
+
+
+def _read_scale(pieces: list[str], text: str) -> tuple[Scale, list[str]]:
+    """Take ``scale=`` out of a rule's arguments, which every rule understands."""
+    words = [piece for piece in pieces if re.fullmatch(r"scale\s*=.*", piece)]
+    if len(words) > 1:
+        raise SpecError(f"The spec {text!r} gives 'scale' twice.")
+    if not words:
+        return 1.0, pieces
+    word = words[0].partition("=")[2].strip()
+    rest = [piece for piece in pieces if piece not in words]
+    if word in {"area", "normal"}:
+        return cast("Scale", word), rest
+    try:
+        return float(word), rest
+    except ValueError:
+        near = did_you_mean(word, ("area", "normal"))
+        raise SpecError(
+            f"The spec {text!r} gives scale={word!r}; allowed are a number, area and normal.{near}"
+        ) from None
+
+
+def _read_arguments(pieces: list[str], record: Activation | Rule, text: str) -> dict[str, Value]:
     given: dict[str, Value] = {}
-    pieces = [piece.strip() for piece in re.split(r",(?![^()]*\))", arguments) if piece.strip()]
     for position, piece in enumerate(pieces):
         key, equals, word = (part.strip() for part in piece.partition("="))
         parameter = _by_name(key, record, text) if equals else _by_position(position, record, text)
@@ -165,13 +251,13 @@ def _read_arguments(arguments: str, record: Activation, text: str) -> dict[str, 
     return given
 
 
-def _by_position(position: int, record: Activation, text: str) -> Parameter:
+def _by_position(position: int, record: Activation | Rule, text: str) -> Parameter:
     if position >= len(record.parameters):
         raise SpecError(f"The spec {text!r} gives too many values: {_signature(record)}.")
     return record.parameters[position]
 
 
-def _by_name(key: str, record: Activation, text: str) -> Parameter:
+def _by_name(key: str, record: Activation | Rule, text: str) -> Parameter:
     for parameter in record.parameters:
         if parameter.name == key:
             return parameter
@@ -179,7 +265,7 @@ def _by_name(key: str, record: Activation, text: str) -> Parameter:
     raise SpecError(f"The spec {text!r} sets {key!r}, which {record.name} does not have: {_signature(record)}.{near}")
 
 
-def _signature(record: Activation) -> str:
+def _signature(record: Activation | Rule) -> str:
     if not record.parameters:
         return f"{record.name} takes no parameters"
     listed = ", ".join(f"{p.name}={'learned' if p.learned else f'{p.default:g}'}" for p in record.parameters)

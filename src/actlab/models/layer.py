@@ -31,6 +31,8 @@ class ActivationLayer(nn.Module):
         fast: whether it runs our own kernels where they are quicker.
     """
 
+    decouples = False  # whether the class knows gradient rules
+
     def __init__(
         self,
         spec: Spec,
@@ -43,6 +45,10 @@ class ActivationLayer(nn.Module):
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
+        if spec.backward is not None and not self.decouples:
+            raise LayerError(
+                f"{type(self).__name__} would lose the gradient rule of {spec}; build it with layer({str(spec)!r})."
+            )
         self.spec = spec
         self.channels = channels
         self.native = native
@@ -94,7 +100,9 @@ class ActivationLayer(nn.Module):
             self._function = reading.function(record, tuple(self._numbers.items()))
         is_routed = self.fast and not self._tensor_code
         self._route = (
-            Route.of(self.spec, self._plain, gate=self.gate, native=self._fused is not None) if is_routed else None
+            Route.of(self.spec.forward, self._plain, gate=self.gate, native=self._fused is not None)
+            if is_routed
+            else None
         )
 
     def hasten(self, fast: bool = True) -> None:
@@ -238,9 +246,18 @@ def layer(
         tensor([0., 2.])
         >>> [tuple(p.shape) for p in layer("prelu(weight=learned_per_channel)", channels=3).parameters()]
         [(3,)]
+        >>> layer("sign/clipped")  # forward and backward of one's own choice
+        DecoupledLayer(sign/clipped)
         >>> layer("reglu", gate="first")(torch.tensor([1.0, 2.0, 5.0, 7.0]))
         tensor([ 5., 14.])
     """
-    return ActivationLayer(
-        parse(spec), channels=channels, native=native, fast=fast, gate=gate, dtype=dtype, device=device
-    )
+    spec = parse(spec)
+    return _class_of(spec)(spec, channels=channels, native=native, fast=fast, gate=gate, dtype=dtype, device=device)
+
+
+def _class_of(spec: Spec) -> type[ActivationLayer]:
+    if spec.backward is None:
+        return ActivationLayer
+    from actlab.models.decoupled import DecoupledLayer  # noqa: PLC0415 it is a subclass of this file's class
+
+    return DecoupledLayer

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache, partial
-from typing import Any, Final, Literal, cast, get_args
+from typing import Any, Final, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -19,8 +19,9 @@ from actlab.functions.formula import where
 from actlab.functions.kept import OUTPUT, Kept, kept
 from actlab.functions.printer import compiled, spelled
 from actlab.functions.spec import Spec, parse
-from actlab.models.bits import pack, unpack
+from actlab.models.bits import pack
 from actlab.models.layer import ActivationLayer
+from actlab.models.levels import keep_levels, times_levels
 from actlab.readings import torch as reading
 from actlab.readings.mode import runs_plainly
 
@@ -154,23 +155,10 @@ class _FromBits:
             leaf = x.detach().requires_grad_()
             y = function(leaf)
         (slope,) = torch.autograd.grad(y, leaf, torch.ones_like(y))  # at a kink the side is autograd's, to the last ulp
-        above = [slope > (low + high) / 2 for low, high in zip(self.levels[:-1], self.levels[1:], strict=True)]
-        codes = above[0] if self.bits == 1 else sum(above, torch.zeros_like(slope, dtype=torch.uint8))
-        return y.detach(), pack(codes, self.bits)
+        return y.detach(), keep_levels(slope, self.levels)
 
     def gradient(self, grad: Tensor, packed: Tensor) -> Tensor:
-        codes = unpack(packed, self.bits, grad.shape)
-        made = _scaled(grad, self.levels[0])
-        for number, level in enumerate(self.levels[1:], start=1):
-            made = torch.where(codes if self.bits == 1 else codes == number, _scaled(grad, level), made)
-        return cast("Tensor", made)
-
-
-def _scaled(grad: Tensor, level: float) -> Tensor | float:
-    """Return a gradient times a slope; times 0 it is 0, be it infinite."""
-    if level == 0.0:
-        return 0.0
-    return grad if level == 1.0 else grad * level
+        return times_levels(grad, packed, self.levels)
 
 
 def _threshold(slope: Any) -> Callable[[Tensor], Tensor] | None:

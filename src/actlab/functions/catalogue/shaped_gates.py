@@ -184,7 +184,7 @@ def swish_t_c(x, beta: NonZero = learned(1.0), alpha=0.1):
 @activation(
     arxiv="2505.22074",
     claims=Claims(lower=-0.8999005, upper=inf, monotone=False, smoothness=inf, slope_bound=1.290377, zero=True),
-    aliases=("bounded_silu",),
+    aliases=("bounded_silu", "bsilu"),
 )
 def b_silu(x, alpha=1.67):
     """SiLU shifted to a bounded negative side: (x + alpha) sigmoid(x) - alpha/2; SUGAR's surrogate."""

@@ -1,0 +1,139 @@
+"""The parameter: a number of a function or a rule, which is fixed or learned, and lies in a domain."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isnan
+from typing import Annotated, Any, Literal
+
+import sympy
+
+from actlab.errors import SpecError
+
+__all__ = [
+    "DOMAINS",
+    "Count",
+    "Dim",
+    "Entropic",
+    "Flag",
+    "Fraction",
+    "Learned",
+    "NonNegative",
+    "NonZero",
+    "Parameter",
+    "Positive",
+    "Share",
+    "learned",
+    "signature",
+]
+
+Scope = Literal["layer", "channel"]
+
+Positive = Annotated[float, "positive"]
+NonNegative = Annotated[float, "nonnegative"]
+NonZero = Annotated[float, "nonzero"]
+Fraction = Annotated[float, "fraction"]
+Entropic = Annotated[float, "entropic"]
+Share = Annotated[float, "share"]
+Count = Annotated[int, "count"]
+Dim = Annotated[int, "dim"]
+Flag = Annotated[int, "flag"]
+WHOLE = {"count", "dim", "flag"}  # domains of whole numbers
+DOMAINS: dict[str, tuple[str, Callable[[float], bool]]] = {
+    "real": ("any number", lambda value: not isnan(value)),
+    "positive": ("a number above 0", lambda value: value > 0),
+    "nonnegative": ("a number from 0 up", lambda value: value >= 0),
+    "nonzero": ("any number but 0", lambda value: value != 0),
+    "fraction": ("a number above 0 and below 1", lambda value: 0 < value < 1),
+    "entropic": ("a number above 1 and up to 2", lambda value: 1 < value <= 2),
+    "share": ("a number above 0 and up to 1", lambda value: 0 < value <= 1),
+    "count": ("a whole number from 1 up", lambda value: value >= 1 and value == int(value)),
+    "dim": ("a dimension, such as -1", lambda value: value == int(value)),
+    "flag": ("0 (no) or 1 (yes)", lambda value: value in {0, 1}),
+}
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A parameter that training learns: its initial value, and whether there is one per layer or one per channel.
+
+    Attributes:
+        initial: starting value; None takes the parameter's default.
+        scope: "layer" (shape ``()``) or "channel" (shape ``(channels,)``, acting on dimension 1).
+    """
+
+    initial: float | None = None
+    scope: Scope = "layer"
+
+    def __str__(self) -> str:
+        word = "learned" if self.scope == "layer" else "learned_per_channel"
+        return word if self.initial is None else f"{word}({self.initial:g})"
+
+
+def learned(initial: float) -> Learned:
+    """Mark a parameter as learned by default: ``def prelu(x, weight=learned(0.25))``."""
+    return Learned(initial)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """A parameter of an activation.
+
+    Attributes:
+        name: as in the spec, ``leaky_relu(negative_slope=0.02)``.
+        default: value where the spec gives none.
+        learned: whether training learns it unless the spec gives a number.
+        domain: one of ``DOMAINS``.
+    """
+
+    name: str
+    default: float
+    learned: bool = False
+    domain: str = "real"
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is a whole number: a size, a dimension or a flag."""
+        return self.domain in WHOLE
+
+    @property
+    def learnable(self) -> bool:
+        """Whether training can learn it: not if it is a whole number, or a share that becomes one."""
+        return not self.whole and self.domain != "share"
+
+    @property
+    def symbol(self) -> sympy.Symbol:
+        """The symbol that stands for it in the formula."""
+        return sympy.Symbol(self.name, real=True)
+
+    def check(self, value: float, of: str) -> float:
+        """Return ``value`` if it lies in the domain.
+
+        Raises:
+            SpecError: it does not.
+        """
+        allowed, holds = DOMAINS[self.domain]
+        if not (abs(value) < float("inf") and holds(value)):
+            raise SpecError(
+                f"{of}: {self.name}={value:g} is out of range; allowed is {allowed} (default {self.default:g})."
+            )
+        return int(value) if self.whole else value
+
+
+def signature(function: Callable[..., Any]) -> tuple[tuple[sympy.Symbol, ...], tuple[Parameter, ...]]:
+    """Read inputs (arguments without a default) and parameters (those with one) off a function's signature."""
+    inputs, parameters = [], []
+    for argument in inspect.signature(function, eval_str=True).parameters.values():
+        if argument.name == "training":  # tensor code is told whether it trains
+            continue
+        if argument.default is argument.empty:
+            inputs.append(sympy.Symbol(argument.name, real=True))
+        else:
+            domain = getattr(argument.annotation, "__metadata__", ("real",))[0]
+            is_learned = isinstance(argument.default, Learned)
+            default = float(argument.default.initial if is_learned else argument.default)
+            default = int(default) if domain in WHOLE else default
+            parameters.append(Parameter(name=argument.name, default=default, learned=is_learned, domain=domain))
+    return tuple(inputs), tuple(parameters)

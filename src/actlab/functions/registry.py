@@ -1,0 +1,81 @@
+"""The registry: records by name and alias, and one message for every name that is not there or taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Generic, Protocol, TypeVar
+
+from actlab.errors import DuplicateNameError, UnknownNameError
+
+__all__ = ["Registry"]
+
+
+class Named(Protocol):
+    """What can be registered."""
+
+    @property
+    def name(self) -> str:
+        """The name, unique and lower case."""
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """Further names."""
+
+    @property
+    def source(self) -> str:
+        """Who published it."""
+
+
+T = TypeVar("T", bound=Named)
+
+
+class Registry(Generic[T]):
+    """Records by name and alias.
+
+    Args:
+        what: what the records are called in messages: "activation", "rule".
+        hint: what a message about an unknown name suggests.
+        load: imports whatever fills the registry; called before every look-up.
+    """
+
+    def __init__(self, what: str, hint: str, load: Callable[[], object]) -> None:
+        self.what, self.hint = what, hint
+        self._load = load
+        self._records: dict[str, T] = {}
+        self._aliases: dict[str, str] = {}
+
+    def add(self, record: T) -> T:
+        """Register a record.
+
+        Raises:
+            DuplicateNameError: its name or an alias is taken.
+        """
+        for name in (record.name, *record.aliases):
+            if name in self._records or name in self._aliases:
+                taken = self._records[self._aliases.get(name, name)]
+                raise DuplicateNameError(
+                    f"The name {name!r} is taken by the {self.what} {taken.name!r} ({taken.source}). "
+                    f"Choose another name for {record.name!r}."
+                )
+        self._records[record.name] = record
+        self._aliases.update(dict.fromkeys(record.aliases, record.name))
+        return record
+
+    def forget(self, name: str) -> None:
+        """Take a record out (for tests and notebooks that redefine one)."""
+        record = self[name]
+        del self._records[record.name]
+        for alias in record.aliases:
+            del self._aliases[alias]
+
+    def __getitem__(self, name: str) -> T:
+        self._load()
+        key = name.strip().lower()
+        key = self._aliases.get(key, key)
+        if key not in self._records:
+            raise UnknownNameError(self.what, name, [*self._records, *self._aliases], self.hint)
+        return self._records[key]
+
+    def __iter__(self) -> Iterator[T]:
+        self._load()
+        return iter([self._records[name] for name in sorted(self._records)])
