@@ -2,15 +2,16 @@
 
 Example:
     >>> from actlab.functions.spec import parse
-    >>> backward = parse("sign/ede(t=2)").backward
+    >>> backward = parse("sign/sigmoid(k=2)").backward
     >>> str(backward), backward.gradient
-    ('ede(t=2)', 8.0*grad*sigmoid(-4.0*x)*sigmoid(4.0*x))
+    ('sigmoid(k=2)', 2.0*grad*sigmoid(-2.0*x)*sigmoid(2.0*x))
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -173,12 +174,8 @@ def _unit(expression: Expr, scale: str, name: str) -> float:
         if not all(abs(float(f(np.array([end]))[0]) * end) < 1e-3 for end in (-1e12, 1e12)):
             raise SpecError(f"The area under {name} is infinite; scale=normal, its mean over N(0, 1), always exists.")
         edges = [-np.inf, *kinks, np.inf] if kinks else [-np.inf, 0.0, np.inf]
-        parts = [integrate.quad(lambda z: float(f(np.array([z]))[0]), a, b, limit=200)[0] for a, b in _pairs(edges)]
+        parts = [integrate.quad(lambda z: float(f(np.array([z]))[0]), a, b, limit=200)[0] for a, b in pairwise(edges)]
         whole = float(np.sum(parts))
     if not abs(whole) > 1e-12:
         raise SpecError(f"The rule {name} sums up to {whole:g}, which no factor makes 1; give scale a number.")
     return 1 / whole
-
-
-def _pairs(edges: list[float]) -> list[tuple[float, float]]:
-    return list(zip(edges[:-1], edges[1:], strict=True))

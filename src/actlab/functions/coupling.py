@@ -3,7 +3,8 @@
 The true derivative of a step in its threshold is zero, as it is in its input; a rule replaces the one, and must replace the other
 likewise, or the threshold is never learned. The formula alone tells: a *location* t, where ``f(x; t)`` depends on ``x - t`` only, has
 ``df/dt = -df/dx``; a *scale* s, where f depends on ``x / s`` only, has ``df/ds = -x/s df/dx``; a *rate* b, where it depends on ``b x``
-only, has ``df/db = x/b df/dx``. Whatever is none of these (a height, an offset, the step of a quantiser) has its own derivative.
+only, has ``df/db = x/b df/dx``, where x is measured from the location, if there is one. Whatever is none of these (a height,
+an offset, the step of a quantiser) has its own derivative.
 """
 
 from __future__ import annotations

@@ -117,12 +117,12 @@ def rule(
 
     Example:
         >>> @rule(paper="an example")
-        ... def half(x):
-        ...     \"\"\"Half of the gradient.\"\"\"
-        ...     return sympy.Rational(1, 2)
-        >>> half.is_linear, half.expression
-        (True, 1/2)
-        >>> forget_rule("half")
+        ... def third(x):
+        ...     \"\"\"A third of the gradient.\"\"\"
+        ...     return sympy.Rational(1, 3)
+        >>> third.is_linear, third.expression
+        (True, 1/3)
+        >>> forget_rule("third")
     """
 
     def register(function: Callable[..., Any]) -> Rule:

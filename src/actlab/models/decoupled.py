@@ -4,12 +4,13 @@ The rule, its values and the key of its noise are taken when the layer runs forw
 thread (autograd runs the backward pass of a GPU in one), not a schedule's next step, not a repeated forward pass under checkpointing.
 
 Two constructions compute the same. Where torch runs plainly, an ``autograd.Function`` keeps no more than the rule needs: nothing
-for a constant, bits for a window. Everywhere else (``torch.compile``, ``torch.func``, forward-mode differentiation, tracing) tensor code does it that
-every mode understands: the output is detached, and a term is added whose value is zero and whose derivative is the rule's factor. A
-rule that is not linear in the gradient (``sign_only``) is nobody's derivative; it has a Function in all modes, and where torch 2.13 would drop
-that without a word, in ``torch.compile`` of a transform, it refuses.
+for a constant, bits for a window. Everywhere else (``torch.compile``, ``torch.func``, forward-mode differentiation, tracing) it is
+tensor code that every mode understands: the output is detached, and a term is added whose value is zero and whose derivative is the
+rule's factor. A rule that is not linear in the gradient (``sign_only``) is nobody's derivative; it has a Function in all modes, and
+refuses where torch 2.13 would drop that without a word, in ``torch.compile`` of a transform.
 
-**Differentiating twice.** The second derivative is that of the surrogate: the factor is differentiated as a formula. Windows and constants have none.
+**Differentiating twice.** The second derivative is that of the surrogate: the factor is differentiated as a formula. Windows and
+constants have none.
 """
 
 from __future__ import annotations
@@ -23,15 +24,16 @@ from torch.autograd import forward_ad
 
 from actlab.errors import LayerError
 from actlab.functions.backward import Backward
-from actlab.functions.coupling import coupling
 from actlab.functions.parameter import Learned
 from actlab.models.layer import ActivationLayer
 from actlab.models.levels import keep_levels, scaled, times_levels
 from actlab.readings import counter_noise
-from actlab.readings.gradient import Gatherer, Gradient
+from actlab.readings.gradient import Gradient, gradient
 from actlab.readings.mode import is_plainly_eager
 
 __all__ = ["DecoupledLayer"]
+
+Code = Callable[..., Tensor]
 
 
 class DecoupledLayer(ActivationLayer):
@@ -51,7 +53,7 @@ class DecoupledLayer(ActivationLayer):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        backward = cast("Backward", self.spec.backward)  # layer() comes here with a rule only
+        backward = self._backward
         for name, value in backward.assigned:
             if isinstance(value, Learned):
                 made = self._initial(name, value).to(
@@ -62,13 +64,15 @@ class DecoupledLayer(ActivationLayer):
 
     def _bind(self) -> None:
         super()._bind()
-        backward = self.spec.backward
         scheduled = tuple(name.removeprefix("scheduled_") for name in self._buffers if name.startswith("scheduled_"))
-        self._gradient = Gradient(self.spec, (*(backward.learned if backward else ()), *scheduled))
-        self._gatherer = Gatherer(self.spec, self._spread_all)
+        self._gradient = gradient(self.spec, scheduled)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in super().__getstate__().items() if k not in {"_gradient", "_gatherer"}}
+        return {k: v for k, v in super().__getstate__().items() if k != "_gradient"}
+
+    @property
+    def _backward(self) -> Backward:
+        return cast("Backward", self.spec.backward)  # layer() comes here with a rule only
 
     def set_rule_parameter(self, name: str, value: float) -> None:
         """Set a parameter of the rule, as schedules do: from the next forward pass on.
@@ -83,7 +87,7 @@ class DecoupledLayer(ActivationLayer):
             >>> made.rule_parameters
             {'t': 10.0}
         """
-        backward = self._gradient.backward
+        backward = self._backward
         if name not in dict(backward.assigned) or name in backward.learned:
             allowed = ", ".join(n for n, _ in backward.assigned if n not in backward.learned) or "none"
             raise LayerError(f"{self.spec}: its rule has no parameter {name!r} to be set; there is: {allowed}.")
@@ -98,14 +102,14 @@ class DecoupledLayer(ActivationLayer):
     @property
     def rule_parameters(self) -> dict[str, float]:
         """The values of the rule's parameters now."""
-        backward = self._gradient.backward
+        backward = self._backward
         return {
             name: float(self._open(name)) if name in self._gradient.open else cast("float", value)
             for name, value in backward.assigned
         }
 
     def _open(self, name: str) -> Tensor:
-        backward = self._gradient.backward
+        backward = self._backward
         found = f"{backward.rule.name}_{name}" if name in backward.learned else f"scheduled_{name}"
         return cast("Tensor", getattr(self, found))
 
@@ -115,16 +119,16 @@ class DecoupledLayer(ActivationLayer):
         Raises:
             LayerError: the rule is not linear in the gradient, and ``torch.compile`` would lose it inside a transform.
         """
-        if not x.is_floating_point():
-            return super().forward(x)  # which says what is wrong
+        if others or not x.is_floating_point():
+            return super().forward(x, *others)  # which says what is wrong
         if is_plainly_eager():
             if not (torch.is_grad_enabled() and any(t.requires_grad for t in (x, *self.parameters()))):
                 return super().forward(x)
-            if self._gradient.backward.rule.is_linear and next(self.parameters(), None) is None:
+            if self._gradient.is_linear and next(self.parameters(), None) is None:
                 given = [
                     self._open(name).clone() for name in self._gradient.open
                 ]  # a schedule may go on before the backward pass
-                made: Tensor = _Decoupled.apply(super().forward, self._gradient, self._gatherer, x, *given)  # type: ignore[no-untyped-call]  # torch's own
+                made: Tensor = _Decoupled.apply(super().forward, self._gradient, x, *given)  # type: ignore[no-untyped-call]  # torch's own
                 return made
         elif _only_forward(x):
             return super().forward(x)
@@ -133,29 +137,29 @@ class DecoupledLayer(ActivationLayer):
     def _injected(self, x: Tensor) -> Tensor:
         """Return the output with the rule's derivative, in plain tensor code."""
         start = x.detach()
-        value = self._value(start)
-        if self._gradient.backward.learned:
+        value = self._value(start) + self._own_through(start)
+        if self._backward.learned:
             return value + self._of_surrogate(x)
         given = [self._open(name).detach().clone() for name in self._gradient.open]
         place = [self._spread(getattr(self, name), x) for name in self._gradient.locations]
         fixed = [tensor.detach() for tensor in (*place, *given)]
         key = counter_noise.draw_key(x.device) if self._gradient.is_noisy else None
-        made = self._gradient.gather(start, value.detach(), key, self._gatherer)
+        made = self._gradient.gather(start, value.detach(), key, self._spread_all(start))
         moved = _zero(x) - sum((_zero(tensor) for tensor in place), torch.zeros((), dtype=x.dtype, device=x.device))
         moved = moved + self._stretched(start)
-        if not self._gradient.backward.rule.is_linear:
+        if not self._gradient.is_linear:
             _refuse_where_lost(str(self.spec))
             passed: Tensor = _Transformed.apply(moved, self._gradient, *made, *fixed)  # type: ignore[no-untyped-call]  # torch's own
             return value + passed
         others = [tensor for name, tensor in zip(self._gradient.ingredients, made, strict=True) if name != "x"]
-        change = moved * self._gradient.factor(start, *others, *fixed)
+        change = moved * cast("Code", self._gradient.factor)(start, *others, *fixed)
         if self._gradient.curvature is not None:
             change = change + moved * moved * 0.5 * self._gradient.curvature(start, *others, *fixed)
         return value + change.to(value.dtype)
 
     def _of_surrogate(self, x: Tensor) -> Tensor:
         """Return zero with the derivatives of the rule's surrogate, in the input, the locations and the rule's own parameters."""
-        code = cast("Callable[..., Tensor]", self._gradient.surrogate)  # a rule without one learns nothing
+        code = cast("Code", self._gradient.surrogate)  # a rule without one learns nothing
         places = [self._spread(getattr(self, name), x) for name in self._gradient.locations]
         open_ = [self._spread(self._open(name), x) for name in self._gradient.open]
         made = code(x, *places, *open_)
@@ -163,25 +167,41 @@ class DecoupledLayer(ActivationLayer):
 
     def _value(self, start: Tensor) -> Tensor:
         """Return the output, detached from the input and from the parameters that move with it; the others are live."""
-        live = []
-        for name in self._learned:
-            parameter = getattr(self, name)
-            form = coupling(self.spec.activation, name)
-            live.append(parameter if form == "own" else parameter.detach())
         if self._tensor_code or not self._learned:
             return super().forward(start).detach()
-        return cast("Tensor", self._function(start, *(self._spread(parameter, start) for parameter in live)))
+        live = [getattr(self, name) for name in self._learned]
+        given = [
+            p if self._gradient.forms[n] == "own" else p.detach() for n, p in zip(self._learned, live, strict=True)
+        ]
+        return cast("Tensor", self._function(start, *(self._spread(parameter, start) for parameter in given)))
+
+    def _own_through(self, start: Tensor) -> Tensor:
+        """Return zero with the derivatives in the parameters of a quantiser, as if it did not round."""
+        moved = torch.zeros((), dtype=start.dtype, device=start.device)
+        for name, form in self._gradient.forms.items():
+            if form == "through":
+                parameter = self._spread(getattr(self, name), start)
+                slope = self._gradient.slopes.through[name](start, *self._spread_all(start))
+                moved = moved + slope * _zero(parameter)
+        return moved
 
     def _stretched(self, start: Tensor) -> Tensor:
-        """Return zero that moves as the input does when a scale or a rate is learned."""
+        """Return zero that moves as the input does when a scale or a rate is learned, measured from where the function is centred."""
         moved = torch.zeros((), dtype=start.dtype, device=start.device)
-        for name in self._learned:
-            form = coupling(self.spec.activation, name)
+        for name, form in self._gradient.forms.items():
             if form in {"scale", "rate"}:
                 parameter = self._spread(getattr(self, name), start)
-                share = start / parameter.detach() * _zero(parameter)
+                share = self._centred(start) / parameter.detach() * _zero(parameter)
                 moved = moved + (share if form == "rate" else -share)
         return moved
+
+    def _centred(self, start: Tensor) -> Tensor:
+        for name, number in self.spec.numbers.items():
+            if self._gradient.forms.get(name) == "location":
+                start = start - self._spread(getattr(self, name).detach(), start)
+            elif name in self._gradient.fixed_locations:
+                start = start - number
+        return start
 
     def _spread_all(self, x: Tensor) -> list[Tensor]:
         return [self._spread(getattr(self, name).detach(), x) for name in self._learned]
@@ -215,13 +235,13 @@ class _Decoupled(torch.autograd.Function):
     """A linear rule of constants, in eager mode."""
 
     @staticmethod
-    def forward(ctx: Any, value: Any, gradient: Gradient, forward: Gatherer, x: Tensor, *given: Tensor) -> Tensor:
+    def forward(ctx: Any, value: Any, gradient: Gradient, x: Tensor, *given: Tensor) -> Tensor:
         y: Tensor = value(x)
-        ctx.gradient, ctx.forward = gradient, forward
+        ctx.gradient = gradient
         ctx.key = counter_noise.draw_key(x.device) if gradient.is_noisy else None
         keep: list[Tensor | None] = [None, None, None]
         if len(gradient.levels) > 1:
-            keep[2] = keep_levels(gradient.mask(x), gradient.levels)
+            keep[2] = keep_levels(cast("Code", gradient.mask)(x), gradient.levels)
         elif not gradient.levels:
             keep[0] = x if not {"x", "slope", "through", "shuffled"}.isdisjoint(gradient.ingredients) else None
             keep[1] = y if "y" in gradient.ingredients else None
@@ -236,9 +256,9 @@ class _Decoupled(torch.autograd.Function):
             made = _levelled(grad, packed, gradient, ctx.key)
         else:
             shape = grad if x is None else x  # where the input is not kept, only its shape is asked for
-            parts = gradient.gather(shape, shape if y is None else y, ctx.key, ctx.forward)
+            parts = gradient.gather(shape, shape if y is None else y, ctx.key, [])
             made = gradient.code(grad, *parts, *given)
-        return None, None, None, made, *([None] * len(given))
+        return None, None, made, *([None] * len(given))
 
 
 def _levelled(grad: Tensor, packed: Tensor | None, gradient: Gradient, key: Tensor | None) -> Tensor:
@@ -257,11 +277,11 @@ class _Transformed(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(moved: Tensor, gradient: Gradient, *kept: Tensor) -> Tensor:
+    def forward(moved: Tensor, *_: Any) -> Tensor:
         return moved.clone()
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG004 torch's signature
         _, ctx.gradient, *kept = inputs
         ctx.save_for_backward(*kept)
 

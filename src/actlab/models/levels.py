@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import ceil, log2
 from typing import cast
 
@@ -26,7 +27,7 @@ def keep_levels(values: Tensor, levels: Sequence[float]) -> Tensor:
         >>> times_levels(torch.tensor([2.0, 2.0, 4.0]), kept, (0.1, 1.0))
         tensor([2.0000, 0.2000, 4.0000])
     """
-    above = [values > (low + high) / 2 for low, high in zip(levels[:-1], levels[1:], strict=True)]
+    above = [values > (low + high) / 2 for low, high in pairwise(levels)]
     codes = above[0] if len(above) == 1 else sum(above, torch.zeros_like(values, dtype=torch.uint8))
     return pack(codes, ceil(log2(len(levels))))
 

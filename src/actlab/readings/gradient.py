@@ -6,9 +6,10 @@ derivative (for those who differentiate twice), and its surrogate, each as plain
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache, cached_property
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from types import MappingProxyType
 from typing import Any, Final, cast
 
 import numpy as np
@@ -30,209 +31,220 @@ from actlab.functions.spec import Spec
 from actlab.readings import counter_noise
 from actlab.readings import torch as reading
 
-__all__ = ["Gradient"]
+__all__ = ["Gradient", "Slopes", "gradient"]
 
 Code = Callable[..., Tensor]
 NOISE: Final = {"u", "normal", "shuffled"}
+OF_FORWARD: Final = {"slope", "through", "shuffled"}
 MOST_LEVELS: Final = 16  # beyond four bits an element, the bookkeeping costs more than it saves
 U: Final = sympy.Symbol("u", real=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Slopes:
+    """The derivatives of a forward function that rules may ask for, as functions of the input and the learned parameters.
+
+    Attributes:
+        true: the derivative in the input; None if no rule asks for it.
+        through: by name of a learned parameter (None for the input) the derivative where rounding counts as the identity.
+    """
+
+    true: Code | None = None
+    through: Mapping[str | None, Code] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Gradient:
-    """How the gradient passes a spec.
+    """How the gradient passes a spec, ready to run. Build it with :func:`gradient`.
 
     Attributes:
         spec: with a rule.
         open: names of the rule's parameters that are given when it runs: learned ones, and those on a schedule.
+        ingredients: what the rule is made of beside the arriving gradient.
+        fixed_locations: names of the forward function's fixed parameters from which the rule measures its input.
+        forms: how each learned parameter of the forward function gets its gradient: its coupling, or "through".
+        code: the gradient as a function of the arriving one, the ingredients, the learned locations, and the open parameters.
+        factor: of a linear rule, the factor as a function of the input, the other ingredients, locations and open parameters.
+        curvature: the derivative of the factor in the input, by the same arguments; None where it is zero everywhere.
+        surrogate: the function whose derivative the factor is, of the input, locations and open parameters; None where there is none.
+        levels: the values that the factor takes (of a noisy one: what multiplies ``u``), if they are few and the input alone decides.
+        mask: what takes these values, as a function of the input.
+        slopes: of the forward function.
     """
 
     spec: Spec
-    open: tuple[str, ...] = ()
+    open: tuple[str, ...]
+    ingredients: tuple[str, ...]
+    forms: Mapping[str, str]
+    fixed_locations: tuple[str, ...]
+    code: Code
+    factor: Code | None
+    curvature: Code | None
+    surrogate: Code | None
+    levels: tuple[float, ...]
+    mask: Code | None
+    slopes: Slopes
+    is_linear: bool
+    is_noisy: bool
 
     @property
-    def backward(self) -> Backward:
-        """The rule and its values."""
-        return cast("Backward", self.spec.backward)  # only specs with a rule come here
-
-    @cached_property
-    def ingredients(self) -> tuple[str, ...]:
-        """What the rule is made of beside the arriving gradient."""
-        return self.backward.ingredients
-
-    @property
-    def is_noisy(self) -> bool:
-        """Whether a key is to be drawn in every call."""
-        return not NOISE.isdisjoint(self.ingredients)
-
-    @cached_property
     def locations(self) -> tuple[str, ...]:
         """Names of the forward function's learned parameters from which the rule measures its input."""
-        return tuple(
-            name
-            for name, value in self.spec.assigned
-            if isinstance(value, Learned) and coupling(self.spec.activation, name) == "location"
-        )
+        return tuple(name for name, form in self.forms.items() if form == "location")
 
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        """What the code takes after the ingredients: the learned locations, then the rule's open parameters."""
-        return (*self.locations, *self.open)
-
-    @cached_property
-    def code(self) -> Code:
-        """The gradient as a function of the arriving one, the ingredients, and the parameters."""
-        expression = self._placed(self._opened.gradient)
-        if self.backward.rule.is_linear:
-            expression = times(GRAD, self._placed(self._opened.factor))
-        return self._code(expression, [GRAD, *map(_symbol, self.ingredients)])
-
-    @cached_property
-    def factor(self) -> Code:
-        """The factor of a linear rule as a function of the input, the ingredients without it, and the parameters."""
-        return self._code(self._placed(self._opened.factor), [X, *map(_symbol, self.others)])
-
-    @property
-    def others(self) -> tuple[str, ...]:
-        """The ingredients beside the input."""
-        return tuple(name for name in self.ingredients if name != "x")
-
-    @cached_property
-    def curvature(self) -> Code | None:
-        """The derivative of the factor in the input, by the same arguments; None where it is zero everywhere."""
-        bent = self._placed(derivative(self._opened.factor, X))
-        f = numeric(bent, [X], sorted(bent.free_symbols - {X}, key=str))
-        rest = [np.float64(0.7) for _ in bent.free_symbols - {X}]
-        if not np.any(f(GRID, *rest)):
-            return None
-        return self._code(bent, [X, *map(_symbol, self.others)])
-
-    @cached_property
-    def surrogate(self) -> Code | None:
-        """The function whose derivative the factor is, of the input and the parameters."""
-        found = self._opened.surrogate
-        return None if found is None else self._code(self._placed(found), [X])
-
-    @cached_property
-    def levels(self) -> tuple[float, ...]:
-        """The values that the factor takes (of a noisy one: what multiplies ``u``), if they are few and the input alone decides."""
-        if self.parameters or not self.backward.rule.is_linear or not {*self.ingredients} <= {"x", "u"}:
-            return ()
-        factor = self._placed(self._opened.factor)
-        plain = factor.xreplace({U: sympy.Integer(1)})
-        if U in factor.free_symbols and not _is_multiple(factor):
-            return ()
-        values = [piece.expression for piece in pieces(plain, X)]
-        if any(value.has(X) for value in values):
-            return ()
-        found = np.unique([float(value) for value in values])
-        return tuple(map(float, found)) if len(found) <= MOST_LEVELS else ()
-
-    @cached_property
-    def mask(self) -> Code:
-        """What multiplies the gradient (and ``u``), as a function of the input: one of :attr:`levels`."""
-        return self._code(self._placed(self._opened.factor).xreplace({U: sympy.Integer(1)}), [X])
-
-    def gather(self, x: Tensor, y: Tensor, key: Tensor | None, forward: Gatherer) -> list[Tensor]:
+    def gather(self, x: Tensor, y: Tensor, key: Tensor | None, learned: list[Tensor]) -> list[Tensor]:
         """Return the ingredients' tensors, in order.
 
         Args:
             x: the input.
             y: the output.
-            key: of the noise, if :attr:`is_noisy`.
-            forward: gives the true derivative, and the one through rounding.
+            key: of the noise, where the rule is noisy.
+            learned: the forward function's learned parameters, ready to be broadcast.
         """
-        made: dict[str, Callable[[], Tensor]] = {
-            "x": lambda: x,
-            "y": lambda: y,
-            "slope": lambda: forward.slope(x),
-            "through": lambda: forward.through(x),
-            "u": lambda: counter_noise.uniform(cast("Tensor", key), x.shape),
-            "normal": lambda: counter_noise.normal(cast("Tensor", key), x.shape),
-            "unit": lambda: _of_units(x),
-            "shuffled": lambda: _dealt(forward.slope(x), cast("Tensor", key)),
-        }
-        return [made[name]() for name in self.ingredients]
+        return [self._made(name, x, y, key, learned) for name in self.ingredients]
 
-    @property
-    def _opened(self) -> Backward:
-        """The backward whose open parameters are symbols."""
-        given = tuple(
-            (name, Learned(value if not isinstance(value, Learned) else value.initial) if name in self.open else value)
-            for name, value in self.backward.assigned
-        )
-        return _Opened(self.backward.rule, given, self.backward.scale, self.backward.of)
-
-    def _placed(self, expression: Expr) -> Expr:
-        """Return the expression with the input measured from where the function is centred."""
-        record, shift = self.spec.activation, sympy.Integer(0)
-        for name, value in self.spec.assigned:
-            if coupling(record, name) == "location":
-                shift += _symbol(name) if isinstance(value, Learned) else sympy.Float(value, 17)
-        return expression if shift == 0 else expression.xreplace({X: X - shift})
-
-    def _code(self, expression: Expr, inputs: list[sympy.Symbol]) -> Code:
-        record = Activation(
-            name="gradient",
-            kind="elementwise",
-            family="gradient",
-            doc=str(expression),
-            expression=canonical(expression),
-            inputs=tuple(inputs),
-            parameters=tuple(Parameter(name=name, default=1.0) for name in self.parameters),
-        )
-        return reading.function(record)
-
-
-class _Opened(Backward):
-    """A backward with symbols for parameters that a schedule changes, be there a surrogate or not."""
-
-    def __post_init__(self) -> None:
-        """Ask for no surrogate: nothing is learned here."""
-
-
-class Gatherer:
-    """The derivatives of a forward function that rules may ask for.
-
-    Args:
-        spec: elementwise; its learned parameters come as tensors with every call.
-        parameters: returns the learned parameters, ready to be broadcast.
-    """
-
-    def __init__(self, spec: Spec, parameters: Callable[[Tensor], list[Tensor]]) -> None:
-        self.spec, self._parameters = spec, parameters
-
-    def slope(self, x: Tensor) -> Tensor:
-        """Return the true derivative."""
-        return _slope(self.spec.forward, through=False)(x, *self._parameters(x))
-
-    def through(self, x: Tensor) -> Tensor:
-        """Return the derivative where rounding counts as the identity."""
-        return _slope(self.spec.forward, through=True)(x, *self._parameters(x))
+    def _made(self, name: str, x: Tensor, y: Tensor, key: Any, learned: list[Tensor]) -> Tensor:
+        if name in {"x", "y"}:
+            return x if name == "x" else y
+        if name == "through":
+            return self.slopes.through[None](x, *learned)
+        if name in OF_FORWARD:
+            slope = cast("Code", self.slopes.true)(x, *learned)
+            return slope if name == "slope" else _dealt(slope, key)
+        exact = torch.promote_types(x.dtype, torch.float32)
+        if name == "unit":
+            return _of_units(x).to(exact)
+        return (counter_noise.uniform if name == "u" else counter_noise.normal)(key, x.shape).to(exact)
 
 
 @cache
-def _slope(spec: Spec, *, through: bool) -> Code:
-    record = spec.activation
-    numbers = {_symbol(n): sympy.Float(v, 17) for n, v in spec.assigned if not isinstance(v, Learned)}
-    free = tuple(p for p in record.parameters if isinstance(spec.values[p.name], Learned))
-    formula = canonical(record.formula.xreplace(numbers))
-    slope = _through(formula, record.inputs[0]) if through else derivative(formula, record.inputs[0])
-    made = Activation(
-        name="slope",
+def gradient(spec: Spec, open_: tuple[str, ...] = ()) -> Gradient:
+    """Return how the gradient passes a spec.
+
+    Args:
+        spec: with a rule.
+        open_: names of the rule's parameters that are given when it runs, beside the learned ones.
+
+    Example:
+        >>> from actlab.functions.spec import parse
+        >>> made = gradient(parse("relu/rect(-1, 2)"))
+        >>> made.levels, made.code(torch.ones(3), torch.tensor([-1.5, 0.0, 2.0]))
+        ((0.0, 1.0), tensor([0., 1., 1.]))
+    """
+    backward = cast("Backward", spec.backward)
+    opened = _opened(backward, (*backward.learned, *open_))
+    forms = _forms(spec, through="through" in backward.ingredients)
+    names = (*(name for name, form in forms.items() if form == "location"), *backward.learned, *open_)
+    is_linear, ingredients = backward.rule.is_linear, backward.ingredients
+    arriving = [GRAD, *map(_symbol, ingredients)]
+    others = [X, *(_symbol(name) for name in ingredients if name != "x")]
+    factor = _placed(opened.factor, spec) if is_linear else None
+    levels = () if factor is None or names or not {*ingredients} <= {"x", "u"} else _levels(factor)
+    return Gradient(
+        spec=spec,
+        open=(*backward.learned, *open_),
+        ingredients=ingredients,
+        forms=MappingProxyType(forms),
+        fixed_locations=tuple(n for n in spec.numbers if n not in forms and coupling(spec.activation, n) == "location"),
+        code=_code(_placed(opened.gradient, spec) if factor is None else times(GRAD, factor), arriving, names),
+        factor=None if factor is None else _code(factor, others, names),
+        curvature=None if factor is None else _curvature(_placed(derivative(opened.factor, X), spec), others, names),
+        surrogate=None if opened.surrogate is None else _code(_placed(opened.surrogate, spec), [X], names),
+        levels=levels,
+        mask=None if factor is None or not levels else _code(factor.xreplace({U: sympy.Integer(1)}), [X], names),
+        slopes=_slopes(spec.forward, ingredients, forms),
+        is_linear=is_linear,
+        is_noisy=not NOISE.isdisjoint(ingredients),
+    )
+
+
+class _Opened(Backward):
+    """A backward with symbols for parameters that are given when it runs, be there a surrogate or not."""
+
+    def __post_init__(self) -> None:
+        """Ask for no surrogate: nothing is learned by these symbols alone."""
+
+
+def _opened(backward: Backward, names: tuple[str, ...]) -> Backward:
+    numbers = {name: v.initial if isinstance(v, Learned) else v for name, v in backward.assigned}
+    given = tuple((name, Learned(number) if name in names else number or 0.0) for name, number in numbers.items())
+    return _Opened(backward.rule, given, backward.scale, backward.of)
+
+
+def _forms(spec: Spec, *, through: bool) -> dict[str, str]:
+    forms: dict[str, str] = {}
+    for name, value in spec.assigned:
+        if isinstance(value, Learned):
+            form = coupling(spec.activation, name)
+            forms[name] = "through" if through and form == "own" else form
+    return forms
+
+
+def _placed(expression: Expr, spec: Spec) -> Expr:
+    """Return the expression with the input measured from where the function is centred."""
+    shift = sympy.Integer(0)
+    for name, value in spec.assigned:
+        if coupling(spec.activation, name) == "location":
+            shift += _symbol(name) if isinstance(value, Learned) else sympy.Float(value, 17)
+    return expression if shift == 0 else expression.xreplace({X: X - shift})
+
+
+def _code(expression: Expr, inputs: Sequence[sympy.Symbol], parameters: Sequence[str]) -> Code:
+    record = Activation(
+        name="gradient",
         kind="elementwise",
         family="gradient",
-        doc=str(slope),
-        expression=slope,
-        inputs=record.inputs,
-        parameters=free,
+        doc=str(expression),
+        expression=canonical(expression),
+        inputs=tuple(inputs),
+        parameters=tuple(Parameter(name=name, default=1.0) for name in parameters),
     )
-    return reading.function(made)
+    return reading.function(record)
 
 
-def _through(formula: Expr, x: sympy.Symbol) -> Expr:
-    """Return the derivative of a formula that rounds, as if it did not."""
-    return derivative(formula.replace(rounded, lambda inner: inner), x)
+def _curvature(bent: Expr, inputs: Sequence[sympy.Symbol], parameters: Sequence[str]) -> Code | None:
+    rest = sorted(bent.free_symbols - {X}, key=str)
+    is_flat = not np.any(numeric(bent, [X], rest)(GRID, *(np.float64(0.7) for _ in rest)))
+    return None if is_flat else _code(bent, inputs, parameters)
+
+
+def _levels(factor: Expr) -> tuple[float, ...]:
+    if U in factor.free_symbols and not _is_multiple(factor):
+        return ()
+    values = [piece.expression for piece in pieces(factor.xreplace({U: sympy.Integer(1)}), X)]
+    if any(value.has(X) for value in values):
+        return ()
+    found = np.unique([float(value) for value in values])
+    return tuple(map(float, found)) if len(found) <= MOST_LEVELS else ()
+
+
+def _slopes(spec: Spec, ingredients: tuple[str, ...], forms: Mapping[str, str]) -> Slopes:
+    if spec.activation.expression is None or OF_FORWARD.isdisjoint(ingredients):
+        return Slopes()
+    x = spec.activation.inputs[0]
+    asked = [None, *(name for name, form in forms.items() if form == "through")] if "through" in ingredients else []
+    return Slopes(
+        true=_slope(spec, x, through=False),
+        through={name: _slope(spec, _symbol(name) if name else x, through=True) for name in asked},
+    )
+
+
+def _slope(spec: Spec, symbol: sympy.Symbol, *, through: bool) -> Code:
+    record = spec.activation
+    numbers = {_symbol(n): sympy.Float(v, 17) for n, v in spec.assigned if not isinstance(v, Learned)}
+    formula = canonical(record.formula.xreplace(numbers))
+    slope = _through(formula, symbol) if through else derivative(formula, symbol)
+    return _code(slope, record.inputs, [n for n, v in spec.assigned if isinstance(v, Learned)])
+
+
+def _through(formula: Expr, symbol: sympy.Symbol) -> Expr:
+    """Return the derivative of a formula that rounds, as if it did not; the values of the rounding stay as they are."""
+    marked = {node: sympy.Dummy(real=True) for node in formula.atoms(rounded)}
+    outer = formula.xreplace(marked)
+    slope = derivative(outer, symbol)
+    for node, mark in marked.items():
+        slope += derivative(outer, mark) * derivative(node.args[0], symbol)
+    return canonical(slope.xreplace({mark: node for node, mark in marked.items()}))
 
 
 def _is_multiple(factor: Expr) -> bool:
