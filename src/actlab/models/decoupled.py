@@ -104,7 +104,7 @@ class DecoupledLayer(ActivationLayer):
         """The values of the rule's parameters now."""
         backward = self._backward
         return {
-            name: float(self._open(name)) if name in self._gradient.open else cast("float", value)
+            name: float(self._open(name).detach()) if name in self._gradient.open else cast("float", value)
             for name, value in backward.assigned
         }
 
@@ -217,10 +217,11 @@ def _only_forward(x: Tensor) -> bool:
     """Tell whether nobody will ask for a gradient: an export, or a trace or compilation without gradients."""
     if torch.compiler.is_exporting():
         return True
+    if forward_ad._current_level >= 0:  # jvp is asked for, with gradients switched on or off
+        return False
     if torch.compiler.is_compiling():
         return not torch.is_grad_enabled()
-    is_traced = torch._C._get_tracing_state() is not None
-    return is_traced and not (torch.is_grad_enabled() and x.requires_grad) and forward_ad._current_level < 0
+    return torch._C._get_tracing_state() is not None and not (torch.is_grad_enabled() and x.requires_grad)
 
 
 def _refuse_where_lost(spec: str) -> None:
