@@ -99,9 +99,12 @@ def pulled(function, x: Tensor, grad: Tensor, **options: object) -> Tensor:
     return made
 
 
+@pytest.mark.parametrize("kernels", [True, False])
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("spec", SPECS)
-def test_eager_is_the_definition(spec, dtype):
+def test_eager_is_the_definition(spec, dtype, kernels, monkeypatch):
+    if not kernels:
+        monkeypatch.setattr(decoupled, "runs_in_kernels", lambda _: False)
     x, grad = inputs(dtype)
     made = layer(spec)
 
@@ -507,10 +510,9 @@ def test_a_parameter_that_the_rule_does_not_have_cannot_be_set():
 
 def test_a_planted_loss_of_the_rule_is_found(monkeypatch):
     """As in libraries that look the rule up when the backward pass runs: the true derivative comes in its place."""
-    monkeypatch.setattr(
-        decoupled._Decoupled, "backward", staticmethod(lambda _, grad: (None, None, torch.zeros_like(grad)))
-    )
+    for function in (decoupled._Decoupled, decoupled._Kernelled):
+        monkeypatch.setattr(function, "backward", staticmethod(lambda _, grad: (None, None, torch.zeros_like(grad))))
 
     with pytest.raises(AssertionError):
-        test_eager_is_the_definition("sign/rect", torch.float32)
+        test_eager_is_the_definition("sign/rect", torch.float32, True, monkeypatch)
     assert get_rule("rect").is_linear

@@ -4,10 +4,11 @@ The rule, its values and the key of its noise are taken when the layer runs forw
 thread (autograd runs the backward pass of a GPU in one), not a schedule's next step, not a repeated forward pass under checkpointing.
 
 Two constructions compute the same. Where torch runs plainly, an ``autograd.Function`` keeps no more than the rule needs: nothing
-for a constant, bits for a window. Everywhere else (``torch.compile``, ``torch.func``, forward-mode differentiation, tracing) it is
-tensor code that every mode understands: the output is detached, and a term is added whose value is zero and whose derivative is the
-rule's factor. A rule that is not linear in the gradient (``sign_only``) is nobody's derivative; it has a Function in all modes, and
-refuses where torch 2.13 would drop that without a word, in ``torch.compile`` of a transform.
+for a constant, bits for a window; on the CPU its passes are kernels printed from the rule. Everywhere else (``torch.compile``,
+``torch.func``, forward-mode differentiation, tracing) it is tensor code that every mode understands: the output is detached, and a
+term is added whose value is zero and whose derivative is the rule's factor. A rule that is not linear in the gradient
+(``sign_only``) is nobody's derivative; it has a Function in all modes, and refuses where torch 2.13 would drop that without a word,
+in ``torch.compile`` of a transform.
 
 **Differentiating twice.** The second derivative is that of the surrogate: the factor is differentiated as a formula. Windows and
 constants have none.
@@ -18,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
@@ -25,11 +27,13 @@ from torch.autograd import forward_ad
 from actlab.errors import LayerError
 from actlab.functions.backward import Backward
 from actlab.functions.parameter import Learned
+from actlab.models.bits import pack
 from actlab.models.layer import ActivationLayer
 from actlab.models.levels import keep_levels, scaled, times_levels
 from actlab.readings import counter_noise
 from actlab.readings.gradient import Gradient, gradient
 from actlab.readings.mode import is_plainly_eager
+from actlab.readings.rule_kernel import RuleKernel, rule_kernel, runs_in_kernels
 
 __all__ = ["DecoupledLayer"]
 
@@ -66,9 +70,10 @@ class DecoupledLayer(ActivationLayer):
         super()._bind()
         scheduled = tuple(name.removeprefix("scheduled_") for name in self._buffers if name.startswith("scheduled_"))
         self._gradient = gradient(self.spec, scheduled)
+        self._kernel = rule_kernel(self.spec) if not scheduled else None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in super().__getstate__().items() if k != "_gradient"}
+        return {k: v for k, v in super().__getstate__().items() if k not in {"_gradient", "_kernel"}}
 
     @property
     def _backward(self) -> Backward:
@@ -124,6 +129,8 @@ class DecoupledLayer(ActivationLayer):
         if is_plainly_eager():
             if not (torch.is_grad_enabled() and any(t.requires_grad for t in (x, *self.parameters()))):
                 return super().forward(x)
+            if self._kernel is not None and runs_in_kernels(x):
+                return cast("Tensor", _Kernelled.apply(super().forward, self._kernel, x))  # type: ignore[no-untyped-call]  # torch's own
             if self._gradient.is_linear and next(self.parameters(), None) is None:
                 given = [
                     self._open(name).clone() for name in self._gradient.open
@@ -260,6 +267,47 @@ class _Decoupled(torch.autograd.Function):
             parts = gradient.gather(shape, shape if y is None else y, ctx.key, [])
             made = gradient.code(grad, *parts, *given)
         return None, None, made, *([None] * len(given))
+
+
+class _Kernelled(torch.autograd.Function):
+    """A rule in kernels of our own, one pass each way."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Any, kernel: RuleKernel, x: Tensor) -> Tensor:
+        dense = x.contiguous()
+        if kernel.is_exact:
+            y, kept = kernel.forward(dense)
+        else:  # training and inference are to have the same values, to the bit
+            y = value(x)
+            kept = kernel.forward(dense)[1] if kernel.keep == "bits" else dense if kernel.keep == "input" else None
+        ctx.kernel = kernel
+        ctx.key = counter_noise.draw_key(x.device) if kernel.gradient.is_noisy else None
+        ctx.save_for_backward(kept)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        (kept,) = ctx.saved_tensors
+        kernel: RuleKernel = ctx.kernel
+        if torch.is_grad_enabled() or not runs_in_kernels(grad):  # differentiated again, or in a batch of gradients
+            return None, None, _again(grad, kept, kernel, ctx.key)
+        return None, None, kernel.backward(grad.contiguous(), kept, ctx.key)
+
+
+def _again(grad: Tensor, kept: Tensor | None, kernel: RuleKernel, key: Tensor | None) -> Tensor:
+    """Return the gradient in tensor code, which can be differentiated."""
+    made = kernel.gradient
+    if made.levels:
+        packed = None if kept is None else _repacked(kept, grad.numel())
+        return _levelled(grad, packed, made, key)
+    x = grad if kept is None else kept
+    return made.code(grad, *made.gather(x, x, key, []))
+
+
+def _repacked(kept: Tensor, count: int) -> Tensor:
+    """Return bits that a kernel wrote, lowest first, as :mod:`actlab.models.bits` packs them, highest first."""
+    bits = torch.from_numpy(np.unpackbits(kept.numpy(), count=count, bitorder="little"))
+    return pack(bits.view(torch.bool), 1)
 
 
 def _levelled(grad: Tensor, packed: Tensor | None, gradient: Gradient, key: Tensor | None) -> Tensor:

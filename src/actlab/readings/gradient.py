@@ -63,6 +63,8 @@ class Gradient:
         ingredients: what the rule is made of beside the arriving gradient.
         fixed_locations: names of the forward function's fixed parameters from which the rule measures its input.
         forms: how each learned parameter of the forward function gets its gradient: its coupling, or "through".
+        expression: the gradient as a formula.
+        factor_expression: the factor as a formula, of a linear rule.
         code: the gradient as a function of the arriving one, the ingredients, the learned locations, and the open parameters.
         factor: of a linear rule, the factor as a function of the input, the other ingredients, locations and open parameters.
         curvature: the derivative of the factor in the input, by the same arguments; None where it is zero everywhere.
@@ -77,7 +79,9 @@ class Gradient:
     ingredients: tuple[str, ...]
     forms: Mapping[str, str]
     fixed_locations: tuple[str, ...]
+    expression: Expr
     code: Code
+    factor_expression: Expr
     factor: Code | None
     curvature: Code | None
     surrogate: Code | None
@@ -139,6 +143,7 @@ def gradient(spec: Spec, open_: tuple[str, ...] = ()) -> Gradient:
     arriving = [GRAD, *map(_symbol, ingredients)]
     others = [X, *(_symbol(name) for name in ingredients if name != "x")]
     factor = _placed(opened.factor, spec) if is_linear else None
+    expression = _placed(opened.gradient, spec) if factor is None else times(GRAD, factor)
     levels = () if factor is None or names or not {*ingredients} <= {"x", "u"} else _levels(factor)
     return Gradient(
         spec=spec,
@@ -146,7 +151,9 @@ def gradient(spec: Spec, open_: tuple[str, ...] = ()) -> Gradient:
         ingredients=ingredients,
         forms=MappingProxyType(forms),
         fixed_locations=tuple(n for n in spec.numbers if n not in forms and coupling(spec.activation, n) == "location"),
-        code=_code(_placed(opened.gradient, spec) if factor is None else times(GRAD, factor), arriving, names),
+        expression=expression,
+        code=_code(expression, arriving, names),
+        factor_expression=factor,
         factor=None if factor is None else _code(factor, others, names),
         curvature=None if factor is None else _curvature(_placed(derivative(opened.factor, X), spec), others, names),
         surrogate=None if opened.surrogate is None else _code(_placed(opened.surrogate, spec), [X], names),

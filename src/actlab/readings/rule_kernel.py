@@ -1,0 +1,381 @@
+"""The CPU reading of a gradient rule: one pass forward, which writes a bit per element where that is all the rule needs, and one backward.
+
+A window needs one bit of each element, noise needs none: its numbers are hashed from the place as they are used, the same as
+:mod:`actlab.readings.counter_noise` gives. So the passes move little more than a plain rectifier's do. Tensors are contiguous, on the CPU.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, TypeAlias
+
+import sympy
+import torch
+from torch import Tensor
+
+from actlab.functions.backward import X
+from actlab.functions.economy import economical
+from actlab.functions.evaluate import safe
+from actlab.functions.formula import Expr
+from actlab.functions.parameter import Learned
+from actlab.functions.pieces import pieces
+from actlab.functions.printer import compiled, source
+from actlab.functions.rule import GRAD
+from actlab.functions.spec import Spec
+from actlab.readings import objects
+from actlab.readings.counter_noise import GOLDEN
+from actlab.readings.elementary import NAMES
+from actlab.readings.gradient import Gradient, gradient
+from actlab.readings.loops import BYTES, Loop, Storage, precision_of
+from actlab.readings.machine import Machine, Value
+from actlab.readings.mode import is_plainly_eager
+from actlab.readings.plans import SHARE, pool
+
+__all__ = ["RuleKernel", "rule_kernel", "runs_in_kernels"]
+
+Keep: TypeAlias = Literal["nothing", "bits", "input"]
+Body: TypeAlias = Callable[[Machine, dict[str, Value]], dict[str, Value]]
+STORAGES: dict[torch.dtype, Storage] = {
+    torch.float32: "float32",
+    torch.float64: "float64",
+    torch.bfloat16: "bfloat16",
+}
+STORED = {"float32": "float", "float64": "double", "bfloat16": "i16"}
+STEP = 128  # bytes computed with at once, as in the other kernels
+U = sympy.Symbol("u", real=True)
+
+
+class RuleKernel:
+    """The two passes of a spec with a rule. Get it from :func:`rule_kernel`.
+
+    Attributes:
+        gradient: what is computed backward.
+        keep: what the backward pass needs of each element: nothing, one bit, or the input.
+        is_exact: whether the forward pass has torch's values to the bit: it only chooses between the input and constants.
+    """
+
+    def __init__(self, made: Gradient) -> None:
+        self.gradient = made
+        self.keep: Keep = "nothing"
+        if len(made.levels) == 2:
+            self.keep = "bits"
+        elif "x" in made.ingredients and not made.levels:
+            self.keep = "input"
+        spec = made.spec.forward
+        x = spec.activation.inputs[0]
+        self.is_exact = all(piece.expression == x or piece.expression.is_number for piece in pieces(spec.formula, x))
+        self._functions: dict[tuple[str, Storage], Callable[..., None]] = {}
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the values, and what the backward pass needs: None, uint8 of ``ceil(n / 8)`` rounded up to whole vectors, or the input.
+
+        Args:
+            x: contiguous, float32, float64 or bfloat16.
+        """
+        y = torch.empty_like(x)
+        if self.keep != "bits":
+            self._run("forward", x, [x.data_ptr(), y.data_ptr()], None)
+            return y, x if self.keep == "input" else None
+        bits = torch.empty(-(-x.numel() // 64) * 8, dtype=torch.uint8)
+        self._run("forward", x, [x.data_ptr(), y.data_ptr(), bits.data_ptr()], None)
+        return y, bits
+
+    def backward(self, grad: Tensor, kept: Tensor | None, key: Tensor | None) -> Tensor:
+        """Return the gradient of the input.
+
+        Args:
+            grad: contiguous, of the output's dtype.
+            kept: what :meth:`forward` returned.
+            key: of the noise, see :func:`~actlab.readings.counter_noise.draw_key`; None without noise.
+        """
+        made = torch.empty_like(grad)
+        streams = [grad.data_ptr(), *([] if kept is None else [kept.data_ptr()]), made.data_ptr()]
+        self._run("backward", grad, streams, key)
+        return made
+
+    def _run(self, which: str, like: Tensor, streams: list[int], key: Tensor | None) -> None:
+        function = self._function(which, STORAGES[like.dtype])
+        words = [0, 0] if key is None else key.tolist()
+        count = like.numel()
+        threads = min(torch.get_num_threads(), count // SHARE) if count >= 2 * SHARE else 1
+        length = -(-count // (max(1, threads) * 64)) * 64  # shares begin at whole bytes of bits
+        cuts = [(first, min(count, first + length)) for first in range(0, count, length)] if count else []
+        waiting = [pool().submit(function, *streams, first, last, *words) for first, last in cuts[1:]]
+        if cuts:
+            function(*streams, *cuts[0], *words)
+        for future in waiting:
+            future.result()
+
+    def _function(self, which: str, storage: Storage) -> Callable[..., None]:
+        if (which, storage) not in self._functions:
+            loop = _Loop(
+                storage=storage, reads=self._reads(which), writes=self._writes(which), keyed=which == "backward"
+            )
+            body = self._forward_body() if which == "forward" else self._backward_body()
+            address = objects.address(loop.text(body), lambda: loop.text(body))
+            of = [ctypes.c_void_p] * len(loop.streams) + [ctypes.c_int64] * 2 + [ctypes.c_int32] * 2
+            self._functions[which, storage] = ctypes.CFUNCTYPE(None, *of)(address)
+        return self._functions[which, storage]
+
+    def _reads(self, which: str) -> tuple[str, ...]:
+        if which == "forward":
+            return ("x",)
+        return ("grad", *({"nothing": (), "bits": ("bits",), "input": ("x",)}[self.keep]))
+
+    def _writes(self, which: str) -> tuple[str, ...]:
+        return ("y", "bits") if which == "forward" and self.keep == "bits" else ("y",)
+
+    def _forward_body(self) -> Body:
+        spec = self.gradient.spec.forward
+        x = spec.activation.inputs[0]
+        value = _printed([x], economical([safe(spec.formula, [x])], [x])[0])
+        mask = (
+            _printed([X], safe(self.gradient.factor_expression.xreplace({U: sympy.Integer(1)}), [X]))
+            if self.keep == "bits"
+            else None
+        )
+
+        def body(_: Machine, given: dict[str, Value]) -> dict[str, Value]:
+            made = {"y": _number(value(given["x"]), given["x"])}
+            if mask is not None:
+                made["bits"] = _number(mask(given["x"]), given["x"]) > sum(self.gradient.levels) / 2
+            return made
+
+        return body
+
+    def _backward_body(self) -> Body:
+        levels, ingredients = self.gradient.levels, self.gradient.ingredients
+        if levels:
+            expressions = [GRAD * sympy.Float(level, 17) * (U if "u" in ingredients else 1) for level in levels]
+            sides = [
+                _printed([GRAD, U], expression if level else sympy.Integer(0))
+                for level, expression in zip(levels, expressions, strict=True)
+            ]
+        else:
+            symbols = [GRAD, X, U]
+            (expression,) = economical([safe(self.gradient.expression, [X])], [X])
+            sides = [_printed(symbols, expression)]
+
+        def body(machine: Machine, given: dict[str, Value]) -> dict[str, Value]:
+            grad = given["grad"]
+            noise = _noise(machine, grad) if "u" in ingredients else grad
+            if not levels:
+                return {"y": _number(sides[0](grad, given.get("x", grad), noise), grad)}
+            made = [_number(side(grad, noise), grad) for side in sides]
+            return {"y": made[0] if len(made) == 1 else given["bits"].chosen(made[1], made[0])}
+
+        return body
+
+
+def _printed(symbols: list[sympy.Symbol], expression: Expr) -> Callable[..., Any]:
+    return compiled(source("part", symbols, expression, "cpu"), "part", NAMES)
+
+
+def _number(made: Any, like: Value) -> Value:
+    return made if isinstance(made, Value) else like.machine.constant(float(made), like.precision)
+
+
+def _noise(machine: Machine, like: Value) -> Value:
+    """Return numbers uniform on (0, 1), hashed from the places, as :func:`~actlab.readings.counter_noise.uniform` has them."""
+    bits = machine.value("float32", "%place", "bits")
+    for word in ("%key0", "%key1"):
+        bits = bits if word == "%key1" else bits.with_bits("mul", GOLDEN)
+        bits = _mixed(bits.with_bits("add", machine.value("float32", word, "bits")))
+    small = bits.with_bits("lshr", 9)
+    number = (small.whole() + 0.5) * 2.0**-23
+    return number.widened() if like.precision == "float64" else number
+
+
+def _mixed(bits: Value) -> Value:
+    for shift, factor in ((16, 0x7FEB352D), (15, -2073254261), (16, None)):
+        bits = bits.with_bits("xor", bits.with_bits("lshr", shift))
+        bits = bits if factor is None else bits.with_bits("mul", factor)
+    return bits
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Loop:
+    """A pass over rows without parameters, some streams of which are single bits."""
+
+    storage: Storage
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    keyed: bool
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return (*(f"%r_{name}" for name in self.reads), *(f"%w_{name}" for name in self.writes))
+
+    @property
+    def lanes(self) -> int:
+        return STEP // BYTES[precision_of(self.storage)]
+
+    def text(self, body: Body) -> str:
+        """Return the LLVM code of ``kernel``: it takes a pointer for each stream, first and last place, and the two words of the key."""
+        machine = Machine(lanes=self.lanes, fused=objects.fuses())
+        pointers = ", ".join(f"ptr {name}" for name in self.streams)
+        step = self._step(machine, body)
+        at = [line for name in self.streams for line in self._address(name, "%i")]
+        tail = [line for name in self.streams for line in self._address(name, "%i", "t")]
+        buffers = [f"%b{name[1:]} = alloca [{self._bytes(name)} x i8], align 64" for name in self.streams]
+        here = ", ".join(f"ptr %at{name[1:]}" for name in self.streams)
+        aside = ", ".join(f"ptr %b{name[1:]}" for name in self.streams)
+        return "\n".join(
+            [
+                f"define internal void @step({pointers}, i64 %at, i32 %k0, i32 %k1) alwaysinline {{",
+                *step,
+                "ret void",
+                "}",
+                f"define void @kernel({pointers}, i64 %first, i64 %last, i32 %k0, i32 %k1) {{",
+                "entry:",
+                *buffers,
+                "br label %head",
+                "head:",
+                "%i = phi i64 [ %first, %entry ], [ %j, %whole ]",
+                f"%j = add i64 %i, {self.lanes}",
+                "%fits = icmp sle i64 %j, %last",
+                "br i1 %fits, label %whole, label %rest",
+                "whole:",
+                *at,
+                f"call void @step({here}, i64 %i, i32 %k0, i32 %k1)",
+                "br label %head",
+                "rest:",
+                "%left = sub i64 %last, %i",
+                "%some = icmp sgt i64 %left, 0",
+                "br i1 %some, label %part, label %done",
+                "part:",
+                *tail,
+                *self._moved("r", into=True),
+                f"call void @step({aside}, i64 %i, i32 %k0, i32 %k1)",
+                *self._moved("w", into=False),
+                "br label %done",
+                "done:",
+                "ret void",
+                "}",
+                *sorted(machine.declared),
+                "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)",
+                '!1 = !{!"branch_weights", i32 1, i32 1000000}',
+            ]
+        )
+
+    def _bytes(self, name: str) -> int:
+        return self.lanes // 8 if name.endswith("_bits") else self.lanes * BYTES[self.storage]
+
+    def _address(self, name: str, place: str, prefix: str = "") -> list[str]:
+        key = name[1:]
+        if name.endswith("_bits"):
+            return [
+                f"%o{prefix}{key} = lshr i64 {place}, 3",
+                f"%{prefix}at{key} = getelementptr i8, ptr {name}, i64 %o{prefix}{key}",
+            ]
+        return [f"%{prefix}at{key} = getelementptr {STORED[self.storage]}, ptr {name}, i64 {place}"]
+
+    def _moved(self, side: str, *, into: bool) -> list[str]:
+        """Return the code that carries what is left through the stack; bits are as many bytes as there are, the last one whole."""
+        lines = []
+        for name in self.streams:
+            if name[1] != side:
+                continue
+            key = name[1:]
+            if name.endswith("_bits"):
+                lines += [f"%up{key} = add i64 %left, 7", f"%z{key} = lshr i64 %up{key}, 3"]
+            else:
+                lines.append(f"%z{key} = mul i64 %left, {BYTES[self.storage]}")
+            to, from_ = (f"%b{key}", f"%tat{key}") if into else (f"%tat{key}", f"%b{key}")
+            if into:
+                lines.append(f"store [{self._bytes(name)} x i8] zeroinitializer, ptr %b{key}")
+            lines.append(f"call void @llvm.memcpy.p0.p0.i64(ptr {to}, ptr {from_}, i64 %z{key}, i1 false)")
+        return lines
+
+    def _step(self, machine: Machine, body: Body) -> list[str]:
+        """Return the code of one step, which reads, computes and writes one vector of every stream."""
+        numbers = Loop(storage=self.storage, reads=(1,), writes=(1,), lanes=self.lanes, fused=objects.fuses())
+        stored, lanes = STORED[self.storage], self.lanes
+        given: dict[str, Value] = {}
+        for name in self.reads:
+            if name == "bits":
+                machine.lines += [
+                    f"%word = load i{lanes}, ptr %r_bits, align 1",
+                    f"%truths = bitcast i{lanes} %word to <{lanes} x i1>",
+                ]
+                given[name] = machine.value(precision_of(self.storage), "%truths", "truth")
+            else:
+                machine.lines.append(
+                    f"%v_{name} = load <{lanes} x {stored}>, ptr %r_{name}, align {BYTES[self.storage]}"
+                )
+                given[name] = numbers._raised(machine, f"%v_{name}")
+        if self.keyed:
+            machine.lines += self._places()
+        for name, value in body(machine, given).items():
+            if name == "bits":
+                machine.lines += [
+                    f"%made = bitcast <{lanes} x i1> {value} to i{lanes}",
+                    f"store i{lanes} %made, ptr %w_bits, align 1",
+                ]
+            else:
+                lowered = numbers._lowered(machine, value)
+                machine.lines.append(
+                    f"store <{lanes} x {stored}> {lowered}, ptr %w_{name}, align {BYTES[self.storage]}"
+                )
+        return machine.lines
+
+    def _places(self) -> list[str]:
+        """Return the code of the vectors of places, modulo 2^32, and of the key's words."""
+        of = f"<{self.lanes} x i32>"
+        steps = ", ".join(f"i32 {lane}" for lane in range(self.lanes))
+        lines = ["%at32 = trunc i64 %at to i32"]
+        for name, scalar in (("start", "%at32"), ("key0", "%k0"), ("key1", "%k1")):
+            lines += [
+                f"%i_{name} = insertelement {of} poison, i32 {scalar}, i64 0",
+                f"%{name} = shufflevector {of} %i_{name}, {of} poison, {of} zeroinitializer",
+            ]
+        return [*lines, f"%place = add {of} %start, <{steps}>"]
+
+
+def runs_in_kernels(x: Tensor) -> bool:
+    """Tell whether a tensor is one for kernels: dense on the CPU, of a dtype that they compute on, and LLVM is there.
+
+    Example:
+        >>> runs_in_kernels(torch.ones(2)), runs_in_kernels(torch.ones(2, device="meta"))
+        (True, False)
+    """
+    return (
+        type(x) in {Tensor, torch.nn.Parameter}
+        and x.device.type == "cpu"
+        and x.dtype in STORAGES
+        and is_plainly_eager()
+        and _compiles()
+    )
+
+
+@cache
+def _compiles() -> bool:
+    try:
+        objects.fingerprint()
+    except objects.NoCompilerError:
+        return False
+    return True
+
+
+@cache
+def rule_kernel(spec: Spec) -> RuleKernel | None:
+    """Return the kernel of a spec with a rule, or None where there is none: rules of more than the input, the gradient and fresh noise.
+
+    Example:
+        >>> from actlab.functions.spec import parse
+        >>> made = rule_kernel(parse("step/rect(-1, 1)"))
+        >>> y, kept = made.forward(torch.tensor([-2.0, -0.5, 0.5]))
+        >>> y, made.backward(torch.ones(3), kept, None), made.keep
+        (tensor([0., 0., 1.]), tensor([0., 1., 1.]), 'bits')
+    """
+    backward, record = spec.backward, spec.activation
+    if backward is None or record.expression is None:
+        return None
+    learned = any(isinstance(value, Learned) for _, value in (*spec.assigned, *backward.assigned))
+    if learned or not {*backward.ingredients} <= {"x", "u"}:
+        return None
+    made = gradient(spec)
+    return None if len(made.levels) > 2 else RuleKernel(made)
