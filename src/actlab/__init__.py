@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from actlab.errors import ActlabError
     from actlab.functions.activation import Activation, Claims, Learned, activation, get, learned, names
     from actlab.functions.facts import facts, gain
+    from actlab.functions.rule import Rule, get_rule, rule, rules
     from actlab.functions.spec import parse
     from actlab.models.act_linear import ActLinear, GLULinear
     from actlab.models.fast import fast
@@ -41,6 +42,7 @@ _HOME = {
     "Data": "tasks.task",
     "GLULinear": "models.act_linear",
     "Learned": "functions.activation",
+    "Rule": "functions.rule",
     "Split": "tasks.task",
     "Study": "studies.study",
     "Task": "tasks.task",
@@ -51,6 +53,7 @@ _HOME = {
     "find": "models.sites",
     "gain": "functions.facts",
     "get": "functions.activation",
+    "get_rule": "functions.rule",
     "init_": "models.init",
     "layer": "models.layer",
     "learned": "functions.activation",
@@ -59,6 +62,8 @@ _HOME = {
     "mixed": "models.mixed",
     "names": "functions.activation",
     "parse": "functions.spec",
+    "rule": "functions.rule",
+    "rules": "functions.rule",
     "slim_": "models.slim",
     "swap_": "models.swap",
     "tune_allocator": "studies.allocator",
@@ -72,6 +77,7 @@ __all__ = [
     "Data",
     "GLULinear",
     "Learned",
+    "Rule",
     "Split",
     "Study",
     "Task",
@@ -83,6 +89,7 @@ __all__ = [
     "find",
     "gain",
     "get",
+    "get_rule",
     "init_",
     "layer",
     "learned",
@@ -91,6 +98,8 @@ __all__ = [
     "mixed",
     "names",
     "parse",
+    "rule",
+    "rules",
     "slim_",
     "swap_",
     "tune_allocator",

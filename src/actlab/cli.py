@@ -115,12 +115,23 @@ def list_activations(
     _print_json(found) if as_json else _print(cards.overview(found))
 
 
+@app.command("rules")
+def list_rules(as_json: AsJson = False) -> None:
+    """List the gradient rules, for specs like step/rect: name, formula, parameters, what they keep, paper."""
+    from actlab.report import rule_cards
+
+    found = rule_cards.rule_entries()
+    _print_json(found) if as_json else _print(rule_cards.rule_overview(found))
+
+
 @app.command()
 def show(
-    spec: Annotated[str, typer.Argument(help="An activation, like gelu or 'leaky_relu(0.02)'.", metavar="ACT")],
+    spec: Annotated[
+        str, typer.Argument(help="An activation, like gelu, 'leaky_relu(0.02)' or step/rect.", metavar="ACT")
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Show one activation: formula, facts, gain and graph."""
+    """Show one activation: formula, facts, gain and graph; with a gradient rule, what passes backward too."""
     from actlab.report import cards
 
     data, card = cards.card(spec)

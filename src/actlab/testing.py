@@ -6,6 +6,8 @@
     def test_my_activation(check):
         check("my_activation")
 
+A gradient rule has its own: ``for check in RULE_CHECKS: check("relu/my_rule")``.
+
 A check takes a spec and raises ``AssertionError`` with the numbers. A check that does not apply to a kind of function says so by
 :func:`reason_to_skip`. Tolerances come from ``TOLERANCE``, by dtype, each with its reason, see :mod:`actlab.reference`.
 """
@@ -18,18 +20,25 @@ import pickle
 from collections.abc import Callable
 from functools import partial
 from math import inf, nan
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from actlab.functions import formula
 from actlab.functions.activation import Parameter
+from actlab.functions.backward import X
+from actlab.functions.evaluate import numeric
 from actlab.functions.facts import violated_claims
 from actlab.functions.formula import derivative
+from actlab.functions.integrals import breakpoints
+from actlab.functions.rule import GRAD
 from actlab.functions.spec import Spec, parse
+from actlab.models.decoupled import DecoupledLayer
 from actlab.models.layer import ActivationLayer
 from actlab.readings import torch as reading
+from actlab.readings.gradient import gradient
 from actlab.reference import (
     CHANNELS,
     DTYPES,
@@ -44,7 +53,7 @@ from actlab.reference import (
     with_numbers,
 )
 
-__all__ = ["CHECKS", "TOLERANCE", "reason_to_skip"]
+__all__ = ["CHECKS", "RULE_CHECKS", "TOLERANCE", "reason_to_skip"]
 
 TAILS = (-inf, -1e4, -1e2, -0.0, 0.0, 1e2, 1e4, inf, nan)
 # torch 2.13 has no second derivative of this kernel (a test of ours fails once it has); layer(spec, native=False) does.
@@ -318,6 +327,60 @@ def _value_and_gradient(module: Callable[[Tensor], Tensor], x: Tensor) -> tuple[
     return value.detach(), gradient
 
 
+def rule_multiplies_the_gradient_in_every_dtype(spec: str) -> None:
+    """In float64, float32 and bfloat16 the gradient is the rule's formula, wherever the formula needs no more than the input."""
+    made = gradient(parse(spec))
+    for dtype in DTYPES[:3]:
+        x = sample(spec, dtype)
+        _, got = _value_and_gradient(built(spec, dtype=dtype), x)
+        assert got.dtype == dtype, f"{spec} makes a gradient of {got.dtype} for {dtype}"
+        if {*made.ingredients} <= {"x"} and not made.forms and not made.open:
+            symbols = [GRAD, X]
+            want = numeric(made.expression, symbols)(*(t.double().numpy() for t in (torch.ones_like(x), x)))
+            assert_near(got, torch.from_numpy(want), dtype, f"gradient of {spec} in {dtype}", scale=1.0)
+
+
+def rule_is_the_slope_of_its_surrogate(spec: str) -> None:
+    """Where a rule names the function whose derivative it is, central differences of that agree, off its kinks."""
+    backward = parse(spec).backward
+    assert backward is not None, f"{spec} has no rule"
+    if backward.surrogate is None or backward.learned:
+        return
+    x, h = np.linspace(-4.003, 4.001, 999), 1e-6
+    away = np.min(np.abs(x[:, None] - np.array([9e9, *breakpoints(backward.surrogate, X)])), axis=1) > 10 * h
+    whole, slope = (numeric(part, [X]) for part in (backward.surrogate, backward.factor))
+    difference = (whole(x + h) - whole(x - h)) / (2 * h)
+    np.testing.assert_allclose(difference[away], slope(x)[away], rtol=1e-4, atol=1e-6)
+
+
+def rule_is_kept_in_every_mode(spec: str) -> None:
+    """Eager, transformed and second-order gradients are those of the construction that every mode understands; values are the forward's."""
+    x, module = sample(spec), built(spec, dtype=torch.float64)
+    value, want = _seeded(lambda: _value_and_gradient(module, x))
+    plain = built(parse(spec).forward, dtype=torch.float64)(x)
+    torch.testing.assert_close(value, plain.detach())
+    injected = _seeded(lambda: _value_and_gradient(cast("DecoupledLayer", module)._injected, x))
+    torch.testing.assert_close(injected[1], want)
+    torch.testing.assert_close(_seeded(lambda: torch.func.grad(lambda x: module(x).sum())(x)), want)
+    again = pickle.loads(pickle.dumps(copy.deepcopy(module)))  # noqa: S301 our own bytes
+    torch.testing.assert_close(_seeded(lambda: _value_and_gradient(again, x))[1], want)
+
+
+def _seeded(run: Callable[[], Any]) -> Any:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return run()
+
+
+RULE_CHECKS: tuple[Callable[[str], None], ...] = (
+    rule_multiplies_the_gradient_in_every_dtype,
+    rule_is_the_slope_of_its_surrogate,
+    rule_is_kept_in_every_mode,
+    any_shape_is_taken,
+    pickle_deepcopy_and_state_dict_round_trip,
+    autocast_keeps_the_dtype,
+    meta_tensors_give_shapes,
+)
 CHECKS: tuple[Callable[[str], None], ...] = (
     formula_agrees_with_the_native,
     value_agrees_with_float64_in_every_dtype,

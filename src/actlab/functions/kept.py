@@ -94,7 +94,7 @@ class Kept:
 
 
 def kept(spec: str | Spec) -> Kept | None:
-    """Tell what the backward pass of an activation must keep; None for tensor code, of which no formula tells it.
+    """Tell what the backward pass of an activation must keep; None for tensor code, of which no formula tells it, and where a rule says it.
 
     Raises:
         SpecError: the spec cannot be read.
@@ -110,7 +110,7 @@ def kept(spec: str | Spec) -> Kept | None:
     """
     spec = parse(spec)
     record = spec.activation
-    if record.expression is None:
+    if record.expression is None or spec.backward is not None:
         return None
     if record.kind == "gated":
         return Kept(inputs=2)

@@ -16,6 +16,7 @@ from functools import cache
 
 import sympy
 
+from actlab.errors import SpecError
 from actlab.functions.activation import Learned
 from actlab.functions.economy import economical
 from actlab.functions.evaluate import safe
@@ -54,7 +55,12 @@ def passes(spec: Spec) -> Passes:
 
     Raises:
         TypeError: the activation is tensor code, not a formula.
+        SpecError: the spec has a gradient rule, of which these passes know nothing.
     """
+    if spec.backward is not None:
+        raise SpecError(
+            f"A kernel of {spec.forward} would lose the gradient rule of {spec}; layer({str(spec)!r}) keeps it."
+        )
     record = spec.activation
     learned = tuple(name for name, value in spec.assigned if isinstance(value, Learned))
     numbers = {sympy.Symbol(n, real=True): sympy.Float(v, 17) for n, v in spec.assigned if not isinstance(v, Learned)}

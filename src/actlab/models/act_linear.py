@@ -71,6 +71,11 @@ class ActLinear(nn.Linear):
             other = {"elementwise": "ActLinear", "gated": "GLULinear"}.get(kind)
             instead = f"use {other}" if other else "write layer(...) and an nn.Linear"
             raise LayerError(f"{type(self).__name__} takes {self._kind} functions; {made.spec} is {kind}: {instead}.")
+        if made.spec.backward is not None:
+            raise LayerError(
+                f"{type(self).__name__} computes its activation twice, and the gradient rule of {made.spec} belongs to the first time; "
+                "write layer(...) and an nn.Linear."
+            )
         return made
 
     def forward(self, x: Tensor) -> Tensor:

@@ -116,7 +116,7 @@ def mixed(specs: Sequence[str | Spec], *, dim: int = 1) -> MixedLayer:
     if not parsed:
         raise LayerError("A mixed layer needs at least one activation.")
     for spec in parsed:
-        if spec.activation.kind != "elementwise" or spec.needs_channels:
+        if spec.activation.kind != "elementwise" or spec.needs_channels or spec.backward is not None:
             raise LayerError(
                 f"{spec} cannot be one of several: a mixed layer takes elementwise activations without parameters per channel."
             )

@@ -86,7 +86,8 @@ def picture(spec: str | Spec, points: int = 161) -> list[Picture]:
     record = spec.activation
     x = np.linspace(-REACH, REACH, points)
     if record.kind == "elementwise":
-        return _slices(spec, x, {"f": ()})
+        forward, slope = _slices(spec, x, {"f": ()})
+        return [forward, slope if spec.backward is None else _factor(spec, x)]
     if record.kind == "gated":
         return _slices(spec, x, {f"value {value:g}": (value,) for value in VALUES})
     if record.mixes_tokens:
@@ -105,6 +106,22 @@ def _slices(spec: Spec, x: Array, others: Mapping[str, tuple[float, ...]]) -> li
         Lines(title=title, axis=first.name, x=x.tolist(), curves=_curves(part, record.inputs, x, others))
         for title, part in ((f"f({inputs})", spec.formula), (slope, derivative(spec.formula, first)))
     ]
+
+
+def _factor(spec: Spec, x: Array) -> Lines:
+    """Return what a gradient of 1 becomes on its way back, with the noise that a rule may have."""
+    module = layer(spec, channels=x.size)
+    rows = torch.from_numpy(x).float().repeat(DRAWS, 1).requires_grad_()
+    drawn = _seeded(lambda: torch.autograd.grad(module(rows).sum(), rows)[0])
+    low, middle, high = np.quantile(drawn.double().numpy(), [0.1, 0.5, 0.9], axis=0)
+    is_noisy = bool(np.any(low != high))
+    return Lines(
+        title=f"backward: {spec.backward}",
+        axis="x",
+        x=x.tolist(),
+        curves={"median draw" if is_noisy else "f": middle.tolist()},
+        band=(low.tolist(), high.tolist()) if is_noisy else None,
+    )
 
 
 def _curves(

@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_leaves
 
 from actlab.errors import SiteError
 from actlab.functions.kept import kept
+from actlab.models.decoupled import DecoupledLayer
 from actlab.models.deferred import Deferred
 from actlab.models.layer import layer
 from actlab.models.saved import Ledger, address
@@ -151,6 +152,8 @@ def _refusal(entry: Entry, notes: Trace | None) -> str | None:
         return "it is slim already"
     if entry.site.reason:
         return entry.site.reason
+    if isinstance(owner, DecoupledLayer):
+        return "it keeps what its gradient rule needs, and no more"
     if entry.running.kind == "stochastic":
         return "it draws random numbers, which a second computation would draw anew"
     if _callable(entry) is None:

@@ -357,6 +357,7 @@ def kernel(spec: Spec, gate: Half = "second") -> Kernel:
 
     Raises:
         TypeError: the activation is tensor code, not a formula.
+        KernelError: the spec has a gradient rule.
 
     Example:
         >>> from actlab.functions.spec import parse
@@ -367,4 +368,8 @@ def kernel(spec: Spec, gate: Half = "second") -> Kernel:
         (tensor([0.0000, 0.6000, 1.0490]),)
     """
     _ = spec.activation.formula
+    if spec.backward is not None:
+        raise KernelError(
+            f"A kernel of {spec.forward} would lose the gradient rule of {spec}; layer({str(spec)!r}) keeps it."
+        )
     return Kernel(spec, gate)

@@ -384,4 +384,8 @@ def kernel(spec: Spec, gate: Half = "second") -> Kernel:
         ('weight',)
     """
     _ = spec.activation.formula
+    if spec.backward is not None:
+        raise KernelError(
+            f"A kernel of {spec.forward} would lose the gradient rule of {spec}; layer({str(spec)!r}) keeps it."
+        )
     return Kernel(spec, gate)

@@ -24,6 +24,7 @@ from actlab.models.picture import picture
 from actlab.readings.latex import latex, plain
 from actlab.readings.traps import traps
 from actlab.report.graphs import graphs
+from actlab.report.rule_cards import backward_of, backward_rows
 from actlab.report.sentences import cost_sentences, nothing_found, related, trap_sentences
 from actlab.report.tables import grid
 
@@ -153,7 +154,8 @@ def known(spec: Spec) -> dict[str, Any]:
         "facts": {name: _json(value) for name, value in facts.items()},
         "gain": _json(facts["gain"]) if "gain" in facts else _gain(spec),
         "kept": _kept(spec),
-        "cost": cost_sentences(cost(spec)),
+        "backward": backward_of(spec),
+        "cost": cost_sentences(cost(spec.forward)),
         "traps": trap_sentences(traps(spec)) if is_elementwise else None,
         "same": related(known_relatives(), record.name) if is_elementwise else None,
         "torch": record.torch,
@@ -179,7 +181,7 @@ def _gain(spec: Spec) -> float | None:
 def _kept(spec: Spec) -> dict[str, Any] | None:
     """Return what a backward pass must keep of each element; None for tensor code."""
     found = kept(spec)
-    if found is None:
+    if found is None or spec.backward is not None:
         return None
     return {"form": found.form, "float32": found.bytes(4), "bfloat16": found.bytes(2), "text": str(found)}
 
@@ -221,6 +223,8 @@ def _lines(data: Mapping[str, Any]) -> Table:
         "aliases": ", ".join(data["aliases"]),
         "paper": data["paper"],
     }
+    if data["backward"]:
+        shown = {**backward_rows(data["backward"]), **shown}
     for name, value in shown.items():
         if value:
             table.add_row(name, Text(value))
