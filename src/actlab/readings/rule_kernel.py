@@ -10,6 +10,7 @@ import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from math import sqrt
 from typing import Any, Literal, TypeAlias
 
 import sympy
@@ -25,9 +26,8 @@ from actlab.functions.pieces import pieces
 from actlab.functions.printer import compiled, source
 from actlab.functions.rule import GRAD
 from actlab.functions.spec import Spec
-from actlab.readings import objects
+from actlab.readings import elementary, objects
 from actlab.readings.counter_noise import GOLDEN
-from actlab.readings.elementary import NAMES
 from actlab.readings.gradient import Gradient, gradient
 from actlab.readings.loops import BYTES, Loop, Storage, precision_of
 from actlab.readings.machine import Machine, Value
@@ -46,6 +46,30 @@ STORAGES: dict[torch.dtype, Storage] = {
 STORED = {"float32": "float", "float64": "double", "bfloat16": "i16"}
 STEP = 128  # bytes computed with at once, as in the other kernels
 U = sympy.Symbol("u", real=True)
+NORMAL = sympy.Symbol("normal", real=True)
+# Minimax fits of erfinv(x) / x in w = -log(1 - x^2), constant last: below w = 5 in w - 2.5, from there in sqrt(w) - 3 (Giles 2010).
+NEAR = (
+    2.81022636e-08,
+    3.43273939e-07,
+    -3.5233877e-06,
+    -4.39150654e-06,
+    0.00021858087,
+    -0.00125372503,
+    -0.00417768164,
+    0.246640727,
+    1.50140941,
+)
+FAR = (
+    -0.000200214257,
+    0.000100950558,
+    0.00134934322,
+    -0.00367342844,
+    0.00573950773,
+    -0.0076224613,
+    0.00943887047,
+    1.00167406,
+    2.83297682,
+)
 
 
 class RuleKernel:
@@ -155,15 +179,17 @@ class RuleKernel:
                 for level, expression in zip(levels, expressions, strict=True)
             ]
         else:
-            symbols = [GRAD, X, U]
+            symbols = [GRAD, X, U, NORMAL]
             (expression,) = economical([safe(self.gradient.expression, [X])], [X])
             sides = [_printed(symbols, expression)]
 
+        gradient_is_noisy = self.gradient.is_noisy
+
         def body(machine: Machine, given: dict[str, Value]) -> dict[str, Value]:
             grad = given["grad"]
-            noise = _noise(machine, grad) if "u" in ingredients else grad
+            noise = _noise(machine, grad, ingredients) if gradient_is_noisy else grad
             if not levels:
-                return {"y": _number(sides[0](grad, given.get("x", grad), noise), grad)}
+                return {"y": _number(sides[0](grad, given.get("x", grad), noise, noise), grad)}
             made = [_number(side(grad, noise), grad) for side in sides]
             return {"y": made[0] if len(made) == 1 else given["bits"].chosen(made[1], made[0])}
 
@@ -171,22 +197,34 @@ class RuleKernel:
 
 
 def _printed(symbols: list[sympy.Symbol], expression: Expr) -> Callable[..., Any]:
-    return compiled(source("part", symbols, expression, "cpu"), "part", NAMES)
+    return compiled(source("part", symbols, expression, "cpu"), "part", elementary.NAMES)
 
 
 def _number(made: Any, like: Value) -> Value:
     return made if isinstance(made, Value) else like.machine.constant(float(made), like.precision)
 
 
-def _noise(machine: Machine, like: Value) -> Value:
-    """Return numbers uniform on (0, 1), hashed from the places, as :func:`~actlab.readings.counter_noise.uniform` has them."""
-    bits = machine.value("float32", "%place", "bits")
+def _noise(machine: Machine, like: Value, ingredients: tuple[str, ...]) -> Value:
+    """Return the noise that a rule asks for, uniform or normal, as :mod:`~actlab.readings.counter_noise` has it."""
+    made = _uniform(machine) if "u" in ingredients else _normal(machine)
+    return made.widened() if like.precision == "float64" else made
+
+
+def _uniform(machine: Machine) -> Value:
+    bits = machine.value("float32", "%place", "bits").with_bits("mul", GOLDEN)
     for word in ("%key0", "%key1"):
-        bits = bits if word == "%key1" else bits.with_bits("mul", GOLDEN)
         bits = _mixed(bits.with_bits("add", machine.value("float32", word, "bits")))
-    small = bits.with_bits("lshr", 9)
-    number = (small.whole() + 0.5) * 2.0**-23
-    return number.widened() if like.precision == "float64" else number
+    return (bits.with_bits("lshr", 9).whole() + 0.5) * 2.0**-23
+
+
+def _normal(machine: Machine) -> Value:
+    """Return the inverse of the normal distribution function at uniform numbers, to 4e-7 of its value."""
+    u = _uniform(machine)
+    w = -elementary.log(4.0 * u * (1.0 - u))
+    far = elementary.sqrt(elementary.maximum(w, 5.0)) - 3.0
+    near = elementary.minimum(w, 5.0) - 2.5
+    ratio = (w < 5.0).chosen(elementary.polynomial(NEAR[::-1], near), elementary.polynomial(FAR[::-1], far))
+    return ratio * (2.0 * u - 1.0) * sqrt(2.0)
 
 
 def _mixed(bits: Value) -> Value:
@@ -375,7 +413,7 @@ def rule_kernel(spec: Spec) -> RuleKernel | None:
     if backward is None or record.expression is None:
         return None
     learned = any(isinstance(value, Learned) for _, value in (*spec.assigned, *backward.assigned))
-    if learned or not {*backward.ingredients} <= {"x", "u"}:
+    if learned or not {*backward.ingredients} <= {"x", "u", "normal"} or {"u", "normal"} <= {*backward.ingredients}:
         return None
     made = gradient(spec)
     return None if len(made.levels) > 2 else RuleKernel(made)
