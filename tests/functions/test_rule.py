@@ -56,7 +56,7 @@ DEFINITIONS = {  # what multiplies the gradient (of nonlinear ones, the gradient
     "exponential": lambda x: 0.5 * np.exp(-np.abs(x)),
     "fast_sigmoid": lambda x: 1 / (25 * np.abs(x) + 1) ** 2,
     "fixed_random": lambda x: np.full_like(x, OTHERS["unit"]),
-    "fourier": lambda x: 4 / 8 * (np.cos(2 * math.pi * x / 8) + np.cos(2 * math.pi * 3 * x / 8)),
+    "fourier": lambda x: 4 / 8 * np.cos(2 * math.pi * x / 8),
     "gaussian": lambda x: density(x, 0.5),
     "grad": lambda x: np.full_like(x, OTHERS["other"]),
     "half": lambda x: np.full_like(x, 0.5),

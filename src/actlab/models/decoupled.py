@@ -300,8 +300,9 @@ def _again(grad: Tensor, kept: Tensor | None, kernel: RuleKernel, key: Tensor | 
     if made.levels:
         packed = None if kept is None else _repacked(kept, grad.numel())
         return _levelled(grad, packed, made, key)
-    x = grad if kept is None else kept
-    return made.code(grad, *made.gather(x, x, key, []))
+    x = grad if kept is None else kept  # where the input is not kept, only its shape is asked for
+    y = kernel.forward(x.detach().contiguous())[0] if "y" in made.ingredients else x
+    return made.code(grad, *made.gather(x, y, key, []))
 
 
 def _repacked(kept: Tensor, count: int) -> Tensor:

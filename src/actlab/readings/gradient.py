@@ -31,7 +31,7 @@ from actlab.functions.spec import Spec
 from actlab.readings import counter_noise
 from actlab.readings import torch as reading
 
-__all__ = ["Gradient", "Slopes", "gradient"]
+__all__ = ["Gradient", "Slopes", "gradient", "in_terms_of_the_input"]
 
 Code = Callable[..., Tensor]
 NOISE: Final = {"u", "normal", "shuffled"}
@@ -163,6 +163,26 @@ def gradient(spec: Spec, open_: tuple[str, ...] = ()) -> Gradient:
         is_linear=is_linear,
         is_noisy=not NOISE.isdisjoint(ingredients),
     )
+
+
+def in_terms_of_the_input(made: Gradient) -> tuple[Expr, frozenset[str]]:
+    """Return the gradient with output and slopes written as what they are of the input, and which ingredients are left.
+
+    Example:
+        >>> from actlab.functions.spec import parse
+        >>> in_terms_of_the_input(gradient(parse("step/leaky_spike(0.5)")))
+        (where(where(x > 0, 1, 0) > 0, grad, grad*0.5), frozenset({'x'}))
+    """
+    spec = made.spec.forward
+    formula = spec.formula.xreplace({spec.activation.inputs[0]: X})
+    known = {
+        "y": lambda: formula,
+        "slope": lambda: derivative(formula, X),
+        "through": lambda: _through(formula, X),
+    }
+    given = {_symbol(name): known[name]() for name in made.ingredients if name in known}
+    left = {name for name in made.ingredients if name not in known} | ({"x"} if given else set())
+    return canonical(made.expression.xreplace(given)), frozenset(left)
 
 
 class _Opened(Backward):

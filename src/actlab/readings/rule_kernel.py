@@ -28,7 +28,7 @@ from actlab.functions.rule import GRAD
 from actlab.functions.spec import Spec
 from actlab.readings import elementary, objects
 from actlab.readings.counter_noise import GOLDEN
-from actlab.readings.gradient import Gradient, gradient
+from actlab.readings.gradient import Gradient, gradient, in_terms_of_the_input
 from actlab.readings.loops import BYTES, Loop, Storage, precision_of
 from actlab.readings.machine import Machine, Value
 from actlab.readings.mode import is_plainly_eager
@@ -83,10 +83,11 @@ class RuleKernel:
 
     def __init__(self, made: Gradient) -> None:
         self.gradient = made
+        self._expression, self._ingredients = in_terms_of_the_input(made)
         self.keep: Keep = "nothing"
         if len(made.levels) == 2:
             self.keep = "bits"
-        elif "x" in made.ingredients and not made.levels:
+        elif "x" in self._ingredients and not made.levels:
             self.keep = "input"
         spec = made.spec.forward
         x = spec.activation.inputs[0]
@@ -171,7 +172,7 @@ class RuleKernel:
         return body
 
     def _backward_body(self) -> Body:
-        levels, ingredients = self.gradient.levels, self.gradient.ingredients
+        levels, ingredients = self.gradient.levels, self._ingredients
         if levels:
             expressions = [GRAD * sympy.Float(level, 17) * (U if "u" in ingredients else 1) for level in levels]
             sides = [
@@ -180,7 +181,7 @@ class RuleKernel:
             ]
         else:
             symbols = [GRAD, X, U, NORMAL]
-            (expression,) = economical([safe(self.gradient.expression, [X])], [X])
+            (expression,) = economical([safe(self._expression, [X])], [X])
             sides = [_printed(symbols, expression)]
 
         gradient_is_noisy = self.gradient.is_noisy
@@ -204,7 +205,7 @@ def _number(made: Any, like: Value) -> Value:
     return made if isinstance(made, Value) else like.machine.constant(float(made), like.precision)
 
 
-def _noise(machine: Machine, like: Value, ingredients: tuple[str, ...]) -> Value:
+def _noise(machine: Machine, like: Value, ingredients: frozenset[str]) -> Value:
     """Return the noise that a rule asks for, uniform or normal, as :mod:`~actlab.readings.counter_noise` has it."""
     made = _uniform(machine) if "u" in ingredients else _normal(machine)
     return made.widened() if like.precision == "float64" else made
@@ -400,7 +401,7 @@ def _compiles() -> bool:
 
 @cache
 def rule_kernel(spec: Spec) -> RuleKernel | None:
-    """Return the kernel of a spec with a rule, or None where there is none: rules of more than the input, the gradient and fresh noise.
+    """Return the kernel of a spec with a rule, or None where there is none: rules of several noises, or of noise that is tied to units.
 
     Example:
         >>> from actlab.functions.spec import parse
@@ -413,7 +414,10 @@ def rule_kernel(spec: Spec) -> RuleKernel | None:
     if backward is None or record.expression is None:
         return None
     learned = any(isinstance(value, Learned) for _, value in (*spec.assigned, *backward.assigned))
-    if learned or not {*backward.ingredients} <= {"x", "u", "normal"} or {"u", "normal"} <= {*backward.ingredients}:
+    if learned:
         return None
     made = gradient(spec)
+    ingredients = in_terms_of_the_input(made)[1]
+    if not ingredients <= {"x", "u", "normal"} or ingredients >= {"u", "normal"}:
+        return None
     return None if len(made.levels) > 2 else RuleKernel(made)

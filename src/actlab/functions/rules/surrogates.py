@@ -160,6 +160,5 @@ def leaky_spike(y, k: NonNegative = 0.1):
 
 @rule(paper="SpikingJelly surrogate.SquarewaveFourierSeries")
 def fourier(x, period: Positive = 8.0):
-    """The first two waves of the Fourier series of a step with that period, differentiated."""
-    omega = 2 * sympy.pi / period
-    return 4 / period * (cos(omega * x) + cos(3 * omega * x))
+    """The first wave of the Fourier series of a square wave with that period, differentiated: what SpikingJelly computes for n = 2."""
+    return 4 / period * cos(2 * sympy.pi * x / period)
