@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import re
 import threading
 
 import numpy as np
@@ -268,6 +269,19 @@ def test_a_trace_saves_and_loads(spec):
     file.seek(0)
 
     assert torch.equal(torch.jit.load(file)(x), layer(spec)(x))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.*` is deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:Converting a tensor to a Python boolean:torch.jit.TracerWarning")
+@pytest.mark.parametrize("spec", SOME)
+def test_the_exporter_that_traces_sees_the_forward_function_alone(spec, monkeypatch):
+    x = inputs()[0].requires_grad_()
+    monkeypatch.setattr(torch.onnx, "is_in_onnx_export", lambda: True)  # as torch.onnx.export says while it traces
+
+    graphs = [str(torch.jit.trace(made, x).inlined_graph) for made in (layer(spec), layer(parse(spec).forward))]
+
+    kinds = [re.findall(r"aten::\w+", graph) for graph in graphs]
+    assert kinds[0] == kinds[1]
 
 
 @pytest.mark.parametrize("spec", SOME)

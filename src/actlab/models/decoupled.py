@@ -222,7 +222,7 @@ def _zero(x: Tensor) -> Tensor:
 
 def _only_forward(x: Tensor) -> bool:
     """Tell whether nobody will ask for a gradient: an export, or a trace or compilation without gradients."""
-    if torch.compiler.is_exporting():
+    if torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export():
         return True
     if forward_ad._current_level >= 0:  # jvp is asked for, with gradients switched on or off
         return False
