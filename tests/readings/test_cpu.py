@@ -144,6 +144,11 @@ def test_an_entry_nobody_wrote_a_kernel_for_has_one(name):
     check(name, torch.float32)
 
 
+def test_a_whole_exponent_among_the_parameters_is_a_product():
+    assert "power(maximum(x, 0.0), 3)" in kernel(parse("repu(3)")).text
+    assert "power(maximum(x, 0.0), 2.7)" in kernel(parse("repu(2.7)")).text
+
+
 @pytest.mark.parametrize("spec", LEARNED)
 @pytest.mark.parametrize("shape", [(5, 3, 7), (6, 3), (2, 3, 5, 20), (1, 3, 1000), (0, 3, 4)])
 def test_gradients_of_learned_parameters_are_summed_in_the_same_pass(spec, shape):

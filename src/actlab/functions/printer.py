@@ -96,6 +96,8 @@ def _power(base: str, exponent: Expr, target: str) -> str:
 
 def _called_power(base: str, exponent: Expr, target: str) -> str:
     """Return a power in a target whose numbers have no operator for it: whole ones by multiplication, others by a function."""
+    if exponent.is_Float and (2 * float(exponent)).is_integer():  # a parameter's number, such as 2.0
+        exponent = sympy.Rational(int(2 * exponent), 2)
     if exponent == sympy.Rational(1, 2):
         return f"sqrt({base})"
     if exponent == 1:
