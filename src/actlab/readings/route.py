@@ -25,6 +25,7 @@ from actlab.readings.mode import is_plainly_eager
 
 __all__ = ["Kernel", "Route", "crossover"]
 
+DENSE = frozenset({Tensor, nn.Parameter})  # no subclass, of which nobody knows what it does
 Plain = Callable[..., Tensor]  # the same function as tensor code that every mode of torch understands
 
 
@@ -81,7 +82,8 @@ class Route:
     ) -> None:
         self.plain, self.kernel = plain, kernel
         self._fewest, self._any_order = fewest, any_order
-        self._known: dict[tuple[str, torch.dtype], float] = {}
+        self._known: dict[tuple[torch.device, torch.dtype], float] = {}
+        self._kernels: dict[str, Kernel] = {}
 
     @classmethod
     def of(cls, spec: Spec, plain: Plain, *, gate: str, native: bool) -> Route:
@@ -104,14 +106,13 @@ class Route:
         """Whether this call is one for the kernel."""
         if torch.compiler.is_compiling():  # first, so that the compiler sees nothing of the rest
             return False
-        device = x.device.type
-        fewest = self._known.get((device, x.dtype))
+        fewest = self._known.get((x.device, x.dtype))
         if fewest is None:
-            fewest = self._known[device, x.dtype] = self._size(device, x.dtype)
+            fewest = self._known[x.device, x.dtype] = self._size(x.device.type, x.dtype)
         return (
             x.numel() >= fewest
-            and type(x) in {Tensor, nn.Parameter}
-            and all(p.device == x.device for p in parameters)
+            and type(x) in DENSE
+            and (not parameters or all(p.device == x.device for p in parameters))
             and is_plainly_eager()
         )
 
@@ -133,29 +134,41 @@ class Route:
         )  # channels last, transposed: the same elements in another order
 
     def _apply(self, x: Tensor, parameters: tuple[Tensor, ...]) -> Tensor:
-        if torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in parameters)):
-            result: Tensor = _Kernelled.apply(self, x, *parameters)  # type: ignore[no-untyped-call]
-            return result
-        return self.kernel(x.device.type).forward(x, *parameters)
+        kernel = self._made(x.device.type)
+        if torch.is_grad_enabled() and (x.requires_grad or (parameters and any(p.requires_grad for p in parameters))):
+            return cast("Tensor", _apply(kernel, self.plain, x, *parameters))
+        return kernel.forward(x, *parameters)
+
+    def _made(self, device: str) -> Kernel:
+        kernel = self._kernels.get(device)
+        if kernel is None:
+            kernel = self._kernels[device] = self.kernel(device)
+        return kernel
 
 
 class _Kernelled(torch.autograd.Function):
     """Keeps the input, and computes value and slope anew in the backward pass: one pass over memory each way."""
 
     @staticmethod
-    def forward(ctx: Any, route: Route, x: Tensor, *parameters: Tensor) -> Tensor:
-        ctx.route = route
+    def forward(ctx: Any, kernel: Kernel, plain: Plain, x: Tensor, *parameters: Tensor) -> Tensor:
+        ctx.kernel, ctx.plain = kernel, plain
         ctx.save_for_backward(x, *parameters)
-        return route.kernel(x.device.type).forward(x, *parameters)
+        return kernel.forward(x, *parameters)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, *parameters = ctx.saved_tensors
-        needed = ctx.needs_input_grad[1:]
+        tensors = ctx.saved_tensors
+        needed = ctx.needs_input_grad[2:]
         if torch.is_grad_enabled():  # create_graph: this gradient will be differentiated
-            return None, *_plain_gradients(ctx.route.plain, (x, *parameters), needed, grad)
-        gradients = ctx.route.kernel(x.device.type).backward(grad.contiguous(), x, *parameters)
-        return None, *(gradient if wanted else None for gradient, wanted in zip(gradients, needed, strict=True))
+            return None, None, *_plain_gradients(ctx.plain, tensors, needed, grad)
+        gradients = ctx.kernel.backward(grad.contiguous(), *tensors)
+        if len(tensors) == 1:  # of all inputs only this one can have asked
+            return None, None, gradients[0]
+        return None, None, *(g if wanted else None for g, wanted in zip(gradients, needed, strict=True))
+
+
+# What Function.apply calls when no functorch transform is active, which ``Route.takes`` has seen to: asking again costs 5 us.
+_apply: Callable[..., Any] = super(torch.autograd.Function, _Kernelled).apply
 
 
 def _plain_gradients(
