@@ -139,10 +139,6 @@ ARCTANGENT: dict[str, tuple[float, ...]] = {
 
 # sin(r) = r + r z P(z), z = r^2, for |r| <= pi/4, relative
 SINE: dict[str, tuple[float, ...]] = {
-    "half": (  # error 1.8e-6
-        -0.16663457264554782,
-        0.008164575396788719,
-    ),
     "float32": (  # error 3.6e-9
         -0.16666654947744586,
         0.00833217800041639,
@@ -160,10 +156,6 @@ SINE: dict[str, tuple[float, ...]] = {
 
 # cos(r) = 1 - z/2 + z^2 P(z), z = r^2, for |r| <= pi/4, relative
 COSINE: dict[str, tuple[float, ...]] = {
-    "half": (  # error 6.7e-8
-        0.041661277587605,
-        -0.0013652418684218376,
-    ),
     "float32": (  # error 9.6e-11
         0.04166664687996449,
         -0.0013887367753492891,

@@ -7,7 +7,8 @@ minimax fits of :mod:`actlab.readings.coefficients`. NaN passes through, infinit
 be zero.
 
 ``EXACT`` says whether the result will be stored in float32. Half precision keeps 8 or 11 bits of it; the exponential is then two
-instructions instead of eight, a reciprocal four instead of eight, and polynomials are shorter.
+instructions instead of eight, a reciprocal four instead of eight, and polynomials are shorter. Not those of sine and cosine: the slope of
+snake is one plus a sine, and where that nears -1 a shorter one was 3e-6 off, which half precision keeps.
 
 What costs is counted in instructions and in calls of the special function unit, of which a multiprocessor has an eighth as many lanes.
 Functions of ``x`` and ``-x`` are therefore written in ``|x|``: the compiler sees that both ask for the same exponential and reciprocal.
@@ -61,7 +62,6 @@ __all__ = [
 ARCTANGENT = tl.constexpr(coefficients.ARCTANGENT["float32"])
 ARCTANGENT_HALF = tl.constexpr(coefficients.ARCTANGENT["half"])
 COSINE = tl.constexpr(coefficients.COSINE["float32"])
-COSINE_HALF = tl.constexpr(coefficients.COSINE["half"])
 ERROR_FUNCTION = tl.constexpr(coefficients.ERROR_FUNCTION["float32"])
 ERROR_FUNCTION_HALF = tl.constexpr(coefficients.ERROR_FUNCTION["half"])
 EXPONENTIAL = tl.constexpr(coefficients.EXPONENTIAL["float32"])
@@ -72,7 +72,6 @@ LOGARITHM_OF_UP_TO_TWO_HALF = tl.constexpr(coefficients.LOGARITHM_OF_UP_TO_TWO["
 NORMAL_TAIL = tl.constexpr(coefficients.NORMAL_TAIL["float32"])
 NORMAL_TAIL_HALF = tl.constexpr(coefficients.NORMAL_TAIL["half"])
 SINE = tl.constexpr(coefficients.SINE["float32"])
-SINE_HALF = tl.constexpr(coefficients.SINE["half"])
 SHIFT = tl.constexpr(coefficients.SHIFT["float32"])
 
 CAPS = tl.constexpr(
@@ -333,7 +332,7 @@ def erf(x, EXACT: tl.constexpr):
 
 
 @triton.jit
-def circular(x, quarter: tl.constexpr, EXACT: tl.constexpr):
+def circular(x, quarter: tl.constexpr):
     """Return ``sin(x + quarter pi/2)``; beyond 2^22, where float32 holds no phase any more, some number in [-1, 1]."""
     moved = x * TWO_OVER_PI + WHOLE
     n = moved - WHOLE
@@ -341,29 +340,29 @@ def circular(x, quarter: tl.constexpr, EXACT: tl.constexpr):
     r = (r - n * PI_HALVES[2]) - n * PI_HALVES[3]
     r = tl.minimum(tl.maximum(r, -0.7854, propagate_nan=ALL), 0.7854, propagate_nan=ALL)
     z = r * r
-    sine = r * z * either(z, SINE, 2, SINE_HALF, 1, EXACT) + r
-    cosine = z * z * either(z, COSINE, 2, COSINE_HALF, 1, EXACT) + (1.0 - 0.5 * z)
+    sine = r * z * polynomial(z, SINE, 2) + r
+    cosine = z * z * polynomial(z, COSINE, 2) + (1.0 - 0.5 * z)
     turn = moved.to(tl.int32, bitcast=True) + quarter
     value = tl.where((turn & 1) == 1, cosine, sine)
     return tl.where((turn & 2) == 2, -value, value)
 
 
 @triton.jit
-def sin(x, EXACT: tl.constexpr):
+def sin(x):
     """Return the sine."""
-    return circular(x, 0, EXACT)
+    return circular(x, 0)
 
 
 @triton.jit
-def cos(x, EXACT: tl.constexpr):
+def cos(x):
     """Return the cosine."""
-    return circular(x, 1, EXACT)
+    return circular(x, 1)
 
 
 @triton.jit
 def sinc(x, EXACT: tl.constexpr):
     """Return ``sin(x) / x``, and 1 at zero."""
-    return tl.where(x == 0.0, 1.0, quotient(circular(x, 0, EXACT), x, EXACT))
+    return tl.where(x == 0.0, 1.0, quotient(circular(x, 0), x, EXACT))
 
 
 @triton.jit
