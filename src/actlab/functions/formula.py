@@ -276,7 +276,7 @@ class sin(Primitive):
         "torch": "torch.sin({0})",
         "numpy": "np.sin({0})",
         "cpu": "sin({0})",
-        "triton": "sin({0}, EXACT)",
+        "triton": "sin({0})",
         "latex": r"\sin\left({0}\right)",
     }
 
@@ -292,7 +292,7 @@ class cos(Primitive):
         "torch": "torch.cos({0})",
         "numpy": "np.cos({0})",
         "cpu": "cos({0})",
-        "triton": "cos({0}, EXACT)",
+        "triton": "cos({0})",
         "latex": r"\cos\left({0}\right)",
     }
 
