@@ -139,7 +139,7 @@ class Kernel:
     def _plan(self, which: Pass, inputs: tuple[Tensor, ...], parameters: Sequence[Tensor]) -> Plan:
         """Return how a pass over such tensors goes; kept, so that the next call pays a look-up."""
         first = inputs[0]
-        key = (which, first.dtype, first.shape, len(inputs), parameters and tuple(p.numel() for p in parameters))
+        key = (which, first.dtype, first.shape, len(inputs), tuple(p.numel() for p in parameters) if parameters else ())
         plan = self._plans.get(key)
         if plan is None:
             self._check_kind(inputs)
