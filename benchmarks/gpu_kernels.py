@@ -207,7 +207,7 @@ def driver() -> str:
     """Return the driver's version."""
     query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
-        return subprocess.run(query, capture_output=True, text=True, check=True).stdout.splitlines()[0]  # noqa: S603
+        return subprocess.run(query, capture_output=True, text=True, check=True).stdout.splitlines()[0]  # noqa: S603 a fixed command
     except (OSError, subprocess.CalledProcessError, IndexError):
         return "unknown"
 
