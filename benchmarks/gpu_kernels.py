@@ -26,7 +26,6 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -38,6 +37,7 @@ from actlab.functions.activation import get, names
 from actlab.functions.spec import parse
 from actlab.models.layer import layer
 from actlab.readings.gpu import Kernel, kernel
+from actlab.studies import liger
 
 KEY = (
     "relu",
@@ -54,11 +54,6 @@ KEY = (
     "geglu_tanh",
     "reglu",
 )
-LIGER = {  # ours to theirs: the module, and the autograd function in it
-    "swiglu": ("liger_kernel.ops.swiglu", "LigerSiLUMulFunction"),
-    "geglu_tanh": ("liger_kernel.ops.geglu", "LigerGELUMulFunction"),
-    "squared_relu": ("liger_kernel.ops.relu_squared", "LigerReLUSquaredFunction"),
-}
 NUMBERS = 2**26
 SIZES = (2**20, 2**23, 2**26, 2**28)
 WIDTH = 8192  # of a row of the output
@@ -123,13 +118,8 @@ def torchs(name: str, given: Inputs, *, compiled: bool = False) -> tuple[Call, C
 
 def ligers(name: str, given: Inputs) -> tuple[Call, Call] | None:
     """Return Liger's passes, or None where it has none or is not installed. Its backward overwrites its inputs."""
-    if name not in LIGER:
-        return None
-    module, function = LIGER[name]
-    try:
-        return by_autograd(getattr(import_module(module), function).apply, given)
-    except ImportError:
-        return None
+    theirs = liger.function(name)
+    return by_autograd(theirs, given) if theirs else None
 
 
 def milliseconds(calls: dict[str, Call], fresh: Call | None = None, *, repeats: int = REPEATS) -> dict[str, float]:
@@ -207,7 +197,7 @@ def driver() -> str:
     """Return the driver's version."""
     query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
-        return subprocess.run(query, capture_output=True, text=True, check=True).stdout.splitlines()[0]  # noqa: S603
+        return subprocess.run(query, capture_output=True, text=True, check=True).stdout.splitlines()[0]  # noqa: S603 a fixed command
     except (OSError, subprocess.CalledProcessError, IndexError):
         return "unknown"
 
@@ -228,9 +218,9 @@ def by_contender(chosen: list[str], copy: float) -> list[str]:
                 "torch": torchs(name, given),
                 "compile": torchs(name, given, compiled=True),
             }
-            apart = inputs(name, NUMBERS, dtype, packed=False) if name in LIGER else None
-            if apart and (liger := ligers(name, apart)):
-                contenders |= {"liger": liger, "two": ours(name, Inputs(apart.x, apart.parameters, apart.grad))}
+            apart = inputs(name, NUMBERS, dtype, packed=False) if name in liger.FUNCTIONS else None
+            if apart and (theirs := ligers(name, apart)):
+                contenders |= {"liger": theirs, "two": ours(name, Inputs(apart.x, apart.parameters, apart.grad))}
             kept = [part.detach().clone() for part in apart.x] if apart else []
 
             def fresh(apart: Inputs | None = apart, kept: list[Tensor] = kept) -> None:
@@ -362,7 +352,7 @@ def main() -> None:
     chosen = options.names or list(KEY)
     whole = [*names("elementwise"), *names("gated")] if options.all else []
     tasks = [(name, dtype, True) for name in chosen for dtype in ("bfloat16", "float32")]
-    tasks += [(name, dtype, False) for name in chosen if name in LIGER for dtype in ("bfloat16", "float32")]
+    tasks += [(name, dtype, False) for name in chosen if name in liger.FUNCTIONS for dtype in ("bfloat16", "float32")]
     tasks += [(name, "bfloat16", True) for name in whole if name not in chosen]
     if not options.sweep:
         print(f"{len(tasks)} functions compiled in {compile_all(tasks):.0f} s", file=sys.stderr)

@@ -188,7 +188,7 @@ class Placeholder(type):
 class WithoutTorchvision(MetaPathFinder, Loader):
     """Lets timm be imported where torchvision is not installed: no activation needs it."""
 
-    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:  # noqa: ARG002
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:  # noqa: ARG002 importlib calls it so
         """Claim torchvision and its modules."""
         return ModuleSpec(name, self, is_package=True) if name.partition(".")[0] == "torchvision" else None
 

@@ -151,6 +151,18 @@ def test_nan_and_infinities_have_their_limits(name, precision):
     np.testing.assert_allclose(run(NAMES[name], x), exact, rtol=1e-6, atol=TINY[precision])
 
 
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["log", "log1p", "asinh", "softplus"])
+def test_the_largest_numbers_have_a_logarithm(name, precision):
+    """Above sqrt(2)/2 of the largest number the mantissa's exponent is the last one there is."""
+    largest = np.finfo(precision).max
+    x = np.array([1.0, 0.99, 0.75, 0.7072, 0.707, 0.5, 0.3], dtype=precision) * largest
+    logarithm = [float(mp.log(mp.mpf(float(number)))) for number in x]
+    exact = {"asinh": np.array(logarithm) + math.log(2), "softplus": x}.get(name, np.array(logarithm))
+
+    np.testing.assert_allclose(run(NAMES[name], x), exact, rtol={"float32": 2e-7, "float64": 4e-16}[precision])
+
+
 @pytest.mark.parametrize("name", ["sin", "cos"])
 def test_large_arguments_of_sine_and_cosine_are_reduced_exactly(name):
     x = np.array([1e5, 123456.78, 1e6, 2e6, 1e8, 1e20, 3e38, -1e6, -7e30], dtype=np.float32)

@@ -19,7 +19,8 @@ import actlab
 from actlab.errors import ActlabError
 from actlab.functions.spec import parse
 from actlab.models.layer import ActivationLayer
-from actlab.readings import route
+from actlab.readings import gpu, route
+from actlab.readings.torch import native
 
 SPECS = ["telu", "swish(beta=learned)", "prelu(weight=learned_per_channel)", "powlu"]
 CHANNELS = 4
@@ -280,12 +281,84 @@ def test_a_fast_layer_travels(travel):
 
 
 def test_the_table_names_what_exists():
+    def check(name, sizes):
+        assert name == "composed" or parse(name)
+        for dtype, size in sizes.items():
+            if isinstance(size, dict):
+                assert name == "composed"
+                check(dtype, size)
+            else:
+                assert isinstance(getattr(torch, dtype), torch.dtype)
+                assert size > 0
+
     for device, entries in route._table().items():
-        assert device in {"cpu", "cuda"}
+        assert device in route.DEVICES
         for name, sizes in entries.items():
-            assert name in {"composed", "native"} or parse(name)
-            assert all(isinstance(getattr(torch, dtype), torch.dtype) and size >= 0 for dtype, size in sizes.items())
+            check(name, sizes)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+def test_every_native_was_measured(dtype):
+    slow = {("softshrink", torch.float16), ("square", torch.bfloat16)}  # torch is as quick at every size
+    natives = [name for name in actlab.names() if actlab.get(name).expression is not None and native(parse(name))]
+    assert len(natives) > 30
+
+    never = {name for name in natives if route.crossover(name, "cpu", dtype, native=True) == float("inf")}
+    assert never == {name for name, where in slow if where == dtype}
+
+
+def test_a_composed_function_has_its_own_size_or_the_shared_one(monkeypatch):
+    table = {"cpu": {"elu": {"float32": 7}, "composed": {"float32": 5, "telu": {"float32": 3}}}}
+    monkeypatch.setattr(route, "_table", lambda: table)
+
+    assert route.crossover("telu", "cpu", torch.float32, native=False) == 3
+    assert route.crossover("serf", "cpu", torch.float32, native=False) == 5
+    assert (
+        route.crossover("elu", "cpu", torch.float32, native=False) == 5
+    )  # a learned alpha: torch has no kernel for that
+    assert route.crossover("elu", "cpu", torch.float32, native=True) == 7
+    assert route.crossover("telu", "cpu", torch.float64, native=False) == float("inf")
+
+
+def test_mish_runs_its_kernel_at_64k():
+    """As it ships: nothing here is replaced but the kernel by one that counts."""
+    layer, calls = actlab.layer("mish", fast=True), []
+    kernel = layer._route._made("cpu")
+    layer._route._kernels["cpu"] = Spy(layer._plain, 1.0)
+    layer._route._kernels["cpu"].calls = calls
+    x = torch.randn(65536)
+
+    torch.testing.assert_close(layer(x), kernel.forward(x))
+    assert calls == ["forward"]
+    layer(x[:64])
+    assert calls == ["forward"]
 
 
 def test_without_an_entry_the_kernel_never_runs():
     assert route.crossover("relu", "tpu", torch.float32, native=True) == float("inf")
+
+
+@pytest.mark.parametrize("spec", ["telu", "swiglu", "prelu(weight=learned_per_channel)"])
+def test_the_kernel_of_a_card_is_the_gpu_readings(spec):
+    assert route.DEVICES["cuda"](parse(spec), "first") is gpu.kernel(parse(spec), "first")
+
+
+def test_on_a_card_large_composed_functions_run_kernels_and_float64_never_does():
+    for dtype in gpu.DTYPES:
+        assert route.crossover("telu", "cuda", dtype, native=False) <= 2**23
+        assert route.crossover("gelu", "cuda", dtype, native=True) == float("inf")
+    assert route.crossover("telu", "cuda", torch.float64, native=False) == float("inf")
+
+
+@pytest.mark.parametrize(
+    "problem", [ActlabError("Triton is missing"), RuntimeError("Failed to find C compiler"), OSError("no file")]
+)
+def test_a_device_whose_kernels_cannot_be_made_takes_the_formula(monkeypatch, problem):
+    def broken(*_):
+        raise problem
+
+    monkeypatch.setitem(route.DEVICES, "cuda", broken)
+
+    assert not works.__wrapped__("cuda", torch.float32)
+    assert not works.__wrapped__("mps", torch.float32)
+    assert works.__wrapped__("cpu", torch.float32)

@@ -28,7 +28,7 @@ class NoEntryError(IntegrationError, KeyError):
     __str__ = Exception.__str__  # KeyError shows the quoted text
 
 
-def made(spec: str, *, inplace: bool | None = None, **settings: Any) -> ActivationLayer:  # noqa: ARG001
+def made(spec: str, *, inplace: bool | None = None, **settings: Any) -> ActivationLayer:  # noqa: ARG001 libraries pass it to every activation; ours are never in place
     """Return a new layer.
 
     Args:

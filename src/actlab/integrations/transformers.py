@@ -69,7 +69,7 @@ def _knowing_our_layers(original: Any) -> Any:
         else:
             original(self, module, *arguments, **options)
 
-    initialize_weights.without_actlab = original  # type: ignore[attr-defined]
+    initialize_weights.without_actlab = original  # type: ignore[attr-defined]  # a mark on a function
     return initialize_weights
 
 

@@ -88,4 +88,4 @@ def _reason(site: Site) -> str | None:
     return None
 
 
-DTYPES = (torch.float32, torch.bfloat16, torch.float64)
+DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)

@@ -106,7 +106,7 @@ class Convolution:
         made: Any = torch.ops.aten.convolution_backward(
             grad, y, weight, sizes, self.stride, self.padding, self.dilation, False, nowhere, self.groups, list(needed)
         )
-        return tuple(gradient if need else None for gradient, need in zip(made, needed, strict=True))  # type: ignore[return-value]
+        return tuple(gradient if need else None for gradient, need in zip(made, needed, strict=True))  # type: ignore[return-value]  # as many as autograd asks for
 
 
 def recomputing(
@@ -130,7 +130,7 @@ def recomputing(
     autocast = Autocast.now(weight.device.type)
     if autocast.dtype is not None:  # outside the Function, where autograd sees it and casts the gradient back
         weight, bias = weight.to(autocast.dtype), None if bias is None else bias.to(autocast.dtype)
-    made: Tensor = _Recomputed.apply(recipe, consumer, autocast, weight, bias, *tensors)  # type: ignore[no-untyped-call]
+    made: Tensor = _Recomputed.apply(recipe, consumer, autocast, weight, bias, *tensors)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return made
 
 

@@ -193,7 +193,7 @@ def _slimmed(entry: Entry, keep: str) -> _Choice:
     found = kept(str(entry.site.spec))
     bits = found.bits if found else 0
     words = "keeps its output" if keep == "output" else f"keeps {bits} bit{'' if bits == 1 else 's'} per element"
-    return _Choice(entry=entry, new=SlimLayer(str(entry.site.spec), keep), words=words)  # type: ignore[arg-type]
+    return _Choice(entry=entry, new=SlimLayer(str(entry.site.spec), keep), words=words)  # type: ignore[arg-type]  # a site has a spec here, or it would not be an entry
 
 
 def _best(entry: Entry, notes: Trace, reason: str | None, waiting: set[int]) -> _Choice | str:
@@ -296,7 +296,7 @@ def _step(model: nn.Module, example_inputs: Inputs) -> _Pass:
             kept_bytes = ledger.bytes
         loss = [(o * _weights(o)).sum() for o in outputs if o.requires_grad]
         wanted = [p for p in model.parameters() if p.requires_grad]
-        made = torch.autograd.grad(sum(loss), wanted, allow_unused=True) if loss and wanted else ()  # type: ignore[arg-type]
+        made = torch.autograd.grad(sum(loss), wanted, allow_unused=True) if loss and wanted else ()  # type: ignore[arg-type]  # sum() of tensors is a tensor; of none it is not reached
     return _Pass(outputs=[o.detach() for o in outputs], gradients=list(made), bytes=kept_bytes)
 
 

@@ -87,7 +87,7 @@ class SlimLayer(ActivationLayer):
         """Apply the activation; see :meth:`ActivationLayer.forward`."""
         if others or not runs_plainly(x) or not self._saver.serves(x):
             return super().forward(x, *others)
-        made: Tensor = _Slim.apply(super().forward, self._saver, x)  # type: ignore[no-untyped-call]
+        made: Tensor = _Slim.apply(super().forward, self._saver, x)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return made
 
     def extra_repr(self) -> str:

@@ -1,6 +1,7 @@
 """Coefficients: minimax polynomials of the elementary functions, constant first, as ``scripts/minimax`` prints them.
 
-The line above a table says what the polynomial stands for; the error is that of the fit, before the coefficients are rounded.
+The line above a table says what the polynomial stands for; the error is that of the fit, before the coefficients are rounded. "half" is for
+results that are rounded to bfloat16 or float16, where memory waits for arithmetic: a hundredth of what that rounding does.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ __all__ = [
     "SINE",
 ]
 
-SHIFT = {"float32": 3.0, "float64": 4.0}
+SHIFT = {"half": 3.0, "float32": 3.0, "float64": 4.0}
 
 # 2^r = 1 + r P(r) for |r| <= 1/2, relative to 2^r and, near 0, to 2^r - 1
 EXPONENTIAL: dict[str, tuple[float, ...]] = {
@@ -46,6 +47,10 @@ EXPONENTIAL: dict[str, tuple[float, ...]] = {
 
 # log((1+s)/(1-s)) = 2s + s z P(z), z = s^2, for the mantissas between sqrt(1/2) and sqrt(2), relative
 LOGARITHM: dict[str, tuple[float, ...]] = {
+    "half": (  # error 1.5e-7
+        0.6665559514908068,
+        0.41203160182972326,
+    ),
     "float32": (  # error 8.1e-10
         0.6666677641600686,
         0.39977536210350617,
@@ -64,6 +69,11 @@ LOGARITHM: dict[str, tuple[float, ...]] = {
 
 # the same for 1 + a with a in [0, 1], where s = a/(2 + a) <= 1/3
 LOGARITHM_OF_UP_TO_TWO: dict[str, tuple[float, ...]] = {
+    "half": (  # error 1.9e-7
+        0.6667355723057675,
+        0.3963382524117238,
+        0.3399741214327122,
+    ),
     "float32": (  # error 4.6e-9
         0.6666641326933342,
         0.40021692218602767,
@@ -86,6 +96,14 @@ LOGARITHM_OF_UP_TO_TWO: dict[str, tuple[float, ...]] = {
 
 # atan(t) = t + t z P(z), z = t^2, for |t| <= 1, relative
 ARCTANGENT: dict[str, tuple[float, ...]] = {
+    "half": (  # error 7.3e-7
+        -0.33328492633851076,
+        0.19897875588808786,
+        -0.13544574313660251,
+        0.08484090316007704,
+        -0.03779655453884738,
+        0.008106303592844205,
+    ),
     "float32": (  # error 1.7e-8
         -0.333331527489293,
         0.19993772455101014,
@@ -155,6 +173,13 @@ COSINE: dict[str, tuple[float, ...]] = {
 
 # erf(u) = u P(z), z = u^2, for |u| <= 1, relative
 ERROR_FUNCTION: dict[str, tuple[float, ...]] = {
+    "half": (  # error 1.1e-6
+        1.128377889680468,
+        -0.3760641717053309,
+        0.11234181348297671,
+        -0.025447847735807022,
+        0.00349406323179118,
+    ),
     "float32": (  # error 1.2e-9
         1.1283791657295594,
         -0.376126258374651,
@@ -183,6 +208,15 @@ ERROR_FUNCTION: dict[str, tuple[float, ...]] = {
 
 # 1 - Phi(z) = e^(-z^2/2) P(t)/(z + SHIFT), t = (z - SHIFT)/(z + SHIFT), for z >= 0 down to the smallest normal number, relative
 NORMAL_TAIL: dict[str, tuple[float, ...]] = {
+    "half": (  # error 3.1e-6
+        0.7290824746421284,
+        -0.5093484289054736,
+        0.2300759967605153,
+        -0.04704810799520661,
+        -0.010796946896655352,
+        0.006158248770995536,
+        0.001395536963887276,
+    ),
     "float32": (  # error 5.2e-8
         0.729083668351607,
         -0.5093323283907292,

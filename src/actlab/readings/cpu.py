@@ -86,7 +86,7 @@ class Kernel:
         """
         inputs = x if isinstance(x, tuple) else (x,)
         plan = self._plan("forward", inputs, parameters)
-        y = torch.empty(plan.output, dtype=inputs[0].dtype) if out is None else self._room(out, plan, inputs[0])
+        y = self._room(out, plan, inputs[0])
         numbers = _packed_parameters(plan.shape, parameters, plan.precision) if parameters else None
         plan.run((*inputs, y), numbers, None)
         return y
@@ -115,7 +115,7 @@ class Kernel:
                 f"got {_described([grad])}."
             )
         grad = grad.contiguous()
-        outputs = tuple(torch.empty_like(part) for part in inputs) if out is None else (out,)
+        outputs = tuple(map(torch.empty_like, inputs)) if out is None else (out,)
         if not parameters:
             plan.run((grad, *inputs, *outputs), None, None)
             return (outputs if isinstance(x, tuple) else outputs[0],)
@@ -139,7 +139,7 @@ class Kernel:
     def _plan(self, which: Pass, inputs: tuple[Tensor, ...], parameters: Sequence[Tensor]) -> Plan:
         """Return how a pass over such tensors goes; kept, so that the next call pays a look-up."""
         first = inputs[0]
-        key = (which, first.dtype, first.shape, len(inputs), *(p.numel() for p in parameters))
+        key = (which, first.dtype, first.shape, len(inputs), tuple(p.numel() for p in parameters) if parameters else ())
         plan = self._plans.get(key)
         if plan is None:
             self._check_kind(inputs)
@@ -165,7 +165,9 @@ class Kernel:
         if self._gated and len(inputs) == 1 and (first.dim() == 0 or first.shape[-1] % 2):
             raise KernelError(f"{self.spec} takes two halves in an even last dimension, got {_described(inputs)}.")
 
-    def _room(self, out: Tensor, plan: Plan, like: Tensor) -> Tensor:
+    def _room(self, out: Tensor | None, plan: Plan, like: Tensor) -> Tensor:
+        if out is None:  # like first: torch reads a shape and a dtype in twice the time
+            return torch.empty_like(like) if plan.output == like.shape else like.new_empty(plan.output)
         if out.shape != plan.output or out.dtype != like.dtype or not (out.is_cpu and out.is_contiguous()):
             raise KernelError(f"{self.spec} writes {tuple(plan.output)} {like.dtype} here; got {_described([out])}.")
         return out

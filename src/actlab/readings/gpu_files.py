@@ -38,7 +38,7 @@ def imported(name: str, text: str) -> ModuleType:
         file = _kept(f"{module_name}.py", text)
         spec = importlib.util.spec_from_file_location(module_name, file)
         assert spec is not None  # noqa: S101 only a suffix that is not Python's gives None
-        assert spec.loader is not None  # noqa: S101
+        assert spec.loader is not None  # noqa: S101 a spec from a file has a loader
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         sys.modules[module_name] = module

@@ -22,8 +22,8 @@ HEAD = '''"""{spec}, printed by actlab.readings.gpu; changes are overwritten."""
 import triton
 import triton.language as tl
 
-from actlab.readings.triton_elementary import *  # noqa: F403
-from actlab.readings.triton_tiles import *  # noqa: F403
+from actlab.readings.triton_elementary import *  # noqa: F403 printed code names them
+from actlab.readings.triton_tiles import *  # noqa: F403 likewise
 
 '''
 GEOMETRY = "rows, width, size, repeat, channels"

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch._C import _get_tracing_state, _len_torch_dispatch_stack
+from torch._C._functorch import peek_interpreter_stack
 from torch.autograd import forward_ad
 
 __all__ = ["is_plainly_eager", "runs_plainly"]
@@ -23,9 +25,9 @@ def is_plainly_eager() -> bool:
     return not (
         torch.compiler.is_compiling()
         or torch.compiler.is_exporting()
-        or torch._C._get_tracing_state() is not None
-        or torch._C._functorch.peek_interpreter_stack() is not None
-        or torch._C._len_torch_dispatch_stack() > 0
+        or _get_tracing_state() is not None
+        or peek_interpreter_stack() is not None
+        or _len_torch_dispatch_stack() > 0
         or forward_ad._current_level >= 0
     )
 

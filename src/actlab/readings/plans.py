@@ -171,10 +171,10 @@ class Plan:
         size: int,
     ) -> None:
         """Call the kernel on rows; it releases the interpreter's lock."""
-        shape = self.shape
         if numbers is None:
             function(*starts, *self._rows, 0, 0, first, last, size, 1, 1, 0)
             return
+        shape = self.shape
         into = 0 if sums is None else sums.data_ptr()
         rows = (first, last, size, shape.repeat, shape.channels, numbers.shape[1])
         function(*starts, *self._rows, numbers.data_ptr(), into, *rows)

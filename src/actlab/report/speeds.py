@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from actlab.report.amounts import NOTHING
 from actlab.report.drawing import WIDE, Frame, data, sized, svg, texts, ticked
 from actlab.report.palette import LIGHT
 from actlab.report.placing import text_width
@@ -35,7 +36,13 @@ def speed_table(bench: Bench) -> RenderableType:
     prefixes = [""] if len(rivals) == 1 else [f"{name} " for name in rivals]
     headings = ["function", *contenders, *(prefix + part for prefix in prefixes for part in ("x", "forward", "floor"))]
     rows = [
-        [spec, *(brief(found[spec, name, BOTH].seconds) for name in contenders)]
+        [
+            spec,
+            *(
+                brief(found[spec, name, BOTH].seconds) if (spec, name, BOTH) in found else NOTHING
+                for name in contenders
+            ),
+        ]
         + [cell for name in rivals for cell in _cells(found, spec, name)]
         for spec in dict.fromkeys(m.spec for m in bench.measurements)
     ]
@@ -72,6 +79,8 @@ def _notes(bench: Bench, contenders: Sequence[str]) -> list[str]:
 
 
 def _cells(found: dict[tuple[str, str, str], Measurement], spec: str, contender: str) -> list[str]:
+    if (spec, contender, BOTH) not in found:  # another library has no such function
+        return [NOTHING] * 3
     both, forward = found[spec, contender, BOTH], found[spec, contender, "forward"]
     return [f"{both.times:.2f}", f"{forward.times:.2f}", f"{both.roofline:.0%}"]
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from actlab.errors import BenchError, UnknownNameError
 from actlab.functions.spec import Spec, parse
 from actlab.models.layer import layer
+from actlab.studies import liger
 from actlab.studies.allocator import tune_allocator
 
 __all__ = ["CONTENDERS", "DEFAULT", "Bench", "Measurement", "bench", "size_of"]
@@ -42,6 +43,7 @@ CONTENDERS: Final = {
     "torch": "torch's fused kernel; the formula in torch operations where there is none",
     "formula": "the formula in torch operations",
     "compile": "torch.compile of torch's",
+    "liger": "Liger-Kernel's, of the three functions that it has; on a card, where it is installed",
 }
 PASSES: Final = ("forward", "forward+backward")
 DTYPES: Final = {
@@ -52,6 +54,9 @@ DTYPES: Final = {
 }
 _CHANNELS = 64  # of inputs, for parameters learned per channel
 _COPY = "copy"
+_POOL = 8  # times the input's memory that is mapped in advance: glibc leaves holes that it cannot use for a tensor of the same size
+_TRIES = 8  # of a call, until it is timed without new pages
+_PAGES = 64  # newly mapped pages that are not to be seen in a time
 _FLOOR = {  # tensors of the output's size that must be read and written at least
     ("elementwise", "forward"): 2,  # x, y
     ("elementwise", "forward+backward"): 5,  # and: x, dy, dx
@@ -91,7 +96,8 @@ class Bench:
         size: elements of an output.
         threads: torch's.
         load: processes waiting for a processor, before and after (one-minute means); above the number of threads, times are disturbed.
-        allocator: "kept" if freed memory stays with the process (see :func:`actlab.tune_allocator`), else "as shipped".
+        allocator: "kept" if freed memory stays with the process (see :func:`actlab.tune_allocator`), else "as shipped". Where it is kept, a
+            call during which pages had to be mapped all the same is timed again.
         copy: bytes per second of ``copy_`` into memory that is there, reads and writes counted.
         rounds: how often each was timed.
         versions: of Python, torch and the machine.
@@ -159,7 +165,8 @@ def bench(
         device: "cpu" or "cuda".
         dtype: "float32", "float64", "bfloat16" or "float16".
         size: elements of an output: a number, ``64k``, ``16M``.
-        contenders: of :data:`CONTENDERS`; "compile" takes seconds to minutes to warm up.
+        contenders: of :data:`CONTENDERS`; "compile" takes seconds to minutes to warm up. On a card Liger-Kernel takes part where it is
+            installed.
         rounds: how often each is timed; more for small sizes, where a round repeats the call.
         as_shipped: leave the memory allocator as it is. By default freed memory is kept (Linux with glibc), for the rest of the process:
             otherwise every contender pays for fresh pages, four times the arithmetic at 16M.
@@ -176,6 +183,8 @@ def bench(
     """
     parsed = [_timed(parse(spec)) for spec in specs]
     _check(device, dtype, contenders, rounds)
+    if device == "cuda" and liger.is_installed():
+        contenders = list(dict.fromkeys([*contenders, "liger"]))
     kept = not as_shipped and device == "cpu" and tune_allocator()
     count, clock = size_of(size), _clock(device)
     before, measurements, copies = _load(), [], []
@@ -183,7 +192,7 @@ def bench(
         if progress is not None:
             progress(str(spec))
         x = _input(spec, count, DTYPES[dtype], device)
-        found, copied = _raced(spec, x, contenders, rounds, clock)
+        found, copied = _raced(spec, x, contenders, rounds, clock, kept=kept)
         measurements += found
         copies.append(copied)
     return Bench(
@@ -216,6 +225,10 @@ def _check(device: str, dtype: str, contenders: Sequence[str], rounds: int) -> N
     for contender in contenders:
         if contender not in CONTENDERS:
             raise UnknownNameError("contender", contender, list(CONTENDERS), f"They are {', '.join(CONTENDERS)}.")
+    if "liger" in contenders and not (device == "cuda" and liger.is_installed()):
+        raise BenchError(
+            "Liger-Kernel runs on a card, where it is installed: --device cuda, and pip install liger-kernel."
+        )
     if rounds < 1:
         raise BenchError(f"At least one round is needed, got {rounds}.")
 
@@ -239,15 +252,18 @@ Clock = Callable[[Call], float]
 
 
 def _raced(
-    spec: Spec, x: Tensor, contenders: Sequence[str], rounds: int, clock: Clock
+    spec: Spec, x: Tensor, contenders: Sequence[str], rounds: int, clock: Clock, *, kept: bool = False
 ) -> tuple[list[Measurement], float]:
     """Return the measurements of a function, and the bandwidth of copying measured in between."""
     grad = torch.randn(_output_shape(spec, x), dtype=x.dtype, device=x.device, generator=_generator(x.device))
+    contenders = [c for c in contenders if c != "liger" or spec.activation.name in liger.FUNCTIONS]
     wanted = dict.fromkeys([*contenders, "torch"])  # torch's own is what all are held against
     calls = {(c, p): _call(c, p, spec, x, grad) for c, p in product(wanted, PASSES)}
     target = torch.empty_like(grad)
     calls[_COPY, "forward"] = lambda: target.copy_(grad)
-    times = _in_turns(calls, rounds, clock)
+    if kept:
+        _fill(calls.values(), _POOL * x.numel() * x.element_size())
+    times = _in_turns(calls, rounds, _hot(clock) if kept else clock)
     bandwidth = 2 * grad.numel() * grad.element_size() / float(np.median(times[_COPY, "forward"]))
     found = [
         Measurement(
@@ -284,15 +300,7 @@ def _floor(spec: Spec, passes: str, output: Tensor) -> int:
 
 
 def _call(contender: str, passes: str, spec: Spec, x: Tensor, grad: Tensor) -> Call:
-    module: Any = layer(
-        spec,
-        channels=_CHANNELS if spec.needs_channels else None,
-        native=contender != "formula",
-        fast=contender == "actlab",
-        device=x.device,
-    )
-    if contender == "compile":
-        module = torch.compile(module, fullgraph=True)
+    module = _module(contender, spec, x.device)
     if passes == "forward":
         return torch.no_grad()(lambda: module(x))
     leaf = x.clone().requires_grad_()
@@ -304,11 +312,24 @@ def _call(contender: str, passes: str, spec: Spec, x: Tensor, grad: Tensor) -> C
     return both
 
 
+def _module(contender: str, spec: Spec, device: torch.device) -> Any:
+    if contender == "liger":
+        return liger.packed(spec.activation.name)
+    module = layer(
+        spec,
+        channels=_CHANNELS if spec.needs_channels else None,
+        native=contender != "formula",
+        fast=contender == "actlab",
+        device=device,
+    )
+    return torch.compile(module, fullgraph=True) if contender == "compile" else module
+
+
 def _in_turns(calls: Mapping[Any, Call], rounds: int, clock: Clock) -> dict[Any, list[float]]:
     """Return the seconds of every call in every round; in another order in every round, so that disturbances hit all alike."""
     repeats = {}
     for key, call in calls.items():
-        call()  # compiles, and fills the allocator's pools
+        call()  # compiles
         repeats[key] = max(1, min(1000, int(0.005 / max(clock(call), 1e-7))))  # a clock's tick is not to be seen
     order = random.Random(0)  # noqa: S311 # no secret
     times: dict[Any, list[float]] = {key: [] for key in calls}
@@ -333,8 +354,36 @@ def _clock(device: str) -> Clock:
     return seconds
 
 
+def _hot(clock: Clock) -> Clock:
+    """Return a clock that times a call again while it has pages mapped: what glibc keeps it cannot always use for the next tensor."""
+
+    def seconds(call: Call) -> float:
+        for _ in range(_TRIES):
+            before = _mapped()
+            spent = clock(call)
+            if _mapped() - before < _PAGES:
+                break
+        return spent
+
+    return seconds
+
+
+def _fill(calls: Iterable[Call], size: int) -> None:
+    """Let each call make what stays, its gradients; then have memory in one piece mapped, and freed: what is made later is cut from it."""
+    for call in calls:
+        call()
+    torch.empty(size, dtype=torch.uint8).zero_()
+
+
+def _mapped() -> int:
+    """Return how many pages were mapped into this process so far; only asked where glibc is."""
+    import resource  # noqa: PLC0415 there is none on Windows
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
 def _by_events(call: Call) -> float:
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]  # torch leaves it untyped
     start.record()
     call()
     end.record()

@@ -1,0 +1,88 @@
+"""What the first use costs: importing the package beside torch, and a kernel's first calls, compiled anew and read from disk.
+
+    python benchmarks/first_use.py
+
+Every line is measured in fresh processes, contenders in turns; medians of CPU seconds (``time.process_time``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+
+IMPORTS = {
+    "import torch": "import torch",
+    "import torch, actlab": "import torch, actlab",
+    "import actlab": "import actlab",
+}
+FIRST = """
+import time, torch, actlab
+torch.set_num_threads(1)
+x, g = torch.randn(2**16, requires_grad=True), torch.randn(2**16)
+times = [time.process_time()]
+def note(): times.append(time.process_time())
+layer = actlab.layer({name!r}, fast=True); note()
+y = layer(x); note()
+y.backward(g); note()
+y = layer(x); note()
+y.backward(g); note()
+print(*(b - a for a, b in zip(times, times[1:])))
+"""
+PARTS = ("layer()", "first forward", "first backward", "forward", "backward")
+
+
+def seconds(code: str, cache: str) -> list[float]:
+    """Run code in a new process and return the numbers that it prints."""
+    environment = {**os.environ, "ACTLAB_CACHE": cache, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)  # noqa: S603 our own
+    return [float(number) for number in done.stdout.split()]
+
+
+def timed(statement: str) -> str:
+    """Return code that prints the CPU time of a statement."""
+    return f"import time; start = time.process_time()\n{statement}\nprint(time.process_time() - start)"
+
+
+def main() -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", default=["mish", "telu", "swiglu"])
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args()
+    print(f"load {os.getloadavg()[0]:.1f}; medians of {options.rounds} processes, CPU seconds")
+    found: dict[str, list[float]] = {name: [] for name in IMPORTS}
+    for _ in range(options.rounds):
+        for name, statement in IMPORTS.items():
+            found[name] += seconds(timed(statement), "")
+    torch_alone = statistics.median(found["import torch"])
+    for name, times in found.items():
+        print(
+            f"{name:24}{statistics.median(times):8.3f}   {statistics.median(times) / torch_alone:.2f} of import torch"
+        )
+    print("\n" + f"{'':16}" + "".join(f"{part:>16}" for part in PARTS) + "   (milliseconds)")
+    for name in options.names:
+        for how in ("cold", "cached"):
+            print(
+                f"{name:8}{how:8}" + "".join(f"{1e3 * t:16.2f}" for t in first_use(name, how, options.rounds)),
+                flush=True,
+            )
+
+
+def first_use(name: str, how: str, rounds: int) -> list[float]:
+    """Return the median times of the parts, with an empty cache of compiled kernels each time, or with a filled one."""
+    rows = []
+    with tempfile.TemporaryDirectory() as filled:
+        if how == "cached":
+            seconds(FIRST.format(name=name), filled)
+        for _ in range(rounds):
+            with tempfile.TemporaryDirectory() as empty:
+                rows.append(seconds(FIRST.format(name=name), filled if how == "cached" else empty))
+    return [statistics.median(column) for column in zip(*rows, strict=True)]
+
+
+if __name__ == "__main__":
+    main()
