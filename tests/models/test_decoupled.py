@@ -229,6 +229,28 @@ def test_checkpointing_repeats_the_same_noise(spec, reentrant, monkeypatch):
     assert torch.equal(run(True), run(False))
 
 
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch is built without torch.distributed")
+@pytest.mark.parametrize("spec", ["sign/rect", "sign/arctan", "sign/jam", "sign/sign_only"])
+def test_under_distributed_data_parallel(spec, tmp_path, monkeypatch):
+    monkeypatch.undo()
+    x, grad = inputs()
+    model = nn.Sequential(nn.Linear(7, 7), layer(spec))
+    torch.manual_seed(3)
+    model(x).backward(grad)
+    alone = model[0].weight.grad.clone()
+    model.zero_grad()
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        wrapped = nn.parallel.DistributedDataParallel(model)
+        torch.manual_seed(3)
+        wrapped(x).backward(grad)
+    finally:
+        torch.distributed.destroy_process_group()
+
+    assert torch.equal(model[0].weight.grad, alone)
+    assert alone.abs().sum() > 0
+
+
 @pytest.mark.parametrize("spec", SOME)
 def test_amp(spec):
     x, grad = inputs()
