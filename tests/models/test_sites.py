@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import warnings
-from functools import partial
+from functools import partial, wraps
 
 import numpy as np
 import pytest
@@ -292,9 +292,27 @@ def test_a_call_reached_through_super_is_refused_with_the_reason():
         assert "reached through super()" in site.reason
 
 
-def test_a_decorated_method_is_refused_with_the_reason():
+def test_a_method_whose_decorator_hides_it_is_refused_with_the_reason():
+    class Hiding:
+        """Keeps the method in an object of its own, not in a closure."""
+
+        def __init__(self, function):
+            self.function = function
+
+        def __call__(self, *args):
+            return self.function(*args)
+
+    def hide(function):
+        held = Hiding(function)
+
+        @wraps(function)
+        def wrapper(*args):
+            return held(*args)
+
+        return wrapper
+
     class Decorated(nn.Module):
-        @torch.no_grad()
+        @hide
         def forward(self, x):
             return F.relu(x) + 1
 

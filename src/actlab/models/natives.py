@@ -22,7 +22,18 @@ from actlab.functions.activation import Activation, get, names
 from actlab.functions.spec import parse
 from actlab.models.layer import ActivationLayer
 
-__all__ = ["METHODS", "UNKNOWN", "Native", "Running", "describe_call", "describe_module", "name_of_class", "recognise"]
+__all__ = [
+    "FUSED",
+    "METHODS",
+    "UNKNOWN",
+    "Native",
+    "Running",
+    "by_name",
+    "describe_call",
+    "describe_module",
+    "name_of_class",
+    "recognise",
+]
 
 UNKNOWN: Final = object()  # an argument whose value only a run can tell
 
@@ -69,6 +80,20 @@ _ANY_DIMENSION: Final[Mapping[type[nn.Module], str]] = {
     nn.Softmax2d: "softmax",
     nn.Softmin: "softmin",
 }
+
+FUSED: Final[Mapping[str, tuple[str, ...]]] = {
+    "gru": ("sigmoid", "tanh"),
+    "gru_cell": ("sigmoid", "tanh"),
+    "lstm": ("sigmoid", "tanh"),
+    "lstm_cell": ("sigmoid", "tanh"),
+    "multi_head_attention_forward": ("softmax",),
+    "rnn_relu": ("relu",),
+    "rnn_relu_cell": ("relu",),
+    "rnn_tanh": ("tanh",),
+    "rnn_tanh_cell": ("tanh",),
+    "scaled_dot_product_attention": ("softmax",),
+}
+"""What torch computes inside one call of its own, by the name of the function."""
 
 METHODS: Final[Mapping[str, int]] = {
     method: 1 if name in {"hardshrink", "log_softmax", "prelu", "softmax"} else 0

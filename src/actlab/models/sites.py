@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Final, Literal
+from itertools import count
+from typing import Literal
 
 import torch
 from torch import nn
@@ -18,17 +19,11 @@ from torch import nn
 from actlab.models.lookalikes import known_modules
 from actlab.models.natives import Running
 from actlab.models.outputs import written_outputs
-from actlab.models.places import Place, attributes_of, calls_of, place_of_module
+from actlab.models.places import Place, attributes_of, calls_of, place_in_fused_module, place_of_module
 from actlab.models.trace import Run, Trace, trace
 from actlab.models.undisturbed import Inputs
 
 __all__ = ["Entry", "Site", "Survey", "find", "survey"]
-
-_RECURRENT: Final = (
-    "torch computes it inside one fused call; use a recurrent layer written out in Python to choose the function"
-)
-_ATTENTION: Final = "torch computes it inside the attention kernel"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
@@ -47,7 +42,12 @@ class Site:
         replaceable: whether :func:`swap_` can put a layer here.
         reason: why it cannot.
         output: whether the model returns what it makes; such a site is replaced only when it is named by its path.
-        aliases: further paths of a module that is shared.
+        aliases: further paths of a module that is shared, or lies in a compiled one (``_orig_mod.features.1`` is ``features.1`` as well).
+        depth: its number, from 0, among the sites that can be replaced and whose result the model does not return; None for the others.
+            They are counted in order of execution, without example inputs in order of definition.
+        shapes: shapes of its inputs, each once, in the order in which they came.
+        written: what the module or the source says that runs here: a spec, or a name where the parameters are not written; None where only
+            a run shows that there is a site.
     """
 
     path: str
@@ -62,6 +62,9 @@ class Site:
     reason: str | None = None
     output: bool = False
     aliases: tuple[str, ...] = ()
+    depth: int | None = None
+    shapes: tuple[tuple[int, ...], ...] = ()
+    written: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -138,13 +141,15 @@ def survey(model: nn.Module, example_inputs: Inputs | None = None, *, training: 
     notes = None if example_inputs is None else trace(model, example_inputs, known, training=training)
     paths = _paths(model)
     drafts = {draft.place.key: draft for draft in _written(model, known)}
+    for draft in drafts.values():
+        draft.written = draft.running.spec or draft.running.name
     for run in notes.runs if notes else ():
         draft = drafts.setdefault(run.place.key, _Draft(place=run.place, running=run.running))
         draft.runs.append(run)
     whole = Survey(model=model, entries=(), trace=notes, paths=paths)
     outputs = written_outputs(model, known) if notes is None else _outputs_that_ran(drafts.values(), notes)
     entries = [_entry(draft, whole, output=draft.place.key in outputs) for draft in _in_order(drafts.values(), notes)]
-    return replace(whole, entries=tuple(_with_unique_paths(entries)))
+    return replace(whole, entries=tuple(_numbered(_with_unique_paths(entries))))
 
 
 def _outputs_that_ran(drafts: Iterable[_Draft], notes: Trace) -> set[Hashable]:
@@ -167,6 +172,7 @@ class _Draft:
     place: Place
     running: Running
     runs: list[Run] = field(default_factory=list)
+    written: str | None = None
 
 
 def _written(model: nn.Module, known: Mapping[int, Running]) -> Iterator[_Draft]:
@@ -200,14 +206,8 @@ def _fused(module: nn.Module) -> Iterator[tuple[Place, Running]]:
         names = ("sigmoid", "tanh")
     elif isinstance(module, nn.MultiheadAttention):
         names = ("softmax",)
-    where = f"{type(module).__module__}.{type(module).__qualname__}"
-    reason = _ATTENTION if names == ("softmax",) else _RECURRENT
     for name in names:
-        key = ("fused", id(module), name)
-        yield (
-            Place(kind="hidden", key=key, owner=module, tail=f":{name}", where=where, reason=reason),
-            Running(name=name, spec=name),
-        )
+        yield place_in_fused_module(module, name), Running(name=name, spec=name)
 
 
 def _in_order(drafts: Iterable[_Draft], notes: Trace | None) -> list[_Draft]:
@@ -236,12 +236,14 @@ def _entry(draft: _Draft, whole: Survey, *, output: bool) -> Entry:
         kind="module" if place.kind == "module" or is_fused else "function",
         where=place.where,
         shape=runs[0].shape if runs else None,
-        calls=len(runs) if whole.trace and not is_fused else None,
+        calls=len(runs) if whole.trace else None,
         channels=channels.pop() if len(channels) == 1 else None,
         replaceable=reason is None,
         reason=reason,
         output=output,
-        aliases=tuple(paths[1:]),
+        aliases=tuple(dict.fromkeys(path for path in [*paths, *map(_bare, paths)] if path != paths[0])),
+        shapes=tuple(dict.fromkeys(run.shape for run in runs)),
+        written=draft.written,
     )
     return Entry(site=site, place=place, running=running, runs=tuple(runs))
 
@@ -257,6 +259,11 @@ def _misplaced(place: Place, whole: Survey) -> str | None:
 
 def _join(owner: str, tail: str) -> str:
     return f"{owner}{tail}" if not owner or tail.startswith(":") or not tail else f"{owner}.{tail}"
+
+
+def _bare(path: str) -> str:
+    """Leave out what torch.compile has put into a path."""
+    return path.replace("_orig_mod.", "")
 
 
 def _agreed(draft: _Draft) -> Running:
@@ -288,3 +295,11 @@ def _with_unique_paths(entries: list[Entry]) -> Iterator[Entry]:
         seen[path] = seen.get(path, 0) + 1
         is_first = seen[path] == 1
         yield entry if is_first else replace(entry, site=replace(entry.site, path=f"{path}#{seen[path]}"))
+
+
+def _numbered(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Give its depth to every site that a swap of everything would take."""
+    depth = count()
+    for entry in entries:
+        is_counted = entry.site.replaceable and not entry.site.output
+        yield replace(entry, site=replace(entry.site, depth=next(depth))) if is_counted else entry

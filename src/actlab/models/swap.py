@@ -37,11 +37,13 @@ class Change:
         path: path of the site, or of the Linear that got another width.
         old: spec that ran there; its name, or "?", where the parameters are not known. For a Linear, its shape.
         new: spec that runs there now.
+        idle: whether the site did not run on the example inputs, so that nothing has shown that the swap makes a difference.
     """
 
     path: str
     old: str
     new: str
+    idle: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +95,8 @@ class Changes(Sequence[Change]):
         return self._strokes or ()
 
     def __repr__(self) -> str:
-        lines = [f"{change.path}: {change.old} -> {change.new}" for change in (*self, *self.widened)]
+        idle = ", which did not run on example_inputs"
+        lines = [f"{c.path}: {c.old} -> {c.new}{idle if c.idle else ''}" for c in (*self, *self.widened)]
         lines += [f"{skip.site.path}: left as it is, {skip.reason}" for skip in self.skipped]
         return "\n".join(lines)
 
@@ -137,8 +140,8 @@ def swap_(
     Args:
         model: any module.
         wanted: a spec for all sites (gates such as the sigmoid of squeeze-and-excitation included), or a mapping to specs from sites, paths
-            (``"features.1"``), names (``"relu"``), specs or patterns (``"encoder.*"``, ``"*relu*"``); the first key that matches a site
-            takes it.
+            (``"features.1"``), names (``"relu"``), specs, patterns (``"encoder.*"``, ``"*relu*"``, ``"re:layer[0-3]\\..*"``) or depths
+            (``"@0"``, ``"@:4"``, ``"@-1"``); the first key that matches a site takes it. See :mod:`actlab.models.choice`.
         example_inputs: as for :func:`find`. Needed for parameters learned per channel and for gated activations in the place of scalar
             ones; otherwise optional, and recommended: what only a run can tell is found, and the swap is rehearsed.
         generator: draws the weights of Linears that get another width for a gated activation; seeded with 0 if not given.
@@ -172,11 +175,16 @@ def swap_(
     _carry_out(strokes)
     if example_inputs is not None:
         _try_out(model, example_inputs, strokes)
-    changes = [Change(path=c.site.path, old=c.site.spec or c.site.name or "?", new=str(c.spec)) for c in chosen]
+    changes = [_change(claim) for claim in chosen]
     skipped = [
         Skipped(site=claim.site, reason=reasons[claim.site.path]) for claim in taken if claim.site.path in reasons
     ]
     return Changes(changes, skipped, _widened(whole, gates), strokes)
+
+
+def _change(claim: Claim) -> Change:
+    site = claim.site
+    return Change(path=site.path, old=site.spec or site.name or "?", new=str(claim.spec), idle=site.calls == 0)
 
 
 def _without(taken: Sequence[Claim], reasons: Mapping[str, str]) -> list[Claim]:

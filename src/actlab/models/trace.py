@@ -19,8 +19,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from actlab.models.lookalikes import known_modules
-from actlab.models.natives import Running, describe_call, recognise
-from actlab.models.places import Place, place_of_call, place_of_module
+from actlab.models.natives import FUSED, Running, describe_call, recognise
+from actlab.models.places import Place, place_of_call, place_of_fused, place_of_module
 from actlab.models.undisturbed import Inputs, copied, run, undisturbed
 
 __all__ = ["PRODUCTS", "RESHAPES", "WEIGHTS", "Run", "Step", "Token", "Trace", "trace"]
@@ -141,18 +141,21 @@ def _token(tensor: Tensor) -> Token:
 class _Watch(TorchFunctionMode):
     """Notes every call of torch that is an activation or takes a value that is followed."""
 
-    def __init__(self, notes: Trace, stop: CodeType) -> None:
+    def __init__(self, notes: Trace, stop: CodeType, parts: frozenset[int]) -> None:
         super().__init__()
         self.notes = notes
         self.stop = stop
+        self.parts = parts
         self.inside = 0  # depth of modules whose inner calls are their own affair
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if self.inside:
             return func(*args, **kwargs)
+        if getattr(func, "__name__", "") in FUSED:
+            return self._fused(func, args, kwargs)
         native = recognise(func)
-        place = place_of_call(native, sys._getframe(1), self.stop) if native else None
+        place = place_of_call(native, sys._getframe(1), self.stop, self.parts) if native else None
         if native is None or place is None:
             return self._other(func, args, kwargs)
         value, rest = (args[0], args[1:]) if args else (kwargs["input"], ())
@@ -164,6 +167,22 @@ class _Watch(TorchFunctionMode):
         self.notes.busy -= 1
         made = self.notes.keep(result)
         self.notes.add(Run(place=place, running=running, shape=shape, source=source, result=made))
+        return result
+
+    def _fused(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Note what torch computes inside a call of its own. The values go into that call, not into the activation."""
+        frame = sys._getframe(2)
+        value = next(leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor))
+        source, shape = self.notes.keep(value), tuple(value.shape)
+        result = self._other(func, args, kwargs)
+        made = next(leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor))
+        for name in FUSED[func.__name__]:
+            place = place_of_fused(name, func.__name__, frame, self.stop)
+            if place:
+                running = Running(name=name, spec=name)
+                self.notes.steps.append(
+                    Run(place=place, running=running, shape=shape, source=source, result=self.notes.keep(made))
+                )
         return result
 
     def _other(self, func: Any, args: Any, kwargs: Any) -> Any:
@@ -245,7 +264,8 @@ def trace(
     """
     known = known_modules(model) if known is None else known
     notes = Trace()
-    watch = _Watch(notes, sys._getframe().f_code)
+    parts = frozenset(map(id, model.modules()))
+    watch = _Watch(notes, sys._getframe().f_code, parts)
     arguments = copied(example_inputs)
 
     def note(tensor: Tensor) -> Tensor:
