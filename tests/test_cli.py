@@ -23,6 +23,7 @@ FROZEN = {
         "--kind", "--family", "--monotone", "--lower", "--upper", "--bounded", "--smooth", "--zero", "--slope", "--learned", "--native",
         "--like", "--json",
     },
+    "sites": {"--rounds", "--seed", "--json"},
     "reference": {"--out", "--json"},
     "compare": {
         "--seeds", "--budget", "--jobs", "--baseline", "--init", "--tune", "--store", "--name", "--rope", "--alpha", "--json", "--dry-run",

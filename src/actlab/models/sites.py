@@ -16,10 +16,12 @@ from typing import Literal
 import torch
 from torch import nn
 
+from actlab.errors import SiteError
 from actlab.models.lookalikes import known_modules
 from actlab.models.natives import Running
 from actlab.models.outputs import written_outputs
 from actlab.models.places import Place, attributes_of, calls_of, place_in_fused_module, place_of_module
+from actlab.models.timing import Times, timed
 from actlab.models.trace import Run, Trace, trace
 from actlab.models.undisturbed import Inputs
 
@@ -48,6 +50,8 @@ class Site:
         shapes: shapes of its inputs, each once, in the order in which they came.
         written: what the module or the source says that runs here: a spec, or a name where the parameters are not written; None where only
             a run shows that there is a site.
+        seconds: how long its calls take in one forward pass; None where it was not timed, or is a part of one call of torch.
+        share: of the time of the forward pass.
     """
 
     path: str
@@ -65,6 +69,8 @@ class Site:
     depth: int | None = None
     shapes: tuple[tuple[int, ...], ...] = ()
     written: str | None = None
+    seconds: float | None = None
+    share: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -105,13 +111,19 @@ class Survey:
     paths: dict[int, list[str]]
 
     @cached_property
+    def compiled_themselves(self) -> set[int]:
+        """Identities of the modules that ``torch.compile`` was given."""
+        inner = {id(module._modules.get("_orig_mod")) for module in self.model.modules()} - {id(None)}
+        return inner | {id(module) for module in self.model.modules() if module._compiled_call_impl is not None}
+
+    @cached_property
     def compiled(self) -> set[int]:
         """Identities of the modules that ``torch.compile`` has seen, with everything below them."""
         tops = (m for m in self.model.modules() if m._compiled_call_impl is not None or "_orig_mod" in m._modules)
         return {id(module) for top in tops for module in top.modules()}
 
 
-def find(model: nn.Module, example_inputs: Inputs | None = None) -> list[Site]:
+def find(model: nn.Module, example_inputs: Inputs | None = None, *, rounds: int = 0) -> list[Site]:
     """List every activation of a model: modules and functional calls.
 
     Calls of ``torch.clamp``, ``torch.sin``, ``torch.where`` and the like are not listed: they are activations in some places only. A module
@@ -120,19 +132,32 @@ def find(model: nn.Module, example_inputs: Inputs | None = None) -> list[Site]:
     Args:
         model: any module. It is left as it was: weights, buffers, training flags and random generators.
         example_inputs: a tensor, a tuple of positional arguments or a dict of keyword arguments, as the model takes them. With them the
-            model runs once, in eval mode without gradients, and the sites say what really ran, how often and on which shape.
+            model runs once, in eval mode without gradients, and the sites say what really ran, how often and on which shape. Only a
+            run shows softmax inside ``F.scaled_dot_product_attention``.
+        rounds: how many further forward passes are timed, each as it is and watched; then the sites say which share of the time is theirs.
 
     Returns:
         Sites: in order of execution with example inputs (those that did not run come last), in order of definition without.
 
     Raises:
-        SiteError: the model raises on the example inputs.
+        SiteError: the model raises on the example inputs, or ``rounds`` are asked for without them.
 
     Example:
         >>> [(site.path, site.spec, site.shape) for site in find(nn.Sequential(nn.Linear(3, 4), nn.ELU(0.5)), torch.zeros(2, 3))]
         [('1', 'elu(alpha=0.5)', (2, 4))]
     """
-    return [entry.site for entry in survey(model, example_inputs).entries]
+    if rounds and example_inputs is None:
+        raise SiteError(f"rounds={rounds} times forward passes, which need example_inputs.")
+    entries = survey(model, example_inputs).entries
+    if not rounds or example_inputs is None:
+        return [entry.site for entry in entries]
+    times = timed(model, example_inputs, rounds)
+    return [_with_time(entry, times) for entry in entries]
+
+
+def _with_time(entry: Entry, times: Times) -> Site:
+    seconds = times.sites.get(entry.place.key)
+    return replace(entry.site, seconds=seconds, share=None if seconds is None else seconds / times.whole)
 
 
 def survey(model: nn.Module, example_inputs: Inputs | None = None, *, training: bool = False) -> Survey:
@@ -252,8 +277,8 @@ def _misplaced(place: Place, whole: Survey) -> str | None:
     """Say why a place cannot be reached from the model, or must not be, or return None."""
     if id(place.owner) not in whole.paths:
         return "its module was made during the forward pass"
-    if id(place.owner) in whole.compiled:
-        return "its module is compiled already; swap first, then compile"
+    if place.kind == "module" and id(place.owner) in whole.compiled_themselves:
+        return "torch.compile was given the activation itself; compile the model around it instead"
     return None
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any, Final, overload
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,11 @@ from actlab.models.trace import trace
 from actlab.models.undisturbed import Inputs
 
 __all__ = ["Change", "Changes", "Skipped", "carried_out", "fixed", "swap_"]
+
+
+_OVERWRITES: Final = "it overwrites its input, and the model goes on using that; write it without inplace first"
+_CHANGES: Final = "the model's output changes even if the same function takes its place as a layer"
+_ELSEWHERE: Final = "a layer put here does not run: the model holds the function in another place as well, and runs that"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,13 +255,15 @@ def _rehearse(whole: Survey, taken: Sequence[Claim], example_inputs: Inputs) -> 
 
     Returns:
         By path, the reason for each site at which the output changed: as a rule, something goes on using a tensor that ``x.relu_()``
-        or ``inplace=True`` has overwritten, which a layer would leave as it is.
+        or ``inplace=True`` has overwritten, which a layer would leave as it is. And for each whose layer did not run as often as what
+        it takes the place of: the function is held somewhere else as well, and that is what runs.
     """
     same = [(claim.entry, parse(str(claim.site.spec))) for claim in taken if fixed(claim.site)]
-    if not same or _agrees(whole, same, example_inputs):
+    if not same or not _complaint(whole, same, example_inputs):
         return {}
-    culprits = [(entry, spec) for entry, spec in same if not _agrees(whole, [(entry, spec)], example_inputs)] or same
-    return {entry.site.path: _culprit(entry) for entry, _ in culprits}
+    alone = ((entry, _complaint(whole, [(entry, spec)], example_inputs)) for entry, spec in same)
+    culprits = {entry.site.path: words for entry, words in alone if words}
+    return culprits or {entry.site.path: _CHANGES for entry, _ in same}
 
 
 def fixed(site: Site) -> bool:
@@ -264,18 +271,18 @@ def fixed(site: Site) -> bool:
     return site.spec is not None and not any(isinstance(value, Learned) for value in parse(site.spec).values.values())
 
 
-def _culprit(entry: Entry) -> str:
-    if entry.running.inplace:
-        return "it overwrites its input, and the model goes on using that; write it without inplace first"
-    return "the model's output changes even if the same function takes its place as a layer"
-
-
-def _agrees(whole: Survey, same: Sequence[tuple[Entry, Spec]], example_inputs: Inputs) -> bool:
-    with carried_out(_strokes(whole, same)):
-        output = trace(whole.model, example_inputs).output
+def _complaint(whole: Survey, same: Sequence[tuple[Entry, Spec]], example_inputs: Inputs) -> str | None:
+    """Say what goes wrong with layers of the present functions in place, or return None."""
+    strokes = _strokes(whole, same)
+    with carried_out(strokes):
+        notes = trace(whole.model, example_inputs)
     before = whole.trace.output if whole.trace else None
-    pairs = zip(tree_leaves(before), tree_leaves(output), strict=True)
-    return all(_close(a, b) for a, b in pairs if isinstance(a, Tensor))
+    pairs = zip(tree_leaves(before), tree_leaves(notes.output), strict=True)
+    if not all(_close(a, b) for a, b in pairs if isinstance(a, Tensor)):
+        return _OVERWRITES if any(entry.running.inplace for entry, _ in same) else _CHANGES
+    layers = {id(new) for stroke in strokes for new in stroke.put_in}
+    calls = sum(id(run.place.owner) in layers for run in notes.runs)
+    return None if calls == sum(len(entry.runs) for entry, _ in same) else _ELSEWHERE
 
 
 def _close(a: Tensor, b: Any) -> bool:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from time import perf_counter
 from types import CodeType
 from typing import Any, Final
 
@@ -51,6 +52,7 @@ class Run:
         shape: shape of its input.
         source: token of its input.
         result: token of its output.
+        seconds: how long it took; None where it is a part of one call of torch, whose parts cannot be told apart.
     """
 
     place: Place
@@ -58,6 +60,7 @@ class Run:
     shape: tuple[int, ...]
     source: Token
     result: Token
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -141,11 +144,12 @@ def _token(tensor: Tensor) -> Token:
 class _Watch(TorchFunctionMode):
     """Notes every call of torch that is an activation or takes a value that is followed."""
 
-    def __init__(self, notes: Trace, stop: CodeType, parts: frozenset[int]) -> None:
+    def __init__(self, notes: Trace, stop: CodeType, parts: frozenset[int], clock: Callable[[], float]) -> None:
         super().__init__()
         self.notes = notes
         self.stop = stop
         self.parts = parts
+        self.clock = clock
         self.inside = 0  # depth of modules whose inner calls are their own affair
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -163,10 +167,12 @@ class _Watch(TorchFunctionMode):
         source = self.notes.keep(value)
         shape = tuple(value.shape)
         self.notes.busy += 1
+        start = self.clock()
         result = func(*args, **kwargs)
+        seconds = self.clock() - start
         self.notes.busy -= 1
         made = self.notes.keep(result)
-        self.notes.add(Run(place=place, running=running, shape=shape, source=source, result=made))
+        self.notes.add(Run(place=place, running=running, shape=shape, source=source, result=made, seconds=seconds))
         return result
 
     def _fused(self, func: Any, args: Any, kwargs: Any) -> Any:
@@ -217,21 +223,25 @@ def _watched_modules(model: nn.Module, watch: _Watch, known: Mapping[int, Runnin
 
 
 def _hook(module: nn.Module, running: Running | None, watch: _Watch, stack: ExitStack) -> None:
-    entered: list[tuple[tuple[int, ...], Token]] = []
+    entered: list[tuple[tuple[int, ...], Token, float]] = []
     place = place_of_module(module)
 
     def enter(_: nn.Module, args: Any, kwargs: Any) -> None:
         watch.inside += 1  # first, so that looking at the tensors is not watched either
         watch.notes.busy += running is not None
         value = next((leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)), None)
-        entered.append(((), (0, 0)) if value is None else (tuple(value.shape), watch.notes.keep(value)))
+        shape, source = ((), (0, 0)) if value is None else (tuple(value.shape), watch.notes.keep(value))
+        entered.append((shape, source, watch.clock()))
 
     def leave(_: nn.Module, _args: Any, result: Any) -> None:
-        shape, source = entered.pop()
+        shape, source, start = entered.pop()
+        seconds = watch.clock() - start
         if watch.inside == 1 and isinstance(result, Tensor):  # on an error there is no result
             made = watch.notes.keep(result)
             if running:
-                watch.notes.add(Run(place=place, running=running, shape=shape, source=source, result=made))
+                watch.notes.add(
+                    Run(place=place, running=running, shape=shape, source=source, result=made, seconds=seconds)
+                )
             else:
                 watch.notes.add(Step(module=module, source=source, result=made))
         watch.inside -= 1
@@ -245,7 +255,12 @@ def _hook(module: nn.Module, running: Running | None, watch: _Watch, stack: Exit
 
 
 def trace(
-    model: nn.Module, example_inputs: Inputs, known: Mapping[int, Running] | None = None, *, training: bool = False
+    model: nn.Module,
+    example_inputs: Inputs,
+    known: Mapping[int, Running] | None = None,
+    *,
+    training: bool = False,
+    clock: Callable[[], float] = perf_counter,
 ) -> Trace:
     """Run a model once and note what its activations do.
 
@@ -254,6 +269,7 @@ def trace(
         example_inputs: a tensor, a tuple of positional arguments, or a dict of keyword arguments.
         known: the modules that are activations, by identity, where they have been found already.
         training: run it as it is trained, with gradients; otherwise in eval mode without.
+        clock: tells the time in seconds; on a GPU one that waits for it.
 
     Raises:
         SiteError: the inputs are none of these, or the model raises on them.
@@ -265,7 +281,7 @@ def trace(
     known = known_modules(model) if known is None else known
     notes = Trace()
     parts = frozenset(map(id, model.modules()))
-    watch = _Watch(notes, sys._getframe().f_code, parts)
+    watch = _Watch(notes, sys._getframe().f_code, parts, clock)
     arguments = copied(example_inputs)
 
     def note(tensor: Tensor) -> Tensor:
