@@ -171,7 +171,10 @@ def find(
 @app.command()
 def sites(
     source: Annotated[
-        str, typer.Argument(help="A Python file that defines model, and example_inputs if it can; or a task.", metavar="FILE")
+        str,
+        typer.Argument(
+            help="A Python file that defines model, and example_inputs if it can; or a task.", metavar="FILE"
+        ),
     ],
     *,
     rounds: Annotated[int, typer.Option(help="Timed forward passes; 0: do not time.")] = 5,

@@ -14,7 +14,6 @@ import torch.nn.functional as F  # the name everybody uses, and the one the path
 from torch import Tensor, nn
 
 Act = Callable[..., nn.Module]
-Function = Callable[..., Tensor]
 
 
 class BasicBlock(nn.Module):
@@ -62,7 +61,7 @@ class VGG(nn.Module):
         for inputs, outputs in ((3, 8), (8, 8), (8, 16)):
             layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), act(), nn.MaxPool2d(2)]
         self.features = nn.Sequential(*layers)
-        self.classifier = nn.Sequential(nn.Linear(64, 32), act(), nn.Dropout(), nn.Linear(32, 10))
+        self.classifier = nn.Sequential(nn.Linear(256, 32), act(), nn.Dropout(), nn.Linear(32, 10))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classifier(torch.flatten(self.features(x), 1))
@@ -147,24 +146,33 @@ class DenseLayer(nn.Module):
 class DenseNet(nn.Module):
     """Modules in the layers, and a function at the end, which no look at the modules finds."""
 
-    def __init__(
-        self, act: Act = partial(nn.ReLU, inplace=True), function: Function = partial(F.relu, inplace=True)
-    ) -> None:
+    def __init__(self, act: Act = partial(nn.ReLU, inplace=True)) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, 8, 3, 2, 1, bias=False)
         self.layers = nn.ModuleList(DenseLayer(8 + 4 * index, 4, act) for index in range(3))
         self.norm5 = nn.BatchNorm2d(20)
         self.classifier = nn.Linear(20, 10)
-        self.plain = function.func is F.relu if isinstance(function, partial) else False
-        self.other = None if self.plain else [function]
 
-    def forward(self, x: Tensor) -> Tensor:
+    def features(self, x: Tensor) -> Tensor:
         features = [self.stem(x)]
         for layer in self.layers:
             features.append(layer(features))
-        out = self.norm5(torch.cat(features, 1))
-        out = F.relu(out, inplace=True) if self.other is None else self.other[0](out)
+        return self.norm5(torch.cat(features, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = self.features(x)
+        out = F.relu(features, inplace=True)
         return self.classifier(F.adaptive_avg_pool2d(out, (1, 1)).flatten(1))
+
+
+class DenseNetOfMish(DenseNet):
+    """The same with mish, written by hand."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Mish)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(F.adaptive_avg_pool2d(F.mish(self.features(x)), (1, 1)).flatten(1))
 
 
 class Fire(nn.Module):
@@ -210,6 +218,8 @@ class ConvBnRelu(nn.Module):
 
 
 class ConvBnMish(ConvBnRelu):
+    """The same with mish, written by hand."""
+
     def forward(self, x: Tensor) -> Tensor:
         return F.mish(self.bn(self.conv(x)))
 
@@ -224,3 +234,15 @@ class GoogLeNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.stem(x)
         return self.fc(torch.cat([branch(x) for branch in self.branches], 1).mean([2, 3]))
+
+
+# What the nets are with mish in the place of the function of their last column.
+NETS: dict[str, tuple[Callable[[], nn.Module], Callable[[], nn.Module], str]] = {
+    "ResNet": (ResNet, partial(ResNet, nn.Mish), "relu"),
+    "VGG": (VGG, partial(VGG, nn.Mish), "relu"),
+    "MobileNetV2": (MobileNetV2, partial(MobileNetV2, nn.Mish), "relu6"),
+    "MobileNetV3": (MobileNetV3, partial(MobileNetV3, nn.Mish), "hardswish"),
+    "DenseNet": (DenseNet, DenseNetOfMish, "relu"),
+    "SqueezeNet": (SqueezeNet, partial(SqueezeNet, nn.Mish), "relu"),
+    "GoogLeNet": (GoogLeNet, partial(GoogLeNet, ConvBnMish), "relu"),
+}

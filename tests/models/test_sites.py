@@ -17,8 +17,10 @@ from actlab.models.layer import layer
 from actlab.models.sites import find
 
 
-def outside(x: Tensor) -> Tensor:
-    return F.silu(x)
+def outside(x: Tensor, times: int) -> Tensor:
+    for _ in range(times):
+        x = F.silu(x)
+    return x
 
 
 class Block(nn.Module):
@@ -41,7 +43,7 @@ class Block(nn.Module):
             x = step(x, index)
         if x.sum() > 1e9:
             x = torch.sigmoid(x)
-        x = self.shared(self.shared(outside(x)))
+        x = self.shared(self.shared(outside(x, 1)))
         for function in self.several:
             x = function(x)
         return x + self.apply_to(lambda t: F.gelu(t, approximate="tanh"), x)

@@ -513,7 +513,9 @@ def test_keys_are_depths_and_regular_expressions(key, paths):
 
 
 def test_depth_counts_what_can_be_replaced_and_no_output():
-    model = nn.Sequential(nn.LSTM(1, 1), nn.Sequential(nn.Tanh(), nn.Softmax(dim=-1)), nn.ReLU(), nn.Linear(1, 1), nn.Sigmoid())
+    model = nn.Sequential(
+        nn.LSTM(1, 1), nn.Sequential(nn.Tanh(), nn.Softmax(dim=-1)), nn.ReLU(), nn.Linear(1, 1), nn.Sigmoid()
+    )
 
     assert [(site.path, site.depth) for site in find(model)] == [
         ("0:sigmoid", None),

@@ -112,11 +112,13 @@ class Native:
         name: bare name in torch, without a trailing underscore; for ``gelu`` the arguments decide which one it is.
         inplace: whether its name says that it overwrites its input.
         keywords: arguments a ``functools.partial`` has bound.
+        homemade: whether it is no function of torch but a user's, that computes the registered function ``name``.
     """
 
     name: str
     inplace: bool = False
     keywords: tuple[tuple[str, Any], ...] = ()
+    homemade: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,6 +180,8 @@ def describe_call(native: Native, arguments: Sequence[Any], keywords: Mapping[st
         >>> describe_call(recognise(torch.nn.functional.leaky_relu), [0.2], {}).spec
         'leaky_relu(negative_slope=0.2)'
     """
+    if native.homemade:
+        return Running(name=native.name, spec=native.name, inplace=keywords.get("inplace") is True)
     bound = dict(native.keywords) | dict(zip(_ARGUMENTS[native.name], arguments, strict=False)) | dict(keywords)
     name = "gelu_tanh" if native.name == "gelu" and bound.get("approximate") == "tanh" else native.name
     inplace = native.inplace or bound.get("inplace") is True

@@ -21,6 +21,7 @@ from torch import nn
 
 from actlab.errors import SiteError
 from actlab.models.callees import callee_of, names_in, running_as_written
+from actlab.models.homemade import homemade
 from actlab.models.natives import Native, Running, describe_call, recognise
 from actlab.models.rewrite import Edit, edits_of, input_of, original_class
 from actlab.models.source import Method, contains, end_of_call, read
@@ -96,7 +97,7 @@ def place_of_module(module: nn.Module, reason: str | None = None) -> Place:
 def attributes_of(owner: nn.Module) -> Iterator[tuple[Place, Running]]:
     """Yield the activations a module holds as plain functions: ``self.act = F.relu``, or a ``functools.partial`` of one."""
     for name, value in vars(owner).items():
-        native = recognise(value)
+        native = recognise(value) or homemade(value)
         if native:
             yield _place_of_attribute(owner, name), describe_call(native, [], {})
 

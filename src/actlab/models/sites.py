@@ -27,6 +27,7 @@ from actlab.models.undisturbed import Inputs
 
 __all__ = ["Entry", "Site", "Survey", "find", "survey"]
 
+
 @dataclass(frozen=True, kw_only=True)
 class Site:
     """A place in a model where an activation runs.
@@ -163,9 +164,11 @@ def _with_time(entry: Entry, times: Times) -> Site:
 def survey(model: nn.Module, example_inputs: Inputs | None = None, *, training: bool = False) -> Survey:
     """Find the sites of a model, with what is needed to replace them; see :func:`find`, and :func:`trace` for ``training``."""
     known = known_modules(model)
-    notes = None if example_inputs is None else trace(model, example_inputs, known, training=training)
     paths = _paths(model)
-    drafts = {draft.place.key: draft for draft in _written(model, known)}
+    drafts = {
+        draft.place.key: draft for draft in _written(model, known)
+    }  # before the run, which looks out for homemade functions
+    notes = None if example_inputs is None else trace(model, example_inputs, known, training=training)
     for draft in drafts.values():
         draft.written = draft.running.spec or draft.running.name
     for run in notes.runs if notes else ():

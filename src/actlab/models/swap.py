@@ -31,7 +31,9 @@ __all__ = ["Change", "Changes", "Skipped", "carried_out", "fixed", "swap_"]
 
 _OVERWRITES: Final = "it overwrites its input, and the model goes on using that; write it without inplace first"
 _CHANGES: Final = "the model's output changes even if the same function takes its place as a layer"
-_ELSEWHERE: Final = "a layer put here does not run: the model holds the function in another place as well, and runs that"
+_ELSEWHERE: Final = (
+    "a layer put here does not run: the model holds the function in another place as well, and runs that"
+)
 
 
 @dataclass(frozen=True, kw_only=True)

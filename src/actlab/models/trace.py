@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from time import perf_counter
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any, Final
 
 import torch
@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
+from actlab.models.homemade import RECOGNISED
 from actlab.models.lookalikes import known_modules
-from actlab.models.natives import FUSED, Running, describe_call, recognise
+from actlab.models.natives import FUSED, Native, Running, describe_call, recognise
 from actlab.models.places import Place, place_of_call, place_of_fused, place_of_module
 from actlab.models.undisturbed import Inputs, copied, run, undisturbed
 
@@ -251,6 +252,58 @@ def _hook(module: nn.Module, running: Running | None, watch: _Watch, stack: Exit
     stack.callback(module.register_forward_hook(leave, always_call=True).remove)
 
 
+@contextmanager
+def _watched_functions(watch: _Watch) -> Iterator[None]:
+    """Note the users' own functions that are activations; what they call inside is theirs.
+
+    Python tells of every call it makes as it tells a profiler; one that is at work already is told as before, too.
+    """
+    if not RECOGNISED:
+        yield
+        return
+    other = sys.getprofile()
+    entered: list[tuple[FrameType, Place, tuple[int, ...], Token, float]] = []
+
+    def listen(frame: FrameType, event: str, result: Any) -> None:
+        if other is not None:
+            other(frame, event, result)
+        native = RECOGNISED.get(frame.f_code)
+        if native and event == "call":
+            _enter_function(native, frame, watch, entered)
+        elif native and event == "return" and entered and entered[-1][0] is frame:
+            _leave_function(native, result, watch, entered)
+
+    sys.setprofile(listen)
+    try:
+        yield
+    finally:
+        sys.setprofile(other)
+
+
+def _enter_function(native: Native, frame: FrameType, watch: _Watch, entered: list[Any]) -> None:
+    value = frame.f_locals.get(frame.f_code.co_varnames[0])
+    caller = frame.f_back
+    if watch.inside or caller is None or not isinstance(value, Tensor):
+        return
+    watch.inside += 1  # first, so that looking at the tensor is not watched
+    place = place_of_call(native, caller, watch.stop, watch.parts)
+    if place is None:
+        watch.inside -= 1
+        return
+    watch.notes.busy += 1
+    entered.append((frame, place, tuple(value.shape), watch.notes.keep(value), watch.clock()))
+
+
+def _leave_function(native: Native, result: Any, watch: _Watch, entered: list[Any]) -> None:
+    _, place, shape, source, start = entered.pop()
+    seconds = watch.clock() - start
+    if isinstance(result, Tensor):  # on an error there is none
+        made, running = watch.notes.keep(result), describe_call(native, [], {})
+        watch.notes.add(Run(place=place, running=running, shape=shape, source=source, result=made, seconds=seconds))
+    watch.inside -= 1
+    watch.notes.busy -= 1
+
+
 # --------------------------------------------------------------------------------------------- running
 
 
@@ -290,6 +343,12 @@ def trace(
         return tensor
 
     packing = torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor) if training else nullcontext()
-    with undisturbed(model, training=training), _watched_modules(model, watch, known), packing, watch:
+    with (
+        undisturbed(model, training=training),
+        _watched_modules(model, watch, known),
+        packing,
+        watch,
+        _watched_functions(watch),
+    ):
         notes.output = run(model, arguments)
     return notes
