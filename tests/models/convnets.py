@@ -14,6 +14,8 @@ import torch.nn.functional as F  # the name everybody uses, and the one the path
 from torch import Tensor, nn
 
 Act = Callable[..., nn.Module]
+ReLU = partial(nn.ReLU, inplace=True)  # as torchvision has it
+ReLU6 = partial(nn.ReLU6, inplace=True)
 
 
 class BasicBlock(nn.Module):
@@ -40,7 +42,7 @@ class BasicBlock(nn.Module):
 
 
 class ResNet(nn.Module):
-    def __init__(self, act: Act = partial(nn.ReLU, inplace=True)) -> None:
+    def __init__(self, act: Act = ReLU) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 8, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(8)
@@ -55,7 +57,7 @@ class ResNet(nn.Module):
 
 
 class VGG(nn.Module):
-    def __init__(self, act: Act = partial(nn.ReLU, inplace=True)) -> None:
+    def __init__(self, act: Act = ReLU) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for inputs, outputs in ((3, 8), (8, 8), (8, 16)):
@@ -88,7 +90,7 @@ class Inverted(nn.Module):
 
 
 class MobileNetV2(nn.Module):
-    def __init__(self, act: Act = partial(nn.ReLU6, inplace=True)) -> None:
+    def __init__(self, act: Act = ReLU6) -> None:
         super().__init__()
         self.features = nn.Sequential(
             nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8), act()),
@@ -146,7 +148,7 @@ class DenseLayer(nn.Module):
 class DenseNet(nn.Module):
     """Modules in the layers, and a function at the end, which no look at the modules finds."""
 
-    def __init__(self, act: Act = partial(nn.ReLU, inplace=True)) -> None:
+    def __init__(self, act: Act = ReLU) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, 8, 3, 2, 1, bias=False)
         self.layers = nn.ModuleList(DenseLayer(8 + 4 * index, 4, act) for index in range(3))
@@ -193,7 +195,7 @@ class Fire(nn.Module):
 class SqueezeNet(nn.Module):
     """Its last ReLU stands before the pooling; the classifier is a convolution."""
 
-    def __init__(self, act: Act = partial(nn.ReLU, inplace=True)) -> None:
+    def __init__(self, act: Act = ReLU) -> None:
         super().__init__()
         self.features = nn.Sequential(
             nn.Conv2d(3, 8, 3, 2), act(), nn.MaxPool2d(3, 2), Fire(8, 4, 8, act), Fire(16, 4, 8, act)

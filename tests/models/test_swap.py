@@ -427,7 +427,7 @@ def test_paths_of_a_compiled_model_may_leave_out_what_torch_compile_adds():
 def test_an_activation_that_was_compiled_by_itself_is_refused():
     model = nn.Sequential(nn.Linear(4, 4), torch.compile(nn.ReLU(), backend="eager"), nn.Linear(4, 1))
 
-    with pytest.raises(SiteError, match="torch.compile was given the activation itself"):
+    with pytest.raises(SiteError, match=r"torch\.compile was given the activation itself"):
         swap_(model, "gelu", X)
 
 

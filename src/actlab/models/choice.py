@@ -1,9 +1,9 @@
-"""The choice: which sites a swap replaces, by which spec, and why the others are left.
+r"""The choice: which sites a swap replaces, by which spec, and why the others are left.
 
 A key of the mapping is a site or its path, the name or the spec of the activation that is there now, or a pattern over paths or names:
-``"encoder.*"`` as in a shell, ``"re:encoder\\.layer\\.[0-5]\\..*"`` or a compiled regular expression, which must match the whole text. Or it
-is a depth: ``"@0"`` is the first site, ``"@-1"`` the last, ``"@4:"``, ``"@:4"`` and ``"@::2"`` are slices, counted by :attr:`Site.depth`. The
-first key that matches a site takes it.
+``"encoder.*"`` as in a shell, ``r"re:encoder\.layer\.[0-5]\..*"`` or a compiled regular expression, which must match the whole text. Or it
+is a depth: ``"@0"`` is the first site, ``"@-1"`` the last, ``"@4:"``, ``"@:4"`` and ``"@::2"`` are slices, counted by
+:attr:`Site.depth`. The first key that matches a site takes it.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from actlab.functions.activation import get
 from actlab.functions.spec import Spec, parse
 from actlab.models.sites import Entry, Site, Survey
 
-__all__ = ["Claim", "Wanted", "claims", "complain", "refusal"]
+__all__ = ["Claim", "Key", "Wanted", "claims", "complain", "refusal"]
 
-Wanted = str | Spec | Mapping[str | Site | re.Pattern[str], str | Spec]
+Key = str | Site | re.Pattern[str]
+Wanted = str | Spec | Mapping[Key, str | Spec]
 _EVERYTHING = "*"
 _DEPTH, _REGEX = "@", "re:"
 
@@ -80,7 +81,7 @@ def claims(whole: Survey, wanted: Wanted) -> list[Claim]:
     return [Claim(entry=entry, spec=specs[key], key=key) for entry, key in taken if key is not None]
 
 
-def _key(key: str | Site | re.Pattern[str]) -> str:
+def _key(key: Key) -> str:
     if isinstance(key, re.Pattern):
         return _REGEX + (f"(?{_flags(key)})" if _flags(key) else "") + key.pattern
     if not isinstance(key, (str, Site)):

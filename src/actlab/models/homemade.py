@@ -1,7 +1,7 @@
 """The homemade function: an activation that somebody wrote as a plain Python function.
 
-``def gelu(x): return x * 0.5 * (1.0 + torch.erf(x / math.sqrt(2.0)))`` is in half the forks of BERT. What runs there is ``gelu``, though no
-function of torch of that name does. A function is recognised by what it does, as a lookalike module is: it agrees with a registered function
+``def gelu(x): return x * 0.5 * (1.0 + torch.erf(x / math.sqrt(2.0)))`` is in half the forks of BERT. What runs there is ``gelu``, though
+no function of torch of that name does. A function is recognised by what it does, as a lookalike module is: it agrees with a registered one
 on a grid. It is only called where its source shows that nothing can come of it: arithmetic, calls of torch and ``math``, no loops, nothing
 stored outside.
 """
@@ -13,7 +13,7 @@ import builtins
 import inspect
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, ModuleType
 from typing import Any, Final
 
 import torch
@@ -24,10 +24,9 @@ from actlab.models.lookalikes import elementwise, name_of_values
 from actlab.models.natives import Native
 from actlab.models.source import read
 
-__all__ = ["RECOGNISED", "homemade"]
+__all__ = ["any_seen", "homemade", "running_in"]
 
-RECOGNISED: Final[dict[CodeType, Native]] = {}
-"""The functions that were recognised in this process, by their code: what a watched run looks out for."""
+_SEEN: Final[dict[CodeType, tuple[Native, dict[str, Any]]]] = {}  # with the defaults of further arguments
 
 _STATEMENTS: Final = (ast.Assign, ast.AnnAssign, ast.Expr, ast.If, ast.Return, ast.Pass)
 _EXPRESSIONS: Final = (
@@ -80,8 +79,28 @@ def _recognised(function: FunctionType) -> Native | None:
     if name is None:
         return None
     found = Native(name=name, homemade=True)
-    RECOGNISED[function.__code__] = found
+    further = function.__code__.co_varnames[1 : function.__code__.co_argcount]
+    _SEEN[function.__code__] = found, dict(zip(further, function.__defaults__ or (), strict=True))
     return found
+
+
+def any_seen() -> bool:
+    """Whether any function was recognised in this process, so that a watched run must look out for them."""
+    return bool(_SEEN)
+
+
+def running_in(frame: FrameType) -> Native | None:
+    """Return the activation that a frame is a call of, at its defaults, if it was recognised before; None for any other frame."""
+    native, defaults = _SEEN.get(frame.f_code, (None, {}))
+    if native is None:
+        return None
+    given = frame.f_locals
+    changed = (key for key, value in defaults.items() if key != "inplace" and not _same(given.get(key), value))
+    return native if next(changed, None) is None else None
+
+
+def _same(given: object, default: object) -> bool:
+    return given is default or (isinstance(default, (bool, int, float, str)) and bool(given == default))
 
 
 def _takes_one(function: FunctionType) -> bool:

@@ -53,6 +53,7 @@ class Site:
             a run shows that there is a site.
         seconds: how long its calls take in one forward pass; None where it was not timed, or is a part of one call of torch.
         share: of the time of the forward pass.
+        warning: where torch may run something else here than what is written.
     """
 
     path: str
@@ -72,6 +73,7 @@ class Site:
     written: str | None = None
     seconds: float | None = None
     share: float | None = None
+    warning: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -272,8 +274,31 @@ def _entry(draft: _Draft, whole: Survey, *, output: bool) -> Entry:
         aliases=tuple(dict.fromkeys(path for path in [*paths, *map(_bare, paths)] if path != paths[0])),
         shapes=tuple(dict.fromkeys(run.shape for run in runs)),
         written=draft.written,
+        warning=_fused_otherwise(place, running, whole.model),
     )
     return Entry(site=site, place=place, running=running, runs=tuple(runs))
+
+
+def _fused_otherwise(place: Place, running: Running, model: nn.Module) -> str | None:
+    """Say what torch's fused encoder layer runs in eval mode where its flag does not stand for the function that it holds, or return None.
+
+    The flag is set when the layer is built, and every ``nn.GELU`` counts as the exact one.
+    """
+    layers = (layer for layer in model.modules() if isinstance(layer, nn.TransformerEncoderLayer))
+    here = (layer for layer in layers if _holds(layer, place))
+    flags = ({0: None, 1: "relu", 2: "gelu"}.get(int(layer.activation_relu_or_gelu)) for layer in here)
+    fused = next((name for name in flags if name and name != running.name), None)
+    if fused is None:
+        return None
+    return (
+        f"in eval mode without gradients torch's fused kernel runs {fused} here: the layer's activation_relu_or_gelu says so; "
+        "set it to 0, or swap the activation, which does"
+    )
+
+
+def _holds(layer: nn.TransformerEncoderLayer, place: Place) -> bool:
+    is_held = place.kind == "attribute" and place.owner is layer and place.attribute == "activation"
+    return is_held or (place.kind == "module" and layer.activation is place.owner)
 
 
 def _misplaced(place: Place, whole: Survey) -> str | None:

@@ -147,7 +147,7 @@ def swap_(
     Args:
         model: any module.
         wanted: a spec for all sites (gates such as the sigmoid of squeeze-and-excitation included), or a mapping to specs from sites, paths
-            (``"features.1"``), names (``"relu"``), specs, patterns (``"encoder.*"``, ``"*relu*"``, ``"re:layer[0-3]\\..*"``) or depths
+            (``"features.1"``), names (``"relu"``), specs, patterns (``"encoder.*"``, ``"*relu*"``, ``"re:layer[0-3].*"``) or depths
             (``"@0"``, ``"@:4"``, ``"@-1"``); the first key that matches a site takes it. See :mod:`actlab.models.choice`.
         example_inputs: as for :func:`find`. Needed for parameters learned per channel and for gated activations in the place of scalar
             ones; otherwise optional, and recommended: what only a run can tell is found, and the swap is rehearsed.

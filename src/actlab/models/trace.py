@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from actlab.models.homemade import RECOGNISED
+from actlab.models.homemade import any_seen, running_in
 from actlab.models.lookalikes import known_modules
 from actlab.models.natives import FUSED, Native, Running, describe_call, recognise
 from actlab.models.places import Place, place_of_call, place_of_fused, place_of_module
@@ -258,20 +258,19 @@ def _watched_functions(watch: _Watch) -> Iterator[None]:
 
     Python tells of every call it makes as it tells a profiler; one that is at work already is told as before, too.
     """
-    if not RECOGNISED:
+    if not any_seen():
         yield
         return
     other = sys.getprofile()
-    entered: list[tuple[FrameType, Place, tuple[int, ...], Token, float]] = []
+    entered: list[tuple[FrameType, Place, Running, tuple[int, ...], Token, float]] = []
 
-    def listen(frame: FrameType, event: str, result: Any) -> None:
+    def listen(frame: FrameType, event: Any, result: Any) -> None:
         if other is not None:
             other(frame, event, result)
-        native = RECOGNISED.get(frame.f_code)
-        if native and event == "call":
+        if event == "call" and (native := running_in(frame)):
             _enter_function(native, frame, watch, entered)
-        elif native and event == "return" and entered and entered[-1][0] is frame:
-            _leave_function(native, result, watch, entered)
+        elif event == "return" and entered and entered[-1][0] is frame:
+            _leave_function(result, watch, entered)
 
     sys.setprofile(listen)
     try:
@@ -291,14 +290,15 @@ def _enter_function(native: Native, frame: FrameType, watch: _Watch, entered: li
         watch.inside -= 1
         return
     watch.notes.busy += 1
-    entered.append((frame, place, tuple(value.shape), watch.notes.keep(value), watch.clock()))
+    running = describe_call(native, [], {"inplace": frame.f_locals.get("inplace")})
+    entered.append((frame, place, running, tuple(value.shape), watch.notes.keep(value), watch.clock()))
 
 
-def _leave_function(native: Native, result: Any, watch: _Watch, entered: list[Any]) -> None:
-    _, place, shape, source, start = entered.pop()
+def _leave_function(result: Any, watch: _Watch, entered: list[Any]) -> None:
+    _, place, running, shape, source, start = entered.pop()
     seconds = watch.clock() - start
     if isinstance(result, Tensor):  # on an error there is none
-        made, running = watch.notes.keep(result), describe_call(native, [], {})
+        made = watch.notes.keep(result)
         watch.notes.add(Run(place=place, running=running, shape=shape, source=source, result=made, seconds=seconds))
     watch.inside -= 1
     watch.notes.busy -= 1

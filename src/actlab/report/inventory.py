@@ -82,5 +82,8 @@ def _remarks(sites: Sequence[Site], *, ran: bool) -> Iterator[str]:
     for reason, paths in reasons.items():
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
         yield f"not replaced: {paths[0]}{more}: {reason}"
+    for site in sites:
+        if site.warning:
+            yield f"careful: {site.path}: {site.warning}"
     if not ran:
         yield "Read from the source: give the file example_inputs, and what really runs is shown, how often and on what."
