@@ -117,7 +117,10 @@ def called(model: nn.Module, inputs: Any) -> Any:
 def dispatched(model: nn.Module, inputs: Any) -> Dispatched:
     """Run a model and count the activations among the operators that reach the dispatcher."""
     heard = Dispatched()
-    with _stack() as stack, _Listener(heard, stack):
+    with _stack() as stack, _Listener(heard, stack), warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", "Using `torch.compile.module.` when there are global hooks"
+        )  # as they are here
         called(model, inputs)
     return heard
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import warnings
 from functools import partial, wraps
+from time import sleep
 
 import numpy as np
 import pytest
@@ -271,6 +272,150 @@ def test_recurrent_layers_and_attention_are_seen_and_not_replaceable():
     }
     assert not any(site.replaceable for site in found.values())
     assert "fused call" in found["lstm:tanh"].reason
+
+
+def test_what_torch_computes_inside_one_call_is_counted():
+    class Fused(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm, self.cell = nn.LSTM(4, 4), nn.GRUCell(4, 4)
+            self.attention = nn.MultiheadAttention(4, 1)
+
+        def forward(self, x):
+            x = self.lstm(self.lstm(x)[0])[0]
+            x = self.attention(x, x, x)[0]
+            return self.attend(self.cell(x)[None, None])
+
+        def attend(self, x):
+            return F.scaled_dot_product_attention(x, x, x)
+
+    found = by_path(Fused(), X)
+
+    assert {path: site.calls for path, site in found.items()} == {
+        "lstm:sigmoid": 2,
+        "lstm:tanh": 2,
+        "attention:softmax": 1,
+        "cell:sigmoid": 1,
+        "cell:tanh": 1,
+        "attend:scaled_dot_product_attention:softmax": 1,
+    }
+    assert not any(site.replaceable for site in found.values())
+    assert "attention kernel" in found["attend:scaled_dot_product_attention:softmax"].reason
+    assert found["lstm:tanh"].shape == (3, 1, 4)  # as it reaches the kernel, with a batch
+
+
+def test_an_activation_before_the_attention_kernel_or_a_recurrent_layer_is_no_output_and_is_replaceable():
+    class Before(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.act, self.gru = nn.ReLU(), nn.GRU(4, 4)
+
+        def forward(self, x):
+            q = F.elu(x)[None]
+            return F.scaled_dot_product_attention(q, q, q), self.gru(self.act(x))
+
+    found = by_path(Before(), X)
+
+    assert (found["act"].output, found["forward:F.elu@1"].output) == (False, False)
+    assert (found["act"].replaceable, found["forward:F.elu@1"].replaceable) == (True, True)
+
+
+def test_a_module_made_on_the_way_is_told_by_the_module_that_makes_it():
+    class Makes(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.plain = [nn.ReLU()]
+
+        def forward(self, x):
+            return nn.Softmax(dim=-1)(nn.LeakyReLU(0.3)(x)) + self.plain[0](x)
+
+    class Holds(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = Makes()
+
+        def forward(self, x):
+            return self.inner(x) * 2
+
+    found = by_path(Holds(), X)
+
+    assert {path: site.spec for path, site in found.items()} == {
+        "inner.forward:LeakyReLU": "leaky_relu(negative_slope=0.3)",
+        "inner.forward:Softmax": "softmax",
+        "inner.forward:ReLU": "relu",
+    }
+    assert all("no registered part of the model" in site.reason for site in found.values())
+
+
+def test_all_shapes_are_listed_once_each_and_what_is_written_is_told_from_what_ran():
+    class Varies(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.act, self.idle = nn.ReLU(), nn.Tanh()
+            self.slope = 0.3
+
+        def forward(self, x):
+            for part in (x, x[:1], x):
+                y = self.act(part)
+            return F.leaky_relu(y, self.slope * 2) + next(map(F.silu, [x]))
+
+    found = by_path(Varies(), X)
+
+    assert found["act"].shapes == ((3, 4), (1, 4))
+    assert {path: (site.written, site.spec, site.calls) for path, site in found.items()} == {
+        "act": ("relu", "relu", 3),
+        "forward:F.leaky_relu@1": ("leaky_relu", "leaky_relu(negative_slope=0.6)", 1),
+        "forward:silu": (None, "silu", 1),
+        "idle": ("tanh", "tanh", 0),
+    }
+
+
+@pytest.mark.parametrize(
+    ("activation", "changed", "fused"),
+    [(nn.GELU("tanh"), None, "gelu"), (F.relu, torch.tanh, "relu"), (F.gelu, None, None), (torch.tanh, None, None)],
+    ids=["tanh form of gelu", "put in later", "as built", "never fused"],
+)
+def test_a_fused_encoder_layer_that_runs_something_else_is_warned_of(activation, changed, fused):
+    layer_ = nn.TransformerEncoderLayer(16, 2, 32, dropout=0.0, activation=activation, batch_first=True).eval()
+    layer_.activation = changed or layer_.activation
+    x = 3 * torch.randn(2, 5, 16, generator=torch.Generator().manual_seed(0))
+
+    with torch.no_grad():
+        in_use = layer_(x)
+    in_training = layer_(x)  # gradients are on, so the plain path runs
+    warning = by_path(layer_, x)["activation"].warning
+
+    assert torch.allclose(in_use, in_training, atol=1e-5) == (fused is None)  # what the warning is about
+    assert (warning is None) == (fused is None)
+    assert fused is None or f"runs {fused} here" in warning
+
+
+def test_times_are_those_of_the_sites():
+    class Slow(nn.Module):
+        def forward(self, x):
+            sleep(0.01)
+            return x.relu()
+
+    class Timed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.slow, self.quick, self.lstm = Slow(), nn.Tanh(), nn.LSTM(4, 4)
+
+        def forward(self, x):
+            sleep(0.01)
+            return self.lstm(self.slow(self.slow(self.quick(x))))[0]
+
+    model = Timed()
+    found = {site.path: site for site in find(model, X, rounds=3)}
+
+    assert found["slow"].name == "relu"  # a lookalike: what it does before is its own time
+    assert 0.02 <= found["slow"].seconds < 0.1
+    assert 0.5 < found["slow"].share < 0.8  # two of three sleeps
+    assert 0 < found["quick"].share < 0.1
+    assert (found["lstm:tanh"].seconds, found["lstm:tanh"].share) == (None, None)
+    assert {(site.seconds, site.share) for site in find(model, X)} == {(None, None)}
+    with pytest.raises(SiteError, match="rounds=3 times forward passes, which need example_inputs"):
+        find(model, rounds=3)
 
 
 def test_torchscript_is_seen_and_not_replaceable():

@@ -8,12 +8,14 @@ counts or registers when it is applied stays as it is, and what its cells share 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from types import CellType, FunctionType
+from typing import Any
 
 __all__ = ["rewrapped"]
 
 
-def rewrapped(held: FunctionType, new: FunctionType) -> FunctionType | None:
+def rewrapped(held: Callable[..., Any], new: FunctionType) -> FunctionType | None:
     """Return the wrappers of a method around another one.
 
     Args:
@@ -33,7 +35,9 @@ def rewrapped(held: FunctionType, new: FunctionType) -> FunctionType | None:
     inner = getattr(held, "__wrapped__", None)
     if inner is None:
         return new
-    below = rewrapped(inner, new) if isinstance(inner, FunctionType) else None
+    if not isinstance(held, FunctionType) or not isinstance(inner, FunctionType):
+        return None
+    below = rewrapped(inner, new)
     if below is None or not _only_in_cells(held, inner):
         return None
     cells = tuple(CellType(below) if _holds(cell, inner) else cell for cell in held.__closure__ or ())
