@@ -409,9 +409,9 @@ def test_times_are_those_of_the_sites():
     found = {site.path: site for site in find(model, X, rounds=3)}
 
     assert found["slow"].name == "relu"  # a lookalike: what it does before is its own time
-    assert 0.02 <= found["slow"].seconds < 0.1
-    assert 0.5 < found["slow"].share < 0.8  # two of three sleeps
-    assert 0 < found["quick"].share < 0.1
+    assert found["slow"].seconds >= 0.02
+    assert 0.4 < found["slow"].share < 1.2  # two of three sleeps, on a machine that may be busy
+    assert 0 < found["quick"].share < 0.2
     assert (found["lstm:tanh"].seconds, found["lstm:tanh"].share) == (None, None)
     assert {(site.seconds, site.share) for site in find(model, X)} == {(None, None)}
     with pytest.raises(SiteError, match="rounds=3 times forward passes, which need example_inputs"):
@@ -427,6 +427,32 @@ def test_torchscript_is_seen_and_not_replaceable():
 
     assert (site.path, site.name, site.replaceable) == ("0.1", "leaky_relu", False)
     assert "TorchScript" in site.reason
+
+
+@pytest.mark.parametrize("make", ["script", "trace"])
+def test_functions_inside_torchscript_are_seen_too_and_nobody_says_how_often_they_run(make):
+    class Calls(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.act = nn.ELU(0.5)
+
+        def forward(self, x):
+            x = F.relu(x) + F.relu(-x)
+            if bool(x.sum() > 0):
+                x = x.sigmoid()
+            return self.act(F.leaky_relu(x, 0.2))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit is deprecated, and still in use; tracing warns of the branch
+        made = torch.jit.script(Calls()) if make == "script" else torch.jit.trace(Calls(), X)
+
+    found = by_path(nn.Sequential(made, nn.Tanh()), X)
+
+    paths = ["forward:relu@1", "forward:relu@2", "forward:sigmoid@1", "forward:leaky_relu@1", "act"]
+    assert sorted(found) == sorted([*(f"0.{path}" for path in paths), "1"])
+    assert {(found[f"0.{path}"].calls, found[f"0.{path}"].replaceable) for path in paths} == {(None, False)}
+    assert all("TorchScript" in found[f"0.{path}"].reason for path in paths)
+    assert (found["1"].calls, found["1"].replaceable) == (1, True)
 
 
 def test_a_call_reached_through_super_is_refused_with_the_reason():

@@ -21,6 +21,7 @@ from actlab.models.lookalikes import known_modules
 from actlab.models.natives import Running
 from actlab.models.outputs import written_outputs
 from actlab.models.places import Place, attributes_of, calls_of, place_in_fused_module, place_of_module
+from actlab.models.scripted import SCRIPTED, activations_in
 from actlab.models.timing import Times, timed
 from actlab.models.trace import Run, Trace, trace
 from actlab.models.undisturbed import Inputs
@@ -40,7 +41,8 @@ class Site:
         kind: "module" or "function".
         where: file and line of a call, class of a module.
         shape: shape of the input in its first call; None without example inputs, or where nothing ran.
-        calls: how often it runs in one forward pass; None without example inputs, 0 where the pass went another way.
+        calls: how often it runs in one forward pass; None without example inputs and in TorchScript, where nobody can look on; 0 where the
+            pass went another way.
         channels: size of dimension 1 of its input; None if not known or not the same in all calls.
         replaceable: whether :func:`swap_` can put a layer here.
         reason: why it cannot.
@@ -116,7 +118,7 @@ class Survey:
     @cached_property
     def compiled_themselves(self) -> set[int]:
         """Identities of the modules that ``torch.compile`` was given."""
-        inner = {id(module._modules.get("_orig_mod")) for module in self.model.modules()} - {id(None)}
+        inner = {id(m._modules["_orig_mod"]) for m in self.model.modules() if "_orig_mod" in m._modules}
         return inner | {id(module) for module in self.model.modules() if module._compiled_call_impl is not None}
 
     @cached_property
@@ -215,13 +217,16 @@ def _written(model: nn.Module, known: Mapping[int, Running]) -> Iterator[_Draft]
             inside |= {id(part) for part in module.modules()}
             yield _Draft(place=_place_of_module(module, model), running=known[id(module)])
             continue
+        if isinstance(module, torch.jit.ScriptModule):
+            yield from (_Draft(place=place, running=held) for place, held in activations_in(module))
+            continue
         for place, held in (*_fused(module), *attributes_of(module), *calls_of(module)):
             yield _Draft(place=place, running=held)
 
 
 def _place_of_module(module: nn.Module, model: nn.Module) -> Place:
     if isinstance(module, torch.jit.ScriptModule):
-        return place_of_module(module, "it is compiled by TorchScript; swap in the Python module, then script it again")
+        return place_of_module(module, SCRIPTED)
     return place_of_module(
         module, "the model itself is the activation; build layer(...) in its stead" if module is model else None
     )
@@ -266,7 +271,7 @@ def _entry(draft: _Draft, whole: Survey, *, output: bool) -> Entry:
         kind="module" if place.kind == "module" or is_fused else "function",
         where=place.where,
         shape=runs[0].shape if runs else None,
-        calls=len(runs) if whole.trace else None,
+        calls=len(runs) if whole.trace and not isinstance(place.owner, torch.jit.ScriptModule) else None,
         channels=channels.pop() if len(channels) == 1 else None,
         replaceable=reason is None,
         reason=reason,

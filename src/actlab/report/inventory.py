@@ -59,6 +59,8 @@ def _cells(site: Site) -> tuple[str, ...]:
 
 
 def _ran(site: Site) -> str:
+    if site.calls is None:
+        return "not known"
     if site.calls == 0:
         return "nothing"
     now = site.spec or site.name or "?"

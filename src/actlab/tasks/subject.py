@@ -54,7 +54,7 @@ def subject(source: str | Path, seed: int = 0) -> Subject:
     Example:
         >>> found = subject("mnist1d")
         >>> type(found.model).__name__, tuple(found.example_inputs.shape)
-        ('Sequential', (32, 40))
+        ('NoisyMLP', (32, 40))
     """
     if isinstance(source, str) and source in registry.names():
         return _of_task(registry.resolve(source), seed)
