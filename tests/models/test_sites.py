@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from actlab.errors import SiteError
 from actlab.models.layer import layer
 from actlab.models.sites import find
+from actlab.models.swap import swap_
 
 
 def outside(x: Tensor, times: int) -> Tensor:
@@ -318,6 +319,34 @@ def test_an_activation_before_the_attention_kernel_or_a_recurrent_layer_is_no_ou
 
     assert (found["act"].output, found["forward:F.elu@1"].output) == (False, False)
     assert (found["act"].replaceable, found["forward:F.elu@1"].replaceable) == (True, True)
+
+
+def test_a_linear_with_a_forward_of_its_own_is_looked_into():
+    class Router(nn.Linear):
+        """As transformers' Llama 4 has it."""
+
+        def __init__(self):
+            super().__init__(4, 4)
+            self.act = nn.ReLU()
+
+        def forward(self, x):
+            return torch.sigmoid(super().forward(self.act(x))), x
+
+    class Routed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.router = Router()
+
+        def forward(self, x):
+            return self.router(x)[0] * x
+
+    found = by_path(Routed(), X)
+    assert {path: site.calls for path, site in found.items()} == {"router.act": 1, "router.forward:torch.sigmoid@1": 1}
+
+    model = Routed()
+    expected = torch.sin(F.linear(torch.sin(X), model.router.weight, model.router.bias)) * X
+    swap_(model, "sine", X)
+    assert torch.equal(model(X), expected)
 
 
 def test_a_module_made_on_the_way_is_told_by_the_module_that_makes_it():

@@ -30,6 +30,7 @@ __all__ = ["PRODUCTS", "RESHAPES", "WEIGHTS", "Run", "Step", "Token", "Trace", "
 Token = tuple[int, int]  # identity and version of a tensor: an in-place call makes a new value in the same object
 
 WEIGHTS: Final = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_FORWARDS: Final = frozenset(cls.forward for cls in WEIGHTS)
 # fmt: off
 RESHAPES: Final = frozenset({  # a value stays the same value through these
     "__get__", "__getitem__", "contiguous", "clone", "detach", "double", "expand", "flatten", "float", "half", "movedim", "permute",
@@ -214,7 +215,11 @@ class _Watch(TorchFunctionMode):
 
 @contextmanager
 def _watched_modules(model: nn.Module, watch: _Watch, known: Mapping[int, Running]) -> Iterator[None]:
-    """Note the modules that are activations or hold weights; what they call inside is theirs."""
+    """Note the modules that are activations or hold weights; what they call inside is theirs.
+
+    A class that derives from a layer with weights and has a ``forward`` of its own may well call an activation there: it is noted, and what
+    it calls as well.
+    """
     with ExitStack() as stack:
         for module in model.modules():
             is_open = not isinstance(module, torch.jit.ScriptModule)
@@ -224,6 +229,7 @@ def _watched_modules(model: nn.Module, watch: _Watch, known: Mapping[int, Runnin
 
 
 def _hook(module: nn.Module, running: Running | None, watch: _Watch, stack: ExitStack) -> None:
+    closed = int(running is not None or type(module).forward in _FORWARDS)
     entered: list[tuple[tuple[int, ...], Token, float]] = []
     place = place_of_module(module)
 
@@ -232,11 +238,13 @@ def _hook(module: nn.Module, running: Running | None, watch: _Watch, stack: Exit
         watch.notes.busy += running is not None
         value = next((leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)), None)
         shape, source = ((), (0, 0)) if value is None else (tuple(value.shape), watch.notes.keep(value))
+        watch.inside -= 1 - closed
         entered.append((shape, source, watch.clock()))
 
     def leave(_: nn.Module, _args: Any, result: Any) -> None:
         shape, source, start = entered.pop()
         seconds = watch.clock() - start
+        watch.inside += 1 - closed
         if watch.inside == 1 and isinstance(result, Tensor):  # on an error there is no result
             made = watch.notes.keep(result)
             if running:
