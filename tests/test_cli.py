@@ -23,6 +23,7 @@ FROZEN = {
         "--kind", "--family", "--monotone", "--lower", "--upper", "--bounded", "--smooth", "--zero", "--slope", "--learned", "--native",
         "--like", "--json",
     },
+    "sites": {"--rounds", "--seed", "--json"},
     "reference": {"--out", "--json"},
     "compare": {
         "--seeds", "--budget", "--jobs", "--baseline", "--init", "--tune", "--store", "--name", "--rope", "--alpha", "--json", "--dry-run",
@@ -120,6 +121,33 @@ def test_a_command_loads_only_what_it_needs(words, heavy):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert heavy & set(done.stdout.rpartition("LOADED")[2].split()) == set()
+
+
+def test_sites_lists_what_runs_in_a_file_and_in_a_task(tmp_path):
+    file = tmp_path / "net.py"
+    file.write_text(
+        "import torch\nfrom torch import nn\n"
+        "model = nn.Sequential(nn.Linear(4, 4), nn.ELU(0.5), nn.Linear(4, 1), nn.Sigmoid())\n"
+        "example_inputs = torch.zeros(2, 4)\n"
+    )
+
+    found = json.loads(run("sites", str(file), "--rounds", "1", "--json").stdout)
+
+    assert [(one["path"], one["spec"], one["calls"], one["output"]) for one in found] == [
+        ("1", "elu(alpha=0.5)", 1, False),
+        ("3", "sigmoid", 1, True),
+    ]
+    assert found[0]["share"] > 0
+    assert json.loads(run("sites", str(file), "--rounds", "0", "--json").stdout)[0]["share"] is None
+    assert "net: 2 activations, of which a swap takes 1" in run("sites", str(file)).stdout
+    assert run("sites", "mnist1d", "--rounds", "0").exit_code == 0
+
+
+def test_sites_of_what_is_not_there_is_an_input_error():
+    done = run("sites", "nowhere.py", "--json")
+
+    assert done.exit_code == 2
+    assert "There is no file nowhere.py" in json.loads(done.stdout)["error"]["message"]
 
 
 def test_the_list_of_a_kind_has_the_names_of_that_kind():

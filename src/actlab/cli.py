@@ -180,6 +180,34 @@ def find(
 
 
 @app.command()
+def sites(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A Python file that defines model, and example_inputs if it can; or a task.", metavar="FILE"
+        ),
+    ],
+    *,
+    rounds: Annotated[int, typer.Option(help="Timed forward passes; 0: do not time.")] = 5,
+    seed: Annotated[int, typer.Option(help="What model and data are made with.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """List the activations of a model: which function really runs where, how often, on what, and its share of the time."""
+    import actlab
+    from actlab.report import inventory
+    from actlab.tasks.subject import subject
+
+    asked = subject(source, seed)
+    timed = rounds if asked.example_inputs is not None else 0
+    found = actlab.find(asked.model, asked.example_inputs, rounds=timed)
+    if as_json:
+        _print_json(inventory.as_data(found))
+        return
+    for shown in inventory.sites_table(asked.name, found):
+        _print(shown)
+
+
+@app.command()
 def reference(
     out: Annotated[Path, typer.Option(help="The folder to write.", metavar="DIR")],
     names: Annotated[list[str] | None, typer.Argument(help="Only these; by default all.", metavar="[ACT]...")] = None,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import warnings
-from functools import partial
+from functools import partial, wraps
+from time import process_time
 
 import numpy as np
 import pytest
@@ -15,10 +16,13 @@ from torch import Tensor, nn
 from actlab.errors import SiteError
 from actlab.models.layer import layer
 from actlab.models.sites import find
+from actlab.models.swap import swap_
 
 
-def outside(x: Tensor) -> Tensor:
-    return F.silu(x)
+def outside(x: Tensor, times: int) -> Tensor:
+    for _ in range(times):
+        x = F.silu(x)
+    return x
 
 
 class Block(nn.Module):
@@ -41,7 +45,7 @@ class Block(nn.Module):
             x = step(x, index)
         if x.sum() > 1e9:
             x = torch.sigmoid(x)
-        x = self.shared(self.shared(outside(x)))
+        x = self.shared(self.shared(outside(x, 1)))
         for function in self.several:
             x = function(x)
         return x + self.apply_to(lambda t: F.gelu(t, approximate="tanh"), x)
@@ -271,6 +275,184 @@ def test_recurrent_layers_and_attention_are_seen_and_not_replaceable():
     assert "fused call" in found["lstm:tanh"].reason
 
 
+def test_what_torch_computes_inside_one_call_is_counted():
+    class Fused(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm, self.cell = nn.LSTM(4, 4), nn.GRUCell(4, 4)
+            self.attention = nn.MultiheadAttention(4, 1)
+
+        def forward(self, x):
+            x = self.lstm(self.lstm(x)[0])[0]
+            x = self.attention(x, x, x)[0]
+            return self.attend(self.cell(x)[None, None])
+
+        def attend(self, x):
+            return F.scaled_dot_product_attention(x, x, x)
+
+    found = by_path(Fused(), X)
+
+    assert {path: site.calls for path, site in found.items()} == {
+        "lstm:sigmoid": 2,
+        "lstm:tanh": 2,
+        "attention:softmax": 1,
+        "cell:sigmoid": 1,
+        "cell:tanh": 1,
+        "attend:scaled_dot_product_attention:softmax": 1,
+    }
+    assert not any(site.replaceable for site in found.values())
+    assert "attention kernel" in found["attend:scaled_dot_product_attention:softmax"].reason
+    assert found["lstm:tanh"].shape == (3, 1, 4)  # as it reaches the kernel, with a batch
+
+
+def test_an_activation_before_the_attention_kernel_or_a_recurrent_layer_is_no_output_and_is_replaceable():
+    class Before(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.act, self.gru = nn.ReLU(), nn.GRU(4, 4)
+
+        def forward(self, x):
+            q = F.elu(x)[None]
+            return F.scaled_dot_product_attention(q, q, q), self.gru(self.act(x))
+
+    found = by_path(Before(), X)
+
+    assert (found["act"].output, found["forward:F.elu@1"].output) == (False, False)
+    assert (found["act"].replaceable, found["forward:F.elu@1"].replaceable) == (True, True)
+
+
+def test_a_linear_with_a_forward_of_its_own_is_looked_into():
+    class Router(nn.Linear):
+        """As transformers' Llama 4 has it."""
+
+        def __init__(self):
+            super().__init__(4, 4)
+            self.act = nn.ReLU()
+
+        def forward(self, x):
+            return torch.sigmoid(super().forward(self.act(x))), x
+
+    class Routed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.router = Router()
+
+        def forward(self, x):
+            return self.router(x)[0] * x
+
+    found = by_path(Routed(), X)
+    assert {path: site.calls for path, site in found.items()} == {"router.act": 1, "router.forward:torch.sigmoid@1": 1}
+
+    model = Routed()
+    expected = torch.sin(F.linear(torch.sin(X), model.router.weight, model.router.bias)) * X
+    swap_(model, "sine", X)
+    assert torch.equal(model(X), expected)
+
+
+def test_a_module_made_on_the_way_is_told_by_the_module_that_makes_it():
+    class Makes(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.plain = [nn.ReLU()]
+
+        def forward(self, x):
+            return nn.Softmax(dim=-1)(nn.LeakyReLU(0.3)(x)) + self.plain[0](x)
+
+    class Holds(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = Makes()
+
+        def forward(self, x):
+            return self.inner(x) * 2
+
+    found = by_path(Holds(), X)
+
+    assert {path: site.spec for path, site in found.items()} == {
+        "inner.forward:LeakyReLU": "leaky_relu(negative_slope=0.3)",
+        "inner.forward:Softmax": "softmax",
+        "inner.forward:ReLU": "relu",
+    }
+    assert all("no registered part of the model" in site.reason for site in found.values())
+
+
+def test_all_shapes_are_listed_once_each_and_what_is_written_is_told_from_what_ran():
+    class Varies(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.act, self.idle = nn.ReLU(), nn.Tanh()
+            self.slope = 0.3
+
+        def forward(self, x):
+            for part in (x, x[:1], x):
+                y = self.act(part)
+            return F.leaky_relu(y, self.slope * 2) + next(map(F.silu, [x]))
+
+    found = by_path(Varies(), X)
+
+    assert found["act"].shapes == ((3, 4), (1, 4))
+    assert {path: (site.written, site.spec, site.calls) for path, site in found.items()} == {
+        "act": ("relu", "relu", 3),
+        "forward:F.leaky_relu@1": ("leaky_relu", "leaky_relu(negative_slope=0.6)", 1),
+        "forward:silu": (None, "silu", 1),
+        "idle": ("tanh", "tanh", 0),
+    }
+
+
+@pytest.mark.parametrize(
+    ("activation", "changed", "fused"),
+    [(nn.GELU("tanh"), None, "gelu"), (F.relu, torch.tanh, "relu"), (F.gelu, None, None), (torch.tanh, None, None)],
+    ids=["tanh form of gelu", "put in later", "as built", "never fused"],
+)
+def test_a_fused_encoder_layer_that_runs_something_else_is_warned_of(activation, changed, fused):
+    layer_ = nn.TransformerEncoderLayer(16, 2, 32, dropout=0.0, activation=activation, batch_first=True).eval()
+    layer_.activation = changed or layer_.activation
+    x = 3 * torch.randn(2, 5, 16, generator=torch.Generator().manual_seed(0))
+
+    with torch.no_grad():
+        in_use = layer_(x)
+    in_training = layer_(x)  # gradients are on, so the plain path runs
+    warning = by_path(layer_, x)["activation"].warning
+
+    assert torch.allclose(in_use, in_training, atol=1e-5) == (fused is None)  # what the warning is about
+    assert (warning is None) == (fused is None)
+    assert fused is None or f"runs {fused} here" in warning
+
+
+def busy(seconds: float) -> None:
+    until = process_time() + seconds
+    while process_time() < until:
+        pass
+
+
+def test_times_are_those_of_the_sites():
+    class Slow(nn.Module):
+        def forward(self, x):
+            busy(0.01)
+            return x.relu()
+
+    class Timed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.slow, self.quick, self.lstm = Slow(), nn.Tanh(), nn.LSTM(4, 4)
+
+        def forward(self, x):
+            busy(0.01)
+            return self.lstm(self.slow(self.slow(self.quick(x))))[0]
+
+    model = Timed()
+    found = {site.path: site for site in find(model, X, rounds=3)}
+
+    assert found["slow"].name == "relu"  # a lookalike: what it does before is its own time
+    assert found["slow"].seconds >= 0.02
+    assert 0.4 < found["slow"].share < 1.2  # two of three waits
+    assert 0 < found["quick"].share < 0.2
+    assert (found["lstm:tanh"].seconds, found["lstm:tanh"].share) == (None, None)
+    assert {(site.seconds, site.share) for site in find(model, X)} == {(None, None)}
+    with pytest.raises(SiteError, match="rounds=3 times forward passes, which need example_inputs"):
+        find(model, rounds=3)
+
+
 def test_torchscript_is_seen_and_not_replaceable():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # torch.jit is deprecated, and still in use
@@ -280,6 +462,32 @@ def test_torchscript_is_seen_and_not_replaceable():
 
     assert (site.path, site.name, site.replaceable) == ("0.1", "leaky_relu", False)
     assert "TorchScript" in site.reason
+
+
+@pytest.mark.parametrize("make", ["script", "trace"])
+def test_functions_inside_torchscript_are_seen_too_and_nobody_says_how_often_they_run(make):
+    class Calls(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.act = nn.ELU(0.5)
+
+        def forward(self, x):
+            x = F.relu(x) + F.relu(-x)
+            if bool(x.sum() > 0):
+                x = x.sigmoid()
+            return self.act(F.leaky_relu(x, 0.2))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit is deprecated, and still in use; tracing warns of the branch
+        made = torch.jit.script(Calls()) if make == "script" else torch.jit.trace(Calls(), X)
+
+    found = by_path(nn.Sequential(made, nn.Tanh()), X)
+
+    paths = ["forward:relu@1", "forward:relu@2", "forward:sigmoid@1", "forward:leaky_relu@1", "act"]
+    assert sorted(found) == sorted([*(f"0.{path}" for path in paths), "1"])
+    assert {(found[f"0.{path}"].calls, found[f"0.{path}"].replaceable) for path in paths} == {(None, False)}
+    assert all("TorchScript" in found[f"0.{path}"].reason for path in paths)
+    assert (found["1"].calls, found["1"].replaceable) == (1, True)
 
 
 def test_a_call_reached_through_super_is_refused_with_the_reason():
@@ -292,9 +500,27 @@ def test_a_call_reached_through_super_is_refused_with_the_reason():
         assert "reached through super()" in site.reason
 
 
-def test_a_decorated_method_is_refused_with_the_reason():
+def test_a_method_whose_decorator_hides_it_is_refused_with_the_reason():
+    class Hiding:
+        """Keeps the method in an object of its own, not in a closure."""
+
+        def __init__(self, function):
+            self.function = function
+
+        def __call__(self, *args):
+            return self.function(*args)
+
+    def hide(function):
+        held = Hiding(function)
+
+        @wraps(function)
+        def wrapper(*args):
+            return held(*args)
+
+        return wrapper
+
     class Decorated(nn.Module):
-        @torch.no_grad()
+        @hide
         def forward(self, x):
             return F.relu(x) + 1
 

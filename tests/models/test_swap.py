@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import functools
+import re
 
 import pytest
 import torch
@@ -390,15 +392,158 @@ def test_padding_does_not_bring_the_fused_path_of_the_encoder_back():
     assert torch.allclose(fused[~padding], plain[~padding], atol=1e-5)
 
 
-def test_a_compiled_model_is_refused():
+@pytest.mark.parametrize("how", ["the model", "by its method", "a part", "a part by its method"])
+def test_a_compiled_model_is_swapped_and_compiled_again(how):
     model = net()
-    model.one.compile(backend="eager")
+    if how == "the model":
+        compiled = torch.compile(model, backend="eager")
+    elif how == "by its method":
+        compiled = model
+        model.compile(backend="eager")
+    else:
+        compiled = model
+        if how == "a part":
+            model.one = torch.compile(model.one, backend="eager")
+        else:
+            model.one.compile(backend="eager")
+    with torch.no_grad():
+        before = compiled(X)  # compiled for the old functions
 
-    with pytest.raises(SiteError, match="swap first, then compile"):
-        swap_(model, {"one.act": "gelu"})
-    with pytest.raises(SiteError, match="swap first, then compile"):
-        swap_(torch.compile(net(), backend="eager"), "gelu")
-    assert len(swap_(model, {"two.*": "gelu"}, X)) == 3
+        changes = swap_(compiled, "sine", X)
+
+        assert torch.equal(compiled(X), by_hand(net(), X))
+        changes.undo()
+        assert torch.equal(compiled(X), before)
+
+
+def test_paths_of_a_compiled_model_may_leave_out_what_torch_compile_adds():
+    compiled = torch.compile(net(), backend="eager")
+
+    changes = swap_(compiled, {"one.act": "gelu"}, X)
+
+    assert [change.path for change in changes] == ["_orig_mod.one.act"]
+
+
+def test_an_activation_that_was_compiled_by_itself_is_refused():
+    model = nn.Sequential(nn.Linear(4, 4), torch.compile(nn.ReLU(), backend="eager"), nn.Linear(4, 1))
+
+    with pytest.raises(SiteError, match=r"torch\.compile was given the activation itself"):
+        swap_(model, "gelu", X)
+
+
+def test_a_layer_that_would_not_run_is_found_by_the_rehearsal():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.act = nn.ReLU()
+            self.plain = [self.act]  # what runs; a module put in the place of self.act would stand idle
+
+        def forward(self, x):
+            return self.plain[0](x) + F.silu(x)
+
+    model = Twice()
+
+    with pytest.raises(SiteError, match="a layer put here does not run"):
+        swap_(model, {"act": "gelu"}, X)
+    changes = swap_(model, "sine", X)
+
+    assert [change.path for change in changes] == ["forward:F.silu@1"]
+
+
+def test_a_site_that_did_not_run_is_marked_among_the_changes():
+    class Unused(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.act = nn.ReLU()
+
+        def forward(self, x):
+            return F.silu(x) * 2
+
+    changes = swap_(Unused(), "sine", X)
+
+    assert [(change.path, change.idle) for change in changes] == [("forward:F.silu@1", False), ("act", True)]
+    assert "act: relu -> sine, which did not run on example_inputs" in repr(changes)
+    assert not any(change.idle for change in swap_(Unused(), "sine"))  # without a run nothing is known
+
+
+def test_a_call_in_a_decorated_method_is_swapped_and_the_decorators_stay():
+    def doubled(function):
+        @functools.wraps(function)
+        def wrapper(self, *args, **kwargs):
+            self.entered = getattr(self, "entered", 0) + 1
+            return 2 * function(self, *args, **kwargs)
+
+        return wrapper
+
+    class Decorated(nn.Module):
+        @doubled
+        @torch.no_grad()
+        @doubled
+        def forward(self, x):
+            return F.relu(x) + torch.is_grad_enabled()
+
+    model = Decorated()
+    before = model(X)
+
+    changes = swap_(model, "sine", X)
+
+    assert torch.equal(model(X.requires_grad_()), 4 * torch.sin(X))
+    assert model.entered == 4
+    assert torch.equal(copy.deepcopy(model)(X), 4 * torch.sin(X))
+    assert Decorated()(X).equal(before)  # the class is what it was
+    changes.undo()
+    assert torch.equal(model(X), before)
+    X.requires_grad_(requires_grad=False)
+
+
+@pytest.mark.parametrize(
+    ("key", "paths"),
+    [
+        ("@0", ["one.act"]),
+        ("@-1", ["head.1"]),
+        ("@:2", ["one.act", "one.forward:F.relu@1"]),
+        ("@1:6:2", ["one.forward:F.relu@1", "two.act", "two.forward:h.tanh@1"]),
+        (r"re:(one|head)\..*(act|1)", ["one.act", "one.forward:F.relu@1", "one.forward:h.tanh@1", "head.1"]),
+        (re.compile("ONE.*RELU.*", re.IGNORECASE), ["one.forward:F.relu@1"]),
+        ("re:ta.h", ["one.forward:h.tanh@1", "two.forward:h.tanh@1"]),
+    ],
+)
+def test_keys_are_depths_and_regular_expressions(key, paths):
+    assert [change.path for change in swap_(net(), {key: "gelu"})] == paths
+
+
+def test_depth_counts_what_can_be_replaced_and_no_output():
+    model = nn.Sequential(
+        nn.LSTM(1, 1), nn.Sequential(nn.Tanh(), nn.Softmax(dim=-1)), nn.ReLU(), nn.Linear(1, 1), nn.Sigmoid()
+    )
+
+    assert [(site.path, site.depth) for site in find(model)] == [
+        ("0:sigmoid", None),
+        ("0:tanh", None),
+        ("1.0", 0),
+        ("1.1", None),
+        ("2", 1),
+        ("4", None),
+    ]
+
+
+def test_a_half_of_the_depth_each():
+    model = net()
+
+    swap_(model, {"@:3": "sine", "@3:": "gelu"}, X + 3)
+
+    assert [site.name for site in find(model, X + 3)] == ["sine"] * 3 + ["gelu"] * 4 + ["sigmoid"]
+
+
+@pytest.mark.parametrize("key", ["@7", "@-8", "@a", "@", "@1:1", "@::0", "@1:2:3:4"])
+def test_a_depth_that_no_site_has_says_how_many_there_are(key):
+    with pytest.raises(SiteError, match=r"There are 7 sites that can be replaced, from @0 to @6"):
+        swap_(net(), {key: "gelu"})
+
+
+def test_a_regular_expression_that_is_none_says_so():
+    with pytest.raises(SiteError, match=r"'re:\(' is not a regular expression: missing \)"):
+        swap_(net(), {"re:(": "gelu"})
 
 
 def test_a_swapped_model_compiles_whole():

@@ -14,6 +14,7 @@ from typing import Any, Final
 import torch
 from torch import nn
 
+from actlab.models.homemade import homemade
 from actlab.models.natives import METHODS, UNKNOWN, Native, Running, by_name, describe_call, recognise
 from actlab.models.source import Method
 
@@ -30,6 +31,9 @@ def callee_of(call: ast.Call, names: Mapping[str, Any]) -> tuple[Native, str] | 
     native = recognise(found)
     if native:
         return native, "function"
+    own = homemade(found)
+    if own and len(call.args) == 1 and {keyword.arg for keyword in call.keywords} <= {"inplace"}:
+        return own, "function"
     if found is _MISSING and isinstance(call.func, ast.Attribute) and len(call.args) <= METHODS.get(call.func.attr, -1):
         native = by_name(call.func.attr)
         return (native, "method") if native else None

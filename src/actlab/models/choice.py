@@ -1,11 +1,14 @@
-"""The choice: which sites a swap replaces, by which spec, and why the others are left.
+r"""The choice: which sites a swap replaces, by which spec, and why the others are left.
 
-A key of the mapping is a site or its path, the name or the spec of the activation that is there now, or a pattern over paths or names. The
-first key that matches a site takes it.
+A key of the mapping is a site or its path, the name or the spec of the activation that is there now, or a pattern over paths or names:
+``"encoder.*"`` as in a shell, ``r"re:encoder\.layer\.[0-5]\..*"`` or a compiled regular expression, which must match the whole text. Or it
+is a depth: ``"@0"`` is the first site, ``"@-1"`` the last, ``"@4:"``, ``"@:4"`` and ``"@::2"`` are slices, counted by
+:attr:`Site.depth`. The first key that matches a site takes it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -15,10 +18,12 @@ from actlab.functions.activation import get
 from actlab.functions.spec import Spec, parse
 from actlab.models.sites import Entry, Site, Survey
 
-__all__ = ["Claim", "Wanted", "claims", "complain", "refusal"]
+__all__ = ["Claim", "Key", "Wanted", "claims", "complain", "refusal"]
 
-Wanted = str | Spec | Mapping[str | Site, str | Spec]
+Key = str | Site | re.Pattern[str]
+Wanted = str | Spec | Mapping[Key, str | Spec]
 _EVERYTHING = "*"
+_DEPTH, _REGEX = "@", "re:"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,23 +76,67 @@ def claims(whole: Survey, wanted: Wanted) -> list[Claim]:
         raise SiteError(f"{type(whole.model).__name__} has no activation that can be found. {_advice(whole)}".rstrip())
     for key in specs:
         _check(key, whole)
-    taken = ((entry, next((key for key in specs if _matches(key, entry.site)), None)) for entry in whole.entries)
+    depth = sum(entry.site.depth is not None for entry in whole.entries)
+    taken = ((entry, next((key for key in specs if _matches(key, entry.site, depth)), None)) for entry in whole.entries)
     return [Claim(entry=entry, spec=specs[key], key=key) for entry, key in taken if key is not None]
 
 
-def _key(key: str | Site) -> str:
+def _key(key: Key) -> str:
+    if isinstance(key, re.Pattern):
+        return _REGEX + (f"(?{_flags(key)})" if _flags(key) else "") + key.pattern
     if not isinstance(key, (str, Site)):
         raise SiteError(f"A key is a path, a name, a pattern or a site, got {type(key).__name__}: {key!r}.")
     return key.path if isinstance(key, Site) else key
 
 
+def _flags(pattern: re.Pattern[str]) -> str:
+    return "".join(letter for letter in "aimsx" if pattern.flags & getattr(re, letter.upper()))
+
+
+def _is_pattern(key: str) -> bool:
+    return bool(set(key) & set("*?[")) or key.startswith((_DEPTH, _REGEX))
+
+
 def _check(key: str, whole: Survey) -> None:
     sites = [entry.site for entry in whole.entries]
-    if any(_matches(key, site) for site in sites):
+    if key.startswith(_DEPTH):
+        _check_depth(key, sites)
+    if key.startswith(_REGEX):
+        _check_regex(key)
+    if any(_matches(key, site, sum(site.depth is not None for site in sites)) for site in sites):
         return
     known = {text for site in sites for text in (site.path, site.name) if text}
     listed = ", ".join(sorted(known)[:12]) + (", ..." if len(known) > 12 else "")
     raise SiteError(f"No site matches {key!r}.{did_you_mean(key, known)} There are {listed}. {_advice(whole)}".rstrip())
+
+
+def _check_regex(key: str) -> None:
+    try:
+        re.compile(key.removeprefix(_REGEX))
+    except re.error as error:
+        raise SiteError(f"{key!r} is not a regular expression: {error}.") from error
+
+
+def _check_depth(key: str, sites: Sequence[Site]) -> None:
+    depth = sum(site.depth is not None for site in sites)
+    if not list(_depths(key, depth)):
+        raise SiteError(
+            f"No site has the depth {key!r}. There are {depth} sites that can be replaced, from @0 to @{depth - 1}; "
+            'slices are written like "@2:4", "@:-1" or "@::2".'
+        )
+
+
+def _depths(key: str, depth: int) -> range:
+    """Return the depths that a key means, in a model that has so many; none where it cannot be read."""
+    parts = key.removeprefix(_DEPTH).split(":")
+    try:
+        numbers = [int(part) if part else None for part in parts]
+    except ValueError:
+        return range(0)
+    if len(numbers) == 1:
+        at = numbers[0]
+        return range(0) if at is None or not -depth <= at < depth else range(at % depth, at % depth + 1)
+    return range(depth)[slice(*numbers)] if len(numbers) <= 3 and numbers[2:] != [0] else range(0)
 
 
 def _advice(whole: Survey) -> str:
@@ -98,8 +147,12 @@ def _advice(whole: Survey) -> str:
     )
 
 
-def _matches(key: str, site: Site) -> bool:
+def _matches(key: str, site: Site, depth: int) -> bool:
+    if key.startswith(_DEPTH):
+        return site.depth is not None and site.depth in _depths(key, depth)
     texts = [site.path, *site.aliases, *([site.name] if site.name else [])]
+    if key.startswith(_REGEX):
+        return any(re.fullmatch(key.removeprefix(_REGEX), text) for text in texts)
     return key in texts or _means(key, site) or any(fnmatchcase(text, key) for text in texts)
 
 
@@ -158,7 +211,7 @@ def complain(taken: Sequence[Claim], reasons: Mapping[str, str]) -> None:
         raise SiteError(f"Nothing could be replaced: {_list(refused, reasons)}")
     for key in dict.fromkeys(claim.key for claim in refused):
         mine = [claim for claim in taken if claim.key == key]
-        if not set(key) & set("*?[") and all(claim in refused for claim in mine):
+        if not _is_pattern(key) and all(claim in refused for claim in mine):
             raise SiteError(f"Nothing could be replaced for {key!r}: {_list(mine, reasons)}")
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from actlab.functions.spec import Spec, parse
+from actlab.models.choice import Key
 from actlab.models.layer import ActivationLayer
 from actlab.models.sites import Site, find
 from actlab.models.swap import Change, Changes, Skipped, swap_
@@ -33,6 +34,10 @@ class _Haste:
 
     def intact(self) -> bool:
         return self.layer.fast
+
+    @property
+    def put_in(self) -> tuple[nn.Module, ...]:
+        return ()
 
 
 def fast(model: nn.Module, example_inputs: Inputs | None = None) -> Changes:
@@ -61,7 +66,7 @@ def fast(model: nn.Module, example_inputs: Inputs | None = None) -> Changes:
     own = {path: module for path, module in modules.items() if isinstance(module, ActivationLayer) and not module.fast}
     sites = [site for site in find(model, example_inputs) if site.path not in own and not site.output]
     reasons = {site.path: reason for site in sites if (reason := _reason(site))}
-    wanted: dict[str | Site, str | Spec] = {site.path: str(site.spec) for site in sites if site.path not in reasons}
+    wanted: dict[Key, str | Spec] = {site.path: str(site.spec) for site in sites if site.path not in reasons}
     swapped = swap_(model, wanted, example_inputs, fast=True) if wanted else Changes((), (), (), ())
     hastes = [_Haste(layer=module) for module in dict.fromkeys(own.values())]
     for haste in hastes:

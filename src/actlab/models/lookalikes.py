@@ -7,20 +7,21 @@ no parameters, is elementwise, and agrees with a registered function on a grid.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
+from actlab.errors import SiteError
 from actlab.functions.activation import get, names
 from actlab.models.deferred import Deferred
 from actlab.models.layer import layer
 from actlab.models.natives import Running, describe_module, name_of_class
 from actlab.models.undisturbed import undisturbed
 
-__all__ = ["describe_lookalike", "known_modules"]
+__all__ = ["describe_lookalike", "elementwise", "known_modules", "name_of_values"]
 
 SHAPE: Final = (2, 60)
 TOLERANCE: Final = 2e-6  # float32 rounding of functions of order 1; exact and tanh GELU differ by 5e-4
@@ -67,20 +68,23 @@ def describe_lookalike(module: nn.Module) -> Running | None:
     is_torch = type(module).__module__.split(".")[0] == "torch"
     if is_torch or next(module.children(), None) or next(module.parameters(), None) is not None:
         return None
-    values = _elementwise(module)
-    name = _named(values) if values is not None else None
+    try:
+        with undisturbed(module):
+            values = elementwise(module)
+    except SiteError:  # parameters without a shape
+        return None
+    name = name_of_values(values) if values is not None else None
     return Running(name=name, spec=name) if name else None
 
 
-def _elementwise(module: nn.Module) -> Tensor | None:
-    """Return what a module makes of the grid; None where it is not elementwise, or does not take a tensor at all."""
+def elementwise(function: Callable[[Tensor], Any]) -> Tensor | None:
+    """Return what a function makes of the grid; None where it is not elementwise, or does not take a tensor at all."""
     grid = _grid()
     other = grid.clone()
     other[:, ::2] += 1.0  # an elementwise function changes at these places only
     try:
-        with undisturbed(module):
-            once, again, changed = module(grid.clone()), module(grid.clone()), module(other)
-    except Exception:  # the user's module does not take a single float tensor, so it is no elementwise function
+        once, again, changed = function(grid.clone()), function(grid.clone()), function(other)
+    except Exception:  # the user's code does not take a single float tensor, so it is no elementwise function
         return None
     if not all(isinstance(made, Tensor) and made.shape == grid.shape for made in (once, again, changed)):
         return None
@@ -91,7 +95,7 @@ def _grid() -> Tensor:
     return torch.linspace(-6.0, 6.0, SHAPE[0] * SHAPE[1]).reshape(SHAPE)
 
 
-def _named(values: Tensor) -> str | None:
+def name_of_values(values: Tensor) -> str | None:
     """Return the name of the registered function that has these values on the grid, the nearest one; None if there is none."""
     scale = max(1.0, float(values.abs().amax()))
     errors = {

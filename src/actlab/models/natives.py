@@ -22,7 +22,18 @@ from actlab.functions.activation import Activation, get, names
 from actlab.functions.spec import parse
 from actlab.models.layer import ActivationLayer
 
-__all__ = ["METHODS", "UNKNOWN", "Native", "Running", "describe_call", "describe_module", "name_of_class", "recognise"]
+__all__ = [
+    "FUSED",
+    "METHODS",
+    "UNKNOWN",
+    "Native",
+    "Running",
+    "by_name",
+    "describe_call",
+    "describe_module",
+    "name_of_class",
+    "recognise",
+]
 
 UNKNOWN: Final = object()  # an argument whose value only a run can tell
 
@@ -70,6 +81,20 @@ _ANY_DIMENSION: Final[Mapping[type[nn.Module], str]] = {
     nn.Softmin: "softmin",
 }
 
+FUSED: Final[Mapping[str, tuple[str, ...]]] = {
+    "gru": ("sigmoid", "tanh"),
+    "gru_cell": ("sigmoid", "tanh"),
+    "lstm": ("sigmoid", "tanh"),
+    "lstm_cell": ("sigmoid", "tanh"),
+    "multi_head_attention_forward": ("softmax",),
+    "rnn_relu": ("relu",),
+    "rnn_relu_cell": ("relu",),
+    "rnn_tanh": ("tanh",),
+    "rnn_tanh_cell": ("tanh",),
+    "scaled_dot_product_attention": ("softmax",),
+}
+"""What torch computes inside one call of its own, by the name of the function."""
+
 METHODS: Final[Mapping[str, int]] = {
     method: 1 if name in {"hardshrink", "log_softmax", "prelu", "softmax"} else 0
     for name in _ARGUMENTS
@@ -87,11 +112,13 @@ class Native:
         name: bare name in torch, without a trailing underscore; for ``gelu`` the arguments decide which one it is.
         inplace: whether its name says that it overwrites its input.
         keywords: arguments a ``functools.partial`` has bound.
+        homemade: whether it is no function of torch but a user's, that computes the registered function ``name``.
     """
 
     name: str
     inplace: bool = False
     keywords: tuple[tuple[str, Any], ...] = ()
+    homemade: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +180,8 @@ def describe_call(native: Native, arguments: Sequence[Any], keywords: Mapping[st
         >>> describe_call(recognise(torch.nn.functional.leaky_relu), [0.2], {}).spec
         'leaky_relu(negative_slope=0.2)'
     """
+    if native.homemade:
+        return Running(name=native.name, spec=native.name, inplace=keywords.get("inplace") is True)
     bound = dict(native.keywords) | dict(zip(_ARGUMENTS[native.name], arguments, strict=False)) | dict(keywords)
     name = "gelu_tanh" if native.name == "gelu" and bound.get("approximate") == "tanh" else native.name
     inplace = native.inplace or bound.get("inplace") is True

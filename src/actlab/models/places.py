@@ -10,7 +10,7 @@ import ast
 import builtins
 import inspect
 import re
-from collections.abc import Hashable, Iterator
+from collections.abc import Container, Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType
@@ -21,16 +21,30 @@ from torch import nn
 
 from actlab.errors import SiteError
 from actlab.models.callees import callee_of, names_in, running_as_written
+from actlab.models.homemade import homemade
 from actlab.models.natives import Native, Running, describe_call, recognise
 from actlab.models.rewrite import Edit, edits_of, input_of, original_class
 from actlab.models.source import Method, contains, end_of_call, read
+from actlab.models.wrappers import rewrapped
 
-__all__ = ["Place", "attributes_of", "calls_of", "place_of_call", "place_of_module"]
+__all__ = [
+    "Place",
+    "attributes_of",
+    "calls_of",
+    "place_in_fused_module",
+    "place_of_call",
+    "place_of_fused",
+    "place_of_module",
+]
 
 _TORCH_FILES: Final = frozenset(
     str(Path(torch.__file__).parent / name)
     for name in ("nn/functional.py", "overrides.py", "_tensor.py", "_jit_internal.py")
 )
+_RECURRENT: Final = (
+    "torch computes it inside one fused call; use a recurrent layer written out in Python to choose the function"
+)
+_ATTENTION: Final = "torch computes it inside the attention kernel"
 _CONTAINERS: Final = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
@@ -83,7 +97,7 @@ def place_of_module(module: nn.Module, reason: str | None = None) -> Place:
 def attributes_of(owner: nn.Module) -> Iterator[tuple[Place, Running]]:
     """Yield the activations a module holds as plain functions: ``self.act = F.relu``, or a ``functools.partial`` of one."""
     for name, value in vars(owner).items():
-        native = recognise(value)
+        native = recognise(value) or homemade(value)
         if native:
             yield _place_of_attribute(owner, name), describe_call(native, [], {})
 
@@ -106,23 +120,24 @@ def _sealed(owner: nn.Module) -> str | None:
 # ---------------------------------------------------------------------------------- calls, as they run
 
 
-def place_of_call(native: Native, frame: FrameType, stop: CodeType | None) -> Place | None:
+def place_of_call(native: Native, frame: FrameType, stop: CodeType | None, parts: Container[int]) -> Place | None:
     """Return the place of a call that is running.
 
     Args:
         native: the function of torch that runs.
         frame: the frame that reached torch; torch's own frames on top of it are passed over.
         stop: code of the function outside the model, at which the search ends.
+        parts: identities of the modules of the model.
 
     Returns:
         The place, or None where no module of the model is at work.
     """
-    site = frame
-    while site.f_code.co_filename in _TORCH_FILES and site.f_back is not None:
-        site = site.f_back
+    site = _outside_torch(frame)
     caller, owner = _owner(site, stop)
     if caller is None or owner is None:
         return None
+    if id(owner) not in parts:
+        return _in_a_stranger(native, caller, owner, stop, parts)
     found = _method_running(type(owner), caller.f_code)
     if found is None or not contains(caller.f_code, site.f_code):
         return _out_of_reach(native, site, caller, owner)
@@ -143,11 +158,80 @@ def place_of_call(native: Native, frame: FrameType, stop: CodeType | None) -> Pl
     return _placed(owner, found, method, call, callee[1])
 
 
-def _owner(site: FrameType, stop: CodeType | None) -> tuple[FrameType | None, nn.Module | None]:
+def place_of_fused(name: str, inside: str, frame: FrameType, stop: CodeType | None) -> Place | None:
+    """Return the place of an activation that torch computes inside a call of its own.
+
+    Args:
+        name: the activation.
+        inside: the function of torch, like ``scaled_dot_product_attention``.
+        frame: the frame that reached torch.
+        stop: code of the function outside the model, at which the search ends.
+
+    Returns:
+        The place, which no layer can take, or None where no module of the model is at work.
+    """
+    site = _outside_torch(frame)
+    caller, owner = _owner(site, stop)
+    if caller is None or owner is None:
+        return None
+    if isinstance(owner, (nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)):
+        return place_in_fused_module(owner, name)
+    return Place(
+        kind="hidden",
+        key=("fused call", id(owner), site.f_code, site.f_lasti, name),
+        owner=owner,
+        tail=f"{caller.f_code.co_name}:{inside}:{name}",
+        where=_where(site.f_code.co_filename, site.f_lineno),
+        reason=_ATTENTION if name == "softmax" else _RECURRENT,
+    )
+
+
+def place_in_fused_module(module: nn.Module, name: str) -> Place:
+    """Return the place of an activation inside one of torch's fused modules, which no layer can take."""
+    return Place(
+        kind="hidden",
+        key=("fused", id(module), name),
+        owner=module,
+        tail=f":{name}",
+        where=f"{type(module).__module__}.{type(module).__qualname__}",
+        reason=_ATTENTION if name == "softmax" else _RECURRENT,
+    )
+
+
+def _outside_torch(frame: FrameType) -> FrameType:
+    while frame.f_code.co_filename in _TORCH_FILES and frame.f_back is not None:
+        frame = frame.f_back
+    return frame
+
+
+def _in_a_stranger(
+    native: Native, frame: FrameType, stranger: nn.Module, stop: CodeType | None, parts: Container[int]
+) -> Place | None:
+    """Return the place of a call in a module that is no part of the model: ``nn.Softmax(dim=-1)(x)`` in a ``forward``."""
+    caller: FrameType | None = frame
+    owner: nn.Module = stranger
+    while id(owner) not in parts:
+        above = caller.f_back if caller else None
+        caller, nearest = _owner(above, stop, inside=False) if above else (None, None)
+        if caller is None or nearest is None:
+            return _out_of_reach(native, frame, frame, stranger)
+        owner = nearest
+    cls = type(stranger).__name__
+    reason = (
+        f"it runs in a {cls} that is no registered part of the model (made during the forward pass, or kept in a plain list or dict); "
+        "make it in __init__, as an attribute or in an nn.ModuleList"
+    )
+    key = ("stranger", id(owner), type(stranger), caller.f_lasti if caller else 0, frame.f_lasti)
+    tail = f"{caller.f_code.co_name if caller else '?'}:{cls}"
+    where = _where(frame.f_code.co_filename, frame.f_lineno)
+    return Place(kind="hidden", key=key, owner=owner, tail=tail, where=where, reason=reason)
+
+
+def _owner(site: FrameType, stop: CodeType | None, *, inside: bool = True) -> tuple[FrameType | None, nn.Module | None]:
     """Return the frame of the module's method that makes a call, and the module.
 
     That is the nearest method, from ``site`` outwards, in whose source the call stands: a lambda may be handed on to other methods before
-    it runs. If there is none, it is the nearest method.
+    it runs. If there is none, or ``inside`` is False, it is the nearest method.
     """
     nearest: tuple[FrameType | None, nn.Module | None] = None, None
     frame: FrameType | None = site
@@ -155,7 +239,7 @@ def _owner(site: FrameType, stop: CodeType | None) -> tuple[FrameType | None, nn
         names = frame.f_code.co_varnames
         first = frame.f_locals.get(names[0]) if frame.f_code.co_argcount else None
         if isinstance(first, nn.Module):
-            if contains(frame.f_code, site.f_code):
+            if not inside or contains(frame.f_code, site.f_code):
                 return frame, first
             nearest = nearest if nearest[0] else (frame, first)
         frame = frame.f_back
@@ -175,7 +259,7 @@ def _found(cls: type, base: type, name: str) -> _Found:
     held = inspect.getattr_static(base, name)
     function: FunctionType = inspect.unwrap(held)
     reason = None
-    if held is not function:
+    if rewrapped(held, function) is None:
         reason = f"its method {name} is decorated, and the decorator hides it; write the call as a module"
     elif inspect.getattr_static(original_class(cls), name) is not held:
         reason = f"it runs in {function.__qualname__}, reached through super(); write the call as a module"
@@ -188,7 +272,8 @@ def _out_of_reach(native: Native, site: FrameType, caller: FrameType, owner: nn.
     reason = (
         f"it runs in {what}, which is no plain method of a module; call a module there, or move the call into a method"
     )
-    tail = f"{caller.f_code.co_name}:{code.co_name}:{native.name}"
+    inside = "" if code is caller.f_code else f"{code.co_name}:"
+    tail = f"{caller.f_code.co_name}:{inside}{native.name}"
     key = ("outside", id(owner), code, site.f_lasti)
     return Place(
         kind="hidden", key=key, owner=owner, tail=tail, where=_where(code.co_filename, site.f_lineno), reason=reason

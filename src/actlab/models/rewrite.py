@@ -30,6 +30,7 @@ from torch import nn
 
 from actlab.errors import SiteError
 from actlab.models.source import Method, compiled, read
+from actlab.models.wrappers import rewrapped
 
 __all__ = ["Edit", "edits_of", "original_class", "rewritten_class"]
 
@@ -118,7 +119,8 @@ def _function(cls: type, name: str) -> FunctionType:
     return function
 
 
-def _rewritten(function: FunctionType, edits: Sequence[Edit]) -> FunctionType:
+def _rewritten(held: FunctionType, edits: Sequence[Edit]) -> FunctionType:
+    function: FunctionType = inspect.unwrap(held)
     method = read(function)
     if any(edit.digest != method.digest for edit in edits):
         raise SiteError(
@@ -135,7 +137,10 @@ def _rewritten(function: FunctionType, edits: Sequence[Edit]) -> FunctionType:
     new.__module__ = function.__module__
     new.__doc__ = function.__doc__
     new.__dict__.update(function.__dict__)
-    return new
+    whole = rewrapped(held, new)
+    if whole is None:
+        raise SiteError(f"{function.__qualname__} is decorated (by now), and the decorator hides it.")
+    return whole
 
 
 def _compile(method: Method, edits: Sequence[Edit]) -> CodeType:

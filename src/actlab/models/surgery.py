@@ -29,6 +29,10 @@ class Stroke(Protocol):
     def intact(self) -> bool:
         """Whether what the change left is still there."""
 
+    @property
+    def put_in(self) -> tuple[nn.Module, ...]:
+        """The modules that are new in the model."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ModuleStroke:
@@ -48,6 +52,10 @@ class ModuleStroke:
 
     def intact(self) -> bool:
         return self.parent._modules.get(self.name) is self.new
+
+    @property
+    def put_in(self) -> tuple[nn.Module, ...]:
+        return (self.new,)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,6 +77,10 @@ class AttributeStroke:
 
     def intact(self) -> bool:
         return self.owner._modules.get(self.name) is self.new
+
+    @property
+    def put_in(self) -> tuple[nn.Module, ...]:
+        return (self.new,)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -92,6 +104,10 @@ class ClassStroke:
     def intact(self) -> bool:
         return type(self.owner) is self.new and all(self.owner._modules.get(n) is m for n, m in self.layers.items())
 
+    @property
+    def put_in(self) -> tuple[nn.Module, ...]:
+        return tuple(self.layers.values())
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FlagStroke:
@@ -110,6 +126,10 @@ class FlagStroke:
 
     def intact(self) -> bool:
         return bool(vars(self.owner).get(self.name) == self.new)
+
+    @property
+    def put_in(self) -> tuple[nn.Module, ...]:
+        return ()
 
 
 def _follow(old: nn.Module, new: nn.Module, parent: nn.Module) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any, Final, overload
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,13 @@ from actlab.models.undisturbed import Inputs
 __all__ = ["Change", "Changes", "Skipped", "carried_out", "fixed", "swap_"]
 
 
+_OVERWRITES: Final = "it overwrites its input, and the model goes on using that; write it without inplace first"
+_CHANGES: Final = "the model's output changes even if the same function takes its place as a layer"
+_ELSEWHERE: Final = (
+    "a layer put here does not run: the model holds the function in another place as well, and runs that"
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Change:
     """One thing that was replaced.
@@ -37,11 +44,13 @@ class Change:
         path: path of the site, or of the Linear that got another width.
         old: spec that ran there; its name, or "?", where the parameters are not known. For a Linear, its shape.
         new: spec that runs there now.
+        idle: whether the site did not run on the example inputs, so that nothing has shown that the swap makes a difference.
     """
 
     path: str
     old: str
     new: str
+    idle: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +102,8 @@ class Changes(Sequence[Change]):
         return self._strokes or ()
 
     def __repr__(self) -> str:
-        lines = [f"{change.path}: {change.old} -> {change.new}" for change in (*self, *self.widened)]
+        idle = ", which did not run on example_inputs"
+        lines = [f"{c.path}: {c.old} -> {c.new}{idle if c.idle else ''}" for c in (*self, *self.widened)]
         lines += [f"{skip.site.path}: left as it is, {skip.reason}" for skip in self.skipped]
         return "\n".join(lines)
 
@@ -137,8 +147,8 @@ def swap_(
     Args:
         model: any module.
         wanted: a spec for all sites (gates such as the sigmoid of squeeze-and-excitation included), or a mapping to specs from sites, paths
-            (``"features.1"``), names (``"relu"``), specs or patterns (``"encoder.*"``, ``"*relu*"``); the first key that matches a site
-            takes it.
+            (``"features.1"``), names (``"relu"``), specs, patterns (``"encoder.*"``, ``"*relu*"``, ``"re:layer[0-3].*"``) or depths
+            (``"@0"``, ``"@:4"``, ``"@-1"``); the first key that matches a site takes it. See :mod:`actlab.models.choice`.
         example_inputs: as for :func:`find`. Needed for parameters learned per channel and for gated activations in the place of scalar
             ones; otherwise optional, and recommended: what only a run can tell is found, and the swap is rehearsed.
         generator: draws the weights of Linears that get another width for a gated activation; seeded with 0 if not given.
@@ -172,11 +182,16 @@ def swap_(
     _carry_out(strokes)
     if example_inputs is not None:
         _try_out(model, example_inputs, strokes)
-    changes = [Change(path=c.site.path, old=c.site.spec or c.site.name or "?", new=str(c.spec)) for c in chosen]
+    changes = [_change(claim) for claim in chosen]
     skipped = [
         Skipped(site=claim.site, reason=reasons[claim.site.path]) for claim in taken if claim.site.path in reasons
     ]
     return Changes(changes, skipped, _widened(whole, gates), strokes)
+
+
+def _change(claim: Claim) -> Change:
+    site = claim.site
+    return Change(path=site.path, old=site.spec or site.name or "?", new=str(claim.spec), idle=site.calls == 0)
 
 
 def _without(taken: Sequence[Claim], reasons: Mapping[str, str]) -> list[Claim]:
@@ -242,13 +257,15 @@ def _rehearse(whole: Survey, taken: Sequence[Claim], example_inputs: Inputs) -> 
 
     Returns:
         By path, the reason for each site at which the output changed: as a rule, something goes on using a tensor that ``x.relu_()``
-        or ``inplace=True`` has overwritten, which a layer would leave as it is.
+        or ``inplace=True`` has overwritten, which a layer would leave as it is. And for each whose layer did not run as often as what
+        it takes the place of: the function is held somewhere else as well, and that is what runs.
     """
     same = [(claim.entry, parse(str(claim.site.spec))) for claim in taken if fixed(claim.site)]
-    if not same or _agrees(whole, same, example_inputs):
+    if not same or not _complaint(whole, same, example_inputs):
         return {}
-    culprits = [(entry, spec) for entry, spec in same if not _agrees(whole, [(entry, spec)], example_inputs)] or same
-    return {entry.site.path: _culprit(entry) for entry, _ in culprits}
+    alone = ((entry, _complaint(whole, [(entry, spec)], example_inputs)) for entry, spec in same)
+    culprits = {entry.site.path: words for entry, words in alone if words}
+    return culprits or {entry.site.path: _CHANGES for entry, _ in same}
 
 
 def fixed(site: Site) -> bool:
@@ -256,18 +273,18 @@ def fixed(site: Site) -> bool:
     return site.spec is not None and not any(isinstance(value, Learned) for value in parse(site.spec).values.values())
 
 
-def _culprit(entry: Entry) -> str:
-    if entry.running.inplace:
-        return "it overwrites its input, and the model goes on using that; write it without inplace first"
-    return "the model's output changes even if the same function takes its place as a layer"
-
-
-def _agrees(whole: Survey, same: Sequence[tuple[Entry, Spec]], example_inputs: Inputs) -> bool:
-    with carried_out(_strokes(whole, same)):
-        output = trace(whole.model, example_inputs).output
+def _complaint(whole: Survey, same: Sequence[tuple[Entry, Spec]], example_inputs: Inputs) -> str | None:
+    """Say what goes wrong with layers of the present functions in place, or return None."""
+    strokes = _strokes(whole, same)
+    with carried_out(strokes):
+        notes = trace(whole.model, example_inputs)
     before = whole.trace.output if whole.trace else None
-    pairs = zip(tree_leaves(before), tree_leaves(output), strict=True)
-    return all(_close(a, b) for a, b in pairs if isinstance(a, Tensor))
+    pairs = zip(tree_leaves(before), tree_leaves(notes.output), strict=True)
+    if not all(_close(a, b) for a, b in pairs if isinstance(a, Tensor)):
+        return _OVERWRITES if any(entry.running.inplace for entry, _ in same) else _CHANGES
+    layers = {id(new) for stroke in strokes for new in stroke.put_in}
+    calls = sum(id(run.place.owner) in layers for run in notes.runs)
+    return None if calls == sum(len(entry.runs) for entry, _ in same) else _ELSEWHERE
 
 
 def _close(a: Tensor, b: Any) -> bool:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from types import CodeType
+from time import perf_counter
+from types import CodeType, FrameType
 from typing import Any, Final
 
 import torch
@@ -18,9 +19,10 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
+from actlab.models.homemade import any_seen, running_in
 from actlab.models.lookalikes import known_modules
-from actlab.models.natives import Running, describe_call, recognise
-from actlab.models.places import Place, place_of_call, place_of_module
+from actlab.models.natives import FUSED, Native, Running, describe_call, recognise
+from actlab.models.places import Place, place_of_call, place_of_fused, place_of_module
 from actlab.models.undisturbed import Inputs, copied, run, undisturbed
 
 __all__ = ["PRODUCTS", "RESHAPES", "WEIGHTS", "Run", "Step", "Token", "Trace", "trace"]
@@ -28,6 +30,7 @@ __all__ = ["PRODUCTS", "RESHAPES", "WEIGHTS", "Run", "Step", "Token", "Trace", "
 Token = tuple[int, int]  # identity and version of a tensor: an in-place call makes a new value in the same object
 
 WEIGHTS: Final = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_FORWARDS: Final = frozenset(cls.forward for cls in WEIGHTS)
 # fmt: off
 RESHAPES: Final = frozenset({  # a value stays the same value through these
     "__get__", "__getitem__", "contiguous", "clone", "detach", "double", "expand", "flatten", "float", "half", "movedim", "permute",
@@ -51,6 +54,7 @@ class Run:
         shape: shape of its input.
         source: token of its input.
         result: token of its output.
+        seconds: how long it took; None where it is a part of one call of torch, whose parts cannot be told apart.
     """
 
     place: Place
@@ -58,6 +62,7 @@ class Run:
     shape: tuple[int, ...]
     source: Token
     result: Token
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -141,18 +146,22 @@ def _token(tensor: Tensor) -> Token:
 class _Watch(TorchFunctionMode):
     """Notes every call of torch that is an activation or takes a value that is followed."""
 
-    def __init__(self, notes: Trace, stop: CodeType) -> None:
+    def __init__(self, notes: Trace, stop: CodeType, parts: frozenset[int], clock: Callable[[], float]) -> None:
         super().__init__()
         self.notes = notes
         self.stop = stop
+        self.parts = parts
+        self.clock = clock
         self.inside = 0  # depth of modules whose inner calls are their own affair
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if self.inside:
             return func(*args, **kwargs)
+        if getattr(func, "__name__", "") in FUSED:
+            return self._fused(func, args, kwargs)
         native = recognise(func)
-        place = place_of_call(native, sys._getframe(1), self.stop) if native else None
+        place = place_of_call(native, sys._getframe(1), self.stop, self.parts) if native else None
         if native is None or place is None:
             return self._other(func, args, kwargs)
         value, rest = (args[0], args[1:]) if args else (kwargs["input"], ())
@@ -160,10 +169,28 @@ class _Watch(TorchFunctionMode):
         source = self.notes.keep(value)
         shape = tuple(value.shape)
         self.notes.busy += 1
+        start = self.clock()
         result = func(*args, **kwargs)
+        seconds = self.clock() - start
         self.notes.busy -= 1
         made = self.notes.keep(result)
-        self.notes.add(Run(place=place, running=running, shape=shape, source=source, result=made))
+        self.notes.add(Run(place=place, running=running, shape=shape, source=source, result=made, seconds=seconds))
+        return result
+
+    def _fused(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Note what torch computes inside a call of its own. The values go into that call, not into the activation."""
+        frame = sys._getframe(2)
+        value = next(leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor))
+        source, shape = self.notes.keep(value), tuple(value.shape)
+        result = self._other(func, args, kwargs)
+        made = next(leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor))
+        for name in FUSED[func.__name__]:
+            place = place_of_fused(name, func.__name__, frame, self.stop)
+            if place:
+                running = Running(name=name, spec=name)
+                self.notes.steps.append(
+                    Run(place=place, running=running, shape=shape, source=source, result=self.notes.keep(made))
+                )
         return result
 
     def _other(self, func: Any, args: Any, kwargs: Any) -> Any:
@@ -188,7 +215,11 @@ class _Watch(TorchFunctionMode):
 
 @contextmanager
 def _watched_modules(model: nn.Module, watch: _Watch, known: Mapping[int, Running]) -> Iterator[None]:
-    """Note the modules that are activations or hold weights; what they call inside is theirs."""
+    """Note the modules that are activations or hold weights; what they call inside is theirs.
+
+    A class that derives from a layer with weights and has a ``forward`` of its own may well call an activation there: it is noted, and what
+    it calls as well.
+    """
     with ExitStack() as stack:
         for module in model.modules():
             is_open = not isinstance(module, torch.jit.ScriptModule)
@@ -198,21 +229,28 @@ def _watched_modules(model: nn.Module, watch: _Watch, known: Mapping[int, Runnin
 
 
 def _hook(module: nn.Module, running: Running | None, watch: _Watch, stack: ExitStack) -> None:
-    entered: list[tuple[tuple[int, ...], Token]] = []
+    closed = int(running is not None or type(module).forward in _FORWARDS)
+    entered: list[tuple[tuple[int, ...], Token, float]] = []
     place = place_of_module(module)
 
     def enter(_: nn.Module, args: Any, kwargs: Any) -> None:
         watch.inside += 1  # first, so that looking at the tensors is not watched either
         watch.notes.busy += running is not None
         value = next((leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)), None)
-        entered.append(((), (0, 0)) if value is None else (tuple(value.shape), watch.notes.keep(value)))
+        shape, source = ((), (0, 0)) if value is None else (tuple(value.shape), watch.notes.keep(value))
+        watch.inside -= 1 - closed
+        entered.append((shape, source, watch.clock()))
 
     def leave(_: nn.Module, _args: Any, result: Any) -> None:
-        shape, source = entered.pop()
+        shape, source, start = entered.pop()
+        seconds = watch.clock() - start
+        watch.inside += 1 - closed
         if watch.inside == 1 and isinstance(result, Tensor):  # on an error there is no result
             made = watch.notes.keep(result)
             if running:
-                watch.notes.add(Run(place=place, running=running, shape=shape, source=source, result=made))
+                watch.notes.add(
+                    Run(place=place, running=running, shape=shape, source=source, result=made, seconds=seconds)
+                )
             else:
                 watch.notes.add(Step(module=module, source=source, result=made))
         watch.inside -= 1
@@ -222,11 +260,68 @@ def _hook(module: nn.Module, running: Running | None, watch: _Watch, stack: Exit
     stack.callback(module.register_forward_hook(leave, always_call=True).remove)
 
 
+@contextmanager
+def _watched_functions(watch: _Watch) -> Iterator[None]:
+    """Note the users' own functions that are activations; what they call inside is theirs.
+
+    Python tells of every call it makes as it tells a profiler; one that is at work already is told as before, too.
+    """
+    if not any_seen():
+        yield
+        return
+    other = sys.getprofile()
+    entered: list[tuple[FrameType, Place, Running, tuple[int, ...], Token, float]] = []
+
+    def listen(frame: FrameType, event: Any, result: Any) -> None:
+        if other is not None:
+            other(frame, event, result)
+        if event == "call" and (native := running_in(frame)):
+            _enter_function(native, frame, watch, entered)
+        elif event == "return" and entered and entered[-1][0] is frame:
+            _leave_function(result, watch, entered)
+
+    sys.setprofile(listen)
+    try:
+        yield
+    finally:
+        sys.setprofile(other)
+
+
+def _enter_function(native: Native, frame: FrameType, watch: _Watch, entered: list[Any]) -> None:
+    value = frame.f_locals.get(frame.f_code.co_varnames[0])
+    caller = frame.f_back
+    if watch.inside or caller is None or not isinstance(value, Tensor):
+        return
+    watch.inside += 1  # first, so that looking at the tensor is not watched
+    place = place_of_call(native, caller, watch.stop, watch.parts)
+    if place is None:
+        watch.inside -= 1
+        return
+    watch.notes.busy += 1
+    running = describe_call(native, [], {"inplace": frame.f_locals.get("inplace")})
+    entered.append((frame, place, running, tuple(value.shape), watch.notes.keep(value), watch.clock()))
+
+
+def _leave_function(result: Any, watch: _Watch, entered: list[Any]) -> None:
+    _, place, running, shape, source, start = entered.pop()
+    seconds = watch.clock() - start
+    if isinstance(result, Tensor):  # on an error there is none
+        made = watch.notes.keep(result)
+        watch.notes.add(Run(place=place, running=running, shape=shape, source=source, result=made, seconds=seconds))
+    watch.inside -= 1
+    watch.notes.busy -= 1
+
+
 # --------------------------------------------------------------------------------------------- running
 
 
 def trace(
-    model: nn.Module, example_inputs: Inputs, known: Mapping[int, Running] | None = None, *, training: bool = False
+    model: nn.Module,
+    example_inputs: Inputs,
+    known: Mapping[int, Running] | None = None,
+    *,
+    training: bool = False,
+    clock: Callable[[], float] = perf_counter,
 ) -> Trace:
     """Run a model once and note what its activations do.
 
@@ -235,6 +330,7 @@ def trace(
         example_inputs: a tensor, a tuple of positional arguments, or a dict of keyword arguments.
         known: the modules that are activations, by identity, where they have been found already.
         training: run it as it is trained, with gradients; otherwise in eval mode without.
+        clock: tells the time in seconds; on a GPU one that waits for it.
 
     Raises:
         SiteError: the inputs are none of these, or the model raises on them.
@@ -245,7 +341,8 @@ def trace(
     """
     known = known_modules(model) if known is None else known
     notes = Trace()
-    watch = _Watch(notes, sys._getframe().f_code)
+    parts = frozenset(map(id, model.modules()))
+    watch = _Watch(notes, sys._getframe().f_code, parts, clock)
     arguments = copied(example_inputs)
 
     def note(tensor: Tensor) -> Tensor:
@@ -254,6 +351,12 @@ def trace(
         return tensor
 
     packing = torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor) if training else nullcontext()
-    with undisturbed(model, training=training), _watched_modules(model, watch, known), packing, watch:
+    with (
+        undisturbed(model, training=training),
+        _watched_modules(model, watch, known),
+        packing,
+        watch,
+        _watched_functions(watch),
+    ):
         notes.output = run(model, arguments)
     return notes

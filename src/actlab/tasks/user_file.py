@@ -17,7 +17,7 @@ from actlab.errors import TaskError, did_you_mean
 from actlab.tasks.blame import user_code
 from actlab.tasks.task import Task
 
-__all__ = ["load"]
+__all__ = ["defined_in", "load"]
 
 _NEEDED = ("model", "data", "loss", "metric", "direction")
 _OPTIONAL = (
@@ -64,6 +64,15 @@ def load(path: str | Path) -> Task:
     settings.setdefault("name", file.stem)
     settings.setdefault("metric_name", _name_of(settings["metric"]))
     return Task(**settings, source=file.read_text(encoding="utf-8", errors="replace"), file=str(file.resolve()))
+
+
+def defined_in(path: Path) -> dict[str, Any]:
+    """Run a Python file and return the names it defines.
+
+    Raises:
+        TaskError: there is no such file, or it raises when it is run.
+    """
+    return vars(_run(_existing(path)))
 
 
 def _existing(path: Path) -> Path:
