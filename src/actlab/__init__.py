@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from actlab.models.init import init_
     from actlab.models.layer import layer
     from actlab.models.mixed import mixed
+    from actlab.models.probe import Probe, probe
     from actlab.models.sites import find
     from actlab.models.slim import slim_
     from actlab.models.swap import swap_
@@ -41,6 +42,7 @@ _HOME = {
     "Data": "tasks.task",
     "GLULinear": "models.act_linear",
     "Learned": "functions.activation",
+    "Probe": "models.probe",
     "Split": "tasks.task",
     "Study": "studies.study",
     "Task": "tasks.task",
@@ -59,6 +61,7 @@ _HOME = {
     "mixed": "models.mixed",
     "names": "functions.activation",
     "parse": "functions.spec",
+    "probe": "models.probe",
     "slim_": "models.slim",
     "swap_": "models.swap",
     "tune_allocator": "studies.allocator",
@@ -72,6 +75,7 @@ __all__ = [
     "Data",
     "GLULinear",
     "Learned",
+    "Probe",
     "Split",
     "Study",
     "Task",
@@ -91,6 +95,7 @@ __all__ = [
     "mixed",
     "names",
     "parse",
+    "probe",
     "slim_",
     "swap_",
     "tune_allocator",

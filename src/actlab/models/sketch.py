@@ -1,8 +1,8 @@
 """The sketch: quantiles of a stream of numbers in constant memory, to a relative error of 1/64.
 
-A float's leading bits (sign, exponent and five of the mantissa) are its bucket: no logarithm is taken and no range need be known, two passes
-over the numbers suffice, and sketches of two streams add up. The idea of buckets of equal relative width is DDSketch's (Masson, Rim, Lee
-2019, arXiv:1908.10693).
+A float's leading bits (sign, exponent and five of the mantissa) are its bucket: no logarithm is taken and no range need be known,
+two passes over the numbers suffice, and sketches of two streams add up. Buckets of equal relative width are the idea of DDSketch
+(Masson, Rim, Lee 2019, arXiv:1908.10693).
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Sketch:
     Example:
         >>> sketch = Sketch()
         >>> sketch.add(torch.arange(1.0, 1001.0))
-        >>> [round(value) for value in sketch.quantiles([0.0, 0.5, 1.0])]
-        [1, 500, 1000]
+        >>> abs(sketch.quantiles([0.5])[0] - 500.5) <= 500.5 * ERROR
+        True
     """
 
     def __init__(self) -> None:

@@ -1,8 +1,8 @@
 """The spread: in how many directions the units of a layer move together, streamed.
 
 The effective rank is the participation ratio of the covariance, ``(tr C)^2 / tr(C^2)``: the number of units where they are independent and
-alike, 1 where all follow one. Up to 512 units the covariance itself is summed up. Wider layers are projected to 512 random directions first,
-which keeps the trace and adds a known amount to ``tr(C^2)`` that is taken off again.
+alike, 1 where all follow one. Up to 512 units the covariance itself is summed up. Wider layers are projected to 512 random directions
+first, which keeps the trace and adds a known amount to ``tr(C^2)`` that is taken off again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from torch import Tensor
 __all__ = ["ROWS", "Spread"]
 
 WIDEST: Final = 512  # units whose covariance is summed up as it is: 2 MiB in float64
-ROWS: Final = 1024  # rows of one batch that are looked at, evenly spread over it; the product costs rows times width squared
+ROWS: Final = (
+    1024  # rows of one batch that are looked at, evenly spread over it; the product costs rows times width squared
+)
 
 
 class Spread:
@@ -37,7 +39,9 @@ class Spread:
         self.width = width
         self.size = min(width, WIDEST)
         self.rows = 0
-        self._shift: Tensor | None = None  # the first batch's mean: a covariance around zero cancels where the mean is large
+        self._shift: Tensor | None = (
+            None  # the first batch's mean: a covariance around zero cancels where the mean is large
+        )
         self._sum: Tensor | None = None
         self._products: Tensor | None = None
 

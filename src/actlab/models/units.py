@@ -3,7 +3,7 @@
 - **dead**: the output is exactly zero and so is the slope, for every sample and position: whatever the loss, no gradient passes;
 - **born dead**: dead now, and dead already when the net was initialised;
 - **saturated**: not dead, and on a flat end of the function (slope within 1 % of the steepest) for at least 95 % of the elements;
-- **sparse**: neither, and not zero for less than 5 % of the elements. That is no illness: such a unit learns from the samples it answers to;
+- **sparse**: neither, and not zero for less than 5 % of the elements. That is no illness: it learns from the samples it answers to;
 - **healthy**: all others.
 
 A unit that is zero throughout one batch is called *silent in a batch*. The smaller the batch, the more healthy units are; counting them
