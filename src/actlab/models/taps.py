@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
@@ -19,7 +20,7 @@ from torch.utils._pytree import tree_leaves
 
 from actlab.errors import SiteError
 from actlab.models.deferred import Deferred
-from actlab.models.layer import ActivationLayer, layer
+from actlab.models.layer import ActivationLayer
 from actlab.models.lookalikes import known_modules
 from actlab.models.natives import Native, Running, describe_call, recognise
 from actlab.models.places import Place, place_of_call, place_of_module
@@ -180,7 +181,7 @@ class Taps:
             before = held.pop()
             if before is not None and isinstance(result, Tensor):  # on an error there is no result
                 point, x, is_alone = before
-                self._after(point, x, result, _again(module, running) if is_alone else None)
+                self._after(point, x, result, _again(module) if is_alone else None)
             self._inside -= 1
 
         self._handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
@@ -301,13 +302,15 @@ def _countable(value: Any) -> bool:
     return isinstance(value, Tensor) and value.is_floating_point() and value.numel() > 0 and not value.is_meta
 
 
-def _again(module: nn.Module, running: Running) -> Again | None:
+def _again(module: nn.Module) -> Again:
     """Return what computes a module's function anew without touching the module: no hooks run, no state changes."""
     if isinstance(module, Deferred):
-        return _again(module.activation, running)
+        return _again(module.activation)
     if isinstance(module, ActivationLayer) or type(module).__module__.split(".")[0] == "torch":
         return module.forward
-    return None if running.spec is None else layer(running.spec).forward  # a lookalike: its code may count its calls
+    twin = copy(module)  # a lookalike's code may count its calls, and may have a gradient of its own
+    twin.__dict__["_buffers"] = {name: None if b is None else b.clone() for name, b in module._buffers.items()}
+    return twin.forward
 
 
 def _check(model: nn.Module) -> None:
