@@ -101,10 +101,10 @@ class _Gradients:
     def __init__(self) -> None:
         self.found: dict[Hashable, tuple[Point, Tensor]] = {}
 
-    def seen(self, point: Point, x: Tensor, y: Tensor, again: Again | None) -> None:
+    def seen(self, point: Point, x: Tensor, y: Tensor, again: Again | None, /) -> None:
         """Look at nothing: only gradients count."""
 
-    def gradient(self, point: Point, side: Side, gradient: Tensor) -> None:
+    def gradient(self, point: Point, side: Side, gradient: Tensor, /) -> None:
         """Keep a gradient; those of several executions are laid end to end."""
         if side == "output":
             return
@@ -200,12 +200,12 @@ class Flips:
         self._signs: dict[str, Tensor] = {}
         self._found: dict[str, list[Tensor]] = {}
 
-    def seen(self, point: Point, x: Tensor, y: Tensor, again: Again | None) -> None:
+    def seen(self, point: Point, _x: Tensor, y: Tensor, _again: Again | None, /) -> None:
         """Note the signs of an output."""
         if self._sites is None or point.path in self._sites:
             self._found.setdefault(point.path, []).append((y > 0).flatten())
 
-    def gradient(self, point: Point, side: Side, gradient: Tensor) -> None:
+    def gradient(self, point: Point, side: Side, gradient: Tensor, /) -> None:
         """Look at nothing: signs need no gradient."""
 
     def count(self) -> dict[str, float]:

@@ -44,11 +44,11 @@ class _Bench:
         self.threshold, self.rank, self.scaler = threshold, rank, scaler
         self.tallies: dict[Hashable, Tally] = {}
 
-    def seen(self, point: Point, x: Tensor, y: Tensor, again: Again | None) -> None:
+    def seen(self, point: Point, x: Tensor, y: Tensor, again: Again | None, /) -> None:
         """Count an execution."""
         self._tally(point).see(x, y, again)
 
-    def gradient(self, point: Point, side: Side, gradient: Tensor) -> None:
+    def gradient(self, point: Point, side: Side, gradient: Tensor, /) -> None:
         """Count a gradient."""
         self._tally(point).see_gradient(side, gradient, self.scaler.get_scale() if self.scaler else 1.0)
 
@@ -220,6 +220,7 @@ class Probe:
         self._history: list[Report] = []
         self._counter: Any = None
         self._last: Any = None
+        self._armed: Any = None
         self._passes = 0
         self._step = 0
 
@@ -234,6 +235,7 @@ class Probe:
     def stop(self) -> None:
         """Take everything off the model. The measurements stay."""
         self.end()
+        self._disarm()
         self._settle()
         if self._counter is not None:
             self._counter.remove()
@@ -245,13 +247,34 @@ class Probe:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.stop()
 
+    def arm(self, step: int) -> None:
+        """Look at the model's next pass in training mode, and at no other.
+
+        Args:
+            step: its number in the history.
+        """
+        self._disarm()
+        self._armed = self.model.register_forward_pre_hook(lambda module, _: self._follow(module, step))
+
     def _count(self, module: nn.Module, _args: Any) -> None:
-        if not (module.training and torch.is_grad_enabled()) or self._taps.is_open:
-            return
-        number, self._passes = self._passes, self._passes + 1
-        if number % self.every == 0:
-            self.begin(number)
+        if self._is_training(module):
+            number, self._passes = self._passes, self._passes + 1
+            if number % self.every == 0:
+                self._follow(module, number)
+
+    def _follow(self, module: nn.Module, step: int) -> None:
+        if self._is_training(module):
+            self._disarm()
+            self.begin(step)
             self._last = module.register_forward_hook(lambda *_: self.end(), always_call=True)
+
+    def _is_training(self, module: nn.Module) -> bool:
+        return module.training and torch.is_grad_enabled() and not self._taps.is_open
+
+    def _disarm(self) -> None:
+        if self._armed is not None:
+            self._armed.remove()
+            self._armed = None
 
     def begin(self, step: int) -> None:
         """Look at what the model does from now on, up to :meth:`end`: for loops that count their steps themselves.

@@ -77,7 +77,7 @@ class Point:
 class Observer(Protocol):
     """What listens to the taps."""
 
-    def seen(self, point: Point, x: Tensor, y: Tensor, again: Again | None) -> None:
+    def seen(self, point: Point, x: Tensor, y: Tensor, again: Again | None, /) -> None:
         """Take note of one execution.
 
         Args:
@@ -87,7 +87,7 @@ class Observer(Protocol):
             again: computes the output from another input of the shape of ``x``; None where that is not known.
         """
 
-    def gradient(self, point: Point, side: Side, gradient: Tensor) -> None:
+    def gradient(self, point: Point, side: Side, gradient: Tensor, /) -> None:
         """Take note of the gradient that reached a point's input or output."""
 
 
