@@ -83,6 +83,7 @@ def test_before_training_there_is_nothing_to_report():
         _ = LightningProbe().nonsense
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")  # Lightning's own
 def test_lightning_itself_runs_it(tmp_path):
     lightning = pytest.importorskip("pytorch_lightning", reason="pytorch-lightning is not installed")
 

@@ -163,7 +163,7 @@ def row_of(tally: Tally, at_init: Report | None = None) -> Row:
     point = tally.point
     mean, variance = tally.output.whole
     input_mean, input_variance = tally.input.whole
-    elements = tally.output.count * point.width
+    elements = tally.output.count
     sides = tally.gradient_norm("input"), tally.gradient_norm("output")
     both = tally.saturates_on_both_sides and tally.saturated is not None
     row = Row(
@@ -192,7 +192,7 @@ def row_of(tally: Tally, at_init: Report | None = None) -> Row:
 
 
 def _with_units(row: Row, tally: Tally, at_init: Report | None) -> Row:
-    units, elements = row.units, tally.output.count
+    units, elements = row.units, tally.count
     zeros, saturated, silent = (_numpy(v, units) for v in (tally.zeros, tally.saturated, tally.silent))
     moved = np.ones(units, bool) if tally.moved is None else tally.moved.cpu().numpy()
     states = census(
@@ -208,7 +208,7 @@ def _with_units(row: Row, tally: Tally, at_init: Report | None) -> Row:
     found = Census(
         states=states,
         activity=1 - _numpy(tally.inactive, units) / elements,
-        mean=_numpy(tally.output.mean, units),
+        mean=_numpy(tally.sums, units) / elements,
         saturated=saturated / elements,
         silent=silent / max(1, tally.batches),
         gradient=gradient,
@@ -228,7 +228,7 @@ def _fields(row: Row) -> dict[str, Any]:
     return {f.name: getattr(row, f.name) for f in fields(row)}
 
 
-def _numpy(values: Tensor | int | None, units: int) -> np.ndarray:
+def _numpy(values: Tensor | float | None, units: int) -> np.ndarray:
     if isinstance(values, Tensor):
         return np.asarray(values.double().cpu().numpy())
     return np.full(units, float(values or 0))
