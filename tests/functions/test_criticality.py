@@ -38,6 +38,19 @@ def test_a_critical_point_keeps_the_variance_and_the_gradient(spec):
     assert point.weight**2 * slope_moment(spec, point.q) == pytest.approx(1.0, rel=1e-10)
 
 
+def test_the_critical_point_of_gelu_repels_and_that_of_tanh_attracts():
+    for spec, attracts in (("tanh", True), ("elu", True), ("gelu", False), ("silu", False)):
+        point, function = critical(spec, 0.2), layer(spec)
+        q, away = point.q * 1.05, []
+        for _ in range(6):  # the length map itself, by another quadrature
+            scale = math.sqrt(q)
+            second = gaussian(lambda z, s=scale, f=function: f(torch.tensor(s * z, dtype=torch.float64)).item() ** 2)
+            q = point.weight**2 * second + point.bias**2
+            away.append(abs(q / point.q - 1))
+        assert point.attracts == attracts == (away[-1] < 0.05)
+        assert away[0] / 0.05 == pytest.approx(point.slope, rel=0.05)
+
+
 def test_selu_contracts_as_its_paper_says():
     assert map_norm("selu") == pytest.approx(0.7877, abs=5e-5)  # Klambauer et al. 2017, section 2
     # of degree 1: the variance follows the input's, the mean its root

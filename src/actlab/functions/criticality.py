@@ -37,11 +37,18 @@ class Critical:
         bias: deviation of the biases.
         weight: of the weights, times the square root of the fan-in.
         q: variance of the sums, which every layer keeps.
+        slope: of the length map at q. Below 1 a net that starts at another variance comes to this one; above 1 it leaves it, ever faster.
     """
 
     bias: float
     weight: float
     q: float
+    slope: float
+
+    @property
+    def attracts(self) -> bool:
+        """Whether nets come to this variance by themselves, so that drawing weights and biases at these scales is enough."""
+        return self.slope < 1
 
 
 def slope_moment(spec: str | Spec, q: float = 1.0) -> float:
@@ -80,7 +87,10 @@ def critical(spec: str | Spec, bias: float) -> Critical:
     for low, high, a, b in zip(_SCALES, _SCALES[1:], values, values[1:], strict=False):
         if a * b <= 0 and np.isfinite(a * b):
             q = float(brentq(excess, low, high, xtol=1e-14, rtol=1e-13))
-            return Critical(bias=bias, weight=1 / sqrt(slope_moment(spec, q)), q=q)
+            squared = 1 / slope_moment(spec, q)
+            up, down = (signal(spec, q=q * (1 + step)).second_moment for step in (_STEP, -_STEP))
+            slope = squared * (up - down) / (2 * _STEP * q)
+            return Critical(bias=bias, weight=sqrt(squared), q=q, slope=slope)
     raise SpecError(
         f"{parse(spec)} has no critical point at biases of deviation {bias:g}: no scale between 1e-6 and 1e4 is kept there "
         "together with the gradient. Try another deviation, 0 for a function of degree 1 such as relu."
