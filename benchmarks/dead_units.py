@@ -2,8 +2,8 @@
 
 Run: python benchmarks/dead_units.py [--quick]        (four minutes of CPU time; --quick: one)
 
-One hidden layer of 64 units over 4096 inputs (whole numbers from 0 to 4095, in random order), linear or as the channels of a convolution over
-images of 2 x 2 equal pixels. A unit of each kind has its own weight and bias, drawn from a range that makes it what it is:
+One hidden layer of 64 units over 4096 inputs (whole numbers from 0 to 4095, in random order), linear or as the channels of a convolution
+over images of 2 x 2 equal pixels. A unit of each kind has its own weight and bias, drawn from a range that makes it what it is:
 
     dead         its input is far below zero whatever comes, where the function and its slope are exactly zero in float32
     sparse       above zero for 1 to 100 inputs of 4096, below for all others
@@ -109,9 +109,8 @@ def main() -> int:
     """Print the table; return the exit code."""
     torch.set_num_threads(1)
     sizes = (1, 64, 4096) if "--quick" in sys.argv else SIZES
-    print(
-        f"{'function':12} {'units are':10} {'batch':>5} {'right':>6} {'wrong':>6} {'dead':>6} {'zero in a batch':>16} {'alive, called dead':>19}"
-    )
+    counts = f"{'batch':>5} {'right':>6} {'wrong':>6} {'dead':>6}"
+    print(f"{'function':12} {'units are':10} {counts} {'zero in a batch':>16} {'alive, called dead':>19}")
     wrong = 0
     for function in KINDS:
         for convolution in (False, True):
