@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from actlab.models.layer import layer
     from actlab.models.mixed import mixed
     from actlab.models.probe import Probe, probe
+    from actlab.models.propagation import propagation
     from actlab.models.sites import find
     from actlab.models.slim import slim_
     from actlab.models.swap import swap_
@@ -62,6 +63,7 @@ _HOME = {
     "names": "functions.activation",
     "parse": "functions.spec",
     "probe": "models.probe",
+    "propagation": "models.propagation",
     "slim_": "models.slim",
     "swap_": "models.swap",
     "tune_allocator": "studies.allocator",
@@ -96,6 +98,7 @@ __all__ = [
     "names",
     "parse",
     "probe",
+    "propagation",
     "slim_",
     "swap_",
     "tune_allocator",

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+import actlab
 from actlab.errors import IntegrationError
 from actlab.integrations.training import LightningProbe, transformers_probe
 
@@ -104,6 +105,15 @@ def test_lightning_itself_runs_it(tmp_path):
     trainer.fit(Real(), torch.utils.data.DataLoader(X.repeat(5, 1), batch_size=4))
 
     assert [report.step for report in callback.probe.history] == [0, 2, 4]
+
+
+def test_what_feeds_an_activation_is_found_in_transformers_too():
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    sizes = {"vocab_size": 32, "n_positions": 16, "n_embd": 16, "n_layer": 1, "n_head": 2}
+    gpt2 = transformers.GPT2Model(transformers.GPT2Config(**sizes, bos_token_id=0, eos_token_id=1))
+    (row,) = actlab.probe(gpt2, [{"input_ids": torch.arange(24).reshape(2, 12)}])
+
+    assert (row.after, row.units, row.elements) == ("h.0.mlp.c_fc", 64, 2 * 12 * 64)  # a Linear of transformers' own
 
 
 def test_the_callback_of_transformers_samples_by_step():

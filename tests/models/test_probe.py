@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -465,3 +469,12 @@ class Recurrent(nn.Module):
 
     def forward(self, x):
         return F.relu(self.lstm(x)[0])
+
+
+def test_the_example_of_the_page_runs_as_it_stands():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "probe.md").read_text(encoding="utf-8")
+    code = re.search(r"```python\n(.*?)```", page, re.DOTALL)[1]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["relu 64 0.5 0.0", "[0, 10] 64", "vanish 36 -7.4"]

@@ -120,9 +120,8 @@ class Taps:
         self.paths = whole.paths
         self.hidden = {e.site.path: e.site.reason or "" for e in whole.entries if e.place.tail.startswith(":")}
         self._labels = {entry.place.key: entry.site.path for entry in whole.entries}
-        self._weights = {
-            id(p): name.removesuffix(".weight") for name, p in model.named_parameters(remove_duplicate=False)
-        }
+        named = model.named_parameters(remove_duplicate=False)
+        self._weights = {id(p): name.rpartition(".")[0] or name for name, p in named}  # the layer that holds it
         self._points: dict[Hashable, Point] = {}
         self._handles: list[Any] = []  # of hooks on modules
         self._graph: list[Any] = []  # of hooks on tensors
