@@ -33,7 +33,7 @@ class Row:
         elements: outputs that were seen.
         mean: of the output, over all elements.
         variance: likewise.
-        quantiles: of the output, at :data:`QUANTILES`, to a relative error of 1/64.
+        quantiles: of the output, at :data:`QUANTILES`, to a relative error of 1/32.
         sparsity: share of outputs that are exactly zero, or not above the threshold that was asked for.
         saturated: share of elements on a flat end (slope within 1 % of the steepest) and not zero, where both sides saturate.
         input_mean: of the input.

@@ -1,4 +1,4 @@
-"""The sketch: quantiles of a stream of numbers in constant memory, to a relative error of 1/64.
+"""The sketch: quantiles of a stream of numbers in constant memory, to a relative error of 1/32.
 
 A float's leading bits (sign, exponent and five of the mantissa) are its bucket: no logarithm is taken and no range need be known,
 two passes over the numbers suffice, and sketches of two streams add up. Buckets of equal relative width are the idea of DDSketch
@@ -21,7 +21,7 @@ _SHIFT: Final = 23 - _MANTISSA
 BUCKETS: Final = 1 << (9 + _MANTISSA)
 _HALF: Final = BUCKETS // 2  # from here on the numbers are negative, the largest first
 _FINITE: Final = 255 << _MANTISSA  # from here on, within a half, lie infinity (the first bucket) and NaN
-ERROR: Final = 2.0 ** -(_MANTISSA + 1)  # half a bucket, relative to its lower end
+ERROR: Final = 2.0**-_MANTISSA  # a bucket's width, relative to its lower end
 
 
 class Sketch:
