@@ -132,8 +132,8 @@ def gradient_agreement(
         SiteError: a model raises on the batch, or no activation of the two has the same path.
 
     Example:
-        >>> net = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 1))
-        >>> gradient_agreement(net, net, torch.ones(3, 2), lambda y: y.sum())[0].cosine
+        >>> net = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1))
+        >>> round(gradient_agreement(net, net, torch.ones(3, 2), lambda y: y.sum())[0].cosine, 6)
         1.0
     """
     own, other = (_gradients(model, inputs, loss, training=training) for model in (used, reference))

@@ -101,6 +101,7 @@ def probe(
         SiteError: there is no batch, the model raises on one, no activation runs, or nothing has a gradient although a loss was given.
 
     Example:
+        >>> _ = torch.manual_seed(0)
         >>> net = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 1))
         >>> nn.init.constant_(net[0].bias[:1], -100.0)
         tensor([-100.], grad_fn=...)
