@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from actlab.models.init import init_
     from actlab.models.layer import layer
     from actlab.models.mixed import mixed
+    from actlab.models.probe import Probe, probe
+    from actlab.models.propagation import propagation
     from actlab.models.sites import find
     from actlab.models.slim import slim_
     from actlab.models.swap import swap_
@@ -43,6 +45,7 @@ _HOME = {
     "GLULinear": "models.act_linear",
     "Learned": "functions.activation",
     "Rule": "functions.rule",
+    "Probe": "models.probe",
     "Split": "tasks.task",
     "Study": "studies.study",
     "Task": "tasks.task",
@@ -64,6 +67,8 @@ _HOME = {
     "parse": "functions.spec",
     "rule": "functions.rule",
     "rules": "functions.rule",
+    "probe": "models.probe",
+    "propagation": "models.propagation",
     "slim_": "models.slim",
     "swap_": "models.swap",
     "tune_allocator": "studies.allocator",
@@ -77,6 +82,7 @@ __all__ = [
     "Data",
     "GLULinear",
     "Learned",
+    "Probe",
     "Rule",
     "Split",
     "Study",
@@ -98,6 +104,8 @@ __all__ = [
     "mixed",
     "names",
     "parse",
+    "probe",
+    "propagation",
     "rule",
     "rules",
     "slim_",

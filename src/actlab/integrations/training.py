@@ -1,0 +1,144 @@
+"""Training: the probe as a callback of trainers that call back, Lightning's and transformers', by the names of their hooks."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from torch import nn
+
+from actlab.errors import IntegrationError
+from actlab.models.probe import Probe
+from actlab.models.readout import Report
+
+__all__ = ["LightningProbe", "transformers_probe"]
+
+
+class LightningProbe:
+    """A callback for Lightning's ``Trainer(callbacks=[...])`` and for loops of the same hooks; nothing of Lightning is imported.
+
+    It looks at every ``every``-th training batch, from its start to the backward pass, so that it sees a ``training_step`` that does not
+    call the module's own ``forward`` too. Between those nothing is on the model.
+
+    Args:
+        every: how many batches lie between two that are looked at.
+        options: of :class:`actlab.Probe`: ``writer``, ``at_init``, ``threshold``, ``rank``, ``scaler``.
+
+    Attributes:
+        probe: the probe; None before training has begun. It keeps its measurements when training ends.
+
+    Example:
+        >>> import torch
+        >>> callback, net = LightningProbe(every=2), nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+        >>> callback.on_train_start(None, net)
+        >>> for index in range(3):
+        ...     callback.on_train_batch_start(None, net, None, index)
+        ...     loss = net(torch.ones(4, 2)).sum()
+        ...     callback.on_before_backward(None, net, loss)
+        ...     loss.backward()
+        ...     callback.on_train_batch_end(None, net, None, None, index)
+        >>> callback.on_train_end(None, net)
+        >>> [report.step for report in callback.probe.history]
+        [0, 2]
+    """
+
+    def __init__(self, every: int = 100, **options: Any) -> None:
+        self.every, self.options = every, options
+        self.probe: Probe | None = None
+        self._batches = 0
+
+    def __getattr__(self, name: str) -> Any:
+        """Answer every hook that is not written out with nothing, as Lightning's own base class does."""
+        if name.startswith("on_") or name in {"setup", "teardown", "load_state_dict"}:
+            return lambda *_args, **_options: None
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    @property
+    def state_key(self) -> str:
+        """Name under which Lightning would keep a state; there is none."""
+        return type(self).__qualname__
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing: measurements do not belong into checkpoints."""
+        return {}
+
+    def on_train_start(self, _trainer: Any, module: nn.Module) -> None:
+        """Get to know the model."""
+        self.probe = Probe(module, every=self.every, **self.options)
+
+    def on_train_batch_start(self, _trainer: Any, _module: nn.Module, _batch: Any, _index: int) -> None:
+        """Look at this batch, if it is its turn."""
+        if self.probe is not None and self._batches % self.every == 0:
+            self.probe.begin(self._batches)
+        self._batches += 1
+
+    def on_before_backward(self, *_: Any) -> None:
+        """Look away: what runs again in the backward pass was seen."""
+        self._end()
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Look away."""
+        self._end()
+
+    def on_exception(self, *_: Any) -> None:
+        """Take everything off the model."""
+        self.on_train_end()
+
+    def on_train_end(self, *_: Any) -> None:
+        """Take everything off the model."""
+        if self.probe is not None:
+            self.probe.stop()
+
+    def _end(self) -> None:
+        if self.probe is not None:
+            self.probe.end()
+
+    def report(self) -> Report:
+        """Return what was measured, as :meth:`actlab.Probe.report` does.
+
+        Raises:
+            IntegrationError: training has not begun.
+        """
+        if self.probe is None:
+            raise IntegrationError(
+                "Nothing was measured: training has not begun. Give this callback to a Trainer, and fit."
+            )
+        return self.probe.report()
+
+
+def transformers_probe(every: int = 100, **options: Any) -> Any:
+    """Return a callback for the ``Trainer`` of transformers: ``Trainer(..., callbacks=[transformers_probe(every=100)])``.
+
+    The first forward pass of every ``every``-th optimisation step is looked at. The callback's ``probe`` keeps the measurements.
+
+    Args:
+        every: how many steps lie between two that are looked at.
+        options: of :class:`actlab.Probe`.
+
+    Raises:
+        IntegrationError: transformers is not installed.
+    """
+    try:
+        base = import_module("transformers.trainer_callback").TrainerCallback
+    except ImportError as error:
+        raise IntegrationError(
+            "transformers is not installed. Install it: pip install 'actlab[transformers]'"
+        ) from error
+
+    class TransformersProbe(base):  # type: ignore[misc, valid-type]  # the base is known only now
+        """The probe, told by the steps of a Trainer."""
+
+        def __init__(self) -> None:
+            self.probe: Probe | None = None
+
+        def on_step_begin(self, _args: Any, state: Any, _control: Any, model: nn.Module, **_: Any) -> None:
+            if self.probe is None:
+                self.probe = Probe(model, every=every, **options)
+            if state.global_step % every == 0:
+                self.probe.arm(state.global_step)
+
+        def on_train_end(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
+            if self.probe is not None:
+                self.probe.stop()
+
+    return TransformersProbe()

@@ -1,0 +1,92 @@
+"""The units: which of a layer's units are dead, saturated, sparse or healthy, told apart over the whole of the data.
+
+- **dead**: the output is exactly zero and so is the slope, for every sample and position: whatever the loss, no gradient passes;
+- **born dead**: dead now, and dead already when the net was initialised;
+- **saturated**: not dead, and on a flat end of the function (slope within 1 % of the steepest) for at least 95 % of the elements;
+- **sparse**: neither, and not zero for less than 5 % of the elements. That is no illness: it learns from the samples it answers to;
+- **healthy**: all others.
+
+A unit that is zero throughout one batch is called *silent in a batch*. The smaller the batch, the more healthy units are; counting them
+is what most hand-written hooks do, and it says nothing of death.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+__all__ = ["SATURATED", "SPARSE", "STATES", "Census", "census"]
+
+SATURATED: Final = 0.95  # of the elements
+SPARSE: Final = 0.05  # of the elements
+STATES: Final = ("healthy", "sparse", "saturated", "dead", "born dead")
+HEALTHY, IS_SPARSE, IS_SATURATED, DEAD, BORN_DEAD = range(len(STATES))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Census:
+    """The units of one layer, over everything that was measured. All arrays have one element per unit.
+
+    Attributes:
+        states: index into :data:`STATES`.
+        activity: share of elements that are not zero.
+        mean: of the output.
+        saturated: share of elements on a flat end of the function, and not zero.
+        silent: share of batches in which the unit was zero throughout.
+        gradient: root of the mean squared gradient of the unit's input; NaN where no gradients were measured.
+    """
+
+    states: np.ndarray
+    activity: np.ndarray
+    mean: np.ndarray
+    saturated: np.ndarray
+    silent: np.ndarray
+    gradient: np.ndarray
+
+    def share(self, *states: str) -> float:
+        """Return the share of units in any of the states."""
+        wanted = [STATES.index(state) for state in states]
+        return float(np.isin(self.states, wanted).mean()) if len(self.states) else 0.0
+
+    @property
+    def dead(self) -> np.ndarray:
+        """Whether each unit is dead, born so or not."""
+        return self.states >= DEAD
+
+    def state_of(self, unit: int) -> str:
+        """Return the state of a unit in words."""
+        return STATES[int(self.states[unit])]
+
+
+def census(
+    *,
+    zeros: np.ndarray,
+    moved: np.ndarray,
+    saturated: np.ndarray,
+    elements: float,
+    at_init: np.ndarray | None = None,
+) -> np.ndarray:
+    """Tell the states of units.
+
+    Args:
+        zeros: how many elements of each unit were exactly zero.
+        moved: whether the slope was not exactly zero for any element of it.
+        saturated: how many lay on a flat end and were not zero.
+        elements: how many were seen of each unit.
+        at_init: whether each was dead when the net was initialised.
+
+    Returns:
+        Indices into :data:`STATES`.
+
+    Example:
+        >>> counts = {"zeros": np.array([100, 97, 0, 0]), "saturated": np.array([0, 0, 99, 3])}
+        >>> [STATES[state] for state in census(**counts, moved=np.array([False, True, True, True]), elements=100)]
+        ['dead', 'sparse', 'saturated', 'healthy']
+    """
+    states = np.where(zeros > (1 - SPARSE) * elements, IS_SPARSE, HEALTHY)
+    states = np.where(saturated >= SATURATED * elements, IS_SATURATED, states)
+    dead = (zeros >= elements) & ~moved
+    states = np.where(dead, DEAD, states)
+    return states if at_init is None else np.where(dead & at_init, BORN_DEAD, states)
