@@ -6,6 +6,7 @@ The kernel here is a stand-in that counts its calls and can be made to lie: a mo
 from __future__ import annotations
 
 import copy
+import math
 import pickle
 from collections.abc import Callable
 
@@ -41,6 +42,9 @@ class Spy:
         self.calls.append("forward")
         with torch.no_grad():
             return self.plain(x, *parameters) * self.factor
+
+    def keeps_output(self, _):
+        return False
 
     def backward(self, grad, x, *parameters):
         assert grad.is_contiguous()
@@ -362,3 +366,26 @@ def test_a_device_whose_kernels_cannot_be_made_takes_the_formula(monkeypatch, pr
     assert not works.__wrapped__("cuda", torch.float32)
     assert not works.__wrapped__("mps", torch.float32)
     assert works.__wrapped__("cpu", torch.float32)
+
+
+@pytest.mark.parametrize("spec", ["tanh", "sigmoid"])
+def test_where_torch_keeps_the_output_so_does_the_kernel(monkeypatch, spec):
+    monkeypatch.setattr(route, "crossover", lambda *_, **__: 1)
+    x = torch.linspace(-20, 20, 4001).requires_grad_()
+    grad = torch.linspace(-2, 3, 4001)
+    y = actlab.layer(spec, fast=True)(x)
+    assert [kept.data_ptr() for kept in y.grad_fn.saved_tensors] == [y.data_ptr()]
+    (ours,) = torch.autograd.grad(y, x, grad)
+    (theirs,) = torch.autograd.grad(actlab.layer(spec)(x), x, grad)
+
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=2e-6)
+
+
+def test_in_half_precision_the_input_is_kept_since_small_slopes_would_be_lost(monkeypatch):
+    monkeypatch.setattr(route, "crossover", lambda *_, **__: 1)
+    x = torch.tensor([4.0] * 64, dtype=torch.bfloat16, requires_grad=True)
+    y = actlab.layer("tanh", fast=True)(x)
+    (ours,) = torch.autograd.grad(y, x, torch.ones_like(y))
+
+    exact = 1 / math.cosh(4.0) ** 2  # the output is 1 in bfloat16, from which the slope would be 0
+    torch.testing.assert_close(ours.float(), torch.full((64,), exact), rtol=2**-8, atol=0)

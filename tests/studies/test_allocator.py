@@ -39,6 +39,26 @@ def test_a_large_tensor_is_no_longer_paid_for_in_page_faults():
     assert tuned[1] < 100
 
 
+LARGE = """
+import resource, torch
+from actlab.studies.allocator import tune_allocator
+torch.set_num_threads(1)
+tune_allocator()
+for _ in range(2):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.empty(5 * 2**29, dtype=torch.uint8).zero_()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.slow  # it takes 2.5 GB
+@pytest.mark.skipif(not GLIBC, reason="the cost is glibc's")
+def test_a_heap_of_more_than_two_gigabytes_is_kept():
+    run = subprocess.run([sys.executable, "-c", LARGE], capture_output=True, text=True, check=True)
+
+    assert int(run.stdout) < 1000
+
+
 def test_other_systems_are_left_alone(monkeypatch):
     monkeypatch.setattr(allocator.platform, "system", lambda: "Darwin")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -28,12 +28,12 @@ from actlab.readings import objects
 from actlab.readings.elementary import NAMES
 from actlab.readings.loops import BYTES, Body, Loop, Storage, precision_of
 from actlab.readings.machine import Value
-from actlab.readings.plans import Plan, Shape, Stream
+from actlab.readings.plans import Plan, Shape, Stream, packed_parameters, pitch
 
 __all__ = ["Kernel", "KernelError", "kernel"]
 
 Half = Literal["second", "first", "interleaved"]
-Pass = Literal["forward", "backward"]
+Pass = Literal["forward", "backward", "from_output"]
 Inputs = Tensor | tuple[Tensor, Tensor]
 STORAGES: dict[torch.dtype, Storage] = {
     torch.float32: "float32",
@@ -42,8 +42,13 @@ STORAGES: dict[torch.dtype, Storage] = {
     torch.float16: "float16",
 }
 STREAMED = 2**24  # bytes written from which the cache is passed by; it holds no more of them anyway
+OUTPUT = sympy.Symbol("y", real=True)
 STEP = 128  # bytes computed with at once: four AVX2 vectors, so that one is computed while another waits (half of it: mish 15 % slower)
 MANY = 256  # plans that are kept
+KEEP_OUTPUT = {
+    "tanh",
+    "sigmoid",
+}  # torch keeps their output, too: two products take the place of an exponential and a division
 NARROW = 32  # numbers per channel below which channels are computed along a row
 
 
@@ -87,7 +92,7 @@ class Kernel:
         inputs = x if isinstance(x, tuple) else (x,)
         plan = self._plan("forward", inputs, parameters)
         y = self._room(out, plan, inputs[0])
-        numbers = _packed_parameters(plan.shape, parameters, plan.precision) if parameters else None
+        numbers = packed_parameters(plan.shape, parameters, plan.precision) if parameters else None
         plan.run((*inputs, y), numbers, None)
         return y
 
@@ -119,10 +124,34 @@ class Kernel:
         if not parameters:
             plan.run((grad, *inputs, *outputs), None, None)
             return (outputs if isinstance(x, tuple) else outputs[0],)
-        numbers = _packed_parameters(plan.shape, parameters, plan.precision)
+        numbers = packed_parameters(plan.shape, parameters, plan.precision)
         sums = torch.zeros(self._room_for_sums(plan.shape), dtype=torch.float64)
         plan.run((grad, *inputs, *outputs), numbers, sums)
         return (outputs if isinstance(x, tuple) else outputs[0], *self._gradients(plan.shape, sums, parameters))
+
+    @cached_property
+    def slope_of_output(self) -> Callable[[Tensor], Tensor]:
+        """The slope as tensor code of the output, for those functions whose output is kept."""
+        return cast(
+            "Callable[[Tensor], Tensor]", compiled(source("slope", [OUTPUT], _of_output(self), "torch"), "slope", {})
+        )
+
+    def keeps_output(self, dtype: torch.dtype) -> bool:
+        """Whether :meth:`backward_from_output` is the backward pass to take: in half precision a small slope would be lost."""
+        return self.spec.activation.name in KEEP_OUTPUT and dtype in {torch.float32, torch.float64}
+
+    def backward_from_output(self, grad: Tensor, y: Tensor) -> Tensor:
+        """Return the gradient of the input, given that of the output and the output; both contiguous, of one shape and dtype.
+
+        Example:
+            >>> from actlab.functions.spec import parse
+            >>> kernel(parse("tanh")).backward_from_output(torch.ones(2), torch.tensor([0.0, 0.5]))
+            tensor([1.0000, 0.7500])
+        """
+        plan = self._plan("from_output", (y,), ())
+        dx = torch.empty_like(y)
+        plan.run((grad, y, dx), None, None)
+        return dx
 
     def assembly(self, which: Pass = "forward", dtype: torch.dtype = torch.float32) -> str:
         """Return the machine code of a pass, to be looked at."""
@@ -178,7 +207,7 @@ class Kernel:
         packed = self._gated and len(inputs) == 1
         split = self._split(shape, size) if packed else [Stream(row=shape.size * size, number=size)]
         whole = [Stream(row=shape.size * size, number=size)]
-        back = which == "backward"
+        back = which != "forward"
         tensors = [whole] * back + [split] * len(inputs) + ([split] * len(inputs) if back else [whole])
         interleaved = packed and self.gate == "interleaved"
         return Plan(
@@ -235,7 +264,7 @@ class Kernel:
 
     def _room_for_sums(self, shape: Shape) -> tuple[int, ...]:
         count = len(self.learned)
-        return (count, _pitch(shape)) if shape.columns else (shape.channels, count)
+        return (count, pitch(shape)) if shape.columns else (shape.channels, count)
 
     def _gradients(self, shape: Shape, sums: Tensor | None, parameters: Sequence[Tensor]) -> list[Tensor]:
         """Return the sums in the shapes of the parameters."""
@@ -273,7 +302,7 @@ class Kernel:
             reads=inputs if which == "forward" else (1, *inputs),
             writes=(1,) if which == "forward" else inputs,
             parameters=len(self.learned),
-            sums=len(self.learned) if which == "backward" else 0,
+            sums=len(self.learned) if which != "forward" else 0,
             columns=columns,
             streaming=streaming,
             lanes=STEP // BYTES[precision_of(storage)],
@@ -299,17 +328,30 @@ class Kernel:
             results = printed(*values, *parameters)
             machine, precision = values[0].machine, values[0].precision
             found = [r if isinstance(r, Value) else machine.constant(r, precision) for r in results]
-            return found[:count] if which == "backward" else found, found[count:] if which == "backward" else []
+            return (found, []) if which == "forward" else (found[:count], found[count:])
 
         return body
 
 
 def _printed(which: Pass, kernel: Kernel) -> str:
     """Return the Python source of a pass's formulas, as one function that returns all of them."""
+    if which == "from_output":
+        return _source(which, [GRAD, OUTPUT], [GRAD * _of_output(kernel)])
     both = passes(kernel.spec)
     if which == "forward":
         return _source(which, both.arguments, [both.value])
     return _source(which, [GRAD, *both.arguments], both.gradients)
+
+
+def _of_output(kernel: Kernel) -> Expr:
+    """Return the slope in terms of the output."""
+    from actlab.functions.from_output import slope_from_output  # noqa: PLC0415 few functions need it
+
+    record = kernel.spec.activation
+    found = slope_from_output(record.formula, record.inputs[0], OUTPUT)
+    if found is None:
+        raise KernelError(f"The output of {kernel.spec} does not tell its slope.")
+    return found
 
 
 def _source(name: str, arguments: Sequence[sympy.Symbol], results: Sequence[Expr]) -> str:
@@ -318,23 +360,6 @@ def _source(name: str, arguments: Sequence[sympy.Symbol], results: Sequence[Expr
     signature = ", ".join(symbol.name for symbol in arguments)
     calls = ", ".join(f"part{i}({signature})" for i in range(len(parts)))
     return "".join(parts) + f"def {name}({signature}):\n    return ({calls},)\n"
-
-
-def _pitch(shape: Shape) -> int:
-    """Return the places from parameter to parameter where they vary along a row: a whole number of vectors."""
-    return -(-shape.size // 64) * 64
-
-
-def _packed_parameters(shape: Shape, parameters: Sequence[Tensor], precision: str) -> Tensor:
-    """Return the parameters as the kernel reads them: a set for each channel, or a row for each parameter."""
-    dtype = torch.float64 if precision == "float64" else torch.float32
-    width = shape.size // max(1, shape.spread) if shape.columns else shape.channels
-    rows = torch.stack([p.detach().to(dtype).reshape(-1).expand(width) for p in parameters])
-    if not shape.columns:
-        return rows.T.contiguous()
-    room = torch.ones(len(parameters), _pitch(shape), dtype=dtype)
-    room[:, : shape.size] = rows.repeat_interleave(shape.spread, dim=1)
-    return room
 
 
 def _described(tensors: Sequence[Tensor]) -> str:

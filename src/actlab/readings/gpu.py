@@ -229,6 +229,10 @@ class Kernel:
             self._launch("backward", plan, inputs, (*arguments, *extra))
         return (outputs if isinstance(x, tuple) else outputs[0], *_gradients(plan, sums, parameters))
 
+    def keeps_output(self, dtype: torch.dtype) -> bool:  # noqa: ARG002 the CPU reading's depends on it
+        """Whether the backward pass could be made from the output: not here."""
+        return False
+
     def _room(self, out: Tensor, shape: Sequence[int], x: Tensor) -> Tensor:
         """Return the tensor to write to, if it fits."""
         if (out.shape, out.dtype, out.device) != (shape, x.dtype, x.device) or not out.is_contiguous():

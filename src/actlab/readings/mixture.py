@@ -118,6 +118,10 @@ class Mixture:
         found = [] if sums is None else [t.to(p.dtype).reshape(p.shape) for t, p in zip(sums, parameters, strict=True)]
         return (layout.scattered(dx).view(x.shape), *found)
 
+    def keeps_output(self, dtype: torch.dtype) -> bool:  # noqa: ARG002 a single function's depends on it
+        """Whether the backward pass could be made from the output: not of a mixture."""
+        return False
+
     def _layout(self, x: Tensor) -> _Layout:
         rows, count = prod(x.shape[: self.dim % x.dim()]), len(self.specs)
         return _Layout(rows=rows, functions=count, width=x.numel() // max(1, rows * count))

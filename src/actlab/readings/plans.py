@@ -17,7 +17,7 @@ from torch import Tensor
 
 from actlab.readings.machine import Precision
 
-__all__ = ["SHARE", "Plan", "Shape", "Stream", "pool"]
+__all__ = ["SHARE", "Plan", "Shape", "Stream", "packed_parameters", "pitch", "pool"]
 
 SHARE = 2**16  # numbers per thread for which waking one (30 us) is worth it
 STEP = 64  # numbers at whose multiples a row is cut, so that vectors and lines of the cache stay whole
@@ -42,6 +42,23 @@ class Shape:
     channels: int = 1
     columns: bool = False
     spread: int = 1
+
+
+def pitch(shape: Shape) -> int:
+    """Return the places from parameter to parameter where they vary along a row: a whole number of vectors."""
+    return -(-shape.size // 64) * 64
+
+
+def packed_parameters(shape: Shape, parameters: Sequence[Tensor], precision: str) -> Tensor:
+    """Return the parameters as the kernel reads them: a set for each channel, or a row for each parameter."""
+    dtype = torch.float64 if precision == "float64" else torch.float32
+    width = shape.size // max(1, shape.spread) if shape.columns else shape.channels
+    rows = torch.stack([p.detach().to(dtype).reshape(-1).expand(width) for p in parameters])
+    if not shape.columns:
+        return rows.T.contiguous()
+    room = torch.ones(len(parameters), pitch(shape), dtype=dtype)
+    room[:, : shape.size] = rows.repeat_interleave(shape.spread, dim=1)
+    return room
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,6 +42,20 @@ class Kernel(Protocol):
     def backward(self, grad: Tensor, x: Tensor, *parameters: Tensor) -> tuple[Any, ...]:
         """Return the gradient in the input and in each parameter."""
 
+    def keeps_output(self, dtype: torch.dtype) -> bool:
+        """Whether the backward pass is :meth:`FromOutput.backward_from_output`."""
+
+
+class FromOutput(Kernel, Protocol):
+    """A kernel whose backward pass needs the output, and not the input."""
+
+    @property
+    def slope_of_output(self) -> Callable[[Tensor], Tensor]:
+        """The slope as tensor code of the output."""
+
+    def backward_from_output(self, grad: Tensor, y: Tensor) -> Tensor:
+        """Return the gradient in the input."""
+
 
 # Sizes for devices that crossover.toml has nothing of. Not measured: no card was at hand. A kernel's call costs the host about twice what a
 # native operation does; Liger-Kernel's squared ReLU breaks even with torch's three operations at 8M bfloat16 numbers on an H100
@@ -148,6 +162,8 @@ class Route:
     def _apply(self, x: Tensor, parameters: tuple[Tensor, ...]) -> Tensor:
         kernel = self._made(x.device.type)
         if torch.is_grad_enabled() and (x.requires_grad or (parameters and any(p.requires_grad for p in parameters))):
+            if not parameters and kernel.keeps_output(x.dtype):
+                return cast("Tensor", _apply_from_output(kernel, x))
             return cast("Tensor", _apply(kernel, self.plain, x, *parameters))
         return kernel.forward(x, *parameters)
 
@@ -179,8 +195,27 @@ class _Kernelled(torch.autograd.Function):
         return None, None, *(g if wanted else None for g, wanted in zip(gradients, needed, strict=True))
 
 
+class _KernelledFromOutput(torch.autograd.Function):
+    """Keeps the output, as torch does for the same functions."""
+
+    @staticmethod
+    def forward(ctx: Any, kernel: FromOutput, x: Tensor) -> Tensor:
+        y = kernel.forward(x)
+        ctx.kernel = kernel
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
+        (y,) = ctx.saved_tensors
+        if torch.is_grad_enabled():  # the output knows where it comes from, so this can be differentiated
+            return None, grad * ctx.kernel.slope_of_output(y)
+        return None, ctx.kernel.backward_from_output(grad.contiguous(), y)
+
+
 # What Function.apply calls when no functorch transform is active, which ``Route.takes`` has seen to: asking again costs 5 us.
 _apply: Callable[..., Any] = super(torch.autograd.Function, _Kernelled).apply
+_apply_from_output: Callable[..., Any] = super(torch.autograd.Function, _KernelledFromOutput).apply
 
 
 def _plain_gradients(

@@ -13,7 +13,9 @@ __all__ = ["tune_allocator"]
 
 # Parameters of mallopt(3), from glibc's malloc.h.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
-_NEVER = 2**31 - 1
+_NEVER = (
+    -1
+)  # the largest size_t; 2^31 - 1 would have a heap trimmed whose top is over 2 GB, and every large tensor mapped anew
 _TOP_UP = 64 * 2**20
 
 
