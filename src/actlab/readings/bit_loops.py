@@ -38,10 +38,12 @@ class BitLoop:
 
     @property
     def streams(self) -> tuple[str, ...]:
+        """Names of the pointers, those that are read first."""
         return (*(f"%r_{name}" for name in self.reads), *(f"%w_{name}" for name in self.writes))
 
     @property
     def lanes(self) -> int:
+        """Numbers per step."""
         return STEP // BYTES[precision_of(self.storage)]
 
     def text(self, body: Body) -> str:
