@@ -48,7 +48,10 @@ def arm(*, generator: str, discriminator: str) -> Mapping[str, str]:
 
 
 class Gan(nn.Module):
-    """Both nets. In training the output is the two losses of each row, shape (n, 2); in evaluation the features of generated images.
+    """Both nets. In training the output is what the discriminator says, shape (n, 3); in evaluation the features of generated images.
+
+    The three logits of a row are those of the real image, of a generated one, and of the same again, with the discriminator's weights
+    held fixed for the generator to climb on.
 
     Args:
         generator: maps (n, latent) to (n, pixels), the logits of values between 0 and 1.
@@ -59,7 +62,7 @@ class Gan(nn.Module):
     Example:
         >>> net = Gan(nn.Linear(2, 3), nn.Linear(3, 1), nn.Identity(), latent=2)
         >>> net(torch.zeros(5, 3 + 2)).shape, net.eval()(torch.zeros(5, 3 + 2)).shape
-        (torch.Size([5, 2]), torch.Size([5, 3]))
+        (torch.Size([5, 3]), torch.Size([5, 3]))
     """
 
     def __init__(self, generator: nn.Module, discriminator: nn.Module, features: nn.Module, *, latent: int) -> None:
@@ -69,26 +72,27 @@ class Gan(nn.Module):
         self._judge = (features,)  # in a tuple: no part of the net, so that no arm changes it and no optimizer sees it
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return losses, shape (n, 2), or features, shape (n, k); ``x`` is of shape (n, pixels + latent)."""
+        """Return logits, shape (n, 3), or features, shape (n, k); ``x`` is of shape (n, pixels + latent)."""
         images, latent = x[:, : -self.latent], x[:, -self.latent :]
         if not self.training:
-            features: Tensor = self._judge[0](self._made(latent))
+            features: Tensor = self._judge[0](_pixels(self.generator(latent)))
             return features
-        made = self._made(torch.randn_like(latent))
-        seen = self.discriminator(torch.cat((images, made.detach())))[:, 0]
-        real, fake = seen.chunk(2)
+        made = _pixels(self.generator(torch.randn_like(latent)))
+        real, fake = self.discriminator(torch.cat((images, made.detach())))[:, 0].chunk(2)
         frozen = {name: weight.detach() for name, weight in self.discriminator.named_parameters()}
-        fooled = functional_call(self.discriminator, frozen, (made,))[:, 0]  # what the generator climbs on
-        return torch.stack((functional.softplus(-real) + functional.softplus(fake), functional.softplus(-fooled)), 1)
+        fooled = functional_call(self.discriminator, frozen, (made,))[:, 0]
+        return torch.stack((real, fake, fooled), 1)
 
-    def _made(self, latent: Tensor) -> Tensor:
-        """Return images. The squashing is spelled so that it is no activation site: every arm paints with the same range."""
-        return torch.special.expit(self.generator(latent))
+
+def _pixels(logits: Tensor) -> Tensor:
+    """Return values between 0 and 1. Outside the net, so that it is no activation site: every arm paints with the same range."""
+    return torch.special.expit(logits)
 
 
 def _loss(output: Tensor, target: Tensor) -> Tensor:  # noqa: ARG001 # the real images are in the input
-    """Add both losses; no weight is in both, so that each net follows its own."""
-    return output.mean(0).sum()
+    """Add both nets' losses, of logits of shape (n, 3); no weight is in both, so that each net follows its own."""
+    real, fake, fooled = output.unbind(1)
+    return (functional.softplus(-real) + functional.softplus(fake) + functional.softplus(-fooled)).mean()
 
 
 def _frechet(output: Tensor, target: Tensor) -> float:
