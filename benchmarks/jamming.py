@@ -1,10 +1,9 @@
-"""The experiments of arXiv:2509.07236 as studies: does training need the direction of the gradient more than its magnitude?
+"""LeNet-5 on Fashion-MNIST under the gradient rules of arXiv:2509.07236, and what is left of the gradient's direction, layer by layer.
 
-Each study holds the rules of one forward function against its true derivative ("tied"), on the same seeds. What a claim is and
-when it holds is fixed here, before the results: a rule is as good as the derivative when the 95 % interval of the paired
-difference lies above -0.01 of accuracy, worse when it lies below 0; anything else is open.
+Each study holds the rules of one forward function against its true derivative ("tied"), on the same seeds; when a claim holds is said in
+``jamming_small.py``, which has the small experiments.
 
-    python benchmarks/jamming.py run --store FILE [--only ones,step,digits,lenet] [--seeds 10] [--full] [--minutes N]
+    python benchmarks/jamming.py run --store FILE [--only lenet-relu,lenet-sigmoid-adam] [--seeds 10] [--full] [--minutes N]
     python benchmarks/jamming.py table --store FILE [--rows FILE.csv]
     python benchmarks/jamming.py direction
 
@@ -18,24 +17,22 @@ import argparse
 import csv
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from jamming_small import MARGIN, answer, difference
 
 import actlab
 from actlab.errors import ActlabError
 from actlab.models.swap import swap_
 from actlab.studies.study import Study, list_studies, load_study
-from actlab.studies.summary import ArmSummary
 from actlab.tasks import resolve
 from actlab.tasks.task import Data, Split, Task, adam
 
-MARGIN = 0.01  # of accuracy, the region in which two rules count as equal
-DERIVATIVE = ("1", "jam", "positive_jam", "rectangular_jam")
-SIGNAL = ("signal_jam", "signal_positive_jam", "signal_rectangular_jam")
-CONTROLS = ("half", "shuffled")
+RULES = ("1", "jam", "positive_jam", "rectangular_jam", "half", "signal_jam")
 SHORT_IMAGES, SHORT_EPOCHS = 4_800, 4
 
 
@@ -47,66 +44,29 @@ class Experiment:
     task: Task
     forward: str
     rules: tuple[str, ...]
-    tune: str | None = None
 
     @property
     def arms(self) -> list[str]:
         """The specs; the identity's derivative is 1, so that rule is no arm of its own."""
         apart = [rule for rule in self.rules if not (self.forward == "identity" and rule in {"1", "shuffled"})]
-        tied = [] if self.forward == "step" else [self.forward]
-        return [*tied, *(f"{self.forward}/{rule}" for rule in apart)]
+        return [self.forward, *(f"{self.forward}/{rule}" for rule in apart)]
 
 
 def experiments(*, full: bool) -> list[Experiment]:
-    """Return all studies, those of one table together."""
-    return [*_ones(), *_digits(), *_lenet(full=full)]
-
-
-def _with(task: Task, name: str, **settings: object) -> Task:
-    return replace(task, name=name, **settings)  # type: ignore[arg-type]  # checked when the study begins
-
-
-def _ones() -> list[Experiment]:
-    logistic, even, step = (resolve(f"jamming:{name}") for name in ("ones", "ones-0.5", "step"))
-    by_adam = _with(logistic, "jamming:ones, Adam", optimizer=adam, learning_rate=0.01)
-    every = (*DERIVATIVE, *SIGNAL, *CONTROLS)
-    return [
-        Experiment(name="ones-0.7", task=logistic, forward="sigmoid", rules=every),
-        Experiment(name="ones-0.5", task=even, forward="sigmoid", rules=(*DERIVATIVE, "half")),
-        Experiment(name="ones-0.7-tuned", task=logistic, forward="sigmoid", rules=("1", "jam"), tune="lr"),
-        Experiment(name="ones-0.7-adam", task=by_adam, forward="sigmoid", rules=(*DERIVATIVE, "half")),
-        Experiment(name="step", task=step, forward="step", rules=("1", "jam", "rect", "shuffled", "signal_jam")),
-    ]
-
-
-def _digits() -> list[Experiment]:
-    task = resolve("jamming:digits")
-    by_adam = _with(task, "jamming:digits, Adam", optimizer=adam, learning_rate=1e-3)
-    made = []
-    for forward in ("sigmoid", "relu", "identity"):
-        rules = (*DERIVATIVE, "half", "signal_jam", "shuffled")
-        made.append(Experiment(name=f"digits-{forward}", task=task, forward=forward, rules=rules))
-    for forward in ("sigmoid", "relu"):
-        rules = ("1", "jam", "half")
-        made.append(Experiment(name=f"digits-{forward}-adam", task=by_adam, forward=forward, rules=rules))
-        made.append(Experiment(name=f"digits-{forward}-tuned", task=task, forward=forward, rules=rules, tune="lr"))
-    return made
-
-
-def _lenet(*, full: bool) -> list[Experiment]:
+    """Return all studies: three optimizers for each of three forward functions."""
     task = resolve("jamming:lenet")
     if not full:
-        task = _with(
+        task = replace(
             task,
-            "jamming:lenet, short",
+            name="jamming:lenet, short",
             data=_Part(task.data, SHORT_IMAGES),
             epochs=SHORT_EPOCHS,
             source=f"{task.source}, {SHORT_IMAGES} images",
         )
     suffix = "-full" if full else ""
     kinds = {
-        "sgd-0.1": _with(task, f"{task.name}, SGD 0.1", learning_rate=0.1),
-        "adam": _with(task, f"{task.name}, Adam", optimizer=adam, learning_rate=1e-3),
+        "sgd-0.1": replace(task, name=f"{task.name}, SGD 0.1", learning_rate=0.1),
+        "adam": replace(task, name=f"{task.name}, Adam", optimizer=adam, learning_rate=1e-3),
         "sgd-0.01": task,
     }
     return [
@@ -114,7 +74,7 @@ def _lenet(*, full: bool) -> list[Experiment]:
             name=f"lenet-{forward}-{kind}{suffix}",
             task=made,
             forward=forward,
-            rules=(*DERIVATIVE, "half", "signal_jam"),
+            rules=RULES,
         )
         for kind, made in kinds.items()
         for forward in ("relu", "identity", "sigmoid")
@@ -156,7 +116,6 @@ def _compare(one: Experiment, seeds: int, store: str, left: float) -> Study:
         seeds=seeds,
         budget=left,
         jobs=1,
-        tune=one.tune,
         name=one.name,
         store=store,
         rope=MARGIN,
@@ -183,32 +142,13 @@ def _lines(study: Study) -> Iterator[str]:
     best = ", ".join(f"`{arm}`" for arm in verdict.best_set)
     yield f"**{study.name}** ({verdict.task}). May be the best: {best}. {verdict.recommendation}"
     yield ""
-    yield "| spec | seeds | accuracy | against tied, 95 % interval | p | as good? | paper |"
-    yield "|---|---|---|---|---|---|---|"
+    yield "| spec | seeds | diverged | accuracy | difference to tied, 95 % interval | p | as good? | paper |"
+    yield "|---|---|---|---|---|---|---|---|"
     order = {label: place for place, label in enumerate(study.plan.labels)}
+    diverged = Counter(row["arm"] for row in study.rows() if row["status"] == "diverged")
     for arm in sorted(verdict.arms, key=lambda arm: order[arm.spec]):
         mean = "-" if arm.mean is None else f"{arm.mean:.4f}"
-        yield f"| `{arm.spec}` | {arm.n} | {mean} | {_difference(arm)} | {_answer(arm)} | |"
-
-
-def _difference(arm: ArmSummary) -> str:
-    if arm.diff is None:
-        return "- | -"
-    low, high = arm.diff.ci
-    interval = "-" if low is None else f"[{low:+.4f}, {high:+.4f}]"
-    return f"{arm.diff.mean:+.4f} {interval} | {arm.diff.p_corrected:.2g}"
-
-
-def _answer(arm: ArmSummary) -> str:
-    """Return the pass rule of the module's first lines, in a word."""
-    if arm.diff is None:
-        return "-"
-    low, high = arm.diff.ci
-    if low is None or high is None:
-        return "open"
-    if low > -MARGIN:
-        return "better" if low > MARGIN else "yes"
-    return "no" if high < 0 else "open"
+        yield f"| `{arm.spec}` | {arm.n} | {diverged[arm.spec]} | {mean} | {difference(arm)} | {answer(arm)} | |"
 
 
 def _write(studies: Iterable[Study], path: Path) -> None:
@@ -307,7 +247,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("action", choices=("run", "table", "direction"))
     parser.add_argument("--store", default="jamming.db")
-    parser.add_argument("--only", default="ones,step,digits,lenet", help="beginnings of the studies' names")
+    parser.add_argument("--only", default="lenet", help="beginnings of the studies' names")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--stride", type=int, default=2, help="seeds that every study gets before any gets more")
     parser.add_argument("--minutes", type=float, default=1e6)

@@ -4,7 +4,7 @@ The tasks are those of ``actlab compare jamming:ones`` and so on, with the same 
 nets of all seeds are one batched net, which takes a tenth of the time. ``check`` shows that this changes nothing where the rule is
 deterministic; noise is drawn for all seeds at once, so that noisy arms agree in distribution only. The verdict is the house's own.
 
-    python benchmarks/jamming_small.py run [--only step,ones,digits] [--rows FILE.csv] [--append]
+    python benchmarks/jamming_small.py run [--only step,ones,digits] [--rows FILE.csv]
     python benchmarks/jamming_small.py table --rows FILE.csv
     python benchmarks/jamming_small.py check
 
@@ -191,16 +191,20 @@ def tuned(one: Experiment, spec: str) -> tuple[float, list[dict[str, Any]]]:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Train what is asked for, and write a row per trial."""
+    """Train what is asked for and is not in the file, and write a row per trial."""
     path = Path(options.rows)
     fresh = not path.exists()
+    done = set()
+    if not fresh:
+        with path.open(newline="") as file:
+            done = {(row["study"], row["arm"]) for row in csv.DictReader(file)}
     with path.open("a", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         if fresh:
             writer.writeheader()
         for one in experiments():
             if one.name.startswith(tuple(options.only.split(","))):
-                for spec in one.arms:
+                for spec in (spec for spec in one.arms if (one.name, spec) not in done):
                     writer.writerows(map(_short, _trials(one, spec)))
                     file.flush()
                 print(one.name, flush=True)
@@ -250,7 +254,7 @@ def _lines(one: Experiment, verdict: Verdict) -> Iterator[str]:
     yield ""
     yield "| spec | lr | accuracy | SD | difference to the first, 95 % interval | p | as good? | paper |"
     yield "|---|---|---|---|---|---|---|---|"
-    for arm in sorted(verdict.arms, key=lambda arm: one.arms.index(arm.spec)):
+    for arm in sorted((arm for arm in verdict.arms if arm.n), key=lambda arm: one.arms.index(arm.spec)):
         lr = "-" if arm.lr is None else f"{arm.lr:.3g}"
         yield f"| `{arm.spec}` | {lr} | {arm.mean or 0:.4f} | {arm.sd or 0:.4f} | {difference(arm)} | {answer(arm)} | |"
 
