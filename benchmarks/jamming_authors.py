@@ -53,7 +53,7 @@ def losses(
                 optimizer.zero_grad()
                 loss.backward()
             optimizer.step()
-            found.append(float(loss))
+            found.append(loss.item())
     return found
 
 
