@@ -86,7 +86,8 @@ class Gan(nn.Module):
 
 def _pixels(logits: Tensor) -> Tensor:
     """Return values between 0 and 1. Outside the net, so that it is no activation site: every arm paints with the same range."""
-    return torch.special.expit(logits)
+    made: Tensor = torch.special.expit(logits)
+    return made
 
 
 def _loss(output: Tensor, target: Tensor) -> Tensor:  # noqa: ARG001 # the real images are in the input
@@ -171,7 +172,7 @@ def make(
     judged: int = _JUDGED,
     classifier_steps: int = _CLASSIFIER_STEPS,
 ) -> Task:
-    """Return the task: Adam at 2e-4, batches of 64.
+    """Return the task: Adam at 1e-3, batches of 64.
 
     Args:
         measure: "frechet" (smaller is better), "precision" or "recall" (larger is better).
@@ -194,7 +195,7 @@ def make(
         metric_name="Frechet distance" if measure == "frechet" else measure,
         direction="min" if measure == "frechet" else "max",
         optimizer=_gan_adam,
-        learning_rate=2e-4,
+        learning_rate=1e-3,  # after 1,500 steps 214 where 2e-4 has 323
         batch_size=64,
         epochs=epochs,
         rope=1.0 if measure == "frechet" else 0.01,

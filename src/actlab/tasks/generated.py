@@ -39,7 +39,8 @@ def frechet_distance(one: Tensor, other: Tensor) -> float:
 
 
 def _covariance(points: Tensor) -> Tensor:
-    return torch.atleast_2d(torch.cov(points.mT))
+    size = points.shape[1]
+    return torch.cov(points.mT).reshape(size, size)  # torch makes a number of one feature's
 
 
 def _root(matrix: Tensor) -> Tensor:
