@@ -10,7 +10,8 @@ deterministic; noise is drawn for all seeds at once, so that noisy arms agree in
 
 A claim holds for a rule when it is as good as the true derivative ("tied"): when the 95 % interval of the paired difference of test
 accuracy lies above -0.01. It fails when the interval lies below 0; anything else is open. This was fixed before the results.
-Below 6 seeds there is no answer.
+Below 6 seeds there is no answer,
+which was added after the first look at LeNet-5.
 """
 
 from __future__ import annotations
