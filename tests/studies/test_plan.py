@@ -8,6 +8,7 @@ from tests.studies.tiny import tiny
 from actlab.errors import PlanError, SpecError, UnknownNameError
 from actlab.functions.activation import activation, forget
 from actlab.functions.formula import tanh
+from actlab.functions.rule import forget_rule, rule
 from actlab.studies.plan import Arm, Plan, arm_of, make_plan, parse_budget, read_seeds
 
 
@@ -107,6 +108,26 @@ def test_a_formula_that_was_changed_is_another_plan():
 
     assert prints[0].fingerprint != prints[1].fingerprint
     assert prints[1].differences(prints[0]) == ["the formula of scaled_tanh has changed"]
+
+
+def test_a_rule_that_was_changed_is_another_plan():
+    plans = []
+    for factor in (1, 2):
+
+        @rule(paper="a test")
+        def damped(x, factor=factor):
+            """The gradient, damped."""
+            return 1 / (1 + factor * x**2) if plans else 1 / (1 + factor * x**4)
+
+        plans.append(plan("relu", "relu/damped"))
+        forget_rule("damped")
+
+    assert plans[0].fingerprint != plans[1].fingerprint
+    assert plans[1].differences(plans[0]) == ["the formula of /damped has changed"]
+
+
+def test_what_a_rule_borrows_is_part_of_the_plan():
+    assert dict(plan("relu", "relu/grad(gelu)").definitions).keys() == {"relu", "gelu", "/grad"}
 
 
 def test_a_plan_survives_its_json():

@@ -8,7 +8,10 @@ from actlab.tasks.registry import forget
 
 
 def test_the_bundled_tasks_are_there():
-    assert names() == ["digits", "digits:cnn", "fashion-mnist", "fashion-mnist:mlp", "mnist1d", "mnist1d:accuracy"]
+    jamming = [f"jamming:{name}" for name in ("digits", "lenet", "ones", "ones-0.5", "step")]
+    others = ["digits", "digits:cnn", "fashion-mnist", "fashion-mnist:mlp", "mnist1d", "mnist1d:accuracy"]
+
+    assert names() == sorted([*others, *jamming, "gan", "gan:precision", "gan:recall"])
 
 
 @pytest.mark.parametrize("name", names())

@@ -99,7 +99,8 @@ class Plan:
         alpha: error rate of the whole study.
         rope: region of practical equivalence, in the metric's units.
         eliminate: whether arms leave as soon as the evidence allows.
-        definitions: pairs of activation name and formula, so that a changed formula is another plan.
+        definitions: pairs of name and formula, of activations and (with a slash before the name) of gradient rules, so that a
+            changed formula is another plan.
         metric: name of the metric.
         direction: "max" or "min".
     """
@@ -337,8 +338,13 @@ def _code_text(constant: Any) -> str:
 
 
 def _definitions(arms: tuple[Arm, ...]) -> tuple[tuple[str, str], ...]:
-    records = {spec.activation.name: spec.activation for arm in arms for spec in map(parse, arm.specs())}
-    return tuple((name, str(records[name].expression)) for name in sorted(records))
+    """Return the formula of every activation, of every rule behind a slash, and of what a rule borrows its derivative from."""
+    specs = [parse(spec) for arm in arms for spec in arm.specs()]
+    backwards = [spec.backward for spec in specs if spec.backward is not None]
+    borrowed = [backward.of for backward in backwards if backward.of is not None]
+    found = {spec.activation.name: str(spec.activation.expression) for spec in (*specs, *borrowed)}
+    found |= {f"/{backward.rule.name}": str(backward.rule.expression) for backward in backwards}
+    return tuple(sorted(found.items()))
 
 
 _BUDGET = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>s|sec|seconds?|m|min|minutes?|h|hours?)?\s*")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from actlab.errors import DuplicateNameError, TaskError, UnknownNameError
-from actlab.tasks import digits, fashion_mnist, mnist1d, user_file
+from actlab.tasks import digits, fashion_mnist, gan, jamming, mnist1d, user_file
 from actlab.tasks.task import Task
 
 __all__ = ["names", "register", "resolve"]
@@ -18,6 +19,14 @@ _builders: dict[str, Callable[[], Task]] = {
     "mnist1d:accuracy": mnist1d.by_accuracy,
     "fashion-mnist": fashion_mnist.by_lenet,
     "fashion-mnist:mlp": fashion_mnist.by_mlp,
+    "gan": gan.by_frechet,
+    "gan:precision": gan.by_precision,
+    "gan:recall": gan.by_recall,
+    "jamming:ones": jamming.by_ones,
+    "jamming:ones-0.5": partial(jamming.by_ones, 0.5),
+    "jamming:step": jamming.by_step,
+    "jamming:digits": jamming.by_digits,
+    "jamming:lenet": jamming.by_lenet,
 }
 
 
