@@ -174,26 +174,33 @@ def data(seed: int) -> Data:
     return by_lenet().data(seed)
 
 
-def candidates() -> Iterator[Arm]:
-    """Yield what is screened."""
-    for net in ("mlp", "lenet"):
-        for spec in ("relu", *STEPS, *SIGNS):
-            yield Arm(net=net, spec=spec)
-    for spec in SIGNS[:2]:
-        yield Arm(net="mlp", spec=spec, weights="binary")
+def candidates(wide: bool) -> Iterator[tuple[Arm, float]]:
+    """Yield what is screened, with its learning rate: few by default, all rules at all rates if wide."""
+    if wide:
+        for net in ("mlp", "lenet"):
+            yield from ((Arm(net=net, spec=spec), rate) for spec in ("relu", *STEPS, *SIGNS) for rate in RATES)
+        yield from ((Arm(net="mlp", spec=spec, weights="binary"), rate) for spec in SIGNS for rate in RATES)
+        return
+    for spec in ("relu", "step/1"):
+        yield from ((Arm(net="mlp", spec=spec), rate) for rate in RATES)
+    for spec in ("relu", "step/rect", "step/arctan"):
+        yield from ((Arm(net="lenet", spec=spec), rate) for rate in RATES)
+    for spec in ("step/rect", "step/triangular", "step/arctan"):
+        yield Arm(net="mlp", spec=spec), RATES[0]
+    for spec in ("sign/clipped", "sign/approxsign"):
+        yield Arm(net="mlp", spec=spec, weights="binary"), RATES[0]
 
 
-def screen(batch: int) -> None:
-    """Run every rule for a short time, at two learning rates."""
+def screen(batch: int, wide: bool) -> None:
+    """Run rules for a short time."""
     whole = data(SCREENED["seed"])
     some = Split(x=whole.train.x[: SCREENED["images"]], y=whole.train.y[: SCREENED["images"]])
     part = Data(train=some, test=whole.test, validation=whole.validation)
-    for arm in candidates():
-        for rate in RATES:
-            key = {"stage": "screen", **asdict(arm), "rate": rate, **SCREENED, "batch": batch}
-            if found(**key) is None:
-                options = {"rate": rate, "epochs": SCREENED["epochs"], "batch": batch, "seed": SCREENED["seed"]}
-                keep(key | trained(arm, part, **options)[1])
+    for arm, rate in candidates(wide):
+        key = {"stage": "screen", **asdict(arm), "rate": rate, **SCREENED, "batch": batch}
+        if found(**key) is None:
+            options = {"rate": rate, "epochs": SCREENED["epochs"], "batch": batch, "seed": SCREENED["seed"]}
+            keep(key | trained(arm, part, **options)[1])
 
 
 def winners() -> list[tuple[Arm, float]]:
@@ -233,13 +240,14 @@ def main() -> int:
     torch.set_num_threads(1)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stages", nargs="*", choices=["screen", "train", "probe", "write", []])
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--wide", action="store_true")
     parser.add_argument("--batch", type=int, default=128)
     asked = parser.parse_args()
     stages = asked.stages or ["screen", "train", "probe", "write"]
     if "screen" in stages:
-        screen(asked.batch)
+        screen(asked.batch, asked.wide)
     if "train" in stages:
         train_all(asked.epochs, asked.seeds, asked.batch)
     return 0

@@ -45,7 +45,7 @@ def clip_gradients_(model: nn.Module, max_norm: float = 1.0) -> dict[str, float]
 
 @torch.no_grad()
 def _clip(grads: list[Tensor], max_norm: float) -> float:
-    norm = float(torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g.detach().double()) for g in grads])))
+    norm = float(nn.utils.get_total_norm(grads))
     if max_norm < norm < float("inf"):
         for grad in grads:
             grad.mul_(max_norm / norm)
@@ -53,7 +53,7 @@ def _clip(grads: list[Tensor], max_norm: float) -> float:
 
 
 @torch.no_grad()
-def clip_latents_(model: nn.Module, bound: float | None = None) -> int:
+def clip_latents_(model: nn.Module, bound: float | None = None) -> None:
     """Put the latent weights of all binary layers back into [-c, c]; call it after the optimizer's step.
 
     A latent weight beyond the window of its rule gets no gradient any more and would keep its sign for ever.
@@ -62,9 +62,6 @@ def clip_latents_(model: nn.Module, bound: float | None = None) -> int:
         model: any module.
         bound: c; if not given, the c of each layer's own rule (1, and 1.25 for ``sign/clipped(c=1.25)``).
 
-    Returns:
-        How many weights were outside.
-
     Raises:
         LayerError: the bound is not above 0.
 
@@ -72,15 +69,13 @@ def clip_latents_(model: nn.Module, bound: float | None = None) -> int:
         >>> from actlab.models.binary import BinaryLinear
         >>> net = BinaryLinear(2, 1)
         >>> _ = net.weight.data.copy_(torch.tensor([[-3.0, 0.5]]))
-        >>> clip_latents_(net), net.weight.data
-        (1, tensor([[-1.0000,  0.5000]]))
+        >>> clip_latents_(net)
+        >>> net.weight.data
+        tensor([[-1.0000,  0.5000]])
     """
     if bound is not None and not bound > 0:
         raise LayerError(f"Latent weights are clipped to a bound above 0; got {bound!r}.")
-    outside = 0
     for module in model.modules():
         if isinstance(module, BinaryWeight):
             c = module.bound if bound is None else bound
-            outside += int((module.weight.abs() > c).sum())
             module.weight.clamp_(-c, c)
-    return outside
