@@ -261,11 +261,16 @@ def binarise_(
             f"{type(model).__name__} has no Linear or Conv2d to be binarised: {len(ran)} layers with weights ran"
             f"{', the first and the last of which are kept; pass keep_ends=False to take them too' if keep_ends else ''}."
         )
+    if model in chosen:
+        raise SiteError(
+            f"The model is the layer itself, {model}; wrap it in nn.Sequential, so that another can stand in its place."
+        )
+    made = {module: _binary(module, weights, scale) for module in chosen}  # all, before the first change
     paths: list[str] = []
     for holder_path, holder in list(model.named_modules()):
         for name, child in list(holder.named_children()):
-            if child in chosen:
-                setattr(holder, name, _binary(child, weights, scale))
+            if child in made:
+                setattr(holder, name, made[child])
                 paths.append(f"{holder_path}.{name}".lstrip("."))
     return paths
 

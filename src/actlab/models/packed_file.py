@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -72,7 +72,7 @@ def save_packed(net: PackedNet, path: str | Path) -> Path:
     draft = path.with_name(path.name + ".part")
     try:
         with draft.open("wb") as file:
-            np.savez(file, **{_HEADER: text, **arrays})
+            np.savez(file, **cast("dict[str, Any]", {_HEADER: text, **arrays}))
         draft.replace(path)
     except OSError as error:
         raise PackError(f"{path} cannot be written: {error.strerror or error}.") from error

@@ -102,7 +102,8 @@ class Schedule:
         rule: take the layers with this rule only.
 
     Raises:
-        LayerError: no layer has such a parameter, the parameter is learned, or the curve leaves what the rule allows.
+        LayerError: no layer has such a parameter, the parameter is learned, or the curve gives no number.
+        SpecError: the curve leaves what the rule allows.
 
     Example:
         >>> from actlab.models.layer import layer
