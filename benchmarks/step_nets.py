@@ -3,7 +3,7 @@
 Run: python benchmarks/step_nets.py [screen] [train] [probe] [write]     (all four, if none is named; about 25 minutes of one core)
      --epochs 5 --seeds 3 --batch 128                                    (of the trainings; rows of other settings are kept beside)
 
-Two nets with a BatchNorm before every activation: an MLP 784-1024-1024-10, and LeNet-5 with max pooling (61,932 parameters). Arms: ReLU;
+Two nets with a BatchNorm before every activation: an MLP 784-1024-1024-10, and LeNet-5 (61,932 parameters with the norms). Arms: ReLU;
 the best rule for a Heaviside step and the best rule for a sign, with float weights; and W1A1 (the MLP with all weights and activations
 binary, whole-number pixels, a BatchNorm behind the last layer). All train by `actlab.models.recipes.Recipe`: Adam, warm-up, cosine to
 zero, cross-entropy, no augmentation. Seed s fixes split, order and initial weights of every arm.
@@ -57,7 +57,7 @@ class Arm:
     """What is trained.
 
     Attributes:
-        net: "mlp" or "lenet".
+        net: "mlp", "lenet", or "lenet_max", which pools before the norm, as nets to be packed do.
         spec: the activation.
         weights: "float" or "binary".
     """
@@ -74,10 +74,10 @@ class Arm:
 
 def model(arm: Arm) -> nn.Sequential:
     """Return the net of an arm, drawn by torch's global generator."""
-    if arm.net == "lenet":
+    if arm.net != "mlp":
         return nn.Sequential(
-            *_block(nn.Conv2d(1, 6, 5, padding=2, bias=False), 6, arm, pool=True),
-            *_block(nn.Conv2d(6, 16, 5, bias=False), 16, arm, pool=True),
+            *_block(nn.Conv2d(1, 6, 5, padding=2, bias=False), 6, arm),
+            *_block(nn.Conv2d(6, 16, 5, bias=False), 16, arm),
             nn.Flatten(),
             *_block(nn.Linear(400, 120, bias=False), 120, arm),
             *_block(nn.Linear(120, 84, bias=False), 84, arm),
@@ -89,9 +89,13 @@ def model(arm: Arm) -> nn.Sequential:
     return nn.Sequential(nn.Flatten(), *hidden, *last)
 
 
-def _block(weights: nn.Module, channels: int, arm: Arm, *, pool: bool = False) -> list[nn.Module]:
-    norm = nn.BatchNorm2d(channels) if pool else nn.BatchNorm1d(channels)
-    return [weights, *([nn.MaxPool2d(2)] if pool else []), norm, layer(arm.spec)]
+def _block(weights: nn.Module, channels: int, arm: Arm) -> list[nn.Module]:
+    """Return weights, norm and activation; a convolution's activation is pooled by means, as in LeNet-5, or its sums by maxima."""
+    if not isinstance(weights, nn.Conv2d):
+        return [weights, nn.BatchNorm1d(channels), layer(arm.spec)]
+    if arm.net == "lenet_max":
+        return [weights, nn.MaxPool2d(2), nn.BatchNorm2d(channels), layer(arm.spec)]
+    return [weights, nn.BatchNorm2d(channels), layer(arm.spec), nn.AvgPool2d(2)]
 
 
 def seen(arm: Arm, images: Tensor) -> Tensor:
@@ -177,14 +181,16 @@ def data(seed: int) -> Data:
 def candidates(wide: bool) -> Iterator[tuple[Arm, float]]:
     """Yield what is screened, with its learning rate: few by default, all rules at all rates if wide."""
     if wide:
-        for net in ("mlp", "lenet"):
-            yield from ((Arm(net=net, spec=spec), rate) for spec in ("relu", *STEPS, *SIGNS) for rate in RATES)
+        for net in ("mlp", "lenet", "lenet_max"):
+            yield from ((Arm(net=net, spec=spec), rate) for spec in ("relu", *STEPS, *SIGNS) for rate in (*RATES, 1e-2))
         yield from ((Arm(net="mlp", spec=spec, weights="binary"), rate) for spec in SIGNS for rate in RATES)
         return
     for spec in ("relu", "step/1"):
         yield from ((Arm(net="mlp", spec=spec), rate) for rate in RATES)
     for spec in ("relu", "step/rect", "step/arctan"):
-        yield from ((Arm(net="lenet", spec=spec), rate) for rate in RATES)
+        yield from ((Arm(net="lenet_max", spec=spec), rate) for rate in RATES)
+    yield from ((Arm(net="lenet", spec="relu"), rate) for rate in (3e-3, 1e-2))
+    yield from ((Arm(net="lenet", spec=spec), 1e-2) for spec in ("step/arctan", "step/triangular"))
     for spec in ("step/rect", "step/triangular", "step/arctan"):
         yield Arm(net="mlp", spec=spec), RATES[0]
     for spec in ("sign/clipped", "sign/approxsign"):
@@ -221,8 +227,11 @@ def name_of(key: dict[str, Any]) -> Path:
 
 def train_all(epochs: int, seeds: int, batch: int) -> None:
     """Train the best arm of each group on all training images, seed by seed, so that seeds stay paired whenever it is stopped."""
-    for seed in range(seeds):
-        for arm, rate in winners():
+    chosen = [(arm, rate) for arm, rate in winners() if arm.net != "lenet_max"]
+    for binary_weights in (False, True):  # the costliest arm last
+        for arm, rate, seed in ((*one, seed) for seed in range(seeds) for one in chosen):
+            if (arm.weights == "binary") != binary_weights:
+                continue
             key = {"stage": "train", **asdict(arm), "rate": rate, "epochs": epochs, "seed": seed, "batch": batch}
             if found(**key) is not None:
                 continue

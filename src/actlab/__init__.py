@@ -100,6 +100,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "integrations":  # a room of its own: actlab.integrations.register()
         return import_module("actlab.integrations")
+    if name == "recipes":  # actlab.recipes.binary(...)
+        return import_module("actlab.models.recipes")
     if name not in _HOME:
         raise AttributeError(f"module 'actlab' has no attribute {name!r}; it has {', '.join(sorted(_HOME))}")
     value = getattr(import_module(f"actlab.{_HOME[name]}"), name)

@@ -145,7 +145,7 @@ def test_binarise_replaces_all_but_the_ends_and_keeps_the_parameters():
         nn.Linear(64, 8),
         nn.Linear(8, 2),
     )
-    weights = [p for p in net.parameters()]
+    weights = list(net.parameters())
 
     assert binarise_(net, torch.zeros(1, 1, 6, 6), scale="mean") == ["2", "5"]
     assert all(a is b for a, b in zip(net.parameters(), weights, strict=True))

@@ -266,12 +266,11 @@ def binarise_(
             f"The model is the layer itself, {model}; wrap it in nn.Sequential, so that another can stand in its place."
         )
     made = {module: _binary(module, weights, scale) for module in chosen}  # all, before the first change
-    paths: list[str] = []
-    for holder_path, holder in list(model.named_modules()):
+    paths = [path for path, module in model.named_modules(remove_duplicate=False) if module in made]
+    for holder in list(model.modules()):
         for name, child in list(holder.named_children()):
             if child in made:
                 setattr(holder, name, made[child])
-                paths.append(f"{holder_path}.{name}".lstrip("."))
     return paths
 
 

@@ -75,12 +75,11 @@ def place_norms_(model: nn.Module, example_inputs: Inputs, *, momentum: float = 
     """
     bare = _without_norm(model, example_inputs)
     made = {act: _norm_for(model, act, shapes, momentum, affine) for act, shapes in bare.items()}
-    paths: list[str] = []
-    for holder_path, holder in list(model.named_modules()):
+    paths = [path for path, module in model.named_modules(remove_duplicate=False) if module in made]
+    for holder in list(model.modules()):
         for name, child in list(holder.named_children()):
             if isinstance(child, ActivationLayer) and child in made:
                 setattr(holder, name, made[child])
-                paths.append(f"{holder_path}.{name}".lstrip("."))
     return paths
 
 
