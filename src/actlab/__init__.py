@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from actlab.functions.activation import Activation, Claims, Learned, activation, get, learned, names
     from actlab.functions.facts import facts, gain
     from actlab.functions.spec import parse
+    from actlab.models import recipes as recipes
     from actlab.models.act_linear import ActLinear, GLULinear
     from actlab.models.fast import fast
     from actlab.models.init import init_

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from actlab.errors import PackError
 from actlab.models.packed import pack
 from actlab.models.packed_file import VERSION, load_packed, save_packed
 
+ROOT = Path(__file__).resolve().parents[2]
 X = pixels(8, 1, 11, 12)
 
 
@@ -60,6 +62,16 @@ def test_what_is_written_is_read(net, path):
 def test_the_same_net_makes_the_same_bytes(net, path, tmp_path):
     assert save_packed(load_packed(path), tmp_path / "again").read_bytes() == path.read_bytes()
     assert list(tmp_path.glob("*.part")) == []
+
+
+def test_the_example_of_the_document_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "binary_format.md").read_text(encoding="utf-8")
+    code = "\n".join(line[4:] for line in text.splitlines() if line.startswith("    "))
+
+    exec(code, {"images": torch.randint(0, 256, (8, 784)).float()})  # noqa: S102 the document is ours
+
+    assert (tmp_path / "net.npz").stat().st_size < 40_000
 
 
 def test_it_is_a_plain_archive_of_little_endian_arrays(path):
