@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from actlab.functions.facts import facts, gain
     from actlab.functions.rule import Rule, get_rule, rule, rules
     from actlab.functions.spec import parse
+    from actlab.models import recipes as recipes
     from actlab.models.act_linear import ActLinear, GLULinear
     from actlab.models.fast import fast
     from actlab.models.init import init_
@@ -117,6 +118,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "integrations":  # a room of its own: actlab.integrations.register()
         return import_module("actlab.integrations")
+    if name == "recipes":  # actlab.recipes.binary(...)
+        return import_module("actlab.models.recipes")
     if name not in _HOME:
         raise AttributeError(f"module 'actlab' has no attribute {name!r}; it has {', '.join(sorted(_HOME))}")
     value = getattr(import_module(f"actlab.{_HOME[name]}"), name)

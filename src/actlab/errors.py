@@ -12,6 +12,7 @@ The family::
     ├── TaskError               a task that cannot be used for training
     ├── PlanError               settings of a study that make no sense
     ├── BenchError              something that cannot be timed
+    ├── PackError               a net that cannot be packed, or a packed net's file that cannot be read
     ├── StoreError              a store that cannot be opened, read or written
     └── IntegrationError        another library that is not there, or an activation that cannot be had by name in it
 """
@@ -27,6 +28,7 @@ __all__ = [
     "DuplicateNameError",
     "IntegrationError",
     "LayerError",
+    "PackError",
     "PlanError",
     "QueryError",
     "SiteError",
@@ -87,6 +89,10 @@ class PlanError(ActlabError):
 
 class BenchError(ActlabError):
     """Something that cannot be timed, or not here."""
+
+
+class PackError(ActlabError):
+    """A net that cannot be packed, or a file of a packed net that cannot be read."""
 
 
 class StoreError(ActlabError):
