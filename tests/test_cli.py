@@ -18,6 +18,7 @@ from actlab import cli
 
 FROZEN = {
     "list": {"--kind", "--json"},
+    "rules": {"--json"},
     "show": {"--json"},
     "find": {
         "--kind", "--family", "--monotone", "--lower", "--upper", "--bounded", "--smooth", "--zero", "--slope", "--learned", "--native",

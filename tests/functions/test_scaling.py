@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from actlab.errors import SpecError
@@ -60,6 +60,7 @@ def test_round_constants_come_back_as_written():
     assert (found.a, found.b, found.c, found.d) == (0.5, 0.5, 0.0, 0.5)
 
 
+@example(a=0.5, b=1.0, c=0.00390625, d=2.0, turned=False)
 @given(a=st.floats(0.05, 20), b=st.floats(0.1, 10), c=st.floats(-3, 3), d=st.floats(-3, 3), turned=st.booleans())
 def test_constants_that_were_planted_are_found(a, b, c, d, turned):
     a = -a if turned else a
