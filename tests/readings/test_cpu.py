@@ -261,12 +261,18 @@ def test_large_tensors_go_past_the_cache_and_give_the_same(monkeypatch):
 def test_streaming_code_has_stores_past_the_cache():
     if "avx" not in objects.features():
         pytest.skip("looks for the names of x86")
-    made = kernel(parse("mish"))
-    text = objects.assembly(made._loop("forward", "float32", False, False, True).text(made._body("forward")))
+    light, heavy = (kernel(parse(name)) for name in ("relu", "mish"))
+    texts = [
+        objects.assembly(made._loop("forward", "float32", False, False, True).text(made._body("forward")))
+        for made in (light, heavy)
+    ]
 
-    assert "vmovntps" in text
-    assert "prefetcht0" in text
-    assert "vmovntps" not in made.assembly("forward")
+    assert ["vmovntps" in text for text in texts] == [
+        True,
+        False,
+    ]  # beside a busy core, half-written lines cost mish four times
+    assert all("prefetcht0" in text for text in texts)
+    assert "vmovntps" not in light.assembly("forward")
 
 
 @pytest.mark.parametrize("name", ["mish", "gelu", "relu", "elu", "telu", "swiglu"])

@@ -18,9 +18,9 @@ __all__ = ["BYTES", "Body", "Loop", "Storage", "precision_of"]
 Storage: TypeAlias = Literal["float32", "float64", "bfloat16", "float16"]
 Body: TypeAlias = Callable[[list[Value], list[Value]], tuple[list[Value], list[Value]]]
 STORED = {"float32": "float", "float64": "double", "bfloat16": "i16", "float16": "half"}
-# Lines of code up to which writes may go past the cache, if none of them divides or calls. Where more happens between two halves of a line of
-# memory and the other core is busy, the processor writes them half by half: silu on two threads took 38 ms, not 10. Light bodies gain:
-# relu 7.8 ms, not 9.7.
+# Lines of code up to which writes may go past the cache, if none of them divides or calls. Where more happens between two halves of a
+# line of memory and the other core is busy, the processor writes them half by half: silu on two threads took 38 ms, not 10. Light
+# bodies gain: relu 7.8 ms, not 9.7.
 LIGHT = 48
 FOLDED = 8  # lanes in which sums are kept
 AHEAD = 1024  # bytes ahead of which a single row is fetched
