@@ -121,7 +121,7 @@ def by_kills(folder: Path, expected: list[dict[str, Any]], options: argparse.Nam
 def start(folder: Path, store: Path, jobs: int, prepare: Callable[[], None] | None = None) -> subprocess.Popen[bytes]:
     """Start the command in a group of its own."""
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command(folder, store, jobs), start_new_session=True, preexec_fn=prepare, **pipes)  # type: ignore[call-overload] # noqa: S603, PLW1509 # our own command; the limit must be set in the child
+    return subprocess.Popen(command(folder, store, jobs), start_new_session=True, preexec_fn=prepare, **pipes)  # type: ignore[call-overload]  # pipes are one of two kinds # noqa: S603, PLW1509 our own command; the limit must be set in the child
 
 
 def state(store: Path) -> tuple[int, int]:
@@ -173,11 +173,11 @@ def by_full_disk(folder: Path, expected: list[dict[str, Any]], options: argparse
         )
     finally:
         if mounted:
-            subprocess.run(["umount", str(place)], check=False)  # noqa: S603, S607 # our own mount
+            subprocess.run(["umount", str(place)], check=False)  # noqa: S603, S607 our own mount
 
 
 def _mount(place: Path, how: str) -> bool:
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", how, "tmpfs", str(place)], check=False, capture_output=True)  # noqa: S603, S607 # as root
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", how, "tmpfs", str(place)], check=False, capture_output=True)  # noqa: S603, S607 as root
     return done.returncode == 0
 
 

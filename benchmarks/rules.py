@@ -88,12 +88,12 @@ def rivals() -> Iterator[tuple[str, str, Function]]:
 
 def freegrad(free: object, forward: str, rule: str) -> Function:
     """Return freegrad's activation; its rule is looked up while the backward pass runs, so the context stays open."""
-    module, options = free.Activation(forward=forward), {"rectangular_jam": {"a": -5.0, "b": 5.0}}  # type: ignore[attr-defined]
+    module, options = free.Activation(forward=forward), {"rectangular_jam": {"a": -5.0, "b": 5.0}}  # type: ignore[attr-defined]  # a library without types
 
     def run(x: Tensor) -> Tensor:
         if _open.get("rule") != rule:
             _close()
-            context = free.use(rule=rule, params=options.get(rule, {}))  # type: ignore[attr-defined]
+            context = free.use(rule=rule, params=options.get(rule, {}))  # type: ignore[attr-defined]  # as above
             context.__enter__()
             _open.update(rule=rule, context=context)
         y: Tensor = module(x)
@@ -109,7 +109,7 @@ def _close() -> None:
     context = _open.pop("context", None)
     _open.clear()
     if context is not None:
-        context.__exit__(None, None, None)  # type: ignore[attr-defined]
+        context.__exit__(None, None, None)  # type: ignore[attr-defined]  # as above
 
 
 def slope(function: Function) -> Tensor:

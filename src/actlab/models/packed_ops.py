@@ -68,6 +68,12 @@ class Op:
             raise PackError(f"The operation {self.name} of this packed net makes no sense: {what}.")
 
 
+def _demand_fit(op: Op, words: Tensor, *extras: Tensor | None) -> None:
+    """Demand that what each output has of its own has the outputs' number."""
+    fits = all(extra is None or extra.shape == words.shape[:1] for extra in extras)
+    op.demand(fits, "its scale or bias does not fit its words")
+
+
 def _finished(sums: Tensor, scale: Tensor | None, bias: Tensor | None, dim: int) -> Tensor:
     """Return sums times the scale plus the bias, in the order in which binary layers do it."""
     shape = (-1, *([1] * (-dim - 1)))
@@ -154,10 +160,7 @@ class SignDense(Op):
             self.words.dim() == 2 and self.words.shape[1] == wanted,
             f"{self.inputs} inputs take {wanted} words, and its words have shape {tuple(self.words.shape)}",
         )
-        for extra in (self.scale, self.bias):
-            self.demand(
-                extra is None or extra.shape == self.words.shape[:1], "its scale or bias does not fit its words"
-            )
+        _demand_fit(self, self.words, self.scale, self.bias)
 
     def __call__(self, x: Value) -> Tensor:
         """Compute it on shape (..., inputs)."""
@@ -209,10 +212,7 @@ class SignConv(Op):
             self.words.dim() == 4 and self.words.shape[3] == wanted,
             f"{self.channels} channels take {wanted} words, and its words have shape {tuple(self.words.shape)}",
         )
-        for extra in (self.scale, self.bias):
-            self.demand(
-                extra is None or extra.shape == self.words.shape[:1], "its scale or bias does not fit its words"
-            )
+        _demand_fit(self, self.words, self.scale, self.bias)
 
     def __call__(self, x: Value) -> Tensor:
         """Compute it on shape (n, channels, height, width)."""

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from actlab.readings import objects
-from actlab.readings.loops import BYTES, Loop, Storage, precision_of
+from actlab.readings.loops import BYTES, STORED, Loop, Storage, precision_of
 from actlab.readings.machine import Machine, Value
 
 __all__ = ["BitLoop", "Body"]
 
 Body: TypeAlias = Callable[[Machine, dict[str, Value]], dict[str, Value]]
-STORED = {"float32": "float", "float64": "double", "bfloat16": "i16"}
 STEP = 128  # bytes computed with at once, as in the other kernels
 
 

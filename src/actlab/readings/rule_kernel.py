@@ -25,7 +25,7 @@ from actlab.functions.pieces import pieces
 from actlab.functions.printer import compiled, source
 from actlab.functions.rule import GRAD
 from actlab.functions.spec import Spec
-from actlab.readings import elementary, objects
+from actlab.readings import cpu, elementary, objects
 from actlab.readings.bit_loops import BitLoop, Body
 from actlab.readings.counter_noise import GOLDEN
 from actlab.readings.gradient import Gradient, gradient, in_terms_of_the_input
@@ -37,11 +37,7 @@ from actlab.readings.plans import SHARE, pool
 __all__ = ["RuleKernel", "rule_kernel", "runs_in_kernels"]
 
 Keep: TypeAlias = Literal["nothing", "bits", "input"]
-STORAGES: dict[torch.dtype, Storage] = {
-    torch.float32: "float32",
-    torch.float64: "float64",
-    torch.bfloat16: "bfloat16",
-}
+STORAGES = {dtype: storage for dtype, storage in cpu.STORAGES.items() if storage != "float16"}  # which stays torch's
 U = sympy.Symbol("u", real=True)
 NORMAL = sympy.Symbol("normal", real=True)
 # Minimax fits of erfinv(x) / x in w = -log(1 - x^2), constant last: below w = 5 in w - 2.5, from there in sqrt(w) - 3 (Giles 2010).

@@ -28,7 +28,7 @@ def sparsemax_by_optimisation(x):
 def _entmax(alpha):
     def row(x):
         z = (alpha - 1) * x
-        weights = lambda tau: np.maximum(z - tau, 0) ** (1 / (alpha - 1))  # noqa: E731
+        weights = lambda tau: np.maximum(z - tau, 0) ** (1 / (alpha - 1))  # noqa: E731 a line of the paper, as it stands there
         return weights(brentq(lambda tau: weights(tau).sum() - 1, z.max() - 1, z.max(), xtol=1e-15))
 
     return row
@@ -55,7 +55,7 @@ def _kept(x, keep):
 
 
 def _poly_norm(x):
-    unit = lambda u: u / np.sqrt(np.mean(u**2) + 1e-6)  # noqa: E731
+    unit = lambda u: u / np.sqrt(np.mean(u**2) + 1e-6)  # noqa: E731 a line of the paper, as it stands there
     return (unit(x**3) + unit(x**2) + unit(x)) / 3
 
 

@@ -55,7 +55,7 @@ WEIGHTED = {
 
 def hydra(q, k, v, *, causal):
     """Normalised queries times the sum of normalised keys times values."""
-    unit = lambda x: x / np.sqrt((x**2).sum(-1, keepdims=True))  # noqa: E731
+    unit = lambda x: x / np.sqrt((x**2).sum(-1, keepdims=True))  # noqa: E731 a line of the paper, as it stands there
     terms = unit(k) * v
     sums = [terms[: i + 1].sum(0) if causal else terms.sum(0) for i in range(len(q))]
     return unit(q) * np.array(sums)
