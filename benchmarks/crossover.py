@@ -2,12 +2,13 @@
 
     python benchmarks/crossover.py                 # measure and print
     python benchmarks/crossover.py --write         # and write the table
+    python benchmarks/crossover.py --threads 2 --dtypes float32 bfloat16 --write      # the part for several threads
 
 Fast layers read the table. Every native activation is measured by itself, and so are the composed ones in most use; the other composed
 ones share an entry, the size from which none of those measured is slower. The kernel and torch's take turns in one process, in CPU time
-of one thread, with freed memory kept; a size counts as won where the median ratio over rounds is at least 1.05, forward alone and with
-backward, and the table holds the smallest size from which all larger ones are won. A size that is lost above one that is won is
-measured again. Takes about a quarter of an hour.
+of one thread, or by the clock with several, with freed memory kept; a size counts as won where the median ratio over rounds is at least
+1.05, forward alone and with backward, and the table holds the smallest size from which all larger ones are won. A size that is lost above
+one that is won is measured again. Takes about a quarter of an hour. What is not written for several threads holds as for one.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ WON = 1.05
 Table = dict[str, dict[str, float]]  # by name of an entry and dtype, elements
 LARGEST_DOUBLE = 2**22  # elements of float64 that are measured; above it a tensor takes 128 MB
 TABLE = Path(__file__).parent.parent / "src" / "actlab" / "readings" / "crossover.toml"
-HEAD = """# From how many elements on a kernel beats what torch has, forward alone and with backward; no entry: never.
+HEAD = """# From how many elements on a kernel beats what torch has, forward alone and with backward; inf, or no entry: never.
 # "composed" is every function for which torch has no fused kernel, but for those named under it.
+# [cpu] is for one thread, [cpu_threads] for several, measured with two; what is not there is as with one.
 # Written by `python benchmarks/crossover.py --write`, on {device}, torch {torch}.
 """
 
@@ -77,10 +79,13 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write the table")
     parser.add_argument("--merge", action="store_true", help="write what was measured into the table that is there")
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument(
+        "--threads", type=int, default=1, help="torch's; with more than one the table's other part is measured"
+    )
     parser.add_argument("--dtypes", nargs="+", default=DTYPES)
     parser.add_argument("--names", nargs="+", help="only these; by default every native, and five composed ones")
     wanted = parser.parse_args()
-    torch.set_num_threads(1)
+    torch.set_num_threads(wanted.threads)
     route.crossover = lambda *_, **__: 1  # the kernel always runs
     table: Table = {}
     for name in wanted.names or [*natives(), *COMPOSED]:
@@ -90,7 +95,7 @@ def main() -> None:
             at_sizes = (f"{size}: {times:.2f}" for size, times in found.items())
             print(f"{name:14} {dtype:9}", *at_sizes, "->", crossing(found), flush=True)
     if wanted.write or wanted.merge:
-        write(table, tomllib.loads(TABLE.read_text())["cpu"] if wanted.merge else {})
+        write(table, "cpu" if wanted.threads == 1 else f"cpu_{route.SEVERAL}", keep=wanted.merge)
 
 
 def add(table: Table, name: str, dtype: str, found: dict[int, float]) -> None:
@@ -102,23 +107,48 @@ def add(table: Table, name: str, dtype: str, found: dict[int, float]) -> None:
     table.setdefault(key, {})[dtype] = crossing(found)
 
 
-def write(table: Table, before: dict[str, Any]) -> None:
-    """Write what was measured on the CPU, beside the entries that were there before."""
-    composed = before.pop("composed", {})
-    named = {f"composed.{name}": sizes for name, sizes in composed.items() if isinstance(sizes, dict)}
-    shared = {dtype: size for dtype, size in composed.items() if not isinstance(size, dict)}
-    entries: Table = {"composed": shared, **named, **before}
-    for name, sizes in table.items():
-        old = entries.get(name, {})
-        both = {dtype: max(size, old.get(dtype, 0)) for dtype, size in sizes.items()}
-        entries[name] = {**old, **(both if name == "composed" else sizes)}
+def write(table: Table, part: str, *, keep: bool) -> None:
+    """Write what was measured into a part of the table, beside the other part, and beside what was there before if it is kept."""
+    parts = tomllib.loads(TABLE.read_text())
+    before = parts.pop(part, {}) if keep else {}
+    parts[part] = merged(table, before) if keep else nested(table)
     device = bench(["relu"], size=8, rounds=1).device
     lines = [HEAD.format(device=device, torch=torch.__version__)]
-    for name, sizes in sorted(entries.items()):
-        won = {dtype: int(size) for dtype, size in sizes.items() if size < inf}
-        lines += [f"[cpu.{name}]", *(f"{dtype} = {size}" for dtype, size in won.items()), ""]
+    for name, entries in sorted(parts.items()):
+        lines += printed(name, entries)
     TABLE.write_text("\n".join(lines))
     print(f"Wrote {TABLE}")
+
+
+def nested(table: Table) -> dict[str, Any]:
+    """Return the measured sizes as the file has them: composed functions with entries of their own lie within what all of them share."""
+    entries: dict[str, Any] = {name: dict(sizes) for name, sizes in table.items() if "." not in name}
+    for name, sizes in table.items():
+        if "." in name:
+            entries.setdefault("composed", {})[name.removeprefix("composed.")] = dict(sizes)
+    return entries
+
+
+def merged(table: Table, before: dict[str, Any]) -> dict[str, Any]:
+    """Return what was there with what was measured over it; what all composed functions share only grows."""
+    entries = nested(table)
+    shared, old = entries.get("composed", {}), before.get("composed", {})
+    for dtype, size in old.items():
+        if isinstance(size, dict):
+            shared[dtype] = {**size, **shared.get(dtype, {})}
+        else:
+            shared[dtype] = max(size, shared.get(dtype, 0))
+    both = {name: {**before.get(name, {}), **entries.get(name, {})} for name in {*before, *entries} - {"composed"}}
+    return {**both, "composed": shared}
+
+
+def printed(name: str, entries: dict[str, Any]) -> list[str]:
+    """Return the lines of an entry and of those within it."""
+    sizes = {dtype: size for dtype, size in entries.items() if not isinstance(size, dict)}
+    own = [f"{dtype} = {int(size) if size < inf else 'inf'}" for dtype, size in sizes.items()]
+    within = [(key, value) for key, value in sorted(entries.items()) if isinstance(value, dict)]
+    head = [f"[{name}]", *own, ""] if own or not within else []
+    return head + [line for key, value in within for line in printed(f"{name}.{key}", value)]
 
 
 if __name__ == "__main__":

@@ -39,7 +39,11 @@ MARGIN = 0.01  # of accuracy, the region in which two rules count as equal
 FEWEST = 6  # seeds, for an answer
 SEEDS = tuple(range(10))
 JAMMING = ("1", "jam", "positive_jam", "rectangular_jam", "half")
-EVERY = (*JAMMING, "signal_jam", "signal_positive_jam", "signal_rectangular_jam", "shuffled")
+SIGNAL = ("signal_jam", "signal_positive_jam", "signal_rectangular_jam")
+EVERY = (*JAMMING, *SIGNAL, "shuffled")
+SIGNAL_FACTORS = tuple(
+    3.0**power for power in range(-6, 2)
+)  # its steps are a batch's size longer than the error's: lower rates, for all arms
 ADAM_RATE = {"jamming:ones": 0.01, "jamming:digits": 1e-3}
 COLUMNS = ("study", "arm", "seed", "lr", "status", "metric", "validation", "train_loss")
 
@@ -53,6 +57,7 @@ class Experiment:
     arms: tuple[str, ...]
     adam: bool = False
     tune: bool = False
+    factors: tuple[float, ...] = LR_FACTORS
 
     @property
     def learning_rate(self) -> float:
@@ -75,6 +80,9 @@ def experiments() -> Iterator[Experiment]:
     ):
         yield Experiment(name=f"{name}-tuned", task=task, arms=_arms(forward, JAMMING), tune=True)
         yield Experiment(name=f"{name}-adam", task=task, arms=_arms(forward, JAMMING), tune=True, adam=True)
+        for adam in (False, True):
+            kind = {"adam": adam, "tune": True, "factors": SIGNAL_FACTORS}
+            yield Experiment(name=f"{name}-signal{'-adam' * adam}", task=task, arms=_arms(forward, SIGNAL), **kind)
 
 
 def _arms(forward: str, rules: Sequence[str]) -> tuple[str, ...]:
@@ -183,7 +191,7 @@ def _judged(task: Task, nets: Nets, splits: Sequence[Split]) -> list[float]:
 
 def tuned(one: Experiment, spec: str) -> tuple[float, list[dict[str, Any]]]:
     """Choose a learning rate as a study does: best on the validation splits of the tuning seeds; return it, and the rows."""
-    grid = [(one.learning_rate * factor, seed) for factor in LR_FACTORS for seed in TUNING_SEEDS]
+    grid = [(one.learning_rate * factor, seed) for factor in one.factors for seed in TUNING_SEEDS]
     rows = train(one, spec, [seed for _, seed in grid], [rate for rate, _ in grid])
     means = {
         rate: sum(row["validation"] for row in rows if row["lr"] == rate) / len(TUNING_SEEDS)

@@ -3,11 +3,13 @@
 Run: python benchmarks/step_nets.py [screen] [train] [probe] [write]     (all four, if none is named; about 25 minutes of one core)
      --epochs 3 --seeds 3 --batch 128                                    (of the trainings; rows of other settings are kept beside)
      --images 2000                                                       (test images of the probes)
+     --nets lenet lenet_wide                                             (only these are trained)
 
-Two nets with a BatchNorm before every activation: an MLP 784-1024-1024-10, and LeNet-5 (61,932 parameters with the norms). Arms: ReLU;
-the best rule for a Heaviside step, with float weights; and W1A1 (the MLP with all weights and activations binary, whole-number pixels, a
-BatchNorm behind the last layer). All train by `actlab.models.recipes.Recipe`: Adam, warm-up, cosine to zero, cross-entropy, gradients
-clipped, no augmentation. Seed s fixes split, order and initial weights of every arm.
+Three nets with a BatchNorm before every activation: an MLP 784-1024-1024-10, LeNet-5 (61,932 parameters with the norms), and a net of
+LeNet-5's size and depth with wider convolutions and a narrower end (16 and 32 channels, 56 units in one hidden layer: 58,778 parameters).
+Arms: ReLU; the best rule for a Heaviside step, with float weights; and W1A1 (the MLP with all weights and activations binary, whole-
+number pixels, a BatchNorm behind the last layer). All train by `actlab.models.recipes.Recipe`: Adam, warm-up, cosine to zero, cross-
+entropy, gradients clipped, no augmentation. Seed s fixes split, order and initial weights of every arm.
 
 screen: rules, and ReLU, at learning rates: three epochs of 11,000 images, one seed that is used for nothing else; the best of each group by
         accuracy on 5,000 validation images goes on with its learning rate. The test images are not touched. --wide takes all rules,
@@ -64,7 +66,7 @@ class Arm:
     """What is trained.
 
     Attributes:
-        net: "mlp", "lenet", or "lenet_max", which pools before the norm, as nets to be packed do.
+        net: "mlp", "lenet", "lenet_wide", or "lenet_max", which pools before the norm, as nets to be packed do.
         spec: the activation.
         weights: "float" or "binary".
     """
@@ -81,6 +83,14 @@ class Arm:
 
 def model(arm: Arm) -> nn.Sequential:
     """Return the net of an arm, drawn by torch's global generator."""
+    if arm.net == "lenet_wide":
+        return nn.Sequential(
+            *_block(nn.Conv2d(1, 16, 5, padding=2, bias=False), 16, arm),
+            *_block(nn.Conv2d(16, 32, 5, bias=False), 32, arm),
+            nn.Flatten(),
+            *_block(nn.Linear(800, 56, bias=False), 56, arm),
+            nn.Linear(56, 10),
+        )
     if arm.net != "mlp":
         return nn.Sequential(
             *_block(nn.Conv2d(1, 6, 5, padding=2, bias=False), 6, arm),
@@ -198,6 +208,9 @@ def candidates(wide: bool) -> Iterator[tuple[Arm, float]]:
         yield from ((Arm(net="lenet_max", spec=spec), rate) for rate in RATES)
     yield from ((Arm(net="lenet", spec="relu"), rate) for rate in (3e-3, 1e-2))
     yield from ((Arm(net="lenet", spec=spec), 1e-2) for spec in ("step/arctan", "step/triangular"))
+    yield Arm(net="lenet", spec="step/arctan(alpha=1)"), 1e-2
+    for spec in ("relu", "step/arctan", "step/arctan(alpha=1)", "step/triangular", "step/rect"):
+        yield Arm(net="lenet_wide", spec=spec), 1e-2
     for spec in ("step/rect", "step/triangular", "step/arctan"):
         yield Arm(net="mlp", spec=spec), RATES[0]
     for spec in ("sign/clipped", "sign/approxsign"):
@@ -232,9 +245,9 @@ def name_of(key: dict[str, Any]) -> Path:
     return NETS / ("_".join(str(value).replace("/", "-") for value in key.values()) + ".pt")
 
 
-def train_all(epochs: int, seeds: int, batch: int) -> None:
+def train_all(epochs: int, seeds: int, batch: int, nets: list[str]) -> None:
     """Train the best arm of each group on all training images, seed by seed, so that seeds stay paired whenever it is stopped."""
-    chosen = [(arm, rate) for arm, rate in winners() if arm.net != "lenet_max"]
+    chosen = [(arm, rate) for arm, rate in winners() if arm.net in nets]
     for arm, rate, seed in ((*one, seed) for seed in range(seeds) for one in chosen):
         key = {"stage": "train", **asdict(arm), "rate": rate, "epochs": epochs, "seed": seed, "batch": batch}
         if found(**key) is None:
@@ -357,9 +370,11 @@ def by_arm(stage: str, epochs: int, column: str) -> dict[tuple[str, str], dict[i
     return dict(sorted(made.items()))
 
 
-def tables(epochs: int) -> str:
-    """Return all tables as text."""
-    return "\n\n".join([screened(), accuracies(epochs), curves(epochs), robustness(epochs), packing(epochs)])
+def tables() -> str:
+    """Return all tables as text, those of each length of training by themselves."""
+    lengths = sorted({row["epochs"] for row in rows() if row["stage"] == "train"})
+    kinds = (accuracies, curves, robustness, packing)
+    return "\n\n".join([screened(), *(text for epochs in lengths for text in (kind(epochs) for kind in kinds) if text)])
 
 
 def screened() -> str:
@@ -396,15 +411,17 @@ def curves(epochs: int) -> str:
         lines.append(
             f"| {net} | {spec} | " + " | ".join(f"{v:.2%} {'▪' * max(0, round(100 * v - 80))}" for v in means) + " |"
         )
-    return (
-        "**Validation accuracy while training** (mean of the seeds; a square is a point above 80 %).\n\n"
-        + "\n".join(lines)
+    head = (
+        f"**Validation accuracy while training** ({epochs} epochs; mean of the seeds; a square is a point above 80 %)."
     )
+    return head + "\n\n" + "\n".join(lines)
 
 
 def robustness(epochs: int) -> str:
     """Return accuracy on corrupted images and active units, and both against ReLU."""
     arms = list(by_arm("probe", epochs, "active"))
+    if not arms:
+        return ""
     lines = [
         "| corruption | " + " | ".join(f"{net}, {spec}" for net, spec in arms) + " |",
         "|---|" + "---|" * len(arms),
@@ -417,10 +434,8 @@ def robustness(epochs: int) -> str:
             change = "" if arm[1] == "relu" else f"; {gap(of[arm], of.get((arm[0], 'relu'), {}))}"
             cells.append(f"{mean:.1%}{change}")
         lines.append(f"| {'share of active units' if column == 'active' else column} | " + " | ".join(cells) + " |")
-    return (
-        "**Corrupted test images, and active units** (mean of the seeds; difference to ReLU in points, 95 %).\n\n"
-        + "\n".join(lines)
-    )
+    head = f"**Corrupted test images, and active units** ({epochs} epochs; mean of the seeds; difference to ReLU in points, 95 %)."
+    return head + "\n\n" + "\n".join(lines)
 
 
 def packing(epochs: int) -> str:
@@ -431,15 +446,14 @@ def packing(epochs: int) -> str:
         f"{row['bytes']:,} bytes against {row['bytes_float']:,}"
         for row in found_rows
     ]
-    return "**Packed W1A1 nets**, written to a file and read again, against the trained ones.\n\n" + "\n".join(
-        lines or ["- none yet"]
-    )
+    head = "**Packed W1A1 nets**, written to a file and read again, against the trained ones.\n\n"
+    return head + "\n".join(lines) if lines else ""
 
 
-def write(epochs: int) -> None:
+def write() -> None:
     """Put the tables into the document."""
     before, rest = DOCUMENT.read_text(encoding="utf-8").split(BEGIN, 1)
-    DOCUMENT.write_text(before + BEGIN + tables(epochs) + "\n" + END + rest.split(END, 1)[1], encoding="utf-8")
+    DOCUMENT.write_text(before + BEGIN + tables() + "\n" + END + rest.split(END, 1)[1], encoding="utf-8")
 
 
 def main() -> int:
@@ -452,16 +466,17 @@ def main() -> int:
     parser.add_argument("--wide", action="store_true")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--images", type=int, default=2_000)
+    parser.add_argument("--nets", nargs="+", default=["mlp", "lenet", "lenet_wide"])
     asked = parser.parse_args()
     stages = asked.stages or ["screen", "train", "probe", "write"]
     if "screen" in stages:
         screen(asked.batch, asked.wide)
     if "train" in stages:
-        train_all(asked.epochs, asked.seeds, asked.batch)
+        train_all(asked.epochs, asked.seeds, asked.batch, asked.nets)
     if "probe" in stages:
         probe(asked.images)
     if "write" in stages:
-        write(asked.epochs)
+        write()
     return 0
 
 

@@ -9,6 +9,7 @@ import copy
 import math
 import pickle
 from collections.abc import Callable
+from math import inf
 
 import pytest
 import torch
@@ -295,8 +296,8 @@ def test_the_table_names_what_exists():
                 assert isinstance(getattr(torch, dtype), torch.dtype)
                 assert size > 0
 
-    for device, entries in route._table().items():
-        assert device in route.DEVICES
+    for part, entries in route._table().items():
+        assert part.removesuffix(f"_{route.SEVERAL}") in route.DEVICES
         for name, sizes in entries.items():
             check(name, sizes)
 
@@ -322,6 +323,37 @@ def test_a_composed_function_has_its_own_size_or_the_shared_one(monkeypatch):
     )  # a learned alpha: torch has no kernel for that
     assert route.crossover("elu", "cpu", torch.float32, native=True) == 7
     assert route.crossover("telu", "cpu", torch.float64, native=False) == float("inf")
+
+
+def test_with_several_threads_their_part_of_the_table_is_read_and_for_others_the_part_for_one(monkeypatch):
+    table = {
+        "cpu": {"elu": {"float32": 7}, "relu": {"float32": 8}, "composed": {"float32": 5}, "tanh": {"float32": 9}},
+        "cpu_threads": {"elu": {"float32": 70}, "relu": {"float32": inf}, "composed": {"float32": 50}},
+    }
+    monkeypatch.setattr(route, "_table", lambda: table)
+
+    def sizes(name, *, native):
+        return [route.crossover(name, "cpu", torch.float32, native=native, threads=count) for count in (1, 2, 16)]
+
+    assert sizes("elu", native=True) == [7, 70, 70]
+    assert sizes("telu", native=False) == [5, 50, 50]
+    assert sizes("relu", native=True) == [8, inf, inf]
+    assert sizes("tanh", native=True) == [9, 9, 9]
+
+
+def test_a_layer_that_has_run_on_one_thread_asks_again_on_two(monkeypatch):
+    layer, x = actlab.layer("telu", fast=True), torch.randn(100)
+    monkeypatch.setattr(route, "crossover", lambda *_, threads, **__: 1 if threads == 1 else 1000)
+    before = torch.get_num_threads()
+    try:
+        taken = []
+        for count in (1, 2, 1):
+            torch.set_num_threads(count)
+            taken.append(layer._route.takes(x, ()))
+    finally:
+        torch.set_num_threads(before)
+
+    assert taken == [True, False, True]
 
 
 def test_mish_runs_its_kernel_at_64k():

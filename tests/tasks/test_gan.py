@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+import actlab
 from actlab.errors import TaskError
 from actlab.models.swap import swap_
 from actlab.studies.plan import arm_of
@@ -38,7 +39,12 @@ def test_each_net_gets_the_gradient_of_its_own_loss_alone():
     torch.manual_seed(1)
     made = torch.sigmoid(net.generator(torch.randn_like(x[:, 3:])))
     judge = net.discriminator
-    loss_of_judge = (functional.softplus(-judge(x[:, :3])) + functional.softplus(judge(made.detach()))).mean()
+    slope = (
+        judge.weight.square().sum()
+    )  # the gradient of a linear judge is its weight, at every image; half of gamma 10 is paid
+    loss_of_judge = (
+        functional.softplus(-judge(x[:, :3])) + functional.softplus(judge(made.detach()))
+    ).mean() + 5 * slope
     loss_of_maker = functional.softplus(-judge(made)).mean()
     for loss, part in ((loss_of_judge, judge), (loss_of_maker, net.generator)):
         wanted = torch.autograd.grad(loss, list(part.parameters()), retain_graph=True)
@@ -58,8 +64,8 @@ def test_generator_and_discriminator_take_specs_apart(small):
 
     specs = {name: str(part.spec) for name, part in model.named_modules() if hasattr(part, "spec")}
     assert {name: spec for name, spec in specs.items() if name.startswith("generator")} == {
-        "generator.1": "gelu",
-        "generator.3": "gelu",
+        "generator.2": "gelu",
+        "generator.5": "gelu",
     }
     assert [spec for name, spec in specs.items() if name.startswith("discriminator")] == ["step/rect"] * 2
 
@@ -73,9 +79,28 @@ def test_one_spec_for_all_leaves_the_pixels_alone(small):
     assert sorted(change.path for change in changes) == [
         "discriminator.1",
         "discriminator.3",
-        "generator.1",
-        "generator.3",
+        "generator.2",
+        "generator.5",
     ]
+
+
+@pytest.mark.parametrize("spec", ["step/rect", "relu/jam", "tanh"])
+def test_the_slope_that_is_paid_for_is_the_one_that_the_generator_gets(spec):
+    torch.manual_seed(0)
+    judge = nn.Sequential(nn.Linear(3, 16), actlab.layer(spec), nn.Linear(16, 1))
+    net = Gan(nn.Linear(2, 3), judge, nn.Identity(), latent=2)
+    x = torch.randn(8, 5)
+
+    slope = net(x)[:, 3]
+
+    if "jam" not in spec:  # noise is drawn anew by every pass
+        seen = x[:, :3].clone().requires_grad_()
+        judge(seen).sum().backward()
+        torch.testing.assert_close(slope, seen.grad.square().sum(1))
+    slope.sum().backward()
+    assert judge[0].weight.grad.abs().sum() > 0
+    with torch.no_grad():
+        assert net(x)[:, 3].eq(0).all()
 
 
 @needs_images

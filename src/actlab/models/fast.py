@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from math import isinf
 
 import torch
@@ -88,7 +89,10 @@ def _reason(site: Site) -> str | None:
     if any(parameter.learned for parameter in spec.activation.parameters):
         return "it has learned weights; build it with actlab.layer(..., fast=True)"
     native = reading.native(spec) is not None
-    if all(isinf(crossover(spec.activation.name, d, t, native=native)) for d in ("cpu", "cuda") for t in DTYPES):
+    if all(
+        isinf(crossover(spec.activation.name, device, dtype, native=native, threads=threads))
+        for device, dtype, threads in product(("cpu", "cuda"), DTYPES, (1, 2))
+    ):
         return "torch's own kernel is as quick at every size"
     return None
 

@@ -94,7 +94,7 @@ class MixedLayer(nn.Module):
         return f"dim={self.dim}"
 
 
-def _fewest(device: str, dtype: torch.dtype) -> float:
+def _fewest(device: str, dtype: torch.dtype, threads: int) -> float:  # noqa: ARG001 as a route asks: few threads or many, it wins
     return _FEWEST if device == "cpu" and dtype in {torch.float32, torch.float64, torch.bfloat16} else float("inf")
 
 

@@ -60,6 +60,7 @@ class FromOutput(Kernel, Protocol):
 # Sizes for devices that crossover.toml has nothing of. Not measured: no card was at hand. A kernel's call costs the host about twice what a
 # native operation does; Liger-Kernel's squared ReLU breaks even with torch's three operations at 8M bfloat16 numbers on an H100
 # (its own csv file of measurements), 16 MB. Functions that torch has a fused kernel for move the same bytes there and stay with torch.
+SEVERAL = "threads"
 UNMEASURED = {"cuda": {"composed": {"float32": 2**22, "bfloat16": 2**23, "float16": 2**23}}}
 
 
@@ -69,7 +70,7 @@ def _table() -> dict[str, Any]:
     return {**UNMEASURED, **measured}
 
 
-def crossover(name: str, device: str, dtype: torch.dtype, *, native: bool) -> float:
+def crossover(name: str, device: str, dtype: torch.dtype, *, native: bool, threads: int = 1) -> float:
     """Return the number of elements from which the kernel beats what torch has; infinite where it never does.
 
     Args:
@@ -77,15 +78,21 @@ def crossover(name: str, device: str, dtype: torch.dtype, *, native: bool) -> fl
         device: "cpu" or "cuda".
         dtype: of the input.
         native: whether torch has a fused kernel of its own for it; without one the kernel's rival is the composed formula.
+        threads: torch's. The table of the CPU has a part for one and a part for several, measured with two: torch divides tensors among
+            threads at other sizes than the kernels do, and two threads fill the memory's bandwidth with less arithmetic each.
 
     Example:
         >>> crossover("telu", "cpu", torch.float32, native=False) < 100_000
         True
     """
-    table = _table().get(device, {})
-    composed = table.get("composed", {})
-    entry = table.get(name, {}) if native else composed.get(name, composed)
-    return float(entry.get(str(dtype).removeprefix("torch."), inf))
+    key = str(dtype).removeprefix("torch.")
+    for part in (f"{device}_{SEVERAL}", device) if threads > 1 else (device,):
+        table = _table().get(part, {})
+        composed = table.get("composed", {})
+        entry = table.get(name, {}) if native else composed.get(name, composed)
+        if key in entry:
+            return float(entry[key])
+    return inf
 
 
 class Route:
@@ -94,7 +101,7 @@ class Route:
     Args:
         plain: the function as tensor code, of the input and the learned parameters.
         kernel: makes the kernel of a device.
-        fewest: says for a device and a dtype from how many elements on the kernel is to run.
+        fewest: says for a device, a dtype and a number of threads from how many elements on the kernel is to run.
         any_order: whether the elements may be computed in any order, as they lie in memory (no channels, no halves).
     """
 
@@ -102,13 +109,13 @@ class Route:
         self,
         plain: Plain,
         kernel: Callable[[str], Kernel],
-        fewest: Callable[[str, torch.dtype], float],
+        fewest: Callable[[str, torch.dtype, int], float],
         *,
         any_order: bool,
     ) -> None:
         self.plain, self.kernel = plain, kernel
         self._fewest, self._any_order = fewest, any_order
-        self._known: dict[tuple[torch.device, torch.dtype], float] = {}
+        self._known: dict[tuple[torch.device, torch.dtype, int], float] = {}
         self._kernels: dict[str, Kernel] = {}
 
     @classmethod
@@ -122,8 +129,8 @@ class Route:
             native: whether torch has a fused kernel for it.
         """
 
-        def fewest(device: str, dtype: torch.dtype) -> float:
-            return crossover(spec.activation.name, device, dtype, native=native)
+        def fewest(device: str, dtype: torch.dtype, threads: int) -> float:
+            return crossover(spec.activation.name, device, dtype, native=native, threads=threads)
 
         any_order = spec.activation.kind != "gated" and not spec.needs_channels
         return cls(plain, lambda device: DEVICES[device](spec, gate), fewest, any_order=any_order)
@@ -132,9 +139,10 @@ class Route:
         """Whether this call is one for the kernel."""
         if torch.compiler.is_compiling():  # first, so that the compiler sees nothing of the rest
             return False
-        fewest = self._known.get((x.device, x.dtype))
+        case = (x.device, x.dtype, torch.get_num_threads())
+        fewest = self._known.get(case)
         if fewest is None:
-            fewest = self._known[x.device, x.dtype] = self._size(x.device.type, x.dtype)
+            fewest = self._known[case] = self._size(x.device.type, *case[1:])
         return (
             x.numel() >= fewest
             and type(x) in DENSE
@@ -142,8 +150,8 @@ class Route:
             and is_plainly_eager()
         )
 
-    def _size(self, device: str, dtype: torch.dtype) -> float:
-        fewest = self._fewest(device, dtype)
+    def _size(self, device: str, dtype: torch.dtype, threads: int) -> float:
+        fewest = self._fewest(device, dtype, threads)
         return max(fewest, 1) if fewest < inf and _works(device, dtype) else inf
 
     def __call__(self, x: Tensor, *parameters: Tensor) -> Tensor:
