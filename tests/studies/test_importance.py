@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import random
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -303,3 +305,14 @@ def test_progress_is_told():
     actlab.importance(model, batches(model, n=2), progress=told.append)
 
     assert told == ["the model as it is", "fitting lines", "1", "3", "1 of 2 lines at once", "2 of 2 lines at once"]
+
+
+def test_the_example_of_the_page_runs_as_it_stands(capsys):
+    page = (Path(__file__).parents[2] / "docs" / "importance.md").read_text(encoding="utf-8")
+    code = re.search(r"```python\n(.*?)```", page, re.DOTALL)[1]
+    with torch.random.fork_rng():
+        exec(code, {})  # noqa: S102 # our own page
+
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in printed[:2]] == ["1", "3"]
+    assert printed[-1] == "[0, 10, 20, 30, 40, 50]"
