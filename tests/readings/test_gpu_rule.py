@@ -161,3 +161,8 @@ def test_memory_moves_in_vectors_and_nothing_is_float64(spec, kept, dtype, capab
         assert found.counts["call"] == found.counts["st.local"] == 0
         assert found.counts["ld.global.v4"] == reads * vectors, found.counts
         assert found.counts["st.global.v4"] == vectors
+        noisy = 2 * ("noise" in spec or "jam" in spec)  # the key's two words
+        assert found.counts["ld.global"] == (
+            (kept == 1) + noisy if which == "backward" else 0
+        )  # of bits a thread reads its bytes at once
+        assert found.counts["st.global"] == (kept == 1 and which == "forward")

@@ -203,9 +203,11 @@ def _backward(like: RuleKernel) -> str:
     lines += ["normal = normal_noise(place, key_pointer)"] * (normal == "normal")
     if like.keep == "bits":
         lines += [
-            "byte = tl.load(bits_pointer + (place >> 3), mask=inside, other=0).to(tl.int32)",
+            "at = first // 8 + tl.arange(0, BLOCK // 8)",
+            "byte = tl.load(bits_pointer + at, mask=at < tl.cdiv(size, 64) * 8, other=0).to(tl.int32)",
+            "bit = tl.reshape((byte[:, None] >> tl.arange(0, 8)[None, :]) & 1, (BLOCK,))",
             f"low, high = gradients(grad, {x}, {u}, {normal}, EXACT)",
-            "dx = tl.where(((byte >> (place & 7).to(tl.int32)) & 1) == 1, high, low)",
+            "dx = tl.where(bit == 1, high, low)",
         ]
     else:
         if like.keep == "input":
