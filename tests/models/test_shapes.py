@@ -192,3 +192,23 @@ def test_wrong_use_is_told():
         record.history("1")
     with pytest.raises(SiteError, match="there are 1"):
         record.history("2")
+
+
+def test_activations_of_a_slim_model_keep_their_spec_and_curve():
+    model = net()
+    plain = shapes(model)[0]
+    actlab.slim_(model, torch.randn(3, 2))
+    (shape,) = shapes(model, [torch.randn(9, 2)])
+
+    assert (shape.path, shape.spec, shape.seen) == ("1", "swish(beta=learned)", True)
+    np.testing.assert_array_equal(shapes(model)[0].y, plain.y)
+
+
+def test_what_a_gradient_rule_learns_is_listed_beside_a_curve_that_does_not_move():
+    model = net("step/arctan(alpha=learned)")
+    with torch.no_grad():
+        model[1].arctan_alpha.fill_(7.0)
+    (shape,) = shapes(model)
+
+    assert shape.parameters["arctan_alpha"].tolist() == [7.0]
+    assert shape.distance.tolist() == [0.0]

@@ -155,14 +155,14 @@ def test_false_alarms_of_the_whole_table_are_as_rare_as_stated():
     """Every exchange moves the output, and a coin for each sample says whether that is good: on average nothing is. Without Holm's
     correction some test of the eight would raise an alarm in most tables."""
     alarms = 0
-    for seed in range(25):
+    for seed in range(12):
         torch.manual_seed(seed)
         model = Branches(weights=(1.0, 1.0, 1.0, 1.0))
         data = [(torch.randn(40, 4), torch.randint(0, 2, (40, 1)) * 2 - 1) for _ in range(2)]
         found = actlab.importance(model, data, measure=lambda y, t: y * t, alpha=0.2)
         alarms += any(test.state in {"worse", "better"} for row in found for test in (row.linearised, row.ablated))
 
-    assert alarms <= 11  # 5 expected, more than 11 in 0.1 % of cases
+    assert alarms <= 7  # 2.4 expected, more than 7 in 0.06 % of cases
 
 
 # ------------------------------------------------------------------------------------- the model is as it was
@@ -298,6 +298,49 @@ def test_a_single_sample_is_no_evidence():
     model = mlp()
     with pytest.raises(PlanError, match="judged on 1 sample"):
         actlab.importance(model, batches(model, n=2, size=1))
+
+
+class Keywords(nn.Module):
+    """Takes keyword arguments and returns a dict, as transformers do."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(4, 8), nn.Linear(8, 1)
+
+    def forward(self, *, x, scale):
+        return {"y": self.b(torch.tanh(self.a(x))) * scale}
+
+
+def test_batches_of_keyword_arguments_are_their_own_targets():
+    torch.manual_seed(0)
+    model = Keywords()
+    data = [{"x": torch.randn(20, 4), "scale": torch.ones(20, 1), "wanted": torch.zeros(20, 1)} for _ in range(4)]
+    found = actlab.importance(
+        model,
+        data,
+        measure=lambda output, batch: (output["y"] - batch["wanted"]) ** 2,
+        inputs=lambda batch: {key: batch[key] for key in ("x", "scale")},
+    )
+
+    assert ([row.path for row in found], found.samples, found.calibration) == (["forward:torch.tanh@1"], 40, 40)
+
+
+def test_a_compiled_model_is_measured_as_what_it_was_compiled_from():
+    model = mlp()
+    data = batches(model)
+    plain, compiled = actlab.importance(model, data), actlab.importance(torch.compile(model), data)
+
+    assert [row.path for row in compiled] == ["_orig_mod.1", "_orig_mod.3"]
+    assert [row.linearised.mean for row in compiled] == [row.linearised.mean for row in plain]
+
+
+def test_a_net_without_a_site_that_a_line_can_replace_says_why():
+    data = [(torch.randn(5, 3, 4), torch.randn(5, 3, 8)) for _ in range(2)]
+
+    with pytest.raises(SiteError, match="inside one fused call"):
+        actlab.importance(nn.LSTM(4, 8, batch_first=True), data)
+    with pytest.raises(SiteError, match="no activation that can be found"):
+        actlab.importance(nn.Linear(4, 8), data)
 
 
 def test_progress_is_told():

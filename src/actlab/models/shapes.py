@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from actlab.errors import SiteError
+from actlab.models.deferred import Deferred
 from actlab.models.layer import ActivationLayer
 from actlab.models.linearise import input_of
 from actlab.models.lookalikes import known_modules
@@ -124,6 +125,11 @@ class _Curve:
     module: nn.Module
     running: Running
 
+    def _spec(self) -> str:
+        """Return the spec as it was written; of a module of torch's the name, whose parameters stand beside it."""
+        held = self.module.activation if isinstance(self.module, Deferred) else self.module
+        return str(held.spec) if isinstance(held, ActivationLayer) else self.running.name or "?"
+
     def now(self) -> dict[str, Tensor]:
         """Return the learned numbers as they are, float64."""
         return {name: p.detach().double().cpu().clone() for name, p in self.module.named_parameters()}
@@ -159,7 +165,7 @@ class _Curve:
         """Return the curves at a state, beside those at the start."""
         return Shape(
             path=self.path,
-            spec=str(self.module.spec) if isinstance(self.module, ActivationLayer) else self.running.name or "?",
+            spec=self._spec(),
             x=x.numpy(),
             y=self.values(x, state),
             initial=self.values(x, start),
