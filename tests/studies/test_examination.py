@@ -119,7 +119,8 @@ def test_global_generators_are_as_they_were():
 
 
 @pytest.mark.parametrize(
-    ("options", "words"), [({"samples": 1}, "2 or more"), ({"measure": "los"}, "no measure 'los'")]
+    ("options", "words"),
+    [({"samples": 1}, "2 or more"), ({"measure": "los"}, "no measure 'los'"), ({"tolerance": -1.0}, "zero or more")],
 )
 def test_wrong_use_is_told_before_anything_is_trained(options, words):
     with pytest.raises(PlanError, match=words):

@@ -12,11 +12,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from actlab.errors import PlanError
+from actlab.errors import PlanError, did_you_mean
 from actlab.functions.spec import Spec
 from actlab.models.shapes import Shape, Shapes, shapes
-from actlab.studies.importance import Importance, importance
-from actlab.studies.measure import Measure, measure_of, one_by_one
+from actlab.studies.importance import Importance, check_settings, importance
+from actlab.studies.measure import MEASURES, Measure, one_by_one
 from actlab.studies.plan import arm_of
 from actlab.studies.trial import trained
 from actlab.tasks.blame import user_code
@@ -25,6 +25,7 @@ from actlab.tasks.task import Split, Task
 
 __all__ = ["Examination", "examine"]
 
+ALPHA = 0.05  # error rate of the table
 _BATCH = 256  # samples in a forward pass
 _STATES = 32  # of the adaptive activations that a training notes, about
 
@@ -103,7 +104,8 @@ def examine(
 
     Raises:
         TaskError: the task cannot be used, or its training diverged.
-        PlanError: ``act`` is given for a model that is trained already, or ``measure`` or ``samples`` make no sense.
+        PlanError: ``act`` is given for a model that is trained already, or ``measure``, ``samples`` or ``tolerance``
+            make no sense.
         SiteError: no site can be exchanged.
 
     Example:
@@ -113,6 +115,7 @@ def examine(
     """
     if samples < 2:
         raise PlanError(f"samples is how many the model is judged on, 2 or more; got {samples!r}.")
+    check_settings(ALPHA, tolerance)
     given = material(source, seed)
     wanted = _measure(given, measure)
     split: Literal["validation", "test"] = "validation" if given.data.validation is not None else "test"
@@ -126,6 +129,7 @@ def examine(
         calibration=fit,
         measure=wanted,
         tolerance=tolerance,
+        alpha=ALPHA,
         per_channel=per_channel,
         progress=progress,
     )
@@ -187,8 +191,13 @@ def _measure(given: Material, wanted: str) -> Measure | None:
             raise PlanError(f"{given.name} is no task and has no metric; measure 'loss', or by a name: cross_entropy.")
         metric = _guarded(one_by_one(given.task.metric), f"metric of {given.name}, on single samples")
         return Measure(name=given.task.metric_name, of=metric, direction=given.task.direction)
+    allowed = ("loss", "metric", *MEASURES)
+    if wanted not in allowed:
+        raise PlanError(
+            f"There is no measure {wanted!r}.{did_you_mean(wanted, allowed)} Allowed: {', '.join(allowed)}."
+        )
     if wanted != "loss":
-        return measure_of(wanted, None)
+        return MEASURES[wanted]
     if given.loss is None:
         return None
     return Measure(name="loss", of=_guarded(one_by_one(given.loss), f"loss of {given.name}, on single samples"))

@@ -24,7 +24,7 @@ from actlab.models.undisturbed import Inputs, copied, run, undisturbed
 from actlab.studies.effect import Effect, effect, judged
 from actlab.studies.measure import Direction, Measure, PerSample, measure_of
 
-__all__ = ["Importance", "SiteImportance", "Step", "importance"]
+__all__ = ["Importance", "SiteImportance", "Step", "check_settings", "importance"]
 
 TOLERANCE: Final = 0.05
 """Share of the model's own mean measure that may be lost where no tolerance is given."""
@@ -181,7 +181,7 @@ def importance(
         >>> found["1"].r2, found["1"].linearised.state, found["1"].ablated.state, found.together
         (1.0, 'none', 'worse', ('1',))
     """
-    _check(alpha, tolerance)
+    check_settings(alpha, tolerance)
     fit, held = _halves(data, calibration, batches)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     fit, held = ([_moved(batch, device) for batch in part] for part in (fit, held))
@@ -340,7 +340,8 @@ def _count(given: Inputs) -> int:
     return next((len(leaf) for leaf in leaves if isinstance(leaf, Tensor) and leaf.dim()), 1)
 
 
-def _check(alpha: float, tolerance: float | None) -> None:
+def check_settings(alpha: float, tolerance: float | None) -> None:
+    """Raise PlanError unless an error rate and a tolerance make sense."""
     if not 0 < alpha < 1:
         raise PlanError(f"alpha is the error rate of the table, between 0 and 1; got {alpha!r}.")
     if tolerance is not None and not tolerance >= 0:
