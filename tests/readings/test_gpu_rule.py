@@ -166,3 +166,16 @@ def test_memory_moves_in_vectors_and_nothing_is_float64(spec, kept, dtype, capab
             (kept == 1) + noisy if which == "backward" else 0
         )  # of bits a thread reads its bytes at once
         assert found.counts["st.global"] == (kept == 1 and which == "forward")
+
+
+@pytest.mark.gpu
+@pytest.mark.slow
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA card")
+@pytest.mark.parametrize("spec", SPECS)
+def test_both_passes_compute_what_the_formula_does_on_a_card(spec):
+    generator = torch.Generator().manual_seed(1)
+    for dtype in TOLERANCE:
+        for size in (1, 65, 100_003):
+            x, grad = ((torch.randn(size, generator=generator) * 1.5).to(dtype) for _ in range(2))
+            got = run(spec, x.cuda(), grad.cuda(), KEY.cuda())
+            assert_agrees(spec, x, grad, [None if part is None else part.cpu() for part in got])
