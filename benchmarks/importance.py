@@ -1,6 +1,6 @@
 """Importance: which activations of trained nets could be lines, and whether that was the right choice, tried by fine-tuning.
 
-    python benchmarks/importance.py                        # 3 seeds of two nets, about twelve minutes on one core
+    python benchmarks/importance.py                        # 3 seeds of two nets, about a quarter of an hour on one core
     python benchmarks/importance.py --seeds 1 --quick      # one minute; the numbers mean nothing
 
 A CNN (six convolutions with BatchNorm and ReLU) on 12,000 images of Fashion-MNIST, and a transformer of six blocks with GELU that predicts
