@@ -1,6 +1,7 @@
 """What the GPU kernels of every elementwise and gated function compile to, without a card: vector access, special functions, instructions.
 
 Run: python benchmarks/gpu_code.py [--capability 90] [--dtype bfloat16] [name ...]    (all functions: about 20 minutes on one core)
+     python benchmarks/gpu_code.py relu/jam step/rect        # specs with a gradient rule, likewise
 
 Columns: ``ld.v4/st.v4`` 16-byte accesses of global memory per thread in the PTX, ``other`` those that are narrower (a parameter, a partial
 sum); ``ex2``, ``rsq``, ``div``, ``sqrt`` per number; ``SASS`` machine instructions per number of the output, addresses included; ``busy``
@@ -20,7 +21,8 @@ import torch
 from actlab.functions.activation import get, names
 from actlab.functions.spec import parse
 from actlab.readings.gpu import NoTritonError, kernel
-from actlab.readings.gpu_code import Code, Pass, code
+from actlab.readings.gpu_code import Code, Pass, code, rule_code
+from actlab.readings.gpu_rule import GpuRule, gpu_rule
 
 ISSUE, COPY, SPECIAL_SHARE = 33.4e12, 4.3e12, 8  # of an H200
 SPECIAL = ("ex2", "rsqrt", "div", "sqrt")
@@ -32,12 +34,18 @@ def moved(name: str, which: Pass, dtype: torch.dtype) -> int:
     return dtype.itemsize * (inputs + 1 if which == "forward" else 2 * inputs + 1)
 
 
-def row(name: str, which: Pass, dtype: torch.dtype, found: Code) -> str:
+def moved_by_rule(rule: GpuRule, which: Pass, dtype: torch.dtype) -> float:
+    """Return the bytes that a pass of a rule has to move per element: the input or a bit is kept, or nothing."""
+    kept = {"nothing": 0.0, "bits": 1 / 8, "input": dtype.itemsize * (which == "backward")}[rule.keep]
+    return 2 * dtype.itemsize + kept
+
+
+def row(name: str, which: Pass, bytes_moved: float, found: Code) -> str:
     """Return a line of the table."""
     count = found.counts
     narrow = count["ld.global"] + count["st.global"]
     special = " | ".join(f"{count[key] / found.numbers:g}" for key in SPECIAL)
-    seconds = moved(name, which, dtype) / COPY
+    seconds = bytes_moved / COPY
     issue = found.per_number / ISSUE / seconds
     unit = found.instructions["MUFU"] / found.numbers * SPECIAL_SHARE / ISSUE / seconds
     access = f"{count['ld.global.v4']}/{count['st.global.v4']} | {narrow}"
@@ -59,10 +67,19 @@ def main() -> None:
     print(f"| function | pass | ld.v4/st.v4 | other | f64 | {' | '.join(SPECIAL)} | SASS | busy |\n|{'---|' * 11}")
     bad = 0
     for name in options.names or [*names("elementwise"), *names("gated")]:
+        rule = gpu_rule(parse(name))
         for which in ("forward", "backward"):
-            found = code(kernel(parse(name)), which, dtype, capability=options.capability)
-            print(row(name, which, dtype, found), flush=True)
-            in_ones = found.counts["ld.global"] > len(kernel(parse(name)).learned) or not found.counts["st.global.v4"]
+            if rule is None:
+                found = code(kernel(parse(name)), which, dtype, capability=options.capability)
+                narrow, bytes_moved = len(kernel(parse(name)).learned), float(moved(name, which, dtype))
+            else:
+                found = rule_code(rule, which, dtype, capability=options.capability)
+                narrow, bytes_moved = (
+                    found.counts["ld.global"],
+                    moved_by_rule(rule, which, dtype),
+                )  # bits and keys are narrow
+            print(row(name, which, bytes_moved, found), flush=True)
+            in_ones = found.counts["ld.global"] > narrow or not found.counts["st.global.v4"]
             bad += found.computes_in_float64 or in_ones
     print(f"\n{bad} passes compute in float64 or move memory in single numbers.")
     sys.exit(bool(bad))

@@ -227,6 +227,21 @@ TABLE = [
     ),
     # settings
     Wrong(
+        wrong="a measure that does not exist",
+        typed="actlab importance my_task.py --measure acuracy",
+        says=("There is no measure 'acuracy'", "cross_entropy"),
+    ),
+    Wrong(
+        wrong="a tolerance below zero",
+        typed="actlab importance my_task.py --tolerance -0.1",
+        says=("tolerance is what may be lost", "-0.1"),
+    ),
+    Wrong(
+        wrong="a task that cannot be looked into",
+        typed="actlab importance digit",
+        says=("no task 'digit'", "Did you mean 'digits'"),
+    ),
+    Wrong(
         wrong="a negative number of seeds",
         typed="actlab compare my_task.py relu gelu --seeds -3",
         says=("seeds is -3", "from 1 up"),

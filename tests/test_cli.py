@@ -25,6 +25,7 @@ FROZEN = {
         "--like", "--json",
     },
     "sites": {"--rounds", "--seed", "--json"},
+    "importance": {"--act", "--seed", "--samples", "--measure", "--tolerance", "--out", "--json"},
     "reference": {"--out", "--json"},
     "compare": {
         "--seeds", "--budget", "--jobs", "--baseline", "--init", "--tune", "--store", "--name", "--rope", "--alpha", "--json", "--dry-run",
@@ -337,3 +338,52 @@ def test_bench_refuses_what_it_cannot_time():
 
     assert done.exit_code == 2
     assert "is a vector function" in done.stderr
+
+
+NET = """
+import torch
+from torch import nn
+torch.manual_seed(0)
+model = nn.Sequential(nn.Linear(3, 8), nn.PReLU(), nn.Linear(8, 1))
+x = torch.randn(60, 3)
+data = (x[:40], model(x[:40]).detach()), (x[40:], model(x[40:]).detach())
+"""
+
+
+def test_importance_measures_a_trained_model_as_json_and_as_a_page(tmp_path):
+    (tmp_path / "net.py").write_text(NET)
+    page = tmp_path / "page.html"
+    done = run("importance", str(tmp_path / "net.py"), "--tolerance", "100", "--out", str(page), "--json")
+    found = json.loads(done.stdout)
+
+    assert done.exit_code == 0
+    assert [row["path"] for row in found["importance"]["rows"]] == ["1"]
+    assert found["importance"]["together"] == ["1"]
+    assert found["shapes"][0]["parameters"]["weight"] == [0.25]
+    assert page.read_text().startswith("<!doctype html>")
+
+
+def test_importance_passes_on_what_was_asked_and_prints_the_tables(monkeypatch, tmp_path):
+    from actlab.studies import examination
+
+    (tmp_path / "net.py").write_text(NET)
+    seen, whole = [], examination.examine
+
+    def examine(source, *, progress, **settings):
+        seen.append((source, settings))
+        return whole(tmp_path / "net.py")
+
+    monkeypatch.setattr(examination, "examine", examine)
+    given = "--act gelu --seed 3 --samples 50 --measure metric --tolerance 0.1"
+    done = run("importance", "digits", *given.split())
+
+    assert seen == [("digits", {"act": "gelu", "seed": 3, "samples": 50, "measure": "metric", "tolerance": 0.1})]
+    assert "net: 0 of 1 activations can be lines" in done.stdout
+
+
+def test_importance_of_what_cannot_be_measured_is_an_input_error(tmp_path):
+    (tmp_path / "net.py").write_text(NET.replace("data =", "nothing ="))
+    done = run("importance", str(tmp_path / "net.py"), "--json")
+
+    assert done.exit_code == 2
+    assert "defines a model and no data" in json.loads(done.stdout)["error"]["message"]

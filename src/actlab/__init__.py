@@ -25,13 +25,16 @@ if TYPE_CHECKING:
     from actlab.models.fast import fast
     from actlab.models.init import init_
     from actlab.models.layer import layer
+    from actlab.models.linearise import linearise_
     from actlab.models.mixed import mixed
     from actlab.models.probe import Probe, probe
     from actlab.models.propagation import propagation
+    from actlab.models.shapes import Shapes, shapes
     from actlab.models.sites import find
     from actlab.models.slim import slim_
     from actlab.models.swap import swap_
     from actlab.studies.allocator import tune_allocator
+    from actlab.studies.importance import importance
     from actlab.studies.study import Study, compare, list_studies, load_study
     from actlab.tasks.task import Data, Split, Task
 
@@ -47,6 +50,7 @@ _HOME = {
     "Learned": "functions.activation",
     "Rule": "functions.rule",
     "Probe": "models.probe",
+    "Shapes": "models.shapes",
     "Split": "tasks.task",
     "Study": "studies.study",
     "Task": "tasks.task",
@@ -58,9 +62,11 @@ _HOME = {
     "gain": "functions.facts",
     "get": "functions.activation",
     "get_rule": "functions.rule",
+    "importance": "studies.importance",
     "init_": "models.init",
     "layer": "models.layer",
     "learned": "functions.activation",
+    "linearise_": "models.linearise",
     "list_studies": "studies.study",
     "load_study": "studies.study",
     "mixed": "models.mixed",
@@ -70,6 +76,7 @@ _HOME = {
     "rules": "functions.rule",
     "probe": "models.probe",
     "propagation": "models.propagation",
+    "shapes": "models.shapes",
     "slim_": "models.slim",
     "swap_": "models.swap",
     "tune_allocator": "studies.allocator",
@@ -85,6 +92,7 @@ __all__ = [
     "Learned",
     "Probe",
     "Rule",
+    "Shapes",
     "Split",
     "Study",
     "Task",
@@ -97,9 +105,11 @@ __all__ = [
     "gain",
     "get",
     "get_rule",
+    "importance",
     "init_",
     "layer",
     "learned",
+    "linearise_",
     "list_studies",
     "load_study",
     "mixed",
@@ -109,6 +119,7 @@ __all__ = [
     "propagation",
     "rule",
     "rules",
+    "shapes",
     "slim_",
     "swap_",
     "tune_allocator",

@@ -208,6 +208,47 @@ def sites(
 
 
 @app.command()
+def importance(
+    source: Annotated[
+        str,
+        typer.Argument(help="A task, or a Python file: a task, or a trained model with data.", metavar="TASK"),
+    ],
+    *,
+    act: Annotated[
+        str | None, typer.Option(help="Put this activation into the task's model before it is trained.", metavar="ACT")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of data, weights and order.")] = 0,
+    samples: Annotated[int, typer.Option(help="At most so many for the fit, and for the judgement.")] = 1000,
+    measure: Annotated[str, typer.Option(help="loss, metric, cross_entropy, error or squared_error.")] = "loss",
+    tolerance: Annotated[
+        float | None, typer.Option(help="What several lines may cost together; by default 5 % of the measure.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write a page too.", metavar="FILE.html")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a task's model and measure which of its activations matter, which could be lines, and what adaptive ones learned."""
+    from rich.console import Console
+
+    from actlab.report import importances
+    from actlab.studies.examination import examine
+
+    settings: dict[str, Any] = {
+        "act": act,
+        "seed": seed,
+        "samples": samples,
+        "measure": measure,
+        "tolerance": tolerance,
+    }
+    with Console(stderr=True).status("reading") as status:
+        found = examine(source, progress=status.update, **settings)
+    _print_json(found.to_dict()) if as_json else _print(importances.examination_table(found))
+    if out is not None:
+        from actlab.report import importance_page
+
+        typer.echo(f"Wrote {importance_page.write(found, out)}", err=as_json)
+
+
+@app.command()
 def reference(
     out: Annotated[Path, typer.Option(help="The folder to write.", metavar="DIR")],
     names: Annotated[list[str] | None, typer.Argument(help="Only these; by default all.", metavar="[ACT]...")] = None,

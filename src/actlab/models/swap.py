@@ -26,7 +26,7 @@ from actlab.models.surgery import Insertion, Patient, Stroke, strokes_for
 from actlab.models.trace import trace
 from actlab.models.undisturbed import Inputs
 
-__all__ = ["Change", "Changes", "Skipped", "carried_out", "fixed", "swap_"]
+__all__ = ["Change", "Changes", "Skipped", "carried_out", "fixed", "rehearsed", "swap_"]
 
 
 _OVERWRITES: Final = "it overwrites its input, and the model goes on using that; write it without inplace first"
@@ -173,7 +173,7 @@ def swap_(
     taken = claims(whole, wanted)
     reasons = {claim.site.path: reason for claim in taken if (reason := refusal(claim))}
     if example_inputs is not None:
-        reasons |= _rehearse(whole, _without(taken, reasons), example_inputs)
+        reasons |= rehearsed(whole, _without(taken, reasons), example_inputs)
     gates, misfits = plan_gates(whole, [claim for claim in _without(taken, reasons) if is_gating(claim)])
     reasons |= misfits
     complain(taken, reasons)
@@ -252,7 +252,7 @@ def carried_out(strokes: Sequence[Stroke]) -> Iterator[None]:
         _take_back(strokes)
 
 
-def _rehearse(whole: Survey, taken: Sequence[Claim], example_inputs: Inputs) -> dict[str, str]:
+def rehearsed(whole: Survey, taken: Sequence[Claim], example_inputs: Inputs) -> dict[str, str]:
     """Put layers of the present functions in, and compare the model's output: nothing may depend on how they were written.
 
     Returns:

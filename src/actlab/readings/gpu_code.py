@@ -19,11 +19,13 @@ from typing import Any, Literal
 import torch
 
 from actlab.readings.gpu import Kernel, require_triton, tiling
+from actlab.readings.gpu_rule import GpuRule
 
-__all__ = ["Code", "code"]
+__all__ = ["Code", "code", "rule_code"]
 
 NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16", torch.float64: "fp64"}
 ELEMENTWISE, PACKED = (8192, 8192), (8192, 16384)  # what is compiled for: sizes of a language model
+RULES = {"bits_pointer": "*u8", "key_pointer": "*i32"}  # what a gradient rule keeps, and the key of its noise
 Pass = Literal["forward", "backward"]
 
 
@@ -106,10 +108,6 @@ def code(
         NoTritonError: Triton is missing.
     """
     require_triton()
-    from triton import compile as compiled  # noqa: PLC0415 imported where a kernel is wanted
-    from triton.backends.compiler import GPUTarget  # noqa: PLC0415 Triton is an extra
-    from triton.compiler import ASTSource  # noqa: PLC0415 likewise
-
     packed = len(kernel.spec.activation.inputs) > 1
     plan = tiling(
         PACKED if packed else ELEMENTWISE,
@@ -119,6 +117,42 @@ def code(
     )
     function = getattr(kernel.module(), f"{which}{'_packed' * packed}")
     constants = kernel.constants(plan, torch.empty(0, dtype=dtype)) | {"WIDE": wide}
+    options = kernel.options(dtype)
+    return _compiled(function, constants, dtype, options, capability=capability, numbers=plan.tall * plan.wide)
+
+
+def rule_code(
+    kernel: GpuRule,
+    which: Pass = "forward",
+    dtype: torch.dtype = torch.bfloat16,
+    *,
+    capability: int = 90,
+    wide: bool = False,
+) -> Code:
+    """Return the code that a pass of a gradient rule compiles to; arguments as of :func:`code`.
+
+    Raises:
+        NoTritonError: Triton is missing.
+    """
+    require_triton()
+    constants = kernel.constants(torch.empty(0, dtype=dtype)) | {"WIDE": wide}
+    function, options = getattr(kernel.module(), which), kernel.options(dtype)
+    return _compiled(function, constants, dtype, options, capability=capability, numbers=kernel.block)
+
+
+def _compiled(
+    function: Any,
+    constants: dict[str, Any],
+    dtype: torch.dtype,
+    options: dict[str, Any],
+    *,
+    capability: int,
+    numbers: int,
+) -> Code:
+    from triton import compile as compiled  # noqa: PLC0415 imported where a kernel is wanted
+    from triton.backends.compiler import GPUTarget  # noqa: PLC0415 Triton is an extra
+    from triton.compiler import ASTSource  # noqa: PLC0415 likewise
+
     types = _types(function.arg_names, constants, dtype)
     aligned = [
         i for i, name in enumerate(function.arg_names) if types[name].startswith("*") or name in {"width", "size"}
@@ -129,9 +163,8 @@ def code(
         constexprs={(function.arg_names.index(name),): value for name, value in constants.items()},
         attrs={(i,): [["tt.divisibility", 16]] for i in aligned},
     )
-    options = kernel.options(dtype)
     found = compiled(source, target=GPUTarget("cuda", capability, 32), options=options)
-    return Code(found.asm["ptx"], found.asm["cubin"], plan.tall * plan.wide // (32 * options["num_warps"]))
+    return Code(found.asm["ptx"], found.asm["cubin"], numbers // (32 * options["num_warps"]))
 
 
 def _types(names: list[str], constants: dict[str, Any], dtype: torch.dtype) -> dict[str, str]:
@@ -142,6 +175,8 @@ def _types(names: list[str], constants: dict[str, Any], dtype: torch.dtype) -> d
             return "constexpr"
         if not name.endswith("_pointer"):
             return "i32"
+        if name in RULES:
+            return RULES[name]
         return f"*{'fp32' if name.startswith(('p', 'sums')) else NAMES[dtype]}"
 
     return {name: of(name) for name in names}

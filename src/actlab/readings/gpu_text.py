@@ -15,7 +15,7 @@ from actlab.functions.passes import GRAD, passes
 from actlab.functions.printer import results
 from actlab.functions.spec import Spec
 
-__all__ = ["text"]
+__all__ = ["HEAD", "device_function", "text"]
 
 HEAD = '''"""{spec}, printed by actlab.readings.gpu; changes are overwritten."""
 
@@ -46,15 +46,15 @@ def text(spec: Spec) -> str:
     inputs, parameters = len(both.inputs), len(both.learned)
     parts = [
         HEAD.format(spec=spec),
-        _function("formula", both.arguments, [both.value]),
-        _function("gradients", [GRAD, *both.arguments], both.gradients),
+        device_function("formula", both.arguments, [both.value]),
+        device_function("gradients", [GRAD, *both.arguments], both.gradients),
     ]
     for packed in (False, True) if inputs == 2 else (False,):
         parts += [_forward(inputs, parameters, packed=packed), _backward(inputs, parameters, packed=packed)]
     return "\n\n".join(parts)
 
 
-def _function(name: str, arguments: Sequence[sympy.Symbol], expressions: Sequence[Expr]) -> str:
+def device_function(name: str, arguments: Sequence[sympy.Symbol], expressions: Sequence[Expr]) -> str:
     """Return a device function that computes the expressions, what they share once."""
     lines, values = results(expressions, "triton")
     shape = arguments[0].name  # a constant is a block of its own, not a number of Python's

@@ -15,7 +15,7 @@ from actlab.models.picture import Bars, Lines, Map, Picture
 from actlab.report.amounts import MINUS
 from actlab.report.scales import Scale, scale_around
 
-__all__ = ["large", "small"]
+__all__ = ["Area", "large", "small"]
 
 CUT = 8.0  # values further from zero are cut: the cube is 64 at 4, and nobody looks there
 WINDOW = (-4.0, 4.0, -2.0, 4.0)  # x from, to, y from, to of every small picture of curves, so that they can be compared

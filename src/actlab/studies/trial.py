@@ -9,8 +9,8 @@ import math
 import platform
 import time
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
 from importlib.metadata import version
 from itertools import islice, pairwise
@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from actlab.errors import TaskError
 from actlab.models.init import init_
 from actlab.models.swap import Changes, swap_
 from actlab.studies.plan import Arm
@@ -26,7 +27,7 @@ from actlab.tasks.blame import one_line
 from actlab.tasks.check import as_number
 from actlab.tasks.task import Split, Task, isolated, load_data, seed_all
 
-__all__ = ["Row", "blank_row", "build_model", "one_thread", "run_trial", "versions"]
+__all__ = ["Row", "blank_row", "build_model", "one_thread", "run_trial", "trained", "versions"]
 
 Row: TypeAlias = dict[str, Any]
 
@@ -159,6 +160,50 @@ def build_model(task: Task, arm: Arm, seed: int, *, init: str, batch: Tensor) ->
     if init == "matched":
         init_(model, batch, generator=torch.Generator().manual_seed(seed))
     return model.train(), changes
+
+
+def trained(
+    task: Task,
+    seed: int,
+    *,
+    arm: Arm | None = None,
+    watch: Callable[[nn.Module], AbstractContextManager[Any]] = nullcontext,
+) -> nn.Module:
+    """Return the task's model, trained as a trial trains it, in eval mode; the global generators are as they were.
+
+    Args:
+        task: what to train.
+        seed: fixes data, order, initial weights and dropout.
+        arm: what to put at the model's activation sites; the model as it is if not given.
+        watch: of the untrained model, a context that is open while it trains: a probe, or a recorder of shapes.
+
+    Raises:
+        TaskError: the training diverged.
+        ActlabError: the arm does not fit the model.
+
+    Example:
+        >>> from actlab.tasks import resolve
+        >>> trained(resolve("digits"), seed=0).training
+        False
+    """
+    row = blank_row(stage="main", arm="" if arm is None else arm.label, seed=seed, lr=task.learning_rate)
+    with one_thread(), isolated(seed):
+        data = load_data(task, seed)
+        model = _untrained(task, arm, seed, data.train.x[: task.batch_size])
+        seed_all(seed)
+        try:
+            with watch(model):
+                _train(task, model, data.train, row, [])
+        except _DivergedError as error:
+            raise TaskError(f"The training of {task.name} diverged: {error}. Try a smaller learning rate.") from error
+    return model.eval()
+
+
+def _untrained(task: Task, arm: Arm | None, seed: int, batch: Tensor) -> nn.Module:
+    if arm is not None:
+        return build_model(task, arm, seed, init="fixed", batch=batch)[0]
+    seed_all(seed)
+    return task.model(seed).train()
 
 
 def _fill(row: Row, task: Task, arm: Arm, init: str, losses: list[float]) -> None:
