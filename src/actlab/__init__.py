@@ -26,8 +26,11 @@ if TYPE_CHECKING:
     from actlab.models.init import init_
     from actlab.models.layer import layer
     from actlab.models.mixed import mixed
+    from actlab.models.morph import Morph
     from actlab.models.probe import Probe, probe
     from actlab.models.propagation import propagation
+    from actlab.models.recalibrate import recalibrate_
+    from actlab.models.recovery import morph_
     from actlab.models.sites import find
     from actlab.models.slim import slim_
     from actlab.models.swap import swap_
@@ -45,6 +48,7 @@ _HOME = {
     "Data": "tasks.task",
     "GLULinear": "models.act_linear",
     "Learned": "functions.activation",
+    "Morph": "models.morph",
     "Rule": "functions.rule",
     "Probe": "models.probe",
     "Split": "tasks.task",
@@ -64,12 +68,14 @@ _HOME = {
     "list_studies": "studies.study",
     "load_study": "studies.study",
     "mixed": "models.mixed",
+    "morph_": "models.recovery",
     "names": "functions.activation",
     "parse": "functions.spec",
     "rule": "functions.rule",
     "rules": "functions.rule",
     "probe": "models.probe",
     "propagation": "models.propagation",
+    "recalibrate_": "models.recalibrate",
     "slim_": "models.slim",
     "swap_": "models.swap",
     "tune_allocator": "studies.allocator",
@@ -83,6 +89,7 @@ __all__ = [
     "Data",
     "GLULinear",
     "Learned",
+    "Morph",
     "Probe",
     "Rule",
     "Split",
@@ -103,10 +110,12 @@ __all__ = [
     "list_studies",
     "load_study",
     "mixed",
+    "morph_",
     "names",
     "parse",
     "probe",
     "propagation",
+    "recalibrate_",
     "rule",
     "rules",
     "slim_",
