@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from actlab.models.propagation import propagation
     from actlab.models.recalibrate import recalibrate_
     from actlab.models.recovery import morph_
+    from actlab.models.relufy import relufy_
     from actlab.models.sites import find
     from actlab.models.slim import slim_
     from actlab.models.swap import swap_
@@ -76,6 +77,7 @@ _HOME = {
     "probe": "models.probe",
     "propagation": "models.propagation",
     "recalibrate_": "models.recalibrate",
+    "relufy_": "models.relufy",
     "slim_": "models.slim",
     "swap_": "models.swap",
     "tune_allocator": "studies.allocator",
@@ -116,6 +118,7 @@ __all__ = [
     "probe",
     "propagation",
     "recalibrate_",
+    "relufy_",
     "rule",
     "rules",
     "slim_",

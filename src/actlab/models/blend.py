@@ -140,5 +140,5 @@ class Blend(nn.Module):
 
     def extra_repr(self) -> str:
         """Return how far it is."""
-        pace = "" if self.pace is None else f", pace={float(self.pace):.3g}"
+        pace = "" if self.pace is None else f", pace={float(self.pace.detach()):.3g}"
         return f"share={float(self.share):.3g}{pace}"

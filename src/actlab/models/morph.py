@@ -28,7 +28,7 @@ from actlab.models.blending import Stand, blended, blocks_of
 from actlab.models.choice import Wanted
 from actlab.models.fold import fold_
 from actlab.models.matching import Match, matched, taken_over
-from actlab.models.schedule import Curve, Straight
+from actlab.models.schedule import Curve
 from actlab.models.swap import operate
 from actlab.models.takeover import Takeover
 from actlab.models.undisturbed import Inputs, copied, run, undisturbed
@@ -58,7 +58,8 @@ class Morph:
         learned: each site learns its pace.
         data: calibration inputs as the model takes them. With them the outputs' scales are matched, and gated blocks begin near the blocks
             that they replace; without, scales are left and gated blocks begin as drawn.
-        curve: maps the share of the ``anneal`` steps that is done to the share of the new function, from 0 to 1.
+        curve: maps the share of the ``anneal`` steps that is done to the share of the new function, from 0 to 1; ``s (2 - s)`` if not
+            given: fast at first, and slow where the last of the old function goes, which a straight line takes away too fast.
         generator: as for :func:`actlab.swap_`.
         fast: as for :func:`actlab.swap_`.
 
@@ -75,7 +76,7 @@ class Morph:
         ...     print(morph.share, type(net[1]).__name__)
         ...     morph.step()
         0.0 Blend
-        0.5 Blend
+        0.75 Blend
         1.0 ActivationLayer
         1.0 ActivationLayer
         >>> morph.undo()
@@ -90,7 +91,7 @@ class Morph:
         example_inputs: Inputs | None = None,
         *,
         total: int,
-        anneal: float = 0.5,
+        anneal: float = 0.2,
         learned: bool = False,
         data: Iterable[Inputs] = (),
         curve: Curve | None = None,
@@ -105,7 +106,7 @@ class Morph:
         self.total = total
         self.anneal = round(anneal * total)
         self.learned = learned
-        self.curve: Curve = curve or Straight(start=0.0, end=1.0)
+        self.curve: Curve = curve or _early
         self.done = 0
         self.merged = False
         self._before = {key: value.detach().clone() for key, value in model.state_dict().items()}
@@ -187,6 +188,12 @@ class Morph:
         self.model.load_state_dict(self._before)
         self.merged = True
 
+    @property
+    def paths(self) -> dict[str, str]:
+        """Where each new function is in the model, by the path of the site that it took: calls become submodules."""
+        names = {id(module): path for path, module in self.model.named_modules()}
+        return {stand.path: names[id(stand.blend.new)] for stand in self._stands if id(stand.blend.new) in names}
+
     # -------------------------------------------------------------------------------------------- saving
 
     def state_dict(self) -> dict[str, Any]:
@@ -246,6 +253,10 @@ class Morph:
                 ) from error
         for stand in self._stands:
             stand.blend.set_share(0.0)
+
+
+def _early(share: float) -> float:
+    return share * (2 - share)
 
 
 def _check(total: int, anneal: float) -> None:

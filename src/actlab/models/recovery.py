@@ -105,7 +105,7 @@ def morph_(
     *,
     evaluate: Callable[[nn.Module], float],
     steps: int = 500,
-    anneal: float = 0.5,
+    anneal: float = 0.2,
     learned: bool = False,
     match: bool = True,
     learning_rate: float = 3e-4,
