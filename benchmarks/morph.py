@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import fcntl
 import json
 import sys
 import sysconfig
@@ -310,11 +311,14 @@ def rows() -> list[dict[str, Any]]:
 
 
 def keep(row: dict[str, Any]) -> None:
-    """Append a row, so that a kill at any moment leaves a whole file."""
-    lines = ",\n".join(json.dumps(one) for one in (*rows(), row))
-    draft = ROWS.with_suffix(".part")
-    draft.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
-    draft.replace(ROWS)
+    """Append a row, so that a kill at any moment leaves a whole file, and two processes may work on it."""
+    NETS.mkdir(parents=True, exist_ok=True)
+    with (NETS / "lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lines = ",\n".join(json.dumps(one) for one in (*rows(), row))
+        draft = ROWS.with_suffix(".part")
+        draft.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+        draft.replace(ROWS)
 
 
 def work(ground: Ground, plans: list[tuple[str, str, tuple[str, ...]]], seeds: int, steps: int) -> None:
@@ -337,20 +341,21 @@ def work(ground: Ground, plans: list[tuple[str, str, tuple[str, ...]]], seeds: i
                 "saved": saved,
             }
             keep(key | trial(ground, copy.deepcopy(net), **options))
-            print(key, rows()[-1]["after"], flush=True)
+            print(key, flush=True)
 
 
 CNN = [
     ("", "none", ("none",)),
     *(("", target, ("blunt", "matched", "morph")) for target in ("gelu", "silu", "leaky_relu")),
-    ("", "tanh", ("blunt", "matched", "morph", "learned", "long")),
     *((origin, "none", ("none",)) for origin in ("gelu", "silu", "leaky_relu")),
     *((origin, "relu", ("blunt", "morph")) for origin in ("gelu", "silu", "leaky_relu")),
+    ("", "tanh", ("blunt", "matched", "morph", "learned", "long")),
 ]
 TEXT = [
     ("", "none", ("none",)),
-    ("", "relu", ("blunt", "matched", "morph", "learned", "long")),
+    ("", "relu", ("blunt", "matched", "morph")),
     ("", "swiglu", ("blunt", "matched", "morph")),
+    ("", "relu", ("learned", "long")),
 ]
 
 

@@ -47,16 +47,27 @@ def test_dropout_does_not_disturb_the_statistics():
 
 def test_flags_momentum_weights_and_gradients_stay():
     model = net().train()
-    model[1].eval()
+    model[2].eval()
     model[4].momentum = 0.3
     weights = [p.detach().clone() for p in model.parameters()]
 
-    recalibrate_(model, batches(), batches=2)
+    assert recalibrate_(model, batches(), batches=2) == ["1", "4"]
 
-    assert [m.training for m in model] == [True, False, True, True, True]
+    assert [m.training for m in model] == [True, True, False, True, True]
     assert (model[1].momentum, model[4].momentum) == (0.1, 0.3)
     assert int(model[4].num_batches_tracked) == 2
     assert all(torch.equal(a, b) and b.grad is None for a, b in zip(weights, model.parameters(), strict=True))
+
+
+def test_a_norm_that_is_frozen_in_a_model_in_training_is_left():
+    model, reference = net().train(), net().train()
+    model[1].eval()
+
+    assert recalibrate_(model, batches()) == ["4"]
+    assert torch.equal(model[1].running_mean, reference[1].running_mean)
+    assert not torch.equal(model[4].running_mean, reference[4].running_mean)
+
+    assert recalibrate_(model.eval(), batches()) == ["1", "4"], "in eval mode nothing tells that it is frozen"
 
 
 def test_a_model_without_norms_is_not_run():

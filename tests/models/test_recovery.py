@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -306,10 +310,37 @@ def test_inputs_are_picked_from_batches_of_any_kind(model):
         ({"swaps": {"conv": "gelu"}}, SiteError, "No site matches"),
     ],
 )
-def test_what_makes_no_sense_is_refused(model, options, error, words):
+def test_what_makes_no_sense_is_refused(model, whole, options, error, words):
     chosen = {"swaps": "gelu", "loader": BATCHES, "loss": F.cross_entropy, "steps": 40, "tolerance": None} | options
     with pytest.raises(error, match=words):
         morph_(model, evaluate=accuracy, **chosen)
+    assert repr(model) == repr(whole)
+    assert all(torch.equal(value, whole.state_dict()[key]) for key, value in model.state_dict().items())
+
+
+def test_whoever_stops_it_gets_the_old_model_back(model, whole):
+    def loss(output, target):
+        losses.append(1)
+        if len(losses) == 3:
+            raise KeyboardInterrupt
+        return F.cross_entropy(output, target)
+
+    losses = []
+    with pytest.raises(KeyboardInterrupt):
+        morph_(model.eval(), "gelu", BATCHES, loss, evaluate=accuracy, steps=20)
+
+    assert repr(model) == repr(whole)
+    assert not any(module.training for module in model.modules())
+    assert all(torch.equal(value, whole.state_dict()[key]) for key, value in model.state_dict().items())
+
+
+def test_a_norm_that_is_frozen_stays_frozen(model):
+    model[1].eval()
+    before = model[1].running_mean.clone()
+    morph_(model, "gelu", BATCHES, F.cross_entropy, evaluate=accuracy, steps=10, tolerance=None)
+
+    assert torch.equal(model[1].running_mean, before)
+    assert [module.training for module in model] == [True, False, True, True, True, True]
 
 
 @pytest.mark.parametrize(
@@ -328,6 +359,19 @@ def test_the_stop_rule_looks_at_the_last_check_and_at_the_best(values, reason):
     assert Stop(tolerance=0.005, patience=2).reason(0.9, values) == reason
     turned = Stop(tolerance=0.005, patience=2, direction="min")
     assert turned.reason(-0.9, [-value for value in values]) == reason
+
+
+def test_the_example_of_the_page_runs_as_it_stands():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "morph.md").read_text(encoding="utf-8")
+    code = re.search(r"```python\n(.*?)```", page, re.DOTALL)[1]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "recovered True True True",
+        "ActivationLayer(tanh) ['0.weight', '0.bias', '2.weight', '2.bias']",
+        "ReLU() True",
+    ]
 
 
 def test_it_is_public():

@@ -115,17 +115,17 @@ class Morph:
         self.changes = operation.changes
         blocks = blocks_of(operation)
         self._stands: list[Stand] = []
+        self.takeovers: dict[str, Takeover] = {}
+        self.matches: dict[str, Match] = {}
         try:
             self._stands = blended(operation, blocks, learned=learned)
             self._rehearse(example_inputs)
-        except SiteError:
+            if calibration and example_inputs is not None:
+                self.takeovers = taken_over(operation, self._stands, blocks, calibration)
+                self.matches = matched(operation, self._stands, blocks, example_inputs, calibration)
+        except Exception:
             self.undo()
             raise
-        self.takeovers: dict[str, Takeover] = {}
-        self.matches: dict[str, Match] = {}
-        if calibration and example_inputs is not None:
-            self.takeovers = taken_over(operation, self._stands, blocks, calibration)
-            self.matches = matched(operation, self._stands, blocks, example_inputs, calibration)
         self._set_scales()
         self._parameters = [p for p in model.parameters() if p.requires_grad]
         self.new_parameters = [p for p in self._parameters if id(p) not in known]

@@ -18,7 +18,8 @@ def recalibrate_(model: nn.Module, data: Iterable[Inputs], *, batches: int | Non
     """Set the running mean and variance of every BatchNorm to the means over batches, each batch counting alike.
 
     As ``torch.optim.swa_utils.update_bn`` does, but with everything else in eval mode: dropout does not add its noise to the statistics.
-    The flags, the momentum and the weights stay; ``num_batches_tracked`` counts the batches.
+    A norm that is in eval mode in a model that is in training is frozen, and left as it is. The flags, the momentum and the weights stay;
+    ``num_batches_tracked`` counts the batches.
 
     Args:
         model: any module; changed in place.
@@ -38,7 +39,12 @@ def recalibrate_(model: nn.Module, data: Iterable[Inputs], *, batches: int | Non
         >>> norm.running_mean
         tensor([4.])
     """
-    found = {path: module for path, module in model.named_modules() if _keeps_statistics(module)}
+    is_training = model.training
+    found = {
+        path: module
+        for path, module in model.named_modules()
+        if _keeps_statistics(module) and (module.training or not is_training)
+    }
     norms = [module for module in found.values() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     if not norms:
         return []

@@ -6,16 +6,16 @@ Only the loop, the checks and the stop rule are here; what happens to the model 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
-from math import isfinite
+from math import isfinite, nan
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from actlab.errors import LayerError, SiteError
-from actlab.models.batch import input_of, moved, target_of
+from actlab.models.batch import endless, first_inputs, input_of, moved, target_of
 from actlab.models.choice import Wanted
 from actlab.models.matching import Match
 from actlab.models.morph import Morph
@@ -124,10 +124,12 @@ def morph_(
     """Change the activations of a trained model without breaking it, in place.
 
     The old functions go over into the new ones in the first ``anneal * steps`` steps; then the model, which holds the new ones only, is
-    trained on until it is as good as it was, or does not get better. It ends with the weights of its best check.
+    trained on until it is as good as it was, or does not get better. It ends with the weights of its best check. An error, or Ctrl-C, on
+    the way takes everything back.
 
     Args:
-        model: a trained model; changed in place. It ends with the training flag that it came with.
+        model: a trained model; changed in place. It ends with the training flags that it came with. One that comes in training mode is
+            trained as it is, with norms that are frozen in it.
         swaps: what :func:`actlab.swap_` takes: a spec for all sites, or specs by path, name, pattern or depth.
         loader: training batches, as for :func:`actlab.probe`; read again from its beginning where it ends.
         loss: of output and target. Steps are then those of :class:`actlab.models.recipes.Recipe`: Adam, warm-up, cosine to zero.
@@ -172,42 +174,33 @@ def morph_(
     stop = Stop(tolerance=tolerance, patience=patience, direction=direction)
     every = max(steps // 10, 1) if every is None else every
     _check(loss, step, every, calibration)
-    picked = _picked(model, loader, calibration, inputs or input_of)
+    picked = first_inputs(model, loader, calibration, inputs or input_of)
     example_inputs = picked[0] if example_inputs is None else example_inputs
-    flag = model.training
     before = _evaluated(model, evaluate)
     blunt = _blunt(model, swaps, example_inputs, evaluate, generator)
-    morph = Morph(
-        model,
-        swaps,
-        example_inputs,
-        total=steps,
-        anneal=anneal,
-        learned=learned,
-        data=picked if match else (),
-        generator=generator,
-        fast=fast,
-    )
-    train = _trainer(morph, loss=loss, step=step, optimizer=optimizer, rate=learning_rate, inputs=inputs or input_of)
-    walk = _Walk(morph=morph, evaluate=evaluate, stop=stop, before=before, every=every, calibration=picked)
-    ending = walk.go(_endless(loader, steps), train)
-    morph.finish()
-    after, at = walk.best()
-    model.train(flag)
-    return Recovery(
-        before=before,
-        blunt=blunt,
-        after=after,
-        recovered=stop.is_recovered(before, after),
-        ending=ending,
-        steps=morph.done,
-        at=at,
-        history=tuple(walk.history),
-        changes=tuple((change.path, change.old, change.new) for change in (*morph.changes, *morph.changes.widened)),
-        matches=morph.matches,
-        takeovers=morph.takeovers,
-        morph=morph,
-    )
+    with _in_training(model):
+        morph = Morph(
+            model,
+            swaps,
+            example_inputs,
+            total=steps,
+            anneal=anneal,
+            learned=learned,
+            data=picked if match else (),
+            generator=generator,
+            fast=fast,
+        )
+        try:
+            train = _trainer(
+                morph, loss=loss, step=step, optimizer=optimizer, rate=learning_rate, inputs=inputs or input_of
+            )
+            walk = _Walk(morph=morph, evaluate=evaluate, stop=stop, before=before, every=every, calibration=picked)
+            ending = walk.go(endless(loader, steps), train)
+            morph.finish()
+            return walk.report(blunt, ending)
+        except BaseException:  # also where somebody stops it: half a morph is no model to go on with
+            morph.undo()
+            raise
 
 
 # ------------------------------------------------------------------------------------------------ loop
@@ -232,7 +225,6 @@ class _Walk:
         if morph.merged:
             self._look()
         while morph.done < morph.total and self._reason() is None:
-            morph.model.train()
             if not isfinite(train(next(batches))):
                 return "diverged"
             was_merged = morph.merged
@@ -254,15 +246,28 @@ class _Walk:
             state = {key: tensor.detach().clone() for key, tensor in morph.model.state_dict().items()}
             self.kept = value, morph.done, state
 
-    def best(self) -> tuple[float, int]:
-        """Bring the model back to its best check; return value and step."""
+    def report(self, blunt: float, ending: Ending) -> Recovery:
+        """Bring the model, which has its new functions alone, back to its best check, and say what became of it."""
+        morph = self.morph
         if self.kept is None:
             self._look()
-        if self.kept is None:
-            raise SiteError("The model was not checked with its new functions alone, which is a fault of ActLab.")
-        value, step, state = self.kept
-        self.morph.model.load_state_dict(state)
-        return value, step
+        after, at, state = self.kept or (nan, morph.done, morph.model.state_dict())
+        morph.model.load_state_dict(state)
+        changes = (*morph.changes, *morph.changes.widened)
+        return Recovery(
+            before=self.before,
+            blunt=blunt,
+            after=after,
+            recovered=self.stop.is_recovered(self.before, after),
+            ending=ending,
+            steps=morph.done,
+            at=at,
+            history=tuple(self.history),
+            changes=tuple((change.path, change.old, change.new) for change in changes),
+            matches=morph.matches,
+            takeovers=morph.takeovers,
+            morph=morph,
+        )
 
 
 def _check(loss: object, step: object, every: int, calibration: int) -> None:
@@ -298,7 +303,6 @@ def _trainer(
 def _introduce(morph: Morph, optimizer: torch.optim.Optimizer | None) -> None:
     """Let a user's optimizer know of the parameters that are new in the model."""
     if optimizer is None and morph.new_parameters:
-        morph.undo()
         raise SiteError(
             f"The new functions bring {len(morph.new_parameters)} parameters that the optimizer of your step does not know, so the swap "
             "was taken back. Pass optimizer= as well, to which they are added; or use actlab.Morph in a loop of your own."
@@ -335,6 +339,22 @@ def _built_in(
     return train
 
 
+@contextmanager
+def _in_training(model: nn.Module) -> Iterator[None]:
+    """Bring a model into training mode, and back; one that is in it keeps the flags of its parts, a frozen BatchNorm's too."""
+    if model.training:
+        yield
+        return
+    flags = [(module, module.training) for module in model.modules()]
+    model.train()
+    try:
+        yield
+    finally:
+        model.eval()
+        for module, flag in flags:
+            module.training = flag
+
+
 @torch.no_grad()
 def _evaluated(model: nn.Module, evaluate: Callable[[nn.Module], float]) -> float:
     """Evaluate a model in eval mode; its flags are put back."""
@@ -361,29 +381,3 @@ def _blunt(
         return _evaluated(model, evaluate)
     finally:
         changes.undo()
-
-
-def _picked(model: nn.Module, loader: Iterable[Any], count: int, inputs: Callable[[Any], Inputs]) -> list[Inputs]:
-    """Return the inputs of the first batches, on the model's device."""
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    batches = [inputs(moved(batch, device)) for batch in islice(loader, count)]
-    if not batches:
-        raise SiteError(
-            "The loader gave no batch. A generator that was read before is empty: give a list or a DataLoader."
-        )
-    return batches
-
-
-def _endless(loader: Iterable[Any], steps: int) -> Iterator[Any]:
-    """Yield batches for so many steps, from the beginning again where the loader ends."""
-    given = 0
-    while True:
-        before = given
-        for batch in loader:
-            given += 1
-            yield batch
-        if given == before:
-            raise SiteError(
-                f"The loader ended after {given} batches and gives none from its beginning, and there may be {steps} steps. "
-                "Give a list or a DataLoader, which can be read again."
-            )
