@@ -345,6 +345,25 @@ def test_the_final_model_can_be_exported():
     assert torch.allclose(exported(X), model(X))
 
 
+@pytest.mark.parametrize("spec", ["gelu", "swiglu"])
+def test_torchs_own_encoder_layer_goes_over_and_comes_back(spec):
+    torch.manual_seed(0)
+    model = nn.TransformerEncoderLayer(8, 2, 24, dropout=0.0, batch_first=True)
+    x = torch.randn(3, 5, 8)
+    expected, text = model(x).detach(), repr(model)
+
+    morph = Morph(model, spec, total=4, anneal=1.0, data=[x])
+    assert torch.equal(model(x), expected)
+    for _ in range(4):
+        model(x).square().sum().backward()
+        morph.step()
+    assert torch.allclose(model.eval()(x), model.train()(x), atol=1e-5), "the fused kernel would run relu"
+
+    morph.undo()
+    assert torch.equal(model(x), expected)
+    assert (repr(model), model.activation) == (text, F.relu)
+
+
 def test_learned_paces_and_new_parameters_are_trained():
     model = net()
     known = {id(p) for p in model.parameters()}
