@@ -27,8 +27,12 @@ if TYPE_CHECKING:
     from actlab.models.layer import layer
     from actlab.models.linearise import linearise_
     from actlab.models.mixed import mixed
+    from actlab.models.morph import Morph
     from actlab.models.probe import Probe, probe
     from actlab.models.propagation import propagation
+    from actlab.models.recalibrate import recalibrate_
+    from actlab.models.recovery import morph_
+    from actlab.models.relufy import relufy_
     from actlab.models.shapes import Shapes, shapes
     from actlab.models.sites import find
     from actlab.models.slim import slim_
@@ -48,6 +52,7 @@ _HOME = {
     "Data": "tasks.task",
     "GLULinear": "models.act_linear",
     "Learned": "functions.activation",
+    "Morph": "models.morph",
     "Rule": "functions.rule",
     "Probe": "models.probe",
     "Shapes": "models.shapes",
@@ -70,6 +75,7 @@ _HOME = {
     "list_studies": "studies.study",
     "load_study": "studies.study",
     "mixed": "models.mixed",
+    "morph_": "models.recovery",
     "names": "functions.activation",
     "parse": "functions.spec",
     "rule": "functions.rule",
@@ -77,6 +83,8 @@ _HOME = {
     "probe": "models.probe",
     "propagation": "models.propagation",
     "shapes": "models.shapes",
+    "recalibrate_": "models.recalibrate",
+    "relufy_": "models.relufy",
     "slim_": "models.slim",
     "swap_": "models.swap",
     "tune_allocator": "studies.allocator",
@@ -90,6 +98,7 @@ __all__ = [
     "Data",
     "GLULinear",
     "Learned",
+    "Morph",
     "Probe",
     "Rule",
     "Shapes",
@@ -113,10 +122,13 @@ __all__ = [
     "list_studies",
     "load_study",
     "mixed",
+    "morph_",
     "names",
     "parse",
     "probe",
     "propagation",
+    "recalibrate_",
+    "relufy_",
     "rule",
     "rules",
     "shapes",

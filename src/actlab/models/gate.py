@@ -24,7 +24,7 @@ from actlab.models.layer import layer
 from actlab.models.sites import Survey
 from actlab.models.trace import Run, Step, Trace
 
-__all__ = ["Gates", "is_gating", "plan_gates"]
+__all__ = ["Block", "Gates", "gated_blocks", "is_gating", "plan_gates"]
 
 _INSTEAD = "Use a scalar function here, or write the block with layer(...) and two Linears"
 
@@ -81,6 +81,38 @@ def is_gating(claim: Claim) -> bool:
 
 
 # ---------------------------------------------------------------------------------------------- blocks
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Block:
+    """A Linear, an activation that is to become gated, and the Linear that takes what it makes.
+
+    Attributes:
+        claim: the activation.
+        producers: the Linear that feeds it; more than one where it runs in several places.
+        consumers: likewise.
+    """
+
+    claim: Claim
+    producers: tuple[nn.Linear, ...]
+    consumers: tuple[nn.Linear, ...]
+
+
+def gated_blocks(whole: Survey, taken: Sequence[Claim]) -> list[Block]:
+    """Return the blocks around the claims that :func:`plan_gates` has planned with, in order of execution."""
+    blocks = _Blocks(whole, taken)
+    return [
+        Block(
+            claim=claim,
+            producers=_linears(blocks.producer(run) for run in claim.entry.runs),
+            consumers=_linears(blocks.consumer(run) for run in claim.entry.runs),
+        )
+        for claim in taken
+    ]
+
+
+def _linears(steps: Iterable[Step | None]) -> tuple[nn.Linear, ...]:
+    return tuple(dict.fromkeys(step.module for step in steps if step and isinstance(step.module, nn.Linear)))
 
 
 def plan_gates(whole: Survey, taken: Sequence[Claim]) -> tuple[Gates | None, dict[str, str]]:
@@ -194,10 +226,8 @@ class _Blocks:
 
 def _equal_parameters(whole: Survey, taken: Sequence[Claim], blocks: _Blocks) -> Gates:
     """Choose the width factor at which the model has as many parameters as before, as nearly as can be."""
-    befores = [blocks.producer(run) for run in blocks.runs]
-    afters = [blocks.consumer(run) for run in blocks.runs]
-    producers = tuple(dict.fromkeys(step.module for step in befores if step and isinstance(step.module, nn.Linear)))
-    consumers = tuple(dict.fromkeys(step.module for step in afters if step and isinstance(step.module, nn.Linear)))
+    producers = _linears(map(blocks.producer, blocks.runs))
+    consumers = _linears(map(blocks.consumer, blocks.runs))
     linears = dict.fromkeys([*producers, *consumers])
     before = _count(whole.model)
     gone = sum(map(_count, linears)) + sum(_count(c.entry.place.owner) for c in taken if c.entry.place.kind == "module")

@@ -10,9 +10,9 @@ from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
 
 from actlab.errors import SiteError
+from actlab.models.batch import input_of, moved, target_of
 from actlab.models.readout import Report, row_of, slim
 from actlab.models.tally import Tally
 from actlab.models.taps import Again, Point, Side, Taps
@@ -119,16 +119,12 @@ def probe(
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     with undisturbed(model, training=training), torch.set_grad_enabled(loss is not None):
         for batch in islice(loader, batches):
-            _pass(taps, _moved(batch, device), inputs or _inputs, loss, weights)
+            _pass(taps, moved(batch, device), inputs or input_of, loss, weights)
             bench.end_batch()
     rows = tuple(row_of(tally, at_init) for tally in bench.tallies.values() if tally.batches)
     if not rows:
         raise SiteError(_nothing(model, taps))
     return Report(rows=rows, unseen=taps.hidden)
-
-
-def _moved(batch: Any, device: torch.device) -> Any:
-    return tree_map(lambda leaf: leaf.to(device) if isinstance(leaf, Tensor) else leaf, batch)
 
 
 def _pass(
@@ -141,21 +137,10 @@ def _pass(
     finally:
         taps.close()
     if loss is not None:
-        target = batch[1] if isinstance(batch, Sequence) and len(batch) > 1 else batch
-        torch.autograd.grad(loss(output, target), weights, allow_unused=True)  # not backward(): no .grad is written
+        torch.autograd.grad(
+            loss(output, target_of(batch)), weights, allow_unused=True
+        )  # not backward(): no .grad is written
     taps.release()
-
-
-def _inputs(batch: Any) -> Inputs:
-    if isinstance(batch, (Tensor, Mapping)):
-        return batch
-    if isinstance(batch, Sequence) and batch:
-        first: Inputs = batch[0]
-        return first
-    raise SiteError(
-        f"A batch is a {type(batch).__name__}; allowed are a tensor, a mapping of keyword arguments, and a sequence whose first element "
-        "is the model's input. For anything else say how to take it: probe(..., inputs=lambda batch: batch.x)."
-    )
 
 
 def _nothing(model: nn.Module, taps: Taps) -> str:

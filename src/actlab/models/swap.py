@@ -26,7 +26,7 @@ from actlab.models.surgery import Insertion, Patient, Stroke, strokes_for
 from actlab.models.trace import trace
 from actlab.models.undisturbed import Inputs
 
-__all__ = ["Change", "Changes", "Skipped", "carried_out", "fixed", "rehearsed", "swap_"]
+__all__ = ["Change", "Changes", "Operation", "Skipped", "carried_out", "fixed", "operate", "rehearsed", "swap_"]
 
 
 _OVERWRITES: Final = "it overwrites its input, and the model goes on using that; write it without inplace first"
@@ -169,6 +169,37 @@ def swap_(
         >>> len(swap_(model, "gelu", torch.zeros(1, 2)))
         2
     """
+    return operate(model, wanted, example_inputs, generator=generator, fast=fast).changes
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Operation:
+    """A swap that was carried out, with what went on to happen in which place.
+
+    Attributes:
+        changes: what the user sees.
+        whole: the model before the swap.
+        claims: the sites that were replaced.
+        layers: the layer that each of them has got, in the same order.
+        linears: the new Linear for each old one that got another width.
+    """
+
+    changes: Changes
+    whole: Survey
+    claims: tuple[Claim, ...]
+    layers: tuple[nn.Module, ...]
+    linears: Mapping[nn.Linear, nn.Linear]
+
+
+def operate(
+    model: nn.Module,
+    wanted: Wanted,
+    example_inputs: Inputs | None = None,
+    *,
+    generator: torch.Generator | None = None,
+    fast: bool = False,
+) -> Operation:
+    """Swap as :func:`swap_` does, and tell what stands where; arguments and errors are the same."""
     whole = survey(model, example_inputs)
     taken = claims(whole, wanted)
     reasons = {claim.site.path: reason for claim in taken if (reason := refusal(claim))}
@@ -178,7 +209,9 @@ def swap_(
     reasons |= misfits
     complain(taken, reasons)
     chosen = _without(taken, reasons)
-    strokes = _strokes(whole, [(claim.entry, claim.spec) for claim in chosen], gates, generator, fast=fast)
+    linears = gates.linears(generator) if gates else {}
+    layers = _layers(whole, [(claim.entry, claim.spec) for claim in chosen], fast=fast)
+    strokes = _strokes(whole, layers, linears)
     _carry_out(strokes)
     if example_inputs is not None:
         _try_out(model, example_inputs, strokes)
@@ -186,7 +219,13 @@ def swap_(
     skipped = [
         Skipped(site=claim.site, reason=reasons[claim.site.path]) for claim in taken if claim.site.path in reasons
     ]
-    return Changes(changes, skipped, _widened(whole, gates), strokes)
+    return Operation(
+        changes=Changes(changes, skipped, _widened(whole, gates), strokes),
+        whole=whole,
+        claims=tuple(chosen),
+        layers=tuple(insertion.new for insertion in layers),
+        linears=linears,
+    )
 
 
 def _change(claim: Claim) -> Change:
@@ -198,22 +237,24 @@ def _without(taken: Sequence[Claim], reasons: Mapping[str, str]) -> list[Claim]:
     return [claim for claim in taken if claim.site.path not in reasons]
 
 
-def _strokes(
-    whole: Survey,
-    chosen: Sequence[tuple[Entry, Spec]],
-    gates: Gates | None = None,
-    generator: torch.Generator | None = None,
-    *,
-    fast: bool = False,
-) -> list[Stroke]:
+def _layers(whole: Survey, chosen: Sequence[tuple[Entry, Spec]], *, fast: bool = False) -> list[Insertion]:
+    """Return the layer that each site is to get, and where it goes."""
     patient = Patient(model=whole.model, paths=whole.paths)
-    insertions = [Insertion(owner=old, new=new) for old, new in (gates.linears(generator) if gates else {}).items()]
+    insertions = []
     for entry, spec in chosen:
         place = entry.place
         channels = entry.site.channels if spec.needs_channels else None
         new = patient.place_like_neighbours(layer(spec, channels=channels, fast=fast), place.owner)
         insertions.append(Insertion(owner=place.owner, new=new, attribute=place.attribute, edit=place.edit))
-    return strokes_for(patient, insertions)
+    return insertions
+
+
+def _strokes(
+    whole: Survey, layers: Sequence[Insertion], linears: Mapping[nn.Linear, nn.Linear] | None = None
+) -> list[Stroke]:
+    """Return the strokes that put layers in their places, and Linears of another width."""
+    patient = Patient(model=whole.model, paths=whole.paths)
+    return strokes_for(patient, [*(Insertion(owner=old, new=new) for old, new in (linears or {}).items()), *layers])
 
 
 def _carry_out(strokes: Sequence[Stroke]) -> None:
@@ -275,7 +316,7 @@ def fixed(site: Site) -> bool:
 
 def _complaint(whole: Survey, same: Sequence[tuple[Entry, Spec]], example_inputs: Inputs) -> str | None:
     """Say what goes wrong with layers of the present functions in place, or return None."""
-    strokes = _strokes(whole, same)
+    strokes = _strokes(whole, _layers(whole, same))
     with carried_out(strokes):
         notes = trace(whole.model, example_inputs)
     before = whole.trace.output if whole.trace else None

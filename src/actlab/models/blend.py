@@ -1,0 +1,144 @@
+"""The blend: a layer that goes over from an old function to a new one, (1 - t) old + t new, with t on a schedule or learned.
+
+At t = 0 only the old function runs and at t = 1 only the new one, so that both ends are exact to the bit. In between, t is the share of
+the way, or ``share ** exp(pace)`` with a learned pace: each site finds out whether to go early or late, and the ends hold
+whatever it learns.
+
+Where the new function works on another width (a gated block has two thirds of the hidden units), two blocks run side by side through
+the same wires: the first layer makes both widths, what is in between works on each part, and the last layer adds the two results up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import isfinite
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from actlab.errors import LayerError
+
+__all__ = ["PACE_LIMIT", "Blend"]
+
+#: Learned exponents stay between exp(-2) and exp(2): beyond, a site would go over within a few steps, as in a blunt swap.
+PACE_LIMIT = 2.0
+
+
+class Blend(nn.Module):
+    """An old function, a new one, and how far the way from one to the other has been gone.
+
+    Args:
+        old: the function that goes; a module's parameters are trained on.
+        new: the function that comes.
+        learned: learn the pace; it is a parameter, drawn towards 0 by nothing, and starts at 0 (t is the share then).
+        overwrites: ``old`` overwrites its input, and gets a copy while both run.
+        split: where the input's last dimension is cut into a part for ``old`` and a part for ``new``; None where both take all of it.
+        joins: whether the two results are blended; otherwise they are laid side by side in the last dimension.
+        like: a tensor on the device, and of the dtype, that the layer's own numbers are to have.
+
+    Raises:
+        LayerError: :meth:`set_share` or :meth:`set_scale` gets a number that makes no sense.
+
+    Example:
+        >>> blend = Blend(nn.ReLU(), nn.Tanh())
+        >>> x = torch.tensor([-1.0, 2.0])
+        >>> blend(x)
+        tensor([0., 2.])
+        >>> blend.set_share(0.5)
+        >>> blend(x)
+        tensor([-0.3808,  1.4820])
+    """
+
+    old: Callable[..., Tensor]
+    new: nn.Module
+    share: Tensor
+    scale: Tensor
+
+    def __init__(
+        self,
+        old: Callable[..., Tensor],
+        new: nn.Module,
+        *,
+        learned: bool = False,
+        overwrites: bool = False,
+        split: int | None = None,
+        joins: bool = True,
+        like: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        like = torch.empty(()) if like is None else like
+        self.old = old
+        self.new = new
+        self.overwrites = overwrites
+        self.split = split
+        self.joins = joins
+        self.keeps_scale = False
+        self.stage: Literal["old", "both", "new"] = "old"
+        self.register_buffer("share", torch.zeros((), dtype=like.dtype, device=like.device))
+        self.register_buffer("scale", torch.ones((), dtype=like.dtype, device=like.device))
+        self.pace = nn.Parameter(torch.zeros((), dtype=like.dtype, device=like.device)) if learned else None
+        self._is_matched = False
+
+    def set_share(self, share: float) -> None:
+        """Set how far the way has been gone, from 0 to 1: from the next forward pass on."""
+        if not 0.0 <= share <= 1.0:
+            raise LayerError(f"The share of a blend goes from 0 (the old function) to 1 (the new one); got {share!r}.")
+        self.share.fill_(share)
+        self.stage = "old" if share == 0 else "new" if share == 1 else "both"
+
+    def set_scale(self, scale: float, *, keep: bool = False) -> None:
+        """Set a factor of the new function.
+
+        Args:
+            scale: above 0.
+            keep: it stays, to be folded into the weights that take the output; otherwise it goes to 1 with t, as ``scale ** (1 - t)``.
+        """
+        if not (isfinite(scale) and scale > 0):
+            raise LayerError(f"The scale of a blend is a number above 0; got {scale!r}.")
+        self.scale.fill_(scale)
+        self.keeps_scale = keep
+        self._is_matched = scale != 1.0
+
+    @property
+    def weight_of_new(self) -> Tensor:
+        """Return t, a 0-d tensor, with a gradient where the pace is learned."""
+        if self.pace is None:
+            return self.share
+        return self.share ** self.pace.clamp(-PACE_LIMIT, PACE_LIMIT).exp()
+
+    def forward(self, x: Tensor, *others: Tensor) -> Tensor:
+        """Apply what holds now.
+
+        Args:
+            x: what the functions take; where the input is split and both run, ``(..., split + rest)``.
+            others: further inputs, for both.
+
+        Returns:
+            What one of the functions returns, or the blend.
+        """
+        if self.stage == "old":
+            return self.old(x, *others)
+        if self.stage == "new":
+            return self._scaled(self.new(x, *others), None)
+        first, second = (x, x) if self.split is None else (x[..., : self.split], x[..., self.split :])
+        old = self.old(first.clone() if self.overwrites else first, *others)
+        t = self.weight_of_new
+        new = self._scaled(self.new(second, *others), t)
+        return (1 - t) * old + t * new if self.joins else torch.cat([old, new], dim=-1)
+
+    def _scaled(self, new: Tensor, t: Tensor | None) -> Tensor:
+        if not self._is_matched or (t is None and not self.keeps_scale):
+            return new
+        return new * (self.scale if self.keeps_scale or t is None else self.scale ** (1 - t))
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        share, scale = float(self.share), float(self.scale)
+        self.stage = "old" if share == 0 else "new" if share == 1 else "both"
+        self._is_matched = scale != 1.0
+
+    def extra_repr(self) -> str:
+        """Return how far it is."""
+        pace = "" if self.pace is None else f", pace={float(self.pace.detach()):.3g}"
+        return f"share={float(self.share):.3g}{pace}"

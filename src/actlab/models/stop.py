@@ -1,0 +1,65 @@
+"""The stop: when a model that was changed has been trained enough, because it is as good as it was or gets no better."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from actlab.errors import LayerError
+
+__all__ = ["Direction", "Stop"]
+
+Direction = Literal["max", "min"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stop:
+    """When a recovery is over: the model is as good as it was, or it does not get better any more.
+
+    Attributes:
+        tolerance: how far from the old value counts as recovered, in the unit of the evaluation, from 0 up; None to use all steps.
+        patience: so many checks in a row without a new best one end it; None for no such end.
+        direction: "max" where larger values are better, "min" where smaller ones are.
+
+    Example:
+        >>> stop = Stop(tolerance=0.01, patience=2)
+        >>> stop.reason(0.90, [0.85, 0.87]), stop.reason(0.90, [0.85, 0.87, 0.895]), stop.reason(0.90, [0.87, 0.86, 0.87])
+        (None, 'recovered', 'patience')
+    """
+
+    tolerance: float | None = 0.005
+    patience: int | None = 5
+    direction: Direction = "max"
+
+    def __post_init__(self) -> None:
+        if self.direction not in get_args(Direction):
+            raise LayerError(f"direction is 'max' (accuracy) or 'min' (a loss); got {self.direction!r}.")
+        if self.tolerance is not None and not self.tolerance >= 0:
+            raise LayerError(
+                f"tolerance is how far from the old value counts as recovered, from 0 up; got {self.tolerance!r}."
+            )
+        if self.patience is not None and (isinstance(self.patience, bool) or self.patience < 1):
+            raise LayerError(f"patience is a number of checks from 1 up, or None; got {self.patience!r}.")
+
+    def loss(self, value: float) -> float:
+        """Return a value so that smaller is better."""
+        return -value if self.direction == "max" else value
+
+    def is_recovered(self, before: float, value: float) -> bool:
+        """Whether a value is the old one, within the tolerance (0 if there is none)."""
+        return self.loss(value) <= self.loss(before) + (self.tolerance or 0.0)
+
+    def reason(self, before: float, values: Sequence[float]) -> Literal["recovered", "patience"] | None:
+        """Say why to stop after these checks, or return None.
+
+        Args:
+            before: the value of the model with its old functions.
+            values: those of the model with its new ones, in order.
+        """
+        if values and self.tolerance is not None and self.is_recovered(before, values[-1]):
+            return "recovered"
+        losses = [self.loss(value) for value in values]
+        if self.patience is not None and losses and len(losses) - 1 - losses.index(min(losses)) >= self.patience:
+            return "patience"
+        return None
