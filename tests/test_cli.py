@@ -25,6 +25,7 @@ FROZEN = {
         "--like", "--json",
     },
     "sites": {"--rounds", "--seed", "--json"},
+    "doctor": {"--seeds", "--steps", "--seed", "--budget", "--json"},
     "reference": {"--out", "--json"},
     "compare": {
         "--seeds", "--budget", "--jobs", "--baseline", "--init", "--tune", "--store", "--name", "--rope", "--alpha", "--json", "--dry-run",

@@ -208,6 +208,42 @@ def sites(
 
 
 @app.command()
+def doctor(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A task, or a Python file that defines one; or one that defines model only.", metavar="TASK"
+        ),
+    ],
+    *,
+    seeds: Annotated[int, typer.Option(help="How many seeds every prescription is tried on.")] = 6,
+    steps: Annotated[int, typer.Option(help="Steps of training that are watched, and of every trial.")] = 200,
+    seed: Annotated[int, typer.Option(help="The first seed; the model is measured with it.")] = 0,
+    budget: Annotated[str | None, typer.Option(help="Begin no trial after this time, like 90s, 10m, 2h.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is wrong with a model and where, and what a short paired trial has shown to help; 1 if there is a finding."""
+    from rich.console import Console
+
+    from actlab.report import diagnoses, progress
+    from actlab.studies.checkup import Checkup
+
+    with progress.counted(Console(stderr=True), "trainings") as told:
+        checkup = Checkup(source, seeds=seeds, steps=steps, seed=seed, budget=budget, progress=told)
+        try:
+            checkup.run()
+        except KeyboardInterrupt:
+            if not checkup.has_measured:
+                raise KeyboardInterrupt("Stopped before anything was measured. Run it again:") from None
+    found = checkup.diagnosis()
+    _print_json(found.to_dict()) if as_json else _print(diagnoses.diagnosis_view(found))
+    if found.stopped:
+        raise KeyboardInterrupt("Stopped. What had finished is shown; the same command does the rest:")
+    if not found.healthy:
+        raise typer.Exit(FINDING)
+
+
+@app.command()
 def reference(
     out: Annotated[Path, typer.Option(help="The folder to write.", metavar="DIR")],
     names: Annotated[list[str] | None, typer.Argument(help="Only these; by default all.", metavar="[ACT]...")] = None,
