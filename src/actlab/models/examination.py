@@ -124,6 +124,11 @@ def examine(
         (200, 'relu', True, None)
     """
     notes: list[str] = []
+    if _samples(inputs) < ENOUGH:
+        few = (
+            f"Dead and saturated units were not judged: there are {_samples(inputs)} samples, and {ENOUGH} are needed."
+        )
+        notes.append(few)
     whole = survey(model, inputs)
     return Examination(
         samples=_samples(inputs),

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from math import isnan, sqrt
 from typing import Final
 
-from actlab.models.course import Death, dead_units
+from actlab.models.course import dead_units
 from actlab.models.examination import ENOUGH, Examination
 from actlab.models.finding import Finding, Rule
 from actlab.models.prescription import MatchedInit, Norms, Prescription
@@ -30,15 +30,17 @@ def _killed(rule: Rule, examined: Examination) -> Iterator[Finding]:
     course = examined.course
     if course is None or not course.deaths:
         return
-    first, share = course.deaths[0], max(death.share for death in course.deaths)
+    first, whole = course.deaths[0], course.whole
     row = examined.row(first.name)
     sentence = (
-        f"{_of_units(first)} of {first.name} are lost from step {first.step} on and stay so "
+        f"{100 * first.share:.0f} % of the units of {first.name} are lost, from step {first.step} on and for good "
         f"({100 * first.before:.0f} % were at the init), at a learning rate of {course.learning_rate:.3g}."
-        f"{' Nothing passes that layer any more.' if first.whole else ''}"
     )
-    evidence = {"step": float(first.step), "share": first.share, "before": first.before, "largest_share": share}
+    sentence += f" From step {whole.whole} on nothing passes {whole.name}: the net is dead." if whole else ""
+    evidence = {"step": float(first.step), "share": first.share, "before": first.before}
     evidence |= {"learning_rate": course.learning_rate, "layers": float(len(course.deaths))}
+    if whole is not None and whole.whole is not None:
+        evidence["dead_from_step"] = float(whole.whole)
     if examined.tolerated is not None:
         evidence["tolerated"] = examined.tolerated
     yield rule.found(
@@ -48,10 +50,6 @@ def _killed(rule: Rule, examined: Examination) -> Iterator[Finding]:
         evidence=evidence,
         prescriptions=tuple(_for_the_killed(examined)),
     )
-
-
-def _of_units(death: Death) -> str:
-    return "All units" if death.share == 1 else f"{100 * death.share:.0f} % of the units"
 
 
 def _for_the_killed(examined: Examination) -> Iterator[Prescription]:

@@ -37,7 +37,7 @@ def _parts(found: Diagnosis) -> Iterator[RenderableType]:
     for number, finding in enumerate(found.findings, 1):
         yield from _finding(found, finding, f"{number}. ")
     if found.hints:
-        yield _title("Seen, and not shown to do harm here")
+        yield _title("Seen; no change was shown to help here")
         for finding in found.hints:
             yield from _finding(found, finding, "   ")
     yield from _measured(found)

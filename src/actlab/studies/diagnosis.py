@@ -118,11 +118,20 @@ class Diagnosis:
     def sentence(self) -> str:
         """What it comes to."""
         if self.healthy:
-            return "Nothing to do."
+            return "Nothing to do." if not self._untried else f"No fault was measured. {self._untried}"
         first = self.findings[0]
         more = f", and {len(self.findings) - 1} more" if len(self.findings) > 1 else ""
         where = f" at {first.layer or first.site}" if first.layer or first.site else ""
         return f"{first.rule[0].upper()}{first.rule[1:]}{where}{more}. {self._advice()}"
+
+    @property
+    def _untried(self) -> str:
+        """Say that hints could not be tried."""
+        waiting = [
+            found for found in self.hints if all(trial.verdict == "not tried" for trial in self.trials_of(found))
+        ]
+        waiting = [found for found in waiting if found.prescriptions]
+        return f"Not tried: {', '.join(found.prescriptions[0].name for found in waiting)}." if waiting else ""
 
     def _advice(self) -> str:
         if self.recommended:
@@ -130,7 +139,7 @@ class Diagnosis:
             return f"Recommended: {best.prescription.name} ({self.metric} {_means(best)}, mean of {len(best.seeds)} seeds)."
         if any(trial.verdict not in {"not tried", "does not fit"} for trial in self.trials):
             return "Nothing that was tried is shown to help."
-        return "Nothing was tried."
+        return "Nothing was tried yet."
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain data for JSON; numbers that are not finite are None."""
@@ -201,7 +210,7 @@ def _course(course: Course) -> dict[str, Any]:
         "learning_rate": course.learning_rate,
         "losses": course.losses,
         "diverged": course.diverged,
-        "deaths": [asdict(death) | {"whole": death.whole} for death in course.deaths],
+        "deaths": [asdict(death) for death in course.deaths],
         "looks": [asdict(look) for look in course.looks],
     }
 

@@ -21,7 +21,7 @@ from actlab.tasks.task import Data, Split, Task, isolated, load_data, seed_all
 __all__ = ["REFERENCE", "Outcome", "first_steps", "short_trial", "tolerated_rate", "untrained"]
 
 REFERENCE: Final = 512  # inputs on which units are looked at
-_EVERY: Final = 10  # steps between two looks; where units are lost between them, every step is looked at
+_EVERY: Final = 10  # steps between two looks
 _HELD_OUT: Final = 5  # one example in so many of the training split, where there is no validation split
 _DECADES: Final = 5  # down which a learning rate is looked for that kills nothing
 _HALVINGS: Final = 2  # of the decade in which it lies, on a log scale
@@ -44,7 +44,7 @@ class Outcome:
 
 
 def first_steps(task: Task, seed: int, *, steps: int, learning_rate: float | None = None) -> Course:
-    """Train a task's model for a few steps and look at its units: every ten steps, and at every step where units are lost for good.
+    """Train a task's model for a few steps and look at its units: every ten steps, and at every step if some are lost for good.
 
     Args:
         task: what to train.
@@ -62,9 +62,9 @@ def first_steps(task: Task, seed: int, *, steps: int, learning_rate: float | Non
     course = _course(task, seed, rate, steps, range(0, steps + 1, _EVERY))
     if not course.deaths:
         return course
-    end = course.deaths[0].step
-    between = range(max(0, end - _EVERY), end + 1)
-    return course.with_looks(_course(task, seed, rate, end, between).looks)
+    return course.with_looks(
+        _course(task, seed, rate, steps, range(steps + 1)).looks
+    )  # a layer may come back for a moment
 
 
 def _course(task: Task, seed: int, rate: float, steps: int, looked: Collection[int]) -> Course:
