@@ -113,7 +113,7 @@ def _of_the_dead(
     what = "channels" if examined.is_convolution(row) else "units"
     shown = ", ".join(map(str, units[:_NAMED])) + (", ..." if len(units) > _NAMED else "")
     still = f" and still after {examined.course.looks[-1].step} steps" if examined.course else ""
-    more = f" So it is in {len(found) - 1} more layers." if len(found) > 1 else ""
+    more = f" Also in {', '.join(other.name for other, _ in found[1:])}." if len(found) > 1 else ""
     sentence = (
         f"{len(units)} of {row.units} {what} of {row.name} are dead at the init{still}, zero with slope zero for all of "
         f"{row.samples} samples: {shown}.{more}"

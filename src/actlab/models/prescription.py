@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
 import torch
@@ -44,16 +44,16 @@ class Prescription:
     Attributes:
         measures: done to the model, in this order.
         learning_rate: what to train with; None for the one that there is.
-        source: who says so.
+        source: who says so; two prescriptions of the same changes are equal whoever says so.
     """
 
     measures: tuple[Measure, ...] = ()
     learning_rate: float | None = None
-    source: str = ""
+    source: str = field(default="", compare=False)
 
     @property
     def name(self) -> str:
-        """What is changed, in words; two prescriptions of one name are one.
+        """What is changed, in words.
 
         Example:
             >>> Prescription(measures=(Swap(paths=("1",), spec="gelu"), MatchedInit()), learning_rate=0.01).name
@@ -83,7 +83,7 @@ class Prescription:
             >>> net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
             >>> changed = Prescription(measures=(Swap(paths=("1",), spec="gelu"),)).apply(net, torch.zeros(2, 4))
             >>> changed[1], net[1]
-            (gelu, ReLU())
+            (ActivationLayer(gelu), ReLU())
         """
         changed = copy.deepcopy(model)
         for measure in self.measures:

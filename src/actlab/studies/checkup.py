@@ -106,7 +106,7 @@ class Checkup:
         self._progress = progress or (lambda *_: None)
         self._examined: Examination | None = None
         self._findings: tuple[Finding, ...] = ()
-        self._trials: dict[str, PairedTrial] = {}
+        self._trials: dict[Prescription, PairedTrial] = {}
         self._plain: dict[int, Outcome] = {}
         self._finished = False
 
@@ -115,11 +115,11 @@ class Checkup:
         if self._examined is None:
             self._tell(0, "the model at its init")
             self._examined, self._findings = self._examine()
-            self._trials = {p.name: PairedTrial(prescription=p) for p in self._prescriptions()}
+            self._trials = {one: PairedTrial(prescription=one) for one in self._prescriptions()}
         if self.task is not None:
-            for number, (name, blank) in enumerate(self._trials.items()):
+            for number, (prescription, blank) in enumerate(self._trials.items()):
                 if blank.verdict == "not tried":
-                    self._trials[name] = self._tried(self.task, blank.prescription, number)
+                    self._trials[prescription] = self._tried(self.task, prescription, number)
         self._finished = True
         return self.diagnosis()
 
@@ -169,8 +169,7 @@ class Checkup:
         return examined, consult(examined)
 
     def _prescriptions(self) -> list[Prescription]:
-        known = {p.name: p for found in reversed(self._findings) for p in reversed(found.prescriptions)}
-        return list(reversed(known.values()))
+        return list(dict.fromkeys(prescription for found in self._findings for prescription in found.prescriptions))
 
     # --------------------------------------------------------------------------------------------- trying
 
@@ -209,7 +208,7 @@ class Checkup:
         level = 1 - _ERRORS / len(self._trials)
         interval = bootstrap_interval(differences, seed=0, level=level) if np.isfinite(differences).all() else None
         mean = float(differences.mean())
-        of = [found for found in self._findings if trial.prescription.name in {p.name for p in found.prescriptions}]
+        of = [found for found in self._findings if trial.prescription in found.prescriptions]
         is_hint = all(found.kind == "hint" for found in of)
         diverged = sum(pair[0].diverged for pair in pairs), sum(pair[1].diverged for pair in pairs)
         return replace(

@@ -111,8 +111,7 @@ class Diagnosis:
 
     def trials_of(self, found: Finding) -> tuple[PairedTrial, ...]:
         """Return the trials of a finding's prescriptions."""
-        names = [prescription.name for prescription in found.prescriptions]
-        return tuple(trial for trial in self.trials if trial.prescription.name in names)
+        return tuple(trial for trial in self.trials if trial.prescription in found.prescriptions)
 
     @property
     def sentence(self) -> str:
