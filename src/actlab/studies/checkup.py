@@ -186,13 +186,7 @@ class Checkup:
             decades = self._decades(prescription)
         except ActlabError as error:
             return replace(blank, verdict="does not fit", reason=str(error))
-        except (
-            RuntimeError,
-            ValueError,
-            TypeError,
-            AttributeError,
-            IndexError,
-        ) as error:  # the changed model raises in training
+        except Exception as error:  # a user's model may raise anything when it is changed or trained
             return replace(blank, verdict="does not fit", reason=one_line(error))
         return self._judged(task, replace(blank, decades=decades), pairs)
 

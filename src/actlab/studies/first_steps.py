@@ -13,7 +13,8 @@ from torch import nn
 
 from actlab.models.course import Course, Look, look_at
 from actlab.models.prescription import Prescription
-from actlab.models.probe import probe
+from actlab.models.probe import Probe
+from actlab.models.undisturbed import undisturbed
 from actlab.studies.trial import batches, judge, one_thread
 from actlab.tasks.check import as_number
 from actlab.tasks.task import Data, Split, Task, isolated, load_data, seed_all
@@ -69,15 +70,21 @@ def first_steps(task: Task, seed: int, *, steps: int, learning_rate: float | Non
 
 def _course(task: Task, seed: int, rate: float, steps: int, looked: Collection[int]) -> Course:
     looks: list[Look] = []
-
-    def look(step: int, model: nn.Module, *, last: bool) -> None:
-        if step in looked or last:
-            looks.append(look_at(probe(model, [reference], inputs=lambda batch: batch, rank=False), step))
-
     with one_thread(), isolated(seed):
         train, _ = _parts(load_data(task, seed), seed)
         reference = train.x[:REFERENCE]
         model = _prepared(task, seed, _NOTHING, train)
+        watch = Probe(
+            model, rank=False
+        )  # one for all looks: to find a model's activations takes longer than to look at them
+
+        def look(step: int, *, last: bool) -> None:
+            if step in looked or last:
+                with undisturbed(model), watch.sampling(step):
+                    model(reference)
+                looks.append(look_at(watch.report(), step))
+                watch.reset()
+
         losses = tuple(_train(task, model, train, seed=seed, rate=rate, steps=steps, look=look))
     return Course(learning_rate=rate, losses=losses, looks=tuple(looks))
 
@@ -179,7 +186,7 @@ def _train(
     made = 0
     for x, y in islice(batches(task, split, seed), limit):
         if look is not None:
-            look(made, model, last=False)
+            look(made, last=False)
         loss = task.loss(model(x), y)
         value = float(loss.detach())
         yield value
@@ -190,4 +197,4 @@ def _train(
         optimizer.zero_grad()
         made += 1
     if look is not None:
-        look(made, model, last=True)
+        look(made, last=True)
