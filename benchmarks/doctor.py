@@ -16,7 +16,7 @@ from __future__ import annotations
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -244,10 +244,10 @@ def wins_again(planted: Planted, diagnosis: Diagnosis) -> float:
     return sign * statistics.mean(after - before for before, after in values)
 
 
-def faults() -> bool:
+def faults(planted_ones: Sequence[Planted] = FAULTS) -> bool:
     """Print what is found of every planted fault; tell whether all is as it should be."""
     holds = True
-    for planted in FAULTS:
+    for planted in planted_ones:
         diagnosis = actlab.doctor(planted.task)
         found = next((one for one in diagnosis.all_findings if one.rule == planted.rule), None)
         right = found is not None and found.layer == planted.layer and diagnosis.healthy == (not planted.helps)
@@ -310,13 +310,15 @@ def sgd(parameters: object, lr: float) -> torch.optim.Optimizer:
     return torch.optim.SGD(list(parameters), lr=lr, momentum=0.9)  # type: ignore[call-overload] # an iterable of parameters
 
 
-def rates(seeds: int, steps: int = 200) -> bool:
+RATES = (
+    ("Adam, 0.1", replace(DIGITS, learning_rate=0.1)),
+    ("Adam, 0.5", replace(DIGITS, learning_rate=0.5)),
+    ("SGD with momentum, 1.0", replace(DIGITS, optimizer=sgd, learning_rate=1.0)),
+)
+
+
+def rates(seeds: int, settings: Sequence[tuple[str, Task]] = RATES, steps: int = 200) -> bool:
     """Print steps of death and accuracies before and after; tell whether all steps agree and all nets come alive."""
-    settings = (
-        ("Adam, 0.1", replace(DIGITS, learning_rate=0.1)),
-        ("Adam, 0.5", replace(DIGITS, learning_rate=0.5)),
-        ("SGD with momentum, 1.0", replace(DIGITS, optimizer=sgd, learning_rate=1.0)),
-    )
     holds = True
     for name, killed in settings:
         rows = []

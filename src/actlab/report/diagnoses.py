@@ -117,8 +117,13 @@ def _legend(found: Diagnosis) -> str:
     if not seeds:
         return f"{found.examined.samples} samples."
     better = "higher" if found.direction == "max" else "lower"
+    more = (
+        " What is undecided, more seeds (--seeds) may decide."
+        if any(t.verdict == "undecided" for t in found.trials)
+        else ""
+    )
     return (
         f"Trials: {found.steps} steps on each of {len(seeds)} seeds, paired; {found.metric}, {better} is better, on examples that were "
         "not trained on and are not the test split. Intervals allow for all trials of this diagnosis together (95 %). A short trial "
-        "says what helps in the first steps."
+        f"says what helps in the first steps.{more}"
     )
