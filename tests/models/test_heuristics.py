@@ -121,13 +121,13 @@ def with_dead(net, layer, units):
     return net
 
 
-def test_a_layer_half_of_which_is_dead_is_a_fault():
-    found = rules(with_dead(mlp(nn.ReLU, 3, gain=2**0.5), 2, 40), inputs())["born dead"]
+def test_a_layer_most_of_which_is_dead_is_a_fault():
+    found = rules(with_dead(mlp(nn.ReLU, 3, gain=2**0.5), 2, 52), inputs())["born dead"]
 
     assert (found.kind, found.layer, found.site) == ("fault", "2", "3")
-    assert found.evidence["share"] == pytest.approx(40 / 64)
+    assert found.evidence["share"] == pytest.approx(52 / 64)
     assert names(found) == ["matched init", "leaky_relu(0.1) at 3", "prelu at 3"]
-    assert "born dead" not in rules(with_dead(mlp(nn.ReLU, 3, gain=2**0.5), 2, 30), inputs())
+    assert "born dead" not in rules(with_dead(mlp(nn.ReLU, 3, gain=2**0.5), 2, 44), inputs())
 
 
 def test_units_that_come_back_in_training_were_not_dead():

@@ -14,7 +14,12 @@ from actlab.models.readout import Row
 
 __all__ = ["CHANNELS", "GONE", "LOST_UNITS", "STUCK"]
 
-GONE: Final = 0.5  # share of a layer's units that are dead and stay so: healthy layers have up to 0.45 at their init, and get some back
+GONE: Final = (
+    0.5  # share of a layer's units that are dead at the init and after the first steps: healthy layers have up to 0.3
+)
+_BORN: Final = (
+    0.75  # the same where nobody has trained: healthy layers have up to 0.52 at their init, and get half of them back
+)
 CHANNELS: Final = 0.05  # of a convolution's channels, each of which looks at many positions of every sample
 STUCK: Final = 0.5  # share of the inputs of a function that lie on a flat end, at the init
 _NAMED: Final = 8  # units by their number, in a sentence
@@ -80,7 +85,8 @@ def _diverging(rule: Rule, examined: Examination) -> Iterator[Finding]:
 
 def _dead(rule: Rule, examined: Examination) -> Iterator[Finding]:
     """Yield one finding for all layers half of whose units are dead at the init; where there is a course, the same at its end as well."""
-    found = [(row, units) for row, units in _born_dead(examined) if len(units) >= GONE * row.units]
+    limit = _BORN if examined.course is None else GONE
+    found = [(row, units) for row, units in _born_dead(examined) if len(units) >= limit * row.units]
     if found:
         yield _of_the_dead(rule, found, examined, tuple(_for_the_dead(found, examined)))
 
