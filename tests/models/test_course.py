@@ -23,6 +23,10 @@ def test_half_of_the_living_must_be_lost():
     assert (death.step, death.before, death.share, death.whole) == (1, 0.2, 0.61, None)
 
 
+def test_what_was_dead_before_training_is_not_killed_by_it():
+    assert course(1.0, 1.0).deaths == ()
+
+
 def test_what_comes_back_was_not_dead():
     assert course(0.0, 0.9, 1.0, 0.4).deaths == ()
     assert course(0.0, 0.9, 0.4, 0.7, 1.0, 1.0).deaths[0].step == 3

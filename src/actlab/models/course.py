@@ -101,7 +101,7 @@ class Course:
     def _death(self, name: str) -> Death | None:
         before = self.looks[0].lost(name)
         since = self._since(name, before + RISE * (1 - before))
-        if since is None:
+        if since is None or since == self.looks[0].step:  # lost before any training
             return None
         whole = self._since(name, WHOLE)
         return Death(name=name, step=since, before=before, share=self.looks[-1].lost(name), whole=whole)
