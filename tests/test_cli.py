@@ -26,6 +26,7 @@ FROZEN = {
     },
     "sites": {"--rounds", "--seed", "--json"},
     "importance": {"--act", "--seed", "--samples", "--measure", "--tolerance", "--out", "--json"},
+    "doctor": {"--seeds", "--steps", "--seed", "--budget", "--json"},
     "reference": {"--out", "--json"},
     "compare": {
         "--seeds", "--budget", "--jobs", "--baseline", "--init", "--tune", "--store", "--name", "--rope", "--alpha", "--json", "--dry-run",
@@ -150,6 +151,85 @@ def test_sites_of_what_is_not_there_is_an_input_error():
 
     assert done.exit_code == 2
     assert "There is no file nowhere.py" in json.loads(done.stdout)["error"]["message"]
+
+
+def _net(tmp_path, *lines):
+    file = tmp_path / "net.py"
+    file.write_text("\n".join(["import torch", "from torch import nn", *lines]))
+    return str(file)
+
+
+DEEP = (
+    "model = nn.Sequential(*(part for _ in range(12) for part in (nn.Linear(16, 16), nn.Sigmoid())), nn.Linear(16, 2))"
+)
+SHALLOW = "model = nn.Sequential(nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 2))"
+
+
+def test_the_doctor_ends_with_1_where_there_is_a_finding_and_with_0_where_there_is_none(tmp_path):
+    sick = run("doctor", _net(tmp_path, DEEP, "example_inputs = torch.randn(200, 16)"), "--json")
+    found = json.loads(sick.stdout)
+
+    assert (sick.exit_code, found["healthy"], found["findings"][0]["rule"]) == (1, False, "vanishing gradients")
+    assert found["trials"][0]["verdict"] == "not tried"
+    well = run("doctor", _net(tmp_path, SHALLOW, "example_inputs = torch.randn(200, 16)"))
+    assert well.exit_code == 0
+    assert "Nothing to do." in well.stdout
+
+
+def test_the_doctor_passes_on_what_was_asked(monkeypatch):
+    seen = []
+
+    class AskedError(Exception):
+        pass
+
+    def checkup(source, **settings):
+        seen.append((source, settings))
+        raise AskedError
+
+    monkeypatch.setattr("actlab.studies.checkup.Checkup", checkup)
+    run("doctor", "digits", "--seeds", "3", "--steps", "9", "--seed", "2", "--budget", "1m")
+
+    ((source, settings),) = seen
+    settings.pop("progress")
+    assert (source, settings) == ("digits", {"seeds": 3, "steps": 9, "seed": 2, "budget": "1m"})
+
+
+def test_ctrl_c_shows_what_the_doctor_has_found_so_far(tmp_path, monkeypatch):
+    from tests.studies.tiny import FILE
+
+    from actlab.studies import checkup
+
+    file = tmp_path / "mine.py"
+    file.write_text(FILE.replace("nn.ReLU(), nn.Linear(8, 2)", "nn.Sigmoid(), nn.Linear(8, 2)"))
+
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkup, "short_trial", stopped)
+    done = run("doctor", str(file), "--seeds", "2", "--steps", "4")
+
+    assert done.exit_code == 130
+    assert "sigmoid or softmax inside" in done.stdout
+    assert "the same command does the rest" in done.stderr
+    monkeypatch.setattr(checkup, "examine", stopped)
+    before = run("doctor", str(file))
+    assert (before.exit_code, before.stdout) == (130, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["digitz"], "Did you mean 'digits'"),
+        (["nowhere.py"], "There is no file nowhere.py"),
+        (["digits", "--seeds", "1"], "seeds is 1; allowed are whole numbers from 2 on"),
+        (["digits", "--budget", "soon"], "The budget is 'soon'"),
+    ],
+)
+def test_what_the_doctor_cannot_use_is_an_input_error(words, told):
+    done = run("doctor", *words, "--json")
+
+    assert done.exit_code == 2
+    assert told in json.loads(done.stdout)["error"]["message"]
 
 
 def test_the_list_of_a_kind_has_the_names_of_that_kind():
@@ -364,16 +444,16 @@ def test_importance_measures_a_trained_model_as_json_and_as_a_page(tmp_path):
 
 
 def test_importance_passes_on_what_was_asked_and_prints_the_tables(monkeypatch, tmp_path):
-    from actlab.studies import examination
+    from actlab.studies import appraisal
 
     (tmp_path / "net.py").write_text(NET)
-    seen, whole = [], examination.examine
+    seen, whole = [], appraisal.appraise
 
-    def examine(source, *, progress, **settings):
+    def appraise(source, *, progress, **settings):
         seen.append((source, settings))
         return whole(tmp_path / "net.py")
 
-    monkeypatch.setattr(examination, "examine", examine)
+    monkeypatch.setattr(appraisal, "appraise", appraise)
     given = "--act gelu --seed 3 --samples 50 --measure metric --tolerance 0.1"
     done = run("importance", "digits", *given.split())
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from actlab.models.slim import slim_
     from actlab.models.swap import swap_
     from actlab.studies.allocator import tune_allocator
+    from actlab.studies.checkup import doctor
     from actlab.studies.importance import importance
     from actlab.studies.study import Study, compare, list_studies, load_study
     from actlab.tasks.task import Data, Split, Task
@@ -61,6 +62,7 @@ _HOME = {
     "Task": "tasks.task",
     "activation": "functions.activation",
     "compare": "studies.study",
+    "doctor": "studies.checkup",
     "facts": "functions.facts",
     "fast": "models.fast",
     "find": "models.sites",
@@ -108,6 +110,7 @@ __all__ = [
     "__version__",
     "activation",
     "compare",
+    "doctor",
     "facts",
     "fast",
     "find",

@@ -230,7 +230,7 @@ def importance(
     from rich.console import Console
 
     from actlab.report import importances
-    from actlab.studies.examination import examine
+    from actlab.studies.appraisal import appraise
 
     settings: dict[str, Any] = {
         "act": act,
@@ -240,12 +240,48 @@ def importance(
         "tolerance": tolerance,
     }
     with Console(stderr=True).status("reading") as status:
-        found = examine(source, progress=status.update, **settings)
-    _print_json(found.to_dict()) if as_json else _print(importances.examination_table(found))
+        found = appraise(source, progress=status.update, **settings)
+    _print_json(found.to_dict()) if as_json else _print(importances.appraisal_table(found))
     if out is not None:
         from actlab.report import importance_page
 
         typer.echo(f"Wrote {importance_page.write(found, out)}", err=as_json)
+
+
+@app.command()
+def doctor(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A task, or a Python file that defines one; or one that defines model only.", metavar="TASK"
+        ),
+    ],
+    *,
+    seeds: Annotated[int, typer.Option(help="How many seeds every prescription is tried on.")] = 6,
+    steps: Annotated[int, typer.Option(help="Steps of training that are watched, and of every trial.")] = 200,
+    seed: Annotated[int, typer.Option(help="The first seed; the model is measured with it.")] = 0,
+    budget: Annotated[str | None, typer.Option(help="Begin no trial after this time, like 90s, 10m, 2h.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is wrong with a model and where, and what a short paired trial has shown to help; 1 if there is a finding."""
+    from rich.console import Console
+
+    from actlab.report import diagnoses, progress
+    from actlab.studies.checkup import Checkup
+
+    with progress.counted(Console(stderr=True), "trainings") as told:
+        checkup = Checkup(source, seeds=seeds, steps=steps, seed=seed, budget=budget, progress=told)
+        try:
+            checkup.run()
+        except KeyboardInterrupt:
+            if not checkup.has_measured:
+                raise KeyboardInterrupt("Stopped before anything was measured. Run it again:") from None
+    found = checkup.diagnosis()
+    _print_json(found.to_dict()) if as_json else _print(diagnoses.diagnosis_view(found))
+    if found.stopped:
+        raise KeyboardInterrupt("Stopped. What had finished is shown; the same command does the rest:")
+    if not found.healthy:
+        raise typer.Exit(FINDING)
 
 
 @app.command()

@@ -130,3 +130,19 @@ def test_the_model_is_left_as_it_was():
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
     assert not any(module._forward_pre_hooks for module in model.modules())
+
+
+def test_layers_that_run_in_training_only_are_left_out():
+    class Twofold(nn.Module):
+        """A net whose second half is a part of the training only, as the discriminator of a GAN is."""
+
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 4))
+            self.second = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+
+        def forward(self, x):
+            made = self.first(x)
+            return self.second(made) if self.training else made
+
+    assert [layer.path for layer in propagation(Twofold(), inputs(4)).layers] == ["first.0"]

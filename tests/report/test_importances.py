@@ -1,4 +1,4 @@
-"""What a person sees of an examination: the numbers that were measured, the noise said as such, and one page that needs nothing else."""
+"""What a person sees of an appraisal: the numbers that were measured, the noise said as such, and one page that needs nothing else."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from torch import nn
 import actlab
 from actlab.report import importance_page, importance_plots
 from actlab.report.drawing import NARROW, WIDE
-from actlab.report.importances import examination_table, headline, importance_table, legend, shapes_table
-from actlab.studies.examination import Examination
+from actlab.report.importances import appraisal_table, headline, importance_table, legend, shapes_table
+from actlab.studies.appraisal import Appraisal
 
 
 def text(shown, width=120):
@@ -51,7 +51,7 @@ def found():
         net(data[0][0])
     importance = actlab.importance(net, data)
     shapes = actlab.shapes(net, [x for x, _ in data])
-    return Examination(
+    return Appraisal(
         name=f"planted {EVIL}",
         act="swish(beta=learned)",
         seed=4,
@@ -90,7 +90,7 @@ def test_noise_is_said_to_be_noise():
 
 
 def test_the_table_fits_a_narrow_terminal(found):
-    assert max(map(len, text(examination_table(found), width=80).splitlines())) <= 80
+    assert max(map(len, text(appraisal_table(found), width=80).splitlines())) <= 80
 
 
 def test_the_headline_names_the_site_that_matters_most(found):
@@ -144,7 +144,7 @@ def test_the_page_draws_the_exchanges_the_lines_and_the_curves(page):
 
 def test_a_net_without_adaptive_activations_has_no_section_for_them(found):
     fields = {name: getattr(found, name) for name in ("name", "act", "seed", "was_trained", "split", "importance")}
-    page = importance_page.html(Examination(**fields, shapes=(), history={}))
+    page = importance_page.html(Appraisal(**fields, shapes=(), history={}))
 
     assert 'id="shapes"' not in page
 

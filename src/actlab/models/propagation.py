@@ -155,13 +155,15 @@ def propagation(model: nn.Module, inputs: Inputs, *, training: bool = True, seed
             rank=False,
             training=training,
         )
-    rows = [row for row in report if row.after in paths and row.gradient_norm > 0 and row.units]
+    joints = _joints(
+        trace(model, inputs), paths
+    )  # of a pass in eval mode: layers that run in training only are left out
+    rows = [row for row in report if row.after in joints and row.gradient_norm > 0 and row.units]
     if not rows:
         raise SiteError(
             f"{type(model).__name__} has no activation behind a Linear or a convolution that a gradient reaches. "
             "actlab.find(model, example_inputs) lists its activations."
         )
-    joints = _joints(trace(model, inputs), paths)
     return Propagation(layers=tuple(_layers(rows, paths, moments, joints)))
 
 

@@ -17,14 +17,14 @@ from actlab.report.shell import rendered, written
 if TYPE_CHECKING:
     import altair as alt
 
+    from actlab.studies.appraisal import Appraisal
     from actlab.studies.effect import Effect
-    from actlab.studies.examination import Examination
 
 __all__ = ["html", "write"]
 
 
-def write(found: Examination, path: str | Path) -> Path:
-    """Write the page of an examination.
+def write(found: Appraisal, path: str | Path) -> Path:
+    """Write the page of an appraisal.
 
     Args:
         found: what was measured.
@@ -39,7 +39,7 @@ def write(found: Examination, path: str | Path) -> Path:
     return written(Path(path), html(found))
 
 
-def html(found: Examination) -> str:
+def html(found: Appraisal) -> str:
     """Return the page of :func:`write` as text."""
     importance = found.importance
     headings, rows = shape_rows(found.shapes)
@@ -62,12 +62,12 @@ def html(found: Examination) -> str:
     )
 
 
-def _how(found: Examination) -> str:
+def _how(found: Appraisal) -> str:
     act = f"with {found.act}, " if found.act else ""
     return f"{act}trained at seed {found.seed}" if found.was_trained else "as it came"
 
 
-def _facts(found: Examination) -> list[dict[str, str]]:
+def _facts(found: Appraisal) -> list[dict[str, str]]:
     importance = found.importance
     together = ", ".join(importance.together) or "none"
     return [
@@ -82,7 +82,7 @@ def _facts(found: Examination) -> list[dict[str, str]]:
     ]
 
 
-def _figures(found: Examination) -> Iterator[dict[str, Any]]:
+def _figures(found: Appraisal) -> Iterator[dict[str, Any]]:
     importance = found.importance
     dots = (
         "Dot and bar: mean over samples and its 95% interval; in colour: told from zero at the error rate of the table."
@@ -96,7 +96,7 @@ def _figures(found: Examination) -> Iterator[dict[str, Any]]:
                       "first; band: 95% interval; dashed: the tolerance.", lambda frame: together_plot(importance, frame))  # fmt: skip
 
 
-def _moved(found: Examination) -> list[dict[str, Any]]:
+def _moved(found: Appraisal) -> list[dict[str, Any]]:
     """Return the figure of the distances over training, or none."""
     if distance_plot(found.history, WIDE) is None:
         return []
@@ -112,7 +112,7 @@ def _figure(name: str, title: str, lead: str, draw: Callable[[Frame], alt.LayerC
     return {"name": name, "title": title, "lead": lead, **drawings}
 
 
-def _site(found: Examination, number: int) -> dict[str, Any]:
+def _site(found: Appraisal, number: int) -> dict[str, Any]:
     row, places = found.importance[number], places_of(found.importance)
     effects = [_cells(effect, places) for effect in (row.linearised, row.ablated)]
     return {"path": row.path, "spec": row.spec, "r2": fixed(row.r2, 3), "effects": effects}
@@ -132,7 +132,7 @@ def _cells(effect: Effect, places: int) -> dict[str, str]:
     }
 
 
-def _curves(found: Examination, number: int) -> dict[str, Any]:
+def _curves(found: Appraisal, number: int) -> dict[str, Any]:
     shape = found.shapes[number]
     history = found.history.get(shape.path, [])
     many = len(shape.y) > UNITS_SHOWN

@@ -15,13 +15,13 @@ from actlab.report.tables import grid
 
 if TYPE_CHECKING:
     from actlab.models.shapes import Shape
+    from actlab.studies.appraisal import Appraisal
     from actlab.studies.effect import Effect
-    from actlab.studies.examination import Examination
     from actlab.studies.importance import Importance
 
 __all__ = [
     "SHAPE_LEGEND",
-    "examination_table",
+    "appraisal_table",
     "headline",
     "importance_table",
     "legend",
@@ -42,8 +42,8 @@ SHAPE_LEGEND = (
 )
 
 
-def examination_table(found: Examination) -> RenderableType:
-    """Return all of an examination for a terminal."""
+def appraisal_table(found: Appraisal) -> RenderableType:
+    """Return all of an appraisal for a terminal."""
     parts = [Text(f"{found.name}: {headline(found.importance)}", style="bold"), importance_table(found.importance)]
     if found.shapes:
         parts += [Text("What adaptive activations have learned", style="bold"), shapes_table(found.shapes)]

@@ -71,8 +71,8 @@ def counted(console: Console, what: str) -> Iterator[Callable[[int, int, str], N
         began = time.monotonic()
 
         def bar(done: int, total: int, name: str) -> None:
-            left = (time.monotonic() - began) / done * (total - done)
-            live.update(_bar(what, done, total, f"{duration(left)} left, {name}"))
+            left = f"{duration((time.monotonic() - began) / done * (total - done))} left, " if done else ""
+            live.update(_bar(what, done, total, f"{left}{name}"))
 
         yield bar
 

@@ -27,7 +27,7 @@ from actlab.tasks.blame import one_line
 from actlab.tasks.check import as_number
 from actlab.tasks.task import Split, Task, isolated, load_data, seed_all
 
-__all__ = ["Row", "blank_row", "build_model", "one_thread", "run_trial", "trained", "versions"]
+__all__ = ["Row", "batches", "blank_row", "build_model", "judge", "one_thread", "run_trial", "trained", "versions"]
 
 Row: TypeAlias = dict[str, Any]
 
@@ -216,18 +216,18 @@ def _fill(row: Row, task: Task, arm: Arm, init: str, losses: list[float]) -> Non
     model.eval()
     curve = None if task.curve_metric is None else _finite(task.curve_metric(losses), "curve_metric")
     if data.validation is not None:
-        row["validation"] = _finite(_judge(task, model, data.validation), "metric on the validation split")
+        row["validation"] = _finite(judge(task, model, data.validation), "metric on the validation split")
     elif row["stage"] == "tune":
         row["validation"] = curve
     if row["stage"] == "main":
-        row["metric"] = curve if curve is not None else _finite(_judge(task, model, data.test), "metric")
+        row["metric"] = curve if curve is not None else _finite(judge(task, model, data.test), "metric")
 
 
 def _train(task: Task, model: nn.Module, split: Split, row: Row, losses: list[float]) -> None:
     """Train; the hot path of everything."""
     optimizer = task.optimizer(model.parameters(), row["lr"])
     loss_of = task.loss
-    for x, y in islice(_batches(task, split, row["seed"]), task.steps):
+    for x, y in islice(batches(task, split, row["seed"]), task.steps):
         loss = loss_of(model(x), y)
         value = loss.item()
         if not math.isfinite(value):
@@ -238,7 +238,7 @@ def _train(task: Task, model: nn.Module, split: Split, row: Row, losses: list[fl
         optimizer.zero_grad()
 
 
-def _batches(task: Task, split: Split, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(task: Task, split: Split, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield batches, epoch by epoch; a last batch of one example is left out, for batch normalisation cannot take it."""
     generator = torch.Generator().manual_seed(seed)
     x, y, size = split.x, split.y, task.batch_size
@@ -255,7 +255,8 @@ def _batches(task: Task, split: Split, seed: int) -> Iterator[tuple[Tensor, Tens
 
 
 @torch.no_grad()
-def _judge(task: Task, model: nn.Module, split: Split) -> float:
+def judge(task: Task, model: nn.Module, split: Split) -> float:
+    """Return the task's metric on a split; the model stays in the mode it is in."""
     output = torch.cat([model(part) for part in torch.split(split.x, _EVALUATION_BATCH)])
     return as_number(task.metric(output, split.y), f"metric of {task.name}")
 

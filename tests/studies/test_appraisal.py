@@ -1,4 +1,4 @@
-"""The examination trains as a trial does, judges on other samples, and shows what adaptive activations have learned."""
+"""The appraisal trains as a trial does, judges on other samples, and shows what adaptive activations have learned."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from actlab.errors import PlanError, TaskError
-from actlab.studies.examination import examine
+from actlab.studies.appraisal import appraise
 from actlab.studies.plan import arm_of
 from actlab.studies.trial import run_trial, trained
 from actlab.tasks.task import Data, Split, Task, accuracy, load_data
@@ -43,7 +43,7 @@ def test_it_trains_what_a_trial_trains(act):
 
 
 def test_it_judges_on_the_validation_split_and_fits_on_training_samples():
-    found = examine(task(), samples=150)
+    found = appraise(task(), samples=150)
 
     assert (found.split, found.importance.samples, found.importance.calibration) == ("validation", 150, 150)
     assert [row.spec for row in found.importance] == ["relu", "tanh"]
@@ -54,11 +54,11 @@ def test_without_a_validation_split_it_says_that_it_read_the_test_split():
     whole = data(0)
     given = task(data=lambda _: Data(train=whole.train, test=whole.test))
 
-    assert examine(given).split == "test"
+    assert appraise(given).split == "test"
 
 
 def test_the_baseline_is_the_loss_of_the_split_and_the_metric_turns_with_its_direction():
-    loss, metric = examine(task()), examine(task(), measure="metric")
+    loss, metric = appraise(task()), appraise(task(), measure="metric")
     model = trained(task(), 0)
     judged = load_data(task(), 0).validation
 
@@ -72,7 +72,7 @@ def test_the_baseline_is_the_loss_of_the_split_and_the_metric_turns_with_its_dir
 
 
 def test_learned_activations_are_followed_over_training_on_the_range_that_they_see():
-    found = examine(task(), act="swish(beta=learned)")
+    found = appraise(task(), act="swish(beta=learned)")
 
     assert found.act == "swish(beta=learned)"
     assert [shape.path for shape in found.shapes] == ["1", "3"] == list(found.history)
@@ -85,7 +85,7 @@ def test_learned_activations_are_followed_over_training_on_the_range_that_they_s
 
 
 def test_everything_is_data_for_json():
-    told = json.loads(json.dumps(examine(task(), act="prelu").to_dict(), allow_nan=False))
+    told = json.loads(json.dumps(appraise(task(), act="prelu").to_dict(), allow_nan=False))
 
     assert told["importance"]["rows"][0]["path"] == "1"
     assert len(told["shapes"][0]["x"]) == len(told["shapes"][0]["y"][0])
@@ -106,14 +106,14 @@ data = (x[:40], x[:40].sum(1, keepdim=True)), (x[40:], x[40:].sum(1, keepdim=Tru
 @pytest.mark.parametrize(("more", "measure"), [("", "squared_error"), ("loss = nn.L1Loss()", "loss")])
 def test_a_model_that_is_trained_is_taken_as_it_is(tmp_path, more, measure):
     (tmp_path / "mine.py").write_text(FILE.format(more=more))
-    found = examine(tmp_path / "mine.py")
+    found = appraise(tmp_path / "mine.py")
 
     assert (found.name, found.was_trained, found.split, found.importance.measure) == ("mine", False, "test", measure)
 
 
 def test_global_generators_are_as_they_were():
     state = torch.get_rng_state()
-    examine(task())
+    appraise(task())
 
     assert torch.equal(torch.get_rng_state(), state)
 
@@ -124,20 +124,20 @@ def test_global_generators_are_as_they_were():
 )
 def test_wrong_use_is_told_before_anything_is_trained(options, words):
     with pytest.raises(PlanError, match=words):
-        examine(task(model=None), **options)
+        appraise(task(model=None), **options)
 
 
 def test_another_activation_in_a_trained_model_is_refused(tmp_path):
     (tmp_path / "mine.py").write_text(FILE.format(more=""))
     with pytest.raises(PlanError, match="comes with a model that is trained"):
-        examine(tmp_path / "mine.py", act="gelu")
+        appraise(tmp_path / "mine.py", act="gelu")
     with pytest.raises(PlanError, match="has no metric"):
-        examine(tmp_path / "mine.py", measure="metric")
+        appraise(tmp_path / "mine.py", measure="metric")
 
 
 def test_a_training_that_diverges_is_told():
     with pytest.raises(TaskError, match="diverged: the loss is nan"):
-        examine(task(loss=lambda y, _: y.sum() * float("nan")))
+        appraise(task(loss=lambda y, _: y.sum() * float("nan")))
 
 
 def test_a_loss_that_raises_on_single_samples_is_told_with_its_line():
@@ -147,4 +147,4 @@ def test_a_loss_that_raises_on_single_samples_is_told_with_its_line():
         return nn.functional.cross_entropy(output, target)
 
     with pytest.raises(TaskError, match="on single samples raised ValueError: no single samples"):
-        examine(task(loss=loss))
+        appraise(task(loss=loss))

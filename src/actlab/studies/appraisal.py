@@ -1,4 +1,4 @@
-"""The examination: a trained model looked into: what each activation is worth, which could be lines, what adaptive ones learned."""
+"""The appraisal: a trained model looked into: what each activation is worth, which could be lines, what adaptive ones learned."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from actlab.tasks.blame import user_code
 from actlab.tasks.material import Material, material
 from actlab.tasks.task import Split, Task
 
-__all__ = ["Examination", "examine"]
+__all__ = ["Appraisal", "appraise"]
 
 ALPHA = 0.05  # error rate of the table
 _BATCH = 256  # samples in a forward pass
@@ -31,7 +31,7 @@ _STATES = 32  # of the adaptive activations that a training notes, about
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Examination:
+class Appraisal:
     """What was found.
 
     Attributes:
@@ -76,7 +76,7 @@ class Examination:
         }
 
 
-def examine(
+def appraise(
     source: str | Path | Task,
     *,
     act: str | Spec | None = None,
@@ -86,7 +86,7 @@ def examine(
     tolerance: float | None = None,
     per_channel: bool = True,
     progress: Callable[[str], None] = lambda _: None,
-) -> Examination:
+) -> Appraisal:
     """Train a task's model as a trial does, or take a file's model as it is, and measure what its activations are worth.
 
     Lines are fitted to samples of the training split; the model is judged on the validation split, or on the test split where there is
@@ -109,7 +109,7 @@ def examine(
         SiteError: no site can be exchanged.
 
     Example:
-        >>> found = examine("digits", samples=100)
+        >>> found = appraise("digits", samples=100)
         >>> found.split, len(found.importance)
         ('validation', 4)
     """
@@ -135,7 +135,7 @@ def examine(
     )
     curves = shapes(model, fit)
     history = {} if record is None else {curve.path: record.history(curve.path, curve.x) for curve in curves}
-    return Examination(
+    return Appraisal(
         name=given.name,
         act=None if act is None else arm_of(act).label,
         seed=seed,
