@@ -5,11 +5,12 @@ Run: python benchmarks/step_nets.py [screen] [train] [probe] [write]     (all fo
      --images 2000                                                       (test images of the probes)
      --nets lenet lenet_wide                                             (only these are trained)
 
-Three nets with a BatchNorm before every activation: an MLP 784-1024-1024-10, LeNet-5 (61,932 parameters with the norms), and a net of
-LeNet-5's size and depth with wider convolutions and a narrower end (16 and 32 channels, 56 units in one hidden layer: 58,778 parameters).
-Arms: ReLU; the best rule for a Heaviside step, with float weights; and W1A1 (the MLP with all weights and activations binary, whole-
-number pixels, a BatchNorm behind the last layer). All train by `actlab.models.recipes.Recipe`: Adam, warm-up, cosine to zero, cross-
-entropy, gradients clipped, no augmentation. Seed s fixes split, order and initial weights of every arm.
+Four nets with a BatchNorm before every activation: an MLP 784-1024-1024-10, LeNet-5 (61,932 parameters with the norms), a net of
+LeNet-5's size and depth with wider convolutions and a narrower end (16 and 32 channels, 56 units in one hidden layer: 58,778 parameters),
+and one with three convolutions and nothing else hidden (32, 48 and 64 channels, 47,818 parameters). Arms: ReLU; the best rule for a
+Heaviside step, with float weights; and W1A1 (the MLP with all weights and activations binary, whole- number pixels, a BatchNorm behind
+the last layer). All train by `actlab.models.recipes.Recipe`: Adam, warm-up, cosine to zero, cross- entropy, gradients clipped, no
+augmentation. Seed s fixes split, order and initial weights of every arm.
 
 screen: rules, and ReLU, at learning rates: three epochs of 11,000 images, one seed that is used for nothing else; the best of each group by
         accuracy on 5,000 validation images goes on with its learning rate. The test images are not touched. --wide takes all rules,
@@ -66,7 +67,7 @@ class Arm:
     """What is trained.
 
     Attributes:
-        net: "mlp", "lenet", "lenet_wide", or "lenet_max", which pools before the norm, as nets to be packed do.
+        net: "mlp", "lenet", "lenet_wide", "three", or "lenet_max", which pools before the norm, as nets to be packed do.
         spec: the activation.
         weights: "float" or "binary".
     """
@@ -90,6 +91,14 @@ def model(arm: Arm) -> nn.Sequential:
             nn.Flatten(),
             *_block(nn.Linear(800, 56, bias=False), 56, arm),
             nn.Linear(56, 10),
+        )
+    if arm.net == "three":
+        return nn.Sequential(
+            *_block(nn.Conv2d(1, 32, 3, padding=1, bias=False), 32, arm),
+            *_block(nn.Conv2d(32, 48, 3, padding=1, bias=False), 48, arm),
+            *_block(nn.Conv2d(48, 64, 3, padding=1, bias=False), 64, arm),
+            nn.Flatten(),
+            nn.Linear(576, 10),
         )
     if arm.net != "mlp":
         return nn.Sequential(
@@ -211,6 +220,7 @@ def candidates(wide: bool) -> Iterator[tuple[Arm, float]]:
     yield Arm(net="lenet", spec="step/arctan(alpha=1)"), 1e-2
     for spec in ("relu", "step/arctan", "step/arctan(alpha=1)", "step/triangular", "step/rect"):
         yield Arm(net="lenet_wide", spec=spec), 1e-2
+    yield from ((Arm(net="three", spec=spec), 1e-2) for spec in ("relu", "step/arctan", "step/arctan(alpha=1)"))
     for spec in ("step/rect", "step/triangular", "step/arctan"):
         yield Arm(net="mlp", spec=spec), RATES[0]
     for spec in ("sign/clipped", "sign/approxsign"):
@@ -466,7 +476,7 @@ def main() -> int:
     parser.add_argument("--wide", action="store_true")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--images", type=int, default=2_000)
-    parser.add_argument("--nets", nargs="+", default=["mlp", "lenet", "lenet_wide"])
+    parser.add_argument("--nets", nargs="+", default=["mlp", "lenet", "lenet_wide", "three"])
     asked = parser.parse_args()
     stages = asked.stages or ["screen", "train", "probe", "write"]
     if "screen" in stages:
