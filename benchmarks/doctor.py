@@ -109,7 +109,7 @@ def cnn_with_dead(channels: int) -> nn.Module:
     """Return the net of ``digits:cnn`` with dead channels in its second convolution."""
     net = resolve("digits:cnn").model(0)
     with torch.no_grad():
-        net[3].bias[:channels] = -100.0  # type: ignore[index,operator] # a Sequential
+        net[3].bias[:channels] = -100.0  # type: ignore[index,operator]  # nn.Module says nothing of its parts: it is a Sequential
     return net
 
 
@@ -117,7 +117,7 @@ def with_one_large_layer() -> nn.Sequential:
     """Return twelve layers at He's init, the seventh of which is a thousand times too large."""
     net = mlp(nn.ReLU, 12, gain=2**0.5)
     with torch.no_grad():
-        net[12].weight.mul_(1000)  # type: ignore[operator,union-attr] # a Linear
+        net[12].weight.mul_(1000)  # type: ignore[operator,union-attr]  # nn.Sequential says nothing of its parts: it is a Linear
     return net
 
 

@@ -430,6 +430,19 @@ def test_what_makes_no_sense_is_refused_and_the_model_is_as_it_was(swaps, option
     assert equal(state(model), state(net()))
 
 
+@pytest.mark.parametrize("problem", [KeyboardInterrupt, ZeroDivisionError])
+def test_stopped_while_it_measures_the_model_is_as_it_was(problem, monkeypatch):
+    def stop(*_):
+        raise problem
+
+    model = net()
+    monkeypatch.setattr("actlab.models.morph.matched", stop)
+    with pytest.raises(problem):
+        Morph(model, "gelu", total=4, data=[X])
+    assert repr(model) == repr(net())
+    assert equal(state(model), state(net()))
+
+
 def test_a_call_whose_parameters_are_computed_is_refused():
     class Slope(nn.Module):
         def __init__(self):

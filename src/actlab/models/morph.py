@@ -123,7 +123,7 @@ class Morph:
             if calibration and example_inputs is not None:
                 self.takeovers = taken_over(operation, self._stands, blocks, calibration)
                 self.matches = matched(operation, self._stands, blocks, example_inputs, calibration)
-        except Exception:
+        except BaseException:  # Ctrl-C too: with blends in half of its places it is no model to go on with
             self.undo()
             raise
         self._set_scales()
