@@ -238,12 +238,16 @@ def test_bfloat16_is_rounded_to_nearest_even_and_keeps_nan():
     x = bits.view(torch.bfloat16)
     got, want = kernel(parse("identity")).forward(x), x
     half = kernel(parse("silu")).forward(x)
-    exact = kernel(parse("silu")).forward(x.float()).bfloat16()
+    wide = kernel(parse("silu")).forward(x.float())
+    exact = wide.bfloat16()
 
     assert torch.equal(got.isnan(), want.isnan())
     assert torch.equal(got[~got.isnan()], want[~want.isnan()])
     assert torch.equal(half.isnan(), exact.isnan())
-    assert torch.equal(half[~half.isnan()], exact[~exact.isnan()])
+    subnormal = wide.abs() < torch.finfo(torch.bfloat16).tiny  # zero where the processor rounds by itself
+    normal = ~exact.isnan() & ~subnormal
+    assert torch.equal(half[normal], exact[normal])
+    assert torch.equal(half[subnormal], exact[subnormal] * (0 if objects.rounds_to_bfloat16() else 1))
 
 
 def test_large_tensors_go_past_the_cache_and_give_the_same(monkeypatch):
@@ -267,10 +271,8 @@ def test_streaming_code_has_stores_past_the_cache():
         for made in (light, heavy)
     ]
 
-    assert ["vmovntps" in text for text in texts] == [
-        True,
-        False,
-    ]  # beside a busy core, half-written lines cost mish four times
+    # Beside a busy core half-written lines cost mish four times; where an instruction writes a whole line there are none.
+    assert ["vmovntps" in text for text in texts] == [True, objects.writes_lines()]
     assert all("prefetcht0" in text for text in texts)
     assert "vmovntps" not in light.assembly("forward")
 
@@ -282,7 +284,7 @@ def test_kernels_are_vector_code(name):
     for which in ("forward", "backward"):
         text = kernel(parse(name)).assembly(which)
         body = text[text.index("row:") : text.index("kernel:")]
-        assert re.search(r"v(mul|max|min|fmadd\w+|and)ps\s.*[yz]mm", body)
+        assert re.search(r"v(mul|max|min|fmadd\w+|and|cmp\w+)ps\s.*[yz]mm", body)
         assert not re.search(r"v(mul|add|fmadd\w+|div)ss", body), "a number at a time"
         assert "call" not in body
 

@@ -307,6 +307,8 @@ class Kernel:
             streaming=streaming,
             lanes=STEP // BYTES[precision_of(storage)],
             fused=objects.fuses(),
+            whole_lines=objects.writes_lines(),
+            rounds=objects.rounds_to_bfloat16(),
         )
 
     def _identity(self) -> str:

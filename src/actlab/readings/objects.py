@@ -158,3 +158,13 @@ def fuses() -> bool:
 def converts_half() -> bool:
     """Return whether this processor converts float16."""
     return "f16c" in features() or _llvm().get_process_triple().startswith(("aarch64", "arm64"))
+
+
+def writes_lines() -> bool:
+    """Return whether this processor writes a line of memory, 64 bytes, in one instruction."""
+    return "avx512f" in features()
+
+
+def rounds_to_bfloat16() -> bool:
+    """Return whether this processor rounds float32 to bfloat16."""
+    return {"avx512bf16", "avx512vl"} <= features()

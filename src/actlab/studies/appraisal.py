@@ -156,24 +156,24 @@ def _model(given: Material, act: str | Spec | None, seed: int) -> tuple[nn.Modul
                 "actlab.swap_ and train, or write a task: docs/own_task.md."
             )
         return given.model, None
-    assert given.task is not None  # noqa: S101 # the material has one of the two
+    task = given.task
+    assert task is not None  # noqa: S101 # the material has one of the two
     records: list[Shapes] = []
 
     def watch(model: nn.Module) -> AbstractContextManager[Any]:
         if not shapes(model, points=2):
             return nullcontext()
-        records.append(Shapes(model, every=max(1, _steps(given.task, len(given.data.train)) // _STATES)))
+        records.append(Shapes(model, every=max(1, _steps(task, len(given.data.train)) // _STATES)))
         return records[0]
 
     arm = None if act is None else arm_of(act)
     with user_code(f"training {given.name}"):
-        model = trained(given.task, seed, arm=arm, watch=watch)
+        model = trained(task, seed, arm=arm, watch=watch)
     return model, records[0] if records else None
 
 
-def _steps(task: Task | None, examples: int) -> int:
+def _steps(task: Task, examples: int) -> int:
     """Return about how many steps a training has."""
-    assert task is not None  # noqa: S101 # only tasks are trained
     planned = task.epochs * math.ceil(examples / task.batch_size)
     return planned if task.steps is None else min(planned, task.steps)
 
