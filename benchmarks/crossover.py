@@ -3,8 +3,9 @@
     python benchmarks/crossover.py                 # measure and print
     python benchmarks/crossover.py --write         # and write the table
     python benchmarks/crossover.py --threads 2 --dtypes float32 bfloat16 --write      # the part for several threads
+    ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2 python benchmarks/crossover.py --write
 
-Fast layers read the table. Every native activation is measured by itself, and so are the composed ones in most use; the other composed
+The last command measures, on a processor with AVX-512, the part for those without. Fast layers read the table. Every native activation is measured by itself, and so are the composed ones in most use; the other composed
 ones share an entry, the size from which none of those measured is slower. The kernel and torch's take turns in one process, in CPU time
 of one thread, or by the clock with several, with freed memory kept; a size counts as won where the median ratio over rounds is at least
 1.05, forward alone and with backward, and the table holds the smallest size from which all larger ones are won. A size that is lost above
@@ -36,7 +37,8 @@ LARGEST_DOUBLE = 2**22  # elements of float64 that are measured; above it a tens
 TABLE = Path(__file__).parent.parent / "src" / "actlab" / "readings" / "crossover.toml"
 HEAD = """# From how many elements on a kernel beats what torch has, forward alone and with backward; inf, or no entry: never.
 # "composed" is every function for which torch has no fused kernel, but for those named under it.
-# [cpu] is for one thread, [cpu_threads] for several, measured with two; what is not there is as with one.
+# [cpu] is for one thread, [cpu_threads] for several, measured with two; what is not there is as with one. [cpu_avx512] and
+# [cpu_avx512_threads] are for processors with AVX-512, the others for all the rest, measured with AVX2.
 # Written by `python benchmarks/crossover.py --write`, on {device}, torch {torch}.
 """
 
@@ -95,7 +97,7 @@ def main() -> None:
             at_sizes = (f"{size}: {times:.2f}" for size, times in found.items())
             print(f"{name:14} {dtype:9}", *at_sizes, "->", crossing(found), flush=True)
     if wanted.write or wanted.merge:
-        write(table, "cpu" if wanted.threads == 1 else f"cpu_{route.SEVERAL}", keep=wanted.merge)
+        write(table, route._parts("cpu", wanted.threads)[0], keep=wanted.merge)
 
 
 def add(table: Table, name: str, dtype: str, found: dict[int, float]) -> None:

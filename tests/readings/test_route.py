@@ -297,19 +297,20 @@ def test_the_table_names_what_exists():
                 assert size > 0
 
     for part, entries in route._table().items():
-        assert part.removesuffix(f"_{route.SEVERAL}") in route.DEVICES
+        assert part.removesuffix(f"_{route.SEVERAL}").removesuffix(f"_{route.WIDE}") in route.DEVICES
         for name, sizes in entries.items():
             check(name, sizes)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
-def test_every_native_was_measured(dtype):
-    slow = {("softshrink", torch.float16), ("square", torch.bfloat16)}  # torch is as quick at every size
-    natives = [name for name in actlab.names() if actlab.get(name).expression is not None and native(parse(name))]
+@pytest.mark.parametrize("part", ["cpu", "cpu_avx512"])
+def test_every_native_was_measured(part):
+    natives = {name for name in actlab.names() if actlab.get(name).expression is not None and native(parse(name))}
     assert len(natives) > 30
 
-    never = {name for name in natives if route.crossover(name, "cpu", dtype, native=True) == float("inf")}
-    assert never == {name for name, where in slow if where == dtype}
+    table = route._table()[part]
+    assert all(set(table[name]) == {"float32", "bfloat16", "float64", "float16"} for name in natives)
+    few = route._table()[f"{part}_{route.SEVERAL}"]
+    assert all(set(few[name]) == {"float32", "bfloat16"} for name in natives)
 
 
 def test_a_composed_function_has_its_own_size_or_the_shared_one(monkeypatch):
@@ -339,6 +340,27 @@ def test_with_several_threads_their_part_of_the_table_is_read_and_for_others_the
     assert sizes("telu", native=False) == [5, 50, 50]
     assert sizes("relu", native=True) == [8, inf, inf]
     assert sizes("tanh", native=True) == [9, 9, 9]
+
+
+def test_processors_with_wider_vectors_have_parts_of_their_own(monkeypatch):
+    table = {
+        "cpu": {"elu": {"float32": 7}, "tanh": {"float32": 9}, "relu": {"float32": 11}},
+        "cpu_threads": {"elu": {"float32": 70}},
+        "cpu_avx512": {"elu": {"float32": 5}, "tanh": {"float32": 3}},
+        "cpu_avx512_threads": {"elu": {"float32": 50}},
+    }
+    monkeypatch.setattr(route, "_table", lambda: table)
+
+    def sizes(capability):
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+        return [
+            route.crossover(name, "cpu", torch.float32, native=True, threads=threads)
+            for name in ("elu", "tanh", "relu")
+            for threads in (1, 2)
+        ]
+
+    assert sizes("AVX512") == [5, 50, 3, 3, 11, 11]
+    assert sizes("AVX2") == sizes("NEON") == [7, 70, 9, 9, 11, 11]
 
 
 def test_a_layer_that_has_run_on_one_thread_asks_again_on_two(monkeypatch):

@@ -16,10 +16,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from actlab.errors import ActlabError
 
 __all__ = ["NoCompilerError", "address", "assembly", "features", "fingerprint", "folder"]
 
+WIDER_THAN_AVX2 = ("avx512", "avx10", "amx")
 _ALIVE: list[Any] = []  # LLVM frees the code with the engine that owns it
 
 
@@ -40,9 +43,18 @@ def _llvm() -> Any:
 
 
 @cache
+def _host() -> Any:
+    """Return LLVM's map of the processor's features, without those that torch was told not to use (``ATEN_CPU_CAPABILITY=avx2``)."""
+    host = _llvm().get_host_cpu_features()
+    if torch.backends.cpu.get_cpu_capability() in {"AVX2", "DEFAULT"}:
+        host.update((name, False) for name in list(host) if name.startswith(WIDER_THAN_AVX2))
+    return host
+
+
+@cache
 def features() -> frozenset[str]:
-    """Return the names of the processor's features, as LLVM has them: ``avx2``, ``fma``, ``f16c``, ..."""
-    return frozenset(name for name, present in _llvm().get_host_cpu_features().items() if present)
+    """Return the names of the processor's features that are used, as LLVM has them: ``avx2``, ``fma``, ``f16c``, ..."""
+    return frozenset(name for name, present in _host().items() if present)
 
 
 @cache
@@ -57,7 +69,7 @@ def fingerprint() -> str:
 def _target() -> Any:
     llvm = _llvm()
     return llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=2, reloc="pic"
+        cpu=llvm.get_host_cpu_name(), features=_host().flatten(), opt=2, reloc="pic"
     )
 
 

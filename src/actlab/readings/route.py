@@ -57,10 +57,10 @@ class FromOutput(Kernel, Protocol):
         """Return the gradient in the input."""
 
 
+SEVERAL, WIDE = "threads", "avx512"  # parts of the table beside a device's own: for several threads, for vectors of 512 bits
 # Sizes for devices that crossover.toml has nothing of. Not measured: no card was at hand. A kernel's call costs the host about twice what a
 # native operation does; Liger-Kernel's squared ReLU breaks even with torch's three operations at 8M bfloat16 numbers on an H100
 # (its own csv file of measurements), 16 MB. Functions that torch has a fused kernel for move the same bytes there and stay with torch.
-SEVERAL = "threads"
 UNMEASURED = {"cuda": {"composed": {"float32": 2**22, "bfloat16": 2**23, "float16": 2**23}}}
 
 
@@ -79,20 +79,28 @@ def crossover(name: str, device: str, dtype: torch.dtype, *, native: bool, threa
         dtype: of the input.
         native: whether torch has a fused kernel of its own for it; without one the kernel's rival is the composed formula.
         threads: torch's. The table of the CPU has a part for one and a part for several, measured with two: torch divides tensors among
-            threads at other sizes than the kernels do, and two threads fill the memory's bandwidth with less arithmetic each.
+            threads at other sizes than the kernels do, and two threads fill the memory's bandwidth with less arithmetic each. It has a pair
+            of parts for processors with AVX-512, too, whose vectors torch makes more of than it does of AVX2's.
 
     Example:
         >>> crossover("telu", "cpu", torch.float32, native=False) < 100_000
         True
     """
     key = str(dtype).removeprefix("torch.")
-    for part in (f"{device}_{SEVERAL}", device) if threads > 1 else (device,):
+    for part in _parts(device, threads):
         table = _table().get(part, {})
         composed = table.get("composed", {})
         entry = table.get(name, {}) if native else composed.get(name, composed)
         if key in entry:
             return float(entry[key])
     return inf
+
+
+def _parts(device: str, threads: int) -> list[str]:
+    """Return the parts of the table that speak of a case, the closest first."""
+    is_wide = device == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX512"
+    kinds = [f"{device}_{WIDE}", device] if is_wide else [device]
+    return [part for kind in kinds for part in ((f"{kind}_{SEVERAL}", kind) if threads > 1 else (kind,))]
 
 
 class Route:
