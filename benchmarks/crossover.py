@@ -5,11 +5,12 @@
     python benchmarks/crossover.py --threads 2 --dtypes float32 bfloat16 --write      # the part for several threads
     ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2 python benchmarks/crossover.py --write
 
-The last command measures, on a processor with AVX-512, the part for those without. Fast layers read the table. Every native activation is measured by itself, and so are the composed ones in most use; the other composed
-ones share an entry, the size from which none of those measured is slower. The kernel and torch's take turns in one process, in CPU time
-of one thread, or by the clock with several, with freed memory kept; a size counts as won where the median ratio over rounds is at least
-1.05, forward alone and with backward, and the table holds the smallest size from which all larger ones are won. A size that is lost above
-one that is won is measured again. Takes about a quarter of an hour. What is not written for several threads holds as for one.
+The last command measures, on a processor with AVX-512, the part for those without. Fast layers read the table. Every native activation is
+measured by itself, and so are the composed ones in most use; the other composed ones share an entry, the size from which none of those
+measured is slower. The kernel and torch's take turns in one process, in CPU time of one thread, or by the clock with several, with freed
+memory kept; a size counts as won where the median ratio over rounds is at least 1.05, forward alone and with backward, and the table holds
+the smallest size from which all larger ones are won. A size that is lost above one that is won is measured again. Takes about a quarter of
+an hour. What is not written for several threads holds as for one.
 """
 
 from __future__ import annotations

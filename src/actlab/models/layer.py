@@ -134,10 +134,10 @@ class ActivationLayer(nn.Module):
         """
         if not x.is_floating_point():
             raise LayerError(f"{self.spec} computes on floating tensors, got {x.dtype}; convert with x.float() first.")
-        learned = [getattr(self, name) for name in self._learned]
+        learned = [getattr(self, name) for name in self._learned] if self._learned else []
         if self._route is not None and not others and self._route.takes(x, learned):
             self._check_packed(x)
-            return self._route(x, *(self._shaped(parameter, x) for parameter in learned))
+            return self._route(x, *[self._shaped(parameter, x) for parameter in learned]) if learned else self._route(x)
         if self._fused is not None and not others:
             self._check_packed(x)
             return self._fused(x, *(self._shaped(parameter, x).to(x.dtype) for parameter in learned))

@@ -162,8 +162,7 @@ class Kernel:
 
         Its arguments are those of :meth:`Loop.text`: the streams in the order of :meth:`forward` or :meth:`backward`, results last.
         """
-        function: Any = self._function(which, STORAGES[dtype], False, False, False)
-        return cast("int", ctypes.cast(function, ctypes.c_void_p).value)
+        return self._address("kernel", which, STORAGES[dtype], False, False, False)
 
     def _plan(self, which: Pass, inputs: tuple[Tensor, ...], parameters: Sequence[Tensor]) -> Plan:
         """Return how a pass over such tensors goes; kept, so that the next call pays a look-up."""
@@ -175,12 +174,11 @@ class Kernel:
             if len(self._plans) > MANY:
                 self._plans.clear()
             plan = self._plans[key] = self._planned(which, inputs, parameters)
-        for part in inputs:
-            if not (part.is_cpu and part.is_contiguous() and part.shape == first.shape and part.dtype == first.dtype):
-                raise KernelError(
-                    f"A kernel of {self.spec} takes contiguous tensors on the CPU, of one shape and dtype; got {_described(inputs)}. "
-                    "Call x.contiguous(), or use the torch reading."
-                )
+        if not (first.is_cpu and first.is_contiguous() and (len(inputs) == 1 or _are_alike(inputs))):
+            raise KernelError(
+                f"A kernel of {self.spec} takes contiguous tensors on the CPU, of one shape and dtype; got {_described(inputs)}. "
+                "Call x.contiguous(), or use the torch reading."
+            )
         return plan
 
     def _check_kind(self, inputs: tuple[Tensor, ...]) -> None:
@@ -196,7 +194,7 @@ class Kernel:
 
     def _room(self, out: Tensor | None, plan: Plan, like: Tensor) -> Tensor:
         if out is None:  # like first: torch reads a shape and a dtype in twice the time
-            return torch.empty_like(like) if plan.output == like.shape else like.new_empty(plan.output)
+            return like.new_empty(plan.output) if self._gated and plan.output != like.shape else torch.empty_like(like)
         if out.shape != plan.output or out.dtype != like.dtype or not (out.is_cpu and out.is_contiguous()):
             raise KernelError(f"{self.spec} writes {tuple(plan.output)} {like.dtype} here; got {_described([out])}.")
         return out
@@ -285,13 +283,15 @@ class Kernel:
     ) -> Callable[..., None]:
         key = (which, storage, interleaved, columns, streaming)
         if key not in self._functions:
-            loop = self._loop(which, storage, interleaved, columns, streaming)
-            named = " ".join([_sources(), self._identity(), repr(key), repr(loop)])
-            address = objects.address(named, lambda: loop.text(self._body(which)))
-            streams = len(loop.reads) + len(loop.writes)
-            of = [ctypes.c_void_p] * streams + [ctypes.c_int64] * streams + [ctypes.c_void_p] * 2 + [ctypes.c_int64] * 6
-            self._functions[key] = ctypes.CFUNCTYPE(None, *of)(address)
+            loop = self._loop(*key)
+            kinds = [ctypes.c_void_p] * (len(loop.reads) + len(loop.writes) + 3)
+            self._functions[key] = ctypes.CFUNCTYPE(None, *kinds)(self._address("framed", *key))
         return self._functions[key]
+
+    def _address(self, name: str, which: Pass, *key: Any) -> int:
+        loop = self._loop(which, *key)
+        named = " ".join([_sources(), self._identity(), repr((which, *key)), repr(loop)])
+        return objects.address(named, lambda: loop.text(self._body(which)), name)
 
     def _loop(self, which: Pass, storage: Storage, interleaved: bool, columns: bool, streaming: bool) -> Loop:
         if storage == "float16" and not objects.converts_half():
@@ -362,6 +362,12 @@ def _source(name: str, arguments: Sequence[sympy.Symbol], results: Sequence[Expr
     signature = ", ".join(symbol.name for symbol in arguments)
     calls = ", ".join(f"part{i}({signature})" for i in range(len(parts)))
     return "".join(parts) + f"def {name}({signature}):\n    return ({calls},)\n"
+
+
+def _are_alike(tensors: Sequence[Tensor]) -> bool:
+    """Tell whether all are contiguous on the CPU, and of one shape and dtype."""
+    first = tensors[0]
+    return all(t.is_cpu and t.is_contiguous() and t.shape == first.shape and t.dtype == first.dtype for t in tensors)
 
 
 def _described(tensors: Sequence[Tensor]) -> str:

@@ -80,11 +80,11 @@ class Loop:
 
         ``kernel`` takes a pointer for each stream, the bytes from row to row of each, pointers to parameters and sums (float64), and then
         the first row and the one after the last, the numbers per row, how many rows share parameters, the channels, and the places from
-        parameter to parameter.
+        parameter to parameter. ``framed`` takes these whole numbers in an array instead, behind the pointers.
         """
         machine = Machine(lanes=self.lanes, fused=self.fused)
         row = self._row(machine, body)
-        return "\n".join([*row, "", *self._kernel(), "", *sorted(machine.declared), *_ALWAYS])
+        return "\n".join([*row, "", *self._kernel(), "", *self._framed(), "", *sorted(machine.declared), *_ALWAYS])
 
     def _pointers(self) -> list[str]:
         return [f"%r{i}" for i in range(len(self.reads))] + [f"%w{i}" for i in range(len(self.writes))]
@@ -296,7 +296,7 @@ class Loop:
         counts = ", ".join(f"i64 %{name}" for name in ("first", "last", "n", "repeat", "channels", "pitch"))
         step = self.lanes
         lines = [
-            f"define void @kernel({arguments}, ptr %parameters, ptr %sums, {counts}) {{",
+            f"define void @kernel({arguments}, ptr %parameters, ptr %sums, {counts}) noinline {{",
             "entry:",
             *(
                 f"%t{name[1:]} = alloca [{step * w} x {STORED[self.storage]}], align 64"
@@ -339,6 +339,20 @@ class Loop:
             "done:",
         ]
         return [*lines, *(["fence seq_cst"] if self.streaming else []), "ret void", "}"]
+
+    def _framed(self) -> list[str]:
+        """Return the code that calls ``kernel`` with numbers from an array: twelve arguments cost Python 1 us more than five."""
+        names = [f"ptr {name}" for name in self._pointers()]
+        numbers = [f"i64 %n{k}" for k in range(len(names) + 6)]
+        arguments = ", ".join([*names, *numbers[: len(names)], "ptr %parameters, ptr %sums", *numbers[len(names) :]])
+        return [
+            f"define void @framed({', '.join(names)}, ptr %parameters, ptr %sums, ptr %frame) {{",
+            *(f"%f{k} = getelementptr i64, ptr %frame, i64 {k}" for k in range(len(numbers))),
+            *(f"%n{k} = load i64, ptr %f{k}" for k in range(len(numbers))),
+            f"call void @kernel({arguments})",
+            "ret void",
+            "}",
+        ]
 
     def _of_row(self) -> list[str]:
         """Return the code that finds a row's parameters and sums."""

@@ -7,10 +7,12 @@ costs far more than the work (measured 65 times).
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -19,6 +21,7 @@ from actlab.readings.machine import Precision
 
 __all__ = ["SHARE", "Plan", "Shape", "Stream", "packed_parameters", "pitch", "pool"]
 
+Frame: TypeAlias = "array[int]"  # the whole numbers that a kernel takes
 SHARE = 2**16  # numbers per thread for which waking one (30 us) is worth it
 STEP = 64  # numbers at whose multiples a row is cut, so that vectors and lines of the cache stay whole
 
@@ -117,6 +120,20 @@ class Plan:
     def _rows(self) -> tuple[int, ...]:
         return tuple(stream.row for stream in self.streams)
 
+    @cached_property
+    def _count(self) -> int:
+        return self.shape.rows * self.shape.size
+
+    @cached_property
+    def _whole(self) -> Frame:
+        return self._frame(0, self.shape.rows, self.shape.size)
+
+    def _frame(self, first: int, last: int, size: int) -> Frame:
+        """Return what the kernel is told of some rows, or of some numbers of them."""
+        shape = self.shape
+        place = pitch(shape) if shape.columns else 0
+        return array("q", [*self._rows, first, last, size, shape.repeat, shape.channels, place])
+
     def run(self, tensors: Sequence[Tensor], numbers: Tensor | None, sums: Tensor | None) -> None:
         """Run the kernel, and add its sums to ``sums`` in a fixed order.
 
@@ -125,19 +142,18 @@ class Plan:
             numbers: the parameters.
             sums: what the gradients of learned parameters are added to.
         """
+        count = self._count
+        if not count:
+            return
         starts = [tensor.data_ptr() for tensor in tensors]
         if not self._in_order:
             starts = [starts[stream.tensor] + stream.offset for stream in self.streams]
-        shape = self.shape
-        count = shape.rows * shape.size
-        if not count:
-            return
         function = self._past_the_cache if self.large and self._aligned(starts) else self._plain
         threads = min(torch.get_num_threads(), count // SHARE) if count >= 2 * SHARE else 1
         if threads > 1:
             self._share_out(function, starts, numbers, sums, threads)
         else:
-            self._call(function, starts, numbers, sums, 0, shape.rows, shape.size)
+            _call(function, starts, numbers, sums, self._whole)
 
     def _aligned(self, starts: Sequence[int]) -> bool:
         """Tell whether every row that is written starts at a multiple of 64 bytes."""
@@ -161,40 +177,30 @@ class Plan:
         for first, last in cuts[1:]:
             own = None if sums is None else torch.zeros_like(sums)
             begin = [start + first * s.number for start, s in zip(starts, self.streams, strict=True)]
-            part = (
-                (begin, numbers, own, 0, shape.rows, last - first)
-                if along
-                else (starts, numbers, own, first, last, shape.size)
-            )
-            waiting.append((pool().submit(self._call, function, *part), own))
+            part = (begin, numbers, own, self._frame(0, shape.rows, last - first))
+            if not along:
+                part = (starts, numbers, own, self._frame(first, last, shape.size))
+            waiting.append((pool().submit(_call, function, *part), own))
         first, last = cuts[0]
-        part = (
-            (starts, numbers, sums, 0, shape.rows, last) if along else (starts, numbers, sums, first, last, shape.size)
-        )
-        self._call(function, *part)
+        frame = self._frame(0, shape.rows, last) if along else self._frame(first, last, shape.size)
+        _call(function, starts, numbers, sums, frame)
         for future, own in waiting:
             future.result()
             if sums is not None and own is not None:
                 sums += own
 
-    def _call(  # noqa: PLR0917 passed on by the pool
-        self,
-        function: Callable[..., None],
-        starts: Sequence[int],
-        numbers: Tensor | None,
-        sums: Tensor | None,
-        first: int,
-        last: int,
-        size: int,
-    ) -> None:
-        """Call the kernel on rows; it releases the interpreter's lock."""
-        if numbers is None:
-            function(*starts, *self._rows, 0, 0, first, last, size, 1, 1, 0)
-            return
-        shape = self.shape
-        into = 0 if sums is None else sums.data_ptr()
-        rows = (first, last, size, shape.repeat, shape.channels, numbers.shape[1])
-        function(*starts, *self._rows, numbers.data_ptr(), into, *rows)
+
+def _call(
+    function: Callable[..., None],
+    starts: Sequence[int],
+    numbers: Tensor | None,
+    sums: Tensor | None,
+    frame: Frame,
+) -> None:
+    """Call the kernel; it releases the interpreter's lock."""
+    at = 0 if numbers is None else numbers.data_ptr()
+    into = 0 if sums is None else sums.data_ptr()
+    function(*starts, at, into, frame.buffer_info()[0])
 
 
 @cache

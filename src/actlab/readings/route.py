@@ -57,7 +57,10 @@ class FromOutput(Kernel, Protocol):
         """Return the gradient in the input."""
 
 
-SEVERAL, WIDE = "threads", "avx512"  # parts of the table beside a device's own: for several threads, for vectors of 512 bits
+SEVERAL, WIDE = (
+    "threads",
+    "avx512",
+)  # parts of the table beside a device's own: for several threads, for vectors of 512 bits
 # Sizes for devices that crossover.toml has nothing of. Not measured: no card was at hand. A kernel's call costs the host about twice what a
 # native operation does; Liger-Kernel's squared ReLU breaks even with torch's three operations at 8M bfloat16 numbers on an H100
 # (its own csv file of measurements), 16 MB. Functions that torch has a fused kernel for move the same bytes there and stay with torch.
@@ -176,7 +179,8 @@ class Route:
         )  # channels last, transposed: the same elements in another order
 
     def _apply(self, x: Tensor, parameters: tuple[Tensor, ...]) -> Tensor:
-        kernel = self._made(x.device.type)
+        device = x.device.type
+        kernel = self._kernels.get(device) or self._made(device)
         if torch.is_grad_enabled() and (x.requires_grad or (parameters and any(p.requires_grad for p in parameters))):
             if not parameters and kernel.keeps_output(x.dtype):
                 return cast("Tensor", _apply_from_output(kernel, x))
@@ -184,9 +188,7 @@ class Route:
         return kernel.forward(x, *parameters)
 
     def _made(self, device: str) -> Kernel:
-        kernel = self._kernels.get(device)
-        if kernel is None:
-            kernel = self._kernels[device] = self.kernel(device)
+        kernel = self._kernels[device] = self.kernel(device)
         return kernel
 
 
@@ -202,12 +204,12 @@ class _Kernelled(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         tensors = ctx.saved_tensors
-        needed = ctx.needs_input_grad[2:]
         if torch.is_grad_enabled():  # create_graph: this gradient will be differentiated
-            return None, None, *_plain_gradients(ctx.plain, tensors, needed, grad)
-        gradients = ctx.kernel.backward(grad.contiguous(), *tensors)
+            return None, None, *_plain_gradients(ctx.plain, tensors, ctx.needs_input_grad[2:], grad)
+        gradients = ctx.kernel.backward(grad if grad.is_contiguous() else grad.contiguous(), *tensors)
         if len(tensors) == 1:  # of all inputs only this one can have asked
             return None, None, gradients[0]
+        needed = ctx.needs_input_grad[2:]
         return None, None, *(g if wanted else None for g, wanted in zip(gradients, needed, strict=True))
 
 
