@@ -7,6 +7,7 @@ The family::
     ├── DuplicateNameError      a name that is registered already
     ├── SpecError               an activation spec that cannot be read
     ├── QueryError              a question about the catalogue that makes no sense
+    ├── KernelError             tensors or functions that a kernel does not take
     ├── LayerError              a layer that cannot be built or does not fit its input
     ├── SiteError               a model in which a site cannot be found or replaced
     ├── TaskError               a task that cannot be used for training
@@ -27,6 +28,7 @@ __all__ = [
     "BenchError",
     "DuplicateNameError",
     "IntegrationError",
+    "KernelError",
     "LayerError",
     "PackError",
     "PlanError",
@@ -69,6 +71,10 @@ class SpecError(ActlabError):
 
 class QueryError(ActlabError):
     """A question about the catalogue that makes no sense."""
+
+
+class KernelError(ActlabError):
+    """Tensors or functions that a kernel does not take."""
 
 
 class LayerError(ActlabError):

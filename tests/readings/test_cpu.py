@@ -13,15 +13,16 @@ import numpy as np
 import pytest
 import torch
 
+from actlab.errors import KernelError
 from actlab.functions.activation import get, names
 from actlab.functions.evaluate import numeric
 from actlab.functions.formula import canonical, derivative
 from actlab.functions.passes import passes
 from actlab.functions.spec import parse
 from actlab.models.layer import layer
-from actlab.readings import cpu, objects, plans
+from actlab.readings import cpu, cpu_text, objects, plans
 from actlab.readings import torch as reading
-from actlab.readings.cpu import Kernel, KernelError, kernel
+from actlab.readings.cpu import Kernel, kernel
 from actlab.testing import sample
 
 TOLERANCE = {  # relative, absolute: those of actlab.testing, times 4: a reciprocal and a shared exponential add roundings
@@ -331,7 +332,7 @@ def test_wrong_tensors_are_refused_with_advice():
 PROGRAM = """
 import sys, time, torch
 from actlab.functions.spec import parse
-from actlab.readings import cpu, objects
+from actlab.readings import cpu, cpu_text, objects
 optimised = objects._optimised
 calls = []
 objects._optimised = lambda text: calls.append(1) or optimised(text)
@@ -389,7 +390,7 @@ def test_a_wrong_slope_is_found(monkeypatch):
         both = passes(spec)
         return replace(both, gradients=tuple(1.001 * gradient for gradient in both.gradients))
 
-    monkeypatch.setattr(cpu, "passes", steeper)
+    monkeypatch.setattr(cpu_text, "passes", steeper)
     monkeypatch.setattr(cpu, "_sources", lambda: "another source")
 
     with pytest.raises(AssertionError):

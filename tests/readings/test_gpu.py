@@ -11,10 +11,10 @@ import torch
 from tests.readings.interpreter import Interpreter
 
 from actlab import testing
+from actlab.errors import KernelError
 from actlab.functions.activation import names
 from actlab.functions.spec import parse
 from actlab.models.layer import layer
-from actlab.readings.cpu import KernelError
 from actlab.readings.gpu import NoTritonError, Tiling, kernel, needs_wide, tiling
 
 needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")

@@ -10,10 +10,10 @@ import torch
 from tests.readings.interpreter import Interpreter
 from tests.readings.test_rule_kernel import KEY, SPECS
 
+from actlab.errors import KernelError
 from actlab.functions.spec import parse
 from actlab.models.layer import layer
 from actlab.readings import counter_noise
-from actlab.readings.cpu import KernelError
 from actlab.readings.gpu import NoTritonError
 from actlab.readings.gpu_code import rule_code
 from actlab.readings.gpu_rule import gpu_rule, rule_text

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from actlab.readings import objects
-from actlab.readings.loops import BYTES, STORED, Loop, Storage, precision_of
+from actlab.readings.loops import Loop
 from actlab.readings.machine import Machine, Value
+from actlab.readings.storage import BYTES, STORED, Storage, precision_of
 
 __all__ = ["BitLoop", "Body"]
 

@@ -18,22 +18,21 @@ import sympy
 import torch
 from torch import Tensor
 
-from actlab.errors import ActlabError
+from actlab.errors import KernelError
 from actlab.functions.activation import Learned
-from actlab.functions.formula import Expr
-from actlab.functions.passes import GRAD, passes
 from actlab.functions.printer import compiled, source
 from actlab.functions.spec import Spec
 from actlab.readings import objects
+from actlab.readings.cpu_text import OUTPUT, Pass, slope, text
 from actlab.readings.elementary import NAMES
-from actlab.readings.loops import BYTES, Body, Loop, Storage, precision_of
+from actlab.readings.loops import Body, Loop
 from actlab.readings.machine import Value
 from actlab.readings.plans import Plan, Shape, Stream, packed_parameters, pitch
+from actlab.readings.storage import BYTES, Storage, precision_of
 
-__all__ = ["Kernel", "KernelError", "kernel"]
+__all__ = ["Kernel", "kernel"]
 
 Half = Literal["second", "first", "interleaved"]
-Pass = Literal["forward", "backward", "from_output"]
 Inputs = Tensor | tuple[Tensor, Tensor]
 STORAGES: dict[torch.dtype, Storage] = {
     torch.float32: "float32",
@@ -42,7 +41,6 @@ STORAGES: dict[torch.dtype, Storage] = {
     torch.float16: "float16",
 }
 STREAMED = 2**24  # bytes written from which the cache is passed by; it holds no more of them anyway
-OUTPUT = sympy.Symbol("y", real=True)
 STEP = 128  # bytes computed with at once: four AVX2 vectors, so that one is computed while another waits (half of it: mish 15 % slower)
 MANY = 256  # plans that are kept
 KEEP_OUTPUT = {
@@ -50,10 +48,6 @@ KEEP_OUTPUT = {
     "sigmoid",
 }  # torch keeps their output, too: two products take the place of an exponential and a division
 NARROW = 32  # numbers per channel below which channels are computed along a row
-
-
-class KernelError(ActlabError):
-    """Tensors that a kernel does not take."""
 
 
 class Kernel:
@@ -132,9 +126,8 @@ class Kernel:
     @cached_property
     def slope_of_output(self) -> Callable[[Tensor], Tensor]:
         """The slope as tensor code of the output, for those functions whose output is kept."""
-        return cast(
-            "Callable[[Tensor], Tensor]", compiled(source("slope", [OUTPUT], _of_output(self), "torch"), "slope", {})
-        )
+        printed = source("slope", [OUTPUT], slope(self.spec), "torch")
+        return cast("Callable[[Tensor], Tensor]", compiled(printed, "slope", {}))
 
     def keeps_output(self, dtype: torch.dtype) -> bool:
         """Whether :meth:`backward_from_output` is the backward pass to take: in half precision a small slope would be lost."""
@@ -319,11 +312,11 @@ class Kernel:
     @property
     def text(self) -> str:
         """The Python source of the printed formulas: the value, then the derivative in each input and each learned parameter."""
-        return "\n".join(_printed(which, self) for which in ("forward", "backward"))
+        return "\n".join(text(which, self.spec) for which in ("forward", "backward"))
 
     def _body(self, which: Pass) -> Body:
         """Return what is computed in a step of the loop."""
-        printed = compiled(_printed(which, self), which, NAMES)
+        printed = compiled(text(which, self.spec), which, NAMES)
         count = len(self.spec.activation.inputs)
 
         def body(values: list[Value], parameters: list[Value]) -> tuple[list[Value], list[Value]]:
@@ -333,35 +326,6 @@ class Kernel:
             return (found, []) if which == "forward" else (found[:count], found[count:])
 
         return body
-
-
-def _printed(which: Pass, kernel: Kernel) -> str:
-    """Return the Python source of a pass's formulas, as one function that returns all of them."""
-    if which == "from_output":
-        return _source(which, [GRAD, OUTPUT], [GRAD * _of_output(kernel)])
-    both = passes(kernel.spec)
-    if which == "forward":
-        return _source(which, both.arguments, [both.value])
-    return _source(which, [GRAD, *both.arguments], both.gradients)
-
-
-def _of_output(kernel: Kernel) -> Expr:
-    """Return the slope in terms of the output."""
-    from actlab.functions.from_output import slope_from_output  # noqa: PLC0415 few functions need it
-
-    record = kernel.spec.activation
-    found = slope_from_output(record.formula, record.inputs[0], OUTPUT)
-    if found is None:
-        raise KernelError(f"The output of {kernel.spec} does not tell its slope.")
-    return found
-
-
-def _source(name: str, arguments: Sequence[sympy.Symbol], results: Sequence[Expr]) -> str:
-    """Return the source of one function that returns all results; what they share is found by the machine that runs it."""
-    parts = [source(f"part{i}", arguments, result, "cpu") for i, result in enumerate(results)]
-    signature = ", ".join(symbol.name for symbol in arguments)
-    calls = ", ".join(f"part{i}({signature})" for i in range(len(parts)))
-    return "".join(parts) + f"def {name}({signature}):\n    return ({calls},)\n"
 
 
 def _are_alike(tensors: Sequence[Tensor]) -> bool:

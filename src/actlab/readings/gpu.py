@@ -25,10 +25,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from actlab.errors import ActlabError
+from actlab.errors import ActlabError, KernelError
 from actlab.functions.activation import Learned
 from actlab.functions.spec import Spec
-from actlab.readings.cpu import Half, Inputs, KernelError
+from actlab.readings.cpu import Half, Inputs
 from actlab.readings.gpu_files import imported
 from actlab.readings.gpu_text import text
 

@@ -19,13 +19,13 @@ import sympy
 import torch
 from torch import Tensor
 
+from actlab.errors import KernelError
 from actlab.functions.backward import X
 from actlab.functions.economy import economical
 from actlab.functions.evaluate import safe
 from actlab.functions.formula import Expr
 from actlab.functions.rule import GRAD
 from actlab.functions.spec import Spec
-from actlab.readings.cpu import KernelError
 from actlab.readings.gpu import BLOCK, DTYPES, WARPS, needs_wide, require_device, require_triton
 from actlab.readings.gpu_files import imported
 from actlab.readings.gpu_text import HEAD, device_function

@@ -9,28 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
+from actlab.readings import rows
 from actlab.readings.machine import ELEMENT, Machine, Precision, Value
+from actlab.readings.storage import BYTES, STORED, Storage, precision_of
 
-__all__ = ["BYTES", "Body", "Loop", "Storage", "precision_of"]
+__all__ = ["Body", "Loop"]
 
-Storage: TypeAlias = Literal["float32", "float64", "bfloat16", "float16"]
 Body: TypeAlias = Callable[[list[Value], list[Value]], tuple[list[Value], list[Value]]]
-STORED = {"float32": "float", "float64": "double", "bfloat16": "i16", "float16": "half"}
 # Lines of code up to which writes may go past the cache, if none of them divides or calls. Where more happens between two halves of a
 # line of memory and the other core is busy, the processor writes them half by half: silu on two threads took 38 ms, not 10. Light
 # bodies gain: relu 7.8 ms, not 9.7. Where a line is written in one instruction (AVX-512) all gain: silu 5.8 ms, not 7.6, swiglu's backward
 # 14.1, not 18.4; but for half precision, which arithmetic holds up and not memory.
 LIGHT = 48
 FOLDED = 8  # lanes in which sums are kept
-AHEAD = 1024  # bytes ahead of which a single row is fetched
-BYTES = {"float32": 4, "float64": 8, "bfloat16": 2, "float16": 2}
-
-
-def precision_of(storage: Storage) -> Precision:
-    """Return what numbers of a storage are computed in."""
-    return "float64" if storage == "float64" else "float32"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,18 +77,22 @@ class Loop:
         """
         machine = Machine(lanes=self.lanes, fused=self.fused)
         row = self._row(machine, body)
-        return "\n".join([*row, "", *self._kernel(), "", *self._framed(), "", *sorted(machine.declared), *_ALWAYS])
+        return "\n".join(
+            [*row, "", *rows.kernel(self), "", *rows.framed(self), "", *sorted(machine.declared), *_ALWAYS]
+        )
 
-    def _pointers(self) -> list[str]:
+    @property
+    def pointers(self) -> list[str]:
+        """The names of the streams: those that are read, then those that are written."""
         return [f"%r{i}" for i in range(len(self.reads))] + [f"%w{i}" for i in range(len(self.writes))]
 
-    def _widths(self) -> list[int]:
+    @property
+    def widths(self) -> list[int]:
+        """The inputs or outputs that each stream carries."""
         return [*self.reads, *self.writes]
 
     def _row(self, machine: Machine, body: Body) -> list[str]:
-        pointers = ", ".join(
-            [f"ptr {p}" for p in self._pointers()] + [f"i64 %ahead{i}" for i in range(len(self.reads))]
-        )
+        pointers = ", ".join([f"ptr {p}" for p in self.pointers] + [f"i64 %ahead{i}" for i in range(len(self.reads))])
         start = [
             f"define internal void @row({pointers}, ptr %parameters, ptr %sums, i64 %n, i64 %valid, i64 %pitch) noinline {{",
             "entry:",
@@ -287,116 +284,6 @@ class Loop:
             f"%sn{k} = fadd double %so{k}, %s{k}",
             f"store double %sn{k}, ptr %sp{k}",
         ]
-
-    def _kernel(self) -> list[str]:
-        """Return the code that goes from row to row."""
-        names = self._pointers()
-        strides = [f"%d{name[1:]}" for name in names]
-        arguments = ", ".join([f"ptr {n}" for n in names] + [f"i64 {d}" for d in strides])
-        counts = ", ".join(f"i64 %{name}" for name in ("first", "last", "n", "repeat", "channels", "pitch"))
-        step = self.lanes
-        lines = [
-            f"define void @kernel({arguments}, ptr %parameters, ptr %sums, {counts}) noinline {{",
-            "entry:",
-            *(
-                f"%t{name[1:]} = alloca [{step * w} x {STORED[self.storage]}], align 64"
-                for name, w in zip(names, self._widths(), strict=True)
-            ),
-            f"%main = and i64 %n, {-step}",
-            "%rest = sub i64 %n, %main",
-            "%hasmain = icmp ne i64 %main, 0",
-            "%hasrest = icmp ne i64 %rest, 0",
-            "%count = sub i64 %last, %first",
-            "%alone = icmp sle i64 %count, 1",
-            *(f"%h{i} = select i1 %alone, i64 {AHEAD}, i64 %dr{i}" for i in range(len(self.reads))),
-            "%any = icmp slt i64 %first, %last",
-            "br i1 %any, label %loop, label %done",
-            "loop:",
-            "%row = phi i64 [ %first, %entry ], [ %rownext, %next ]",
-        ]
-        for name, stride in zip(names, strides, strict=True):
-            lines += [
-                f"%o{name[1:]} = mul i64 %row, {stride}",
-                f"%q{name[1:]} = getelementptr i8, ptr {name}, i64 %o{name[1:]}",
-            ]
-        lines += self._of_row()
-        ahead = ", ".join(f"i64 %h{i}" for i in range(len(self.reads)))
-        rows = ", ".join(f"ptr %q{name[1:]}" for name in names) + f", {ahead}"
-        lines += [
-            "br i1 %hasmain, label %whole, label %afterwhole",
-            "whole:",
-            f"call void @row({rows}, ptr %prow, ptr %srow, i64 %main, i64 %main, i64 %pitch)",
-            "br label %afterwhole",
-            "afterwhole:",
-            "br i1 %hasrest, label %part, label %next",
-            "part:",
-            *self._part(names),
-            "br label %next",
-            "next:",
-            "%rownext = add i64 %row, 1",
-            "%more = icmp slt i64 %rownext, %last",
-            "br i1 %more, label %loop, label %done",
-            "done:",
-        ]
-        return [*lines, *(["fence seq_cst"] if self.streaming else []), "ret void", "}"]
-
-    def _framed(self) -> list[str]:
-        """Return the code that calls ``kernel`` with numbers from an array: twelve arguments cost Python 1 us more than five."""
-        names = [f"ptr {name}" for name in self._pointers()]
-        numbers = [f"i64 %n{k}" for k in range(len(names) + 6)]
-        arguments = ", ".join([*names, *numbers[: len(names)], "ptr %parameters, ptr %sums", *numbers[len(names) :]])
-        return [
-            f"define void @framed({', '.join(names)}, ptr %parameters, ptr %sums, ptr %frame) {{",
-            *(f"%f{k} = getelementptr i64, ptr %frame, i64 {k}" for k in range(len(numbers))),
-            *(f"%n{k} = load i64, ptr %f{k}" for k in range(len(numbers))),
-            f"call void @kernel({arguments})",
-            "ret void",
-            "}",
-        ]
-
-    def _of_row(self) -> list[str]:
-        """Return the code that finds a row's parameters and sums."""
-        if self.columns or not self.parameters:
-            return [
-                "%prow = getelementptr i8, ptr %parameters, i64 0",
-                "%srow = getelementptr i8, ptr %sums, i64 0",
-            ]
-        return [
-            "%group = udiv i64 %row, %repeat",
-            "%channel = urem i64 %group, %channels",
-            f"%prow = getelementptr [{self.parameters} x {self.element}], ptr %parameters, i64 %channel",
-            f"%srow = getelementptr [{max(1, self.sums)} x double], ptr %sums, i64 %channel",
-        ]
-
-    def _part(self, names: list[str]) -> list[str]:
-        """Return the code that carries the end of a row through the stack."""
-        lines: list[str] = []
-        size = BYTES[self.storage]
-        for name, width in zip(names, self._widths(), strict=True):
-            key, stored = name[1:], STORED[self.storage]
-            lines += [
-                f"%e{key} = getelementptr [{width} x {stored}], ptr %q{key}, i64 %main",
-                f"%z{key} = mul i64 %rest, {size * width}",
-            ]
-            if name.startswith("%r"):
-                whole = f"[{self.lanes * width} x {stored}]"
-                lines += [
-                    f"store {whole} zeroinitializer, ptr %t{key}",
-                    f"call void @llvm.memcpy.p0.p0.i64(ptr %t{key}, ptr %e{key}, i64 %z{key}, i1 false)",
-                ]
-        offset = "%main" if self.columns else "0"
-        buffers = ", ".join([f"ptr %t{name[1:]}" for name in names] + ["i64 0"] * len(self.reads))
-        lines += [
-            f"%pend = getelementptr {self.element}, ptr %prow, i64 {offset}",
-            f"%send = getelementptr double, ptr %srow, i64 {offset}",
-            f"call void @row({buffers}, ptr %pend, ptr %send, i64 {self.lanes}, i64 %rest, i64 %pitch)",
-        ]
-        lines += [
-            f"call void @llvm.memcpy.p0.p0.i64(ptr %e{name[1:]}, ptr %t{name[1:]}, i64 %z{name[1:]}, i1 false)"
-            for name in names
-            if name.startswith("%w")
-        ]
-        return lines
 
 
 def _is_light(lines: Sequence[str]) -> bool:

@@ -21,9 +21,10 @@ from torch import Tensor
 from actlab.functions.activation import Learned
 from actlab.functions.spec import Spec
 from actlab.readings import objects
-from actlab.readings.cpu import STORAGES, Pass, kernel
-from actlab.readings.loops import BYTES, precision_of
+from actlab.readings.cpu import STORAGES, kernel
+from actlab.readings.cpu_text import Pass
 from actlab.readings.plans import SHARE, pool
+from actlab.readings.storage import BYTES, precision_of
 
 __all__ = ["Mixture"]
 

@@ -29,10 +29,10 @@ from actlab.readings import cpu, elementary, objects
 from actlab.readings.bit_loops import BitLoop, Body
 from actlab.readings.counter_noise import GOLDEN
 from actlab.readings.gradient import Gradient, gradient, in_terms_of_the_input
-from actlab.readings.loops import Storage
 from actlab.readings.machine import Machine, Value
 from actlab.readings.mode import is_plainly_eager
 from actlab.readings.plans import SHARE, pool
+from actlab.readings.storage import Storage
 
 __all__ = ["RuleKernel", "rule_kernel", "runs_in_kernels"]
 
