@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from actlab.models.slim import slim_
     from actlab.models.swap import swap_
     from actlab.studies.allocator import tune_allocator
+    from actlab.studies.calibration import calibrate
     from actlab.studies.checkup import doctor
     from actlab.studies.importance import importance
     from actlab.studies.study import Study, compare, list_studies, load_study
@@ -61,6 +62,7 @@ _HOME = {
     "Study": "studies.study",
     "Task": "tasks.task",
     "activation": "functions.activation",
+    "calibrate": "studies.calibration",
     "compare": "studies.study",
     "doctor": "studies.checkup",
     "facts": "functions.facts",
@@ -109,6 +111,7 @@ __all__ = [
     "Task",
     "__version__",
     "activation",
+    "calibrate",
     "compare",
     "doctor",
     "facts",

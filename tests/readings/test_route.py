@@ -9,7 +9,6 @@ import copy
 import math
 import pickle
 from collections.abc import Callable
-from math import inf
 
 import pytest
 import torch
@@ -22,7 +21,6 @@ from actlab.errors import ActlabError
 from actlab.functions.spec import parse
 from actlab.models.layer import ActivationLayer
 from actlab.readings import gpu, route
-from actlab.readings.torch import native
 
 SPECS = ["telu", "swish(beta=learned)", "prelu(weight=learned_per_channel)", "powlu"]
 CHANNELS = 4
@@ -285,84 +283,6 @@ def test_a_fast_layer_travels(travel):
     assert list(layer.state_dict()) == ["beta"]
 
 
-def test_the_table_names_what_exists():
-    def check(name, sizes):
-        assert name == "composed" or parse(name)
-        for dtype, size in sizes.items():
-            if isinstance(size, dict):
-                assert name == "composed"
-                check(dtype, size)
-            else:
-                assert isinstance(getattr(torch, dtype), torch.dtype)
-                assert size > 0
-
-    for part, entries in route._table().items():
-        assert part.removesuffix(f"_{route.SEVERAL}").removesuffix(f"_{route.WIDE}") in route.DEVICES
-        for name, sizes in entries.items():
-            check(name, sizes)
-
-
-@pytest.mark.parametrize("part", ["cpu", "cpu_avx512"])
-def test_every_native_was_measured(part):
-    natives = {name for name in actlab.names() if actlab.get(name).expression is not None and native(parse(name))}
-    assert len(natives) > 30
-
-    table = route._table()[part]
-    assert all(set(table[name]) == {"float32", "bfloat16", "float64", "float16"} for name in natives)
-    few = route._table()[f"{part}_{route.SEVERAL}"]
-    assert all(set(few[name]) == {"float32", "bfloat16"} for name in natives)
-
-
-def test_a_composed_function_has_its_own_size_or_the_shared_one(monkeypatch):
-    table = {"cpu": {"elu": {"float32": 7}, "composed": {"float32": 5, "telu": {"float32": 3}}}}
-    monkeypatch.setattr(route, "_table", lambda: table)
-
-    assert route.crossover("telu", "cpu", torch.float32, native=False) == 3
-    assert route.crossover("serf", "cpu", torch.float32, native=False) == 5
-    assert (
-        route.crossover("elu", "cpu", torch.float32, native=False) == 5
-    )  # a learned alpha: torch has no kernel for that
-    assert route.crossover("elu", "cpu", torch.float32, native=True) == 7
-    assert route.crossover("telu", "cpu", torch.float64, native=False) == float("inf")
-
-
-def test_with_several_threads_their_part_of_the_table_is_read_and_for_others_the_part_for_one(monkeypatch):
-    table = {
-        "cpu": {"elu": {"float32": 7}, "relu": {"float32": 8}, "composed": {"float32": 5}, "tanh": {"float32": 9}},
-        "cpu_threads": {"elu": {"float32": 70}, "relu": {"float32": inf}, "composed": {"float32": 50}},
-    }
-    monkeypatch.setattr(route, "_table", lambda: table)
-
-    def sizes(name, *, native):
-        return [route.crossover(name, "cpu", torch.float32, native=native, threads=count) for count in (1, 2, 16)]
-
-    assert sizes("elu", native=True) == [7, 70, 70]
-    assert sizes("telu", native=False) == [5, 50, 50]
-    assert sizes("relu", native=True) == [8, inf, inf]
-    assert sizes("tanh", native=True) == [9, 9, 9]
-
-
-def test_processors_with_wider_vectors_have_parts_of_their_own(monkeypatch):
-    table = {
-        "cpu": {"elu": {"float32": 7}, "tanh": {"float32": 9}, "relu": {"float32": 11}},
-        "cpu_threads": {"elu": {"float32": 70}},
-        "cpu_avx512": {"elu": {"float32": 5}, "tanh": {"float32": 3}},
-        "cpu_avx512_threads": {"elu": {"float32": 50}},
-    }
-    monkeypatch.setattr(route, "_table", lambda: table)
-
-    def sizes(capability):
-        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
-        return [
-            route.crossover(name, "cpu", torch.float32, native=True, threads=threads)
-            for name in ("elu", "tanh", "relu")
-            for threads in (1, 2)
-        ]
-
-    assert sizes("AVX512") == [5, 50, 3, 3, 11, 11]
-    assert sizes("AVX2") == sizes("NEON") == [7, 70, 9, 9, 11, 11]
-
-
 def test_a_layer_that_has_run_on_one_thread_asks_again_on_two(monkeypatch):
     layer, x = actlab.layer("telu", fast=True), torch.randn(100)
     monkeypatch.setattr(route, "crossover", lambda *_, threads, **__: 1 if threads == 1 else 1000)
@@ -392,20 +312,9 @@ def test_mish_runs_its_kernel_at_64k():
     assert calls == ["forward"]
 
 
-def test_without_an_entry_the_kernel_never_runs():
-    assert route.crossover("relu", "tpu", torch.float32, native=True) == float("inf")
-
-
 @pytest.mark.parametrize("spec", ["telu", "swiglu", "prelu(weight=learned_per_channel)"])
 def test_the_kernel_of_a_card_is_the_gpu_readings(spec):
     assert route.DEVICES["cuda"](parse(spec), "first") is gpu.kernel(parse(spec), "first")
-
-
-def test_on_a_card_large_composed_functions_run_kernels_and_float64_never_does():
-    for dtype in gpu.DTYPES:
-        assert route.crossover("telu", "cuda", dtype, native=False) <= 2**23
-        assert route.crossover("gelu", "cuda", dtype, native=True) == float("inf")
-    assert route.crossover("telu", "cuda", torch.float64, native=False) == float("inf")
 
 
 @pytest.mark.parametrize(

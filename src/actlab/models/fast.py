@@ -16,7 +16,7 @@ from actlab.models.sites import Site, find
 from actlab.models.swap import Change, Changes, Skipped, swap_
 from actlab.models.undisturbed import Inputs
 from actlab.readings import torch as reading
-from actlab.readings.route import crossover
+from actlab.readings.crossover import crossover
 
 __all__ = ["fast"]
 

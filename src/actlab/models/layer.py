@@ -105,10 +105,12 @@ class ActivationLayer(nn.Module):
             else None
         )
 
-    def hasten(self, fast: bool = True) -> None:
-        """Let the layer run our own kernels where they are quicker, or no longer."""
+    def hasten(self, fast: bool = True, *, always: bool = False) -> None:
+        """Let the layer run our own kernels where they are quicker, or no longer; or at every size, as who measures them wants it."""
         self.fast = fast
         self._bind()
+        if always and self._route is not None:
+            self._route.always()
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key not in {"_function", "_fused", "_route"}}

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
 import sys
 import tempfile
 from functools import cache
@@ -17,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from actlab.readings.objects import folder
+from actlab.readings.whole_file import write
 
 __all__ = ["imported"]
 
@@ -56,11 +56,7 @@ def _kept(name: str, text: str) -> Path:
 def _written(where: Path, name: str, text: str) -> Path:
     file = where / name
     if not file.exists() or file.read_text(encoding="utf-8") != text:
-        where.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, beside = tempfile.mkstemp(dir=where, suffix=".new")
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        Path(beside).replace(file)
+        write(file, text.encode())
     return file
 
 

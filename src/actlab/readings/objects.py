@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 import torch
 
 from actlab.errors import ActlabError
+from actlab.readings.whole_file import write
 
 __all__ = ["NoCompilerError", "address", "assembly", "features", "fingerprint", "folder"]
 
@@ -145,19 +145,10 @@ def _read(file: Path | None) -> bytes | None:
 
 
 def _write(file: Path | None, code: bytes) -> None:
-    """Keep an object: written beside its place and moved there, so that no other process reads half of it."""
-    if file is None:
-        return
+    """Keep an object, if that is possible."""
     with contextlib.suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, beside = tempfile.mkstemp(dir=file.parent, suffix=".new")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(hashlib.sha256(code).digest() + code)
-            Path(beside).replace(file)
-        except OSError:
-            Path(beside).unlink(missing_ok=True)
-            raise
+        if file is not None:
+            write(file, hashlib.sha256(code).digest() + code)
 
 
 def fuses() -> bool:

@@ -9,10 +9,8 @@ every other mode the formula runs, which every mode understands: under ``torch.c
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Sequence
 from functools import cache
-from importlib.resources import files
 from math import inf
 from subprocess import SubprocessError
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -22,12 +20,13 @@ from torch import Tensor, nn
 
 from actlab.errors import ActlabError
 from actlab.functions.spec import Spec, parse
+from actlab.readings.crossover import crossover
 from actlab.readings.mode import is_plainly_eager
 
 if TYPE_CHECKING:
     from actlab.readings.cpu import Half
 
-__all__ = ["Kernel", "Route", "crossover"]
+__all__ = ["Kernel", "Route"]
 
 DENSE = frozenset({Tensor, nn.Parameter})  # no subclass, of which nobody knows what it does
 Plain = Callable[..., Tensor]  # the same function as tensor code that every mode of torch understands
@@ -55,55 +54,6 @@ class FromOutput(Kernel, Protocol):
 
     def backward_from_output(self, grad: Tensor, y: Tensor) -> Tensor:
         """Return the gradient in the input."""
-
-
-SEVERAL, WIDE = (
-    "threads",
-    "avx512",
-)  # parts of the table beside a device's own: for several threads, for vectors of 512 bits
-# Sizes for devices that crossover.toml has nothing of. Not measured: no card was at hand. A kernel's call costs the host about twice what a
-# native operation does; Liger-Kernel's squared ReLU breaks even with torch's three operations at 8M bfloat16 numbers on an H100
-# (its own csv file of measurements), 16 MB. Functions that torch has a fused kernel for move the same bytes there and stay with torch.
-UNMEASURED = {"cuda": {"composed": {"float32": 2**22, "bfloat16": 2**23, "float16": 2**23}}}
-
-
-@cache
-def _table() -> dict[str, Any]:
-    measured = tomllib.loads((files("actlab.readings") / "crossover.toml").read_text(encoding="utf-8"))
-    return {**UNMEASURED, **measured}
-
-
-def crossover(name: str, device: str, dtype: torch.dtype, *, native: bool, threads: int = 1) -> float:
-    """Return the number of elements from which the kernel beats what torch has; infinite where it never does.
-
-    Args:
-        name: of the activation.
-        device: "cpu" or "cuda".
-        dtype: of the input.
-        native: whether torch has a fused kernel of its own for it; without one the kernel's rival is the composed formula.
-        threads: torch's. The table of the CPU has a part for one and a part for several, measured with two: torch divides tensors among
-            threads at other sizes than the kernels do, and two threads fill the memory's bandwidth with less arithmetic each. It has a pair
-            of parts for processors with AVX-512, too, whose vectors torch makes more of than it does of AVX2's.
-
-    Example:
-        >>> crossover("telu", "cpu", torch.float32, native=False) < 100_000
-        True
-    """
-    key = str(dtype).removeprefix("torch.")
-    for part in _parts(device, threads):
-        table = _table().get(part, {})
-        composed = table.get("composed", {})
-        entry = table.get(name, {}) if native else composed.get(name, composed)
-        if key in entry:
-            return float(entry[key])
-    return inf
-
-
-def _parts(device: str, threads: int) -> list[str]:
-    """Return the parts of the table that speak of a case, the closest first."""
-    is_wide = device == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX512"
-    kinds = [f"{device}_{WIDE}", device] if is_wide else [device]
-    return [part for kind in kinds for part in ((f"{kind}_{SEVERAL}", kind) if threads > 1 else (kind,))]
 
 
 class Route:
@@ -145,6 +95,11 @@ class Route:
 
         any_order = spec.activation.kind != "gated" and not spec.needs_channels
         return cls(plain, lambda device: DEVICES[device](spec, gate), fewest, any_order=any_order)
+
+    def always(self) -> None:
+        """Take every call that a kernel can take, however small: to measure from which size on that is worth it."""
+        self._fewest = lambda *_: 1
+        self._known.clear()
 
     def takes(self, x: Tensor, parameters: Sequence[Tensor]) -> bool:
         """Whether this call is one for the kernel."""

@@ -40,6 +40,7 @@ DEFAULT: Final = (
 )
 CONTENDERS: Final = {
     "actlab": "layer(spec, fast=True)",
+    "kernel": "our kernel, at sizes too where the layer would leave it to torch",
     "torch": "torch's fused kernel; the formula in torch operations where there is none",
     "formula": "the formula in torch operations",
     "compile": "torch.compile of torch's",
@@ -321,9 +322,11 @@ def _module(contender: str, spec: Spec, device: torch.device) -> Any:
         spec,
         channels=_CHANNELS if spec.needs_channels else None,
         native=contender != "formula",
-        fast=contender == "actlab",
+        fast=contender in {"actlab", "kernel"},
         device=device,
     )
+    if contender == "kernel":
+        module.hasten(always=True)
     return torch.compile(module, fullgraph=True) if contender == "compile" else module
 
 
