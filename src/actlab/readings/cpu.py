@@ -27,7 +27,7 @@ from actlab.readings.cpu_text import OUTPUT, Pass, slope, text
 from actlab.readings.elementary import NAMES
 from actlab.readings.loops import Body, Loop
 from actlab.readings.machine import Value
-from actlab.readings.plans import Plan, Shape, Stream, packed_parameters, pitch
+from actlab.readings.plans import Native, Plan, Shape, Stream, packed_parameters, pitch
 from actlab.readings.storage import BYTES, Storage, precision_of
 
 __all__ = ["Kernel", "kernel"]
@@ -64,7 +64,7 @@ class Kernel:
         self.gate = gate
         self.learned = tuple(name for name, value in spec.assigned if isinstance(value, Learned))
         self._gated = spec.activation.kind == "gated"
-        self._functions: dict[tuple[Any, ...], Callable[..., None]] = {}
+        self._functions: dict[tuple[Any, ...], Native] = {}
         self._plans: dict[tuple[Any, ...], Plan] = {}
 
     def forward(self, x: Inputs, *parameters: Tensor, out: Tensor | None = None) -> Tensor:
@@ -271,14 +271,13 @@ class Kernel:
             for row, p in zip(by_channel, parameters, strict=True)
         ]
 
-    def _function(
-        self, which: Pass, storage: Storage, interleaved: bool, columns: bool, streaming: bool
-    ) -> Callable[..., None]:
+    def _function(self, which: Pass, storage: Storage, interleaved: bool, columns: bool, streaming: bool) -> Native:
         key = (which, storage, interleaved, columns, streaming)
         if key not in self._functions:
             loop = self._loop(*key)
             kinds = [ctypes.c_void_p] * (len(loop.reads) + len(loop.writes) + 3)
-            self._functions[key] = ctypes.CFUNCTYPE(None, *kinds)(self._address("framed", *key))
+            address = self._address("framed", *key)
+            self._functions[key] = Native(address=address, call=ctypes.CFUNCTYPE(None, *kinds)(address))
         return self._functions[key]
 
     def _address(self, name: str, which: Pass, *key: Any) -> int:

@@ -6,13 +6,9 @@ of that is the way from Python to the kernel and back. Here a table of calls is 
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Callable, Sequence
-from concurrent.futures import wait
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from math import prod
-from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,15 +16,14 @@ from torch import Tensor
 
 from actlab.functions.activation import Learned
 from actlab.functions.spec import Spec
-from actlab.readings import objects
+from actlab.readings import team
 from actlab.readings.cpu import STORAGES, kernel
 from actlab.readings.cpu_text import Pass
-from actlab.readings.plans import SHARE, pool
+from actlab.readings.plans import SHARE
 from actlab.readings.storage import BYTES, precision_of
 
 __all__ = ["Mixture"]
 
-Table = np.ndarray[tuple[int, int], np.dtype[np.int64]]
 SHORT = 64  # numbers of a piece below which pieces are put together
 DOUBLE = 8  # bytes
 STREAMS: dict[Pass, int] = {"forward": 2, "backward": 3}  # x, y; dy, x, dx
@@ -94,7 +89,7 @@ class Mixture:
         self.specs, self.dim = tuple(specs), dim
         self._kernels = [kernel(spec) for spec in specs]
         self._counts = [sum(isinstance(value, Learned) for _, value in spec.assigned) for spec in specs]
-        self._tables: dict[tuple[Pass, _Layout, torch.dtype], Table] = {}
+        self._tables: dict[tuple[Pass, _Layout, torch.dtype], team.Calls] = {}
 
     def forward(self, x: Tensor, *parameters: Tensor) -> Tensor:
         """Return the values: a tensor like ``x``, which is contiguous.
@@ -148,9 +143,9 @@ class Mixture:
             table[:, 1 + 2 * streams] += numbers.data_ptr()
         if sums is not None:
             table[:, 2 + 2 * streams] += sums.data_ptr()
-        _work_off(table, streams, tensors[0].numel())
+        _work_off(table, tensors[0].numel())
 
-    def _planned(self, which: Pass, layout: _Layout, dtype: torch.dtype) -> Table:
+    def _planned(self, which: Pass, layout: _Layout, dtype: torch.dtype) -> team.Calls:
         """Return the calls, one a row: the function, offsets of its pointers, bytes from row to row, and its numbers."""
         size, streams = BYTES[STORAGES[dtype]], STREAMS[which]
         number = BYTES[precision_of(STORAGES[dtype])]
@@ -174,32 +169,6 @@ def _numbers(parameters: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
     return torch.cat([p.detach().reshape(1).to(precision) for p in parameters])
 
 
-def _work_off(table: Table, streams: int, numbers: int) -> None:
+def _work_off(table: team.Calls, numbers: int) -> None:
     """Make all calls of a table, in as many threads as torch has; each thread takes whole functions, so sums have one writer."""
-    run = _caller(streams)
-    count = min(torch.get_num_threads(), len(table), numbers // SHARE)
-    if count <= 1:
-        run(table.ctypes.data, len(table))
-        return
-    parts = [part for part in np.array_split(table, count) if len(part)]
-    waiting = [pool().submit(run, part.ctypes.data, len(part)) for part in parts[1:]]
-    run(parts[0].ctypes.data, len(parts[0]))
-    wait(waiting)
-
-
-@cache
-def _caller(streams: int) -> Callable[[int, int], None]:
-    """Return the machine code that makes the calls of a table."""
-    kinds = ["ptr"] * streams + ["i64"] * streams + ["ptr"] * 2 + ["i64"] * 6
-    width = 1 + len(kinds)
-    lines = ["define void @kernel(ptr %table, i64 %count) {", "entry:", "br label %loop", "loop:"]
-    lines += ["%i = phi i64 [ 0, %entry ], [ %j, %loop ]", f"%start = mul i64 %i, {width}"]
-    lines += ["%call = getelementptr i64, ptr %table, i64 %start", "%function = load ptr, ptr %call"]
-    for place, kind in enumerate(kinds, start=1):
-        lines += [f"%p{place} = getelementptr i64, ptr %call, i64 {place}", f"%a{place} = load {kind}, ptr %p{place}"]
-    arguments = ", ".join(f"{kind} %a{place}" for place, kind in enumerate(kinds, start=1))
-    lines += [f"call void %function({arguments})", "%j = add i64 %i, 1", "%more = icmp ult i64 %j, %count"]
-    lines += ["br i1 %more, label %loop, label %done", "done:", "ret void", "}"]
-    text = "\n".join(lines)
-    prototype: Any = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
-    return cast("Callable[[int, int], None]", prototype(objects.address(text, lambda: text)))
+    team.run(table, min(torch.get_num_threads(), numbers // SHARE))

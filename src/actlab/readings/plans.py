@@ -1,28 +1,25 @@
-"""Plans: how a kernel goes over tensors in memory, and in how many threads.
-
-The threads are as many as torch has, and sleep when there is nothing to do: OpenMP's spin while they wait, which on a shared machine
-costs far more than the work (measured 65 times).
-"""
+"""Plans: how a kernel goes over tensors in memory, and in how many threads: as many as torch has, and its own."""
 
 from __future__ import annotations
 
-import os
 from array import array
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from actlab.readings import team
 from actlab.readings.machine import Precision
 
-__all__ = ["SHARE", "Plan", "Shape", "Stream", "packed_parameters", "pitch", "pool"]
+__all__ = ["SHARE", "Native", "Plan", "Shape", "Stream", "packed_parameters", "pitch"]
 
 Frame: TypeAlias = "array[int]"  # the whole numbers that a kernel takes
-SHARE = 2**16  # numbers per thread for which waking one (30 us) is worth it
+SHARE = 2**15  # numbers per thread for which waking one is worth it; torch takes as many
+AT, INTO = -3, -2  # places in a call of the parameters' address and of the sums'
 STEP = 64  # numbers at whose multiples a row is cut, so that vectors and lines of the cache stay whole
 
 
@@ -82,6 +79,19 @@ class Stream:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Native:
+    """A compiled kernel.
+
+    Attributes:
+        address: in memory, for callers that are machine code themselves.
+        call: the same for Python: pointers to tensors, parameters, sums and the frame.
+    """
+
+    address: int
+    call: Callable[..., None]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """A pass over tensors of one shape and dtype.
 
@@ -101,14 +111,14 @@ class Plan:
     streams: tuple[Stream, ...]
     written: int
     large: bool
-    function: Callable[[bool], Callable[..., None]]
+    function: Callable[[bool], Native]
 
     @cached_property
-    def _plain(self) -> Callable[..., None]:
+    def _plain(self) -> Native:
         return self.function(False)
 
     @cached_property
-    def _past_the_cache(self) -> Callable[..., None]:
+    def _past_the_cache(self) -> Native:
         return self.function(True)
 
     @cached_property
@@ -164,34 +174,52 @@ class Plan:
 
     def _share_out(
         self,
-        function: Callable[..., None],
+        function: Native,
         starts: list[int],
         numbers: Tensor | None,
         sums: Tensor | None,
         threads: int,
     ) -> None:
+        if threads not in self._shares:
+            self._shares[threads] = self._divided(threads)
+        calls = self._shares[threads].copy()
+        calls[:, 0] = function.address
+        calls[:, 1 : 1 + len(starts)] += starts
+        if numbers is not None:
+            calls[:, AT] = numbers.data_ptr()
+        if sums is None:
+            team.run(calls, threads)
+            return
+        own = [torch.zeros_like(sums) for _ in calls]
+        calls[:, INTO] = [part.data_ptr() for part in own]
+        team.run(calls, threads)
+        for part in own:
+            sums += part
+
+    @cached_property
+    def _shares(self) -> dict[int, team.Calls]:
+        return {}
+
+    @cached_property
+    def _frames(self) -> list[Frame]:
+        return []  # which calls point to
+
+    def _divided(self, threads: int) -> team.Calls:
+        """Return the calls of so many threads, with offsets where the addresses of tensors will be."""
         shape = self.shape
         along = shape.rows < threads and not shape.columns
         cuts = _cuts(shape.size, threads, STEP) if along else _cuts(shape.rows, threads, 1)
-        waiting = []
-        for first, last in cuts[1:]:
-            own = None if sums is None else torch.zeros_like(sums)
-            begin = [start + first * s.number for start, s in zip(starts, self.streams, strict=True)]
-            part = (begin, numbers, own, self._frame(0, shape.rows, last - first))
-            if not along:
-                part = (starts, numbers, own, self._frame(first, last, shape.size))
-            waiting.append((pool().submit(_call, function, *part), own))
-        first, last = cuts[0]
-        frame = self._frame(0, shape.rows, last) if along else self._frame(first, last, shape.size)
-        _call(function, starts, numbers, sums, frame)
-        for future, own in waiting:
-            future.result()
-            if sums is not None and own is not None:
-                sums += own
+        frames = [self._frame(0, shape.rows, b - a) if along else self._frame(a, b, shape.size) for a, b in cuts]
+        self._frames.extend(frames)
+        calls = np.zeros((len(cuts), len(self.streams) + 4), dtype=np.int64)
+        if along:
+            calls[:, 1:AT] = np.outer([first for first, _ in cuts], [stream.number for stream in self.streams])
+        calls[:, -1] = [frame.buffer_info()[0] for frame in frames]
+        return calls
 
 
 def _call(
-    function: Callable[..., None],
+    function: Native,
     starts: Sequence[int],
     numbers: Tensor | None,
     sums: Tensor | None,
@@ -200,17 +228,7 @@ def _call(
     """Call the kernel; it releases the interpreter's lock."""
     at = 0 if numbers is None else numbers.data_ptr()
     into = 0 if sums is None else sums.data_ptr()
-    function(*starts, at, into, frame.buffer_info()[0])
-
-
-@cache
-def _pool(process: int) -> ThreadPoolExecutor:  # noqa: ARG001 a forked child has none of its parent's threads: it gets its own
-    return ThreadPoolExecutor(max_workers=64, thread_name_prefix="actlab-kernel")
-
-
-def pool() -> ThreadPoolExecutor:
-    """Return this process's threads, which sleep until they are given something."""
-    return _pool(os.getpid())
+    function.call(*starts, at, into, frame.buffer_info()[0])
 
 
 def _cuts(size: int, count: int, step: int) -> list[tuple[int, int]]:

@@ -10,8 +10,9 @@ import ctypes
 from collections.abc import Callable
 from functools import cache
 from math import sqrt
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
+import numpy as np
 import sympy
 import torch
 from torch import Tensor
@@ -25,13 +26,13 @@ from actlab.functions.pieces import pieces
 from actlab.functions.printer import compiled, source
 from actlab.functions.rule import GRAD
 from actlab.functions.spec import Spec
-from actlab.readings import cpu, elementary, objects
+from actlab.readings import cpu, elementary, objects, team
 from actlab.readings.bit_loops import BitLoop, Body
 from actlab.readings.counter_noise import GOLDEN
 from actlab.readings.gradient import Gradient, gradient, in_terms_of_the_input
 from actlab.readings.machine import Machine, Value
 from actlab.readings.mode import is_plainly_eager
-from actlab.readings.plans import SHARE, pool
+from actlab.readings.plans import SHARE
 from actlab.readings.storage import Storage
 
 __all__ = ["RuleKernel", "rule_kernel", "runs_in_kernels"]
@@ -119,13 +120,14 @@ class RuleKernel:
         words = [0, 0] if key is None else key.tolist()
         count = like.numel()
         threads = min(torch.get_num_threads(), count // SHARE) if count >= 2 * SHARE else 1
-        length = -(-count // (max(1, threads) * 64)) * 64  # shares begin at whole bytes of bits
-        cuts = [(first, min(count, first + length)) for first in range(0, count, length)] if count else []
-        waiting = [pool().submit(function, *streams, first, last, *words) for first, last in cuts[1:]]
-        if cuts:
-            function(*streams, *cuts[0], *words)
-        for future in waiting:
-            future.result()
+        if threads <= 1:
+            if count:
+                function(*streams, 0, count, *words)
+            return
+        length = -(-count // (threads * 64)) * 64  # shares begin at whole bytes of bits
+        address = ctypes.cast(cast("Any", function), ctypes.c_void_p).value
+        calls = [[address, *streams, first, min(count, first + length), *words] for first in range(0, count, length)]
+        team.run(np.array(calls, dtype=np.int64), threads)
 
     def _function(self, which: str, storage: Storage) -> Callable[..., None]:
         if (which, storage) not in self._functions:
