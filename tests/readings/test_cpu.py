@@ -251,16 +251,25 @@ def test_bfloat16_is_rounded_to_nearest_even_and_keeps_nan():
     assert torch.equal(half[subnormal], exact[subnormal] * (0 if objects.rounds_to_bfloat16() else 1))
 
 
-def test_large_tensors_go_past_the_cache_and_give_the_same(monkeypatch):
+@pytest.mark.parametrize(("limit", "reach"), [("FETCHED", "memory"), ("STREAMED", "past")])
+def test_large_tensors_are_fetched_ahead_or_go_past_the_cache_and_give_the_same(limit, reach, monkeypatch):
     x = torch.randn(2**13 + 5, generator=torch.Generator().manual_seed(0))
     packed = torch.randn(64, 128, generator=torch.Generator().manual_seed(0))
     usual = [Kernel(parse("mish")).forward(x), Kernel(parse("swiglu")).backward(packed[:, :64].contiguous(), packed)[0]]
-    monkeypatch.setattr(cpu, "STREAMED", 1)
+    monkeypatch.setattr(cpu, limit, 1)
     made = Kernel(parse("mish"))
     streamed = [made.forward(x), Kernel(parse("swiglu")).backward(packed[:, :64].contiguous(), packed)[0]]
 
     assert all(map(torch.equal, usual, streamed))
-    assert [key[-1] for key in made._functions] == [True]
+    assert [key[-1] for key in made._functions] == [reach]
+
+
+def test_what_is_not_written_in_whole_lines_does_not_go_past_the_cache(monkeypatch):
+    monkeypatch.setattr(cpu, "STREAMED", 1)
+    made, x = Kernel(parse("mish")), torch.randn(1000)
+    made.forward(x, out=torch.empty(1001)[1:])
+
+    assert [key[-1] for key in made._functions] == ["memory"]
 
 
 def test_streaming_code_has_stores_past_the_cache():
@@ -268,7 +277,7 @@ def test_streaming_code_has_stores_past_the_cache():
         pytest.skip("looks for the names of x86")
     light, heavy = (kernel(parse(name)) for name in ("relu", "mish"))
     texts = [
-        objects.assembly(made._loop("forward", "float32", False, False, True).text(made._body("forward")))
+        objects.assembly(made._loop("forward", "float32", False, False, "past").text(made._body("forward")))
         for made in (light, heavy)
     ]
 

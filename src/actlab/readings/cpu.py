@@ -28,7 +28,7 @@ from actlab.readings.elementary import NAMES
 from actlab.readings.loops import Body, Loop
 from actlab.readings.machine import Value
 from actlab.readings.plans import Native, Plan, Shape, Stream, packed_parameters, pitch
-from actlab.readings.storage import BYTES, Storage, precision_of
+from actlab.readings.storage import BYTES, Reach, Storage, precision_of
 
 __all__ = ["Kernel", "kernel"]
 
@@ -40,7 +40,12 @@ STORAGES: dict[torch.dtype, Storage] = {
     torch.bfloat16: "bfloat16",
     torch.float16: "float16",
 }
-STREAMED = 2**24  # bytes written from which the cache is passed by; it holds no more of them anyway
+FETCHED = (
+    2**20
+)  # bytes written from which what comes next is fetched ahead: a fifth less at 16 MB, where at 64 kB it costs a twentieth
+STREAMED = (
+    2**24
+)  # bytes written from which the cache is passed by; up to there whoever reads the result next finds some of it there
 STEP = 128  # bytes computed with at once: four AVX2 vectors, so that one is computed while another waits (half of it: mish 15 % slower)
 MANY = 256  # plans that are kept
 KEEP_OUTPUT = {
@@ -148,14 +153,14 @@ class Kernel:
 
     def assembly(self, which: Pass = "forward", dtype: torch.dtype = torch.float32) -> str:
         """Return the machine code of a pass, to be looked at."""
-        return objects.assembly(self._loop(which, STORAGES[dtype], False, False, False).text(self._body(which)))
+        return objects.assembly(self._loop(which, STORAGES[dtype], False, False, "cache").text(self._body(which)))
 
     def address(self, which: Pass, dtype: torch.dtype) -> int:
         """Return the address of a pass over rows of numbers, for callers that go over memory in their own way.
 
         Its arguments are those of :meth:`Loop.text`: the streams in the order of :meth:`forward` or :meth:`backward`, results last.
         """
-        return self._address("kernel", which, STORAGES[dtype], False, False, False)
+        return self._address("kernel", which, STORAGES[dtype], False, False, "cache")
 
     def _plan(self, which: Pass, inputs: tuple[Tensor, ...], parameters: Sequence[Tensor]) -> Plan:
         """Return how a pass over such tensors goes; kept, so that the next call pays a look-up."""
@@ -211,8 +216,8 @@ class Kernel:
                 for s in part
             ),
             written=len(split) * len(inputs) if back else 1,
-            large=shape.rows * shape.size * size >= STREAMED,
-            function=lambda streaming: self._function(which, storage, interleaved, shape.columns, streaming),
+            reach=_reach(shape.rows * shape.size * size),
+            function=lambda reach: self._function(which, storage, interleaved, shape.columns, reach),
         )
 
     def _split(self, shape: Shape, size: int) -> list[Stream]:
@@ -271,8 +276,8 @@ class Kernel:
             for row, p in zip(by_channel, parameters, strict=True)
         ]
 
-    def _function(self, which: Pass, storage: Storage, interleaved: bool, columns: bool, streaming: bool) -> Native:
-        key = (which, storage, interleaved, columns, streaming)
+    def _function(self, which: Pass, storage: Storage, interleaved: bool, columns: bool, reach: Reach) -> Native:
+        key = (which, storage, interleaved, columns, reach)
         if key not in self._functions:
             loop = self._loop(*key)
             kinds = [ctypes.c_void_p] * (len(loop.reads) + len(loop.writes) + 3)
@@ -285,7 +290,7 @@ class Kernel:
         named = " ".join([_sources(), self._identity(), repr((which, *key)), repr(loop)])
         return objects.address(named, lambda: loop.text(self._body(which)), name)
 
-    def _loop(self, which: Pass, storage: Storage, interleaved: bool, columns: bool, streaming: bool) -> Loop:
+    def _loop(self, which: Pass, storage: Storage, interleaved: bool, columns: bool, reach: Reach) -> Loop:
         if storage == "float16" and not objects.converts_half():
             raise KernelError(f"This processor does not convert float16; the torch reading of {self.spec} does.")
         inputs = (2,) if interleaved else (1,) * len(self.spec.activation.inputs)
@@ -296,7 +301,7 @@ class Kernel:
             parameters=len(self.learned),
             sums=len(self.learned) if which != "forward" else 0,
             columns=columns,
-            streaming=streaming,
+            reach=reach,
             lanes=STEP // BYTES[precision_of(storage)],
             fused=objects.fuses(),
             whole_lines=objects.writes_lines(),
@@ -335,6 +340,13 @@ def _are_alike(tensors: Sequence[Tensor]) -> bool:
 
 def _described(tensors: Sequence[Tensor]) -> str:
     return ", ".join(f"{tuple(t.shape)} {t.dtype} on {t.device}" for t in tensors)
+
+
+def _reach(size: int) -> Reach:
+    """Return where so many bytes are."""
+    if size >= STREAMED:
+        return "past"
+    return "memory" if size >= FETCHED else "cache"
 
 
 @cache

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from actlab.readings import rows
 from actlab.readings.machine import ELEMENT, Machine, Precision, Value
-from actlab.readings.storage import BYTES, STORED, Storage, precision_of
+from actlab.readings.storage import BYTES, STORED, Reach, Storage, precision_of
 
 __all__ = ["Body", "Loop"]
 
@@ -37,8 +37,8 @@ class Loop:
         parameters: how many parameters the body takes.
         sums: how many sums the body adds to; one for each parameter that learns, or none.
         columns: whether parameters vary along a row instead of from row to row.
-        streaming: whether the numbers are too many for the cache: what comes next is fetched in time, and writes, which start at multiples
-            of 64 bytes, go past the cache.
+        reach: where the numbers are. From "memory" on what comes next is fetched in time; with "past" writes, which start at multiples of
+            64 bytes, go past the cache.
         lanes: numbers per step.
         fused: whether the target multiplies and adds in one rounding.
         whole_lines: whether the target writes a line of memory, 64 bytes, in one instruction.
@@ -52,7 +52,7 @@ class Loop:
     parameters: int = 0
     sums: int = 0
     columns: bool = False
-    streaming: bool = False
+    reach: Reach = "cache"
     lanes: int = 32
     fused: bool = True
     whole_lines: bool = False
@@ -157,7 +157,7 @@ class Loop:
     def _load(self, machine: Machine, i: int, width: int) -> list[Value]:
         """Return the values of one step of a stream."""
         stored, count = STORED[self.storage], self.lanes * width
-        machine.lines += self._fetch(machine, i, count * BYTES[self.storage]) if self.streaming else []
+        machine.lines += self._fetch(machine, i, count * BYTES[self.storage]) if self.reach != "cache" else []
         machine.lines += [
             f"%rp{i} = getelementptr [{width} x {stored}], ptr %r{i}, i64 %i",
             f"%rv{i} = load <{count} x {stored}>, ptr %rp{i}, align {BYTES[self.storage]}",
@@ -197,7 +197,7 @@ class Loop:
     def _store(self, machine: Machine, i: int, values: Sequence[Value], width: int) -> None:
         stored, count = STORED[self.storage], self.lanes * width
         light = _is_light(machine.lines)
-        past = self.streaming and (light or (self.whole_lines and self.storage in {"float32", "float64"}))
+        past = self.reach == "past" and (light or (self.whole_lines and self.storage in {"float32", "float64"}))
         names = [self._lowered(machine, value, exact=light) for value in values]
         of = f"<{self.lanes} x {stored}>"
         if width == 2:

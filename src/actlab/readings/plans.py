@@ -14,6 +14,7 @@ from torch import Tensor
 
 from actlab.readings import team
 from actlab.readings.machine import Precision
+from actlab.readings.storage import Reach
 
 __all__ = ["SHARE", "Native", "Plan", "Shape", "Stream", "packed_parameters", "pitch"]
 
@@ -101,8 +102,8 @@ class Plan:
         precision: of the parameters.
         streams: what is read, then what is written.
         written: how many of the streams are written.
-        large: whether the cache cannot hold the tensors.
-        function: gives the compiled kernel, or the one that goes past the cache.
+        reach: where the numbers are; "past" is taken where what is written begins at whole lines of memory, else "memory".
+        function: gives the compiled kernel of a reach.
     """
 
     shape: Shape
@@ -110,16 +111,16 @@ class Plan:
     precision: Precision
     streams: tuple[Stream, ...]
     written: int
-    large: bool
-    function: Callable[[bool], Native]
+    reach: Reach
+    function: Callable[[Reach], Native]
 
     @cached_property
-    def _plain(self) -> Native:
-        return self.function(False)
+    def _usual(self) -> Native:
+        return self.function("cache" if self.reach == "cache" else "memory")
 
     @cached_property
-    def _past_the_cache(self) -> Native:
-        return self.function(True)
+    def _past(self) -> Native:
+        return self.function("past")
 
     @cached_property
     def _in_order(self) -> bool:
@@ -158,7 +159,7 @@ class Plan:
         starts = [tensor.data_ptr() for tensor in tensors]
         if not self._in_order:
             starts = [starts[stream.tensor] + stream.offset for stream in self.streams]
-        function = self._past_the_cache if self.large and self._aligned(starts) else self._plain
+        function = self._past if self.reach == "past" and self._aligned(starts) else self._usual
         threads = min(torch.get_num_threads(), count // SHARE) if count >= 2 * SHARE else 1
         if threads > 1:
             self._share_out(function, starts, numbers, sums, threads)

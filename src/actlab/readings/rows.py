@@ -64,7 +64,7 @@ def kernel(loop: Loop) -> list[str]:
         "br i1 %more, label %loop, label %done",
         "done:",
     ]
-    return [*lines, *(["fence seq_cst"] if loop.streaming else []), "ret void", "}"]
+    return [*lines, *(["fence seq_cst"] if loop.reach == "past" else []), "ret void", "}"]
 
 
 def framed(loop: Loop) -> list[str]:
