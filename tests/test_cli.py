@@ -420,6 +420,33 @@ def test_bench_refuses_what_it_cannot_time():
     assert "is a vector function" in done.stderr
 
 
+def test_calibrate_keeps_what_it_measured(monkeypatch, tmp_path):
+    from actlab.readings import crossover
+    from actlab.studies import calibration
+
+    monkeypatch.setenv("ACTLAB_CACHE", str(tmp_path))
+    monkeypatch.setattr(calibration, "_times", lambda *case: 2.0 if case[3] >= 65536 else 0.5)
+    try:
+        dry = run("calibrate", "gelu", "--dtype", "float32", "--dry-run", "--json")
+        assert json.loads(dry.stdout)["crossings"][0]["fewest"] == 65536
+        assert not list(tmp_path.rglob("*.toml"))
+
+        done = run("calibrate", "gelu", "--dtype", "float32")
+        assert done.exit_code == 0, done.output
+        assert "64k" in done.stdout
+        assert [crossover.kept("cpu")] == [{"cpu_here": {"gelu": {"float32": 65536}}}]
+    finally:
+        crossover._table.cache_clear()
+
+
+def test_calibrate_refuses_what_has_no_kernel(tmp_path, monkeypatch):
+    monkeypatch.setenv("ACTLAB_CACHE", str(tmp_path))
+    done = run("calibrate", "softmax")
+
+    assert done.exit_code == 2
+    assert "is a vector function" in done.stderr
+
+
 NET = """
 import torch
 from torch import nn

@@ -91,7 +91,8 @@ def test_a_forked_child_has_threads_of_its_own():
         "want = kernel(parse('mish')).forward(x)\n"
         "child = os.fork()\n"
         "if child == 0:\n"
-        "    os._exit(0 if torch.equal(kernel(parse('mish')).forward(x), want) else 1)\n"
+        "    found = kernel(parse('mish')).forward(x)\n"
+        "    os._exit(0 if (found.numpy() == want.numpy()).all() else 1)  # torch's own threads hang here\n"
         "sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)

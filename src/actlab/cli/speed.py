@@ -23,7 +23,10 @@ def bench(
     dtype: Annotated[str, typer.Option(help="float32, float64, bfloat16 or float16.")] = "float32",
     size: Annotated[str, typer.Option(help="Elements of an output, like 64k or 16M.")] = "16M",
     against: Annotated[
-        list[str] | None, typer.Option(help="Also time: formula (torch operations) or compile (torch.compile).")
+        list[str] | None,
+        typer.Option(
+            help="Also time: formula (torch operations), compile (torch.compile), kernel (ours, at every size)."
+        ),
     ] = None,
     rounds: Annotated[int, typer.Option(help="How often each is timed.")] = 9,
     threads: Annotated[

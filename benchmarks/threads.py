@@ -1,0 +1,78 @@
+"""A kernel on two threads: in torch's own, in Python's, and alone, beside torch; on an idle machine, and beside a busy neighbour.
+
+    python benchmarks/threads.py            # an idle machine
+    python benchmarks/threads.py --busy     # with as many processes that compute all the time as there are threads
+
+Forward passes into new tensors, by the clock, medians; microseconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+from torch.nn import functional as F
+
+from actlab.functions.spec import parse
+from actlab.readings import plans, team
+from actlab.readings.cpu import kernel
+
+FUNCTIONS = {"relu": F.relu, "silu": F.silu, "mish": F.mish}
+SIZES = [2**power for power in (15, 16, 17, 18, 20, 22)]
+ROUNDS = 30
+ALONE = 2**60  # numbers per thread, so that there is one
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--busy", action="store_true")
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    spin = [sys.executable, "-c", "while True: pass"]
+    neighbours = [subprocess.Popen(spin) for _ in range(options.threads if options.busy else 0)]  # noqa: S603 our own
+    try:
+        print(f"{options.threads} threads, {len(neighbours)} busy neighbours, load {os.getloadavg()[0]:.1f}")
+        print(f"{'':6}{'elements':>10}{'torch threads':>16}{'Python threads':>16}{'alone':>10}{'torch':>10}")
+        for name in FUNCTIONS:
+            for size in SIZES:
+                cells = measured(name, size, options.threads)
+                print(f"{name:6}{size:10}{cells[0]:16.1f}{cells[1]:16.1f}{cells[2]:10.1f}{cells[3]:10.1f}", flush=True)
+    finally:
+        for neighbour in neighbours:
+            neighbour.kill()
+
+
+def measured(name: str, size: int, threads: int) -> list[float]:
+    """Return the microseconds of a forward pass in each of the four ways."""
+    x, made = torch.randn(size), kernel(parse(name))
+    usual, openmp = plans.SHARE, team._openmp
+    found = []
+    for share, team._openmp in ((size // threads, openmp), (size // threads, lambda: None), (ALONE, openmp)):
+        plans.SHARE = share
+        found.append(microseconds(lambda: made.forward(x), size))
+    plans.SHARE, team._openmp = usual, openmp
+    return [*found, microseconds(lambda: FUNCTIONS[name](x), size)]
+
+
+def microseconds(call: Callable[[], object], size: int) -> float:
+    """Return the median time of a call."""
+    repeats, times = max(1, 2**19 // size), []
+    call()
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        for _ in range(repeats):
+            call()
+        times.append((time.perf_counter() - start) / repeats)
+    return statistics.median(times) * 1e6
+
+
+if __name__ == "__main__":
+    main()
