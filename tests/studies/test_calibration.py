@@ -10,6 +10,7 @@ import torch
 
 import actlab
 from actlab.errors import BenchError, UnknownNameError
+from actlab.readings import cpu
 from actlab.readings import crossover as table
 from actlab.readings.crossover import crossover
 from actlab.studies import bench, calibration
@@ -89,6 +90,25 @@ def test_nothing_is_kept_when_nothing_is_to_be(timed, tmp_path):
     assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["crossings"][0]["fewest"] is None
 
 
+def test_who_stops_it_keeps_what_was_found_so_far(timed, monkeypatch):
+    timed[0].update(gelu=dict.fromkeys(SIZES, 2.0), silu=lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+
+    with pytest.raises(KeyboardInterrupt):
+        calibrate(["gelu", "silu"], dtypes=["float32"])
+
+    assert crossover("gelu", "cpu", torch.float32, native=True) == SIZES[0]
+
+
+def test_a_folder_that_cannot_be_written_to_is_said_at_once(timed, monkeypatch, tmp_path):
+    timed[0]["gelu"] = {}
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ACTLAB_CACHE", str(tmp_path / "file"))
+
+    with pytest.raises(BenchError, match="ACTLAB_CACHE"):
+        calibrate(["gelu"])
+    assert len({look[:2] for look in timed[1]}) == 1
+
+
 def test_every_native_and_what_is_used_most_is_measured_by_default(timed):
     timed[0].update({name: {} for name in actlab.names()})
     found = calibrate(dtypes=["float32"], keep=False)
@@ -103,10 +123,8 @@ def test_it_really_measures_the_kernel_whatever_the_table_says(monkeypatch):
     monkeypatch.setattr(bench, "tune_allocator", lambda: False)
     table.keep("cpu", torch.get_num_threads(), {"composed": {"telu": {"float32": inf}}})
     ran = []
-    forward = actlab.readings.cpu.Kernel.forward
-    monkeypatch.setattr(
-        actlab.readings.cpu.Kernel, "forward", lambda self, *a, **k: ran.append(a[0].numel()) or forward(self, *a, **k)
-    )
+    forward = cpu.Kernel.forward
+    monkeypatch.setattr(cpu.Kernel, "forward", lambda self, *a, **k: ran.append(a[0].numel()) or forward(self, *a, **k))
 
     (one,) = calibrate(["telu"], dtypes=["float32"], rounds=1, keep=False).crossings
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import product
 from math import inf
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
+from actlab.errors import BenchError
 from actlab.functions.activation import names
 from actlab.functions.spec import Spec, parse
 from actlab.readings import crossover
@@ -104,7 +106,7 @@ def calibrate(
         progress: called with each function's name and dtype.
 
     Raises:
-        BenchError: a device, dtype or kind of function that cannot be timed.
+        BenchError: a device, dtype or kind of function that cannot be timed, or a folder that cannot be written to.
         UnknownNameError: there is no such activation.
 
     Example:
@@ -113,17 +115,23 @@ def calibrate(
         256
     """
     wanted = [parse(spec).activation.name for spec in specs] if specs is not None else [*_natives(), *COMPOSED]
-    crossings = []
-    for name in dict.fromkeys(wanted):
-        for dtype in dtypes:
-            if progress is not None:
-                progress(f"{name} in {dtype}")
-            crossings.append(_crossing(name, device, dtype, rounds))
-    found = Calibration(device=device, threads=torch.get_num_threads(), crossings=tuple(crossings))
-    if not keep:
-        return found
-    file = crossover.keep(device, found.threads, found.sizes)
-    return Calibration(device=device, threads=found.threads, crossings=found.crossings, file=file)
+    found = Calibration(device=device, threads=torch.get_num_threads(), crossings=())
+    for name, dtype in product(dict.fromkeys(wanted), dtypes):
+        if progress is not None:
+            progress(f"{name} in {dtype}")
+        found = replace(found, crossings=(*found.crossings, _crossing(name, device, dtype, rounds)))
+        if keep:  # each as it is found: who stops it keeps what there is
+            found = replace(found, file=_kept(found))
+    return found
+
+
+def _kept(found: Calibration) -> Path:
+    try:
+        return crossover.keep(found.device, found.threads, found.sizes)
+    except OSError as error:
+        raise BenchError(
+            f"What is measured cannot be kept: {error}. Name a folder that can be written to in ACTLAB_CACHE, or keep nothing (--dry-run)."
+        ) from error
 
 
 def _natives() -> list[str]:
