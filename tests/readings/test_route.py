@@ -312,6 +312,12 @@ def test_mish_runs_its_kernel_at_64k():
     assert calls == ["forward"]
 
 
+def test_what_computes_nothing_hands_its_input_on():
+    x = torch.randn(2**20)
+
+    assert actlab.layer("identity", fast=True)(x) is x
+
+
 @pytest.mark.parametrize("spec", ["telu", "swiglu", "prelu(weight=learned_per_channel)"])
 def test_the_kernel_of_a_card_is_the_gpu_readings(spec):
     assert route.DEVICES["cuda"](parse(spec), "first") is gpu.kernel(parse(spec), "first")

@@ -262,10 +262,10 @@ class Kernel:
         count = len(self.learned)
         return (count, pitch(shape)) if shape.columns else (shape.channels, count)
 
-    def _gradients(self, shape: Shape, sums: Tensor | None, parameters: Sequence[Tensor]) -> list[Tensor]:
+    def _gradients(self, shape: Shape, sums: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
         """Return the sums in the shapes of the parameters."""
-        if sums is None:
-            return []
+        if shape.channels == 1 and not shape.columns:
+            return [torch.full_like(p, total) for p, total in zip(parameters, sums[0].tolist(), strict=True)]
         if shape.columns:
             width = shape.size // max(1, shape.spread)
             by_channel = sums[:, : shape.size].reshape(len(parameters), width, shape.spread).sum(-1)

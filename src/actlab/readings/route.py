@@ -91,6 +91,8 @@ class Route:
         """
 
         def fewest(device: str, dtype: torch.dtype, threads: int) -> float:
+            if spec.activation.expression in spec.activation.inputs:  # nothing is quicker than handing the input on
+                return inf
             return crossover(spec.activation.name, device, dtype, native=native, threads=threads)
 
         any_order = spec.activation.kind != "gated" and not spec.needs_channels
