@@ -6,8 +6,8 @@
     ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2 python benchmarks/crossover.py --write
 
 The last command measures, on a processor with AVX-512, the part for those without. For one machine of yours there is ``actlab calibrate``.
-Every native activation is measured by itself, and so are the composed ones in most use; the other composed ones share an entry, the size
-from which none of those measured is slower. Takes ten minutes.
+Every native activation is measured by itself, and so are the composed ones in most use and the lightest ones; the other composed ones share
+an entry, the size from which none of those in most use is slower. Takes ten minutes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from actlab.readings.crossover import Sizes, part, printed
+from actlab.readings.crossover import Sizes, merged, part, printed
 from actlab.studies.bench import bench
 from actlab.studies.calibration import calibrate
 
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=1, help="torch's")
     parser.add_argument("--dtypes", nargs="+", default=DTYPES)
-    parser.add_argument("--names", nargs="+", help="only these; by default every native, and seven composed ones")
+    parser.add_argument("--names", nargs="+", help="only these; by default every native, and thirteen composed ones")
     wanted = parser.parse_args()
     torch.set_num_threads(wanted.threads)
     found = calibrate(wanted.names, dtypes=wanted.dtypes, rounds=wanted.rounds, keep=False)
@@ -52,8 +52,9 @@ def main() -> None:
 
 
 def write(where: str, sizes: Sizes) -> None:
-    """Write a part of the table, in the place of what it was."""
-    table = {**tomllib.loads(TABLE.read_text()), where: sizes}
+    """Write a part of the table, over what was there."""
+    before = tomllib.loads(TABLE.read_text())
+    table = {**before, where: merged(before.get(where, {}), sizes)}
     head = HEAD.format(device=bench(["relu"], size=8, rounds=1).device, torch=torch.__version__)
     TABLE.write_text("\n".join([head, *(line for name in sorted(table) for line in printed(name, table[name]))]))
     print(f"Wrote {where} into {TABLE}")

@@ -21,7 +21,7 @@ import torch
 from actlab.readings import objects
 from actlab.readings.whole_file import write
 
-__all__ = ["Sizes", "crossover", "keep", "kept", "part", "parts", "printed"]
+__all__ = ["Sizes", "crossover", "keep", "kept", "merged", "part", "parts", "printed"]
 
 # Elements by name and dtype. "composed" holds those of all functions that torch has no kernel for, and a mapping for each with its own.
 Sizes: TypeAlias = Mapping[str, Any]
@@ -107,7 +107,7 @@ def keep(device: str, threads: int, sizes: Sizes) -> Path:
         OSError: it cannot be written.
     """
     table, where = kept(device), part(device, threads, here=True)
-    table[where] = _merged(table.get(where, {}), sizes)
+    table[where] = merged(table.get(where, {}), sizes)
     file = _file(device)
     write(file, "\n".join(line for name in sorted(table) for line in printed(name, table[name])).encode())
     _table.cache_clear()
@@ -124,11 +124,11 @@ def _file(device: str) -> Path:
     return objects.folder().parent / f"crossover-{hashlib.sha256(machine.encode()).hexdigest()[:16]}.toml"
 
 
-def _merged(before: Sizes, found: Sizes) -> dict[str, Any]:
+def merged(before: Sizes, found: Sizes) -> dict[str, Any]:
     """Return both; where they speak of the same, what was found last."""
     both = dict(before)
     for key, value in found.items():
-        both[key] = _merged(before.get(key, {}), value) if isinstance(value, Mapping) else value
+        both[key] = merged(before.get(key, {}), value) if isinstance(value, Mapping) else value
     return both
 
 

@@ -53,7 +53,9 @@ def pitch(shape: Shape) -> int:
 def packed_parameters(shape: Shape, parameters: Sequence[Tensor], precision: str) -> Tensor:
     """Return the parameters as the kernel reads them: a set for each channel, or a row for each parameter."""
     dtype = torch.float64 if precision == "float64" else torch.float32
-    if shape.channels == 1 and not shape.columns:  # a number each: read one by one they cost half of what a stack of them costs
+    if (
+        shape.channels == 1 and not shape.columns
+    ):  # a number each: read one by one they cost half of what a stack of them costs
         return torch.tensor([[p.item() for p in parameters]], dtype=dtype)
     width = shape.size // max(1, shape.spread) if shape.columns else shape.channels
     rows = torch.stack([p.detach().to(dtype).reshape(-1).expand(width) for p in parameters])

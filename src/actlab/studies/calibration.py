@@ -18,10 +18,26 @@ from actlab.readings import crossover
 from actlab.readings import torch as reading
 from actlab.studies.bench import bench
 
-__all__ = ["COMPOSED", "Calibration", "Crossing", "calibrate"]
+__all__ = ["COMPOSED", "LIGHT", "Calibration", "Crossing", "calibrate"]
 
 SIZES: Final = tuple(2**power for power in (8, 10, 12, 14, 16, 18, 20, 22, 24))
-COMPOSED: Final = ("telu", "squared_relu", "swish", "snake", "reglu", "swiglu", "geglu")
+COMPOSED: Final = (
+    "telu",
+    "swish",
+    "snake",
+    "reglu",
+    "swiglu",
+    "geglu",
+)  # those in most use speak for all that are not measured
+LIGHT: Final = (
+    "squared_relu",
+    "cube",
+    "flexible_relu",
+    "laaf",
+    "shilu",
+    "taaf",
+    "dynamic_tanh",
+)  # composed of so little that they do not
 WON = 1.05  # times as quick, and a size counts as won
 LARGEST = 2**26  # bytes of a tensor that is measured
 
@@ -75,7 +91,7 @@ class Calibration:
         for found in self.crossings:
             within = table if found.native else table.setdefault("composed", {})
             within.setdefault(found.name, {})[found.dtype] = found.fewest
-        if set(COMPOSED) <= set(table.get("composed", {})):  # those in most use speak for the others
+        if set(COMPOSED) <= set(table.get("composed", {})):
             composed = [found for found in self.crossings if found.name in COMPOSED]
             for dtype in dict.fromkeys(found.dtype for found in composed):
                 shared = [_fewest(found.times, 1.0) for found in composed if found.dtype == dtype]
@@ -98,7 +114,8 @@ def calibrate(
     process of this user, as long as processor, card and torch stay the same. Run it on a machine that has nothing else to do.
 
     Args:
-        specs: activations, without parameters; by default every one that torch has a fused kernel for, and the composed ones in most use.
+        specs: activations, without parameters; by default every one that torch has a fused kernel for, and thirteen composed
+            ones.
         device: "cpu" or "cuda".
         dtypes: of the inputs.
         rounds: how often each size is timed.
@@ -114,7 +131,7 @@ def calibrate(
         >>> found.crossings[0].fewest  # doctest: +SKIP
         256
     """
-    wanted = [parse(spec).activation.name for spec in specs] if specs is not None else [*_natives(), *COMPOSED]
+    wanted = [parse(spec).activation.name for spec in specs] if specs is not None else [*_natives(), *COMPOSED, *LIGHT]
     found = Calibration(device=device, threads=torch.get_num_threads(), crossings=())
     for name, dtype in product(dict.fromkeys(wanted), dtypes):
         if progress is not None:
