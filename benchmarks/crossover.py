@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=1, help="torch's")
     parser.add_argument("--dtypes", nargs="+", default=DTYPES)
-    parser.add_argument("--names", nargs="+", help="only these; by default every native, and thirteen composed ones")
+    parser.add_argument("--names", nargs="+", help="only these; by default every native, and seventeen composed ones")
     wanted = parser.parse_args()
     torch.set_num_threads(wanted.threads)
     found = calibrate(wanted.names, dtypes=wanted.dtypes, rounds=wanted.rounds, keep=False)

@@ -29,6 +29,7 @@ COMPOSED: Final = (
     "swiglu",
     "geglu",
 )  # those in most use speak for all that are not measured
+# Composed of so little that they do not.
 LIGHT: Final = (
     "squared_relu",
     "cube",
@@ -37,7 +38,11 @@ LIGHT: Final = (
     "shilu",
     "taaf",
     "dynamic_tanh",
-)  # composed of so little that they do not
+    "delay_relu",
+    "bipolar_sigmoid",
+    "bilinear",
+    "lisht",
+)
 WON = 1.05  # times as quick, and a size counts as won
 LARGEST = 2**26  # bytes of a tensor that is measured
 
@@ -114,7 +119,7 @@ def calibrate(
     process of this user, as long as processor, card and torch stay the same. Run it on a machine that has nothing else to do.
 
     Args:
-        specs: activations, without parameters; by default every one that torch has a fused kernel for, and thirteen composed
+        specs: activations, without parameters; by default every one that torch has a fused kernel for, and seventeen composed
             ones.
         device: "cpu" or "cuda".
         dtypes: of the inputs.
