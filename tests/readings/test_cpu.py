@@ -272,6 +272,18 @@ def test_what_is_not_written_in_whole_lines_does_not_go_past_the_cache(monkeypat
     assert [key[-1] for key in made._functions] == ["memory"]
 
 
+def test_results_that_would_be_subnormal_are_zero_and_torch_keeps_its_own():
+    if not objects.flushes():
+        pytest.skip("asks for the control word of x86")
+    tiny = torch.full((100,), 2.0**-126)
+    x = torch.full((100,), -88.5)  # where x sigmoid(x) is 3.2e-37 and its slope's parts lie below 1.2e-38
+
+    assert not kernel(parse("leaky_relu(0.25)")).forward(-tiny).any()
+    assert kernel(parse("relu")).forward(tiny * 0.25).eq(tiny * 0.25).all()
+    kernel(parse("silu")).backward(torch.ones(100), x)
+    assert (tiny * 0.25).all()
+
+
 def test_streaming_code_has_stores_past_the_cache():
     if "avx" not in objects.features():
         pytest.skip("looks for the names of x86")

@@ -306,6 +306,7 @@ class Kernel:
             fused=objects.fuses(),
             whole_lines=objects.writes_lines(),
             rounds=objects.rounds_to_bfloat16(),
+            flushes=objects.flushes(),
         )
 
     def _identity(self) -> str:

@@ -44,6 +44,7 @@ class Loop:
         whole_lines: whether the target writes a line of memory, 64 bytes, in one instruction.
         rounds: whether the target rounds float32 to bfloat16 by itself. It makes subnormal numbers zero, so only what computes much has it
             do so: a fifth of silu's time. What little is computed of waits for memory, and passes every number on.
+        flushes: whether to have the target, an x86 processor, make zero of results that would be subnormal.
     """
 
     storage: Storage
@@ -57,6 +58,7 @@ class Loop:
     fused: bool = True
     whole_lines: bool = False
     rounds: bool = False
+    flushes: bool = False
 
     @property
     def precision(self) -> Precision:

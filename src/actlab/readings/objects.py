@@ -171,3 +171,8 @@ def writes_lines() -> bool:
 def rounds_to_bfloat16() -> bool:
     """Return whether this processor rounds float32 to bfloat16."""
     return {"avx512bf16", "avx512vl"} <= features()
+
+
+def flushes() -> bool:
+    """Return whether this processor is an x86 one, which can be told to make zero of results that would be subnormal."""
+    return "sse" in features()

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["framed", "kernel"]
 
+FLUSH = 1 << 15  # of the control word MXCSR: results that underflow are zero
 AHEAD = 1024  # bytes ahead of which a single row is fetched
 
 
@@ -28,6 +29,7 @@ def kernel(loop: Loop) -> list[str]:
             f"%t{name[1:]} = alloca [{step * w} x {STORED[loop.storage]}], align 64"
             for name, w in zip(names, loop.widths, strict=True)
         ),
+        *_flushing(loop),
         f"%main = and i64 %n, {-step}",
         "%rest = sub i64 %n, %main",
         "%hasmain = icmp ne i64 %main, 0",
@@ -64,7 +66,32 @@ def kernel(loop: Loop) -> list[str]:
         "br i1 %more, label %loop, label %done",
         "done:",
     ]
-    return [*lines, *(["fence seq_cst"] if loop.reach == "past" else []), "ret void", "}"]
+    end = ["call void @llvm.x86.sse.ldmxcsr(ptr %before)"] if loop.flushes else []
+    return [*lines, *end, *(["fence seq_cst"] if loop.reach == "past" else []), "ret void", "}", *_declared(loop)]
+
+
+def _flushing(loop: Loop) -> list[str]:
+    """Return the code after which results that would be subnormal are zero, until the control word is put back.
+
+    They are of no use to an activation, and an x86 processor takes 150 cycles for each: softplus takes 25 times as long on numbers of
+    deviation 30, silu's backward pass 6 times. The arithmetic is in a function of its own, so that none of it is moved across.
+    """
+    if not loop.flushes:
+        return []
+    return [
+        "%before = alloca i32",
+        "%during = alloca i32",
+        "call void @llvm.x86.sse.stmxcsr(ptr %before)",
+        "%word = load i32, ptr %before",
+        f"%flushing = or i32 %word, {FLUSH}",
+        "store i32 %flushing, ptr %during",
+        "call void @llvm.x86.sse.ldmxcsr(ptr %during)",
+    ]
+
+
+def _declared(loop: Loop) -> list[str]:
+    names = ("stmxcsr", "ldmxcsr") if loop.flushes else ()
+    return [f"declare void @llvm.x86.sse.{name}(ptr)" for name in names]
 
 
 def framed(loop: Loop) -> list[str]:
