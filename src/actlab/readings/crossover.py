@@ -1,6 +1,6 @@
 """The crossover: from how many elements on a kernel beats what torch has, by function, dtype, device and threads; measured.
 
-The package's table (``crossover.toml``) was measured on two kinds of processors. Whoever wants certainty measures their own machine once
+The package's table (``crossover.toml``) was measured with AVX-512 and with AVX2. Whoever wants certainty measures their own machine once
 (``actlab calibrate``): that table lies beside the compiled kernels, holds for this processor and this torch, and comes first.
 """
 

@@ -115,7 +115,7 @@ def calibrate(
 ) -> Calibration:
     """Measure on this machine from which size on fast layers are to run a kernel, and keep it.
 
-    The package brings sizes that were measured on two kinds of processors, and guesses for cards. What is kept here comes first, in every
+    The package brings sizes that were measured with AVX-512 and with AVX2, and guesses for cards. What is kept here comes first, in every
     process of this user, as long as processor, card and torch stay the same. Run it on a machine that has nothing else to do.
 
     Args:
