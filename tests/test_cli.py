@@ -34,6 +34,7 @@ FROZEN = {
     "studies": {"--store", "--json"},
     "report": {"--store", "--out", "--json"},
     "bench": {"--device", "--dtype", "--size", "--against", "--rounds", "--threads", "--as-shipped", "--plot", "--json"},
+    "calibrate": {"--device", "--dtype", "--rounds", "--threads", "--dry-run", "--json"},
 }  # fmt: skip
 
 

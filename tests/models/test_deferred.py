@@ -60,6 +60,7 @@ USES = {
     "in place afterwards": lambda y: operator.iadd(y, 1.0) * 2,
     "layer norm": lambda y: F.layer_norm(y, (4,)),
 }
+STRIDED = "reshaped into a linear"
 
 
 @pytest.mark.parametrize("use", list(USES))
@@ -69,7 +70,10 @@ def test_whatever_meets_it_the_value_and_gradient_are_the_plain_ones(use):
     ours, plain = USES[use](gelu()(x)), USES[use](F.gelu(z))
     ours = ours.now() if isinstance(ours, Pending) else ours
 
-    assert torch.equal(ours, plain)
+    if use == STRIDED:  # BLAS may add in another order where the matrix is a view: with AVX-512 it does
+        torch.testing.assert_close(ours, plain, rtol=1e-15, atol=1e-15)
+    else:
+        assert torch.equal(ours, plain)
     torch.testing.assert_close(
         *(torch.autograd.grad(y.square().sum(), v)[0] for y, v in ((ours, x), (plain, z))), rtol=1e-12, atol=1e-12
     )

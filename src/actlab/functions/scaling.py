@@ -26,6 +26,7 @@ from actlab.functions.spec import Spec, parse
 
 __all__ = ["TOLERANCE", "Relation", "holds", "relation", "special_case"]
 
+NOTHING = 1e-14  # a constant of a line that is smaller is what rounding left of zero: 4e-16 times 3,000 was more than the tolerance
 TOLERANCE = 1e-12  # of the largest term at a point, or of 1: float64 keeps 16 digits, and a formula may lose three
 # Points off the round numbers, where kinks and jumps stand
 FIT = np.concatenate([np.linspace(-6.0, 6.0, 121), np.linspace(-0.6, 0.6, 40)]) + 0.0137
@@ -92,7 +93,7 @@ def relation(function: str | Spec, other: str | Spec) -> Relation | None:
     f, g = elementwise(function), elementwise(other)
     target = _curve(f)(FIT, *f.numbers.values())
     starts, shapes = _stretched(g, g.activation.formula)
-    correlation = np.abs(shapes @ _shape(target[None])[0])
+    correlation = _correlation(shapes, target)
     if (
         max(correlation[:2]) > 1 - 1e-12
     ):  # a stretch of 1 or -1: of homogeneous functions, such as relu, any one would do
@@ -128,7 +129,7 @@ def special_case(function: str | Spec, other: str, *, scaled: bool = True) -> Re
     if found or not scaled:
         return found
     starts, shapes = _shapes(g, g.formula)
-    for start in _nearest(np.abs(shapes @ _shape(target[None])[0]), starts):
+    for start in _nearest(_correlation(shapes, target), starts):
         for first in (1, 0):  # a stretch that is one of the starts is preferred
             found = _refined(f, g, start, free=range(first, start.size))
             if found:
@@ -174,6 +175,12 @@ def _shape(curves: Array) -> Array:
         bent = curves - (curves @ LINE) @ LINE.T
         length, whole = (np.linalg.norm(part, axis=-1, keepdims=True) for part in (bent, curves))
         return np.where(np.isfinite(length) & (length > 1e-9 * whole + 1e-12), bent / length, 0.0)
+
+
+def _correlation(shapes: Array, target: Array) -> Array:
+    """Return how well each shape agrees with a curve's, rounded: where a stretch and its mirror image agree alike the first is found."""
+    agreement: Array = np.abs(shapes @ _shape(target[None])[0]).round(12)
+    return agreement
 
 
 def _nearest(correlation: Array, starts: Array) -> Array:
@@ -304,6 +311,7 @@ def _line(f: Spec, g: Activation, at: Array) -> tuple[float, ...] | None:
     ):  # what the first solution leaves is solved for again: c = 1/256 came with an error of 3e-12, which is no equality
         left = (target[known] - terms[known] @ found) / size
         found = found + np.linalg.lstsq(scaled, left, rcond=None)[0]
+    found[np.abs(found) < NOTHING] = 0.0
     return tuple(found.tolist())
 
 
