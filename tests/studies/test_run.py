@@ -34,7 +34,7 @@ def slow():
 
 
 def slow_model(seed):
-    time.sleep(0.1)
+    time.sleep(0.3)  # so long that no processor is through with all trials before its workers see that they are orphans
     return model(seed)
 
 
