@@ -35,7 +35,7 @@ from torch.utils._pytree import tree_leaves
 from zoo import Architecture
 
 import actlab
-from actlab.models.sites import Site
+from actlab.nn.sites.find import Site
 
 # Operators of ATen that are activations, and the names of the sites that they may be.
 OPERATORS = {

@@ -25,7 +25,7 @@ import torch
 
 import actlab
 from actlab.functions.activation import get, names
-from actlab.models.layer import layer
+from actlab.nn.layers.layer import layer
 
 LENGTHS = (256, 512, 1024, 2048, 4096, 8192, 16384)
 FITTED, ALLOWED = 1024, 1.1

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 import actlab
-from actlab.models.saved import saved_bytes
+from actlab.nn.probes.saved_tensors import saved_bytes
 
 BATCH, CHANNELS, SIZE, LAYERS = 128, 64, 32, 4
 NAMES = ["silu", "gelu", "mish", "tanh", "elu", "softplus", "telu"]

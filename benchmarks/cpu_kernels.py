@@ -4,7 +4,7 @@ Run: python benchmarks/cpu_kernels.py [--all] [--size 16777216] [--dtype float32
 
 One thread, CPU time (``time.thread_time``), all contenders interleaved in one process, medians, memory hot: the allocator keeps what is
 freed, and a run during which the operating system had to map pages is left out on every side. "native" is what a user writes today;
-"composed" is the formula in torch operations, as :mod:`actlab.readings.torch` prints it. The ratios are to ours into given memory;
+"composed" is the formula in torch operations, as :mod:`actlab.codegen.pytorch` prints it. The ratios are to ours into given memory;
 "fresh" is into new tensors, and NaN where each run mapped pages.
 """
 
@@ -21,11 +21,11 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional as F
 
+from actlab.codegen import pytorch as reading
+from actlab.codegen.cpu.kernel import kernel
 from actlab.functions.activation import Learned, names
-from actlab.functions.spec import parse
-from actlab.readings import torch as reading
-from actlab.readings.cpu import kernel
-from actlab.studies.allocator import tune_allocator
+from actlab.functions.grammar import parse
+from actlab.system.allocator import tune_allocator
 
 NAMED = ["mish", "tanh", "telu", "squared_relu", "gelu_tanh", "gelu", "silu", "relu", "swiglu", "geglu"]
 NATIVE: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import torch
 
-from actlab.readings.crossover import Sizes, merged, part, printed
-from actlab.studies.bench import bench
-from actlab.studies.calibration import calibrate
+from actlab.bench.crossover import calibrate
+from actlab.bench.speed import bench
+from actlab.codegen.dispatch.crossover import Sizes, merged, part, printed
 
 DTYPES = ["float32", "bfloat16", "float64", "float16"]
 TABLE = Path(__file__).parent.parent / "src" / "actlab" / "readings" / "crossover.toml"

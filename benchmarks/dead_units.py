@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 import actlab
-from actlab.models.layer import layer
+from actlab.nn.layers.layer import layer
 
 INPUTS, UNITS = 4096, 64
 SIZES = (1, 2, 16, 128, 1024, 4096)

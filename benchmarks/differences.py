@@ -26,10 +26,10 @@ import torch
 from rivals import WIDE, Scan, classes, echo_classes, evaluated, points, prepared, registered_alone, scan
 from torch import Tensor, nn
 
+from actlab.codegen import pytorch as reading
 from actlab.functions.activation import get, names
-from actlab.functions.spec import parse
-from actlab.models.layer import layer
-from actlab.readings import torch as reading
+from actlab.functions.grammar import parse
+from actlab.nn.layers.layer import layer
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "differences.md"

@@ -25,9 +25,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import actlab
-from actlab.models.prescription import Prescription
-from actlab.studies.diagnosis import Diagnosis
-from actlab.studies.first_steps import REFERENCE, first_steps, short_trial, tolerated_rate
+from actlab.diagnostics.diagnosis import Diagnosis
+from actlab.diagnostics.remedy import Prescription
+from actlab.diagnostics.short_training import REFERENCE, first_steps, short_trial, tolerated_rate
 from actlab.studies.plan import arm_of
 from actlab.studies.trial import batches, run_trial
 from actlab.tasks import Task, resolve
@@ -35,7 +35,7 @@ from actlab.tasks.task import isolated, load_data, seed_all
 
 DIGITS = resolve("digits")
 FRESH = range(100, 106)  # seeds that no doctor has seen
-RISE = 0.5  # of the units that lived at the init, as in actlab.models.course, written again on purpose
+RISE = 0.5  # of the units that lived at the init, as in actlab.diagnostics.training_record, written again on purpose
 
 
 # ------------------------------------------------------------------------------------------- the nets

@@ -8,7 +8,7 @@ by d standard deviations of the paired difference, and counts who is separated a
 
 The rules:
 
-* ActLab: `actlab.studies.racing.Race`, the very class a study calls, at alpha = 5 %.
+* ActLab: `actlab.stats.racing.Race`, the very class a study calls, at alpha = 5 %.
 * Optuna: `optuna.pruners.WilcoxonPruner()` with its defaults (p 0.1, two start-up steps), arms as trials one after the
   other, seeds as steps; a pruned trial raises `TrialPruned`. The rule is written out here for speed, and its decisions
   are compared with the real class on some draws when optuna is installed. It is not defined for ties by a fast formula,
@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest, rankdata
 from scipy.stats import t as student
 
-from actlab.studies.racing import Race
+from actlab.stats.racing import Race
 
 Array = NDArray[np.float64]
 Rounds = NDArray[np.int64]  # per study and arm: the round after which it left; NEVER when it stayed

@@ -23,10 +23,10 @@ from pathlib import Path
 
 import torch
 
+from actlab.bench.speed import bench, size_of
+from actlab.codegen import pytorch as reading
 from actlab.functions.activation import names
-from actlab.functions.spec import parse
-from actlab.readings import torch as reading
-from actlab.studies.bench import bench, size_of
+from actlab.functions.grammar import parse
 
 COLUMNS = [
     "entry", "size", "dtype", "threads", "rival", "seconds", "times", "times_forward", "floor", "native", "load",

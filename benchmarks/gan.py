@@ -16,8 +16,8 @@ import torch
 from rich.console import Console
 
 import actlab
-from actlab.report.tables import verdict_table
-from actlab.tasks.gan import arm, make
+from actlab.report.terminal.verdict import verdict_table
+from actlab.tasks.builtin.gan import arm, make
 
 DISCRIMINATORS = ("leaky_relu(0.2)", "relu", "relu/1", "relu/jam", "leaky_relu(0.2)/jam", "step/rect", "sign/clipped")
 

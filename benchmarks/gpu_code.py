@@ -18,11 +18,11 @@ import sys
 
 import torch
 
+from actlab.codegen.gpu.disassembly import Code, Pass, code, rule_code
+from actlab.codegen.gpu.kernel import NoTritonError, kernel
+from actlab.codegen.gpu.rule_kernel import GpuRule, gpu_rule
 from actlab.functions.activation import get, names
-from actlab.functions.spec import parse
-from actlab.readings.gpu import NoTritonError, kernel
-from actlab.readings.gpu_code import Code, Pass, code, rule_code
-from actlab.readings.gpu_rule import GpuRule, gpu_rule
+from actlab.functions.grammar import parse
 
 ISSUE, COPY, SPECIAL_SHARE = 33.4e12, 4.3e12, 8  # of an H200
 SPECIAL = ("ex2", "rsqrt", "div", "sqrt")

@@ -33,11 +33,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from actlab.bench import liger
+from actlab.codegen.gpu.kernel import Kernel, kernel
 from actlab.functions.activation import get, names
-from actlab.functions.spec import parse
-from actlab.models.layer import layer
-from actlab.readings.gpu import Kernel, kernel
-from actlab.studies import liger
+from actlab.functions.grammar import parse
+from actlab.nn.layers.layer import layer
 
 KEY = (
     "relu",

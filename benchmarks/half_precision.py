@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
+from actlab.codegen.pytorch import function
 from actlab.functions.activation import get
-from actlab.readings.torch import function
 
 CHAINS = {
     "mish": lambda x: x * torch.tanh(F.softplus(x)),

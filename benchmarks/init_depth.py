@@ -5,7 +5,7 @@ Run: python benchmarks/init_depth.py [--write] [name ...]        (about 25 minut
 Twenty times Linear(512) and the activation, without biases, norms or skips; inputs N(0, 1), 256 of them; 3 seeds. Gated functions get 1024
 sums, gate and value; a function that changes the width is followed by a Linear of what comes; functions that see tokens get 16 inputs of
 16 tokens. Functions that draw are in training mode. Measured are the second moment of the activations, which is what the theory of
-`actlab.functions.depth` concerns (the length map), and their variance over units and inputs, which follows from it.
+`actlab.functions.analysis.depth_forecast` concerns (the length map), and their variance over units and inputs, which follows from it.
 
 The forecast is made from the function alone. Where it says that the scale is kept, the geometric mean of the seeds must lie within a factor
 of 2, for the second moment and for the variance, or the exit code is 1. Where it says that it cannot be kept, it says why.
@@ -24,11 +24,11 @@ import torch
 from torch import Tensor, nn
 
 from actlab.functions.activation import get, names
-from actlab.functions.depth import FACTOR, Forecast, forecast
-from actlab.functions.signal import sees_tokens
-from actlab.functions.spec import parse
-from actlab.models.init import init_
-from actlab.models.layer import layer
+from actlab.functions.analysis.depth_forecast import FACTOR, Forecast, forecast
+from actlab.functions.analysis.length_map import sees_tokens
+from actlab.functions.grammar import parse
+from actlab.nn.layers.layer import layer
+from actlab.nn.transforms.init import init_
 
 LAYERS, WIDTH, TOKENS, BATCH, SEEDS = 20, 512, 16, 256, 3
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "init.md"

@@ -27,8 +27,8 @@ from jamming_small import MARGIN, answer, difference
 
 import actlab
 from actlab.errors import ActlabError
-from actlab.models.swap import swap_
-from actlab.studies.study import Study, list_studies, load_study
+from actlab.nn.transforms.swap import swap_
+from actlab.study import Study, list_studies, load_study
 from actlab.tasks import resolve
 from actlab.tasks.task import Data, Split, Task, adam
 

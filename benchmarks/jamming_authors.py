@@ -18,8 +18,8 @@ import freegrad
 import torch
 from torch import nn
 
-from actlab.models.layer import layer
-from actlab.models.swap import swap_
+from actlab.nn.layers.layer import layer
+from actlab.nn.transforms.swap import swap_
 from actlab.tasks import resolve
 from actlab.tasks.task import Task, isolated, load_data
 

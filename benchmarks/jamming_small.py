@@ -27,11 +27,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from actlab.models.layer import layer
+from actlab.nn.layers.layer import layer
 from actlab.studies.plan import LR_FACTORS, TUNING_SEEDS, arm_of
-from actlab.studies.summary import ArmSummary
 from actlab.studies.trial import run_trial
-from actlab.studies.verdict import StudyFacts, Verdict, judge
+from actlab.studies.verdict.arm_summary import ArmSummary
+from actlab.studies.verdict.verdict import StudyFacts, Verdict, judge
 from actlab.tasks import resolve
 from actlab.tasks.task import Data, Split, Task, isolated, load_data
 

@@ -27,8 +27,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from actlab.errors import StoreError
-from actlab.studies.schema import claims
-from actlab.studies.store import Store
+from actlab.studies.store.schema import claims
+from actlab.studies.store.store import Store
 
 ARMS = ("relu", "gelu", "silu", "tanh", "elu", "sigmoid")
 SEEDS = 40

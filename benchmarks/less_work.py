@@ -27,10 +27,10 @@ import optuna
 import torch
 
 import actlab
-from actlab.studies import cores
+from actlab.stats.racing import Race
 from actlab.studies.plan import arm_of
-from actlab.studies.racing import Race
 from actlab.studies.trial import build_model
+from actlab.system import cores
 from actlab.tasks import resolve
 from actlab.tasks.task import isolated, load_data
 

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from actlab.functions.peers import Peer
+from actlab.functions.analysis.other_libraries import Peer
 
 SOUNDS_LIKE_ONE = re.compile(
     "relu|gelu|silu|glu|^solu|swish|mish|sigmoid|tanh|tlu|derf|softmax|softclamp", re.IGNORECASE

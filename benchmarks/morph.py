@@ -40,15 +40,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from actlab.models.matching import Match
-from actlab.models.morph import Morph
-from actlab.models.probe import probe
-from actlab.models.recalibrate import recalibrate_
-from actlab.models.recipes import Recipe
-from actlab.models.schedule import Straight
-from actlab.models.swap import swap_
-from actlab.studies.statistics import bootstrap_interval
-from actlab.tasks.fashion_mnist import by_lenet
+from actlab.nn.probes.probe import probe
+from actlab.nn.training.recipe import Recipe
+from actlab.nn.training.rule_schedule import Straight
+from actlab.nn.transforms.batchnorm_statistics import recalibrate_
+from actlab.nn.transforms.morph.morph import Morph
+from actlab.nn.transforms.morph.output_matching import Match
+from actlab.nn.transforms.swap import swap_
+from actlab.stats.bootstrap import bootstrap_interval
+from actlab.tasks.builtin.fashion_mnist import by_lenet
 from actlab.tasks.task import isolated
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -21,9 +21,11 @@ import numpy as np
 import torch
 from libraries import ASK, Library, missing, with_torch
 
-from actlab.functions.peers import Peer, peers
-from actlab.functions.spec import Spec, parse
-from actlab.models.layer import Half, layer
+from actlab.functions.analysis.other_libraries import Peer, peers
+from actlab.functions.grammar import parse
+from actlab.functions.spec import Spec
+from actlab.nn.layers.activation_layer import Half
+from actlab.nn.layers.layer import layer
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "coverage.md"
 GRID = np.arange(-24 * 64, 24 * 64 + 1) / 64.0  # every kink of every function lies on it: 0, 0.5, 1, 3, 6

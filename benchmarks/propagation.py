@@ -17,10 +17,10 @@ import sys
 import torch
 from torch import nn
 
-from actlab.functions.criticality import born_dead_bound, critical, map_norm
-from actlab.functions.depth import forecast
-from actlab.models.layer import layer
-from actlab.models.propagation import propagation
+from actlab.functions.analysis.depth_forecast import forecast
+from actlab.functions.analysis.edge_of_chaos import born_dead_bound, critical, map_norm
+from actlab.nn.layers.layer import layer
+from actlab.nn.probes.propagation import propagation
 
 FUNCTIONS = ("relu", "gelu", "silu", "tanh", "sigmoid", "selu", "elu")
 LAYERS, WIDTH, BATCH = 20, 512, 256

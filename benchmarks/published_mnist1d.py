@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 import actlab
-from actlab.studies.verdict import Verdict
+from actlab.studies.verdict.verdict import Verdict
 
 PUBLISHED = {"relu": 1.3369, "silu": 1.3675, "elu": 1.4737, "tanh": 1.5243, "softplus": 1.6467, "sigmoid": 1.7532}
 FURTHER = ("leaky_relu", "gelu")

@@ -23,9 +23,9 @@ import torch
 from torch import Tensor, nn
 
 from actlab.functions.rule import rules
-from actlab.models.layer import layer
-from actlab.models.saved import saved_bytes
-from actlab.studies.allocator import tune_allocator
+from actlab.nn.layers.layer import layer
+from actlab.nn.probes.saved_tensors import saved_bytes
+from actlab.system.allocator import tune_allocator
 
 FORWARD = {"grad": "relu/grad(silu)", "through": "dorefa/through", "ewgs": "dorefa/ewgs"}
 GRID = torch.linspace(-4, 4, 4001)[1:-1:2]  # without zero, where libraries differ about the step

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import actlab
-from actlab.models.saved import saved_bytes
+from actlab.nn.probes.saved_tensors import saved_bytes
 
 TOKENS, WIDTH, HIDDEN = 1024, 384, 1536
 BATCH, CHANNELS, SIZE = 32, 32, 32

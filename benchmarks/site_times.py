@@ -22,7 +22,7 @@ from torch.profiler import ProfilerActivity, profile
 import actlab
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from tests.models.convnets import NETS  # the path must be there first
+from tests.nn.convnets import NETS  # the path must be there first
 
 OPERATORS = {  # relu_ and hardtanh_ do their work in clamps
     *(

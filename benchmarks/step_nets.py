@@ -9,7 +9,7 @@ Four nets with a BatchNorm before every activation: an MLP 784-1024-1024-10, LeN
 LeNet-5's size and depth with wider convolutions and a narrower end (16 and 32 channels, 56 units in one hidden layer: 58,778 parameters),
 and one with three convolutions and nothing else hidden (32, 48 and 64 channels, 47,818 parameters). Arms: ReLU; the best rule for a
 Heaviside step, with float weights; and W1A1 (the MLP with all weights and activations binary, whole- number pixels, a BatchNorm behind
-the last layer). All train by `actlab.models.recipes.Recipe`: Adam, warm-up, cosine to zero, cross- entropy, gradients clipped, no
+the last layer). All train by `actlab.nn.training.recipe.Recipe`: Adam, warm-up, cosine to zero, cross- entropy, gradients clipped, no
 augmentation. Seed s fixes split, order and initial weights of every arm.
 
 screen: rules, and ReLU, at learning rates: three epochs of 11,000 images, one seed that is used for nothing else; the best of each group by
@@ -39,13 +39,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from actlab.models.binary import BinaryLinear
-from actlab.models.layer import ActivationLayer, layer
-from actlab.models.packed import pack
-from actlab.models.packed_file import load_packed, save_packed
-from actlab.models.recipes import Recipe, binary
-from actlab.studies.statistics import bootstrap_interval
-from actlab.tasks.fashion_mnist import by_lenet
+from actlab.export.packed.file import load_packed, save_packed
+from actlab.export.packed.pack import pack
+from actlab.nn.layers.activation_layer import ActivationLayer
+from actlab.nn.layers.binary import BinaryLinear
+from actlab.nn.layers.layer import layer
+from actlab.nn.recipes import binary
+from actlab.nn.training.recipe import Recipe
+from actlab.stats.bootstrap import bootstrap_interval
+from actlab.tasks.builtin.fashion_mnist import by_lenet
 from actlab.tasks.task import Data, Split, accuracy
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -133,7 +135,7 @@ def recipe(arm: Arm, rate: float, total: int, seed: int) -> Recipe:
     """Return the training of an arm: the same recipe for all, ReLU too."""
     made = model(arm)
     if arm.spec == "relu":
-        from actlab.models.init import init_  # noqa: PLC0415 only the baseline draws by itself
+        from actlab.nn.transforms.init import init_  # noqa: PLC0415 only the baseline draws by itself
 
         init_(made, torch.zeros(2, 1, 28, 28), torch.Generator().manual_seed(seed))
         return Recipe(made, total=total, learning_rate=rate)

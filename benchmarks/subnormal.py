@@ -14,10 +14,10 @@ from dataclasses import replace
 
 import torch
 
-from actlab.functions.spec import parse
-from actlab.models.layer import layer
-from actlab.readings.cpu import Kernel
-from actlab.readings.loops import Loop
+from actlab.codegen.cpu.kernel import Kernel
+from actlab.codegen.cpu.row_body import Loop
+from actlab.functions.grammar import parse
+from actlab.nn.layers.layer import layer
 
 CASES = [("softplus", 1), ("softplus", 30), ("silu", 30), ("mish", 30), ("gelu", 10), ("soft_clipping", 1)]
 SIZE, ROUNDS = 2**20, 9

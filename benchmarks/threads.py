@@ -19,9 +19,10 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional as F
 
-from actlab.functions.spec import parse
-from actlab.readings import plans, team
-from actlab.readings.cpu import kernel
+from actlab.codegen.cpu import launch as plans
+from actlab.codegen.cpu import threads as team
+from actlab.codegen.cpu.kernel import kernel
+from actlab.functions.grammar import parse
 
 FUNCTIONS = {"relu": F.relu, "silu": F.silu, "mish": F.mish}
 SIZES = [2**power for power in (15, 16, 17, 18, 20, 22)]

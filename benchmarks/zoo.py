@@ -37,7 +37,7 @@ INPUTS: dict[str, Any] = {
     },
 }
 sys.path.insert(0, str(ROOT))
-convnets = importlib.import_module("tests.models.convnets")
+convnets = importlib.import_module("tests.nn.convnets")
 NEW = "mish"  # what the swap puts in: none of the models below uses it, and transformers, timm and torch all know it
 
 

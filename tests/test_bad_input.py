@@ -500,7 +500,7 @@ def _never(*_: object, **__: object) -> None:
 @pytest.mark.parametrize("case", TABLE, ids=[case.wrong for case in TABLE])
 def test_the_mistake_gets_a_message_that_says_what_to_do(case, folder, monkeypatch):
     case.first()
-    monkeypatch.setattr("actlab.studies.study.run", _never)
+    monkeypatch.setattr("actlab.study.run", _never)
 
     code, message = _said(case)
 
@@ -533,7 +533,7 @@ def test_the_page_in_the_documentation_has_every_case():
 
 def test_a_mistake_of_actlab_itself_is_one_line_with_a_way_to_report_it(folder, monkeypatch):
     monkeypatch.delenv("ACTLAB_DEBUG")
-    monkeypatch.setattr("actlab.report.cards.entries", _never)
+    monkeypatch.setattr("actlab.report.terminal.activation.entries", _never)
 
     code, out, err = _quietly("actlab list")
 
@@ -544,7 +544,7 @@ def test_a_mistake_of_actlab_itself_is_one_line_with_a_way_to_report_it(folder, 
 
 
 def test_the_traceback_of_a_mistake_of_actlab_is_there_for_who_asks(folder, monkeypatch):
-    monkeypatch.setattr("actlab.report.cards.entries", _never)
+    monkeypatch.setattr("actlab.report.terminal.activation.entries", _never)
 
     with pytest.raises(AssertionError, match="training began"):
         _quietly("actlab list")

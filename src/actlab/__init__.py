@@ -15,83 +15,83 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from actlab.bench.crossover import calibrate
+    from actlab.diagnostics.doctor import doctor
+    from actlab.diagnostics.importance import importance
     from actlab.errors import ActlabError
     from actlab.functions.activation import Activation, Claims, Learned, activation, get, learned, names
-    from actlab.functions.facts import facts, gain
+    from actlab.functions.analysis.facts import facts, gain
+    from actlab.functions.grammar import parse
     from actlab.functions.rule import Rule, get_rule, rule, rules
-    from actlab.functions.spec import parse
-    from actlab.models import recipes as recipes
-    from actlab.models.act_linear import ActLinear, GLULinear
-    from actlab.models.fast import fast
-    from actlab.models.init import init_
-    from actlab.models.layer import layer
-    from actlab.models.linearise import linearise_
-    from actlab.models.mixed import mixed
-    from actlab.models.morph import Morph
-    from actlab.models.probe import Probe, probe
-    from actlab.models.propagation import propagation
-    from actlab.models.recalibrate import recalibrate_
-    from actlab.models.recovery import morph_
-    from actlab.models.relufy import relufy_
-    from actlab.models.shapes import Shapes, shapes
-    from actlab.models.sites import find
-    from actlab.models.slim import slim_
-    from actlab.models.swap import swap_
-    from actlab.studies.allocator import tune_allocator
-    from actlab.studies.calibration import calibrate
-    from actlab.studies.checkup import doctor
-    from actlab.studies.importance import importance
-    from actlab.studies.study import Study, compare, list_studies, load_study
+    from actlab.nn import recipes as recipes
+    from actlab.nn.layers.act_linear import ActLinear, GLULinear
+    from actlab.nn.layers.layer import layer
+    from actlab.nn.layers.mixed import mixed
+    from actlab.nn.probes.learned_curves import Shapes, shapes
+    from actlab.nn.probes.probe import Probe, probe
+    from actlab.nn.probes.propagation import propagation
+    from actlab.nn.sites.find import find
+    from actlab.nn.transforms.batchnorm_statistics import recalibrate_
+    from actlab.nn.transforms.fast import fast
+    from actlab.nn.transforms.init import init_
+    from actlab.nn.transforms.linearize import linearise_
+    from actlab.nn.transforms.morph.finetune import morph_
+    from actlab.nn.transforms.morph.morph import Morph
+    from actlab.nn.transforms.morph.relufy import relufy_
+    from actlab.nn.transforms.slim import slim_
+    from actlab.nn.transforms.swap import swap_
+    from actlab.study import Study, compare, list_studies, load_study
+    from actlab.system.allocator import tune_allocator
     from actlab.tasks.task import Data, Split, Task
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "ActLinear": "models.act_linear",
+    "ActLinear": "nn.layers.act_linear",
     "Activation": "functions.activation",
     "ActlabError": "errors",
     "Claims": "functions.activation",
     "Data": "tasks.task",
-    "GLULinear": "models.act_linear",
+    "GLULinear": "nn.layers.act_linear",
     "Learned": "functions.activation",
-    "Morph": "models.morph",
+    "Morph": "nn.transforms.morph.morph",
     "Rule": "functions.rule",
-    "Probe": "models.probe",
-    "Shapes": "models.shapes",
+    "Probe": "nn.probes.probe",
+    "Shapes": "nn.probes.learned_curves",
     "Split": "tasks.task",
-    "Study": "studies.study",
+    "Study": "study",
     "Task": "tasks.task",
     "activation": "functions.activation",
-    "calibrate": "studies.calibration",
-    "compare": "studies.study",
-    "doctor": "studies.checkup",
-    "facts": "functions.facts",
-    "fast": "models.fast",
-    "find": "models.sites",
-    "gain": "functions.facts",
+    "calibrate": "bench.crossover",
+    "compare": "study",
+    "doctor": "diagnostics.doctor",
+    "facts": "functions.analysis.facts",
+    "fast": "nn.transforms.fast",
+    "find": "nn.sites.find",
+    "gain": "functions.analysis.facts",
     "get": "functions.activation",
     "get_rule": "functions.rule",
-    "importance": "studies.importance",
-    "init_": "models.init",
-    "layer": "models.layer",
+    "importance": "diagnostics.importance",
+    "init_": "nn.transforms.init",
+    "layer": "nn.layers.layer",
     "learned": "functions.activation",
-    "linearise_": "models.linearise",
-    "list_studies": "studies.study",
-    "load_study": "studies.study",
-    "mixed": "models.mixed",
-    "morph_": "models.recovery",
+    "linearise_": "nn.transforms.linearize",
+    "list_studies": "study",
+    "load_study": "study",
+    "mixed": "nn.layers.mixed",
+    "morph_": "nn.transforms.morph.finetune",
     "names": "functions.activation",
-    "parse": "functions.spec",
+    "parse": "functions.grammar",
     "rule": "functions.rule",
     "rules": "functions.rule",
-    "probe": "models.probe",
-    "propagation": "models.propagation",
-    "shapes": "models.shapes",
-    "recalibrate_": "models.recalibrate",
-    "relufy_": "models.relufy",
-    "slim_": "models.slim",
-    "swap_": "models.swap",
-    "tune_allocator": "studies.allocator",
+    "probe": "nn.probes.probe",
+    "propagation": "nn.probes.propagation",
+    "shapes": "nn.probes.learned_curves",
+    "recalibrate_": "nn.transforms.batchnorm_statistics",
+    "relufy_": "nn.transforms.morph.relufy",
+    "slim_": "nn.transforms.slim",
+    "swap_": "nn.transforms.swap",
+    "tune_allocator": "system.allocator",
 }
 
 __all__ = [
@@ -148,7 +148,7 @@ def __getattr__(name: str) -> Any:
     if name == "integrations":  # a room of its own: actlab.integrations.register()
         return import_module("actlab.integrations")
     if name == "recipes":  # actlab.recipes.binary(...)
-        return import_module("actlab.models.recipes")
+        return import_module("actlab.nn.recipes")
     if name not in _HOME:
         raise AttributeError(f"module 'actlab' has no attribute {name!r}; it has {', '.join(sorted(_HOME))}")
     value = getattr(import_module(f"actlab.{_HOME[name]}"), name)

@@ -10,8 +10,8 @@ import torch
 from actlab.errors import DuplicateNameError, UnknownNameError
 from actlab.functions.activation import Claims, Learned, activation, forget, get, learned, names
 from actlab.functions.formula import exp, sigmoid, tanh
-from actlab.models.layer import layer
-from actlab.testing import CHECKS, reason_to_skip
+from actlab.nn.layers.layer import layer
+from actlab.testing.activation_checks import CHECKS, reason_to_skip
 
 
 @pytest.fixture
@@ -91,7 +91,11 @@ def test_a_function_of_two_lines_gets_every_check(registered):
 
 
 def test_wrong_claims_wrong_natives_and_wrong_slopes_are_caught(registered):
-    from actlab.testing import claims_hold, derivative_agrees_with_finite_differences, formula_agrees_with_the_native
+    from actlab.testing.activation_checks import (
+        claims_hold,
+        derivative_agrees_with_finite_differences,
+        formula_agrees_with_the_native,
+    )
 
     def wrong_claim(x):
         """Claims to be bounded below by -1."""

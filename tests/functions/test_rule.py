@@ -12,10 +12,10 @@ import sympy
 from scipy import integrate, special
 
 from actlab.errors import DuplicateNameError, SpecError, UnknownNameError
-from actlab.functions.backward import X
-from actlab.functions.evaluate import numeric
+from actlab.functions.formula.evaluate import numeric
+from actlab.functions.grammar import parse
 from actlab.functions.rule import forget_rule, get_rule, rule, rules
-from actlab.functions.spec import parse
+from actlab.functions.spec import X
 
 U = np.float64(0.375)
 OTHERS = {

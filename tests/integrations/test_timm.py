@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from actlab.errors import IntegrationError
 from actlab.integrations import register
-from actlab.models.layer import ActivationLayer
+from actlab.nn.layers.activation_layer import ActivationLayer
 
 INSTALLED = find_spec("timm") is not None
 HAS_TORCHVISION = find_spec("torchvision") is not None

@@ -17,7 +17,7 @@ import actlab
 from actlab.errors import IntegrationError
 from actlab.functions.activation import forget
 from actlab.integrations import register
-from actlab.models.layer import ActivationLayer
+from actlab.nn.layers.activation_layer import ActivationLayer
 
 transformers = pytest.importorskip(
     "transformers", reason="transformers is not installed: pip install 'actlab[transformers]'"

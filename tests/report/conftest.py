@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from actlab.studies.verdict import ArmSummary, Difference, Tie, Verdict
+from actlab.studies.verdict.verdict import ArmSummary, Difference, Tie, Verdict
 
 SEEDS = tuple(range(8))
 # spec -> (mean accuracy, seed SD, step time against the baseline, parameters, peak memory in bytes)

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from actlab.studies.store import Key, Result
+from actlab.studies.store.store import Key, Result
 from actlab.tasks import Data, Split, Task
 
 FILE = """

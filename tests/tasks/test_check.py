@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from actlab.errors import TaskError
-from actlab.tasks import Data, Split, check, hygiene, names, resolve
+from actlab.evaluate.data_audit import hygiene
+from actlab.tasks import Data, Split, check, names, resolve
 from actlab.tasks.check import as_number, example_batch
 
 

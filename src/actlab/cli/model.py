@@ -28,8 +28,8 @@ def sites(
 ) -> None:
     """List the activations of a model: which function really runs where, how often, on what, and its share of the time."""
     import actlab
-    from actlab.report import inventory
-    from actlab.tasks.subject import subject
+    from actlab.report.terminal import sites as inventory
+    from actlab.tasks.model_source import subject
 
     asked = subject(source, seed)
     timed = rounds if asked.example_inputs is not None else 0
@@ -63,8 +63,8 @@ def importance(
     """Train a task's model and measure which of its activations matter, which could be lines, and what adaptive ones learned."""
     from rich.console import Console
 
-    from actlab.report import importances
-    from actlab.studies.appraisal import appraise
+    from actlab.diagnostics.appraise import appraise
+    from actlab.report.terminal import importance as importances
 
     settings: dict[str, Any] = {
         "act": act,
@@ -77,7 +77,7 @@ def importance(
         found = appraise(source, progress=status.update, **settings)
     print_json(found.to_dict()) if as_json else print_rich(importances.appraisal_table(found))
     if out is not None:
-        from actlab.report import importance_page
+        from actlab.report.html import importance as importance_page
 
         typer.echo(f"Wrote {importance_page.write(found, out)}", err=as_json)
 
@@ -100,8 +100,9 @@ def doctor(
     """Say what is wrong with a model and where, and what a short paired trial has shown to help; 1 if there is a finding."""
     from rich.console import Console
 
-    from actlab.report import diagnoses, progress
-    from actlab.studies.checkup import Checkup
+    from actlab.diagnostics.doctor import Checkup
+    from actlab.report.terminal import doctor as diagnoses
+    from actlab.report.terminal import progress
 
     with progress.counted(Console(stderr=True), "trainings") as told:
         checkup = Checkup(source, seeds=seeds, steps=steps, seed=seed, budget=budget, progress=told)

@@ -45,8 +45,9 @@ def compare(
     from rich.console import Console
 
     import actlab
-    from actlab.report import progress, tables
-    from actlab.studies.study import draft
+    from actlab.report.terminal import progress
+    from actlab.report.terminal import verdict as tables
+    from actlab.study import draft
 
     settings: dict[str, Any] = {
         "seeds": seeds,
@@ -80,7 +81,7 @@ def compare(
 def studies(store: Store, as_json: AsJson = False) -> None:
     """List the studies in a store."""
     import actlab
-    from actlab.report import tables
+    from actlab.report.terminal import verdict as tables
 
     found = actlab.list_studies(store)
     print_json(found) if as_json else print_rich(tables.studies_table(found))

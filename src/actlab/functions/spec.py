@@ -18,31 +18,178 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import cast
+from functools import cache
+from itertools import pairwise
+from typing import Any, Final, Literal
 
+import numpy as np
 import sympy
 
-from actlab.errors import SpecError, did_you_mean
-from actlab.functions.activation import Activation, get
-from actlab.functions.backward import Backward, Scale
-from actlab.functions.formula import Expr, canonical
-from actlab.functions.parameter import DOMAINS, Learned, Parameter
-from actlab.functions.rule import Rule, get_rule
+from actlab.errors import SpecError
+from actlab.functions.activation import Activation
+from actlab.functions.formula import Expr, canonical, derivative
+from actlab.functions.formula.evaluate import numeric
+from actlab.functions.parameter import Learned, Parameter
+from actlab.functions.rule import GRAD, Rule
 
-__all__ = ["Spec", "parse"]
+__all__ = ["Backward", "Scale", "Spec", "X"]
 
 Value = float | Learned
 
-_WHOLE = re.compile(r"\s*(?P<name>[A-Za-z_][\w\-]*)\s*(?:\((?P<arguments>.*)\))?\s*", re.DOTALL)
-_LEARNED = re.compile(r"(?P<word>learned|learned_per_channel)(?:\((?P<initial>[^()]*)\))?")
-_NUMBER = re.compile(r"\s*[-+.\d]")  # a constant rule may be written as its number
-_GRAMMAR = (
-    "Write a name, with parameters in parentheses if needed: "
-    "gelu, leaky_relu(0.02), swish(beta=learned), elu(alpha=learned_per_channel); and behind a slash a gradient rule: step/rect(-0.5, 0.5)."
-)
+Scale = float | Literal["area", "normal"]
+
+X: Final = sympy.Symbol("x", real=True)
+
+_NOISE_MEANS: Final = {"u": sympy.Rational(1, 2), "unit": sympy.Rational(1, 2)}
+
+
+@dataclass(frozen=True)
+class Backward:
+    """A rule with a value for each of its parameters.
+
+    Attributes:
+        rule: the record.
+        assigned: pairs of parameter name and value, in the record's order.
+        scale: a number that multiplies the rule; "area" makes the integral of the factor over the input 1, "normal" its mean over
+            inputs from N(0, 1), so that rules are compared at equal gain (noise counts with its mean).
+        of: the activation whose derivative ``grad(...)`` takes; None for every other rule.
+    """
+
+    rule: Rule
+    assigned: tuple[tuple[str, Value], ...] = ()
+    scale: Scale = 1.0
+    of: Spec | None = None
+
+    def __post_init__(self) -> None:
+        if any(isinstance(value, Learned) for _, value in self.assigned) and self.rule.surrogate is None:
+            raise SpecError(
+                f"The rule {self.rule.name} is not the derivative of a function that we know, so that its parameters have no gradient; "
+                "give numbers, or change them while training with a schedule."
+            )
+        _ = self.factor_of_scale
+
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """Names of the learned parameters."""
+        return tuple(name for name, value in self.assigned if isinstance(value, Learned))
+
+    @property
+    def ingredients(self) -> tuple[str, ...]:
+        """What the gradient is made of beside the arriving one, as far as the values leave it in the formula."""
+        free = {symbol.name for symbol in self.gradient.free_symbols}
+        needed = self.rule.ingredients if self.of is None else (*self.rule.ingredients, "x")
+        return tuple(name for name in needed if name in free and name != "grad")
+
+    @property
+    def factor(self) -> Expr:
+        """The factor that multiplies the gradient, with numbers in the parameters' places; learned ones stay symbols.
+
+        Raises:
+            TypeError: the rule is not linear in the gradient.
+        """
+        if not self.rule.is_linear:
+            raise TypeError(f"{self.rule.name} is no factor: it is not linear in the gradient.")
+        return self._filled(self.rule.expression)
+
+    @property
+    def gradient(self) -> Expr:
+        """The gradient that leaves, a formula in :data:`~actlab.functions.rule.GRAD` and the ingredients."""
+        return GRAD * self.factor if self.rule.is_linear else self._filled(self.rule.expression)
+
+    @property
+    def surrogate(self) -> Expr | None:
+        """The function whose derivative the factor is, where the rule has one."""
+        return None if self.rule.surrogate is None else self._filled(self.rule.surrogate)
+
+    def _filled(self, expression: Expr) -> Expr:
+        return (
+            canonical(self._numbered(expression) * sympy.Float(self.factor_of_scale, 17))
+            if (self.factor_of_scale != 1.0)
+            else canonical(self._numbered(expression))
+        )
+
+    def _numbered(self, expression: Expr, learned: bool = False) -> Expr:
+        """Return an expression with its numbers in place, those that are learned at their initial values if asked for."""
+        numbers = {}
+        for name, value in self.assigned:
+            if not isinstance(value, Learned) or learned:
+                number = (value.initial or 0.0) if isinstance(value, Learned) else value
+                numbers[sympy.Symbol(name, real=True)] = sympy.Float(number, 17)
+        if self.of is not None:
+            record = self.of.activation
+            numbers[sympy.Symbol("other", real=True)] = derivative(self.of.formula, record.inputs[0]).xreplace(
+                {record.inputs[0]: X}
+            )
+        return canonical(expression.xreplace(numbers))
+
+    @property
+    def factor_of_scale(self) -> float:
+        """The number that multiplies the rule: 1 if the spec says nothing of the scale.
+
+        Raises:
+            SpecError: the scale asked for does not exist.
+        """
+        if not isinstance(self.scale, str):
+            return float(self.scale)
+        if not self.rule.is_linear or {"slope", "through", "shuffled", "y", "normal"} & set(self.rule.ingredients):
+            raise SpecError(f"The gain of {self.rule.name} depends on more than its input; give scale a number.")
+        expression = self._numbered(self.rule.expression, learned=True).xreplace(
+            {sympy.Symbol(name, real=True): mean for name, mean in _NOISE_MEANS.items()}
+        )
+        return _unit(expression, self.scale, self.rule.name)
+
+    def _arguments(self) -> list[str]:
+        given = [
+            f"{name}={_rule_text(value, default)}"
+            for (name, value), parameter in zip(self.assigned, self.rule.parameters, strict=True)
+            if value != (default := parameter.default)
+        ]
+        if self.of is not None:
+            given.insert(0, str(self.of))
+        if self.scale != 1.0:
+            given.append(f"scale={_number(self.scale)}")
+        return given
+
+    def __str__(self) -> str:
+        if self.rule.name == "constant" and self.scale == 1.0 and not self.learned:
+            return _number(dict(self.assigned)["value"])
+        arguments = self._arguments()
+        return f"{self.rule.name}({', '.join(arguments)})" if arguments else self.rule.name
+
+
+def _rule_text(value: Value, default: float) -> str:
+    if not isinstance(value, Learned):
+        return _number(value)
+    word = str(Learned(None, value.scope))
+    return word if value.initial == default else f"{word}({value.initial!r})"
+
+
+def _number(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value!r}".removesuffix(".0")
+
+
+@cache
+def _unit(expression: Expr, scale: str, name: str) -> float:
+    """Return the factor that makes an integral 1: against dx, or against N(0, 1)."""
+    from scipy import integrate  # noqa: PLC0415 few specs ask for a scale, and all would wait for it
+
+    from actlab.functions.formula.quadrature import breakpoints, normal_mean  # noqa: PLC0415 as above
+
+    f = numeric(expression, [X])
+    kinks = breakpoints(expression, X)
+    if scale == "normal":
+        whole = normal_mean(f, kinks)
+    else:
+        if not all(abs(float(f(np.array([end]))[0]) * end) < 1e-3 for end in (-1e12, 1e12)):
+            raise SpecError(f"The area under {name} is infinite; scale=normal, its mean over N(0, 1), always exists.")
+        edges = [-np.inf, *kinks, np.inf] if kinks else [-np.inf, 0.0, np.inf]
+        parts = [integrate.quad(lambda z: float(f(np.array([z]))[0]), a, b, limit=200)[0] for a, b in pairwise(edges)]
+        whole = float(np.sum(parts))
+    if not abs(whole) > 1e-12:
+        raise SpecError(f"The rule {name} sums up to {whole:g}, which no factor makes 1; give scale a number.")
+    return 1 / whole
 
 
 @dataclass(frozen=True)
@@ -64,6 +211,7 @@ class Spec:
         """The spec without its gradient rule.
 
         Example:
+            >>> from actlab.functions.grammar import parse
             >>> str(parse("step/rect(-1, 1)").forward)
             'step'
         """
@@ -87,6 +235,7 @@ class Spec:
             TypeError: the activation is tensor code and has none.
 
         Example:
+            >>> from actlab.functions.grammar import parse
             >>> parse("dynamic_tanh(alpha=2, weight=1, bias=0)").formula
             1.0*tanh(2.0*x)
         """
@@ -107,6 +256,7 @@ class Spec:
             SpecError: that size does not fit, as 7 elements in groups of 2.
 
         Example:
+            >>> from actlab.functions.grammar import parse
             >>> parse("swiglu").width(8), parse("maxout(k=4)").width(8), parse("crelu").width(8)
             (4, 2, 16)
         """
@@ -147,147 +297,3 @@ def _text(value: Value, parameter: Parameter) -> str:
         if value.initial == parameter.default
         else f"{Learned(None, value.scope)}({value.initial!r})"
     )
-
-
-def parse(text: str | Spec) -> Spec:
-    """Read a spec.
-
-    Args:
-        text: what the user typed, or a spec (returned as it is).
-
-    Raises:
-        SpecError: the text cannot be read, a parameter is unknown, given twice, or out of its range.
-        UnknownNameError: there is no such activation.
-
-    Example:
-        >>> str(parse("leaky_relu(0.02)")), str(parse("leaky_relu(0.01)"))
-        ('leaky_relu(negative_slope=0.02)', 'leaky_relu')
-    """
-    if isinstance(text, Spec):
-        return text
-    if not isinstance(text, str):
-        raise SpecError(f"An activation spec is a string, got {type(text).__name__}: {text!r}. {_GRAMMAR}")
-    forward, slash, backward = text.partition("/")
-    name, arguments = _split(forward, text)
-    record = get(name)
-    given = _read_arguments(_pieces(arguments), record, text)
-    assigned = tuple((p.name, given.get(p.name, _default(p))) for p in record.parameters)
-    if not slash:
-        return Spec(record, assigned)
-    if record.kind not in {"elementwise", "stochastic"}:
-        raise SpecError(
-            f"The spec {text!r} gives {record.name} a gradient rule, but it is a {record.kind} function; "
-            "rules are for functions of single elements."
-        )
-    return Spec(record, assigned, _read_backward(backward, text))
-
-
-def _split(part: str, text: str) -> tuple[str, str]:
-    """Return the name before the parentheses, and what stands in them."""
-    match = _WHOLE.fullmatch(part)
-    if not match:
-        raise SpecError(f"The spec {text!r} cannot be read. {_GRAMMAR}")
-    return match["name"].replace("-", "_"), match["arguments"] or ""
-
-
-def _pieces(arguments: str) -> list[str]:
-    return [piece.strip() for piece in re.split(r",(?![^()]*\))", arguments) if piece.strip()]
-
-
-def _read_backward(part: str, text: str) -> Backward:
-    name, arguments = ("constant", part) if _NUMBER.match(part) else _split(part, text)
-    rule = get_rule(name)
-    pieces = _pieces(arguments)
-    of = None
-    if rule.takes_activation:
-        if not pieces or pieces[0].partition("=")[0].strip() == "scale":
-            raise SpecError(
-                f"The spec {text!r} does not say whose derivative {rule.name} takes: relu/{rule.name}(silu)."
-            )
-        of = _lender(pieces.pop(0), text)
-    scale, rest = _read_scale(pieces, text)
-    given = _read_arguments(rest, rule, text)
-    return Backward(rule, tuple((p.name, given.get(p.name, _default(p))) for p in rule.parameters), scale, of)
-
-
-def _lender(name: str, text: str) -> Spec:
-    """Return the activation whose derivative another one takes."""
-    spec = parse(name)
-    if spec.activation.kind != "elementwise" or spec.backward or any(isinstance(v, Learned) for _, v in spec.assigned):
-        raise SpecError(
-            f"The spec {text!r} takes the derivative of {name!r}; that must be an elementwise function with numbers."
-        )
-    return spec
-
-
-def _read_scale(pieces: list[str], text: str) -> tuple[Scale, list[str]]:
-    """Take ``scale=`` out of a rule's arguments, which every rule understands."""
-    words = [piece for piece in pieces if re.fullmatch(r"scale\s*=.*", piece)]
-    if len(words) > 1:
-        raise SpecError(f"The spec {text!r} gives 'scale' twice.")
-    if not words:
-        return 1.0, pieces
-    word = words[0].partition("=")[2].strip()
-    rest = [piece for piece in pieces if piece not in words]
-    if word in {"area", "normal"}:
-        return cast("Scale", word), rest
-    try:
-        return float(word), rest
-    except ValueError:
-        near = did_you_mean(word, ("area", "normal"))
-        raise SpecError(
-            f"The spec {text!r} gives scale={word!r}; allowed are a number, area and normal.{near}"
-        ) from None
-
-
-def _read_arguments(pieces: list[str], record: Activation | Rule, text: str) -> dict[str, Value]:
-    given: dict[str, Value] = {}
-    for position, piece in enumerate(pieces):
-        key, equals, word = (part.strip() for part in piece.partition("="))
-        parameter = _by_name(key, record, text) if equals else _by_position(position, record, text)
-        if parameter.name in given:
-            raise SpecError(f"The spec {text!r} gives {parameter.name!r} twice.")
-        given[parameter.name] = _read_value(word if equals else key, parameter, text)
-    return given
-
-
-def _by_position(position: int, record: Activation | Rule, text: str) -> Parameter:
-    if position >= len(record.parameters):
-        raise SpecError(f"The spec {text!r} gives too many values: {_signature(record)}.")
-    return record.parameters[position]
-
-
-def _by_name(key: str, record: Activation | Rule, text: str) -> Parameter:
-    for parameter in record.parameters:
-        if parameter.name == key:
-            return parameter
-    near = did_you_mean(key, (parameter.name for parameter in record.parameters))
-    raise SpecError(f"The spec {text!r} sets {key!r}, which {record.name} does not have: {_signature(record)}.{near}")
-
-
-def _signature(record: Activation | Rule) -> str:
-    if not record.parameters:
-        return f"{record.name} takes no parameters"
-    listed = ", ".join(f"{p.name}={'learned' if p.learned else f'{p.default:g}'}" for p in record.parameters)
-    return f"it is {record.name}({listed})"
-
-
-def _read_value(word: str, parameter: Parameter, text: str) -> Value:
-    match = _LEARNED.fullmatch(word)
-    if match and not parameter.learnable:
-        allowed = DOMAINS[parameter.domain][0]
-        raise SpecError(f"The spec {text!r} learns {parameter.name}, which has no gradient; give it {allowed}.")
-    if match:
-        initial = parameter.default if match["initial"] is None else _number(match["initial"], parameter, text)
-        return Learned(initial, "layer" if match["word"] == "learned" else "channel")
-    return _number(word, parameter, text)
-
-
-def _number(word: str, parameter: Parameter, text: str) -> float:
-    try:
-        value = float(word)
-    except ValueError:
-        near = did_you_mean(word, ("learned", "learned_per_channel"))
-        allowed = "a number, learned, learned(0.5) and learned_per_channel"
-        raise SpecError(f"The spec {text!r} gives {parameter.name}={word!r}; allowed are {allowed}.{near}") from None
-    return parameter.check(value, text)

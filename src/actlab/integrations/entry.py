@@ -14,8 +14,10 @@ import sympy
 
 from actlab.errors import ActlabError, IntegrationError, UnknownNameError
 from actlab.functions.activation import Activation, Learned, get, names
-from actlab.functions.spec import Spec, parse
-from actlab.models.layer import ActivationLayer, layer
+from actlab.functions.grammar import parse
+from actlab.functions.spec import Spec
+from actlab.nn.layers.activation_layer import ActivationLayer
+from actlab.nn.layers.layer import layer
 
 __all__ = ["NoEntryError", "answer", "entry", "fits", "is_ours", "refusal"]
 

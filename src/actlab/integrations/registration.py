@@ -10,7 +10,8 @@ from typing import Any
 
 from actlab.errors import IntegrationError, UnknownNameError
 from actlab.functions.activation import get, names
-from actlab.functions.spec import Spec, parse
+from actlab.functions.grammar import parse
+from actlab.functions.spec import Spec
 from actlab.integrations.table import Change, Table
 
 __all__ = ["Names", "Registered", "register"]

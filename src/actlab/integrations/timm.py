@@ -17,7 +17,7 @@ from actlab.errors import IntegrationError
 from actlab.functions.spec import Spec
 from actlab.integrations.entry import answer, entry, is_ours, learns, refusal
 from actlab.integrations.table import Table
-from actlab.models.layer import ActivationLayer
+from actlab.nn.layers.activation_layer import ActivationLayer
 
 __all__ = ["enter", "leave", "tables"]
 

@@ -8,8 +8,8 @@ from typing import Any
 from torch import nn
 
 from actlab.errors import IntegrationError
-from actlab.models.probe import Probe
-from actlab.models.readout import Report
+from actlab.nn.probes.probe import Probe
+from actlab.nn.probes.probe_report import Report
 
 __all__ = ["LightningProbe", "transformers_probe"]
 

@@ -20,7 +20,7 @@ from torch import nn
 
 from actlab.integrations.entry import answer, entry, fits
 from actlab.integrations.table import Table
-from actlab.models.layer import ActivationLayer
+from actlab.nn.layers.activation_layer import ActivationLayer
 
 __all__ = ["enter", "leave", "tables"]
 

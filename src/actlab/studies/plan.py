@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from actlab.errors import PlanError, did_you_mean
-from actlab.functions.spec import Spec, parse
+from actlab.functions.grammar import parse
+from actlab.functions.spec import Spec
 from actlab.tasks.task import Direction, Task
 
 __all__ = [

@@ -20,12 +20,13 @@ import torch
 from torch import Tensor, nn
 
 from actlab.errors import TaskError
-from actlab.models.init import init_
-from actlab.models.swap import Changes, swap_
+from actlab.nn.transforms.changes import Changes
+from actlab.nn.transforms.init import init_
+from actlab.nn.transforms.swap import swap_
 from actlab.studies.plan import Arm
-from actlab.tasks.blame import one_line
 from actlab.tasks.check import as_number
 from actlab.tasks.task import Split, Task, isolated, load_data, seed_all
+from actlab.tasks.user_code import one_line
 
 __all__ = ["Row", "batches", "blank_row", "build_model", "judge", "one_thread", "run_trial", "trained", "versions"]
 

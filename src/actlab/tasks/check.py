@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
 from dataclasses import fields
 from numbers import Real
 from typing import Any, cast
@@ -13,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from actlab.errors import TaskError, did_you_mean
-from actlab.tasks.blame import user_code
 from actlab.tasks.task import Data, Split, Task, isolated, load_data
+from actlab.tasks.user_code import user_code
 
-__all__ = ["as_number", "check", "example_batch", "hygiene"]
+__all__ = ["as_number", "check", "example_batch"]
 
 _LARGEST_CHECK = 2000  # examples the metric is tried on: 0.2 s for LeNet-5 on one core, and all ten classes are there
 
@@ -221,30 +220,3 @@ def as_number(value: Any, of: str, *, finite: bool = False) -> float:
 
 def _count(value: Any) -> int:
     return value.numel() if isinstance(value, Tensor) else int(cast("Any", value).size)
-
-
-def hygiene(data: Data) -> Mapping[str, Any]:
-    """Count exact duplicates between the splits, for the verdict's warnings.
-
-    Returns:
-        ``test_examples``; ``test_in_train``: how many of them have an input that is in train, bit for bit;
-        ``test_in_validation``: the same for validation.
-
-    Example:
-        >>> part = Split(x=torch.eye(3), y=torch.zeros(3))
-        >>> hygiene(Data(train=part, test=part))["test_in_train"]
-        3
-    """
-    test = _row_hashes(data.test.x)
-    train = set(_row_hashes(data.train.x))
-    validation = set(_row_hashes(data.validation.x)) if data.validation is not None else set()
-    return {
-        "test_examples": len(test),
-        "test_in_train": sum(row in train for row in test),
-        "test_in_validation": sum(row in validation for row in test),
-    }
-
-
-def _row_hashes(x: Tensor) -> list[int]:
-    rows = x.detach().cpu().contiguous().flatten(1) if x.ndim > 1 else x.detach().cpu().reshape(-1, 1)
-    return [hash(row.tobytes()) for row in rows.numpy()]

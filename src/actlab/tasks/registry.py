@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from actlab.errors import DuplicateNameError, TaskError, UnknownNameError
-from actlab.tasks import digits, fashion_mnist, gan, jamming, mnist1d, user_file
+from actlab.tasks import task_file as user_file
 from actlab.tasks.task import Task
 
 __all__ = ["names", "register", "resolve"]
 
-_builders: dict[str, Callable[[], Task]] = {
-    "digits": digits.by_mlp,
-    "digits:cnn": digits.by_cnn,
-    "mnist1d": mnist1d.by_training_loss,
-    "mnist1d:accuracy": mnist1d.by_accuracy,
-    "fashion-mnist": fashion_mnist.by_lenet,
-    "fashion-mnist:mlp": fashion_mnist.by_mlp,
-    "gan": gan.by_frechet,
-    "gan:precision": gan.by_precision,
-    "gan:recall": gan.by_recall,
-    "jamming:ones": jamming.by_ones,
-    "jamming:ones-0.5": partial(jamming.by_ones, 0.5),
-    "jamming:step": jamming.by_step,
-    "jamming:digits": jamming.by_digits,
-    "jamming:lenet": jamming.by_lenet,
-}
+_builders: dict[str, Callable[[], Task]] = {}
+
+
+def _load() -> None:
+    import_module("actlab.tasks.builtin")  # which registers the tasks that ship, as the catalogue does its functions
 
 
 def names() -> list[str]:
@@ -37,6 +26,7 @@ def names() -> list[str]:
         >>> names()[:2]
         ['digits', 'digits:cnn']
     """
+    _load()
     return sorted(_builders)
 
 
@@ -47,11 +37,13 @@ def register(name: str, build: Callable[[], Task]) -> None:
         DuplicateNameError: the name is taken.
 
     Example:
+        >>> from actlab.tasks.builtin import digits
         >>> register("my-digits", digits.by_mlp)
         >>> resolve("my-digits").name
         'digits'
         >>> forget("my-digits")
     """
+    _load()
     if name in _builders:
         raise DuplicateNameError(f"The task name {name!r} is taken. Choose another, or `forget({name!r})` first.")
     _builders[name] = build
@@ -80,6 +72,7 @@ def resolve(task: str | Path | Task) -> Task:
             f"A task is a registered name, the path of a Python file or a Task; got {type(task).__name__}. "
             f"Names: {', '.join(names())}."
         )
+    _load()
     text = str(task)
     if text in _builders:
         return _builders[text]()

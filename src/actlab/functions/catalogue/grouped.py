@@ -13,7 +13,7 @@ PERMUTES = Claims(norm="kept", zero=True)
 @activation(kind="vector", arxiv="1302.4389", width="n/k", claims=Claims(zero=True))
 def maxout(x, k: Count = 2, dim: Dim = -1):
     """The largest of each group of k neighbours (its linear maps are the layer before)."""
-    from actlab.functions.groups import grouped
+    from actlab.functions.tensor_code.groups import grouped
 
     return grouped(x, k, dim).amax(-1)
 
@@ -23,7 +23,7 @@ def maxout(x, k: Count = 2, dim: Dim = -1):
 )
 def soft_maxout(x, k: Count = 2, dim: Dim = -1):
     """The logarithm of the summed exponentials of each group of k neighbours."""
-    from actlab.functions.groups import grouped
+    from actlab.functions.tensor_code.groups import grouped
 
     return grouped(x, k, dim).logsumexp(-1)
 
@@ -36,7 +36,7 @@ def soft_maxout(x, k: Count = 2, dim: Dim = -1):
 )
 def pnorm(x, k: Count = 2, dim: Dim = -1):
     """The Euclidean norm of each group of k neighbours (the paper's p = 2, which is best in it)."""
-    from actlab.functions.groups import grouped
+    from actlab.functions.tensor_code.groups import grouped
 
     return grouped(x, k, dim).norm(dim=-1)
 
@@ -44,7 +44,7 @@ def pnorm(x, k: Count = 2, dim: Dim = -1):
 @activation(kind="vector", arxiv="1811.05381", claims=PERMUTES)
 def group_sort(x, group_size: Count = 2, dim: Dim = -1):
     """Each group of neighbours in ascending order; keeps norms and gradients."""
-    from actlab.functions.groups import grouped, ungrouped
+    from actlab.functions.tensor_code.groups import grouped, ungrouped
 
     return ungrouped(grouped(x, group_size, dim).sort(-1).values, dim)
 
@@ -52,7 +52,7 @@ def group_sort(x, group_size: Count = 2, dim: Dim = -1):
 @activation(kind="vector", arxiv="1604.02313", claims=PERMUTES, aliases=("oplu",))
 def maxmin(x, dim: Dim = -1):
     """The larger ones of the two halves, then the smaller ones; GroupSort of pairs, in the order of the SOC code."""
-    from actlab.functions.groups import larger_then_smaller
+    from actlab.functions.tensor_code.groups import larger_then_smaller
 
     return larger_then_smaller(x, dim)
 
@@ -60,7 +60,7 @@ def maxmin(x, dim: Dim = -1):
 @activation(kind="vector", arxiv="2108.04062", claims=PERMUTES)
 def householder(x, theta=learned(pi / 2), dim: Dim = -1):
     """The halves as points of a plane, mirrored to one side of the line at angle theta / 2; theta = pi / 2 sorts each pair."""
-    from actlab.functions.groups import reflected
+    from actlab.functions.tensor_code.groups import reflected
 
     return reflected(x, theta, dim)
 
@@ -70,7 +70,7 @@ def householder(x, theta=learned(pi / 2), dim: Dim = -1):
 )
 def lwta(x, block: Count = 2, dim: Dim = -1):
     """The largest of each block of neighbours, zero for the others."""
-    from actlab.functions.groups import winner
+    from actlab.functions.tensor_code.groups import winner
 
     return winner(x, block, dim)
 
@@ -78,7 +78,7 @@ def lwta(x, block: Count = 2, dim: Dim = -1):
 @activation(kind="vector", arxiv="1905.10510", claims=Claims(norm="shrunk", zero=True, equivariant=True))
 def kwta(x, sparse_ratio: Share = 0.5, dim: Dim = -1):
     """The share of the largest elements, zero for the others."""
-    from actlab.functions.groups import k_winners
+    from actlab.functions.tensor_code.groups import k_winners
 
     return k_winners(x, max(1, int(sparse_ratio * x.shape[dim])), dim)
 
@@ -86,7 +86,7 @@ def kwta(x, sparse_ratio: Share = 0.5, dim: Dim = -1):
 @activation(kind="vector", paper="Google 2025, Gemma 3n", claims=Claims(lower=0.0, zero=True, equivariant=True))
 def gaussian_topk(x, sparsity: Fraction = 0.95, dim: Dim = -1):
     """What exceeds the mean by as many deviations as leave that share of a normal sample at zero; before the GELU of its GLU."""
-    from actlab.functions.groups import excess_over_quantile
+    from actlab.functions.tensor_code.groups import excess_over_quantile
 
     return excess_over_quantile(x, sparsity, dim)
 
@@ -189,6 +189,6 @@ def abrelu(x, dim: Dim = -1):
 )
 def lif(x, beta: Positive = 0.9, threshold: Positive = 1.0, dim: Dim = -2):
     """Leaky integrate-and-fire spikes over time, reset by subtraction, with zero slope; beta = 1 is integrate-and-fire."""
-    from actlab.functions.groups import spikes
+    from actlab.functions.tensor_code.groups import spikes
 
     return spikes(x, beta, threshold, dim)

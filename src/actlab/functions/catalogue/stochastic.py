@@ -22,7 +22,7 @@ def rrelu(x, lower=0.125, upper=0.3333333333333333, *, training=False):
 @activation(kind="stochastic", paper="Nair & Hinton, ICML 2010", claims=Claims(lower=0.0), aliases=("nrelu",))
 def noisy_relu(x, *, training=False):
     """ReLU of the input plus normal noise of variance sigmoid(x); its exact mean in evaluation."""
-    from actlab.functions import noise
+    from actlab.functions.tensor_code import noise
 
     return noise.rectified_normal(x, noise.logsigmoid(x) / 2, training=training)
 
@@ -68,7 +68,7 @@ def elastic_relu(x, alpha: Fraction = 0.1, *, training=False):
 @activation(kind="stochastic", paper="Hendrycks & Gimpel 2016 (arXiv:1606.08415), section 2", claims=Claims(zero=True))
 def soi_map(x, *, training=False):
     """Keeps the input with the probability that a standard normal lies below it, else zero; GELU is its mean."""
-    from actlab.functions import noise
+    from actlab.functions.tensor_code import noise
 
     return x * noise.bernoulli(x, noise.normal_cdf(x)) if training else x * noise.normal_cdf(x)
 
@@ -81,7 +81,7 @@ def soi_map(x, *, training=False):
 )
 def stochastic_binary(x, *, training=False):
     """One with probability sigmoid(x), else zero, with zero slope (gradient estimators are rules); the probability in evaluation."""
-    from actlab.functions import noise
+    from actlab.functions.tensor_code import noise
 
     return noise.bernoulli(x, x.sigmoid()) if training else x.sigmoid()
 
@@ -91,7 +91,7 @@ def stochastic_binary(x, *, training=False):
 )
 def binary_concrete(x, tau: Positive = 0.6666666666666666, *, training=False):
     """Sigmoid of the input plus logistic noise, over a temperature; without the noise in evaluation."""
-    from actlab.functions import noise
+    from actlab.functions.tensor_code import noise
 
     return ((x + noise.logistic(x) if training else x) / tau).sigmoid()
 
@@ -99,7 +99,7 @@ def binary_concrete(x, tau: Positive = 0.6666666666666666, *, training=False):
 @activation(kind="stochastic", arxiv="1712.01312", claims=Claims(lower=0.0, upper=1.0), aliases=("l0_gate",))
 def hard_concrete(x, beta: Positive = 0.6666666666666666, gamma=-0.1, zeta=1.1, *, training=False):
     """A stretched binary concrete gate clipped to [0, 1]: zero with positive probability; without noise and beta in evaluation."""
-    from actlab.functions import noise
+    from actlab.functions.tensor_code import noise
 
     gate = ((x + noise.logistic(x)) / beta if training else x).sigmoid()
     return (gate * (zeta - gamma) + gamma).clamp(0, 1)
@@ -113,6 +113,6 @@ def hard_concrete(x, beta: Positive = 0.6666666666666666, gamma=-0.1, zeta=1.1, 
 )
 def gumbel_softmax(x, tau: Positive = 1.0, dim: Dim = -1, *, training=False):
     """Softmax of the input plus Gumbel noise, over a temperature; without the noise in evaluation."""
-    from actlab.functions import noise
+    from actlab.functions.tensor_code import noise
 
     return ((x + noise.gumbel(x) if training else x) / tau).softmax(dim)

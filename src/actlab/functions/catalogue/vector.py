@@ -63,7 +63,7 @@ def softmax1(x, dim: Dim = -1):
 @activation(kind="vector", arxiv="1602.02068", claims=SIMPLEX)
 def sparsemax(x, dim: Dim = -1):
     """The point of the simplex nearest to the input: a softmax with exact zeros."""
-    from actlab.functions import projections
+    from actlab.functions.tensor_code import simplex as projections
 
     return projections.sparsemax(x, dim)
 
@@ -71,7 +71,7 @@ def sparsemax(x, dim: Dim = -1):
 @activation(kind="vector", arxiv="1905.05702", claims=SIMPLEX)
 def entmax15(x, dim: Dim = -1):
     """Half-way between softmax and sparsemax: the 1.5-entmax."""
-    from actlab.functions import projections
+    from actlab.functions.tensor_code import simplex as projections
 
     return projections.entmax15(x, dim)
 
@@ -83,7 +83,7 @@ def entmax15(x, dim: Dim = -1):
 )
 def alpha_entmax(x, alpha: Entropic = 1.5, dim: Dim = -1):
     """The family from softmax (alpha to 1) to sparsemax (alpha = 2)."""
-    from actlab.functions import projections
+    from actlab.functions.tensor_code import simplex as projections
 
     return projections.alpha_entmax(x, alpha, dim)
 
@@ -157,6 +157,6 @@ def topk_softmax(x, k: Count = 2, dim: Dim = -1):
 @activation(kind="vector", paper="folklore (hard attention)", claims=SIMPLEX, aliases=("onehot_argmax",))
 def hardmax(x, dim: Dim = -1):
     """One at the largest element, zero elsewhere."""
-    from actlab.functions import groups
+    from actlab.functions.tensor_code import groups
 
     return groups.hardmax(x, dim)

@@ -1,0 +1,1 @@
+"""Kernel or formula, for each call."""

@@ -1,0 +1,83 @@
+"""The passes of a spec: the expressions that a forward and a backward kernel compute, whatever they are printed for.
+
+Example:
+    >>> from actlab.functions.grammar import parse
+    >>> both = passes(parse("elu(alpha=learned)"))
+    >>> both.learned, both.value
+    (('alpha',), where(x > 0, x, alpha*expm1(minimum(x, 0))))
+    >>> both.gradients[1]
+    where(x > 0, 0, grad*expm1(minimum(x, 0)))
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import sympy
+
+from actlab.errors import SpecError
+from actlab.functions.activation import Learned
+from actlab.functions.formula import Expr, canonical, derivative, where
+from actlab.functions.formula.evaluate import safe
+from actlab.functions.formula.strength_reduction import economical
+from actlab.functions.rule import GRAD
+from actlab.functions.spec import Spec
+
+__all__ = ["GRAD", "Passes", "passes", "times"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passes:
+    """What the two passes compute.
+
+    Attributes:
+        inputs: symbols of the inputs.
+        learned: names of the learned parameters, in the record's order.
+        value: the formula, its numbers in place.
+        gradients: the gradient that arrives, :data:`GRAD`, times the derivative in each input, then in each learned parameter.
+    """
+
+    inputs: tuple[sympy.Symbol, ...]
+    learned: tuple[str, ...]
+    value: Expr
+    gradients: tuple[Expr, ...]
+
+    @property
+    def arguments(self) -> tuple[sympy.Symbol, ...]:
+        """The inputs' symbols, then the learned parameters'."""
+        return (*self.inputs, *(sympy.Symbol(name, real=True) for name in self.learned))
+
+
+@cache
+def passes(spec: Spec) -> Passes:
+    """Return the expressions of both passes, safe at the infinities.
+
+    Raises:
+        TypeError: the activation is tensor code, not a formula.
+        SpecError: the spec has a gradient rule, of which these passes know nothing.
+    """
+    if spec.backward is not None:
+        raise SpecError(
+            f"A kernel of {spec.forward} would lose the gradient rule of {spec}; layer({str(spec)!r}) keeps it."
+        )
+    record = spec.activation
+    learned = tuple(name for name, value in spec.assigned if isinstance(value, Learned))
+    numbers = {sympy.Symbol(n, real=True): sympy.Float(v, 17) for n, v in spec.assigned if not isinstance(v, Learned)}
+    formula = canonical(record.formula.xreplace(numbers))
+    symbols = [*record.inputs, *(sympy.Symbol(name, real=True) for name in learned)]
+    slopes = [safe(canonical(derivative(formula, symbol)), record.inputs) for symbol in symbols]
+    return Passes(
+        inputs=record.inputs,
+        learned=learned,
+        value=economical([safe(formula, record.inputs)], record.inputs)[0],
+        gradients=tuple(times(GRAD, slope) for slope in economical(slopes, record.inputs)),
+    )
+
+
+def times(grad: sympy.Symbol, slope: Expr) -> Expr:
+    """Return the product; where the slope is 0 or 1 on a side, without multiplying there, so that 0 times infinity is 0, as in torch."""
+    if isinstance(slope, where) and any(branch in {0, 1, -1} for branch in slope.args[1:]):
+        condition, a, b = slope.args
+        return where(condition, times(grad, a), times(grad, b))
+    return sympy.Mul(grad, slope, evaluate=False) if slope not in {0, 1} else grad * slope

@@ -1,0 +1,182 @@
+"""The code of a GPU kernel, for a card that need not be there: Triton compiles for any it knows.
+
+What the code says without a card: how wide memory is read and written, whether anything is computed in float64, which special functions
+are asked for, and how many instructions a number costs. A card whose memory moves B bytes a second and whose multiprocessors issue I
+instructions a second is held up by arithmetic where a number costs more than ``I / B`` instructions per byte.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from actlab.codegen.gpu.kernel import Kernel, require_triton, tiling
+from actlab.codegen.gpu.rule_kernel import GpuRule
+
+__all__ = ["Code", "code", "rule_code"]
+
+NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16", torch.float64: "fp64"}
+ELEMENTWISE, PACKED = (8192, 8192), (8192, 16384)  # what is compiled for: sizes of a language model
+RULES = {"bits_pointer": "*u8", "key_pointer": "*i32"}  # what a gradient rule keeps, and the key of its noise
+Pass = Literal["forward", "backward"]
+
+
+@dataclass(frozen=True)
+class Code:
+    """Compiled code.
+
+    Attributes:
+        ptx: the text of NVIDIA's assembly for virtual cards.
+        cubin: machine code for the card.
+        numbers: of the output, per thread and step.
+    """
+
+    ptx: str
+    cubin: bytes
+    numbers: int
+
+    @cached_property
+    def counts(self) -> Counter[str]:
+        """How often each instruction of the assembly occurs, by its name without types: ``ld.global.v4``, ``ex2``, ``div``, ``bra``."""
+        found: Counter[str] = Counter()
+        for name in re.findall(r"^\s*(?:@!?%p\d+ )?([a-z][a-z0-9]*(?:\.[a-zA-Z0-9_:]+)*)\b.*;", self.ptx, re.MULTILINE):
+            wide = re.match(r"(ld|st)\.global(?:\.nc)?(?:\.L\w+)*(\.v\d)?", name)
+            found[f"{wide[1]}.global{wide[2] or ''}" if wide else name.split(".")[0]] += 1
+        return found
+
+    @property
+    def computes_in_float64(self) -> bool:
+        """Whether any instruction has a float64 operand."""
+        return ".f64" in self.ptx
+
+    @cached_property
+    def instructions(self) -> Counter[str]:
+        """How often each machine instruction occurs, by its name without modifiers.
+
+        Raises:
+            RuntimeError: Triton's own disassembler does not run here.
+        """
+        import triton  # noqa: PLC0415 found by `code` already
+
+        tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "nvdisasm"
+        with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+            file.write(self.cubin)
+            file.flush()
+            done = subprocess.run(  # noqa: S603 the tool that came with Triton, on a file of ours
+                [str(tool), "-c", file.name], capture_output=True, text=True, check=False
+            )
+        if done.returncode:
+            raise RuntimeError(f"{tool} failed: {done.stderr.strip()}")
+        lines = re.findall(r"^\s*/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+ )?([A-Z][A-Z0-9]*)", done.stdout, re.MULTILINE)
+        last = max((i for i, name in enumerate(lines) if name == "EXIT"), default=len(lines))
+        return Counter(name for name in lines[: last + 1] if name != "NOP")  # what follows the exit is padding
+
+    @property
+    def per_number(self) -> float:
+        """Machine instructions per number of the output, those of the addresses included."""
+        return sum(self.instructions.values()) / self.numbers
+
+
+def code(
+    kernel: Kernel,
+    which: Pass = "forward",
+    dtype: torch.dtype = torch.bfloat16,
+    *,
+    capability: int = 90,
+    wide: bool = False,
+) -> Code:
+    """Return the code that a pass compiles to.
+
+    Gated functions take a packed input; parameters are one number each, in float32.
+
+    Args:
+        kernel: of a spec.
+        which: pass.
+        dtype: of the inputs.
+        capability: of the card, without the point: 80 is A100, 90 is H100 and H200.
+        wide: whether places are counted in 64 bits.
+
+    Raises:
+        NoTritonError: Triton is missing.
+    """
+    require_triton()
+    packed = len(kernel.spec.activation.inputs) > 1
+    plan = tiling(
+        PACKED if packed else ELEMENTWISE,
+        packed=packed,
+        sums=which == "backward" and bool(kernel.learned),
+        block=kernel.block,
+    )
+    function = getattr(kernel.module(), f"{which}{'_packed' * packed}")
+    constants = kernel.constants(plan, torch.empty(0, dtype=dtype)) | {"WIDE": wide}
+    options = kernel.options(dtype)
+    return _compiled(function, constants, dtype, options, capability=capability, numbers=plan.tall * plan.wide)
+
+
+def rule_code(
+    kernel: GpuRule,
+    which: Pass = "forward",
+    dtype: torch.dtype = torch.bfloat16,
+    *,
+    capability: int = 90,
+    wide: bool = False,
+) -> Code:
+    """Return the code that a pass of a gradient rule compiles to; arguments as of :func:`code`.
+
+    Raises:
+        NoTritonError: Triton is missing.
+    """
+    require_triton()
+    constants = kernel.constants(torch.empty(0, dtype=dtype)) | {"WIDE": wide}
+    function, options = getattr(kernel.module(), which), kernel.options(dtype)
+    return _compiled(function, constants, dtype, options, capability=capability, numbers=kernel.block)
+
+
+def _compiled(
+    function: Any,
+    constants: dict[str, Any],
+    dtype: torch.dtype,
+    options: dict[str, Any],
+    *,
+    capability: int,
+    numbers: int,
+) -> Code:
+    from triton import compile as compiled  # noqa: PLC0415 imported where a kernel is wanted
+    from triton.backends.compiler import GPUTarget  # noqa: PLC0415 Triton is an extra
+    from triton.compiler import ASTSource  # noqa: PLC0415 likewise
+
+    types = _types(function.arg_names, constants, dtype)
+    aligned = [
+        i for i, name in enumerate(function.arg_names) if types[name].startswith("*") or name in {"width", "size"}
+    ]
+    source = ASTSource(
+        fn=function,
+        signature=types,
+        constexprs={(function.arg_names.index(name),): value for name, value in constants.items()},
+        attrs={(i,): [["tt.divisibility", 16]] for i in aligned},
+    )
+    found = compiled(source, target=GPUTarget("cuda", capability, 32), options=options)
+    return Code(found.asm["ptx"], found.asm["cubin"], numbers // (32 * options["num_warps"]))
+
+
+def _types(names: list[str], constants: dict[str, Any], dtype: torch.dtype) -> dict[str, str]:
+    """Return the type of every argument, as Triton writes it."""
+
+    def of(name: str) -> str:
+        if name in constants:
+            return "constexpr"
+        if not name.endswith("_pointer"):
+            return "i32"
+        if name in RULES:
+            return RULES[name]
+        return f"*{'fp32' if name.startswith(('p', 'sums')) else NAMES[dtype]}"
+
+    return {name: of(name) for name in names}

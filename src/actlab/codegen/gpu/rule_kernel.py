@@ -1,0 +1,218 @@
+"""The GPU reading of a gradient rule: one pass forward, which writes a bit per element where that is all the rule needs, and one backward.
+
+What :mod:`actlab.codegen.cpu.rule_kernel` is on the CPU, printed for Triton from the same expressions: a window keeps one bit of each
+element, in the same bytes; noise is hashed from the place, with the same numbers to the bit (normal ones to 2e-6). Half precision is
+computed in float32 and rounded once.
+
+No layer runs these by itself: nobody has timed them on a card yet. They are compared with the gradient reading in Triton's interpreter, and
+compiled for cards that are not there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from functools import cache
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from actlab.codegen.gpu.kernel import BLOCK, DTYPES, WARPS, needs_wide, require_device, require_triton
+from actlab.codegen.gpu.module_cache import imported
+from actlab.codegen.gpu.source import HEAD, device_function
+from actlab.codegen.rule_passes import SYMBOLS, Keep, RulePasses, rule_passes
+from actlab.errors import KernelError
+from actlab.functions.spec import Spec, X
+
+__all__ = ["GpuRule", "gpu_rule", "rule_text"]
+
+CONSTANTS = "BLOCK: tl.constexpr, WIDE: tl.constexpr, EXACT: tl.constexpr"
+OPENING = """    first = tl.program_id(0)
+    if WIDE:
+        first = first.to(tl.int64)
+    first = first * BLOCK
+    place = first + tl.arange(0, BLOCK)
+    inside = place < size
+"""
+PACKING = """    bit = ((passing(x, EXACT) > {middle!r}) & inside).to(tl.int32)
+    eight = tl.reshape(bit, (BLOCK // 8, 8)) << tl.arange(0, 8)[None, :]
+    byte = first // 8 + tl.arange(0, BLOCK // 8)
+    tl.store(bits_pointer + byte, tl.sum(eight, axis=1).to(tl.uint8), mask=byte < tl.cdiv(size, 64) * 8)
+"""
+
+
+class GpuRule:
+    """The two passes of a spec with a rule. Get it from :func:`gpu_rule`.
+
+    Attributes:
+        spec: with a rule.
+        keep: what the backward pass needs of each element: nothing, one bit, or the input.
+        is_noisy: whether the backward pass takes a key.
+        block: elements of a program.
+    """
+
+    def __init__(self, like: RulePasses, *, block: int = BLOCK) -> None:
+        self.spec = like.gradient.spec
+        self.keep: Keep = like.keep
+        self.is_noisy = like.gradient.is_noisy
+        self.block = block
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the values, and what the backward pass needs: None, uint8 of ``8 * ceil(n / 64)`` with the lowest bit first, or the input.
+
+        Args:
+            x: contiguous, float32, bfloat16 or float16.
+
+        Raises:
+            KernelError: the tensor is none that a kernel takes.
+            NoTritonError: Triton is missing, or there is neither a card nor the interpreter.
+        """
+        self._check(x)
+        y = torch.empty_like(x)
+        kept: tuple[Tensor, ...] = ()
+        if self.keep == "bits":
+            kept = (torch.empty(-(-x.numel() // 64) * 8, dtype=torch.uint8, device=x.device),)
+        self._launch("forward", x, (x, y, *kept))
+        return y, x if self.keep == "input" else kept[0] if kept else None
+
+    def backward(self, grad: Tensor, kept: Tensor | None, key: Tensor | None) -> Tensor:
+        """Return the gradient of the input.
+
+        Args:
+            grad: contiguous, of the output's dtype.
+            kept: what :meth:`forward` returned.
+            key: of the noise, on the device of ``grad``, see :func:`~actlab.codegen.counter_rng.draw_key`; None without noise.
+
+        Raises:
+            KernelError: the tensors are none that a kernel takes, or the key is missing.
+            NoTritonError: as in :meth:`forward`.
+        """
+        self._check(grad)
+        if self.is_noisy and (key is None or key.device != grad.device):
+            raise KernelError(f"{self.spec} draws noise: its backward pass takes a key on {grad.device}, got {key!r}.")
+        made = torch.empty_like(grad)
+        extra = tuple(t for t in (kept, key if self.is_noisy else None) if t is not None)
+        self._launch("backward", grad, (grad, made, *extra))
+        return made
+
+    def module(self) -> ModuleType:
+        """Return the module of the printed kernels.
+
+        Raises:
+            NoTritonError: Triton is missing.
+        """
+        require_triton()
+        return imported(f"{self.spec.activation.name}_rule", rule_text(self.spec))
+
+    def constants(self, like: Tensor) -> dict[str, int | bool]:
+        """Return what a kernel is compiled for, beside the dtypes."""
+        return {"BLOCK": self.block, "WIDE": needs_wide(like.numel()), "EXACT": like.dtype == torch.float32}
+
+    def options(self, dtype: torch.dtype) -> dict[str, int | bool]:
+        """Return what Triton is told beside the arguments."""
+        return {"num_warps": WARPS[dtype.itemsize], "enable_fp_fusion": True}
+
+    def _check(self, x: Tensor) -> None:
+        if x.dtype not in DTYPES or not x.is_contiguous():
+            raise KernelError(
+                f"A GPU kernel of {self.spec} takes a contiguous float32, bfloat16 or float16 tensor, got {tuple(x.shape)} {x.dtype}; "
+                "call x.contiguous(), or the layer, which has tensor code."
+            )
+        require_device(x.device)
+
+    def _launch(self, which: str, like: Tensor, arguments: tuple[Tensor, ...]) -> None:
+        count = like.numel()
+        if not count:
+            return
+        function = getattr(self.module(), which)
+        on_card = like.device.type == "cuda"
+        with torch.cuda.device(like.device) if on_card else contextlib.nullcontext():
+            function[(-(-count // self.block),)](*arguments, count, **self.constants(like), **self.options(like.dtype))
+
+
+@cache
+def rule_text(spec: Spec) -> str:
+    """Return the Python source of the kernels of a spec with a rule: ``forward`` and ``backward``.
+
+    Raises:
+        KernelError: the rule has no kernel: parameters that are learned, noise of several kinds or tied to units.
+
+    Example:
+        >>> from actlab.functions.grammar import parse
+        >>> [line for line in rule_text(parse("relu/jam")).splitlines() if "noise(" in line]
+        ['    u = uniform_noise(place, key_pointer)']
+    """
+    like = _passes(spec)
+    parts = [
+        HEAD.format(spec=spec).rstrip("\n")
+        + "\nfrom actlab.codegen.gpu.triton_rng import *  # noqa: F403 likewise\n\n",
+        device_function("formula", [like.x], [like.value]),
+    ]
+    if like.keep == "bits":
+        parts.append(device_function("passing", [X], [like.mask]))
+    parts += [
+        device_function("gradients", SYMBOLS, like.gradients),
+        _forward(like),
+        _backward(like),
+    ]
+    return "\n\n".join(parts)
+
+
+def _forward(like: RulePasses) -> str:
+    bits = ", bits_pointer" if like.keep == "bits" else ""
+    body = (
+        f"@triton.jit\ndef forward(x_pointer, y_pointer{bits}, size, {CONSTANTS}):\n{OPENING}"
+        "    x = tl.load(x_pointer + place, mask=inside, other=0.0).to(tl.float32)\n"
+        "    y = formula(x, EXACT)\n"
+        "    tl.store(y_pointer + place, y.to(y_pointer.dtype.element_ty), mask=inside)\n"
+    )
+    return body + (PACKING.format(middle=like.middle) if bits else "")
+
+
+def _backward(like: RulePasses) -> str:
+    ingredients = like.ingredients
+    kept = {"nothing": "", "bits": ", bits_pointer", "input": ", x_pointer"}[like.keep]
+    key = ", key_pointer" if like.gradient.is_noisy else ""
+    x, u, normal = (name if name in ingredients else "grad" for name in ("x", "u", "normal"))
+    x = x if like.keep == "input" else "grad"
+    lines = ["grad = tl.load(grad_pointer + place, mask=inside, other=0.0).to(tl.float32)"]
+    lines += ["u = uniform_noise(place, key_pointer)"] * (u == "u")
+    lines += ["normal = normal_noise(place, key_pointer)"] * (normal == "normal")
+    if like.keep == "bits":
+        lines += [
+            "at = first // 8 + tl.arange(0, BLOCK // 8)",
+            "byte = tl.load(bits_pointer + at, mask=at < tl.cdiv(size, 64) * 8, other=0).to(tl.int32)",
+            "bit = tl.reshape((byte[:, None] >> tl.arange(0, 8)[None, :]) & 1, (BLOCK,))",
+            f"low, high = gradients(grad, {x}, {u}, {normal}, EXACT)",
+            "dx = tl.where(bit == 1, high, low)",
+        ]
+    else:
+        if like.keep == "input":
+            lines.append("x = tl.load(x_pointer + place, mask=inside, other=0.0).to(tl.float32)")
+        lines.append(f"dx = gradients(grad, {x}, {u}, {normal}, EXACT)")
+    lines.append("tl.store(dx_pointer + place, dx.to(dx_pointer.dtype.element_ty), mask=inside)")
+    head = f"@triton.jit\ndef backward(grad_pointer, dx_pointer{kept}{key}, size, {CONSTANTS}):\n{OPENING}"
+    return head + "".join(f"    {line}\n" for line in lines)
+
+
+def _passes(spec: Spec) -> RulePasses:
+    found = rule_passes(spec)
+    if found is None:
+        raise KernelError(
+            f"{spec} has no kernel: a rule has one where nothing is learned, its noise is of one kind and new in every call, and its "
+            "factor depends on the input alone. The layer computes it as tensor code."
+        )
+    return found
+
+
+@cache
+def gpu_rule(spec: Spec) -> GpuRule | None:
+    """Return the kernel of a spec with a rule, or None where there is none; nothing is printed or compiled before it is called.
+
+    Example:
+        >>> from actlab.functions.grammar import parse
+        >>> gpu_rule(parse("step/rect")).keep, gpu_rule(parse("relu")), gpu_rule(parse("relu/fixed_random"))
+        ('bits', None, None)
+    """
+    found = rule_passes(spec)
+    return None if found is None else GpuRule(found)

@@ -1,0 +1,182 @@
+"""The torch reading of a formula: plain tensor code, so that every mode of torch (eager, compile, func, AMP, meta) understands it.
+
+The code is printed once per formula from the primitives' spellings. Half-precision inputs are computed in float32 and rounded once, at the
+end: a chain of bfloat16 operations rounds after each. The gradient is autograd's of this code, and
+``derivative=True`` gives the code of the symbolic derivative, whose values are right at the infinities too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import sympy
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from actlab.functions import formula
+from actlab.functions.activation import Activation, Learned
+from actlab.functions.formula import CAPS, Expr, where
+from actlab.functions.formula.evaluate import safe
+from actlab.functions.formula.printer import compiled, source
+from actlab.functions.spec import Spec
+
+__all__ = ["function", "native", "text"]
+
+HALF = (torch.float16, torch.bfloat16)
+LARGEST = {dtype: torch.finfo(dtype).max ** 0.5 for dtype in (torch.float32, torch.float64)}
+LOG_LARGEST = {dtype: math.log(largest) for dtype, largest in LARGEST.items()}
+
+
+def clamped(x: Tensor, side: float) -> Tensor:
+    """Hold ``x`` far inside the finite numbers of its dtype, from below (-1), above (1) or on both sides (0)."""
+    largest = LARGEST[x.dtype]
+    return torch.clamp(x, min=-largest if side <= 0 else None, max=largest if side >= 0 else None)
+
+
+def tamed(x: Tensor) -> Tensor:
+    """Hold an exponent where its exponential reaches the bound of :func:`clamped`."""
+    return torch.clamp(x, max=LOG_LARGEST[x.dtype])
+
+
+def capped(x: Tensor, times: float) -> Tensor:
+    """Hold an exponent where its exponential to the power ``times`` is near the largest number of the dtype."""
+    return torch.clamp(x, max=CAPS[str(x.dtype).removeprefix("torch.")][int(times)])
+
+
+def maximum(a: Tensor, b: Tensor | float) -> Tensor:
+    """Return the larger; NaN in ``a`` passes through, and at a tie the gradient goes to ``b``."""
+    if isinstance(b, float) and b == 0.0:
+        return torch.relu(a)  # the same value and gradient in one fused kernel
+    return torch.where(a <= b, b, a)
+
+
+def minimum(a: Tensor, b: Tensor | float) -> Tensor:
+    """Return the smaller; NaN in ``a`` passes through, and at a tie the gradient goes to ``b``."""
+    return torch.where(a >= b, b, a)
+
+
+def cardinal_sine(x: Tensor) -> Tensor:
+    """Return sin(x) / x; by its series for |x| < 1, where autograd of the quotient (and of ``torch.sinc``) loses 1e-6/x."""
+    near = x.abs() < 1
+    square, series = torch.where(near, x, 0.0).square(), torch.ones_like(x)
+    for ratio in (272, 210, 156, 110, 72, 42, 20, 6):  # the next term is below 1e-17
+        series = 1 - square / ratio * series
+    away = torch.where(near, 1.0, x)
+    return torch.where(near, series, torch.sin(away) / away)
+
+
+def zero(x: Tensor) -> Tensor:
+    """Return zeros with the dtype of ``x`` and a zero gradient: what a choice between two constants is made of."""
+    return x.sign() * 0.0
+
+
+NAMES: Mapping[str, Any] = {
+    "torch": torch,
+    "F": F,
+    "HALF": HALF,
+    "capped": capped,
+    "clamped": clamped,
+    "tamed": tamed,
+    "maximum": maximum,
+    "minimum": minimum,
+    "cardinal_sine": cardinal_sine,
+    "zero": zero,
+}
+
+
+@cache
+def function(
+    activation: Activation, numbers: tuple[tuple[str, float], ...] = (), *, derivative: bool = False
+) -> Callable[..., Tensor]:
+    """Return the formula as a function of tensors: the inputs, then every parameter that has no number, in the record's order.
+
+    Args:
+        activation: an elementwise or gated activation.
+        numbers: values of the parameters that are constants; they are folded into the code.
+        derivative: return the derivative in the first input instead.
+
+    Returns:
+        A function of floating tensors that broadcast against each other; the result has the dtype of the first.
+
+    Example:
+        >>> from actlab.functions.activation import get
+        >>> function(get("mish"))(torch.tensor([-torch.inf, 0.0, 1.0]))
+        tensor([0.0000, 0.0000, 0.8651])
+    """
+    return compiled(text(activation, numbers, derivative=derivative), activation.name, NAMES)
+
+
+def text(activation: Activation, numbers: Sequence[tuple[str, float]] = (), *, derivative: bool = False) -> str:
+    """Return the Python source that :func:`function` runs.
+
+    Raises:
+        TypeError: the activation is tensor code, not a formula.
+    """
+    values = dict(numbers)
+    known = {p.symbol: sympy.Float(values[p.name], 17) for p in activation.parameters if p.name in values}
+    expression = formula.canonical(activation.formula.xreplace(known))
+    if derivative:
+        expression = formula.derivative(expression, activation.inputs[0])
+    free = [parameter.symbol for parameter in activation.parameters if parameter.name not in values]
+    return _source(activation, safe(expression, activation.inputs), free)
+
+
+def _source(activation: Activation, expression: Expr, parameters: list[sympy.Symbol]) -> str:
+    first, *others = (symbol.name for symbol in activation.inputs)
+    if not expression.free_symbols & set(activation.inputs):
+        expression = expression + sympy.Symbol(f"torch.zeros_like({first})")  # a constant has the input's shape, too
+    expression = expression.replace(
+        lambda e: (
+            isinstance(e, where) and not (e.args[1].free_symbols | e.args[2].free_symbols) & set(activation.inputs)
+        ),
+        lambda e: where(e.args[0], e.args[1] + sympy.Symbol(f"zero({first})"), e.args[2]),
+    )
+    raised = [f"{name} = {name}.float() if {name}.dtype in HALF else {name}" for name in (first, *others)]
+    prelude = [f"dtype = {first}.dtype", *raised]
+    return source(
+        activation.name, [*activation.inputs, *parameters], expression, "torch", prelude=prelude, wrap="({0}).to(dtype)"
+    )
+
+
+def native(spec: Spec) -> Callable[..., Tensor] | None:
+    """Return torch's own fused kernel for the spec as a function of the inputs (and of the learned parameters), or None.
+
+    A native is taken when every parameter is of the kind it takes: numbers, or the learned weight of ``prelu``.
+
+    Example:
+        >>> from actlab.functions.grammar import parse
+        >>> native(parse("leaky_relu(0.5)"))(torch.tensor([-1.0, 1.0]))
+        tensor([-0.5000,  1.0000])
+        >>> native(parse("elu(alpha=learned)")) is None
+        True
+    """
+    record = spec.activation
+    if record.torch is None or record.expression is None:  # tensor code calls torch already
+        return None
+    for parameter in record.parameters:
+        if isinstance(spec.values[parameter.name], Learned) != parameter.learned:
+            return None
+    return _native(record.torch, spec)
+
+
+@cache
+def _native(template: str, spec: Spec) -> Callable[..., Tensor]:
+    record = spec.activation
+    target, _, arguments = template.partition("(")
+    numbers = {name: value for name, value in spec.assigned if not isinstance(value, Learned)}
+    tensors = [name for name, value in spec.assigned if isinstance(value, Learned)]
+    if record.kind == "gated":
+        inputs, body = ["packed"], f"{target}(packed, dim=-1)"
+    elif arguments:
+        inputs, body = ["x"], f"{target}({arguments}"
+    else:
+        given = [f"{name}={value!r}" for name, value in numbers.items()] + tensors
+        # Learned weights come first: they are positional in torch.
+        given.sort(key=lambda argument: "=" in argument)
+        inputs, body = ["x"], f"{target}({', '.join(['x', *given])})"
+    name = f"native_{record.name}"
+    return compiled(f"def {name}({', '.join(inputs + tensors)}):\n    return {body}\n", name, {"torch": torch})

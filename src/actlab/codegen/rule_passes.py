@@ -1,0 +1,87 @@
+"""The passes of a gradient rule: what both compute and what is kept in between, for every target that prints them."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Literal, TypeAlias
+
+import sympy
+
+from actlab.codegen.rule_gradient import Gradient, gradient, in_terms_of_the_input
+from actlab.functions.formula import Expr
+from actlab.functions.formula.evaluate import safe
+from actlab.functions.formula.segments import pieces
+from actlab.functions.formula.strength_reduction import economical
+from actlab.functions.parameter import Learned
+from actlab.functions.rule import GRAD
+from actlab.functions.spec import Spec, X
+
+__all__ = ["NORMAL", "SYMBOLS", "Keep", "RulePasses", "U", "rule_passes"]
+
+Keep: TypeAlias = Literal["nothing", "bits", "input"]
+U = sympy.Symbol("u", real=True)
+NORMAL = sympy.Symbol("normal", real=True)
+SYMBOLS = [GRAD, X, U, NORMAL]  # of a gradient
+
+
+class RulePasses:
+    """The two passes of a spec with a rule, as expressions. Get them from :func:`rule_passes`.
+
+    Attributes:
+        gradient: what is computed backward.
+        ingredients: what the gradient is made of, beside the gradient that arrives.
+        keep: what the backward pass needs of each element: nothing, one bit, or the input.
+        is_exact: whether the forward pass has torch's values to the bit: it only chooses between the input and constants.
+    """
+
+    def __init__(self, made: Gradient) -> None:
+        self.gradient = made
+        self._expression, self.ingredients = in_terms_of_the_input(made)
+        self.keep: Keep = "nothing"
+        if len(made.levels) == 2:
+            self.keep = "bits"
+        elif "x" in self.ingredients and not made.levels:
+            self.keep = "input"
+        self.x = made.spec.activation.inputs[0]
+        formula = made.spec.forward.formula
+        self.is_exact = all(p.expression == self.x or p.expression.is_number for p in pieces(formula, self.x))
+
+    @property
+    def value(self) -> Expr:
+        """What is computed forward, of ``x``."""
+        return economical([safe(self.gradient.spec.forward.formula, [self.x])], [self.x])[0]
+
+    @property
+    def mask(self) -> Expr:
+        """What is compared with :attr:`middle` for the bit of an element."""
+        return safe(self.gradient.factor_expression.xreplace({U: sympy.Integer(1)}), [X])
+
+    @property
+    def middle(self) -> float:
+        """Between the two levels of the factor."""
+        return sum(self.gradient.levels) / 2
+
+    @property
+    def gradients(self) -> list[Expr]:
+        """The gradient; of a factor of few levels, one for each level, lowest first."""
+        if not self.gradient.levels:
+            return economical([safe(self._expression, [X])], [X])
+        noise = U if "u" in self.ingredients else sympy.Integer(1)
+        return [GRAD * sympy.Float(level, 17) * noise if level else sympy.Integer(0) for level in self.gradient.levels]
+
+
+@cache
+def rule_passes(spec: Spec) -> RulePasses | None:
+    """Return the passes of a spec with a rule, or None where kernels have none.
+
+    They have none for rules of several noises, and for noise that is tied to units.
+    """
+    backward, record = spec.backward, spec.activation
+    if backward is None or record.expression is None:
+        return None
+    if any(isinstance(value, Learned) for _, value in (*spec.assigned, *backward.assigned)):
+        return None
+    made = RulePasses(gradient(spec))
+    if not made.ingredients <= {"x", "u", "normal"} or made.ingredients >= {"u", "normal"}:
+        return None
+    return None if len(made.gradient.levels) > 2 else made

@@ -1,0 +1,1 @@
+"""Binary nets as packed bits."""

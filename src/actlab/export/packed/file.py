@@ -1,0 +1,200 @@
+"""The file of a packed net: an npz archive with a JSON header, read without pickle; ``docs/binary_format.md`` says what stands where."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any, Final, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from actlab.errors import PackError, did_you_mean
+from actlab.export.packed.operations import OPS, Op
+from actlab.export.packed.pack import PackedNet
+
+__all__ = ["FORMAT", "VERSION", "load_packed", "save_packed"]
+
+FORMAT: Final = "actlab-packed-net"
+VERSION: Final = 1
+_HEADER: Final = "header"
+_DTYPES: Final = {"words": "<u4", "above": "|u1"}  # of a threshold's value, int32 or float32; of all others, float32
+_FLOAT: Final = "<f4"
+_WHOLE: Final = "<i4"
+
+Array = npt.NDArray[Any]
+
+
+def save_packed(net: PackedNet, path: str | Path) -> Path:
+    """Write a packed net.
+
+    The same net makes the same bytes. An existing file is replaced in one move, so that nobody reads half of one.
+
+    Args:
+        net: what :func:`pack` returned.
+        path: of the file; nothing is appended to it.
+
+    Returns:
+        The path.
+
+    Raises:
+        PackError: the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from actlab.nn.layers.binary import BinaryLinear
+        >>> from actlab.export.packed.pack import pack
+        >>> net = pack(BinaryLinear(8, 2), torch.ones(1, 8))
+        >>> path = save_packed(net, Path(tempfile.mkdtemp()) / "net.npz")
+        >>> bool((load_packed(path)(torch.ones(1, 8)) == net(torch.ones(1, 8))).all())
+        True
+    """
+    path = Path(path)
+    ops: list[dict[str, Any]] = []
+    arrays: dict[str, Array] = {}
+    for index, op in enumerate(net.ops):
+        held = {name: _array(name, tensor) for name, tensor in op.tensors.items()}
+        arrays |= {f"{index}.{name}": array for name, array in held.items()}
+        ops.append({"op": op.name, "arrays": sorted(held), **op.settings})
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "input": {"shape": net.input_shape, "whole": net.whole_inputs, "largest": net.largest_input},
+        "ops": ops,
+    }
+    text = np.frombuffer(json.dumps(header, indent=1).encode(), dtype=np.uint8)
+    draft = path.with_name(path.name + ".part")
+    try:
+        with draft.open("wb") as file:
+            np.savez(file, **cast("dict[str, Any]", {_HEADER: text, **arrays}))
+        draft.replace(path)
+    except OSError as error:
+        raise PackError(f"{path} cannot be written: {error.strerror or error}.") from error
+    return path
+
+
+def _array(name: str, tensor: Tensor) -> Array:
+    array = tensor.detach().cpu().contiguous().numpy()
+    if name == "words":
+        return array.view(np.uint32).astype("<u4", copy=False)
+    return array.astype(_WHOLE if array.dtype == np.int32 else array.dtype.newbyteorder("<"), copy=False)
+
+
+def load_packed(path: str | Path) -> PackedNet:
+    """Read a packed net, and check every number of its header against its arrays.
+
+    Raises:
+        PackError: the file is missing, damaged, cut short, of another format or of a later version, or its parts do not fit each other.
+
+    Example:
+        >>> load_packed("nowhere.npz")
+        Traceback (most recent call last):
+        ...
+        actlab.errors.PackError: nowhere.npz cannot be read: No such file or directory.
+    """
+    path = Path(path)
+    arrays = _arrays(path)
+    header = _header(path, arrays)
+    ops = [_op(path, index, dict(entry), arrays) for index, entry in enumerate(header["ops"])]
+    unused = sorted(arrays.keys() - {_HEADER} - {f"{i}.{n}" for i, op in enumerate(ops) for n in op.tensors})
+    if unused:
+        raise PackError(f"{path} holds arrays that its header does not name: {', '.join(unused)}.")
+    given = header["input"]
+    net = PackedNet(
+        ops=tuple(ops),
+        input_shape=tuple(int(size) for size in given["shape"]),
+        whole_inputs=bool(given["whole"]),
+        largest_input=int(given["largest"]),
+    )
+    _rehearse(path, net)
+    return net
+
+
+def _arrays(path: Path) -> dict[str, Array]:
+    try:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+            for name in archive.namelist():
+                archive.read(name)  # its checksum, before anything is believed
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except OSError as error:
+        raise PackError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError, NotImplementedError, RuntimeError) as error:
+        raise PackError(
+            f"{path} is damaged, or no file of a packed net ({error}). Write it again with save_packed."
+        ) from error
+
+
+def _header(path: Path, arrays: Mapping[str, Array]) -> dict[str, Any]:
+    if _HEADER not in arrays:
+        raise PackError(
+            f"{path} is no file of a packed net: it has no {_HEADER}, but {', '.join(sorted(arrays)) or 'nothing'}."
+        )
+    try:
+        header = json.loads(arrays[_HEADER].tobytes())
+    except ValueError as error:
+        raise PackError(f"The header of {path} is no JSON ({error}).") from error
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise PackError(f"{path} is no file of a packed net: its header does not say {FORMAT!r}.")
+    if header.get("version") != VERSION:
+        raise PackError(
+            f"{path} is of version {header.get('version')!r}; this ActLab reads version {VERSION}. Update it, or write the file again."
+        )
+    given = header.get("input")
+    if (
+        not isinstance(given, dict)
+        or not {"shape", "whole", "largest"} <= given.keys()
+        or not isinstance(given["shape"], list)
+        or not all(isinstance(size, int) and size > 0 for size in given["shape"])
+        or not isinstance(given["largest"], int)
+        or not isinstance(header.get("ops"), list)
+        or not all(isinstance(entry, dict) for entry in header["ops"])
+    ):
+        raise PackError(f"The header of {path} lacks its inputs or its operations.")
+    return header
+
+
+def _op(path: Path, index: int, entry: dict[str, Any], arrays: Mapping[str, Array]) -> Op:
+    name = entry.pop("op", None)
+    if name not in OPS:
+        raise PackError(f"Operation {index} of {path} is {name!r}, which is unknown.{did_you_mean(str(name), OPS)}")
+    kind = OPS[name]
+    known = {f.name: f for f in fields(kind)}
+    held = entry.pop("arrays", None)
+    if not isinstance(held, list) or not (set(held) | entry.keys()) <= known.keys():
+        raise PackError(
+            f"Operation {index} of {path}, {name}, has unknown fields: {sorted({*(held or ()), *entry} - known.keys())}."
+        )
+    missing = [f for f, field in known.items() if field.default is MISSING and f not in {*held, *entry}]
+    missing += [f"array {f}" for f in held if f"{index}.{f}" not in arrays]
+    if missing:
+        raise PackError(f"Operation {index} of {path}, {name}, lacks {', '.join(missing)}.")
+    tensors = {f: _tensor(path, f"{index}.{f}", arrays[f"{index}.{f}"]) for f in held}
+    settings = {f: tuple(value) if isinstance(value, list) else value for f, value in entry.items()}
+    try:
+        return kind(**settings, **tensors)
+    except (TypeError, AttributeError) as error:
+        raise PackError(f"Operation {index} of {path}, {name}, has a field of another type: {error}.") from error
+
+
+def _tensor(path: Path, name: str, array: Array) -> Tensor:
+    field = name.partition(".")[2]
+    allowed = {_DTYPES.get(field, _FLOAT)} | ({_WHOLE} if field == "value" else set())
+    if array.dtype.newbyteorder("<").str not in allowed:
+        raise PackError(f"The array {name} of {path} is {array.dtype}; allowed is {' or '.join(sorted(allowed))}.")
+    native = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("=")))
+    return torch.from_numpy(native.view(np.int32) if field == "words" else native)
+
+
+def _rehearse(path: Path, net: PackedNet) -> None:
+    """Run the net on zeros: operations that do not fit each other are found here, and not in use."""
+    try:
+        net(torch.zeros(1, *net.input_shape))
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise PackError(f"The operations of {path} do not fit each other: {error}.") from error

@@ -1,0 +1,136 @@
+"""Evaluating a formula in NumPy float64: what facts, plots and tests compute with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+import sympy
+from scipy import special
+
+from actlab.functions.formula import CAPS, Expr, Primitive
+from actlab.functions.formula.printer import compiled, source
+from actlab.functions.formula.stabilize import guarded, held, saturating
+
+__all__ = ["numeric", "safe"]
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+LARGEST = float(np.sqrt(np.finfo(np.float64).max))
+
+
+def clamped(values: Array, side: float) -> Array:
+    """Hold ``values`` far inside the finite numbers, from below (-1), above (1) or on both sides (0)."""
+    return np.clip(values, -LARGEST if side <= 0 else None, LARGEST if side >= 0 else None)
+
+
+def tamed(values: Array) -> Array:
+    """Hold an exponent where its exponential reaches the bound of :func:`clamped`."""
+    return np.minimum(values, np.log(LARGEST))
+
+
+def capped(values: Array, times: float) -> Array:
+    """Hold an exponent where its exponential to the power ``times`` is near the largest number."""
+    return np.minimum(values, CAPS["float64"][int(times)])
+
+
+def maximum(a: Array, b: Any) -> Array:
+    """Return the larger; NaN in ``a`` passes through."""
+    return np.where(a <= b, b, a)
+
+
+def minimum(a: Array, b: Any) -> Array:
+    """Return the smaller; NaN in ``a`` passes through."""
+    return np.where(a >= b, b, a)
+
+
+NAMES: dict[str, Any] = {
+    "np": np,
+    "special": special,
+    "capped": capped,
+    "clamped": clamped,
+    "tamed": tamed,
+    "maximum": maximum,
+    "minimum": minimum,
+}
+
+
+def safe(expression: Expr, symbols: Sequence[sympy.Symbol]) -> Expr:
+    """Return the expression guarded and held, so that it is finite or at its limit everywhere.
+
+    Args:
+        expression: a formula whose parameters are numbers, or symbols that count as about 1 where a limit is asked for.
+        symbols: the inputs, which run to infinity together.
+    """
+
+    def value_at(part: Expr, value: float) -> float:
+        return _value_at(part, tuple(symbols), value)
+
+    return held(saturating(guarded(folded(expression)), value_at), symbols, value_at)
+
+
+def folded(expression: Expr) -> Expr:
+    """Return the expression with every primitive of numbers replaced by its value, as in ``softplus(0.5) * x``.
+
+    Example:
+        >>> from actlab.functions.formula import softplus
+        >>> folded(softplus(0) * sympy.Symbol("x")).evalf(6)
+        0.693147*x
+    """
+
+    def value(part: Primitive) -> sympy.Float:
+        return sympy.Float(float(compiled(source("constant", [], part, "numpy"), "constant", NAMES)()), 17)
+
+    return expression.replace(lambda e: isinstance(e, Primitive) and not e.free_symbols, value)
+
+
+@cache
+def _value_at(part: Expr, symbols: tuple[sympy.Symbol, ...], value: float) -> float:
+    if not part.free_symbols & set(symbols):
+        return 1.0  # a constant neither grows nor vanishes
+    parameters = sorted(part.free_symbols - set(symbols), key=str)
+    # All near 1, but neither 1 nor equal, so that 1 - t and s - e are not 0.
+    others = {symbol: 1 + sympy.Rational(i, 16) for i, symbol in enumerate(parameters, start=1)}
+    function = _function(folded(part.xreplace(others)), symbols)
+    return float(function(*(np.array([value]) for _ in symbols))[0])
+
+
+@cache
+def _function(expression: Expr, symbols: tuple[sympy.Symbol, ...]) -> Callable[..., Array]:
+    text = source("formula", symbols, expression, "numpy")
+    inner = compiled(text, "formula", NAMES)
+
+    def formula(*values: Array) -> Array:
+        with np.errstate(all="ignore"):  # overflow to inf is IEEE's answer, and the one wanted here
+            return np.asarray(inner(*values), dtype=np.float64) + np.zeros(
+                np.broadcast_shapes(*(v.shape for v in values))
+            )
+
+    return formula
+
+
+def numeric(
+    expression: Expr, symbols: Sequence[sympy.Symbol], parameters: Sequence[sympy.Symbol] = ()
+) -> Callable[..., Array]:
+    """Return a NumPy function of float64 arrays (any equal shapes) that computes the safe form of ``expression``.
+
+    Args:
+        expression: a formula.
+        symbols: the inputs.
+        parameters: further symbols that the function takes, after the inputs; they broadcast against them.
+
+    Example:
+        >>> x = sympy.Symbol("x", real=True)
+        >>> from actlab.functions.formula import sigmoid
+        >>> numeric(x * sigmoid(x), [x])(np.array([-np.inf, 0.0, np.inf])).tolist()
+        [0.0, 0.0, inf]
+    """
+    return _numeric(expression, tuple(symbols), tuple(parameters))
+
+
+@cache
+def _numeric(
+    expression: Expr, symbols: tuple[sympy.Symbol, ...], parameters: tuple[sympy.Symbol, ...]
+) -> Callable[..., Array]:
+    return _function(safe(expression, symbols), (*symbols, *parameters))

@@ -1,0 +1,217 @@
+"""Piecewise primitives: magnitude, sign, rounding, extrema and branches, and what holds a number where it would overflow."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import sympy
+
+from actlab.functions.formula.primitive import Expr, Primitive
+
+__all__ = [
+    "absolute",
+    "capped",
+    "clamped",
+    "maximum",
+    "minimum",
+    "reciprocal",
+    "rounded",
+    "sign",
+    "tamed",
+    "where",
+]
+
+
+class absolute(Primitive):
+    """``|x|``; its derivative at 0 is 0, as in torch. Python's ``abs`` on a formula means this."""
+
+    spelling: ClassVar = {
+        "torch": "torch.abs({0})",
+        "numpy": "np.abs({0})",
+        "cpu": "absolute({0})",
+        "triton": "absolute({0})",
+        "latex": r"\left|{0}\right|",
+    }
+
+    @classmethod
+    def slope(cls, x: Expr) -> tuple[Any, ...]:
+        return (sign(x),)
+
+
+class sign(Primitive):
+    """-1, 0 or 1."""
+
+    spelling: ClassVar = {
+        "torch": "torch.sign({0})",
+        "numpy": "np.sign({0})",
+        "cpu": "sign({0})",
+        "triton": "sign({0})",
+        "latex": r"\operatorname{{sgn}}\left({0}\right)",
+    }
+
+    @classmethod
+    def slope(cls, x: Expr) -> tuple[Any, ...]:
+        return (0,)
+
+
+class rounded(Primitive):
+    """The nearest whole number; halves go to the even one, as in torch and NumPy."""
+
+    spelling: ClassVar = {
+        "torch": "torch.round({0})",
+        "numpy": "np.round({0})",
+        "cpu": "rounded({0})",
+        "triton": "rounded({0})",
+        "latex": r"\operatorname{{round}}\left({0}\right)",
+    }
+
+    @classmethod
+    def slope(cls, x: Expr) -> tuple[Any, ...]:
+        return (0,)
+
+
+class maximum(Primitive):
+    """The larger of two. NaN in the first argument passes through; at a tie the second one counts (so relu'(0) = 0, as in torch)."""
+
+    nargs = 2
+    spelling: ClassVar = {
+        "torch": "maximum({0}, {1})",
+        "numpy": "maximum({0}, {1})",
+        "cpu": "maximum({0}, {1})",
+        "triton": "maximum({0}, {1})",
+        "latex": r"\max\left({0},\,{1}\right)",
+    }
+
+    @classmethod
+    def eval(cls, a: Any, b: Any) -> Any:
+        return cls(b, a) if a.is_number and not b.is_number else None  # the constant counts at a tie
+
+    @classmethod
+    def slope(cls, a: Expr, b: Expr) -> tuple[Any, ...]:
+        return (where(a <= b, 0, 1), where(a <= b, 1, 0))
+
+
+class minimum(Primitive):
+    """The smaller of two. NaN in the first argument passes through; at a tie the second one counts (so relu6'(6) = 0)."""
+
+    nargs = 2
+    spelling: ClassVar = {
+        "torch": "minimum({0}, {1})",
+        "numpy": "minimum({0}, {1})",
+        "cpu": "minimum({0}, {1})",
+        "triton": "minimum({0}, {1})",
+        "latex": r"\min\left({0},\,{1}\right)",
+    }
+
+    @classmethod
+    def eval(cls, a: Any, b: Any) -> Any:
+        return cls(b, a) if a.is_number and not b.is_number else None  # the constant counts at a tie
+
+    @classmethod
+    def slope(cls, a: Expr, b: Expr) -> tuple[Any, ...]:
+        return (where(a >= b, 0, 1), where(a >= b, 1, 0))
+
+
+class where(Primitive):
+    """``where(condition, a, b)``: a where the condition holds, else b. NaN takes the second branch."""
+
+    nargs = 3
+    spelling: ClassVar = {
+        "torch": "torch.where({0}, {1}, {2})",
+        "numpy": "np.where({0}, {1}, {2})",
+        "cpu": "where({0}, {1}, {2})",
+        "triton": "tl.where({0}, {1}, {2})",
+        "latex": r"\begin{{cases}}{1} & {0}\\{2} & \text{{otherwise}}\end{{cases}}",
+    }
+
+    @classmethod
+    def eval(cls, condition: Any, a: Any, b: Any) -> Any:
+        if condition in (sympy.true, sympy.false):
+            return a if condition == sympy.true else b
+        return a if a == b else None
+
+    def _eval_derivative(self, s: Any) -> Expr:
+        condition, a, b = self.args
+        return where(condition, sympy.diff(a, s), sympy.diff(b, s))
+
+
+class clamped(Primitive):
+    """The argument held at the square root of the largest number of its dtype.
+
+    Written by :mod:`actlab.functions.formula.stabilize`, not by authors.
+
+    The square root, so that ``x^2`` of a held ``x`` is still finite.
+
+    Second argument: -1 holds it from below, 1 from above, 0 on both sides.
+    """
+
+    nargs = 2
+    spelling: ClassVar = {
+        "torch": "clamped({0}, {1})",
+        "numpy": "clamped({0}, {1})",
+        "cpu": "clamped({0}, {1})",
+        "triton": "clamped({0}, {1})",
+        "latex": "{0}",
+    }
+
+    @classmethod
+    def slope(cls, x: Expr, side: Expr) -> tuple[Any, ...]:
+        return (1, 0)
+
+
+class tamed(Primitive):
+    """An exponent held where its exponential reaches the bound of :class:`clamped`.
+
+    Written by :mod:`actlab.functions.formula.stabilize`, not by authors.
+    """
+
+    spelling: ClassVar = {
+        "torch": "tamed({0})",
+        "numpy": "tamed({0})",
+        "cpu": "tamed({0})",
+        "triton": "tamed({0})",
+        "latex": "{0}",
+    }
+
+    @classmethod
+    def slope(cls, x: Expr) -> tuple[Any, ...]:
+        return (1,)
+
+
+class capped(Primitive):
+    """An exponent held from above where its exponential (second argument 1), or the square of that (2), is near the largest number.
+
+    Written by :mod:`actlab.functions.formula.strength_reduction`, not by authors.
+    """
+
+    nargs = 2
+    spelling: ClassVar = {
+        "torch": "capped({0}, {1})",
+        "numpy": "capped({0}, {1})",
+        "cpu": "capped({0}, {1})",
+        "triton": "capped({0}, int({1}))",
+        "latex": "{0}",
+    }
+
+    @classmethod
+    def slope(cls, x: Expr, times: Expr) -> tuple[Any, ...]:
+        return (1, 0)
+
+
+class reciprocal(Primitive):
+    """``1 / x``: where a denominator is used more than once, or its numerator could overflow, it is divided once and then multiplied.
+
+    Written by :mod:`actlab.functions.formula.strength_reduction`, not by authors.
+    """
+
+    spelling: ClassVar = {
+        "torch": "torch.reciprocal({0})",
+        "numpy": "(1.0 / {0})",
+        "cpu": "(1.0 / {0})",
+        "triton": "quotient(1.0, {0}, EXACT)",
+        "latex": r"\frac{{1}}{{{0}}}",
+    }
+
+    @classmethod
+    def slope(cls, x: Expr) -> tuple[Any, ...]:
+        return (-(reciprocal(x) ** 2),)

@@ -1,0 +1,169 @@
+"""The grammar of specs: what a user types to name an activation, parsed into a :class:`Spec`."""
+
+from __future__ import annotations
+
+import re
+from typing import cast
+
+from actlab.errors import SpecError, did_you_mean
+from actlab.functions.activation import Activation, get
+from actlab.functions.parameter import DOMAINS, Learned, Parameter
+from actlab.functions.rule import Rule, get_rule
+from actlab.functions.spec import Backward, Scale, Spec, Value, _default
+
+__all__ = ["parse"]
+
+_WHOLE = re.compile(r"\s*(?P<name>[A-Za-z_][\w\-]*)\s*(?:\((?P<arguments>.*)\))?\s*", re.DOTALL)
+
+_LEARNED = re.compile(r"(?P<word>learned|learned_per_channel)(?:\((?P<initial>[^()]*)\))?")
+
+_NUMBER = re.compile(r"\s*[-+.\d]")  # a constant rule may be written as its number
+
+_GRAMMAR = (
+    "Write a name, with parameters in parentheses if needed: "
+    "gelu, leaky_relu(0.02), swish(beta=learned), elu(alpha=learned_per_channel); and behind a slash a gradient rule: step/rect(-0.5, 0.5)."
+)
+
+
+def parse(text: str | Spec) -> Spec:
+    """Read a spec.
+
+    Args:
+        text: what the user typed, or a spec (returned as it is).
+
+    Raises:
+        SpecError: the text cannot be read, a parameter is unknown, given twice, or out of its range.
+        UnknownNameError: there is no such activation.
+
+    Example:
+        >>> str(parse("leaky_relu(0.02)")), str(parse("leaky_relu(0.01)"))
+        ('leaky_relu(negative_slope=0.02)', 'leaky_relu')
+    """
+    if isinstance(text, Spec):
+        return text
+    if not isinstance(text, str):
+        raise SpecError(f"An activation spec is a string, got {type(text).__name__}: {text!r}. {_GRAMMAR}")
+    forward, slash, backward = text.partition("/")
+    name, arguments = _split(forward, text)
+    record = get(name)
+    given = _read_arguments(_pieces(arguments), record, text)
+    assigned = tuple((p.name, given.get(p.name, _default(p))) for p in record.parameters)
+    if not slash:
+        return Spec(record, assigned)
+    if record.kind not in {"elementwise", "stochastic"}:
+        raise SpecError(
+            f"The spec {text!r} gives {record.name} a gradient rule, but it is a {record.kind} function; "
+            "rules are for functions of single elements."
+        )
+    return Spec(record, assigned, _read_backward(backward, text))
+
+
+def _split(part: str, text: str) -> tuple[str, str]:
+    """Return the name before the parentheses, and what stands in them."""
+    match = _WHOLE.fullmatch(part)
+    if not match:
+        raise SpecError(f"The spec {text!r} cannot be read. {_GRAMMAR}")
+    return match["name"].replace("-", "_"), match["arguments"] or ""
+
+
+def _pieces(arguments: str) -> list[str]:
+    return [piece.strip() for piece in re.split(r",(?![^()]*\))", arguments) if piece.strip()]
+
+
+def _read_backward(part: str, text: str) -> Backward:
+    name, arguments = ("constant", part) if _NUMBER.match(part) else _split(part, text)
+    rule = get_rule(name)
+    pieces = _pieces(arguments)
+    of = None
+    if rule.takes_activation:
+        if not pieces or pieces[0].partition("=")[0].strip() == "scale":
+            raise SpecError(
+                f"The spec {text!r} does not say whose derivative {rule.name} takes: relu/{rule.name}(silu)."
+            )
+        of = _lender(pieces.pop(0), text)
+    scale, rest = _read_scale(pieces, text)
+    given = _read_arguments(rest, rule, text)
+    return Backward(rule, tuple((p.name, given.get(p.name, _default(p))) for p in rule.parameters), scale, of)
+
+
+def _lender(name: str, text: str) -> Spec:
+    """Return the activation whose derivative another one takes."""
+    spec = parse(name)
+    if spec.activation.kind != "elementwise" or spec.backward or any(isinstance(v, Learned) for _, v in spec.assigned):
+        raise SpecError(
+            f"The spec {text!r} takes the derivative of {name!r}; that must be an elementwise function with numbers."
+        )
+    return spec
+
+
+def _read_scale(pieces: list[str], text: str) -> tuple[Scale, list[str]]:
+    """Take ``scale=`` out of a rule's arguments, which every rule understands."""
+    words = [piece for piece in pieces if re.fullmatch(r"scale\s*=.*", piece)]
+    if len(words) > 1:
+        raise SpecError(f"The spec {text!r} gives 'scale' twice.")
+    if not words:
+        return 1.0, pieces
+    word = words[0].partition("=")[2].strip()
+    rest = [piece for piece in pieces if piece not in words]
+    if word in {"area", "normal"}:
+        return cast("Scale", word), rest
+    try:
+        return float(word), rest
+    except ValueError:
+        near = did_you_mean(word, ("area", "normal"))
+        raise SpecError(
+            f"The spec {text!r} gives scale={word!r}; allowed are a number, area and normal.{near}"
+        ) from None
+
+
+def _read_arguments(pieces: list[str], record: Activation | Rule, text: str) -> dict[str, Value]:
+    given: dict[str, Value] = {}
+    for position, piece in enumerate(pieces):
+        key, equals, word = (part.strip() for part in piece.partition("="))
+        parameter = _by_name(key, record, text) if equals else _by_position(position, record, text)
+        if parameter.name in given:
+            raise SpecError(f"The spec {text!r} gives {parameter.name!r} twice.")
+        given[parameter.name] = _read_value(word if equals else key, parameter, text)
+    return given
+
+
+def _by_position(position: int, record: Activation | Rule, text: str) -> Parameter:
+    if position >= len(record.parameters):
+        raise SpecError(f"The spec {text!r} gives too many values: {_signature(record)}.")
+    return record.parameters[position]
+
+
+def _by_name(key: str, record: Activation | Rule, text: str) -> Parameter:
+    for parameter in record.parameters:
+        if parameter.name == key:
+            return parameter
+    near = did_you_mean(key, (parameter.name for parameter in record.parameters))
+    raise SpecError(f"The spec {text!r} sets {key!r}, which {record.name} does not have: {_signature(record)}.{near}")
+
+
+def _signature(record: Activation | Rule) -> str:
+    if not record.parameters:
+        return f"{record.name} takes no parameters"
+    listed = ", ".join(f"{p.name}={'learned' if p.learned else f'{p.default:g}'}" for p in record.parameters)
+    return f"it is {record.name}({listed})"
+
+
+def _read_value(word: str, parameter: Parameter, text: str) -> Value:
+    match = _LEARNED.fullmatch(word)
+    if match and not parameter.learnable:
+        allowed = DOMAINS[parameter.domain][0]
+        raise SpecError(f"The spec {text!r} learns {parameter.name}, which has no gradient; give it {allowed}.")
+    if match:
+        initial = parameter.default if match["initial"] is None else _number(match["initial"], parameter, text)
+        return Learned(initial, "layer" if match["word"] == "learned" else "channel")
+    return _number(word, parameter, text)
+
+
+def _number(word: str, parameter: Parameter, text: str) -> float:
+    try:
+        value = float(word)
+    except ValueError:
+        near = did_you_mean(word, ("learned", "learned_per_channel"))
+        allowed = "a number, learned, learned(0.5) and learned_per_channel"
+        raise SpecError(f"The spec {text!r} gives {parameter.name}={word!r}; allowed are {allowed}.{near}") from None
+    return parameter.check(value, text)

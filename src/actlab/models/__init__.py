@@ -1,1 +1,0 @@
-"""What an activation does in a model: layer, sites, swap, init."""

@@ -1,0 +1,216 @@
+"""The layer: an activation as an ``nn.Module``.
+
+Uses torch's fused native where there is one, the formula's reading elsewhere; a fast layer runs our own kernel where that is quicker.
+Learned parameters are ``nn.Parameter``s under the names of the spec, so that ``state_dict`` reads as the spec does.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, cast, get_args
+
+import torch
+from torch import Tensor, nn
+
+from actlab.codegen import pytorch as reading
+from actlab.codegen.dispatch.route import Route
+from actlab.errors import LayerError
+from actlab.functions.activation import Learned
+from actlab.functions.spec import Spec
+
+__all__ = ["ActivationLayer", "Half"]
+
+Half = Literal["second", "first", "interleaved"]  # which part of a packed input is the gate
+
+
+class ActivationLayer(nn.Module):
+    """An activation as a module. Build it with :func:`layer`.
+
+    Attributes:
+        spec: what it computes.
+        gate: which half of a packed input is the gate, for gated functions.
+        fast: whether it runs our own kernels where they are quicker.
+    """
+
+    decouples = False  # whether the class knows gradient rules
+
+    def __init__(
+        self,
+        spec: Spec,
+        *,
+        channels: int | None = None,
+        native: bool = True,
+        fast: bool = False,
+        gate: Half = "second",
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__()
+        if spec.backward is not None and not self.decouples:
+            raise LayerError(
+                f"{type(self).__name__} would lose the gradient rule of {spec}; build it with layer({str(spec)!r})."
+            )
+        self.spec = spec
+        self.channels = channels
+        self.native = native
+        self.fast = fast
+        self.gate = _checked(gate, spec)
+        for name, value in spec.assigned:
+            if isinstance(value, Learned):
+                initial = self._initial(name, value)
+                self.register_parameter(name, nn.Parameter(initial.to(device, dtype or torch.get_default_dtype())))
+        self._bind()
+
+    def reset_parameters(self) -> None:
+        """Set the learned parameters to their initial values: what torch calls on a model that began on the meta device.
+
+        Example:
+            >>> from actlab import layer
+            >>> module = layer("swish(beta=learned(1.5))", device="meta").to_empty(device="cpu")
+            >>> module.reset_parameters()
+            >>> module.beta
+            Parameter containing:
+            tensor(1.5000, requires_grad=True)
+        """
+        with torch.no_grad():
+            for name in self._learned:
+                getattr(self, name).fill_(self.spec.numbers[name])
+
+    def _initial(self, name: str, value: Learned) -> Tensor:
+        initial = float(value.initial or 0.0)
+        if value.scope == "layer":
+            # torch's own PReLU keeps its one weight in shape (1,); so do we, and its checkpoints load.
+            return torch.full((1,) if self.spec.activation.torch else (), initial, dtype=torch.float64)
+        if self.channels is None:
+            raise LayerError(
+                f"{self.spec} learns one {name} per channel and needs their number: layer({str(self.spec)!r}, channels=64), "
+                "or example_inputs where a model is swapped."
+            )
+        return torch.full((self.channels,), initial, dtype=torch.float64)
+
+    def _bind(self) -> None:
+        """Look the functions up again: printed code does not travel through pickle or deepcopy."""
+        record = self.spec.activation
+        self._learned = [name for name, value in self.spec.assigned if isinstance(value, Learned)]
+        self._numbers = {name: value for name, value in self.spec.assigned if not isinstance(value, Learned)}
+        whole = self.native and self.gate == "second"
+        self._fused = reading.native(self.spec) if whole else None
+        self._tensor_code = record.expression is None
+        if self._tensor_code:
+            self._function: Any = record.tensor_code
+        else:
+            self._function = reading.function(record, tuple(self._numbers.items()))
+        is_routed = self.fast and not self._tensor_code
+        self._route = (
+            Route.of(self.spec.forward, self._plain, gate=self.gate, native=self._fused is not None)
+            if is_routed
+            else None
+        )
+
+    def hasten(self, fast: bool = True, *, always: bool = False) -> None:
+        """Let the layer run our own kernels where they are quicker, or no longer; or at every size, as who measures them wants it."""
+        self.fast = fast
+        self._bind()
+        if always and self._route is not None:
+            self._route.always()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key not in {"_function", "_fused", "_route"}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        self._bind()
+
+    def forward(self, x: Tensor, *others: Tensor) -> Tensor:
+        """Apply the activation.
+
+        Args:
+            x: floating tensor of any shape. Gated functions take gate and value packed in the last dimension, ``(..., 2n)``, the gate in
+                the half that :attr:`gate` says. Functions that mix tokens take ``(..., tokens, dim)``, as query, key and value at once.
+            others: the further inputs, where they are separate: ``layer(gate, value)``, ``layer(query, key, value)``.
+
+        Returns:
+            Tensor of the same shape and dtype; ``(..., n)`` for gated functions; of functions that change the width of the
+            dimension they work along, ``layer.spec.width(size)``.
+
+        Raises:
+            LayerError: an integer or complex input, a size that cannot be divided as needed, or channels that do not fit.
+        """
+        if not x.is_floating_point():
+            raise LayerError(f"{self.spec} computes on floating tensors, got {x.dtype}; convert with x.float() first.")
+        learned = [getattr(self, name) for name in self._learned] if self._learned else []
+        if self._route is not None and not others and self._route.takes(x, learned):
+            self._check_packed(x)
+            return self._route(x, *[self._shaped(parameter, x) for parameter in learned]) if learned else self._route(x)
+        if self._fused is not None and not others:
+            self._check_packed(x)
+            return self._fused(x, *(self._shaped(parameter, x).to(x.dtype) for parameter in learned))
+        inputs = self._inputs(x, others)
+        if self._tensor_code:
+            return self._apply_tensor_code(inputs)
+        return cast("Tensor", self._function(*inputs, *(self._spread(parameter, x) for parameter in learned)))
+
+    def _plain(self, x: Tensor, *learned: Tensor) -> Tensor:
+        """Compute the formula, whatever kernels there are."""
+        return cast("Tensor", self._function(*self._inputs(x, ()), *(self._spread(value, x) for value in learned)))
+
+    def _inputs(self, x: Tensor, others: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Return what the function takes: the given inputs, the halves of a packed one, or one input in all roles."""
+        names = [symbol.name for symbol in self.spec.activation.inputs]
+        if others:
+            if len(others) != len(names) - 1:
+                raise LayerError(f"{self.spec} takes {', '.join(names)}; got {len(others) + 1} tensors.")
+            return (x, *others)
+        if self.spec.activation.kind == "gated":
+            return self._halves(x)
+        return (x,) * len(names)
+
+    def _apply_tensor_code(self, inputs: tuple[Tensor, ...]) -> Tensor:
+        x = inputs[0]
+        if x.dtype in reading.HALF:  # computed in float32 and rounded once, as formulas are
+            inputs = tuple(tensor.float() for tensor in inputs)
+        options: dict[str, Any] = {name: self._spread(getattr(self, name), x) for name in self._learned}
+        if self.spec.activation.kind == "stochastic":
+            options["training"] = self.training
+        device = "cpu" if x.device.type == "meta" else x.device.type  # autocast does not know the meta device
+        with torch.autocast(device, enabled=False):
+            return cast("Tensor", self._function(*inputs, **self._numbers, **options).to(x.dtype))
+
+    def _check_packed(self, x: Tensor) -> None:
+        if self.spec.activation.kind == "gated" and (x.dim() == 0 or x.shape[-1] % 2):
+            raise LayerError(
+                f"{self.spec} takes value and gate packed in an even last dimension, got shape {tuple(x.shape)}."
+            )
+
+    def _halves(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return gate and value."""
+        self._check_packed(x)
+        if self.gate == "interleaved":
+            return x[..., ::2], x[..., 1::2]
+        first, second = x.chunk(2, dim=-1)
+        return (first, second) if self.gate == "first" else (second, first)
+
+    def _spread(self, parameter: Tensor, x: Tensor) -> Tensor:
+        """Return a parameter in the shape that broadcasts against the input: one per channel acts on dimension 1."""
+        shaped = self._shaped(parameter, x)
+        return shaped.view(-1, *([1] * (x.dim() - 2))) if shaped.numel() > 1 else shaped
+
+    def _shaped(self, parameter: Tensor, x: Tensor) -> Tensor:
+        """Return a parameter as it is, if it fits the input."""
+        if parameter.dim() and parameter.shape[0] > 1 and (x.dim() < 2 or x.shape[1] != parameter.shape[0]):
+            raise LayerError(
+                f"{self.spec} has {parameter.shape[0]} channels in dimension 1, got an input of shape {tuple(x.shape)}."
+            )
+        return parameter
+
+    def extra_repr(self) -> str:
+        """Return the spec's text, and the gate's half where it is not torch's."""
+        return str(self.spec) if self.gate == "second" else f"{self.spec}, gate={self.gate!r}"
+
+
+def _checked(gate: Half, spec: Spec) -> Half:
+    if gate not in get_args(Half):
+        allowed = ", ".join(map(repr, get_args(Half)))
+        raise LayerError(f"gate says which half of a packed input is the gate: {allowed}; got {gate!r}.")
+    if gate != "second" and spec.activation.kind != "gated":
+        raise LayerError(f"{spec} is no gated function and has no gate; got gate={gate!r}.")
+    return gate

@@ -1,0 +1,252 @@
+"""The binary layer: a Linear or convolution that computes with the signs of its weights.
+
+The weights that the optimizer moves are real numbers, called latent; forward uses their signs, and the gradient reaches them by a rule,
+``sign/clipped`` unless told otherwise (arXiv:1602.02830). Sums of signs times signs are whole numbers, which float32 holds exactly up to
+2**24; a scale per output multiplies them afterwards. So a packed net can agree with the trained one to the bit, see
+:mod:`actlab.export.packed.pack`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from actlab.errors import LayerError
+from actlab.functions.formula.evaluate import numeric
+from actlab.functions.grammar import parse
+from actlab.functions.spec import Spec
+from actlab.nn.layers.activation_layer import ActivationLayer
+from actlab.nn.layers.custom_gradient import DecoupledLayer
+from actlab.nn.layers.layer import layer
+
+__all__ = ["BinaryConv2d", "BinaryLinear", "BinaryWeight", "binary_values", "decoupled_layers"]
+
+Magnitude = Literal["mean"]
+
+_Conv2dSize: TypeAlias = int | tuple[int, int]
+
+
+class BinaryWeight(nn.Module):
+    """What binary layers share: latent weights, their signs, and a scale per output.
+
+    Attributes:
+        weight: latent weights, shape (outputs, ...).
+        is_binary: whether forward takes the signs; False takes the latent weights as they are, for staged binarisation.
+        binariser: the layer that takes the signs; not a part of ``modules()``, because it is no site of the model.
+    """
+
+    weight: Tensor
+    is_binary: bool
+    binariser: ActivationLayer
+    _scale: Magnitude | None
+
+    def _take(self, weights: str | Spec, scale: Magnitude | None, device: Any, dtype: Any) -> None:
+        spec = parse(weights)
+        if spec.activation.name != "sign" or spec.backward is None or spec.backward.learned:
+            raise LayerError(
+                f"Weights are binarised by the sign with a rule of fixed parameters, such as 'sign/clipped'; got {str(spec)!r}."
+            )
+        if scale is not None and scale not in get_args(Magnitude):
+            raise LayerError(f"scale is None or 'mean', the mean of |w| for each output; got {scale!r}.")
+        object.__setattr__(self, "binariser", layer(spec, device=device, dtype=dtype))
+        self._scale = scale
+        self.is_binary = True
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        self.binariser._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch's own; schedules are buffers, and move with the weights
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch's own
+
+    @property
+    def bound(self) -> float:
+        """Beyond this no gradient reaches a latent weight: c of the clipped rule, 1 for every other one."""
+        backward = self.binariser.spec.backward
+        return float(dict(backward.assigned).get("c", 1.0)) if backward is not None else 1.0  # type: ignore[arg-type]  # none is learned
+
+    def used_weight(self) -> Tensor:
+        """Return the weights of the next forward pass: -1 and 1, or the latent ones in the first stage."""
+        signs: Tensor = self.binariser(self.weight) if self.is_binary else self.weight
+        return signs
+
+    def magnitude(self) -> Tensor | None:
+        """Return the scale per output, shape (outputs,), without a gradient (as in Larq); None where there is none."""
+        if self._scale is None or not self.is_binary:
+            return None
+        return self.weight.detach().abs().flatten(1).mean(1)
+
+    def finish(self, sums: Tensor, dim: int) -> Tensor:
+        """Return the layer's output: sums times the scale, plus the bias; outputs lie in dimension ``dim``.
+
+        The order matters: whole numbers are scaled once, so that every way to add them up gives the same bits.
+        """
+        shape = [-1] + [1] * (sums.dim() - 1 - dim % sums.dim())
+        magnitude, bias = self.magnitude(), self._parameters.get("bias")
+        if magnitude is not None:
+            sums = sums * magnitude.view(shape)
+        return sums if bias is None else sums + bias.view(shape)
+
+    def _traits(self) -> str:
+        scale = "" if self._scale is None else f", scale={self._scale!r}"
+        return f", weights={str(self.binariser.spec)!r}{scale}{'' if self.is_binary else ', still float'}"
+
+
+class BinaryLinear(BinaryWeight, nn.Linear):
+    """A Linear with weights -1 and 1.
+
+    Args:
+        in_features: size of the last dimension of the input.
+        out_features: size of the last dimension of the output.
+        bias: whether a float bias is added; before a BatchNorm it does nothing.
+        weights: ``sign`` and the rule by which the gradient reaches the latent weights; ``sign/clipped(c=1.25)`` is QuickNet's.
+        scale: "mean" multiplies each output by the mean of its latent weights' sizes (arXiv:1603.05279); a BatchNorm takes it out again.
+        device: of the parameters.
+        dtype: of the parameters.
+
+    Raises:
+        LayerError: ``weights`` is no sign with a rule, or the scale is unknown.
+
+    Example:
+        >>> made = BinaryLinear(3, 1)
+        >>> _ = made.weight.data.copy_(torch.tensor([[0.1, -0.7, 0.0]]))
+        >>> made(torch.tensor([[1.0, 1.0, -1.0]]))
+        tensor([[-1.]], grad_fn=<MmBackward0>)
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = False,
+        *,
+        weights: str | Spec = "sign/clipped",
+        scale: Magnitude | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        nn.Linear.__init__(self, in_features, out_features, bias, device, dtype)
+        self._take(weights, scale, device, dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the layer: shape (..., in_features) to (..., out_features)."""
+        return self.finish(functional.linear(x, self.used_weight()), -1)
+
+    def extra_repr(self) -> str:
+        """Return the sizes, the spec of the weights and the scale."""
+        return nn.Linear.extra_repr(self) + self._traits()
+
+
+class BinaryConv2d(BinaryWeight, nn.Conv2d):
+    """A two-dimensional convolution with weights -1 and 1.
+
+    Args:
+        in_channels: size of dimension 1 of the input.
+        out_channels: size of dimension 1 of the output.
+        kernel_size: as in ``nn.Conv2d``.
+        stride: as in ``nn.Conv2d``.
+        padding: as in ``nn.Conv2d``.
+        dilation: as in ``nn.Conv2d``.
+        groups: as in ``nn.Conv2d``.
+        bias: as in :class:`BinaryLinear`.
+        pad_value: what stands at the edges. Inputs that are signs can be packed with -1, which is one bit; 0 is none of the two.
+        weights: as in :class:`BinaryLinear`.
+        scale: as in :class:`BinaryLinear`.
+        device: of the parameters.
+        dtype: of the parameters.
+
+    Example:
+        >>> BinaryConv2d(8, 4, 3, padding=1, pad_value=-1.0)(torch.ones(2, 8, 5, 5)).shape
+        torch.Size([2, 4, 5, 5])
+    """
+
+    def __init__(  # noqa: PLR0917 in the order of nn.Conv2d
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: _Conv2dSize,
+        stride: _Conv2dSize = 1,
+        padding: _Conv2dSize | str = 0,
+        dilation: _Conv2dSize = 1,
+        groups: int = 1,
+        bias: bool = False,
+        *,
+        pad_value: float = 0.0,
+        weights: str | Spec = "sign/clipped",
+        scale: Magnitude | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        nn.Conv2d.__init__(
+            self,
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            groups,
+            bias,
+            device=device,
+            dtype=dtype,
+        )
+        self.pad_value = float(pad_value)
+        self._take(weights, scale, device, dtype)
+
+    @property
+    def edges(self) -> list[int]:
+        """What is added at the left, right, top and bottom."""
+        return list(self._reversed_padding_repeated_twice)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the layer: shape (N, in_channels, H, W) to (N, out_channels, H', W')."""
+        padded = functional.pad(x, self.edges, value=self.pad_value) if any(self.edges) else x
+        sums = functional.conv2d(padded, self.used_weight(), None, self.stride, 0, self.dilation, self.groups)
+        return self.finish(sums, -3)
+
+    def extra_repr(self) -> str:
+        """Return the sizes, the spec of the weights and the scale."""
+        sizes: str = nn.Conv2d.extra_repr(self)  # type: ignore[no-untyped-call]  # torch's own
+        return sizes + self._traits() + (f", pad_value={self.pad_value:g}" if self.edges else "")
+
+
+def decoupled_layers(model: nn.Module) -> Iterator[tuple[str, DecoupledLayer]]:
+    """Yield every layer with a gradient rule and its path, the binarisers of weights among them (``<path>.binariser``), each once.
+
+    Example:
+        >>> net = nn.Sequential(BinaryLinear(2, 2), layer("step/rect"))
+        >>> [(path, str(found.spec)) for path, found in decoupled_layers(net)]
+        [('0.binariser', 'sign/clipped'), ('1', 'step/rect')]
+    """
+    for path, module in model.named_modules():
+        if isinstance(module, DecoupledLayer):
+            yield path, module
+        elif isinstance(module, BinaryWeight) and isinstance(module.binariser, DecoupledLayer):
+            yield f"{path}.binariser".lstrip("."), module.binariser
+
+
+_POINTS = np.concatenate([np.linspace(-7.3, 7.1, 289), [-1e4, 1e4]])  # no breakpoint of the catalogue's functions
+
+
+def binary_values(spec: str | Spec) -> tuple[float, float] | None:
+    """Return the two values that an activation takes, the lower one first; None where it takes more, or other inputs than one.
+
+    Example:
+        >>> binary_values("sign/ede"), binary_values("step"), binary_values("relu")
+        ((-1.0, 1.0), (0.0, 1.0), None)
+    """
+    return _values(parse(spec).forward)
+
+
+@cache
+def _values(spec: Spec) -> tuple[float, float] | None:
+    record = spec.activation
+    if record.expression is None or len(record.inputs) != 1:
+        return None
+    numbers = {p.name: p.default for p in record.parameters} | dict(spec.numbers)
+    f = numeric(record.expression, record.inputs, [p.symbol for p in record.parameters])
+    found = np.unique(f(_POINTS, *(np.float64(numbers[p.name]) for p in record.parameters)))
+    return (float(found[0]), float(found[1])) if len(found) == 2 else None

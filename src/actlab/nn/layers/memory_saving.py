@@ -1,0 +1,201 @@
+"""The slim layer: an activation that keeps its output, or a few bits of each element, where autograd would keep the input.
+
+For use before layers that keep what they are given (Linear, convolution, normalisation, pooling), so that the output costs nothing; and
+with bits before those that do not (dropout, a residual sum). What suffices is told by :mod:`actlab.codegen.saved_for_backward`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+from typing import Any, Final, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from actlab.codegen import pytorch as reading
+from actlab.codegen.eager_mode import runs_plainly
+from actlab.codegen.saved_for_backward import OUTPUT, Kept, kept
+from actlab.errors import LayerError
+from actlab.functions.activation import Activation
+from actlab.functions.formula import where
+from actlab.functions.formula.printer import compiled, spelled
+from actlab.functions.grammar import parse
+from actlab.functions.spec import Spec
+from actlab.nn.layers.activation_layer import ActivationLayer
+from actlab.nn.layers.bit_packing import keep_levels, pack, times_levels
+
+__all__ = ["Keep", "SlimLayer", "keeps"]
+
+Keep = Literal["output", "bits"]
+
+
+def keeps(spec: str | Spec) -> tuple[Keep, ...]:
+    """Return what a :class:`SlimLayer` of a spec can keep.
+
+    Example:
+        >>> keeps("elu"), keeps("leaky_relu"), keeps("gelu")
+        (('output',), ('output', 'bits'), ())
+    """
+    found = kept(spec)
+    if found is None or found.form == "nothing":
+        return ()
+    possible: dict[Keep, bool] = {"output": found.from_output is not None, "bits": found.form == "bits"}
+    return tuple(word for word, can in possible.items() if can)
+
+
+class SlimLayer(ActivationLayer):
+    """An activation that keeps its output, or bits, for the backward pass. It learns no parameters.
+
+    In half precision a slope that is not accurate relative to itself (``1 - y^2`` far out) is not taken from the rounded output; the input
+    is kept there.
+
+    Args:
+        spec: an elementwise activation without learned parameters.
+        keep: "output" or "bits".
+
+    Raises:
+        LayerError: the activation's slope cannot be told from that.
+        SpecError: the spec cannot be read.
+        UnknownNameError: there is no such activation.
+
+    Example:
+        >>> x = torch.tensor([-1.0, 2.0], requires_grad=True)
+        >>> SlimLayer("leaky_relu(0.1)", "bits")(x).sum().backward()
+        >>> x.grad
+        tensor([0.1000, 1.0000])
+    """
+
+    def __init__(self, spec: str | Spec, keep: Keep) -> None:
+        spec = parse(spec)
+        possible = keeps(spec)
+        if keep not in possible:
+            allowed = f"it can keep {' or '.join(possible)}" if possible else "its backward pass needs the input"
+            asked = f"got keep={keep!r}" if keep in get_args(Keep) else f"keep is 'output' or 'bits', got {keep!r}"
+            raise LayerError(f"{spec}: {asked}; {allowed}.")
+        self.keep: Keep = keep
+        super().__init__(spec)
+
+    def _bind(self) -> None:
+        super()._bind()
+        self._saver = (_FromOutput if self.keep == "output" else _FromBits)(self.spec)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in super().__getstate__().items() if key != "_saver"}
+
+    def forward(self, x: Tensor, *others: Tensor) -> Tensor:
+        """Apply the activation; see :meth:`ActivationLayer.forward`."""
+        if others or not runs_plainly(x) or not self._saver.serves(x):
+            return super().forward(x, *others)
+        made: Tensor = _Slim.apply(super().forward, self._saver, x)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        return made
+
+    def extra_repr(self) -> str:
+        """Return the spec's text, and what is kept."""
+        return f"{super().extra_repr()}, keep={self.keep!r}"
+
+
+class _FromOutput:
+    """Keeps the output and derives the slope from it."""
+
+    def __init__(self, spec: Spec) -> None:
+        found: Kept = _known(spec)
+        self.sharp = found.sharp
+        self.slope = _reading(str(found.from_output), found.from_output)
+        kernel = _KERNELS.get(spec.activation.name)
+        self.kernel = partial(kernel, spec.numbers) if kernel else None
+
+    def serves(self, x: Tensor) -> bool:
+        return self.sharp or x.dtype not in reading.HALF
+
+    def apply(self, function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+        y = function(x)
+        return y, y
+
+    def gradient(self, grad: Tensor, y: Tensor) -> Tensor:
+        if self.kernel:
+            return self.kernel(grad, y)
+        exact = y.float() if y.dtype in reading.HALF else y  # rounded once, at the end
+        return (grad * self.slope(exact)).to(grad.dtype)
+
+
+def _elu_kernel(numbers: Mapping[str, float], grad: Tensor, y: Tensor, scale: float = 1.0) -> Tensor:
+    made: Tensor = torch.ops.aten.elu_backward(grad, numbers["alpha"], scale, 1.0, True, y)
+    return made
+
+
+def _leaky_kernel(numbers: Mapping[str, float], grad: Tensor, y: Tensor) -> Tensor:
+    made: Tensor = torch.ops.aten.leaky_relu_backward(grad, y, numbers["negative_slope"], True)
+    return made
+
+
+# Torch's own kernels that take the output, in one pass where the formula takes four; torch uses them for its in-place forms only.
+_KERNELS: Final[Mapping[str, Callable[[Mapping[str, float], Tensor, Tensor], Tensor]]] = {
+    "elu": _elu_kernel,
+    "leaky_relu": _leaky_kernel,
+}
+
+
+class _FromBits:
+    """Keeps the number of each element's slope among the slopes there are."""
+
+    def __init__(self, spec: Spec) -> None:
+        found: Kept = _known(spec)
+        self.levels, self.bits = found.levels, found.bits or 0
+        self.above = _threshold(found.from_output)
+
+    def serves(self, x: Tensor) -> bool:
+        return self.bits > 0 and x.device.type != "meta"
+
+    def apply(self, function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+        if self.above:
+            y = function(x)
+            return y, pack(self.above(y), 1)
+        with torch.enable_grad():
+            leaf = x.detach().requires_grad_()
+            y = function(leaf)
+        (slope,) = torch.autograd.grad(y, leaf, torch.ones_like(y))  # at a kink the side is autograd's, to the last ulp
+        return y.detach(), keep_levels(slope, self.levels)
+
+    def gradient(self, grad: Tensor, packed: Tensor) -> Tensor:
+        return times_levels(grad, packed, self.levels)
+
+
+def _threshold(slope: Any) -> Callable[[Tensor], Tensor] | None:
+    """Return the comparison that tells the higher of two slopes from the output, if it is a single one: ``y > 0`` of relu."""
+    if not isinstance(slope, where) or not (slope.args[1].is_number and slope.args[2].is_number):
+        return None
+    condition, high, low = slope.args
+    if high < low:
+        return None
+    text = f"def above(y):\n    return {spelled(condition, 'torch')}\n"
+    return compiled(text, "above", {"torch": torch})
+
+
+class _Slim(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, function: Any, saver: _FromOutput | _FromBits, x: Tensor) -> Tensor:
+        y, keep = saver.apply(function, x)
+        ctx.saver = saver
+        ctx.save_for_backward(keep)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, None, Tensor]:
+        return None, None, ctx.saver.gradient(grad, *ctx.saved_tensors)
+
+
+def _known(spec: Spec) -> Kept:
+    found = kept(spec)
+    if found is None:
+        raise LayerError(f"{spec} is tensor code; nothing tells its slope.")
+    return found
+
+
+@cache
+def _reading(text: str, expression: Any) -> Callable[[Tensor], Tensor]:
+    """Return an expression in the output as torch code."""
+    slope = Activation(
+        name="slope", kind="elementwise", family="slope", doc=text, expression=expression, inputs=(OUTPUT,)
+    )
+    return reading.function(slope)

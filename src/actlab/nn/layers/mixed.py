@@ -1,0 +1,124 @@
+"""The mixed layer: another activation for each slice of a dimension (channels, heads, stacked models), for the price of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from actlab.codegen.dispatch.route import Kernel, Route
+from actlab.errors import LayerError
+from actlab.functions.grammar import parse
+from actlab.functions.spec import Spec
+from actlab.nn.layers.activation_layer import ActivationLayer
+
+__all__ = ["MixedLayer", "mixed"]
+
+_FEWEST = 2**12  # elements from which one call of machine code beats one call of torch per slice, forward and backward
+
+
+class MixedLayer(nn.Module):
+    """Several activations over equal, neighbouring slices of a dimension. Build it with :func:`mixed`.
+
+    Attributes:
+        dim: the dimension that is sliced.
+        acts: the activations, in order.
+    """
+
+    def __init__(self, specs: Sequence[Spec], dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+        self.acts = nn.ModuleList(ActivationLayer(spec) for spec in specs)
+        self._bind()
+
+    def _bind(self) -> None:
+        self._mixture: Kernel | None = None
+        # Their places, because walking through the submodules for them in every call takes longer than the functions do.
+        self._learned = [(act, name) for act in self._layers() for name, _ in act.named_parameters()]
+        self._route = Route(self._plain, self._kernel, _fewest, any_order=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key not in {"_route", "_mixture", "_learned"}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        self._bind()
+
+    @property
+    def specs(self) -> tuple[Spec, ...]:
+        """What is computed on each slice."""
+        return tuple(act.spec for act in self._layers())
+
+    def _layers(self) -> Iterator[ActivationLayer]:
+        for act in self.acts:
+            assert isinstance(act, ActivationLayer)  # noqa: S101 # a ModuleList does not know what it holds
+            yield act
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the activations.
+
+        Args:
+            x: floating tensor whose dimension ``dim`` is a multiple of the number of activations.
+
+        Returns:
+            Tensor of the same shape and dtype.
+
+        Raises:
+            LayerError: the dimension cannot be divided, or the input is no floating tensor.
+        """
+        if not -x.dim() <= self.dim < x.dim() or x.shape[self.dim] % len(self.acts):
+            raise LayerError(
+                f"{len(self.acts)} activations share dimension {self.dim} in equal parts; got an input of shape {tuple(x.shape)}."
+            )
+        if not x.is_floating_point():
+            raise LayerError(f"Activations compute on floating tensors, got {x.dtype}; convert with x.float() first.")
+        learned = [getattr(act, name) for act, name in self._learned]
+        if self._route.takes(x, learned):
+            return self._route(x, *learned)
+        return self._plain(x)
+
+    def _plain(self, x: Tensor, *_: Tensor) -> Tensor:
+        parts = x.chunk(len(self.acts), dim=self.dim)
+        return torch.cat([act(part) for act, part in zip(self.acts, parts, strict=True)], dim=self.dim)
+
+    def _kernel(self, device: str) -> Kernel:  # noqa: ARG002 there is one for the CPU only
+        from actlab.codegen.cpu.grouped_kernel import Mixture  # noqa: PLC0415 the compiler is loaded when it is needed
+
+        if self._mixture is None:
+            self._mixture = Mixture(self.specs, self.dim)
+        return self._mixture
+
+    def extra_repr(self) -> str:
+        """Return the dimension."""
+        return f"dim={self.dim}"
+
+
+def _fewest(device: str, dtype: torch.dtype, threads: int) -> float:  # noqa: ARG001 as a route asks: few threads or many, it wins
+    return _FEWEST if device == "cpu" and dtype in {torch.float32, torch.float64, torch.bfloat16} else float("inf")
+
+
+def mixed(specs: Sequence[str | Spec], *, dim: int = 1) -> MixedLayer:
+    """Return a layer that applies another activation to each slice of a dimension, in one call.
+
+    Args:
+        specs: elementwise activations, one for each slice; their parameters are numbers, or learned per layer.
+        dim: the dimension that is cut into equal parts: 1 for channels, 0 for stacked models.
+
+    Raises:
+        LayerError: no spec, one that is not elementwise, or parameters learned per channel.
+
+    Example:
+        >>> mixed(["relu", "tanh"], dim=-1)(torch.tensor([-1.0, 2.0, -20.0, 0.0]))
+        tensor([ 0.,  2., -1.,  0.])
+    """
+    parsed = [parse(spec) for spec in specs]
+    if not parsed:
+        raise LayerError("A mixed layer needs at least one activation.")
+    for spec in parsed:
+        if spec.activation.kind != "elementwise" or spec.needs_channels or spec.backward is not None:
+            raise LayerError(
+                f"{spec} cannot be one of several: a mixed layer takes elementwise activations without parameters per channel."
+            )
+    return MixedLayer(parsed, dim)

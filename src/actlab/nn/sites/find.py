@@ -1,0 +1,364 @@
+"""The site: a place in a model where an activation runs, and what runs there.
+
+Sites are modules (``nn.ReLU``) and functions (``F.relu(x)``, ``x.relu_()``, ``self.act = torch.tanh``). With example inputs the model is
+run once and what ran is reported: functions picked at run time, calls in a loop, shapes, counts. Without, the source is read; that misses
+what only a run can tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import count
+from typing import Literal
+
+import torch
+from torch import nn
+
+from actlab.errors import SiteError
+from actlab.nn.sites.dry_run import Inputs
+from actlab.nn.sites.model_outputs import written_outputs
+from actlab.nn.sites.slot import Place, attributes_of, place_in_fused_module, place_of_module
+from actlab.nn.sites.source_calls import calls_of
+from actlab.nn.sites.timing import Times, timed
+from actlab.nn.sites.torch_activations import Running
+from actlab.nn.sites.torchscript import SCRIPTED, activations_in
+from actlab.nn.sites.trace import Run, Trace, trace
+from actlab.nn.sites.user_modules import known_modules
+
+__all__ = ["Entry", "Site", "Survey", "find", "survey"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """A place in a model where an activation runs.
+
+    Attributes:
+        path: unique text: ``features.1`` for a module, ``block.act`` for a function held as an attribute, ``block.forward:F.relu@2`` for
+            the second call of ``F.relu`` in the method ``forward`` of ``block``.
+        name: registered name of the function that runs; None where it is not registered.
+        spec: canonical spec, parameters included; None where they are not known, or differ from call to call.
+        kind: "module" or "function".
+        where: file and line of a call, class of a module.
+        shape: shape of the input in its first call; None without example inputs, or where nothing ran.
+        calls: how often it runs in one forward pass; None without example inputs and in TorchScript, where nobody can look on; 0 where the
+            pass went another way.
+        channels: size of dimension 1 of its input; None if not known or not the same in all calls.
+        replaceable: whether :func:`swap_` can put a layer here.
+        reason: why it cannot.
+        output: whether the model returns what it makes; such a site is replaced only when it is named by its path.
+        aliases: further paths of a module that is shared, or lies in a compiled one (``_orig_mod.features.1`` is ``features.1`` as well).
+        depth: its number, from 0, among the sites that can be replaced and whose result the model does not return; None for the others.
+            They are counted in order of execution, without example inputs in order of definition.
+        shapes: shapes of its inputs, each once, in the order in which they came.
+        written: what the module or the source says that runs here: a spec, or a name where the parameters are not written; None where only
+            a run shows that there is a site.
+        seconds: how long its calls take in one forward pass; None where it was not timed, or is a part of one call of torch.
+        share: of the time of the forward pass.
+        warning: where torch may run something else here than what is written.
+    """
+
+    path: str
+    name: str | None
+    spec: str | None
+    kind: Literal["module", "function"]
+    where: str
+    shape: tuple[int, ...] | None = None
+    calls: int | None = None
+    channels: int | None = None
+    replaceable: bool = True
+    reason: str | None = None
+    output: bool = False
+    aliases: tuple[str, ...] = ()
+    depth: int | None = None
+    shapes: tuple[tuple[int, ...], ...] = ()
+    written: str | None = None
+    seconds: float | None = None
+    share: float | None = None
+    warning: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Entry:
+    """A site, with what is needed to replace it.
+
+    Attributes:
+        site: what the user sees.
+        place: the objects it sits in.
+        running: what runs there.
+        runs: its executions in the trace, in order.
+    """
+
+    site: Site
+    place: Place
+    running: Running
+    runs: tuple[Run, ...] = ()
+
+    def refused(self, reason: str) -> Entry:
+        """Return the entry, no longer replaceable."""
+        return replace(self, site=replace(self.site, replaceable=False, reason=reason))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Survey:
+    """Everything known of the activations of a model.
+
+    Attributes:
+        model: the model.
+        entries: one for each site: in order of execution where the model was run, in order of definition otherwise.
+        trace: the forward pass; None without example inputs.
+        paths: the paths of every module, by identity of the module.
+    """
+
+    model: nn.Module
+    entries: tuple[Entry, ...]
+    trace: Trace | None
+    paths: dict[int, list[str]]
+
+    @cached_property
+    def compiled_themselves(self) -> set[int]:
+        """Identities of the modules that ``torch.compile`` was given."""
+        inner = {id(m._modules["_orig_mod"]) for m in self.model.modules() if "_orig_mod" in m._modules}
+        return inner | {id(module) for module in self.model.modules() if module._compiled_call_impl is not None}
+
+    @cached_property
+    def compiled(self) -> set[int]:
+        """Identities of the modules that ``torch.compile`` has seen, with everything below them."""
+        tops = (m for m in self.model.modules() if m._compiled_call_impl is not None or "_orig_mod" in m._modules)
+        return {id(module) for top in tops for module in top.modules()}
+
+
+def find(model: nn.Module, example_inputs: Inputs | None = None, *, rounds: int = 0) -> list[Site]:
+    """List every activation of a model: modules and functional calls.
+
+    Calls of ``torch.clamp``, ``torch.sin``, ``torch.where`` and the like are not listed: they are activations in some places only. A module
+    of the user's own that computes a registered function is one site, whatever it calls inside.
+
+    Args:
+        model: any module. It is left as it was: weights, buffers, training flags and random generators.
+        example_inputs: a tensor, a tuple of positional arguments or a dict of keyword arguments, as the model takes them. With them the
+            model runs once, in eval mode without gradients, and the sites say what really ran, how often and on which shape. Only a
+            run shows softmax inside ``F.scaled_dot_product_attention``.
+        rounds: how many further forward passes are timed, each as it is and watched; then the sites say which share of the time is theirs.
+
+    Returns:
+        Sites: in order of execution with example inputs (those that did not run come last), in order of definition without.
+
+    Raises:
+        SiteError: the model raises on the example inputs, or ``rounds`` are asked for without them.
+
+    Example:
+        >>> [(site.path, site.spec, site.shape) for site in find(nn.Sequential(nn.Linear(3, 4), nn.ELU(0.5)), torch.zeros(2, 3))]
+        [('1', 'elu(alpha=0.5)', (2, 4))]
+    """
+    if rounds and example_inputs is None:
+        raise SiteError(f"rounds={rounds} times forward passes, which need example_inputs.")
+    entries = survey(model, example_inputs).entries
+    if not rounds or example_inputs is None:
+        return [entry.site for entry in entries]
+    times = timed(model, example_inputs, rounds)
+    return [_with_time(entry, times) for entry in entries]
+
+
+def _with_time(entry: Entry, times: Times) -> Site:
+    seconds = times.sites.get(entry.place.key)
+    return replace(entry.site, seconds=seconds, share=None if seconds is None else seconds / times.whole)
+
+
+def survey(model: nn.Module, example_inputs: Inputs | None = None, *, training: bool = False) -> Survey:
+    """Find the sites of a model, with what is needed to replace them; see :func:`find`, and :func:`trace` for ``training``."""
+    known = known_modules(model)
+    paths = _paths(model)
+    drafts = {
+        draft.place.key: draft for draft in _written(model, known)
+    }  # before the run, which looks out for homemade functions
+    notes = None if example_inputs is None else trace(model, example_inputs, known, training=training)
+    for draft in drafts.values():
+        draft.written = draft.running.spec or draft.running.name
+    for run in notes.runs if notes else ():
+        draft = drafts.setdefault(run.place.key, _Draft(place=run.place, running=run.running))
+        draft.runs.append(run)
+    whole = Survey(model=model, entries=(), trace=notes, paths=paths)
+    outputs = written_outputs(model, known) if notes is None else _outputs_that_ran(drafts.values(), notes)
+    entries = [_entry(draft, whole, output=draft.place.key in outputs) for draft in _in_order(drafts.values(), notes)]
+    return replace(whole, entries=tuple(_numbered(_with_unique_paths(entries))))
+
+
+def _outputs_that_ran(drafts: Iterable[_Draft], notes: Trace) -> set[Hashable]:
+    """Return the keys of the places all of whose results the model returns."""
+    return {draft.place.key for draft in drafts if draft.runs and all(map(notes.is_output, draft.runs))}
+
+
+def _paths(model: nn.Module) -> dict[int, list[str]]:
+    paths: dict[int, list[str]] = {}
+    for path, module in model.named_modules(remove_duplicate=False):
+        paths.setdefault(id(module), []).append(path)
+    return paths
+
+
+# ---------------------------------------------------------------------------------------------- drafts
+
+
+@dataclass(kw_only=True, eq=False)
+class _Draft:
+    place: Place
+    running: Running
+    runs: list[Run] = field(default_factory=list)
+    written: str | None = None
+
+
+def _written(model: nn.Module, known: Mapping[int, Running]) -> Iterator[_Draft]:
+    """Yield what can be found without running the model: modules, attributes, calls in methods."""
+    inside: set[int] = set()
+    for module in model.modules():
+        if id(module) in inside:
+            continue
+        if id(module) in known:
+            inside |= {id(part) for part in module.modules()}
+            yield _Draft(place=_place_of_module(module, model), running=known[id(module)])
+            continue
+        if isinstance(module, torch.jit.ScriptModule):
+            yield from (_Draft(place=place, running=held) for place, held in activations_in(module))
+            continue
+        for place, held in (*_fused(module), *attributes_of(module), *calls_of(module)):
+            yield _Draft(place=place, running=held)
+
+
+def _place_of_module(module: nn.Module, model: nn.Module) -> Place:
+    if isinstance(module, torch.jit.ScriptModule):
+        return place_of_module(module, SCRIPTED)
+    return place_of_module(
+        module, "the model itself is the activation; build layer(...) in its stead" if module is model else None
+    )
+
+
+def _fused(module: nn.Module) -> Iterator[tuple[Place, Running]]:
+    """Yield the activations inside torch's fused modules: to be seen, not to be replaced."""
+    names: tuple[str, ...] = ()
+    if isinstance(module, (nn.RNN, nn.RNNCell)):
+        names = (str(module.nonlinearity),)
+    elif isinstance(module, (nn.RNNBase, nn.RNNCellBase)):
+        names = ("sigmoid", "tanh")
+    elif isinstance(module, nn.MultiheadAttention):
+        names = ("softmax",)
+    for name in names:
+        yield place_in_fused_module(module, name), Running(name=name, spec=name)
+
+
+def _in_order(drafts: Iterable[_Draft], notes: Trace | None) -> list[_Draft]:
+    """Sort by first execution; what did not run keeps its order, at the end."""
+    if notes is None:
+        return list(drafts)
+    first = {id(run): position for position, run in enumerate(notes.runs)}
+    return sorted(drafts, key=lambda draft: first[id(draft.runs[0])] if draft.runs else len(first))
+
+
+# --------------------------------------------------------------------------------------------- entries
+
+
+def _entry(draft: _Draft, whole: Survey, *, output: bool) -> Entry:
+    place, runs = draft.place, draft.runs
+    owners = whole.paths.get(id(place.owner), [])
+    running = _agreed(draft)
+    paths = [_join(owner, place.tail) for owner in owners or ["?"]]
+    channels = {run.shape[1] if len(run.shape) > 1 else None for run in runs}
+    is_fused = place.tail.startswith(":")
+    reason = place.reason or _refusal(draft, running) or _misplaced(place, whole)
+    site = Site(
+        path=paths[0],
+        name=running.name,
+        spec=running.spec,
+        kind="module" if place.kind == "module" or is_fused else "function",
+        where=place.where,
+        shape=runs[0].shape if runs else None,
+        calls=len(runs) if whole.trace and not isinstance(place.owner, torch.jit.ScriptModule) else None,
+        channels=channels.pop() if len(channels) == 1 else None,
+        replaceable=reason is None,
+        reason=reason,
+        output=output,
+        aliases=tuple(dict.fromkeys(path for path in [*paths, *map(_bare, paths)] if path != paths[0])),
+        shapes=tuple(dict.fromkeys(run.shape for run in runs)),
+        written=draft.written,
+        warning=_fused_otherwise(place, running, whole.model),
+    )
+    return Entry(site=site, place=place, running=running, runs=tuple(runs))
+
+
+def _fused_otherwise(place: Place, running: Running, model: nn.Module) -> str | None:
+    """Say what torch's fused encoder layer runs in eval mode where its flag does not stand for the function that it holds, or return None.
+
+    The flag is set when the layer is built, and every ``nn.GELU`` counts as the exact one.
+    """
+    layers = (layer for layer in model.modules() if isinstance(layer, nn.TransformerEncoderLayer))
+    here = (layer for layer in layers if _holds(layer, place))
+    flags = ({0: None, 1: "relu", 2: "gelu"}.get(int(layer.activation_relu_or_gelu)) for layer in here)
+    fused = next((name for name in flags if name and name != running.name), None)
+    if fused is None:
+        return None
+    return (
+        f"in eval mode without gradients torch's fused kernel runs {fused} here: the layer's activation_relu_or_gelu says so; "
+        "set it to 0, or swap the activation, which does"
+    )
+
+
+def _holds(layer: nn.TransformerEncoderLayer, place: Place) -> bool:
+    is_held = place.kind == "attribute" and place.owner is layer and place.attribute == "activation"
+    return is_held or (place.kind == "module" and layer.activation is place.owner)
+
+
+def _misplaced(place: Place, whole: Survey) -> str | None:
+    """Say why a place cannot be reached from the model, or must not be, or return None."""
+    if id(place.owner) not in whole.paths:
+        return "its module was made during the forward pass"
+    if place.kind == "module" and id(place.owner) in whole.compiled_themselves:
+        return "torch.compile was given the activation itself; compile the model around it instead"
+    return None
+
+
+def _join(owner: str, tail: str) -> str:
+    return f"{owner}{tail}" if not owner or tail.startswith(":") or not tail else f"{owner}.{tail}"
+
+
+def _bare(path: str) -> str:
+    """Leave out what torch.compile has put into a path."""
+    return path.replace("_orig_mod.", "")
+
+
+def _agreed(draft: _Draft) -> Running:
+    """Return what ran; without a spec if the parameters differed from call to call."""
+    if not draft.runs:
+        return draft.running
+    first = draft.runs[0].running
+    return first if len({run.running.spec for run in draft.runs}) == 1 else replace(first, spec=None)
+
+
+def _refusal(draft: _Draft, running: Running) -> str | None:
+    """Say why what runs here cannot be replaced, wherever it sits."""
+    ran = {run.running.name for run in draft.runs}
+    if len(ran) > 1:
+        return f"one call runs more than one function ({', '.join(sorted(map(str, ran)))})"
+    if running.kind == "vector":
+        return f"{running.name} mixes the elements of its input; no elementwise function can take its place"
+    last = {len(run.shape) - 1 for run in draft.runs} | {-1}
+    if running.kind == "gated" and running.dim is not None and running.dim not in last:
+        return f"it gates along dimension {running.dim}; layers gate along the last one"
+    return None
+
+
+def _with_unique_paths(entries: list[Entry]) -> Iterator[Entry]:
+    """Number the paths that two sites share (calls in functions outside the model's classes)."""
+    seen: dict[str, int] = {}
+    for entry in entries:
+        path = entry.site.path
+        seen[path] = seen.get(path, 0) + 1
+        is_first = seen[path] == 1
+        yield entry if is_first else replace(entry, site=replace(entry.site, path=f"{path}#{seen[path]}"))
+
+
+def _numbered(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Give its depth to every site that a swap of everything would take."""
+    depth = count()
+    for entry in entries:
+        is_counted = entry.site.replaceable and not entry.site.output
+        yield replace(entry, site=replace(entry.site, depth=next(depth))) if is_counted else entry

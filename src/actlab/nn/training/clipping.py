@@ -1,0 +1,81 @@
+"""Clipping: gradients layer by layer before the optimizer's step, and latent weights after it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from actlab.errors import LayerError
+from actlab.nn.layers.binary import BinaryWeight
+
+__all__ = ["clip_gradients_", "clip_latents_"]
+
+
+def clip_gradients_(model: nn.Module, max_norm: float = 1.0) -> dict[str, float]:
+    """Scale the gradients of each module down to a norm, each on its own; call it before the optimizer's step.
+
+    A rule without a bound, stacked over many layers, makes the gradients of the first ones large or small against those of the last;
+    clipping the norm of all at once would then shrink the good ones with the bad.
+
+    Args:
+        model: any module, after ``backward()``.
+        max_norm: of the gradients of the parameters that a module holds itself, above 0.
+
+    Returns:
+        The norm before clipping by the path of each module that has gradients; NaN and infinities are left as they are and shown here.
+
+    Raises:
+        LayerError: ``max_norm`` is not above 0.
+
+    Example:
+        >>> net = nn.Sequential(nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False))
+        >>> net[0].weight.grad, net[1].weight.grad = torch.tensor([[3.0]]), torch.tensor([[0.5]])
+        >>> clip_gradients_(net, 1.0), net[0].weight.grad.item(), net[1].weight.grad.item()
+        ({'0': 3.0, '1': 0.5}, 1.0, 0.5)
+    """
+    if not max_norm > 0:
+        raise LayerError(f"Gradients are clipped to a norm above 0; got max_norm={max_norm!r}.")
+    found: dict[str, float] = {}
+    for path, module in model.named_modules():
+        grads = [p.grad for p in module._parameters.values() if p is not None and p.grad is not None]
+        if grads:
+            found[path] = _clip(grads, max_norm)
+    return found
+
+
+@torch.no_grad()
+def _clip(grads: list[Tensor], max_norm: float) -> float:
+    norm = float(nn.utils.get_total_norm(grads))
+    if max_norm < norm < float("inf"):
+        for grad in grads:
+            grad.mul_(max_norm / norm)
+    return norm
+
+
+@torch.no_grad()
+def clip_latents_(model: nn.Module, bound: float | None = None) -> None:
+    """Put the latent weights of all binary layers back into [-c, c]; call it after the optimizer's step.
+
+    A latent weight beyond the window of its rule gets no gradient any more and would keep its sign for ever.
+
+    Args:
+        model: any module.
+        bound: c; if not given, the c of each layer's own rule (1, and 1.25 for ``sign/clipped(c=1.25)``).
+
+    Raises:
+        LayerError: the bound is not above 0.
+
+    Example:
+        >>> from actlab.nn.layers.binary import BinaryLinear
+        >>> net = BinaryLinear(2, 1)
+        >>> _ = net.weight.data.copy_(torch.tensor([[-3.0, 0.5]]))
+        >>> clip_latents_(net)
+        >>> net.weight.data
+        tensor([[-1.0000,  0.5000]])
+    """
+    if bound is not None and not bound > 0:
+        raise LayerError(f"Latent weights are clipped to a bound above 0; got {bound!r}.")
+    for module in model.modules():
+        if isinstance(module, BinaryWeight):
+            c = module.bound if bound is None else bound
+            module.weight.clamp_(-c, c)

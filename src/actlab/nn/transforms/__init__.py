@@ -1,0 +1,1 @@
+"""In-place changes of a model."""

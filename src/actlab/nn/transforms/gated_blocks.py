@@ -1,0 +1,255 @@
+"""The gate: an MLP block with a scalar activation becomes one with a gated activation, at equal parameters.
+
+``Linear(d, h) -> relu -> Linear(h, o)`` becomes ``Linear(d, 2h') -> swiglu -> Linear(h', o)``: the first layer makes value and gate in
+one product, ``h'`` is smaller than ``h`` by one factor for all blocks of the model, chosen so that its number of parameters stays as near
+as can be to what it was (the factor is about 2/3; Shazeer 2020, arXiv:2002.05202).
+
+That is only right where nothing else sees the hidden values. So the trace must show that the activation takes the output of one Linear and
+that one Linear alone takes what it makes (dropout in between is fine).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import floor
+
+import torch
+from torch import nn
+
+from actlab.nn.layers.layer import layer
+from actlab.nn.sites.find import Survey
+from actlab.nn.sites.trace import Run, Step, Trace
+from actlab.nn.transforms.selection import Claim
+
+__all__ = ["Block", "Gates", "gated_blocks", "is_gating", "plan_gates"]
+
+_INSTEAD = "Use a scalar function here, or write the block with layer(...) and two Linears"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Gates:
+    """The blocks of a model that become gated.
+
+    Attributes:
+        producers: the Linears that will make value and gate, in order of execution.
+        consumers: the Linears that will take the gated values, in order of execution.
+        before: parameters of the model as it is.
+        after: parameters of the model as it will be.
+        widths: the new width of a hidden layer, by the old one.
+    """
+
+    producers: tuple[nn.Linear, ...]
+    consumers: tuple[nn.Linear, ...]
+    before: int
+    after: int
+    widths: Mapping[int, int]
+
+    def linears(self, generator: torch.Generator | None) -> dict[nn.Linear, nn.Linear]:
+        """Return the new Linear for each old one, drawn as ``nn.Linear`` draws, from ``generator`` (seed 0 if None)."""
+        generator = generator or torch.Generator().manual_seed(0)
+        return {old: self._linear(old, generator) for old in dict.fromkeys([*self.producers, *self.consumers])}
+
+    def _linear(self, old: nn.Linear, generator: torch.Generator) -> nn.Linear:
+        inputs, outputs = self.shape(old)
+        new = nn.Linear(inputs, outputs, bias=old.bias is not None, device="meta").to_empty(device="cpu")
+        nn.init.kaiming_uniform_(new.weight, a=5**0.5, generator=generator)
+        if new.bias is not None:
+            nn.init.uniform_(new.bias, -(inputs**-0.5), inputs**-0.5, generator=generator)
+        new.to(device=old.weight.device, dtype=old.weight.dtype)
+        new.train(old.training)
+        return new
+
+    def shape(self, old: nn.Linear) -> tuple[int, int]:
+        """Return inputs and outputs of the Linear that takes the place of ``old``."""
+        return _shape(old, self.producers, self.consumers, self.widths.__getitem__)
+
+
+def _shape(
+    old: nn.Linear, producers: Iterable[nn.Linear], consumers: Iterable[nn.Linear], width: Callable[[int], int]
+) -> tuple[int, int]:
+    inputs = width(old.in_features) if old in consumers else old.in_features
+    outputs = 2 * width(old.out_features) if old in producers else old.out_features
+    return inputs, outputs
+
+
+def is_gating(claim: Claim) -> bool:
+    """Whether a claim puts a gated function where a scalar one is."""
+    return claim.spec.activation.kind == "gated" and claim.entry.running.kind != "gated"
+
+
+# ---------------------------------------------------------------------------------------------- blocks
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Block:
+    """A Linear, an activation that is to become gated, and the Linear that takes what it makes.
+
+    Attributes:
+        claim: the activation.
+        producers: the Linear that feeds it; more than one where it runs in several places.
+        consumers: likewise.
+    """
+
+    claim: Claim
+    producers: tuple[nn.Linear, ...]
+    consumers: tuple[nn.Linear, ...]
+
+
+def gated_blocks(whole: Survey, taken: Sequence[Claim]) -> list[Block]:
+    """Return the blocks around the claims that :func:`plan_gates` has planned with, in order of execution."""
+    blocks = _Blocks(whole, taken)
+    return [
+        Block(
+            claim=claim,
+            producers=_linears(blocks.producer(run) for run in claim.entry.runs),
+            consumers=_linears(blocks.consumer(run) for run in claim.entry.runs),
+        )
+        for claim in taken
+    ]
+
+
+def _linears(steps: Iterable[Step | None]) -> tuple[nn.Linear, ...]:
+    return tuple(dict.fromkeys(step.module for step in steps if step and isinstance(step.module, nn.Linear)))
+
+
+def plan_gates(whole: Survey, taken: Sequence[Claim]) -> tuple[Gates | None, dict[str, str]]:
+    """Plan the blocks that become gated.
+
+    Args:
+        whole: the model, with its trace.
+        taken: the claims that put a gated function where a scalar one is.
+
+    Returns:
+        The plan (None where no block fits), and by path the reason why a block does not fit.
+    """
+    reasons: dict[str, str] = {}
+    fitting = list(taken)
+    while True:  # a block that does not fit may take its neighbour with it: they share a Linear
+        blocks = _Blocks(whole, fitting)
+        unfit = {claim.site.path: reason for claim in fitting if (reason := blocks.misfit(claim))}
+        if not unfit:
+            return (_equal_parameters(whole, fitting, blocks) if fitting else None), reasons
+        reasons |= unfit
+        fitting = [claim for claim in fitting if claim.site.path not in unfit]
+
+
+class _Blocks:
+    """The layers around the sites that are to become gated."""
+
+    def __init__(self, whole: Survey, taken: Sequence[Claim]) -> None:
+        self.whole = whole
+        self.notes = whole.trace or Trace()
+        self.steps = [step for step in self.notes.steps if isinstance(step, Step)]
+        self.makers = {step.result: step for step in self.steps}
+        self.runs = [run for claim in taken for run in claim.entry.runs]
+        self.tied = Counter(id(p) for _, p in whole.model.named_parameters(remove_duplicate=False))
+
+    def producer(self, run: Run) -> Step | None:
+        """The layer whose output goes into a run, as it is and nowhere else."""
+        step = self.makers.get(run.source)
+        return step if step and self.notes.users[run.source] == [run] else None
+
+    def consumer(self, run: Run) -> Step | None:
+        """The layer that alone takes, as it is, what a run makes."""
+        users = self.notes.users[run.result]
+        step = users[0] if len(users) == 1 else None
+        return step if isinstance(step, Step) and step.source == run.result else None
+
+    def misfit(self, claim: Claim) -> str | None:
+        """Say why a site cannot become gated, or return None."""
+        if self.whole.trace is None:
+            return f"{claim.spec} needs the layers around it widened; pass example_inputs, so that they are found"
+        if not claim.entry.runs:
+            return f"{claim.spec} needs the layers around it widened, and it did not run on example_inputs"
+        if claim.spec.needs_channels:
+            return f"{claim.spec} learns a parameter per channel, which a widened block does not keep"
+        reasons = (self._misfit(run) for run in claim.entry.runs)
+        return next((f"{reason}. {_INSTEAD}" for reason in reasons if reason), None)
+
+    def _misfit(self, run: Run) -> str | None:
+        before, after = self.producer(run), self.consumer(run)
+        if before is None or not isinstance(before.module, nn.Linear):
+            return f"its input is not the output of an nn.Linear alone ({self._made_by(run)})"
+        if after is None or not isinstance(after.module, nn.Linear):
+            return f"its result does not go into one nn.Linear alone ({self._used_by(run)})"
+        return self._fixed(before.module) or self._fixed(after.module) or self._elsewhere(before.module, after.module)
+
+    def _made_by(self, run: Run) -> str:
+        step = self.makers.get(run.source)
+        if step is None:
+            return "another operation is in between"
+        others = [user for user in self.notes.users[run.source] if user is not run]
+        return (
+            f"{self._name(step.module)} also feeds {self._user(others[0])}"
+            if others
+            else f"it comes from {self._name(step.module)}"
+        )
+
+    def _used_by(self, run: Run) -> str:
+        users = self.notes.users[run.result]
+        return f"it goes into {' and '.join(map(self._user, users))}" if users else "the model returns it"
+
+    def _user(self, user: Run | Step | str) -> str:
+        if isinstance(user, str):
+            return user
+        return self._name(user.module) if isinstance(user, Step) else str(user.running.name)
+
+    def _name(self, module: nn.Module) -> str:
+        return f"{self.whole.paths.get(id(module), ['?'])[0]} ({type(module).__name__})"
+
+    def _fixed(self, linear: nn.Linear) -> str | None:
+        """Say why a Linear cannot be made anew, or return None."""
+        if type(linear) is not nn.Linear:
+            return f"{self._name(linear)} is a special Linear, of which a plain one would not keep what it adds"
+        if linear._forward_hooks or linear._forward_pre_hooks or linear._backward_hooks:
+            return f"{self._name(linear)} has hooks, which a new one would not have"
+        owners = len(self.whole.paths.get(id(linear), ()))
+        if any(self.tied[id(p)] > owners for p in linear.parameters()):
+            return f"{self._name(linear)} shares its weights with another module"
+        return None
+
+    def _elsewhere(self, before: nn.Linear, after: nn.Linear) -> str | None:
+        """Say which of the two layers works for something else as well, or return None."""
+        sources, results = {run.source for run in self.runs}, {run.result for run in self.runs}
+        if any(step.module is before and step.result not in sources for step in self.steps):
+            return f"{self._name(before)} also feeds something else than the sites that become gated"
+        if any(step.module is after and step.source not in results for step in self.steps):
+            return f"{self._name(after)} also takes something else than the sites that become gated"
+        return None
+
+
+# ---------------------------------------------------------------------------------------------- widths
+
+
+def _equal_parameters(whole: Survey, taken: Sequence[Claim], blocks: _Blocks) -> Gates:
+    """Choose the width factor at which the model has as many parameters as before, as nearly as can be."""
+    producers = _linears(map(blocks.producer, blocks.runs))
+    consumers = _linears(map(blocks.consumer, blocks.runs))
+    linears = dict.fromkeys([*producers, *consumers])
+    before = _count(whole.model)
+    gone = sum(map(_count, linears)) + sum(_count(c.entry.place.owner) for c in taken if c.entry.place.kind == "module")
+    kept = before - gone + sum(_count(layer(claim.spec)) for claim in taken)
+
+    def after(factor: float) -> int:
+        shapes = (
+            (_shape(old, producers, consumers, lambda h: _scaled(h, factor)), old.bias is not None) for old in linears
+        )
+        return kept + sum(inputs * outputs + outputs * has_bias for (inputs, outputs), has_bias in shapes)
+
+    hidden = sorted({linear.out_features for linear in producers})
+    factors = sorted({width / old for old in hidden for width in range(1, old + 1)})
+    at = bisect_left(factors, before, key=after)
+    best = min(factors[max(at - 1, 0) : at + 1], key=lambda factor: abs(after(factor) - before))
+    widths = {old: _scaled(old, best) for old in hidden}
+    return Gates(producers=producers, consumers=consumers, before=before, after=after(best), widths=widths)
+
+
+def _scaled(width: int, factor: float) -> int:
+    return max(1, floor(width * factor + 0.5))
+
+
+def _count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -1,0 +1,114 @@
+"""The matched init: weights drawn at the gain of the activation before them.
+
+``nn.Linear`` and the convolutions draw their weights in the same way whatever activation follows, which favours some: a 20-layer GELU net
+then starts with about a thousand times less gradient than a ReLU one. Here every weight is drawn from ``N(0, gain / sqrt(fan_in))`` (the
+second argument is the standard deviation), where the gain is that of the activation that ran last (He et al. 2015, arXiv:1502.01852).
+How deep a net of that activation keeps its scale then, and why some do not, is forecast by :mod:`actlab.functions.analysis.depth_forecast`.
+"""
+
+from __future__ import annotations
+
+from math import isfinite, sqrt
+
+import torch
+from torch import nn
+
+from actlab.errors import SiteError
+from actlab.functions.analysis.facts import gain
+from actlab.functions.grammar import parse
+from actlab.nn.sites.dry_run import Inputs
+from actlab.nn.sites.find import survey
+from actlab.nn.sites.trace import Run, Step, Trace
+
+__all__ = ["init_"]
+
+
+def init_(
+    model: nn.Module,
+    example_inputs: Inputs,
+    generator: torch.Generator | None = None,
+    bias: float = 0.0,
+) -> list[tuple[str, float]]:
+    """Draw the weights of every ``nn.Linear`` and convolution anew, at the gain of the activation that ran last before it.
+
+    The model is run once, as by :func:`find`. Layers are drawn in the order in which they run, from the same underlying normal numbers
+    whatever the activations are: two models that differ in their activations only, with generators in the same state, get weights that
+    differ by one factor per layer. Layers that do not run, embeddings, norms, and layers inside fused modules (attention, LSTM) stay.
+
+    Args:
+        model: any module; changed in place.
+        example_inputs: as for :func:`find`.
+        generator: where the normal numbers come from; seeded with 0 if not given.
+        bias: what every bias of those layers is set to.
+
+    Returns:
+        Path of each weight that was drawn, with its gain, in order. 1 before any activation. A vector function's gain is that at the width
+        (and number of tokens) it ran with, for layers that take its output itself; a layer behind something else that was made of it, such
+        as the values weighted by a softmax, gets 1.
+
+    Raises:
+        SiteError: an activation has no known gain, or a weight is computed from other parameters.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        >>> [(path, round(gain, 3)) for path, gain in init_(model, torch.zeros(1, 4))]
+        [('0.weight', 1.0), ('2.weight', 1.414)]
+    """
+    whole = survey(model, example_inputs)
+    gains: dict[nn.Module, float] = {}
+    last: Run | None = None
+    for step in whole.trace.steps if whole.trace else ():
+        if isinstance(step, Run):
+            last = step
+        elif step.module not in gains:
+            gains[step.module] = 1.0 if last is None else _gain(last, is_direct=_takes(step, last, whole.trace))
+    generator = generator or torch.Generator().manual_seed(0)
+    paths = {module: whole.paths[id(module)][0] for module in gains}
+    for module in gains:
+        _check(module, paths[module])
+    for module, value in gains.items():
+        _draw(module, value, bias, generator)
+    return [(f"{paths[module]}.weight".lstrip("."), value) for module, value in gains.items()]
+
+
+def _takes(step: Step, run: Run, trace: Trace | None) -> bool:
+    """Tell whether the layer takes the activation's output itself, reshaped or not."""
+    return trace is not None and trace.origin(step.source) == run.result
+
+
+def _gain(run: Run, *, is_direct: bool) -> float:
+    if run.running.kind == "vector" and not is_direct:
+        return 1.0
+    if run.running.spec is None:
+        raise SiteError(f"{run.running.name} at {run.place.where} has no known gain; its parameters are not numbers.")
+    value = gain(run.running.spec, *_sizes(run))
+    if not isfinite(value):
+        raise SiteError(f"{run.running.spec} at {run.place.where} has no finite gain: it is zero on almost all inputs.")
+    return value
+
+
+def _sizes(run: Run) -> tuple[int, int] | tuple[()]:
+    """Return the width and the number of tokens that a function worked on, where its gain depends on them."""
+    spec = parse(run.running.spec or "")
+    if "dim" in spec.numbers:
+        return run.shape[int(spec.numbers["dim"])], 1
+    if run.running.kind == "vector":
+        return run.shape[-1], run.shape[-2]
+    return ()
+
+
+def _check(module: nn.Module, path: str) -> None:
+    if not isinstance(module._parameters.get("weight"), nn.Parameter):
+        raise SiteError(
+            f"The weight of {path} is computed from other parameters (weight_norm, parametrize); take that off, then call init_."
+        )
+
+
+@torch.no_grad()
+def _draw(module: nn.Module, value: float, bias: float, generator: torch.Generator) -> None:
+    weight = module.get_parameter("weight")
+    fan_in = weight[0].numel()
+    numbers = torch.randn(weight.shape, generator=generator, device=generator.device, dtype=torch.float32)
+    weight.copy_(numbers * (value / sqrt(fan_in)))
+    if module._parameters.get("bias") is not None:
+        module.get_parameter("bias").fill_(bias)

@@ -1,0 +1,1 @@
+"""From one activation to another without losing what was trained."""

@@ -1,0 +1,277 @@
+"""The surgery: the single changes to a model's objects, each with its way back.
+
+A stroke is done by :meth:`do` and taken back by :meth:`undo`; :meth:`intact` tells whether what it left is still there, so that strokes are
+never taken back over somebody else's later change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from torch import nn
+
+from actlab.nn.sites.call_edit import Edit, edits_of, original_class
+from actlab.nn.transforms.rewrite_methods import rewritten_class
+
+__all__ = ["Insertion", "Patient", "Stroke", "carried_out", "strokes_for"]
+
+
+class Stroke(Protocol):
+    """One change to a model's objects."""
+
+    def do(self) -> None:
+        """Make the change."""
+
+    def undo(self) -> None:
+        """Take it back."""
+
+    def intact(self) -> bool:
+        """Whether what the change left is still there."""
+
+    @property
+    def put_in(self) -> tuple[nn.Module, ...]:
+        """The modules that are new in the model."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ModuleStroke:
+    """Puts a module where another one was; the order among its siblings stays."""
+
+    parent: nn.Module
+    name: str
+    old: nn.Module
+    new: nn.Module
+
+    def do(self) -> None:
+        self.parent._modules[self.name] = self.new
+
+    def undo(self) -> None:
+        _follow(self.old, self.new, self.parent)
+        self.parent._modules[self.name] = self.old
+
+    def intact(self) -> bool:
+        return self.parent._modules.get(self.name) is self.new
+
+    @property
+    def put_in(self) -> tuple[nn.Module, ...]:
+        return (self.new,)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AttributeStroke:
+    """Puts a module where a plain function was held."""
+
+    owner: nn.Module
+    name: str
+    old: Any
+    new: nn.Module
+
+    def do(self) -> None:
+        del vars(self.owner)[self.name]
+        self.owner._modules[self.name] = self.new
+
+    def undo(self) -> None:
+        del self.owner._modules[self.name]
+        vars(self.owner)[self.name] = self.old
+
+    def intact(self) -> bool:
+        return self.owner._modules.get(self.name) is self.new
+
+    @property
+    def put_in(self) -> tuple[nn.Module, ...]:
+        return (self.new,)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ClassStroke:
+    """Gives an object a class whose method calls submodules, and the submodules."""
+
+    owner: nn.Module
+    old: type
+    new: type
+    layers: dict[str, nn.Module]
+
+    def do(self) -> None:
+        self.owner._modules.update(self.layers)
+        object.__setattr__(self.owner, "__class__", self.new)
+
+    def undo(self) -> None:
+        object.__setattr__(self.owner, "__class__", self.old)
+        for name in self.layers:
+            del self.owner._modules[name]
+
+    def intact(self) -> bool:
+        return type(self.owner) is self.new and all(self.owner._modules.get(n) is m for n, m in self.layers.items())
+
+    @property
+    def put_in(self) -> tuple[nn.Module, ...]:
+        return tuple(self.layers.values())
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FlagStroke:
+    """Sets an attribute that tells torch which activation its fused kernel may run."""
+
+    owner: nn.Module
+    name: str
+    old: Any
+    new: Any
+
+    def do(self) -> None:
+        vars(self.owner)[self.name] = self.new
+
+    def undo(self) -> None:
+        vars(self.owner)[self.name] = self.old
+
+    def intact(self) -> bool:
+        return bool(vars(self.owner).get(self.name) == self.new)
+
+    @property
+    def put_in(self) -> tuple[nn.Module, ...]:
+        return ()
+
+
+def _follow(old: nn.Module, new: nn.Module, parent: nn.Module) -> None:
+    """Bring a module that comes back to where the model has gone meanwhile: device, dtype and training flag."""
+    like = next(new.parameters(), None)
+    near = next(parent.parameters(), None)
+    if like is not None:
+        old.to(device=like.device, dtype=like.dtype)
+    elif near is not None:
+        old.to(device=near.device)
+    old.train(new.training)
+
+
+# -------------------------------------------------------------------------------------------- planning
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Insertion:
+    """A module to be put in: in the stead of a module (``old``), of an attribute, or of a call (``edit``).
+
+    Attributes:
+        owner: the module that is replaced, or the one that holds the attribute or makes the call.
+        new: what is put in.
+        attribute: name of the attribute, for a function that is held.
+        edit: the edit of the owner's class, for a call.
+    """
+
+    owner: nn.Module
+    new: nn.Module
+    attribute: str | None = None
+    edit: Edit | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Patient:
+    """A model, with the paths of its modules by identity (a shared module has several)."""
+
+    model: nn.Module
+    paths: dict[int, list[str]]
+
+    def parents(self, module: nn.Module) -> Iterator[tuple[nn.Module, str]]:
+        """Yield every parent of a module, with the name it has there."""
+        seen = set()
+        for path in self.paths[id(module)]:
+            above, _, name = path.rpartition(".")
+            parent = self.model.get_submodule(above)
+            if (id(parent), name) not in seen:
+                seen.add((id(parent), name))
+                yield parent, name
+
+    def place_like_neighbours(self, new: nn.Module, owner: nn.Module) -> nn.Module:
+        """Bring a new layer to the device and dtype of the parameters nearest to ``owner``, and to its training flag."""
+        path = self.paths[id(owner)][0].split(".")
+        for depth in range(len(path), -1, -1):
+            near = self.model.get_submodule(".".join(path[:depth]))
+            like = next((p for p in near.parameters() if p.is_floating_point()), None)
+            if like is not None:
+                new.to(device=like.device, dtype=like.dtype)
+                break
+        return new.train(owner.training)
+
+
+def strokes_for(patient: Patient, insertions: Sequence[Insertion]) -> list[Stroke]:
+    """Return the strokes that put modules in; nothing is changed yet.
+
+    Raises:
+        SiteError: a class cannot be rewritten.
+    """
+    strokes: list[Stroke] = []
+    for insertion in insertions:
+        if insertion.attribute is not None:
+            held = vars(insertion.owner)[insertion.attribute]
+            strokes.append(
+                AttributeStroke(owner=insertion.owner, name=insertion.attribute, old=held, new=insertion.new)
+            )
+        elif insertion.edit is None:
+            strokes += [
+                ModuleStroke(parent=parent, name=name, old=insertion.owner, new=insertion.new)
+                for parent, name in patient.parents(insertion.owner)
+            ]
+    strokes += _class_strokes([insertion for insertion in insertions if insertion.edit])
+    return [*strokes, *_flag_strokes(patient.model, strokes)]
+
+
+def _class_strokes(insertions: Iterable[Insertion]) -> Iterator[ClassStroke]:
+    """Group the calls by the object that makes them: each object gets one class."""
+    owners: dict[int, list[Insertion]] = {}
+    for insertion in insertions:
+        owners.setdefault(id(insertion.owner), []).append(insertion)
+    for group in owners.values():
+        owner = group[0].owner
+        old = type(owner)
+        layers: dict[str, nn.Module] = {}
+        edits = list(edits_of(old))
+        for insertion in group:
+            if insertion.edit:
+                name = _free_name(owner, layers, insertion.edit.submodule)
+                layers[name] = insertion.new
+                edits.append(replace(insertion.edit, submodule=name))
+        yield ClassStroke(
+            owner=owner, old=old, new=rewritten_class(original_class(old), tuple(sorted(edits))), layers=layers
+        )
+
+
+def _free_name(owner: nn.Module, taken: Container[str], name: str) -> str:
+    while name in taken or hasattr(owner, name):
+        name += "_"
+    return name
+
+
+def _flag_strokes(model: nn.Module, strokes: Iterable[Stroke]) -> Iterator[FlagStroke]:
+    """Switch off the fused path of torch's transformer encoder where its activation changes: it would go on with the old one."""
+    touched = {id(s.owner) for s in strokes if isinstance(s, AttributeStroke)} | {
+        id(s.parent) for s in strokes if isinstance(s, ModuleStroke)
+    }
+    for module in model.modules():
+        if (
+            isinstance(module, nn.TransformerEncoderLayer)
+            and id(module) in touched
+            and vars(module).get("activation_relu_or_gelu")
+        ):
+            yield FlagStroke(owner=module, name="activation_relu_or_gelu", old=module.activation_relu_or_gelu, new=0)
+        if isinstance(module, nn.TransformerEncoder) and any(id(layer) in touched for layer in module.layers):
+            yield FlagStroke(owner=module, name="use_nested_tensor", old=module.use_nested_tensor, new=False)
+
+
+def _carry_out(strokes: Sequence[Stroke]) -> None:
+    for stroke in strokes:
+        stroke.do()
+
+
+def _take_back(strokes: Sequence[Stroke]) -> None:
+    for stroke in reversed(strokes):
+        stroke.undo()
+
+
+# ------------------------------------------------------------------------------------------- rehearsal
+@contextmanager
+def carried_out(strokes: Sequence[Stroke]) -> Iterator[None]:
+    """Run what is inside with the strokes done; then take them back."""
+    _carry_out(strokes)
+    try:
+        yield
+    finally:
+        _take_back(strokes)

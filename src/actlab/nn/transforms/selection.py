@@ -1,0 +1,221 @@
+r"""The choice: which sites a swap replaces, by which spec, and why the others are left.
+
+A key of the mapping is a site or its path, the name or the spec of the activation that is there now, or a pattern over paths or names:
+``"encoder.*"`` as in a shell, ``r"re:encoder\.layer\.[0-5]\..*"`` or a compiled regular expression, which must match the whole text. Or it
+is a depth: ``"@0"`` is the first site, ``"@-1"`` the last, ``"@4:"``, ``"@:4"`` and ``"@::2"`` are slices, counted by
+:attr:`Site.depth`. The first key that matches a site takes it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from actlab.errors import ActlabError, SiteError, did_you_mean
+from actlab.functions.activation import get
+from actlab.functions.grammar import parse
+from actlab.functions.spec import Spec
+from actlab.nn.sites.find import Entry, Site, Survey
+
+__all__ = ["Claim", "Key", "Wanted", "claims", "complain", "refusal"]
+
+Key = str | Site | re.Pattern[str]
+Wanted = str | Spec | Mapping[Key, str | Spec]
+_EVERYTHING = "*"
+_DEPTH, _REGEX = "@", "re:"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Claim:
+    """A site that a key has taken.
+
+    Attributes:
+        entry: the site, with its place.
+        spec: what it is to get.
+        key: the key that took it.
+    """
+
+    entry: Entry
+    spec: Spec
+    key: str
+
+    @property
+    def site(self) -> Site:
+        """The site."""
+        return self.entry.site
+
+    @property
+    def by_path(self) -> bool:
+        """Whether the key is the site's own path, so that the user has named this very site."""
+        return self.key in {self.site.path, *self.site.aliases}
+
+
+def claims(whole: Survey, wanted: Wanted) -> list[Claim]:
+    """Return the sites that are to be replaced, by key.
+
+    Args:
+        whole: the sites of the model.
+        wanted: one spec for all, or specs by key.
+
+    Raises:
+        SpecError: a spec cannot be read.
+        UnknownNameError: a spec names an activation that does not exist.
+        SiteError: a key matches no site, a spec can replace nothing, or the model has no sites.
+    """
+    pairs = wanted.items() if isinstance(wanted, Mapping) else [(_EVERYTHING, wanted)]
+    specs = {_key(key): parse(spec) for key, spec in pairs}
+    if not specs:
+        raise SiteError('The mapping is empty. Give a spec for all sites, or a mapping such as {"relu": "gelu"}.')
+    for spec in specs.values():
+        if spec.activation.kind == "vector":
+            raise SiteError(
+                f"{spec} mixes the elements of its input; it cannot take the place of an elementwise function."
+            )
+    if not whole.entries:
+        raise SiteError(f"{type(whole.model).__name__} has no activation that can be found. {_advice(whole)}".rstrip())
+    for key in specs:
+        _check(key, whole)
+    depth = sum(entry.site.depth is not None for entry in whole.entries)
+    taken = ((entry, next((key for key in specs if _matches(key, entry.site, depth)), None)) for entry in whole.entries)
+    return [Claim(entry=entry, spec=specs[key], key=key) for entry, key in taken if key is not None]
+
+
+def _key(key: Key) -> str:
+    if isinstance(key, re.Pattern):
+        return _REGEX + (f"(?{_flags(key)})" if _flags(key) else "") + key.pattern
+    if not isinstance(key, (str, Site)):
+        raise SiteError(f"A key is a path, a name, a pattern or a site, got {type(key).__name__}: {key!r}.")
+    return key.path if isinstance(key, Site) else key
+
+
+def _flags(pattern: re.Pattern[str]) -> str:
+    return "".join(letter for letter in "aimsx" if pattern.flags & getattr(re, letter.upper()))
+
+
+def _is_pattern(key: str) -> bool:
+    return bool(set(key) & set("*?[")) or key.startswith((_DEPTH, _REGEX))
+
+
+def _check(key: str, whole: Survey) -> None:
+    sites = [entry.site for entry in whole.entries]
+    if key.startswith(_DEPTH):
+        _check_depth(key, sites)
+    if key.startswith(_REGEX):
+        _check_regex(key)
+    if any(_matches(key, site, sum(site.depth is not None for site in sites)) for site in sites):
+        return
+    known = {text for site in sites for text in (site.path, site.name) if text}
+    listed = ", ".join(sorted(known)[:12]) + (", ..." if len(known) > 12 else "")
+    raise SiteError(f"No site matches {key!r}.{did_you_mean(key, known)} There are {listed}. {_advice(whole)}".rstrip())
+
+
+def _check_regex(key: str) -> None:
+    try:
+        re.compile(key.removeprefix(_REGEX))
+    except re.error as error:
+        raise SiteError(f"{key!r} is not a regular expression: {error}.") from error
+
+
+def _check_depth(key: str, sites: Sequence[Site]) -> None:
+    depth = sum(site.depth is not None for site in sites)
+    if not list(_depths(key, depth)):
+        raise SiteError(
+            f"No site has the depth {key!r}. There are {depth} sites that can be replaced, from @0 to @{depth - 1}; "
+            'slices are written like "@2:4", "@:-1" or "@::2".'
+        )
+
+
+def _depths(key: str, depth: int) -> range:
+    """Return the depths that a key means, in a model that has so many; none where it cannot be read."""
+    parts = key.removeprefix(_DEPTH).split(":")
+    try:
+        numbers = [int(part) if part else None for part in parts]
+    except ValueError:
+        return range(0)
+    if len(numbers) == 1:
+        at = numbers[0]
+        return range(0) if at is None or not -depth <= at < depth else range(at % depth, at % depth + 1)
+    return range(depth)[slice(*numbers)] if len(numbers) <= 3 and numbers[2:] != [0] else range(0)
+
+
+def _advice(whole: Survey) -> str:
+    if whole.trace is not None:
+        return ""
+    return (
+        "Pass example_inputs, so that the model is run and activations that its source does not show are found as well."
+    )
+
+
+def _matches(key: str, site: Site, depth: int) -> bool:
+    if key.startswith(_DEPTH):
+        return site.depth is not None and site.depth in _depths(key, depth)
+    texts = [site.path, *site.aliases, *([site.name] if site.name else [])]
+    if key.startswith(_REGEX):
+        return any(re.fullmatch(key.removeprefix(_REGEX), text) for text in texts)
+    return key in texts or _means(key, site) or any(fnmatchcase(text, key) for text in texts)
+
+
+def _means(key: str, site: Site) -> bool:
+    """Whether a key is another way to write the function of a site: an alias, or a spec with its parameters."""
+    try:
+        return (str(parse(key)) == site.spec) if "(" in key else (get(key).name == site.name)
+    except ActlabError:  # no name and no spec, so a path or a pattern
+        return False
+
+
+def refusal(claim: Claim) -> str | None:
+    """Say why a claimed site is to be left as it is, as far as the site itself tells; None if it can be replaced."""
+    site, spec = claim.site, claim.spec
+    old, new = claim.entry.running.kind, spec.activation.kind
+    if site.reason:
+        return site.reason
+    if site.output and not claim.by_path:
+        return "the model returns its result; name it by its path to replace it"
+    if old == "gated" and new != "gated":
+        return f"{site.name} halves the last dimension and {spec} does not; rebuild the block by hand"
+    if spec.needs_channels:
+        return _no_channels(site)
+    return None
+
+
+def _no_channels(site: Site) -> str | None:
+    """Say why the number of channels of a site is not known, or return None."""
+    if site.channels is not None:
+        return None
+    if site.calls is None:
+        return "a parameter per channel needs the number of channels; pass example_inputs"
+    if site.calls == 0:
+        return "a parameter per channel needs the number of channels, and it did not run on example_inputs"
+    return f"a parameter per channel needs one number of channels in dimension 1; its inputs differ or have none (first {site.shape})"
+
+
+def complain(taken: Sequence[Claim], reasons: Mapping[str, str]) -> None:
+    """Raise if a swap would do less than it was asked for.
+
+    A site named by its path, and a name without wildcards none of whose sites can be replaced, are errors; so is a swap that would replace
+    nothing. A pattern takes what it can get.
+
+    Args:
+        taken: the claims.
+        reasons: why a site is left, by path; every other one will be replaced.
+
+    Raises:
+        SiteError: with the sites and reasons.
+    """
+    refused = [claim for claim in taken if claim.site.path in reasons]
+    named = [claim for claim in refused if claim.by_path]
+    if named:
+        raise SiteError(f"Cannot replace {_list(named, reasons)}")
+    if len(refused) == len(taken):
+        raise SiteError(f"Nothing could be replaced: {_list(refused, reasons)}")
+    for key in dict.fromkeys(claim.key for claim in refused):
+        mine = [claim for claim in taken if claim.key == key]
+        if not _is_pattern(key) and all(claim in refused for claim in mine):
+            raise SiteError(f"Nothing could be replaced for {key!r}: {_list(mine, reasons)}")
+
+
+def _list(refused: Iterable[Claim], reasons: Mapping[str, str]) -> str:
+    lines = [f"{claim.site.path} ({claim.site.name}): {reasons[claim.site.path]}" for claim in refused]
+    return "; ".join(lines[:8]) + (f"; and {len(lines) - 8} more" if len(lines) > 8 else "") + "."

@@ -1,1 +1,0 @@
-"""What is derived from a formula: one printer per target."""

@@ -1,0 +1,115 @@
+"""The plain means of drawing: frames, texts, axes, and the way from a chart to SVG that a page can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import vl_convert
+
+from actlab.report.charts.scales import Scale
+from actlab.report.content.series import Row
+
+__all__ = ["NARROW", "WIDE", "Frame", "data", "haloed", "sized", "svg", "texts", "ticked"]
+
+CONFIG = {
+    "aria": False,  # the page gives each chart one text alternative; a label per mark would be read out mark by mark
+    "background": None,
+    "font": "inherit",
+    "view": {"stroke": None},
+    "axis": {
+        "domainColor": "var(--line)",
+        "gridColor": "var(--line)",
+        "tickColor": "var(--line)",
+        "labelColor": "var(--muted)",
+        "titleColor": "var(--muted)",
+        "titleFontWeight": "normal",
+        "labelPadding": 5,
+        "tickSize": 4,
+    },
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """Size of a drawing in CSS pixels: the whole width, its font size and how many characters a label may have."""
+
+    width: int
+    font: float
+    label: int
+
+    @property
+    def narrow(self) -> bool:
+        """Whether this is the drawing for a phone."""
+        return self.width < 500
+
+
+WIDE = Frame(width=760, font=12.5, label=32)
+NARROW = Frame(width=350, font=11.5, label=16)
+
+
+def svg(chart: alt.TopLevelMixin, *, name: str) -> str:
+    """Return the chart as an SVG element; ``name`` makes its inner ids unique, so that many can share one page."""
+    text = vl_convert.vegalite_to_svg(
+        chart.to_dict(validate=False),  # the tests validate; it would be a third of the time of a page
+        config=CONFIG,
+        allowed_base_urls=[],
+    )
+    for reference in ('id="', "url(#"):
+        for kind in ("clip", "gradient_"):
+            text = text.replace(f"{reference}{kind}", f"{reference}{name}-{kind}")
+    return text.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
+
+
+def data(rows: Sequence[Row]) -> alt.InlineData:
+    """Return rows as the data of a layer."""
+    return alt.InlineData(values=list(rows))
+
+
+def sized(layers: Sequence[alt.Chart], *, width: float, height: float, padding: Mapping[str, float]) -> alt.LayerChart:
+    """Return the layers in a frame of exact size: the plotting area and ``padding`` around it, whatever stands there."""
+    return alt.LayerChart(
+        layer=list(layers),
+        width=width,
+        height=height,
+        padding=padding,
+        autosize=alt.AutoSizeParams(type="none", contains="content"),
+    )
+
+
+def texts(rows: Sequence[Row], frame: Frame, *, x: Any, y: Any, **mark: Any) -> alt.Chart:
+    """Return a layer of direct labels; ``rows`` have ``text`` and ``colour``."""
+    marked = alt.Chart(data(rows)).mark_text(baseline="middle", fontSize=frame.font, **mark)
+    labels: alt.Chart = marked.encode(x=x, y=y, text="text:N", color=alt.Color("colour:N", scale=None))
+    return labels
+
+
+def haloed(rows: Sequence[Row], frame: Frame, **placed: Any) -> list[alt.Chart]:
+    """Return labels with the colour of the page around each letter, for places where lines and dots run behind them."""
+    rim = {"stroke": "var(--page)", "strokeWidth": 4, "strokeJoin": "round"}
+    return [texts(rows, frame, **placed, **rim), texts(rows, frame, **placed)]
+
+
+def ticked(axis: Scale, frame: Frame, *, about: int, grid: bool = True, label: str = "") -> alt.Axis:
+    """Return an axis with about so many round ticks: with grid lines, or with a base line and small ticks instead.
+
+    Args:
+        axis: its scale.
+        frame: what it is drawn in.
+        about: how many ticks.
+        grid: grid lines, or else a base line.
+        label: Vega expression of a tick's text; by default the number with a typographic minus.
+    """
+    return alt.Axis(
+        values=axis.ticks(about),
+        grid=grid,
+        domain=not grid,
+        ticks=not grid,
+        labelFontSize=frame.font - 1,
+        titleFontSize=frame.font,
+        titlePadding=8,
+        labelOverlap=False,
+        labelExpr=label or "replace(format(datum.value, '~g'), '-', '\u2212')",
+    )

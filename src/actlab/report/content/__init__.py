@@ -1,0 +1,1 @@
+"""What is said, without a medium: sentences, formatted numbers, series."""

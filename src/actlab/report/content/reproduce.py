@@ -1,0 +1,37 @@
+"""How to get the same study again: the command line, and the versions it ran with."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from actlab.report.content.series import Row
+
+if TYPE_CHECKING:
+    from actlab.studies.verdict.verdict import Verdict
+
+__all__ = ["command", "versions"]
+
+
+def command(verdict: Verdict) -> str:
+    """Return the command that repeats the study: with its store it resumes, with an empty one it runs again."""
+    specs = [verdict.baseline, *(arm.spec for arm in verdict.arms if arm.spec != verdict.baseline)]
+    options = {
+        "--seeds": len(verdict.seeds),
+        "--baseline": verdict.baseline,
+        "--init": verdict.init,
+        "--tune": verdict.tune,
+        "--alpha": verdict.alpha,
+        "--rope": verdict.rope,
+        "--store": verdict.store,
+        "--name": verdict.study,
+    }
+    given = [word for option, value in options.items() if value is not None for word in (option, str(value))]
+    return shlex.join(["actlab", "compare", verdict.task, *specs, *given])
+
+
+def versions(rows: Iterable[Row]) -> str:
+    """Return the versions that the trials ran with; several sets when the store was filled by several installations."""
+    known = {", ".join(f"{name} {number}" for name, number in sorted((row["versions"] or {}).items())) for row in rows}
+    return "; ".join(sorted(known - {""})) or "not recorded"

@@ -1,0 +1,1 @@
+"""Statistics of paired differences: pure functions of arrays."""

@@ -1,0 +1,95 @@
+"""Bootstrap confidence intervals of means and of paired differences."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import ndtr, ndtri, stdtrit
+
+from actlab.stats.e_process import _SAME, Floats
+
+__all__ = ["bootstrap_interval", "iqm"]
+
+Interval: TypeAlias = tuple[float, float]
+
+# Below this many values an interval cannot come from resampling them.
+_FEW = 6
+
+
+def iqm(values: ArrayLike) -> float | None:
+    """Return the interquartile mean: the mean of what is left when a quarter is cut from each end.
+
+    As in rliable (``scipy.stats.trim_mean(values, 0.25)``): ``floor(n / 4)`` whole values leave at each end, so nothing
+    is trimmed below n = 4.
+
+    Args:
+        values: results of one arm, shape (n,), any order; no NaN.
+
+    Returns:
+        The mean in the unit of the values, or None for n = 0.
+
+    Example:
+        >>> iqm([1.0, 2.0, 3.0, 100.0])
+        2.5
+    """
+    ordered = np.sort(np.asarray(values, dtype=np.float64))
+    if ordered.size == 0:
+        return None
+    cut = ordered.size // 4
+    return float(ordered[cut : ordered.size - cut].mean())
+
+
+def bootstrap_interval(values: ArrayLike, *, seed: int, level: float = 0.95, resamples: int = 4000) -> Interval | None:
+    """Return a confidence interval for the mean: a BCa bootstrap with levels widened for small n, or Student's below 6.
+
+    Give paired differences to get the paired interval. A plain bootstrap is too narrow for a handful of seeds, because
+    it uses the spread with 1/n and normal instead of t quantiles; the levels are widened by exactly that factor
+    (Hesterberg). Below 6 values resampling cannot work: it never leaves the range of the data, which holds the mean of
+    Gaussian numbers in 51 / 74 / 87 / 91 % of cases for n = 2 / 3 / 4 / 5 (measured; 94 % from n = 6), so Student's
+    interval takes over. The interval is a fixed-n statement: unlike the e-process it does not allow for having looked
+    before.
+
+    Args:
+        values: results or paired differences, shape (n,); no NaN.
+        seed: of this function's own generator; the same seed gives the same interval.
+        level: confidence level.
+        resamples: bootstrap means drawn.
+
+    Returns:
+        (low, high) in the unit of the values, or None for n < 2, where nothing is known about the spread.
+
+    Example:
+        >>> low, high = bootstrap_interval([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], seed=0)
+        >>> bool(low < 3.5 < high)
+        True
+    """
+    sample = np.asarray(values, dtype=np.float64)
+    if sample.size < 2:
+        return None
+    if np.ptp(sample) == 0:
+        return float(sample[0]), float(sample[0])
+    centre, scale = float(sample.mean()), float(np.ptp(sample))
+    unit = (sample - centre) / scale
+    if sample.size < _FEW:
+        half = scale * float(stdtrit(sample.size - 1, (1 + level) / 2) * unit.std(ddof=1) / np.sqrt(sample.size))
+        return centre - half, centre + half
+    draws = np.random.default_rng(seed).integers(sample.size, size=(resamples, sample.size))
+    means = unit[draws].mean(axis=1)
+    low, high = np.quantile(means, _bca_levels(unit, means, level))
+    return centre + scale * float(low), centre + scale * float(high)
+
+
+def _bca_levels(unit: Floats, means: Floats, level: float) -> Floats:
+    """Return the two quantile levels of ``means`` that BCa asks for, for a sample ``unit`` with mean zero."""
+    n = unit.size
+    wide = np.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 + level) / 2)
+    below = np.mean(means < -_SAME) + np.mean(np.abs(means) <= _SAME) / 2
+    bias = ndtri(np.clip(below, 1 / means.size, 1 - 1 / means.size))
+    # For the mean the jackknife values are linear in the sample, so the acceleration is a skewness.
+    acceleration = np.sum(unit**3) / (6 * np.sum(unit**2) ** 1.5)
+    z = bias + np.array([-wide, wide])
+    # Far out (n = 2: wide = 18) the correction may turn round at its pole; there the plain level is the right one.
+    shrink = 1 - acceleration * z
+    return np.asarray(ndtr(np.where(shrink > 0, bias + z / np.where(shrink > 0, shrink, 1), z)), dtype=np.float64)

@@ -1,0 +1,172 @@
+"""What a verdict is judged from: the facts of the plan, and what the trials of each arm came to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from actlab.stats.e_process import Floats
+from actlab.stats.racing import Direction, Race, RaceState, Table, paired_gains
+
+__all__ = ["Costs", "Outcome", "Row", "StudyFacts", "differences", "gains", "raced", "read"]
+
+Row: TypeAlias = Mapping[str, Any]
+Costs: TypeAlias = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyFacts:
+    """What a verdict has to know of the plan and of how the study went.
+
+    Attributes:
+        name: of the study.
+        task: name of the task.
+        metric: name of the metric.
+        direction: "max" when larger is better, "min" when smaller is.
+        arms: labels of all arms, baseline included, in the order of the plan.
+        baseline: label of the arm the others are compared with.
+        seeds: all seeds of the plan, in the order in which they are run.
+        alpha: error rate of the best set.
+        rope: half width of the region of practical equivalence, in units of the metric; 0 for none.
+        init: "fixed" or "matched".
+        tune: None, or "lr" when the learning rate is tuned per arm.
+        fingerprint: of the plan; it also seeds the bootstrap.
+        store: address of the store.
+        budget_hit: whether the time budget ended the study before its seeds did.
+        hygiene: what was found about the data: ``test_examples``, ``test_in_train`` and ``test_in_validation`` (numbers
+            of test examples that are also there), and ``selected_on_test`` (something was chosen by its test result).
+
+    Example:
+        >>> StudyFacts(name="s", task="t", metric="accuracy", arms=("relu",), baseline="relu", seeds=(0, 1)).sign
+        1.0
+    """
+
+    name: str
+    task: str
+    metric: str
+    arms: tuple[str, ...]
+    baseline: str
+    seeds: tuple[int, ...]
+    direction: Direction = "max"
+    alpha: float = 0.05
+    rope: float = 0.0
+    init: str = "fixed"
+    tune: str | None = None
+    fingerprint: str = ""
+    store: str = ""
+    budget_hit: bool = False
+    hygiene: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def sign(self) -> float:
+        """1 when larger is better, else -1."""
+        return 1.0 if self.direction == "max" else -1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What the trials of one arm came to.
+
+    Attributes:
+        arm: its label.
+        metrics: finite results by seed, in the order of the seeds of the plan.
+        diverged: seeds on which training gave no finite result.
+        failed: seeds on which the trial ended for another reason (an exception, no memory).
+        troubles: the recorded reason of each diverged or failed trial, by seed.
+        lr: learning rate of its trials, None when unknown or not one.
+        parameters: of its model, None when unknown.
+    """
+
+    arm: str
+    metrics: Mapping[int, float]
+    diverged: tuple[int, ...] = ()
+    failed: tuple[int, ...] = ()
+    troubles: Mapping[int, str] = field(default_factory=dict)
+    lr: float | None = None
+    parameters: int | None = None
+
+    @property
+    def trials(self) -> int:
+        """Number of trials that ended, however they ended."""
+        return len(self.metrics) + len(self.diverged) + len(self.failed)
+
+    def on(self, seeds: Iterable[int]) -> Floats:
+        """Return the results on some seeds, NaN where there is none."""
+        return np.array([self.metrics.get(seed, math.nan) for seed in seeds], dtype=np.float64)
+
+
+def read(rows: Iterable[Row], facts: StudyFacts) -> dict[str, Outcome]:
+    """Return the outcome of every arm of the plan; rows of tuning, of other arms and of other seeds are left out.
+
+    Example:
+        >>> facts = StudyFacts(name="s", task="t", metric="loss", arms=("relu",), baseline="relu", seeds=(0, 1))
+        >>> row = {"stage": "main", "arm": "relu", "seed": 1, "status": "completed", "metric": 0.5}
+        >>> read([row], facts)["relu"].metrics
+        {1: 0.5}
+    """
+    own: dict[str, dict[int, Row]] = {arm: {} for arm in facts.arms}
+    for row in rows:
+        if row.get("stage", "main") == "main" and row["arm"] in own:
+            own[row["arm"]][row["seed"]] = row
+    return {arm: _outcome(arm, [found[seed] for seed in facts.seeds if seed in found]) for arm, found in own.items()}
+
+
+def _outcome(arm: str, rows: Sequence[Row]) -> Outcome:
+    metrics = {row["seed"]: float(row["metric"]) for row in rows if _fate(row) == "completed"}
+    rates = {row.get("lr") for row in rows}
+    sizes = {row.get("parameters") for row in rows} - {None}
+    return Outcome(
+        arm=arm,
+        metrics=metrics,
+        diverged=tuple(row["seed"] for row in rows if _fate(row) == "diverged"),
+        failed=tuple(row["seed"] for row in rows if _fate(row) == "failed"),
+        troubles={row["seed"]: _trouble(row) for row in rows if _fate(row) != "completed"},
+        lr=rates.pop() if len(rates) == 1 else None,
+        parameters=sizes.pop() if len(sizes) == 1 else None,
+    )
+
+
+def _fate(row: Row) -> str:
+    """Return how a trial counts: a completed trial without a finite metric has diverged."""
+    if row["status"] not in ("completed", "diverged"):
+        return "failed"
+    metric = row.get("metric")
+    finite = metric is not None and math.isfinite(metric)
+    return "completed" if row["status"] == "completed" and finite else "diverged"
+
+
+def _trouble(row: Row) -> str:
+    first = (str(row.get("error") or "").strip().splitlines() or [""])[0]
+    return first or {"out_of_memory": "out of memory", "failed": "failed"}.get(row["status"], "no finite result")
+
+
+def raced(outcomes: Mapping[str, Outcome], facts: StudyFacts) -> RaceState:
+    """Replay the race over the outcomes. An arm without any trial does not race, so that it holds up nobody."""
+    table: Table = {
+        arm: {**outcome.metrics, **dict.fromkeys(outcome.diverged)}
+        for arm, outcome in outcomes.items()
+        if outcome.trials > len(outcome.failed)
+    }
+    withdrawn = [arm for arm, outcome in outcomes.items() if outcome.failed]
+    return Race(facts.arms, facts.direction, facts.alpha).alive_after(table, facts.seeds, withdrawn=withdrawn)
+
+
+def gains(one: Outcome, other: Outcome, facts: StudyFacts) -> Floats:
+    """Return by how much ``one`` beats ``other`` on each seed on which both ended; a diverged trial loses.
+
+    Returns:
+        Paired differences in the order of the seeds, positive where ``one`` is better.
+    """
+    ended = [{*outcome.metrics, *outcome.diverged} for outcome in (one, other)]
+    common = [seed for seed in facts.seeds if seed in ended[0] & ended[1]]
+    return paired_gains(facts.sign * one.on(common), facts.sign * other.on(common))
+
+
+def differences(one: Outcome, other: Outcome, facts: StudyFacts) -> Floats:
+    """Return ``one`` minus ``other``, in units of the metric, on the seeds on which both have a finite result."""
+    common = [seed for seed in facts.seeds if seed in one.metrics and seed in other.metrics]
+    return one.on(common) - other.on(common)

@@ -1,0 +1,1 @@
+"""What the operating system offers: cores, memory allocator, atomic writes."""

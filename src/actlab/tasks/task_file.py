@@ -1,0 +1,156 @@
+"""A user's own task: a Python file with ``model(seed)``, ``data(seed)``, ``loss``, ``metric`` and ``direction``."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+from actlab.errors import TaskError, did_you_mean
+from actlab.tasks.task import Task
+from actlab.tasks.user_code import user_code
+
+__all__ = ["defined_in", "load"]
+
+_NEEDED = ("model", "data", "loss", "metric", "direction")
+_OPTIONAL = (
+    "metric_name",
+    "optimizer",
+    "learning_rate",
+    "batch_size",
+    "epochs",
+    "steps",
+    "shuffle",
+    "rope",
+    "curve_metric",
+    "name",
+    "description",
+)
+_EXPLAINED = {
+    "model": "a function: model(seed) -> torch.nn.Module",
+    "data": "a function: data(seed) -> Data, or {'train': (x, y), 'test': (x, y)}",
+    "loss": "a function: loss(output, target) -> scalar tensor",
+    "metric": "a function: metric(output, target) -> number",
+    "direction": "'max' or 'min': whether a larger or a smaller metric is better",
+}
+
+
+def load(path: str | Path) -> Task:
+    """Load a task from a Python file; the file's folder can be imported from.
+
+    Args:
+        path: the file.
+
+    Raises:
+        TaskError: there is no such file, it raises when it is run, or a name is missing.
+
+    Example:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp()) / "my_task.py"
+        >>> _ = file.write_text("model = data = loss = metric = lambda *a: None; direction = 'max'; epochs = 3")
+        >>> load(file).name, load(file).epochs
+        ('my_task', 3)
+    """
+    file = _existing(Path(path).expanduser())
+    module = _run(file)
+    settings = _settings(vars(module), file)
+    settings.setdefault("name", file.stem)
+    settings.setdefault("metric_name", _name_of(settings["metric"]))
+    return Task(**settings, source=file.read_text(encoding="utf-8", errors="replace"), file=str(file.resolve()))
+
+
+def defined_in(path: Path) -> dict[str, Any]:
+    """Run a Python file and return the names it defines.
+
+    Raises:
+        TaskError: there is no such file, or it raises when it is run.
+    """
+    return vars(_run(_existing(path)))
+
+
+def _existing(path: Path) -> Path:
+    if path.is_file():
+        return path
+    if path.is_dir():
+        inside = ", ".join(_python_files(path))
+        hint = f"Did you mean one of {inside}?" if inside else "It holds no .py file."
+        raise TaskError(f"{path} is a folder; a task is one Python file. {hint}")
+    near = did_you_mean(path.name, _python_files(path.parent))
+    raise TaskError(
+        f"There is no file {path}.{near} A task is a registered name or a Python file; "
+        f"looked in {path.parent.resolve()}."
+    )
+
+
+def _python_files(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.glob("*.py")) if folder.is_dir() else []
+
+
+def _run(file: Path) -> ModuleType:
+    """Run the file as a module of its own name; the same file is the same module."""
+    full = str(file.resolve())
+    name = f"actlab_task_{file.stem}_{hashlib.sha256(full.encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, full)
+    if spec is None or spec.loader is None:
+        raise TaskError(f"{file} cannot be run as Python; a task is a file that ends in .py.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    folder = str(file.resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)  # as `python my_task.py` would; at the end, so that it hides nothing
+    try:
+        with user_code(f"The task file {file}"):
+            spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _settings(defined: Mapping[str, Any], file: Path) -> dict[str, Any]:
+    missing = [name for name in _NEEDED if name not in defined]
+    if missing:
+        raise TaskError(_missing_message(missing, defined, file))
+    settings = {name: defined[name] for name in (*_NEEDED, *_OPTIONAL) if name in defined}
+    for name in ("model", "data"):
+        _check_takes_seed(name, settings[name], file)
+    return settings
+
+
+def _missing_message(missing: list[str], defined: Mapping[str, Any], file: Path) -> str:
+    public = [name for name in defined if not name.startswith("_") and not inspect.ismodule(defined[name])]
+    lines = [
+        f"\n  {name}: {_EXPLAINED[name]}.{did_you_mean(name, [known for known in public if known not in _NEEDED])}"
+        for name in missing
+    ]
+    return f"{file} does not define {' and '.join(missing)}. A task needs, at module level:{''.join(lines)}"
+
+
+def _check_takes_seed(name: str, function: Any, file: Path) -> None:
+    if isinstance(function, nn.Module):
+        raise TaskError(
+            f"{name} in {file} is a Module; every trial needs a new one. "
+            f"Write a function: def {name}(seed): return {type(function).__name__}(...)"
+        )
+    if not callable(function):
+        raise TaskError(f"{name} in {file} is a {type(function).__name__}; it must be {_EXPLAINED[name]}.")
+    try:
+        inspect.signature(function).bind(0)
+    except TypeError:
+        raise TaskError(
+            f"{name} in {file} does not take exactly one argument, the seed; write def {name}(seed): ..."
+        ) from None
+    except ValueError:
+        return  # a built-in without a signature: the trial call will tell
+
+
+def _name_of(metric: Any) -> str:
+    name = getattr(metric, "__name__", "metric")
+    return "metric" if name == "<lambda>" else name

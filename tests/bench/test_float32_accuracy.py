@@ -1,0 +1,101 @@
+"""Traps against overflow points that are known, and programs written by hand."""
+
+from __future__ import annotations
+
+import math
+
+import mpmath
+import numpy as np
+import pytest
+import torch
+
+from actlab.bench.float32_accuracy import traps
+from actlab.errors import SpecError
+from actlab.functions.activation import activation, forget, names
+from actlab.functions.formula import exp, log
+
+OVERFLOW = math.log(np.finfo(np.float32).max)  # 88.72: the exponential's last finite input
+
+
+def _found(spec, part, *, finite):
+    return [trap for trap in traps(spec) if trap.part == part and trap.finite == finite]
+
+
+def test_softplus_overflows_where_the_exponential_does():
+    (value,) = _found("softplus", "value", finite=False)
+
+    assert value.low == pytest.approx(OVERFLOW, abs=0.1)
+    assert (value.high, value.error, value.truth) == (math.inf, math.inf, pytest.approx(1e4))
+    assert value.here < 1e-6
+
+
+def test_the_branch_not_taken_makes_the_gradient_of_elu_nan():
+    (gradient,) = _found("elu", "gradient", finite=False)
+
+    x = torch.tensor([gradient.low, gradient.low - 0.2], requires_grad=True)
+    torch.where(x > 0, x, torch.exp(x) - 1).sum().backward()
+    assert x.grad.isnan().tolist() == [True, False]
+    assert gradient.here < 1e-6
+    assert _found("elu", "value", finite=False) == []
+
+
+def test_gelu_by_erf_keeps_no_digit_below_minus_five_and_a_half():
+    (value,) = _found("gelu", "value", finite=True)
+
+    x = np.float32(-6)
+    naive = x * np.float32(0.5) * (1 + torch.erf(torch.tensor(x / np.float32(math.sqrt(2)))).item())
+    truth = float(-6 * mpmath.ncdf(-6))
+    assert value.low < -6 < value.high
+    assert abs(naive - truth) / abs(truth) > 0.01
+    assert value.here < 1e-5
+
+
+def test_the_hole_of_sinc_is_a_point():
+    holes = [trap for trap in traps("sinc") if not trap.finite]
+
+    assert {(trap.part, trap.low, trap.high, trap.truth) for trap in holes} >= {("value", 0.0, 0.0, 1.0)}
+    assert all(trap.here < 1e-6 for trap in holes)
+
+
+def test_what_is_wrong_here_too_is_told():
+    near_overflow = [trap for trap in traps("hyper_sinh") if trap.here == math.inf]
+
+    assert near_overflow
+    assert all(88.7 < trap.low < trap.high < 91 for trap in near_overflow)
+
+
+@pytest.mark.parametrize("spec", ["relu", "leaky_relu", "hardtanh", "identity", "step", "square", "sigmoid", "sine"])
+def test_functions_without_traps_have_none(spec):
+    assert [trap for trap in traps(spec) if not trap.finite] == []
+    assert _found(spec, "value", finite=True) == []
+
+
+def test_a_formula_that_its_author_wrote_carelessly_is_wrong_here_too():
+    @activation(paper="a test")
+    def careless(x):
+        """Softplus without the primitive that never overflows."""
+        return log(1 + exp(x))
+
+    try:
+        found = [trap for trap in traps("careless") if trap.part == "value" and not trap.finite]
+    finally:
+        forget("careless")
+    (trap,) = found  # up to where float64, which it is held against, overflows as well
+    assert (trap.low, trap.here) == (pytest.approx(OVERFLOW, abs=0.1), math.inf)
+    assert trap.high == pytest.approx(math.log(np.finfo(np.float64).max), abs=25)
+
+
+def test_the_values_of_a_spec_count():
+    (steep,) = _found("elu(alpha=1e30)", "value", finite=True)
+
+    assert steep.low < 0
+
+
+@pytest.mark.parametrize("name", names("elementwise")[::9])
+def test_here_nothing_is_infinite_that_a_float32_could_hold(name):
+    assert [trap for trap in traps(name) if trap.here == math.inf] == []
+
+
+def test_only_elementwise_functions_have_traps():
+    with pytest.raises(SpecError, match="swiglu is a gated function"):
+        traps("swiglu")

@@ -1,0 +1,168 @@
+"""Every activation passes every check of the public judge that applies to it, and agrees with an independent definition."""
+
+from __future__ import annotations
+
+import mpmath as mp
+import pytest
+import torch
+from tests.functions.references import REFERENCES
+
+from actlab.functions.activation import get, names
+from actlab.nn.layers.layer import layer
+from actlab.testing.activation_checks import (
+    CHECKS,
+    NATIVES_WITHOUT_DOUBLE_BACKWARD,
+    OPPOSITE_INFINITIES,
+    built,
+    reason_to_skip,
+    sample,
+)
+
+CASES = [(name, check) for name in names() for check in CHECKS if reason_to_skip(check, name) is None]
+CONDITIONED = {  # relative error in float64 where the function itself amplifies the rounding of its argument, and why
+    "mega_laplace": ("1e-12", "a normal tail at z = -32: the relative error of z grows by z^2 = 1000"),
+    "uaf": ("2e-13", "a difference of two softplus near 0.69, which is 1e-3 around zero"),
+}
+LEARNED = [
+    "swish(beta=learned)",
+    "elu(alpha=learned_per_channel)",
+    "prelu(weight=learned_per_channel)",
+    "softplus(beta=2)",
+    "leaky_relu(0.2)",
+    "celu(alpha=0.5)",
+    "hardtanh(-2, 3)",
+    "arelu(0.5, 1)",
+    "xielu(0.3, -0.5)",
+    "apa(0.5, 0.25)",
+]
+
+
+@pytest.mark.parametrize(("name", "check"), CASES, ids=[f"{name}-{check.__name__}" for name, check in CASES])
+def test_every_activation_passes_every_check_that_applies(name, check):
+    check(name)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [check for check in CHECKS if check.__name__ not in {"gradients_of_learned_parameters_are_right", "claims_hold"}],
+    ids=lambda check: check.__name__,
+)
+@pytest.mark.parametrize("spec", LEARNED)
+def test_parametrised_and_learned_specs_pass_the_checks_too(spec, check):
+    if reason := reason_to_skip(check, spec):
+        pytest.skip(reason)
+
+    check(spec)
+
+
+def test_the_only_checks_left_out_are_those_that_say_why():
+    left_out = {
+        (name, reason_to_skip(check, name)) for name in names() for check in CHECKS if reason_to_skip(check, name)
+    }
+
+    assert all(reason and ("function" in reason or "no fused native" in reason) for _, reason in left_out)
+    assert {name for name, reason in left_out if "no fused native" not in reason} == {
+        *names("vector"),
+        *names("stochastic"),
+        *names("gated"),
+    }
+
+
+def test_every_formula_has_an_independent_reference():
+    assert sorted(REFERENCES) == sorted(names("elementwise") + names("gated"))
+
+
+@pytest.mark.parametrize("name", names("elementwise"))
+def test_elementwise_values_agree_with_their_paper_to_float64(name):
+    points = [
+        -60.0,
+        -20.0,
+        -8.3,
+        -3.7,
+        -1.9,
+        -0.51,
+        -0.1,
+        -1e-3,
+        -1e-7,
+        0.0,
+        1e-7,
+        2e-3,
+        0.14,
+        0.16,
+        0.49,
+        0.9,
+        1.7,
+        2.9,
+        6.1,
+        11.0,
+        45.0,
+    ]
+    got = layer(name, native=False, dtype=torch.float64)(torch.tensor(points, dtype=torch.float64))
+
+    for point, value in zip(points, got.tolist(), strict=True):
+        exact = REFERENCES[name](mp.mpf(point))
+        tolerance, _ = CONDITIONED.get(name, ("4e-14", "forty roundings"))
+        allowed = mp.mpf(tolerance) * abs(exact) + mp.mpf("1e-300")
+        if (
+            abs(value - exact) > allowed
+        ):  # four roundings of the argument, which a function as steep as sin(30 x) cannot better
+            allowed += 4 * mp.mpf(2) ** -52 * abs(point * mp.diff(REFERENCES[name], mp.mpf(point)))
+        assert abs(value - exact) <= allowed, (point, value, exact)
+
+
+@pytest.mark.parametrize("name", names("gated"))
+def test_gated_values_agree_with_their_paper_to_float64(name):
+    gates, values = torch.meshgrid(
+        torch.linspace(-9, 9, 13, dtype=torch.float64), torch.linspace(-3, 3, 5, dtype=torch.float64), indexing="ij"
+    )
+    got = layer(name, native=False, dtype=torch.float64)(
+        torch.cat([values.reshape(-1, 1), gates.reshape(-1, 1)], dim=1)
+    )
+
+    for gate, value, output in zip(
+        gates.flatten().tolist(), values.flatten().tolist(), got.flatten().tolist(), strict=True
+    ):
+        exact = REFERENCES[name](mp.mpf(gate), mp.mpf(value))
+        assert abs(output - exact) <= mp.mpf("4e-14") * abs(exact) + mp.mpf("1e-300"), (gate, value)
+
+
+@pytest.mark.parametrize("name", sorted(NATIVES_WITHOUT_DOUBLE_BACKWARD))
+def test_the_exemption_from_double_backward_is_still_needed(name):
+    x = sample(name).requires_grad_()
+    (gradient,) = torch.autograd.grad(built(name, dtype=torch.float64)(x).sum(), x, create_graph=True)
+
+    with pytest.raises(RuntimeError, match="not implemented"):
+        gradient.sum().backward()
+
+
+@pytest.mark.parametrize("name", sorted(OPPOSITE_INFINITIES))
+def test_the_excuse_of_opposite_infinities_is_still_needed(name):
+    x = torch.tensor([-torch.inf, -1e30, 1e30, torch.inf], dtype=torch.float64)
+    got = layer(name, native=False, dtype=torch.float64)(x)
+
+    assert got[[0, 3]].isnan().any(), "the formula has its limits now: take it out of OPPOSITE_INFINITIES"
+    assert got[1:3].isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["silu", "gelu", "gelu_tanh", "mish", "hardswish"])
+def test_the_formula_has_the_limit_at_minus_infinity_where_the_native_has_nan(name):
+    x = torch.tensor([-torch.inf])
+
+    assert layer(name, native=False)(x).item() == 0.0
+    assert torch.isnan(layer(name, native=True)(x)).item(), (
+        "torch has mended its kernel: take this entry out of the list"
+    )
+
+
+def test_the_formula_of_softsign_has_its_limits_where_the_native_has_nan():
+    x = torch.tensor([-torch.inf, torch.inf])
+
+    assert layer("softsign", native=False)(x).tolist() == [-1.0, 1.0]
+    assert torch.isnan(layer("softsign", native=True)(x)).all(), "torch has mended its kernel: say so in decision 2"
+
+
+def test_every_entry_names_its_source_and_describes_itself_in_a_sentence():
+    for name in names():
+        record = get(name)
+        assert record.arxiv or record.paper, name
+        assert record.doc.rstrip().endswith("."), name

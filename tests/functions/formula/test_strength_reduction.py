@@ -1,0 +1,122 @@
+"""Economy: every formula is rewritten to the same numbers, with fewer transcendentals; what would be worse stays as it was."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import sympy
+
+from actlab.functions.activation import get, names
+from actlab.functions.formula import (
+    Primitive,
+    canonical,
+    capped,
+    derivative,
+    exp,
+    expm1,
+    minimum,
+    reciprocal,
+    sigmoid,
+    softplus,
+    tanh,
+    where,
+)
+from actlab.functions.formula import strength_reduction as economy
+from actlab.functions.formula.evaluate import NAMES, safe
+from actlab.functions.formula.printer import compiled, source
+from actlab.functions.formula.strength_reduction import economical
+
+X = sympy.Symbol("x", real=True)
+CHEAP = {"clamped", "capped", "tamed", "reciprocal", "where", "maximum", "minimum", "absolute", "sign", "rounded"}
+POINTS = np.concatenate([np.linspace(-30, 30, 1201) + 1e-3, [-1e30, -1e4, -300, 300, 1e4, 1e30, -np.inf, np.inf]])
+
+
+def forms(name: str):
+    """Return the safe forms of value and derivatives in the inputs, at the default parameters, and the inputs."""
+    record = get(name)
+    formula = record.formula.xreplace({p.symbol: sympy.Float(p.default, 17) for p in record.parameters})
+    plain = [formula, *(canonical(derivative(formula, symbol)) for symbol in record.inputs)]
+    return [safe(part, record.inputs) for part in plain], record.inputs
+
+
+def evaluated(expression, inputs, values):
+    """Return the numbers of an expression that is safe already."""
+    function = compiled(source("formula", inputs, expression, "numpy"), "formula", NAMES)
+    return np.asarray(function(*values)) + np.zeros_like(values[0])
+
+
+def transcendentals(expressions) -> int:
+    """Return how many different ones are computed; the exponential inside of sigmoid, tanh and softplus counts too."""
+    inside = {"softplus": 2, "logsigmoid": 2}
+    nodes = sympy.Tuple(*expressions).atoms(Primitive)
+    shared = {n.args[0] for n in nodes if isinstance(n, exp)}  # expm1 of the same argument is one more addition
+    return sum(
+        inside.get(type(n).__name__, 1)
+        for n in nodes
+        if type(n).__name__ not in CHEAP and not (isinstance(n, expm1) and n.args[0] in shared)
+    )
+
+
+@pytest.mark.parametrize("name", names("elementwise") + names("gated"))
+def test_what_is_rewritten_is_the_same_number_and_costs_no_more(name):
+    plain, inputs = forms(name)
+    rewritten = economical(plain, inputs)
+    values = [POINTS, *(np.clip(POINTS[::-1], -50, 50) for _ in inputs[1:])]
+
+    assert transcendentals(rewritten) <= transcendentals(plain)
+    for old, new in zip(plain, rewritten, strict=True):
+        if old == new:
+            continue
+        with np.errstate(all="ignore"):
+            want, got = (evaluated(part, inputs, values) for part in (old, new))
+        known = np.isfinite(want)
+        np.testing.assert_allclose(got[known], want[known], rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [("mish", 6, 1), ("silu", 2, 1), ("tanh", 3, 1), ("gelu_tanh", 2, 1), ("swiglu", 2, 1), ("telu", 5, 2)],
+)
+def test_value_and_slope_share_one_exponential(name, before, after):
+    plain, inputs = forms(name)
+    slope = economical(plain[1:2], inputs)
+
+    assert transcendentals(plain) >= before
+    assert transcendentals(slope) == after
+
+
+def test_tanh_of_softplus_is_one_exponential_and_one_division():
+    (found,) = economical([X * tanh(softplus(X))], [X])
+
+    assert {node for node in found.atoms(Primitive) if isinstance(node, exp)} == {exp(capped(X, 2))}
+    assert len(found.atoms(reciprocal)) == 1
+    assert not found.has(tanh, softplus)
+
+
+def test_a_single_sigmoid_stays():
+    assert economical([sigmoid(X)], [X]) == [sigmoid(X)]
+
+
+def test_a_guarded_branch_becomes_a_minimum():
+    assert economical([exp(where(X > 0, 0, X))], [X]) == [exp(minimum(X, 0))]
+
+
+def test_denominators_of_parameters_are_inverted_once_for_the_whole_tensor():
+    beta = sympy.Symbol("beta", real=True)
+
+    assert economical([X / beta], [X]) == [X * reciprocal(beta)]
+
+
+def test_a_rewriting_that_loses_digits_or_overflows_is_not_taken(monkeypatch):
+    def careless(whole):
+        return whole.xreplace({tanh(X): (exp(2 * X) - 1) / (exp(2 * X) + 1)})  # infinity over infinity from 355 on
+
+    monkeypatch.setattr(economy, "_plain", careless)
+
+    assert economical([tanh(X)], [X]) == [tanh(X)]
+
+
+def test_a_rewriting_to_another_function_is_not_taken(monkeypatch):
+    monkeypatch.setattr(economy, "_plain", lambda whole: whole.xreplace({tanh(X): 1 - tanh(X)}))
+
+    assert economical([tanh(X)], [X]) == [tanh(X)]

@@ -1,0 +1,109 @@
+"""Torch's spellings: every module and call of torch.nn that is registered is recognised, parameters included."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import torch
+import torch.nn.functional as F  # the name everybody uses
+from torch import nn
+
+from actlab.functions.activation import get, names
+from actlab.nn.layers.layer import layer
+from actlab.nn.sites.torch_activations import UNKNOWN, describe_call, describe_module, recognise
+
+WITH_MODULE = [name for name in names("elementwise") if get(name).module and name != "identity"]
+CALLS = [
+    (F.relu, (), {"inplace": True}, "relu"),
+    (F.relu6, (), {}, "relu6"),
+    (F.leaky_relu, (0.2,), {}, "leaky_relu(negative_slope=0.2)"),
+    (F.leaky_relu_, (0.2,), {}, "leaky_relu(negative_slope=0.2)"),
+    (F.elu, (), {"alpha": 0.5}, "elu(alpha=0.5)"),
+    (F.celu, (2.0,), {}, "celu(alpha=2)"),
+    (torch.celu, (2.0,), {}, "celu(alpha=2)"),
+    (F.gelu, (), {}, "gelu"),
+    (F.gelu, (), {"approximate": "tanh"}, "gelu_tanh"),
+    (F.hardtanh, (-2.0, 2.0), {}, "hardtanh(min_val=-2, max_val=2)"),
+    (F.threshold, (0.1, 20.0), {}, "threshold(threshold=0.1, value=20)"),
+    (F.softplus, (2.0,), {}, "softplus(beta=2)"),
+    (F.logsigmoid, (), {}, "logsigmoid"),
+    (F.prelu, (torch.tensor([0.25]),), {}, "prelu"),
+    (F.prelu, (torch.tensor([0.25, 0.25]),), {}, "prelu(weight=learned_per_channel)"),
+    (torch.special.expit, (), {}, "sigmoid"),
+    (torch.Tensor.sigmoid_, (), {}, "sigmoid"),
+    (torch.Tensor.hardshrink, (0.1,), {}, "hardshrink(lambd=0.1)"),
+    (partial(F.elu, alpha=0.5), (), {}, "elu(alpha=0.5)"),
+    (F.softmax, (-1,), {}, "softmax"),
+    (F.glu, (), {}, "glu"),
+]
+
+
+@pytest.mark.parametrize("name", WITH_MODULE)
+def test_every_module_of_torch_is_recognised_as_what_it_computes(name):
+    module = eval(get(name).module if "(" in get(name).module else f"{get(name).module}(*{_arguments(name)})")  # noqa: S307 # our own record
+    x = torch.linspace(-3, 3, 31)
+
+    running = describe_module(module)
+
+    assert running.name == name
+    assert torch.allclose(module(x), layer(running.spec)(x))
+
+
+def _arguments(name: str) -> tuple[float, ...]:
+    """A value off its default for every parameter, so that a parameter that is dropped is noticed."""
+    values = {"hardtanh": (-2.0, 2.5), "threshold": (0.1, 20.0)}
+    return values.get(name, (0.37,) if get(name).parameters and name != "prelu" else ())
+
+
+@pytest.mark.parametrize(("function", "arguments", "keywords", "spec"), CALLS)
+def test_calls_are_recognised_with_their_parameters(function, arguments, keywords, spec):
+    assert describe_call(recognise(function), arguments, keywords).spec == spec
+
+
+@pytest.mark.parametrize(
+    "function", [torch.add, torch.relu(torch.zeros(1)).relu, F.linear, len, nn.ReLU, torch.clamp, None, "relu"]
+)
+def test_what_is_no_activation_of_torch_is_not_recognised(function):
+    assert recognise(function) is None
+
+
+def test_what_overwrites_its_input_is_marked():
+    marks = {
+        f: describe_call(recognise(f), (), k).inplace
+        for f, k in [(torch.relu_, {}), (F.relu, {}), (torch.Tensor.tanh_, {})]
+    }
+
+    assert marks == {torch.relu_: True, F.relu: False, torch.Tensor.tanh_: True}
+    assert describe_call(recognise(F.silu), (), {"inplace": True}).inplace
+    assert describe_module(nn.ReLU(inplace=True)).inplace
+
+
+def test_a_parameter_that_only_a_run_can_tell_leaves_the_name():
+    running = describe_call(recognise(F.leaky_relu), [UNKNOWN], {})
+
+    assert (running.name, running.spec) == ("leaky_relu", None)
+
+
+def test_a_trained_prelu_is_described_with_its_present_weight():
+    module = nn.PReLU(init=0.5)
+
+    assert describe_module(module).spec == "prelu(weight=learned(0.5))"
+
+
+def test_a_subclass_counts_as_long_as_it_computes_the_same():
+    class Named(nn.ELU):
+        pass
+
+    class Changed(nn.ELU):
+        def forward(self, x):
+            return super().forward(x) + 1
+
+    assert describe_module(Named(0.5)).spec == "elu(alpha=0.5)"
+    assert describe_module(Changed()) is None
+
+
+def test_vector_modules_are_known_along_any_dimension():
+    assert [describe_module(module).kind for module in (nn.Softmax(dim=1), nn.LogSoftmax(dim=-1), nn.Softmax2d())] == [
+        "vector"
+    ] * 3

@@ -1,0 +1,87 @@
+"""The state of a running study, on a terminal and in a log."""
+
+from __future__ import annotations
+
+import io
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+
+from actlab.report.terminal import progress
+
+
+def _news(done, *, total=48, eliminated=(), leader="gelu", seconds_left=72.0):
+    return SimpleNamespace(
+        done=done, total=total, eliminated=eliminated, leader=leader, seconds_left=seconds_left, running=2
+    )
+
+
+def _log(*news):
+    console = Console(file=io.StringIO(), width=200)
+    with progress.shown(console, "digits") as report:
+        for one in news:
+            report(one)
+    return console.file.getvalue().splitlines()
+
+
+def _display(news):
+    console = Console(file=io.StringIO(), width=100, color_system=None)
+    console.print(progress.drawn(news, "digits"))
+    return console.file.getvalue()
+
+
+def test_a_log_has_a_line_at_the_start_at_every_elimination_and_at_the_end():
+    lines = _log(
+        _news(1),
+        _news(2),
+        _news(3, eliminated=("tanh",)),
+        _news(4, eliminated=("tanh",)),
+        _news(48, eliminated=("tanh",)),
+    )
+
+    assert [line.split(",")[0] for line in lines] == [
+        "digits: 1 of 48 trials",
+        "digits: 3 of 48 trials",
+        "digits: 48 of 48 trials",
+    ]
+    assert lines[1] == "digits: 3 of 48 trials, 1:12 min left, leading: gelu, out: tanh"
+
+
+def test_a_log_has_a_line_every_few_seconds(monkeypatch):
+    clock = iter([100.0, 104.0, 111.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+
+    assert [line.split(",")[0] for line in _log(_news(1), _news(2), _news(3))] == [
+        "digits: 1 of 48 trials",
+        "digits: 3 of 48 trials",
+    ]
+
+
+def test_the_display_names_count_time_leader_and_who_is_out():
+    shown = _display(_news(23, eliminated=("tanh", "sigmoid")))
+
+    assert "23/48 trials" in shown
+    assert "1:12 min left" in shown
+    assert "leading: gelu" in shown
+    assert "out: tanh, sigmoid" in shown
+
+
+@pytest.mark.parametrize(
+    "news", [_news(0, total=0, leader=None, seconds_left=None), _news(0, leader=None, seconds_left=None)]
+)
+def test_the_display_needs_neither_leader_nor_time(news):
+    assert "trials" in _display(news)
+
+
+def test_a_terminal_is_left_clean():
+    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    with progress.shown(console, "digits") as report:
+        report(_news(3))
+
+    assert console.file.getvalue().endswith("\x1b[2K")  # the last thing written erases the display
+
+
+def test_markup_in_a_name_is_shown_and_not_obeyed():
+    assert "[red]x" in _display(_news(1, leader="[red]x"))
+    assert "[red]x" in _log(_news(1, leader="[red]x"))[0]

@@ -1,0 +1,295 @@
+"""Whatever ends a study, the same call goes on, and its rows are those of an undisturbed run to the bit."""
+
+import faulthandler
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from tests.studies.tiny import FILE, model, numbers, tiny
+
+from actlab.errors import StoreError
+from actlab.functions.activation import activation, forget
+from actlab.functions.formula import tanh
+from actlab.studies.execution import worker
+from actlab.studies.execution.run import StudyInterrupted
+from actlab.studies.store.store import Store
+from actlab.study import compare
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+
+ARMS = ["relu", "gelu", "tanh"]
+FORK = multiprocessing.get_context("fork")
+
+
+def local(make=model, **differences):
+    """The tiny task with a closure in it, so that workers are copies of this process: an interpreter takes seconds to start."""
+    return tiny(model=lambda seed: make(seed), **differences)  # noqa: PLW0108 # the point is that it is a lambda
+
+
+def slow():
+    return local(slow_model)
+
+
+def slow_model(seed):
+    time.sleep(0.3)  # so long that no processor is through with all trials before its workers see that they are orphans
+    return model(seed)
+
+
+def run(folder, task=None, *, arms=ARMS, seeds=4, jobs=2, name="mine", **settings):
+    return compare(task or local(), arms, seeds=seeds, jobs=jobs, store=folder / "actlab.db", name=name, **settings)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    return numbers(run(tmp_path_factory.mktemp("undisturbed"), jobs=1).rows())
+
+
+def attempts(folder, name="mine"):
+    store = Store(folder / "actlab.db")
+    return store.attempts(store.study(name).id)
+
+
+def test_one_job_and_two_workers_give_the_same_bits(tmp_path, undisturbed):
+    assert numbers(run(tmp_path, tiny(), jobs=2).rows()) == undisturbed
+    assert len(undisturbed) == 12
+
+
+def test_a_task_in_a_file_is_run_by_interpreters_of_their_own(tmp_path):
+    file = tmp_path / "my_task.py"
+    file.write_text(FILE)
+    alone = run(tmp_path, str(file), jobs=1, name="alone")
+    news = []
+
+    shared = run(tmp_path, str(file), jobs=2, name="shared", progress=news.append)
+
+    assert numbers(shared.rows()) == numbers(alone.rows())
+    assert (news[-1].done, news[-1].total, news[-1].running) == (12, 12, 0)
+    assert news[-1].leader in ARMS
+
+
+def test_a_task_of_closures_runs_in_copies_of_this_process(tmp_path, undisturbed):
+    here = os.getpid()
+    seen = tmp_path / "seen"
+
+    def watched(seed):
+        with seen.open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        return model(seed)
+
+    run(tmp_path, tiny(model=watched))
+
+    workers = set(seen.read_text().split()) - {str(here)}
+    assert len(workers) >= 2
+
+
+def test_an_activation_that_only_this_process_knows_can_be_compared(tmp_path):
+    @activation(paper="a test")
+    def only_here(x):
+        """Twice tanh."""
+        return 2 * tanh(x)
+
+    file = tmp_path / "my_task.py"
+    file.write_text(FILE)
+    try:
+        study = run(tmp_path, str(file), arms=["relu", "only_here"], seeds=2)
+        assert {row["status"] for row in study.rows()} == {"completed"}
+    finally:
+        forget("only_here")
+
+
+def test_the_same_call_again_runs_nothing_twice(tmp_path):
+    first = run(tmp_path).rows()
+
+    assert run(tmp_path).rows() == first
+
+
+def test_a_study_extended_by_seeds_equals_one_that_had_them_from_the_start(tmp_path, undisturbed):
+    run(tmp_path, seeds=2)
+
+    assert numbers(run(tmp_path, seeds=4).rows()) == undisturbed
+
+
+def in_a_group(target, *arguments):
+    """Start a function in a process that leads a group of its own, as a shell's job does."""
+
+    def lead():
+        os.setsid()
+        target(*arguments)
+
+    process = FORK.Process(target=lead)
+    process.start()
+    return process
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def count(folder):
+    try:
+        store = Store(folder / "actlab.db", create=False)
+        return store.count(store.study("mine").id)
+    except StoreError:
+        return 0
+
+
+def group_is_gone(leader):
+    """Whether no process of the group is left, zombies aside."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if fields[2] == str(leader) and fields[0] not in "ZX":
+                return False
+    return True
+
+
+@pytest.mark.parametrize("whom", ["everything", "the first process only"])
+def test_killed_at_any_moment_a_study_goes_on_where_it_was(tmp_path, undisturbed, whom):
+    process = in_a_group(run, tmp_path, slow())
+    wait_for(lambda: count(tmp_path) >= 3)
+
+    (os.killpg if whom == "everything" else os.kill)(process.pid, signal.SIGKILL)
+    process.join(20)
+    wait_for(lambda: group_is_gone(process.pid), 10)
+    before = count(tmp_path)
+    rows = run(tmp_path, slow()).rows()
+
+    assert 3 <= before < 12
+    assert numbers(rows) == undisturbed
+    # What was in the workers' hands is begun again: two trials, and a third if a worker was just between two.
+    assert sum(attempts(tmp_path).values()) - 12 <= 2
+
+
+def _run_and_tell(folder, told):
+    try:
+        run(folder, slow())
+    except StudyInterrupted as error:
+        told.put(str(error))
+
+
+def test_ctrl_c_ends_the_workers_loses_nothing_and_says_how_to_go_on(tmp_path, undisturbed):
+    told = FORK.Queue()
+    process = in_a_group(_run_and_tell, tmp_path, told)
+    wait_for(lambda: count(tmp_path) >= 3)
+
+    os.killpg(process.pid, signal.SIGINT)
+    said = told.get(timeout=20)
+    process.join(20)
+
+    assert "of 12 trials" in said
+    assert "the same command goes on" in said
+    wait_for(lambda: group_is_gone(process.pid), 10)
+    assert numbers(run(tmp_path, slow()).rows()) == undisturbed
+
+
+def test_ctrl_c_with_one_job_leaves_the_trial_free(tmp_path):
+    news = []
+
+    def interrupted_once(output, target):
+        if len(news) == 3:
+            news.clear()
+            raise KeyboardInterrupt
+        return tiny().loss(output, target)
+
+    with pytest.raises(StudyInterrupted, match="Stopped after 2 of 12"):
+        run(tmp_path, tiny(loss=interrupted_once), jobs=1, progress=news.append)
+
+    assert len(run(tmp_path, tiny(loss=interrupted_once), jobs=1).rows()) == 12
+    assert sorted(attempts(tmp_path).values()) == [1] * 11 + [2]
+
+
+def test_two_processes_on_one_store_share_the_work(tmp_path, undisturbed):
+    processes = [in_a_group(run, tmp_path, slow()) for _ in range(2)]
+    for process in processes:
+        process.join(60)
+
+    store = Store(tmp_path / "actlab.db")
+    assert numbers(store.rows(store.study("mine").id)) == undisturbed
+    assert set(attempts(tmp_path).values()) == {1}
+
+
+def test_a_trial_on_which_workers_are_killed_twice_is_a_result_and_the_study_goes_on(tmp_path):
+    here = os.getpid()
+
+    def deadly(seed):
+        if seed == 1 and os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return model(seed)
+
+    rows = run(tmp_path, tiny(model=deadly), arms=["relu", "gelu"], seeds=2).rows()
+
+    fates = {(row["arm"], row["seed"]): row["status"] for row in rows}
+    assert fates == {
+        ("relu", 0): "completed",
+        ("gelu", 0): "completed",
+        ("relu", 1): "out_of_memory",
+        ("gelu", 1): "out_of_memory",
+    }
+    assert "killed by SIGKILL 2 times" in next(row["error"] for row in rows if row["seed"] == 1)
+    begun = {(trial.arm, trial.seed): number for trial, number in attempts(tmp_path).items()}
+    assert begun == {("relu", 0): 1, ("gelu", 0): 1, ("relu", 1): 2, ("gelu", 1): 2}
+
+
+def test_a_crash_of_the_interpreter_is_a_failure(tmp_path):
+    here = os.getpid()
+
+    def crashing(seed):
+        if seed == 1 and os.getpid() != here:
+            faulthandler.disable()  # pytest's, which would print a page
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return model(seed)
+
+    rows = run(tmp_path, tiny(model=crashing), arms=["relu", "gelu"], seeds=2).rows()
+
+    assert [row["error"][:36] for row in rows if row["status"] == "failed"] == [
+        "the worker was killed by SIGSEGV 2 t"
+    ] * 2
+
+
+def test_what_a_worker_cannot_write_is_told_by_the_first_process(tmp_path, monkeypatch):
+    def full(*_):
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(Store, "finish", full)
+
+    with pytest.raises(StoreError, match="the disk is full"):
+        run(tmp_path)
+
+
+def test_a_mistake_of_ours_is_told_with_its_place(tmp_path, monkeypatch):
+    monkeypatch.setattr(worker, "run_trial", lambda *_, **__: 1 / 0)
+
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        run(tmp_path)
+
+
+def test_a_budget_ends_a_study_which_says_so_and_can_go_on(tmp_path, monkeypatch, undisturbed):
+    passed = [0.0]  # a clock of the test's own, on which every trial takes a second: a busy machine cannot disturb it
+
+    def one_second(seed):
+        passed[0] += 1.0
+        return model(seed)
+
+    with monkeypatch.context() as patch:
+        for name in ("time", "perf_counter"):
+            patch.setattr(time, name, lambda: passed[0])
+        study = run(tmp_path, local(one_second), jobs=1, budget=8.0)
+
+    some = study.rows()
+    assert 0 < len(some) < 12
+    assert len(some) % 3 == 0  # whole rounds
+    assert any("Time-boxed" in warning for warning in study.verdict().warnings)
+
+    rest = run(tmp_path, slow(), jobs=1)
+
+    assert numbers(rest.rows()) == undisturbed
+    assert not any("Time-boxed" in warning for warning in rest.verdict().warnings)

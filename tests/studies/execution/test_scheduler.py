@@ -1,0 +1,184 @@
+"""The set of trials is a function of the plan alone: no order in which workers end can change it."""
+
+import random
+
+import pytest
+from tests.studies.tiny import result, tiny
+
+from actlab.stats.racing import Race
+from actlab.studies.execution.scheduler import Frontier, tuned_lr
+from actlab.studies.plan import TUNING_SEEDS, make_plan
+
+ARMS = ("relu", "gelu", "silu", "tanh", "sigmoid")
+
+
+def plan(seeds=20, arms=ARMS, **settings):
+    return make_plan(tiny(), arms, seeds=seeds, **settings)
+
+
+def outcomes(seed, arms=ARMS, spread=0.6, failures=0.0):
+    """Results of every trial that could be run, some of them diverged or failed."""
+    draw = random.Random(seed)  # noqa: S311 # a simulation
+    levels = {arm: draw.gauss(0, 1) for arm in arms}
+
+    def fate(arm, number):
+        chance = draw.random()
+        value = levels[arm] + draw.gauss(0, spread)
+        if chance < failures / 2:
+            return result(arm, number, None, status="failed")
+        return result(arm, number, None, status="diverged") if chance < failures else result(arm, number, value)
+
+    return {(arm, number): fate(arm, number) for arm in arms for number in range(20)}
+
+
+def run(plan, fates, workers, order):
+    """Run a study with so many workers, each trial ending at a time of its own; return arm and seed of what ran."""
+    frontier, rows, running = Frontier(plan, 0.01), [], []
+    while True:
+        view = frontier.look(rows)
+        for key in view.runnable:
+            if len(running) < workers and key not in running:
+                running.append(key)
+        if not running:
+            assert view.finished
+            return {(row.key.arm, row.key.seed) for row in rows}
+        ended = running.pop(order.randrange(len(running)))
+        rows.append(fates[ended.arm, ended.seed])
+
+
+def round_by_round(plan, fates):
+    """The same study without any look ahead: a round, a decision, a round. Written from the race alone."""
+    race, ran, state = Race(plan.labels, plan.direction, plan.alpha), set(), None
+    for position in range(len(plan.seeds)):
+        alive = plan.labels if state is None else state.alive
+        if len(alive) == 1:
+            break
+        ran |= {(arm, plan.seeds[position]) for arm in (*alive, plan.baseline)}
+        table = {arm: {seed: fates[arm, seed].metric for own, seed in ran if own == arm} for arm in plan.labels}
+        state = race.alive_after(table, plan.seeds[: position + 1])
+    return ran
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("workers", [1, 2, 7])
+def test_looking_ahead_runs_exactly_the_trials_of_a_round_by_round_study(seed, workers):
+    fates = outcomes(seed)
+
+    ran = run(plan(), fates, workers, random.Random(seed + workers))  # noqa: S311 # a simulation
+
+    assert ran == round_by_round(plan(), fates)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_diverged_and_failed_trials_do_not_make_the_set_depend_on_the_order(seed):
+    fates = outcomes(seed, failures=0.1)
+
+    sets = [run(plan(), fates, workers, random.Random(workers)) for workers in (1, 3, 9)]  # noqa: S311 # a simulation
+
+    assert all(ran == sets[0] for ran in sets)
+
+
+def test_some_of_these_studies_end_early_so_that_the_tests_above_can_fail():
+    sizes = [len(round_by_round(plan(), outcomes(seed))) for seed in range(12)]
+
+    assert min(sizes) < 60
+    assert max(sizes) < 100
+
+
+def test_nobody_waits_in_the_first_rounds():
+    fates = outcomes(0)
+    first = [fates[arm, 0] for arm in ARMS]
+
+    view = Frontier(plan(), 0.01).look(first)
+
+    # Five arms need evidence of 400. No pair can have it before round 5, so all of them come to round 5.
+    assert {key.seed for key in view.runnable} == {1, 2, 3, 4}
+
+
+def test_a_worker_runs_ahead_while_a_round_is_open_but_only_with_arms_that_are_safe():
+    rows = [
+        result(arm, seed, value + 0.01 * (seed % 2))
+        for seed in range(4)
+        for arm, value in zip(ARMS, (5, 4.9, 3, 2, 1), strict=True)
+    ]
+    rows += [result(arm, 4, 1.0) for arm in ARMS[1:4]]
+
+    keys = Frontier(plan(), 0.01).look(rows).runnable
+
+    assert {(key.arm, key.seed) for key in keys if key.seed == 4} == {("relu", 4), ("sigmoid", 4)}
+    assert not any(key.arm == "sigmoid" and key.seed > 4 for key in keys)
+
+
+def test_the_baseline_runs_on_when_it_has_left_the_best_set():
+    levels = {"relu": -9, "gelu": 1, "silu": 1}
+    fates = {
+        (arm, seed): result(arm, seed, level + ((seed * 7 + len(arm)) % 5))
+        for arm, level in levels.items()
+        for seed in range(20)
+    }
+
+    ran = run(plan(arms=tuple(levels)), fates, 1, random.Random(0))  # noqa: S311 # a simulation
+
+    assert sum(arm == "relu" for arm, _ in ran) == 20
+
+
+def test_a_study_ends_when_one_arm_is_left():
+    levels = {"relu": 0, "gelu": 1}
+    fates = {(arm, s): result(arm, s, level + 0.01 * (s * 7 % 5)) for arm, level in levels.items() for s in range(20)}
+
+    ran = run(plan(arms=("relu", "gelu")), fates, 1, random.Random(0))  # noqa: S311 # a simulation
+
+    assert len(ran) < 20
+    assert sorted(arm for arm, _ in ran) == ["gelu"] * (len(ran) // 2) + ["relu"] * (len(ran) // 2)
+
+
+def test_without_elimination_every_trial_runs():
+    ran = run(plan(eliminate=False), outcomes(3), 2, random.Random(0))  # noqa: S311 # a simulation
+
+    assert len(ran) == 100
+
+
+def test_an_arm_whose_first_trial_failed_runs_nothing_more():
+    fates = outcomes(1) | {("tanh", 0): result("tanh", 0, None, status="out_of_memory")}
+
+    for workers in (1, 8):
+        ran = run(plan(), fates, workers, random.Random(0))  # noqa: S311 # a simulation
+        assert {trial for trial in ran if trial[0] == "tanh"} == {("tanh", 0)}
+
+
+def test_a_study_in_which_everything_fails_ends():
+    fates = {(arm, seed): result(arm, seed, None, status="failed") for arm in ARMS for seed in range(20)}
+
+    assert len(run(plan(), fates, 2, random.Random(0))) == 5  # noqa: S311 # a simulation
+
+
+def test_tuning_comes_first_on_seeds_of_its_own_and_the_same_grid_for_all():
+    view = Frontier(plan(tune="lr", seeds=2), 0.01).look([])
+
+    assert len(view.runnable) == 5 * 5 * 2
+    assert {key.seed for key in view.runnable} == set(TUNING_SEEDS)
+    assert {round(key.lr / 0.01, 4) for key in view.runnable if key.arm == "tanh"} == {0.1111, 0.3333, 1.0, 3.0, 9.0}
+    assert view.total == 50 + 10
+
+
+def test_an_arm_that_is_tuned_begins_with_its_best_rate_while_others_are_tuned():
+    grid = [key for key in Frontier(plan(tune="lr"), 0.01).look([]).runnable if key.arm == "gelu"]
+    tuned = [result("gelu", key.seed, None, stage="tune", lr=key.lr, validation=-abs(key.lr - 0.03)) for key in grid]
+
+    keys = [key for key in Frontier(plan(tune="lr"), 0.01).look(tuned).runnable if key.stage == "main"]
+
+    assert [(key.arm, key.seed, key.lr) for key in keys] == [("gelu", 0, 0.03)]
+
+
+def tuning(values):
+    pairs = [(lr, seed, value) for lr, pair in values.items() for seed, value in enumerate(pair)]
+    return [result("gelu", seed, None, stage="tune", lr=lr, validation=value) for lr, seed, value in pairs]
+
+
+def test_the_best_mean_wins_and_a_diverged_trial_loses():
+    two = plan(arms=("relu", "gelu"))
+
+    assert tuned_lr(two, 0.01, tuning({0.01: (1, 2), 0.03: (9, None), 0.09: (2, 2)}))["gelu"] == 0.09
+    assert tuned_lr(two, 0.01, tuning({0.01: (None, None), 0.03: (None, None)}))["gelu"] == 0.01
+    assert tuned_lr(two, 0.01, tuning({0.001: (1, 1), 0.03: (1, 1)}))["gelu"] == 0.03
+    assert tuned_lr(two, 0.01, [])["gelu"] == 0.01

@@ -1,0 +1,323 @@
+"""A store keeps what finished, tells what is wrong with it, and never gives one trial to two."""
+
+import multiprocessing
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+
+import pytest
+import sqlalchemy as sa
+from tests.studies.tiny import tiny
+
+from actlab.errors import StoreError
+from actlab.studies.plan import make_plan
+from actlab.studies.store import store as module
+from actlab.studies.store.lease_owner import Owner
+from actlab.studies.store.schema import STORE_VARIABLE, VERSION, claims, explained, store_url
+from actlab.studies.store.store import Key, Store
+from actlab.studies.trial import blank_row
+
+KEYS = [Key("main", arm, seed, 0.1) for seed in range(3) for arm in ("relu", "gelu")]
+
+
+@pytest.fixture
+def store(tmp_path):
+    opened = Store(tmp_path / "actlab.db")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def study(store):
+    return store.begin_study("mine", make_plan(tiny(), ["relu", "gelu"], seeds=3)).id
+
+
+def row(key, metric=0.5):
+    return blank_row(**key._asdict()) | {"metric": metric, "curve": [{"step": 1, "loss": 0.1}]}
+
+
+def finish(store, study, key, metric=0.5):
+    return store.finish(study, store.claim(study, [key], Owner.of()), row(key, metric))
+
+
+def test_a_row_comes_back_to_the_bit(store, study):
+    metric = 0.1 + 0.2 + 1e-17
+
+    finish(store, study, KEYS[0], metric)
+
+    [found] = store.rows(study)
+    assert found["metric"] == metric
+    assert set(found) == set(blank_row(**KEYS[0]._asdict()))
+    assert found["curve"] == [{"step": 1, "loss": 0.1}]
+
+
+def test_a_trial_is_claimed_once(store, study):
+    claimed = [store.claim(study, KEYS, Owner.of()).key for _ in KEYS]
+
+    assert claimed == KEYS
+    assert store.claim(study, KEYS, Owner.of()) is None
+
+
+def test_a_trial_that_has_a_row_is_not_claimed_again(store, study):
+    finish(store, study, KEYS[0])
+
+    assert store.claim(study, KEYS, Owner.of()).key == KEYS[1]
+
+
+def dead_owner():
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    owner = Owner.of(child.pid)
+    child.communicate(b"\n")
+    return owner
+
+
+def test_the_claim_of_a_dead_process_of_this_host_is_taken_at_once(store, study):
+    store.claim(study, KEYS[:1], dead_owner())
+
+    assert store.claim(study, KEYS[:1], Owner.of()).key == KEYS[0]
+    assert store.attempts(study) == {KEYS[0]: 2}
+
+
+def test_a_process_with_the_same_number_that_started_later_is_another(store, study):
+    me = Owner.of()
+
+    assert Owner(me.host, me.pid, "1").is_dead()
+    assert not me.is_dead()
+
+
+def test_the_claim_of_another_host_is_kept_until_its_signs_of_life_stop(store, study, monkeypatch):
+    store.claim(study, KEYS[:1], Owner("elsewhere", 1, "1"))
+    assert store.claim(study, KEYS[:1], Owner.of()) is None
+
+    later = time.time() + module.EXPIRY + 1
+    monkeypatch.setattr(module.time, "time", lambda: later)
+
+    assert store.claim(study, KEYS[:1], Owner.of()).key == KEYS[0]
+
+
+def test_a_sign_of_life_keeps_a_claim(store, study, monkeypatch):
+    elsewhere = Owner("elsewhere", 1, "1")
+    store.claim(study, KEYS[:1], elsewhere)
+    later = time.time() + module.EXPIRY + 1
+    monkeypatch.setattr(module.time, "time", lambda: later)
+
+    store.beat(elsewhere)
+
+    assert store.claim(study, KEYS[:1], Owner.of()) is None
+
+
+def test_who_lost_a_claim_cannot_write_the_row(store, study):
+    lost = store.claim(study, KEYS[:1], dead_owner())
+    taken = store.claim(study, KEYS[:1], Owner.of())
+
+    assert store.finish(study, taken, row(KEYS[0], 0.7))
+    assert not store.finish(study, lost, row(KEYS[0], 0.2))
+    assert [found["metric"] for found in store.rows(study)] == [0.7]
+
+
+def test_a_released_claim_is_free(store, study):
+    store.release(store.claim(study, KEYS[:1], Owner.of()))
+
+    assert store.claim(study, KEYS[:1], Owner.of()).key == KEYS[0]
+
+
+def test_deaths_on_a_trial_are_counted(store, study):
+    counts = []
+    for _ in range(2):
+        store.claim(study, KEYS[:1], Owner.of())
+        assert store.killed(study, Owner.of(), 9, lambda key, times: counts.append((key, times))) == 1
+
+    assert counts == [(KEYS[0], 1), (KEYS[0], 2)]
+
+
+def test_a_trial_that_is_written_off_has_a_row_and_is_not_run_again(store, study):
+    store.claim(study, KEYS[:1], Owner.of())
+    store.killed(study, Owner.of(), 9, lambda key, _: row(key))
+
+    assert store.claim(study, KEYS[:1], Owner.of()) is None
+    assert len(store.rows(study)) == 1
+
+
+def test_a_dead_workers_trial_is_its_foremans_until_it_has_taken_note(store, study):
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    store.claim(study, KEYS[:1], Owner.of(child.pid))
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+
+    assert store.claim(study, KEYS[:1], Owner.of(), foreman=os.getpid()) is None
+    child.wait()
+    assert store.claim(study, KEYS[:1], Owner.of(), foreman=os.getpid()).key == KEYS[0]
+
+
+def _claim_all(url, study, gate, found):
+    store = Store(url, create=False)
+    gate.wait()
+    while (claim := store.claim(study, KEYS, Owner.of())) is not None:
+        found.put(claim.key)
+        store.finish(study, claim, row(claim.key))
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_processes_that_race_for_trials_get_each_of_them_once(store, study):
+    context = multiprocessing.get_context("fork")
+    gate, found = context.Event(), context.Queue()
+    children = [context.Process(target=_claim_all, args=(store.url, study, gate, found)) for _ in range(4)]
+    for child in children:
+        child.start()
+    gate.set()
+    keys = [found.get(timeout=60) for _ in KEYS]
+    for child in children:
+        child.join(60)
+
+    assert sorted(keys) == sorted(KEYS)
+    assert store.count(study) == len(KEYS)
+    assert set(store.attempts(study).values()) == {1}
+
+
+def test_the_same_name_with_another_plan_is_refused_with_what_differs(store, study):
+    with pytest.raises(StoreError, match=r"alpha: 0.05 in the store, 0.01 now.*another --name"):
+        store.begin_study("mine", make_plan(tiny(), ["relu", "gelu"], seeds=3, alpha=0.01))
+
+
+def test_a_study_may_be_extended_by_seeds_and_not_changed_to_others(store, study):
+    assert store.begin_study("mine", make_plan(tiny(), ["relu", "gelu"], seeds=5)).plan.seeds == (0, 1, 2, 3, 4)
+    assert store.begin_study("mine", make_plan(tiny(), ["relu", "gelu"], seeds=2)).plan.seeds == (0, 1, 2, 3, 4)
+    with pytest.raises(StoreError, match="not changed to"):
+        store.begin_study("mine", make_plan(tiny(), ["relu", "gelu"], seeds=[7, 8]))
+
+
+def test_a_study_that_is_not_there_is_told_with_the_nearest(store, study):
+    with pytest.raises(StoreError, match=r"no study 'mnie'.*it holds mine. Did you mean 'mine'"):
+        store.study("mnie")
+
+
+def test_costs_stay_as_first_measured_and_facts_are_replaced(store, study):
+    store.add_costs(study, {"relu": {"step_time": 1.0}})
+    store.add_costs(study, {"relu": {"step_time": 2.0}, "gelu": {"step_time": 3.0}})
+    store.set_fact(study, "budget_hit", True)
+    store.set_fact(study, "budget_hit", False)
+
+    assert store.costs(study) == {"relu": {"step_time": 1.0}, "gelu": {"step_time": 3.0}}
+    assert store.facts(study) == {"budget_hit": False}
+
+
+# What can be wrong with a store
+
+
+def test_where_a_store_is(monkeypatch):
+    monkeypatch.delenv(STORE_VARIABLE, raising=False)
+    assert store_url(None) == "sqlite:///actlab.db"
+    monkeypatch.setenv(STORE_VARIABLE, "postgresql://here/db")
+    assert store_url(None) == "postgresql://here/db"
+    assert store_url("x/y.db") == "sqlite:///x/y.db"
+
+
+def refused(store, *, create=True):
+    with pytest.raises(StoreError) as caught:
+        Store(store, create=create)
+    return str(caught.value)
+
+
+def test_memory_is_no_store():
+    assert "would be lost" in refused("sqlite:///:memory:")
+
+
+def test_a_folder_is_no_store(tmp_path):
+    assert "is a folder" in refused(tmp_path)
+
+
+def test_a_missing_folder_is_told(tmp_path):
+    assert "there is no folder" in refused(tmp_path / "no" / "actlab.db")
+
+
+def test_a_missing_store_is_not_made_for_reading(tmp_path):
+    assert "There is no store" in refused(tmp_path / "actlab.db", create=False)
+    assert not (tmp_path / "actlab.db").exists()
+
+
+def test_a_file_that_is_no_database_is_told_and_kept(tmp_path):
+    file = tmp_path / "notes.txt"
+    file.write_text("these are my notes, and no database at all " * 50)
+
+    assert "is no SQLite database" in refused(file)
+    assert file.read_text().startswith("these are my notes")
+
+
+def test_the_database_of_another_program_is_not_written_to(tmp_path):
+    file = tmp_path / "other.db"
+    with sqlite3.connect(file) as connection:
+        connection.execute("CREATE TABLE customers (id INTEGER)")
+
+    assert "belongs to another program: it has the tables customers" in refused(file)
+
+
+def test_a_newer_schema_is_told_with_both_versions_and_the_way_out(store, tmp_path):
+    with sqlite3.connect(tmp_path / "actlab.db") as connection:
+        connection.execute("INSERT INTO actlab_schema VALUES (99)")
+
+    said = refused(tmp_path / "actlab.db")
+
+    assert f"schema is version 99, this one knows up to {VERSION}" in said
+    assert "pip install -U actlab" in said
+
+
+def test_an_unknown_kind_of_database_is_told():
+    assert "is no database URL" in refused("oracel://host/name")
+
+
+def test_a_missing_driver_is_told_with_how_to_get_it():
+    assert "pip install" in refused("postgresql+psycopg://host/name")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission_is_told(tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o500)
+
+    assert "permissions" in refused(tmp_path / "locked" / "actlab.db")
+
+
+@pytest.mark.parametrize(
+    ("reason", "advice"),
+    [
+        ("attempt to write a readonly database", "permissions"),
+        ("unable to open database file", "permissions"),
+        ("database is locked", "locked by another program"),
+        ("database or disk is full", "free some space"),
+        ("disk I/O error", "Nothing that finished is lost"),
+        ("database disk image is malformed", "is damaged"),
+        ("something new", "cannot be used"),
+    ],
+)
+def test_what_the_database_says_becomes_what_to_do(reason, advice):
+    error = sa.exc.OperationalError("INSERT", {}, sqlite3.OperationalError(reason))
+
+    with pytest.raises(StoreError, match=advice) as caught, explained("sqlite:///x.db"):
+        raise error
+
+    assert "sqlite:///x.db" in str(caught.value)
+
+
+def test_a_store_that_is_full_keeps_what_was_in_it(store, study):
+    finish(store, study, KEYS[0])
+    claim = store.claim(study, KEYS, Owner.of())
+    with store._engine.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+    sa.event.listen(store._engine, "begin", lambda c: c.exec_driver_sql(f"PRAGMA max_page_count={pages}"), insert=True)
+
+    big = row(claim.key) | {"curve": [{"step": 1, "loss": 0.1}] * 5000}
+    with pytest.raises(StoreError, match="no room left: the disk is full"):
+        store.finish(study, claim, big)
+
+    assert store.count(study) == 1
+    assert store.claim(study, [claim.key], Owner.of()) is None  # the claim is still open: neither half was written
+
+
+def test_claims_of_a_finished_study_are_all_closed(store, study):
+    for key in KEYS:
+        finish(store, study, key)
+
+    with store._engine.connect() as connection:
+        outcomes = connection.execute(sa.select(claims.c.outcome)).scalars().all()
+    assert outcomes == ["finished"] * len(KEYS)

@@ -1,0 +1,37 @@
+"""A file that is written whole, or not at all."""
+
+from __future__ import annotations
+
+import pytest
+
+from actlab.system import atomic_write as whole_file
+from actlab.system.atomic_write import write
+
+
+def test_folders_are_made_for_their_owner_alone(tmp_path):
+    write(tmp_path / "a" / "b", b"content")
+
+    assert (tmp_path / "a" / "b").read_bytes() == b"content"
+    assert (tmp_path / "a").stat().st_mode & 0o077 == 0
+
+
+def test_a_full_disk_leaves_what_was_there_and_nothing_else(tmp_path, monkeypatch):
+    file = tmp_path / "file"
+    write(file, b"old")
+
+    class Full:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def write(self, _):
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(whole_file.os, "fdopen", lambda *_: Full())
+    with pytest.raises(OSError, match="No space"):
+        write(file, b"new")
+
+    assert file.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [file]

@@ -1,0 +1,37 @@
+"""The digits are real, split in three by the seed, every class in every part."""
+
+import torch
+
+from actlab.evaluate.data_audit import hygiene
+from actlab.tasks import resolve
+from actlab.tasks.task import load_data
+
+
+def test_a_seed_splits_1797_images_in_three_stratified_parts():
+    data = load_data(resolve("digits"), 0)
+
+    assert [len(data.train), len(data.validation), len(data.test)] == [1077, 360, 360]
+    assert data.test.y.bincount().min() >= 34
+    assert float(data.train.x.min()) == 0.0
+    assert float(data.train.x.max()) == 1.0
+
+
+def test_the_parts_do_not_overlap():
+    found = hygiene(load_data(resolve("digits"), 0))
+
+    assert found == {"test_examples": 360, "test_in_train": 0, "test_in_validation": 0}
+
+
+def test_a_seed_gives_the_same_split_and_another_seed_another():
+    task = resolve("digits")
+
+    first, again, other = load_data(task, 4), load_data(task, 4), load_data(task, 5)
+
+    assert torch.equal(first.test.x, again.test.x)
+    assert not torch.equal(first.test.x, other.test.x)
+
+
+def test_the_cnn_takes_the_same_data():
+    task = resolve("digits:cnn")
+
+    assert task.model(0)(load_data(task, 0).train.x[:3]).shape == (3, 10)

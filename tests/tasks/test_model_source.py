@@ -1,0 +1,91 @@
+"""The subject: a model and inputs from a file or a task; what is wrong is told in the user's terms."""
+
+import pytest
+import torch
+from torch import nn
+
+from actlab.errors import TaskError, UnknownNameError
+from actlab.tasks.model_source import subject
+
+HEAD = "import torch\nfrom torch import nn\n"
+
+
+def written(tmp_path, text):
+    file = tmp_path / "my_model.py"
+    file.write_text(HEAD + text)
+    return file
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "model = nn.Linear(4, 2)",
+        "def model(): return nn.Linear(4, 2)",
+        "def model(seed): return nn.Linear(4, 2)",
+        "class Net(nn.Linear):\n    def __init__(self, inputs=4): super().__init__(inputs, 2)\nmodel = Net",
+        "model = lambda width=4: nn.Linear(width, 2)",
+    ],
+    ids=["module", "function", "of a seed", "class", "defaults"],
+)
+def test_a_model_is_a_module_or_what_makes_one(tmp_path, text):
+    found = subject(written(tmp_path, text))
+
+    assert isinstance(found.model, nn.Linear)
+    assert found.model.in_features == 4
+    assert (found.name, found.example_inputs) == ("my_model", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("example_inputs = torch.zeros(2, 4)", torch.Tensor),
+        ("example_inputs = (torch.zeros(2, 4),)", tuple),
+        ("example_inputs = {'input': torch.zeros(2, 4)}", dict),
+        ("def example_inputs(): return torch.zeros(2, 4)", torch.Tensor),
+        (
+            "def data(seed): return (torch.zeros(99, 4), torch.zeros(99)), (torch.zeros(9, 4), torch.zeros(9))",
+            torch.Tensor,
+        ),
+    ],
+    ids=["tensor", "tuple", "dict", "function", "data of a task"],
+)
+def test_inputs_come_in_every_form_that_find_takes(tmp_path, text, kind):
+    found = subject(written(tmp_path, f"model = nn.Linear(4, 2)\n{text}"))
+
+    assert isinstance(found.example_inputs, kind)
+
+
+def test_the_seed_decides_and_the_global_generator_stays(tmp_path):
+    file = written(
+        tmp_path, "def model(seed): return nn.Linear(4, 2)\ndef example_inputs(seed): return torch.randn(2, 4)"
+    )
+    state = torch.get_rng_state()
+
+    one, again, other = subject(file), subject(file), subject(file, seed=1)
+
+    assert torch.equal(one.model.weight, again.model.weight)
+    assert torch.equal(one.example_inputs, again.example_inputs)
+    assert not torch.equal(one.model.weight, other.model.weight)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("modell = nn.Linear(4, 2)", r"does not define model: an nn\.Module.*Did you mean 'modell'"),
+        ("model = 3", "gives a int; it must give a torch.nn.Module"),
+        ("def model(): raise ValueError('no weights')", "raised ValueError: no weights"),
+        ("model = nn.Linear(4, 2)\nexample_inputs = [1]", "example_inputs in .* gives a list; allowed are a tensor"),
+        ("model = nn.Linear(4, 2)\nraise KeyError('x')", "raised KeyError"),
+    ],
+)
+def test_what_is_wrong_is_told(tmp_path, text, message):
+    with pytest.raises(TaskError, match=message):
+        subject(written(tmp_path, text))
+
+
+def test_what_is_not_there_is_told():
+    with pytest.raises(TaskError, match=r"There is no file nowhere\.py"):
+        subject("nowhere.py")
+    with pytest.raises(UnknownNameError, match="Did you mean 'digits'"):
+        subject("digit")
