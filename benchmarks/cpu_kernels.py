@@ -21,7 +21,7 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional as F
 
-from actlab.codegen import pytorch as reading
+from actlab.codegen import pytorch
 from actlab.codegen.cpu.kernel import kernel
 from actlab.functions.activation import Learned, names
 from actlab.functions.grammar import parse
@@ -87,7 +87,7 @@ def contenders(name: str, size: int, dtype: torch.dtype) -> dict[str, Callable[[
     y, dx = torch.empty_like(grad), torch.empty_like(x)
     leaf, learned = x.clone().requires_grad_(), [p.clone().requires_grad_() for p in parameters]
     numbers = tuple((k, v) for k, v in spec.assigned if not isinstance(v, Learned))
-    formula = reading.function(spec.activation, numbers)
+    formula = pytorch.function(spec.activation, numbers)
 
     def composed() -> None:
         leaf.grad = None

@@ -24,7 +24,7 @@ from actlab.bench.speed import bench
 from actlab.codegen.dispatch.crossover import Sizes, merged, part, printed
 
 DTYPES = ["float32", "bfloat16", "float64", "float16"]
-TABLE = Path(__file__).parent.parent / "src" / "actlab" / "readings" / "crossover.toml"
+TABLE = Path(__file__).parent.parent / "src" / "actlab" / "codegen" / "dispatch" / "crossover.toml"
 HEAD = """# From how many elements on a kernel beats what torch has, forward alone and with backward; inf, or no entry: never.
 # "composed" is every function for which torch has no fused kernel, but for those named under it.
 # [cpu] is for one thread, [cpu_threads] for several, measured with two; what is not there is as with one. [cpu_avx512] and

@@ -26,7 +26,7 @@ import torch
 from rivals import WIDE, Scan, classes, echo_classes, evaluated, points, prepared, registered_alone, scan
 from torch import Tensor, nn
 
-from actlab.codegen import pytorch as reading
+from actlab.codegen import pytorch
 from actlab.functions.activation import get, names
 from actlab.functions.grammar import parse
 from actlab.nn.layers.layer import layer
@@ -119,7 +119,7 @@ def _slopes(x: Tensor, theirs: Tensor, mine: Tensor) -> str:
 
 def natives() -> list[str]:
     """Return those of our functions of one number that torch has a kernel for."""
-    return [name for name in names("elementwise") if reading.native(parse(name)) is not None]
+    return [name for name in names("elementwise") if pytorch.native(parse(name)) is not None]
 
 
 def at_infinities() -> list[str]:

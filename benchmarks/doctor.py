@@ -26,7 +26,7 @@ from torch.nn import functional
 
 import actlab
 from actlab.diagnostics.diagnosis import Diagnosis
-from actlab.diagnostics.remedy import Prescription
+from actlab.diagnostics.remedy import Remedy
 from actlab.diagnostics.short_training import REFERENCE, first_steps, short_trial, tolerated_rate
 from actlab.studies.plan import arm_of
 from actlab.studies.trial import batches, run_trial
@@ -238,7 +238,7 @@ def wins_again(planted: Planted, diagnosis: Diagnosis) -> float:
     """Return the mean gain of the best prescription on fresh seeds."""
     best, sign = diagnosis.recommended[0].prescription, 1 if planted.task.direction == "max" else -1
     values = [
-        [short_trial(planted.task, seed, prescription, steps=200).value for prescription in (Prescription(), best)]
+        [short_trial(planted.task, seed, prescription, steps=200).value for prescription in (Remedy(), best)]
         for seed in FRESH
     ]
     return sign * statistics.mean(after - before for before, after in values)

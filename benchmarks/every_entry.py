@@ -24,7 +24,7 @@ from pathlib import Path
 import torch
 
 from actlab.bench.speed import bench, size_of
-from actlab.codegen import pytorch as reading
+from actlab.codegen import pytorch
 from actlab.functions.activation import names
 from actlab.functions.grammar import parse
 
@@ -71,7 +71,7 @@ def run(wanted: argparse.Namespace) -> None:
     there = {row["entry"] for row in read(wanted.rows) if [row[key] for key in CASE] == case}
     entries = [name for name in wanted.names or names("elementwise") + names("gated") if name not in there]
     if wanted.against == "formula":  # of the others the formula is torch's time already
-        entries = [name for name in entries if reading.native(parse(name)) is not None]
+        entries = [name for name in entries if pytorch.native(parse(name)) is not None]
     random.Random(0).shuffle(entries)  # noqa: S311 no secret
     for name in entries:
         row = measured(name, wanted, wanted.rounds)
@@ -98,7 +98,7 @@ def measured(name: str, wanted: argparse.Namespace, rounds: int) -> Row:
         "times": f"{theirs[BOTH].seconds / ours[BOTH].seconds:.3f}",
         "times_forward": f"{theirs['forward'].seconds / ours['forward'].seconds:.3f}",
         "floor": f"{ours[BOTH].roofline:.3f}",
-        "native": str(int(reading.native(parse(name)) is not None)),
+        "native": str(int(pytorch.native(parse(name)) is not None)),
         "load": f"{os.getloadavg()[0]:.1f}",
     }
 

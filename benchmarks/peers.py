@@ -123,7 +123,7 @@ def _conventions(x: np.ndarray, theirs: np.ndarray, mine: np.ndarray) -> str:
 HEAD = """# Coverage: what other libraries have, and our name for it
 
 Written by `python benchmarks/peers.py --write`. It asks every library for all its activations and fails on a name that
-`src/actlab/functions/peers.toml` neither maps nor explains. Each mapped one is computed beside our formula,
+`src/actlab/functions/analysis/other_libraries.toml` neither maps nor explains. Each mapped one is computed beside our formula,
 `actlab.layer(spec, native=False)`: functions of one number at 3,073 points of [-24, 24], on which their kinks lie; those of
 many on random rows. Differences are the largest absolute ones, in float32 and float64; one above 64 units in the last place has
 a reason. `actlab show gelu_tanh` tells the way back.

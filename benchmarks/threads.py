@@ -19,7 +19,7 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional as F
 
-from actlab.codegen.cpu import launch as plans
+from actlab.codegen.cpu import launch
 from actlab.codegen.cpu import threads as team
 from actlab.codegen.cpu.kernel import kernel
 from actlab.functions.grammar import parse
@@ -54,12 +54,12 @@ def main() -> None:
 def measured(name: str, size: int, threads: int) -> list[float]:
     """Return the microseconds of a forward pass in each of the four ways."""
     x, made = torch.randn(size), kernel(parse(name))
-    usual, openmp = plans.SHARE, team._openmp
+    usual, openmp = launch.SHARE, team._openmp
     found = []
     for share, team._openmp in ((size // threads, openmp), (size // threads, lambda: None), (ALONE, openmp)):
-        plans.SHARE = share
+        launch.SHARE = share
         found.append(microseconds(lambda: made.forward(x), size))
-    plans.SHARE, team._openmp = usual, openmp
+    launch.SHARE, team._openmp = usual, openmp
     return [*found, microseconds(lambda: FUNCTIONS[name](x), size)]
 
 

@@ -1,7 +1,7 @@
 """Architectures nobody here wrote, small and from random weights: how to build each, what to feed it, and with another function.
 
 Not run by itself: `benchmarks/architectures.py` looks into them. Nothing is downloaded. Convolutional nets in torchvision's spelling are
-those of `tests/models/convnets.py`; timm's own are built where timm can be imported (it wants torchvision).
+those of `tests/nn/convnets.py`; timm's own are built where timm can be imported (it wants torchvision).
 """
 
 from __future__ import annotations

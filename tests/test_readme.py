@@ -64,4 +64,4 @@ def test_no_file_imports_from_a_room_further_down():
     ]
 
     # The one exception: Study.report draws its page, imported inside the method (docs/decisions/0004).
-    assert wrong == [("studies/study.py", "report")]
+    assert wrong == [("study.py", "report")]

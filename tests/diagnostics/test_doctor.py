@@ -20,8 +20,8 @@ from actlab.diagnostics import doctor as module
 from actlab.diagnostics.check import Finding
 from actlab.diagnostics.diagnosis import Diagnosis, PairedTrial
 from actlab.diagnostics.doctor import Checkup, doctor
-from actlab.diagnostics.measurements import Examination
-from actlab.diagnostics.remedy import MatchedInit, Prescription, Swap
+from actlab.diagnostics.measurements import Measurements
+from actlab.diagnostics.remedy import MatchedInit, Remedy, Swap
 from actlab.diagnostics.short_training import Outcome
 from actlab.errors import PlanError, SiteError, TaskError, UnknownNameError
 from actlab.stats.bootstrap import bootstrap_interval
@@ -84,7 +84,7 @@ def test_the_gradients_of_the_remedy_are_measured_too(diagnosis):
 
 
 def test_a_useless_prescription_is_tried_and_not_recommended(sick, monkeypatch):
-    useless = Prescription(measures=(Swap(paths=("1",), spec="sigmoid"),), source="nobody")
+    useless = Remedy(measures=(Swap(paths=("1",), spec="sigmoid"),), source="nobody")
     fault = Finding(rule="r", kind="fault", layer="0", site="1", sentence="s", source="x", prescriptions=(useless,))
     monkeypatch.setattr(module, "consult", lambda _: (fault,))
 
@@ -98,7 +98,7 @@ def test_a_useless_prescription_is_tried_and_not_recommended(sick, monkeypatch):
 
 
 def test_what_makes_it_worse_is_not_recommended(monkeypatch):
-    harm = Prescription(learning_rate=1e-9, source="nobody")
+    harm = Remedy(learning_rate=1e-9, source="nobody")
     hint = Finding(rule="r", kind="hint", layer="0", site="1", sentence="s", source="x", prescriptions=(harm,))
     monkeypatch.setattr(module, "consult", lambda _: (hint,))
 
@@ -118,7 +118,7 @@ def test_the_interval_allows_for_all_trials(diagnosis):
 
 
 def test_smaller_may_be_better(monkeypatch):
-    slow = Prescription(learning_rate=0.05, source="nobody")
+    slow = Remedy(learning_rate=0.05, source="nobody")
     fault = Finding(rule="r", kind="fault", layer="0", site="1", sentence="s", source="x", prescriptions=(slow,))
     monkeypatch.setattr(module, "consult", lambda _: (fault,))
     wrong = {"metric": lambda output, y: 1 - accuracy(output, y), "direction": "min", "learning_rate": 1e-6}
@@ -172,7 +172,7 @@ def test_the_verdict_of_a_trial(mean, interval, hint, verdict):
 
 
 def test_a_training_that_diverged_is_worth_what_the_untrained_model_is(monkeypatch, sick):
-    bad = Prescription(learning_rate=0.5, source="nobody")
+    bad = Remedy(learning_rate=0.5, source="nobody")
     fault = Finding(rule="r", kind="fault", layer="", site="", sentence="s", source="x", prescriptions=(bad,))
     monkeypatch.setattr(module, "consult", lambda _: (fault,))
 
@@ -187,8 +187,8 @@ def test_a_training_that_diverged_is_worth_what_the_untrained_model_is(monkeypat
 
 
 def test_a_prescription_that_does_not_fit_is_told_and_the_others_are_tried(sick, monkeypatch):
-    wrong = Prescription(measures=(Swap(paths=("nowhere",), spec="relu"),), source="nobody")
-    right = Prescription(measures=(Swap(paths=("1",), spec="relu"),), source="nobody")
+    wrong = Remedy(measures=(Swap(paths=("nowhere",), spec="relu"),), source="nobody")
+    right = Remedy(measures=(Swap(paths=("1",), spec="relu"),), source="nobody")
     fault = Finding(rule="r", kind="fault", layer="", site="", sentence="s", source="x", prescriptions=(wrong, right))
     monkeypatch.setattr(module, "consult", lambda _: (fault,))
 
@@ -332,9 +332,9 @@ def test_the_json_has_its_frozen_keys_and_no_number_that_is_none(diagnosis):
 
 def test_the_best_prescription_comes_first():
     won = {"verdict": "helped", "seeds": (0,), "before": (0.1,), "after": (0.2,)}
-    one = PairedTrial(prescription=Prescription(measures=(MatchedInit(),)), difference=0.1, **won)
-    two = PairedTrial(prescription=Prescription(learning_rate=0.1), difference=0.2, **won)
-    nothing = Examination(samples=0, propagation=None, at_init=None, hidden=())
+    one = PairedTrial(prescription=Remedy(measures=(MatchedInit(),)), difference=0.1, **won)
+    two = PairedTrial(prescription=Remedy(learning_rate=0.1), difference=0.2, **won)
+    nothing = Measurements(samples=0, propagation=None, at_init=None, hidden=())
     found = Diagnosis(
         name="n", metric="m", direction="max", steps=1, examined=nothing, all_findings=(), trials=(one, two)
     )

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from actlab.diagnostics import short_training as module
-from actlab.diagnostics.remedy import Prescription, Swap
+from actlab.diagnostics.remedy import Remedy, Swap
 from actlab.diagnostics.short_training import first_steps, short_trial, tolerated_rate, untrained
 from actlab.tasks import Data, Split
 
@@ -96,13 +96,13 @@ def test_a_short_trial_never_reads_the_test_split():
         one = tiny(
             data=lambda seed, drop=drop: dataclasses.replace(data(seed), **({"validation": None} if drop else {}))
         )
-        assert short_trial(one, 0, Prescription(), steps=5).value < 0
+        assert short_trial(one, 0, Remedy(), steps=5).value < 0
 
 
 def test_a_prescription_changes_the_model_and_the_rate_that_are_trained():
-    plain = short_trial(tiny(), 0, Prescription(), steps=6)
-    swapped = short_trial(tiny(), 0, Prescription(measures=(Swap(paths=("1",), spec="gelu"),)), steps=6)
-    slower = short_trial(tiny(), 0, Prescription(learning_rate=1e-9), steps=6)
+    plain = short_trial(tiny(), 0, Remedy(), steps=6)
+    swapped = short_trial(tiny(), 0, Remedy(measures=(Swap(paths=("1",), spec="gelu"),)), steps=6)
+    slower = short_trial(tiny(), 0, Remedy(learning_rate=1e-9), steps=6)
 
     assert len({plain.value, swapped.value, slower.value}) == 3
     assert slower.value == pytest.approx(untrained(tiny(), 0), abs=1e-5)
@@ -110,7 +110,7 @@ def test_a_prescription_changes_the_model_and_the_rate_that_are_trained():
 
 def test_a_trial_is_the_same_to_the_bit_and_leaves_the_generators_alone():
     random = torch.get_rng_state()
-    first, second = (short_trial(tiny(), 3, Prescription(), steps=7) for _ in range(2))
+    first, second = (short_trial(tiny(), 3, Remedy(), steps=7) for _ in range(2))
 
     assert first == second
     assert torch.equal(torch.get_rng_state(), random)
@@ -118,12 +118,12 @@ def test_a_trial_is_the_same_to_the_bit_and_leaves_the_generators_alone():
 
 
 def test_a_trial_is_no_longer_than_the_task():
-    assert short_trial(tiny(epochs=1), 0, Prescription(), steps=100).steps == 3
+    assert short_trial(tiny(epochs=1), 0, Remedy(), steps=100).steps == 3
     assert len(first_steps(tiny(steps=2), 0, steps=100).losses) == 2
 
 
 def test_a_trial_that_diverges_is_told():
     one = tiny(optimizer=sgd, learning_rate=1e30, loss=lambda output, _: (output**2).sum(), epochs=5)
 
-    assert short_trial(one, 0, Prescription(), steps=15).diverged
+    assert short_trial(one, 0, Remedy(), steps=15).diverged
     assert first_steps(one, 0, steps=15).diverged is not None

@@ -13,7 +13,7 @@ import actlab
 from actlab.errors import LayerError
 from actlab.export.packed.pack import pack
 from actlab.nn.layers.binary import BinaryConv2d, BinaryLinear
-from actlab.nn.layers.custom_gradient import DecoupledLayer
+from actlab.nn.layers.custom_gradient import CustomGradientLayer
 from actlab.nn.recipes import binary
 from actlab.nn.training.recipe import Recipe
 from actlab.nn.transforms.init import init_
@@ -72,7 +72,7 @@ def test_a_model_gets_binary_activations_norms_and_binary_layers_in_place():
         "Sequential",
         "Linear",
     ]
-    assert all(isinstance(net[i][1], DecoupledLayer) and str(net[i][1].spec) == "step/rect" for i in (1, 3, 6))
+    assert all(isinstance(net[i][1], CustomGradientLayer) and str(net[i][1].spec) == "step/rect" for i in (1, 3, 6))
     assert not any(m.is_binary for m in net.modules() if isinstance(m, BinaryConv2d | BinaryLinear))
     for _ in range(5):
         net(x).sum().backward()

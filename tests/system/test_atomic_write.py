@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actlab.system import atomic_write as whole_file
+from actlab.system import atomic_write
 from actlab.system.atomic_write import write
 
 
@@ -29,7 +29,7 @@ def test_a_full_disk_leaves_what_was_there_and_nothing_else(tmp_path, monkeypatc
         def write(self, _):
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(whole_file.os, "fdopen", lambda *_: Full())
+    monkeypatch.setattr(atomic_write.os, "fdopen", lambda *_: Full())
     with pytest.raises(OSError, match="No space"):
         write(file, b"new")
 

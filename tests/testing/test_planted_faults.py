@@ -1,6 +1,6 @@
 """Planted faults: wrong functions that the judge of the catalogue must catch, each by the same code that judges the real entries.
 
-`pytest tests/functions/test_planted_faults.py -v` names every fault with the check that must catch it; `-rP` prints all that did.
+`pytest tests/testing/test_planted_faults.py -v` names every fault with the check that must catch it; `-rP` prints all that did.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Any, Final
 import torch
 
 from actlab.bench.speed import bench
-from actlab.codegen import pytorch as reading
+from actlab.codegen import pytorch
 from actlab.codegen.dispatch import crossover
 from actlab.errors import BenchError
 from actlab.functions.activation import names
@@ -160,7 +160,7 @@ def _kept(found: Calibration) -> Path:
 def _natives() -> list[str]:
     """Return the activations for which torch has a fused kernel."""
     specs = [parse(name) for name in [*names("elementwise"), *names("gated")]]
-    return [spec.activation.name for spec in specs if reading.native(spec) is not None]
+    return [spec.activation.name for spec in specs if pytorch.native(spec) is not None]
 
 
 def _crossing(name: str, device: str, dtype: str, rounds: int) -> Crossing:
@@ -170,7 +170,7 @@ def _crossing(name: str, device: str, dtype: str, rounds: int) -> Crossing:
     for size, ratio in times.items():
         if won and size > min(won) and ratio < WON:  # a disturbance, or the truth: seen by looking again
             times[size] = _times(name, device, dtype, size, 2 * rounds)
-    native = reading.native(parse(name)) is not None
+    native = pytorch.native(parse(name)) is not None
     return Crossing(name=name, dtype=dtype, native=native, times=times, fewest=_fewest(times, WON))
 
 

@@ -17,7 +17,7 @@ import sympy
 import torch
 from torch import Tensor
 
-from actlab.codegen import pytorch as reading
+from actlab.codegen import pytorch
 from actlab.functions import formula
 from actlab.functions.analysis.affine_equivalence import elementwise
 from actlab.functions.formula import Expr, derivative
@@ -97,7 +97,7 @@ def traps(spec: str | Spec) -> list[Trap]:
     expression = spec.formula
     naive, ours = (
         _run(_program(textbook(expression), x)),
-        _run(reading.function(spec.activation, tuple(spec.numbers.items()))),
+        _run(pytorch.function(spec.activation, tuple(spec.numbers.items()))),
     )
     found: list[Trap] = []
     parts: tuple[tuple[Part, Expr], ...] = (("value", expression), ("gradient", derivative(expression, x)))
@@ -120,7 +120,7 @@ def textbook(expression: Expr) -> Expr:
 
 
 def _program(expression: Expr, x: sympy.Symbol) -> Callable[[Tensor], Tensor]:
-    return compiled(source("naive", [x], folded(expression), "torch", wrap="{0}"), "naive", reading.NAMES)
+    return compiled(source("naive", [x], folded(expression), "torch", wrap="{0}"), "naive", pytorch.NAMES)
 
 
 def _run(program: Callable[..., Any]) -> dict[str, Array]:

@@ -17,8 +17,7 @@ import sympy
 import torch
 from torch import Tensor
 
-from actlab.codegen import counter_rng as counter_noise
-from actlab.codegen import pytorch as reading
+from actlab.codegen import counter_rng, pytorch
 from actlab.codegen.forward_backward import times
 from actlab.codegen.parameter_coupling import coupling
 from actlab.functions.activation import Activation
@@ -117,7 +116,7 @@ class Gradient:
         exact = torch.promote_types(x.dtype, torch.float32)
         if name == "unit":
             return _of_units(x).to(exact)
-        return (counter_noise.uniform if name == "u" else counter_noise.normal)(key, x.shape).to(exact)
+        return (counter_rng.uniform if name == "u" else counter_rng.normal)(key, x.shape).to(exact)
 
 
 @cache
@@ -225,7 +224,7 @@ def _code(expression: Expr, inputs: Sequence[sympy.Symbol], parameters: Sequence
         inputs=tuple(inputs),
         parameters=tuple(Parameter(name=name, default=1.0) for name in parameters),
     )
-    return reading.function(record)
+    return pytorch.function(record)
 
 
 def _curvature(bent: Expr, inputs: Sequence[sympy.Symbol], parameters: Sequence[str]) -> Code | None:
@@ -281,12 +280,12 @@ def _is_multiple(factor: Expr) -> bool:
 
 
 def _of_units(x: Tensor) -> Tensor:
-    key = torch.tensor(counter_noise.FIXED_KEY, dtype=torch.int32, device=x.device)
-    return counter_noise.uniform(key, x.shape[1:] if x.dim() > 1 else x.shape).expand(x.shape)
+    key = torch.tensor(counter_rng.FIXED_KEY, dtype=torch.int32, device=x.device)
+    return counter_rng.uniform(key, x.shape[1:] if x.dim() > 1 else x.shape).expand(x.shape)
 
 
 def _dealt(slope: Tensor, key: Tensor) -> Tensor:
-    return slope.reshape(-1)[counter_noise.permutation(key, slope.numel())].reshape(slope.shape)
+    return slope.reshape(-1)[counter_rng.permutation(key, slope.numel())].reshape(slope.shape)
 
 
 def _symbol(name: str) -> Any:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from actlab.diagnostics.measurements import Examination
-from actlab.diagnostics.remedy import Prescription
+from actlab.diagnostics.measurements import Measurements
+from actlab.diagnostics.remedy import Remedy
 
-__all__ = ["Finding", "Kind", "Rule"]
+__all__ = ["Check", "Finding", "Kind"]
 
 Kind = Literal["fault", "hint"]
 
@@ -37,11 +37,11 @@ class Finding:
     sentence: str
     source: str
     evidence: Mapping[str, float] = field(default_factory=dict)
-    prescriptions: tuple[Prescription, ...] = ()
+    prescriptions: tuple[Remedy, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
+class Check:
     """Something to look for.
 
     Attributes:
@@ -56,9 +56,9 @@ class Rule:
     kind: Kind
     says: str
     source: str
-    read: Callable[[Rule, Examination], Iterator[Finding]]
+    read: Callable[[Check, Measurements], Iterator[Finding]]
 
-    def findings(self, examined: Examination) -> tuple[Finding, ...]:
+    def findings(self, examined: Measurements) -> tuple[Finding, ...]:
         """Return what the rule finds."""
         return tuple(self.read(self, examined))
 
@@ -69,7 +69,7 @@ class Rule:
         layer: str = "",
         site: str = "",
         evidence: Mapping[str, float] | None = None,
-        prescriptions: tuple[Prescription, ...] = (),
+        prescriptions: tuple[Remedy, ...] = (),
     ) -> Finding:
         """Return a finding of this rule."""
         return Finding(

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from actlab.diagnostics.check import Finding
-from actlab.diagnostics.measurements import Examination
-from actlab.diagnostics.remedy import Prescription
+from actlab.diagnostics.measurements import Measurements
+from actlab.diagnostics.remedy import Remedy
 from actlab.diagnostics.training_record import Course
 from actlab.nn.probes.propagation import Propagation
 
@@ -36,7 +36,7 @@ class PairedTrial:
         decades: of the gradient from the last layer to the first, before and after, at the init of the first seed; NaN where not measured.
     """
 
-    prescription: Prescription
+    prescription: Remedy
     seeds: tuple[int, ...] = ()
     before: tuple[float, ...] = ()
     after: tuple[float, ...] = ()
@@ -68,7 +68,7 @@ class Diagnosis:
     metric: str
     direction: str
     steps: int
-    examined: Examination
+    examined: Measurements
     all_findings: tuple[Finding, ...]
     trials: tuple[PairedTrial, ...]
     notes: tuple[str, ...] = field(default_factory=tuple)

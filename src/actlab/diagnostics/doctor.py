@@ -15,8 +15,8 @@ from torch import nn
 from actlab.diagnostics.check import Finding
 from actlab.diagnostics.diagnosis import Diagnosis, PairedTrial, TrialVerdict
 from actlab.diagnostics.heuristic_checks import consult
-from actlab.diagnostics.measurements import Examination, examine
-from actlab.diagnostics.remedy import Prescription
+from actlab.diagnostics.measurements import Measurements, examine
+from actlab.diagnostics.remedy import Remedy
 from actlab.diagnostics.short_training import REFERENCE, Outcome, first_steps, short_trial, tolerated_rate, untrained
 from actlab.errors import ActlabError, PlanError, TaskError
 from actlab.nn.probes.propagation import propagation
@@ -24,8 +24,7 @@ from actlab.nn.sites.dry_run import Inputs
 from actlab.stats.bootstrap import bootstrap_interval
 from actlab.studies.plan import parse_budget
 from actlab.studies.trial import one_thread
-from actlab.tasks import registry
-from actlab.tasks import task_file as user_file
+from actlab.tasks import registry, task_file
 from actlab.tasks.check import check
 from actlab.tasks.model_source import subject
 from actlab.tasks.task import Task, isolated, load_data
@@ -105,9 +104,9 @@ class Checkup:
         self.task, self.subject, self.notes = _read(source, example_inputs, first)
         self._until = math.inf if budget is None else time.monotonic() + (parse_budget(budget) or math.inf)
         self._progress = progress or (lambda *_: None)
-        self._examined: Examination | None = None
+        self._examined: Measurements | None = None
         self._findings: tuple[Finding, ...] = ()
-        self._trials: dict[Prescription, PairedTrial] = {}
+        self._trials: dict[Remedy, PairedTrial] = {}
         self._plain: dict[int, Outcome] = {}
         self._finished = False
 
@@ -151,7 +150,7 @@ class Checkup:
 
     # ------------------------------------------------------------------------------------------ measuring
 
-    def _examine(self) -> tuple[Examination, tuple[Finding, ...]]:
+    def _examine(self) -> tuple[Measurements, tuple[Finding, ...]]:
         task, seed = self.task, self.seeds[0]
         with one_thread(), isolated(seed):
             if task is None:
@@ -169,12 +168,12 @@ class Checkup:
         examined = replace(examined, course=course, tolerated=rate)
         return examined, consult(examined)
 
-    def _prescriptions(self) -> list[Prescription]:
+    def _prescriptions(self) -> list[Remedy]:
         return list(dict.fromkeys(prescription for found in self._findings for prescription in found.prescriptions))
 
     # --------------------------------------------------------------------------------------------- trying
 
-    def _tried(self, task: Task, prescription: Prescription, number: int) -> PairedTrial:
+    def _tried(self, task: Task, prescription: Remedy, number: int) -> PairedTrial:
         blank = PairedTrial(prescription=prescription)
         if time.monotonic() > self._until:
             return replace(blank, reason="the budget was spent")
@@ -193,7 +192,7 @@ class Checkup:
 
     def _as_it_is(self, task: Task, seed: int) -> Outcome:
         if seed not in self._plain:
-            self._plain[seed] = short_trial(task, seed, Prescription(), steps=self.steps)
+            self._plain[seed] = short_trial(task, seed, Remedy(), steps=self.steps)
         return self._plain[seed]
 
     def _judged(self, task: Task, trial: PairedTrial, pairs: Sequence[tuple[Outcome, Outcome]]) -> PairedTrial:
@@ -224,7 +223,7 @@ class Checkup:
             for seed, one in zip(self.seeds, outcomes, strict=True)
         )
 
-    def _decades(self, prescription: Prescription) -> tuple[float, float]:
+    def _decades(self, prescription: Remedy) -> tuple[float, float]:
         """Return the decades of the gradient at the init of the first seed, as the model is and as prescribed."""
         before = self._examined.propagation if self._examined else None
         if before is None or not prescription.measures:
@@ -294,5 +293,5 @@ def _missing(source: str | Path) -> Iterator[str]:
     """Yield the names that a file lacks to be a task; none for what is no file."""
     if not (str(source).endswith(".py") or Path(source).exists()):
         registry.resolve(source)  # raises, with the names that are near
-    defined = user_file.defined_in(Path(source).expanduser())
+    defined = task_file.defined_in(Path(source).expanduser())
     yield from (name for name in ("data", "loss", "metric", "direction") if name not in defined)

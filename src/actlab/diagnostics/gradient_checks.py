@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from math import isfinite, log10
 from typing import Final
 
-from actlab.diagnostics.check import Finding, Rule
-from actlab.diagnostics.measurements import Examination
-from actlab.diagnostics.remedy import Bare, MatchedInit, Measure, Norms, Prescription
+from actlab.diagnostics.check import Check, Finding
+from actlab.diagnostics.measurements import Measurements
+from actlab.diagnostics.remedy import Bare, MatchedInit, Measure, Norms, Remedy
 from actlab.errors import ActlabError
 from actlab.functions.analysis.edge_of_chaos import slope_moment
 from actlab.functions.analysis.facts import gain
@@ -28,15 +28,15 @@ _GLOROT = "Glorot & Bengio 2010, AISTATS"
 # ---------------------------------------------------------------------------------------- gradients
 
 
-def _vanishing(rule: Rule, examined: Examination) -> Iterator[Finding]:
+def _vanishing(rule: Check, examined: Measurements) -> Iterator[Finding]:
     return _lost(rule, examined, "vanish")
 
 
-def _exploding(rule: Rule, examined: Examination) -> Iterator[Finding]:
+def _exploding(rule: Check, examined: Measurements) -> Iterator[Finding]:
     return _lost(rule, examined, "explode")
 
 
-def _lost(rule: Rule, examined: Examination, kind: str) -> Iterator[Finding]:
+def _lost(rule: Check, examined: Measurements, kind: str) -> Iterator[Finding]:
     found = examined.propagation
     trouble = found.trouble if found else None
     if found is None or trouble is None or trouble.kind != kind or abs(found.decades) < LOST:
@@ -61,16 +61,16 @@ def _lost(rule: Rule, examined: Examination, kind: str) -> Iterator[Finding]:
     )
 
 
-def _for_gradients(examined: Examination, *, saved: bool) -> Iterator[Prescription]:
+def _for_gradients(examined: Measurements, *, saved: bool) -> Iterator[Remedy]:
     """Yield the gain where the closed form says that it is enough, else another function with its gain; and norms, where there are none."""
     if saved:
-        yield Prescription(measures=(MatchedInit(),), source=_HE)
+        yield Remedy(measures=(MatchedInit(),), source=_HE)
     else:
         swap = examined.swap([layer.site for layer in examined.layers], "relu")
         if swap is not None:
-            yield Prescription(measures=(swap, MatchedInit()), source=f"{_GLOROT}; {_HE}")
+            yield Remedy(measures=(swap, MatchedInit()), source=f"{_GLOROT}; {_HE}")
     if not examined.norms:
-        yield Prescription(measures=(Norms(),), source=_NORMS)
+        yield Remedy(measures=(Norms(),), source=_NORMS)
 
 
 def _forecast_at_gain(layers: tuple[Layer, ...]) -> float | None:
@@ -107,15 +107,15 @@ def _factors(layers: tuple[Layer, ...]) -> Iterator[tuple[Layer, float]]:
 # --------------------------------------------------------------------------------------------- the end
 
 
-def _softmax_twice(rule: Rule, examined: Examination) -> Iterator[Finding]:
+def _softmax_twice(rule: Check, examined: Measurements) -> Iterator[Finding]:
     return _twice(rule, examined, "softmax")
 
 
-def _sigmoid_twice(rule: Rule, examined: Examination) -> Iterator[Finding]:
+def _sigmoid_twice(rule: Check, examined: Measurements) -> Iterator[Finding]:
     return _twice(rule, examined, "sigmoid")
 
 
-def _twice(rule: Rule, examined: Examination, function: str) -> Iterator[Finding]:
+def _twice(rule: Check, examined: Measurements, function: str) -> Iterator[Finding]:
     if examined.twice != function:
         return
     bare: Measure = Bare(function="softmax" if function == "softmax" else "sigmoid")
@@ -126,33 +126,33 @@ def _twice(rule: Rule, examined: Examination, function: str) -> Iterator[Finding
     )
     yield rule.found(
         f"The model ends in a {function}, and the loss applies one too: {how}.",
-        prescriptions=(Prescription(measures=(bare,), source=rule.source),),
+        prescriptions=(Remedy(measures=(bare,), source=rule.source),),
     )
 
 
 FAULTS: Final = (
-    Rule(
+    Check(
         name="softmax before a loss that has one",
         kind="fault",
         says="A loss that applies a softmax takes logits: the second softmax lets at most 1 pass between classes.",
         source="torch documentation, CrossEntropyLoss: input is expected to contain unnormalised logits",
         read=_softmax_twice,
     ),
-    Rule(
+    Check(
         name="sigmoid before a loss that has one",
         kind="fault",
         says="A loss that applies a sigmoid takes logits.",
         source="torch documentation, BCEWithLogitsLoss",
         read=_sigmoid_twice,
     ),
-    Rule(
+    Check(
         name="vanishing gradients",
         kind="fault",
         says=f"A gradient that loses {LOST} decades on its way back leaves the first layers as they were drawn.",
         source=f"{_GLOROT}; {_HE}; {_DEPTH}",
         read=_vanishing,
     ),
-    Rule(
+    Check(
         name="exploding gradients",
         kind="fault",
         says=f"A gradient that gains {LOST} decades on its way back moves the first layers only.",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from actlab.diagnostics.check import Finding, Rule
+from actlab.diagnostics.check import Check, Finding
 from actlab.diagnostics.gradient_checks import FAULTS
-from actlab.diagnostics.measurements import Examination, Hidden
-from actlab.diagnostics.remedy import AlphaDropout, MatchedInit, Prescription
+from actlab.diagnostics.measurements import Hidden, Measurements
+from actlab.diagnostics.remedy import AlphaDropout, MatchedInit, Remedy
 from actlab.diagnostics.unit_checks import DEAD_CHANNELS, LOST_UNITS
 
 __all__ = ["DEEP", "HINTS", "RULES", "consult"]
@@ -29,19 +29,19 @@ def _listed(sites: list[Hidden]) -> str:
 
 
 def _sites_finding(
-    rule: Rule, examined: Examination, sites: list[Hidden], sentence: str, *specs: str
+    rule: Check, examined: Measurements, sites: list[Hidden], sentence: str, *specs: str
 ) -> Iterator[Finding]:
     """Yield one finding for all the sites, with a swap for each spec."""
     if not sites:
         return
     paths = [site.path for site in sites]
     wanted = [swap for spec in specs if (swap := examined.swap(paths, spec)) is not None]
-    swaps = tuple(Prescription(measures=(swap,), source=rule.source) for swap in wanted)
+    swaps = tuple(Remedy(measures=(swap,), source=rule.source) for swap in wanted)
     evidence = {"sites": float(len(sites))}
     yield rule.found(sentence, layer=sites[0].layer, site=sites[0].path, evidence=evidence, prescriptions=swaps)
 
 
-def _sigmoid_inside(rule: Rule, examined: Examination) -> Iterator[Finding]:
+def _sigmoid_inside(rule: Check, examined: Measurements) -> Iterator[Finding]:
     sites = [site for site in examined.hidden if _name(site) in _SIGMOIDS and site.feeds]
     names = " and ".join(dict.fromkeys(map(_name, sites)))
     sentence = (
@@ -50,14 +50,14 @@ def _sigmoid_inside(rule: Rule, examined: Examination) -> Iterator[Finding]:
     return _sites_finding(rule, examined, sites, sentence, "relu", "tanh")
 
 
-def _relu_in_transformer(rule: Rule, examined: Examination) -> Iterator[Finding]:
+def _relu_in_transformer(rule: Check, examined: Measurements) -> Iterator[Finding]:
     sites = [site for site in examined.hidden if _name(site) == "relu" and site.feeds and examined.attends]
     return _sites_finding(
         rule, examined, sites, f"ReLU runs between the layers of a transformer, at {_listed(sites)}.", "gelu"
     )
 
 
-def _relu_in_deep_cnn(rule: Rule, examined: Examination) -> Iterator[Finding]:
+def _relu_in_deep_cnn(rule: Check, examined: Measurements) -> Iterator[Finding]:
     sites = [site for site in examined.hidden if _name(site) == "relu" and site.behind.startswith("Conv")]
     if len(sites) < DEEP or examined.norms:
         return iter(())
@@ -65,7 +65,7 @@ def _relu_in_deep_cnn(rule: Rule, examined: Examination) -> Iterator[Finding]:
     return _sites_finding(rule, examined, sites, sentence, "leaky_relu(0.1)")
 
 
-def _selu_init(rule: Rule, examined: Examination) -> Iterator[Finding]:
+def _selu_init(rule: Check, examined: Measurements) -> Iterator[Finding]:
     low, high = _LECUN
     off = [layer for layer in examined.layers if layer.spec.startswith("selu") and not low < layer.weight < high]
     if not off:
@@ -80,53 +80,53 @@ def _selu_init(rule: Rule, examined: Examination) -> Iterator[Finding]:
     )
 
 
-def _for_selu(rule: Rule, examined: Examination) -> Iterator[Prescription]:
-    yield Prescription(measures=(MatchedInit(),), source=rule.source)
+def _for_selu(rule: Check, examined: Measurements) -> Iterator[Remedy]:
+    yield Remedy(measures=(MatchedInit(),), source=rule.source)
     if examined.dropouts:
-        yield Prescription(measures=(MatchedInit(), AlphaDropout()), source=rule.source)
+        yield Remedy(measures=(MatchedInit(), AlphaDropout()), source=rule.source)
 
 
-def _selu_dropout(rule: Rule, examined: Examination) -> Iterator[Finding]:
+def _selu_dropout(rule: Check, examined: Measurements) -> Iterator[Finding]:
     if not examined.dropouts or not any(_name(site) == "selu" for site in examined.hidden):
         return
     yield rule.found(
         f"Plain Dropout stands in a SELU net, at {', '.join(examined.dropouts[:3])}: what it sets to zero moves the mean and the variance.",
         layer=examined.dropouts[0],
         evidence={"dropouts": float(len(examined.dropouts))},
-        prescriptions=(Prescription(measures=(AlphaDropout(),), source=rule.source),),
+        prescriptions=(Remedy(measures=(AlphaDropout(),), source=rule.source),),
     )
 
 
 HINTS: Final = (
-    Rule(
+    Check(
         name="sigmoid or softmax inside",
         kind="hint",
         says="Sigmoid and softmax belong at the output and in gates.",
         source="Glorot & Bengio 2010, AISTATS; Goodfellow, Bengio & Courville 2016, Deep Learning, section 6.3.2",
         read=_sigmoid_inside,
     ),
-    Rule(
+    Check(
         name="SELU without its init",
         kind="hint",
         says="SELU only with weights from N(0, 1 / fan_in).",
         source=_SNN,
         read=_selu_init,
     ),
-    Rule(
+    Check(
         name="SELU with plain Dropout",
         kind="hint",
         says="SELU only with AlphaDropout.",
         source=_SNN,
         read=_selu_dropout,
     ),
-    Rule(
+    Check(
         name="GELU in transformers",
         kind="hint",
         says="Transformers are trained with GELU.",
         source="Hendrycks & Gimpel 2016, arXiv:1606.08415; Devlin et al. 2018, arXiv:1810.04805",
         read=_relu_in_transformer,
     ),
-    Rule(
+    Check(
         name="LeakyReLU in deep convolutional nets",
         kind="hint",
         says="Deep convolutional nets without norms are trained with LeakyReLU.",
@@ -139,13 +139,13 @@ HINTS: Final = (
 RULES: Final = (*FAULTS, *LOST_UNITS, DEAD_CHANNELS, *HINTS)
 
 
-def consult(examined: Examination) -> tuple[Finding, ...]:
+def consult(examined: Measurements) -> tuple[Finding, ...]:
     """Return what all rules find, faults first.
 
     Example:
         >>> from actlab.diagnostics.measurements import Hidden
         >>> site = Hidden(path="1", spec="sigmoid", feeds=True, behind="Linear", layer="0", replaceable=True)
-        >>> examined = Examination(samples=0, propagation=None, at_init=None, hidden=(site,))
+        >>> examined = Measurements(samples=0, propagation=None, at_init=None, hidden=(site,))
         >>> [(found.rule, found.layer, found.prescriptions[0].name) for found in consult(examined)]
         [('sigmoid or softmax inside', '0', 'relu at 1')]
     """

@@ -14,14 +14,14 @@ from actlab.diagnostics.remedy import Swap
 from actlab.diagnostics.training_record import Course
 from actlab.errors import SiteError
 from actlab.nn.probes.probe import probe
-from actlab.nn.probes.probe_report import Report, Row
+from actlab.nn.probes.probe_report import ProbeReport, ProbeRow
 from actlab.nn.probes.propagation import Layer, Propagation, propagation
 from actlab.nn.sites.dry_run import Inputs, copied, run, undisturbed
 from actlab.nn.sites.find import Entry, Survey, survey
 from actlab.nn.sites.trace import Step
 from actlab.nn.transforms.insert_norms import NORMS
 
-__all__ = ["ENOUGH", "Examination", "Hidden", "examine", "last_function_twice"]
+__all__ = ["ENOUGH", "Hidden", "Measurements", "examine", "last_function_twice"]
 
 ENOUGH: Final = 128  # samples, below which a unit that was never seen alive may well be
 _ROWS: Final = 256  # of the inputs, on which gradients are followed
@@ -52,7 +52,7 @@ class Hidden:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Examination:
+class Measurements:
     """What was measured.
 
     Attributes:
@@ -72,7 +72,7 @@ class Examination:
 
     samples: int
     propagation: Propagation | None
-    at_init: Report | None
+    at_init: ProbeReport | None
     hidden: tuple[Hidden, ...]
     convolutions: int = 0
     norms: int = 0
@@ -94,18 +94,18 @@ class Examination:
         wanted = tuple(dict.fromkeys(path for path in paths if path in possible))
         return Swap(paths=wanted, spec=spec) if wanted else None
 
-    def row(self, name: str) -> Row | None:
+    def row(self, name: str) -> ProbeRow | None:
         """Return what was measured at the init at a point, by its name."""
         return next((row for row in self.at_init or () if row.name == name), None)
 
-    def is_convolution(self, row: Row) -> bool:
+    def is_convolution(self, row: ProbeRow) -> bool:
         """Tell whether the units of a row are channels of a convolution."""
         return any(site.path == row.path and site.behind.startswith("Conv") for site in self.hidden)
 
 
 def examine(
     model: nn.Module, inputs: Inputs, target: Any = None, loss: Callable[[Any, Any], Tensor] | None = None
-) -> Examination:
+) -> Measurements:
     """Measure a model at its init; it is left as it was.
 
     Args:
@@ -130,7 +130,7 @@ def examine(
         )
         notes.append(few)
     whole = survey(model, inputs)
-    return Examination(
+    return Measurements(
         samples=_samples(inputs),
         propagation=_tried(lambda: propagation(model, _fewer(inputs)), notes),
         at_init=_tried(lambda: probe(model, [inputs], inputs=lambda batch: batch, rank=False), notes),

@@ -17,7 +17,7 @@ from actlab.nn.sites.trace import Run, Step
 from actlab.nn.transforms.init import init_
 from actlab.nn.transforms.swap import swap_
 
-__all__ = ["AlphaDropout", "Bare", "MatchedInit", "Measure", "Norms", "Prescription", "Swap"]
+__all__ = ["AlphaDropout", "Bare", "MatchedInit", "Measure", "Norms", "Remedy", "Swap"]
 
 _SMALLEST: Final = 1e-30  # of a probability before its logarithm: float32 still has a logarithm there
 
@@ -38,7 +38,7 @@ class Measure(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prescription:
+class Remedy:
     """What to change.
 
     Attributes:
@@ -56,7 +56,7 @@ class Prescription:
         """What is changed, in words.
 
         Example:
-            >>> Prescription(measures=(Swap(paths=("1",), spec="gelu"), MatchedInit()), learning_rate=0.01).name
+            >>> Remedy(measures=(Swap(paths=("1",), spec="gelu"), MatchedInit()), learning_rate=0.01).name
             'gelu at 1, matched init, learning rate 0.01'
         """
         rate = [] if self.learning_rate is None else [f"learning rate {self.learning_rate:.3g}"]
@@ -81,7 +81,7 @@ class Prescription:
 
         Example:
             >>> net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
-            >>> changed = Prescription(measures=(Swap(paths=("1",), spec="gelu"),)).apply(net, torch.zeros(2, 4))
+            >>> changed = Remedy(measures=(Swap(paths=("1",), spec="gelu"),)).apply(net, torch.zeros(2, 4))
             >>> changed[1], net[1]
             (ActivationLayer(gelu), ReLU())
         """

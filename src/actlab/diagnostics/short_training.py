@@ -11,7 +11,7 @@ from typing import Final
 import torch
 from torch import nn
 
-from actlab.diagnostics.remedy import Prescription
+from actlab.diagnostics.remedy import Remedy
 from actlab.diagnostics.training_record import Course, Look, look_at
 from actlab.nn.probes.probe import Probe
 from actlab.nn.sites.dry_run import undisturbed
@@ -26,7 +26,7 @@ _EVERY: Final = 10  # steps between two looks
 _HELD_OUT: Final = 5  # one example in so many of the training split, where there is no validation split
 _DECADES: Final = 5  # down which a learning rate is looked for that kills nothing
 _HALVINGS: Final = 2  # of the decade in which it lies, on a log scale
-_NOTHING: Final = Prescription()
+_NOTHING: Final = Remedy()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +119,7 @@ def _kills(task: Task, seed: int, steps: int, rate: float) -> bool:
     return _course(task, seed, rate, steps, range(0, steps + 1, _EVERY)).killed
 
 
-def short_trial(task: Task, seed: int, prescription: Prescription, *, steps: int) -> Outcome:
+def short_trial(task: Task, seed: int, prescription: Remedy, *, steps: int) -> Outcome:
     """Train a task's model with a prescription for a few steps, and judge it on examples that it has not seen.
 
     Those are the validation split's, or else a fifth of the training split. A training that diverges is judged as it is.
@@ -129,7 +129,7 @@ def short_trial(task: Task, seed: int, prescription: Prescription, *, steps: int
 
     Example:
         >>> from actlab.tasks import resolve
-        >>> short_trial(resolve("digits"), 0, Prescription(learning_rate=0.01), steps=30).value > 0.5
+        >>> short_trial(resolve("digits"), 0, Remedy(learning_rate=0.01), steps=30).value > 0.5
         True
     """
     rate = prescription.learning_rate or task.learning_rate
@@ -163,7 +163,7 @@ def _parts(data: Data, seed: int) -> tuple[Split, Split]:
     return Split(x=data.train.x[rest], y=data.train.y[rest]), Split(x=data.train.x[held], y=data.train.y[held])
 
 
-def _prepared(task: Task, seed: int, prescription: Prescription, train: Split) -> nn.Module:
+def _prepared(task: Task, seed: int, prescription: Remedy, train: Split) -> nn.Module:
     seed_all(seed)
     model = prescription.apply(task.model(seed), train.x[: task.batch_size], seed)
     seed_all(seed)  # again: the prescription may have drawn numbers, and dropout must not depend on it

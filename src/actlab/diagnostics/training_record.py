@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import isnan
 from typing import Final
 
-from actlab.nn.probes.probe_report import Report, Row
+from actlab.nn.probes.probe_report import ProbeReport, ProbeRow
 
 __all__ = ["RISE", "WHOLE", "Course", "Death", "Look", "dead_units", "look_at"]
 
@@ -133,7 +133,7 @@ class Course:
         return Course(learning_rate=self.learning_rate, losses=self.losses, looks=looks)
 
 
-def look_at(report: Report, step: int) -> Look:
+def look_at(report: ProbeReport, step: int) -> Look:
     """Read a report of a probe; sites without units are left out."""
     rows = [row for row in report if row.units]
     return Look(
@@ -144,7 +144,7 @@ def look_at(report: Report, step: int) -> Look:
     )
 
 
-def dead_units(row: Row) -> tuple[int, ...]:
+def dead_units(row: ProbeRow) -> tuple[int, ...]:
     """Return the numbers of the dead units of a row; none where it does not know them."""
     if row.census is None or isnan(row.dead):
         return ()

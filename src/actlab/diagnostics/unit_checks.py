@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from math import isnan, sqrt
 from typing import Final
 
-from actlab.diagnostics.check import Finding, Rule
-from actlab.diagnostics.measurements import ENOUGH, Examination
-from actlab.diagnostics.remedy import MatchedInit, Norms, Prescription
+from actlab.diagnostics.check import Check, Finding
+from actlab.diagnostics.measurements import ENOUGH, Measurements
+from actlab.diagnostics.remedy import MatchedInit, Norms, Remedy
 from actlab.diagnostics.training_record import dead_units
-from actlab.nn.probes.probe_report import Row
+from actlab.nn.probes.probe_report import ProbeRow
 
 __all__ = ["CHANNELS", "GONE", "LOST_UNITS", "STUCK"]
 
@@ -31,7 +31,7 @@ _LEAKY = "Maas et al. 2013, ICML; Xu et al. 2015, arXiv:1505.00853"
 _DYING = "Lu et al. 2019, arXiv:1903.06733; CS231n notes, on dying ReLU"
 
 
-def _killed(rule: Rule, examined: Examination) -> Iterator[Finding]:
+def _killed(rule: Check, examined: Measurements) -> Iterator[Finding]:
     course = examined.course
     if course is None or not course.deaths:
         return
@@ -57,21 +57,21 @@ def _killed(rule: Rule, examined: Examination) -> Iterator[Finding]:
     )
 
 
-def _for_the_killed(examined: Examination) -> Iterator[Prescription]:
+def _for_the_killed(examined: Measurements) -> Iterator[Remedy]:
     yield from _slower(examined)
     deaths = examined.course.deaths if examined.course else ()
     rows = [row for death in deaths if (row := examined.row(death.name)) is not None and not isnan(row.dead)]
     swap = examined.swap([row.path for row in rows if row.spec.startswith("relu")], "leaky_relu(0.1)")
     if swap is not None:
-        yield Prescription(measures=(swap,), source=_LEAKY)
+        yield Remedy(measures=(swap,), source=_LEAKY)
 
 
-def _slower(examined: Examination) -> Iterator[Prescription]:
+def _slower(examined: Measurements) -> Iterator[Remedy]:
     if examined.tolerated is not None:
-        yield Prescription(learning_rate=examined.tolerated / 2, source=_DYING)
+        yield Remedy(learning_rate=examined.tolerated / 2, source=_DYING)
 
 
-def _diverging(rule: Rule, examined: Examination) -> Iterator[Finding]:
+def _diverging(rule: Check, examined: Measurements) -> Iterator[Finding]:
     course = examined.course
     if course is None or course.diverged is None:
         return
@@ -83,7 +83,7 @@ def _diverging(rule: Rule, examined: Examination) -> Iterator[Finding]:
     )
 
 
-def _dead(rule: Rule, examined: Examination) -> Iterator[Finding]:
+def _dead(rule: Check, examined: Measurements) -> Iterator[Finding]:
     """Yield one finding for all layers half of whose units are dead at the init; where there is a course, the same at its end as well."""
     limit = _BORN if examined.course is None else GONE
     found = [(row, units) for row, units in _born_dead(examined) if len(units) >= limit * row.units]
@@ -91,14 +91,14 @@ def _dead(rule: Rule, examined: Examination) -> Iterator[Finding]:
         yield _of_the_dead(rule, found, examined, tuple(_for_the_dead(found, examined)))
 
 
-def _dead_channels(rule: Rule, examined: Examination) -> Iterator[Finding]:
+def _dead_channels(rule: Check, examined: Measurements) -> Iterator[Finding]:
     found = [(row, units) for row, units in _born_dead(examined) if examined.is_convolution(row)]
     some = [(row, units) for row, units in found if CHANNELS * row.units <= len(units) < GONE * row.units]
     if some:
         yield _of_the_dead(rule, some, examined, tuple(_leaks(some, examined)))
 
 
-def _born_dead(examined: Examination) -> Iterator[tuple[Row, tuple[int, ...]]]:
+def _born_dead(examined: Measurements) -> Iterator[tuple[ProbeRow, tuple[int, ...]]]:
     """Yield the rows that training has not killed, with those of their units that were dead from the init to the end."""
     killed = {death.name for death in examined.course.deaths} if examined.course else set()
     last = examined.course.looks[-1].units if examined.course else None
@@ -110,10 +110,10 @@ def _born_dead(examined: Examination) -> Iterator[tuple[Row, tuple[int, ...]]]:
 
 
 def _of_the_dead(
-    rule: Rule,
-    found: Sequence[tuple[Row, tuple[int, ...]]],
-    examined: Examination,
-    prescriptions: tuple[Prescription, ...],
+    rule: Check,
+    found: Sequence[tuple[ProbeRow, tuple[int, ...]]],
+    examined: Measurements,
+    prescriptions: tuple[Remedy, ...],
 ) -> Finding:
     row, units = found[0]
     what = "channels" if examined.is_convolution(row) else "units"
@@ -129,19 +129,19 @@ def _of_the_dead(
     return rule.found(sentence, layer=row.after or "", site=row.path, evidence=evidence, prescriptions=prescriptions)
 
 
-def _for_the_dead(found: Sequence[tuple[Row, tuple[int, ...]]], examined: Examination) -> Iterator[Prescription]:
-    yield Prescription(measures=(MatchedInit(),), source=_HE)
+def _for_the_dead(found: Sequence[tuple[ProbeRow, tuple[int, ...]]], examined: Measurements) -> Iterator[Remedy]:
+    yield Remedy(measures=(MatchedInit(),), source=_HE)
     yield from _leaks(found, examined)
 
 
-def _leaks(found: Sequence[tuple[Row, tuple[int, ...]]], examined: Examination) -> Iterator[Prescription]:
+def _leaks(found: Sequence[tuple[ProbeRow, tuple[int, ...]]], examined: Measurements) -> Iterator[Remedy]:
     for spec, source in (("leaky_relu(0.1)", _LEAKY), ("prelu", _HE)):
         swap = examined.swap([row.path for row, _ in found], spec)
         if swap is not None:
-            yield Prescription(measures=(swap,), source=source)
+            yield Remedy(measures=(swap,), source=source)
 
 
-def _saturated(rule: Rule, examined: Examination) -> Iterator[Finding]:
+def _saturated(rule: Check, examined: Measurements) -> Iterator[Finding]:
     found = [row for row in _judged(examined) if row.saturated >= STUCK]  # false for NaN: only some functions saturate
     if found:
         row = found[0]
@@ -155,40 +155,40 @@ def _saturated(rule: Rule, examined: Examination) -> Iterator[Finding]:
         )
 
 
-def _for_the_saturated(examined: Examination) -> Iterator[Prescription]:
-    yield Prescription(measures=(MatchedInit(),), source=f"{_GLOROT}; {_HE}")
+def _for_the_saturated(examined: Measurements) -> Iterator[Remedy]:
+    yield Remedy(measures=(MatchedInit(),), source=f"{_GLOROT}; {_HE}")
     if not examined.norms:
-        yield Prescription(measures=(Norms(),), source=_NORMS)
+        yield Remedy(measures=(Norms(),), source=_NORMS)
 
 
-def _judged(examined: Examination) -> list[Row]:
+def _judged(examined: Measurements) -> list[ProbeRow]:
     report = examined.at_init
     return [row for row in report if row.units] if report is not None and examined.samples >= ENOUGH else []
 
 
 LOST_UNITS: Final = (
-    Rule(
+    Check(
         name="killed by the learning rate",
         kind="fault",
         says="A step that is too large throws units to where their slope is zero, and no later step brings them back.",
         source=_DYING,
         read=_killed,
     ),
-    Rule(
+    Check(
         name="diverges",
         kind="fault",
         says="A loss that grows a thousandfold, or is no number, comes of a learning rate or an init that is too large.",
         source="Goodfellow, Bengio & Courville 2016, Deep Learning, section 8.3",
         read=_diverging,
     ),
-    Rule(
+    Check(
         name="born dead",
         kind="fault",
         says="A unit that is zero with slope zero for all samples, at the init and after the first steps, is a unit that is not there.",
         source=f"Lu et al. 2019, arXiv:1903.06733; {_LEAKY}",
         read=_dead,
     ),
-    Rule(
+    Check(
         name="saturated at the init",
         kind="fault",
         says="A flat end of a function passes next to no gradient.",
@@ -198,7 +198,7 @@ LOST_UNITS: Final = (
 )
 """What was measured to be wrong with units, and with training."""
 
-DEAD_CHANNELS: Final = Rule(
+DEAD_CHANNELS: Final = Check(
     name="dead channels",
     kind="hint",
     says="A channel of a convolution that is zero at all positions of all samples takes time and gives nothing.",

@@ -9,7 +9,7 @@ from torch import nn
 
 from actlab.errors import IntegrationError
 from actlab.nn.probes.probe import Probe
-from actlab.nn.probes.probe_report import Report
+from actlab.nn.probes.probe_report import ProbeReport
 
 __all__ = ["LightningProbe", "transformers_probe"]
 
@@ -93,7 +93,7 @@ class LightningProbe:
         if self.probe is not None:
             self.probe.end()
 
-    def report(self) -> Report:
+    def report(self) -> ProbeReport:
         """Return what was measured, as :meth:`actlab.Probe.report` does.
 
         Raises:

@@ -15,8 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from actlab.errors import TaskError, did_you_mean
-from actlab.tasks import registry
-from actlab.tasks import task_file as user_file
+from actlab.tasks import registry, task_file
 from actlab.tasks.task import Task, as_data, isolated, load_data
 from actlab.tasks.user_code import user_code
 
@@ -62,7 +61,7 @@ def subject(source: str | Path, seed: int = 0) -> Subject:
     if not (str(source).endswith(".py") or Path(source).exists()):
         registry.resolve(source)  # raises, with the names that are near
     file = Path(source).expanduser()
-    defined = user_file.defined_in(file)
+    defined = task_file.defined_in(file)
     with isolated(seed):
         model = _model(defined, file, seed)
         return Subject(name=file.stem, model=model, example_inputs=_inputs(defined, file, seed))

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 from actlab.errors import DuplicateNameError, TaskError, UnknownNameError
-from actlab.tasks import task_file as user_file
+from actlab.tasks import task_file
 from actlab.tasks.task import Task
 
 __all__ = ["names", "register", "resolve"]
@@ -77,7 +77,7 @@ def resolve(task: str | Path | Task) -> Task:
     if text in _builders:
         return _builders[text]()
     if text.endswith(".py") or "/" in text or Path(text).exists():
-        return user_file.load(text)
+        return task_file.load(text)
     raise UnknownNameError(
         "task", text, names(), f"Tasks are {', '.join(names())}, or the path of your own Python file (my_task.py)."
     )

@@ -15,8 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from actlab.errors import TaskError
-from actlab.tasks import registry
-from actlab.tasks import task_file as user_file
+from actlab.tasks import registry, task_file
 from actlab.tasks.task import Data, Task, as_data, isolated, load_data
 from actlab.tasks.user_code import user_code
 
@@ -63,11 +62,11 @@ def material(source: str | Path | Task, seed: int = 0) -> Material:
     if isinstance(source, Task) or source in registry.names() or not _is_file(source):
         return _of_task(registry.resolve(source), seed)
     file = Path(source).expanduser()
-    defined = user_file.defined_in(file)
+    defined = task_file.defined_in(file)
     if isinstance(defined.get("model"), nn.Module):
         return _of_model(defined, file, seed)
     if all(name in defined for name in _OF_A_TASK):
-        return _of_task(user_file.load(file), seed)
+        return _of_task(task_file.load(file), seed)
     raise TaskError(
         f"{file} is neither a task nor a trained model. A task defines {', '.join(('model', 'data', *_OF_A_TASK))}; a trained model is "
         "model = an nn.Module with its weights, and data = {'train': (x, y), 'test': (x, y)}."

@@ -25,7 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from actlab.codegen import pytorch as reading
+from actlab.codegen import pytorch
 from actlab.functions import formula
 from actlab.functions.activation import Parameter
 from actlab.functions.analysis.facts import violated_claims
@@ -69,7 +69,7 @@ def reason_to_skip(check: Callable[[str], None], spec: str | Spec) -> str | None
     kind = spec.activation.kind
     if check in NEED_ELEMENTWISE and kind != "elementwise":
         return f"{spec} is a {kind} function: it has no formula in one symbol (gradcheck compares its gradients)"
-    if check is formula_agrees_with_the_native and reading.native(spec) is None:
+    if check is formula_agrees_with_the_native and pytorch.native(spec) is None:
         return f"{spec} has no fused native in torch"
     return None
 

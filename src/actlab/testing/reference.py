@@ -12,7 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from actlab.codegen import pytorch as reading
+from actlab.codegen import pytorch
 from actlab.functions.formula import derivative
 from actlab.functions.formula.evaluate import numeric
 from actlab.functions.formula.quadrature import breakpoints
@@ -47,7 +47,7 @@ CHANNELS = 4
 
 def built(spec: str | Spec, *, native: bool = True, dtype: torch.dtype = torch.float32) -> ActivationLayer:
     """Return the layer in evaluation mode, with 4 channels where it needs them."""
-    half = dtype in reading.HALF  # parameters stay in float32 beside half-precision inputs, as under AMP
+    half = dtype in pytorch.HALF  # parameters stay in float32 beside half-precision inputs, as under AMP
     return layer(parse(spec), channels=CHANNELS, native=native, dtype=torch.float32 if half else dtype).eval()
 
 
@@ -125,7 +125,7 @@ def assert_near(
     relative, absolute = TOLERANCE[dtype]
     absolute += relative * scale
     if sway is not None and not torch.allclose(got.double(), want.double(), relative, absolute, equal_nan=True):
-        unit = torch.finfo(torch.float32 if dtype in reading.HALF else dtype).eps
+        unit = torch.finfo(torch.float32 if dtype in pytorch.HALF else dtype).eps
         granted = ((got.double() - want.double()).abs() <= absolute + 4 * unit * sway()) & got.isfinite()
         want = torch.where(granted, got.double(), want.double())
     torch.testing.assert_close(

@@ -1,4 +1,4 @@
-"""The CPU reading: kernels against the float64 reference and the torch reading, in every dtype and layout; the cache on disk; threads."""
+"""The CPU reading: kernels against the float64 reference and the torch pytorch, in every dtype and layout; the cache on disk; threads."""
 
 from __future__ import annotations
 
@@ -13,12 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from actlab.codegen import pytorch as reading
-from actlab.codegen.cpu import jit as objects
+from actlab.codegen import pytorch
+from actlab.codegen.cpu import jit, kernel_text, launch, source
 from actlab.codegen.cpu import kernel as cpu
-from actlab.codegen.cpu import kernel_text
-from actlab.codegen.cpu import launch as plans
-from actlab.codegen.cpu import source as cpu_text
 from actlab.codegen.cpu.kernel import Kernel, kernel
 from actlab.codegen.forward_backward import passes
 from actlab.errors import KernelError
@@ -95,7 +92,7 @@ def agree(
 
 
 def check(name: str, dtype: torch.dtype) -> None:
-    """Compare value and gradients of one entry with NumPy in float64; at infinities and overflows with the torch reading."""
+    """Compare value and gradients of one entry with NumPy in float64; at infinities and overflows with the torch pytorch."""
     record, spec = get(name), parse(name)
     inputs = inputs_of(name, dtype)
     constants = tuple(spec.numbers.items())
@@ -107,7 +104,7 @@ def check(name: str, dtype: torch.dtype) -> None:
     formula = record.formula.xreplace({p.symbol: spec.numbers[p.name] for p in record.parameters})
     points = [part.double().numpy() for part in inputs]
     leaves = [part.clone().requires_grad_() for part in inputs]
-    theirs = reading.function(record, tuple(frozen.assigned))(*leaves)
+    theirs = pytorch.function(record, tuple(frozen.assigned))(*leaves)
     found = (
         torch.autograd.grad(theirs.sum(), leaves, allow_unused=True) if theirs.requires_grad else [None] * len(leaves)
     )
@@ -130,7 +127,7 @@ def check(name: str, dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("name", NAMED)
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 def test_value_and_gradient_agree_with_float64(name, dtype):
-    if dtype is torch.float16 and not objects.converts_half():
+    if dtype is torch.float16 and not jit.converts_half():
         pytest.skip("this processor does not convert float16")
     check(name, dtype)
 
@@ -252,7 +249,7 @@ def test_bfloat16_is_rounded_to_nearest_even_and_keeps_nan():
     subnormal = wide.abs() < torch.finfo(torch.bfloat16).tiny  # zero where the processor rounds by itself
     normal = ~exact.isnan() & ~subnormal
     assert torch.equal(half[normal], exact[normal])
-    assert torch.equal(half[subnormal], exact[subnormal] * (0 if objects.rounds_to_bfloat16() else 1))
+    assert torch.equal(half[subnormal], exact[subnormal] * (0 if jit.rounds_to_bfloat16() else 1))
 
 
 @pytest.mark.parametrize(("limit", "reach"), [("FETCHED", "memory"), ("STREAMED", "past")])
@@ -277,7 +274,7 @@ def test_what_is_not_written_in_whole_lines_does_not_go_past_the_cache(monkeypat
 
 
 def test_results_that_would_be_subnormal_are_zero_and_torch_keeps_its_own():
-    if not objects.flushes():
+    if not jit.flushes():
         pytest.skip("asks for the control word of x86")
     tiny = torch.full((100,), 2.0**-126)
     x = torch.full((100,), -88.5)  # where x sigmoid(x) is 3.2e-37 and its slope's parts lie below 1.2e-38
@@ -289,25 +286,23 @@ def test_results_that_would_be_subnormal_are_zero_and_torch_keeps_its_own():
 
 
 def test_streaming_code_has_stores_past_the_cache():
-    if "avx" not in objects.features():
+    if "avx" not in jit.features():
         pytest.skip("looks for the names of x86")
     light, heavy = (kernel(parse(name)) for name in ("relu", "mish"))
     texts = [
-        objects.assembly(
-            kernel_text.text(made._loop("forward", "float32", False, False, "past"), made._body("forward"))
-        )
+        jit.assembly(kernel_text.text(made._loop("forward", "float32", False, False, "past"), made._body("forward")))
         for made in (light, heavy)
     ]
 
     # Beside a busy core half-written lines cost mish four times; where an instruction writes a whole line there are none.
-    assert ["vmovntps" in text for text in texts] == [True, objects.writes_lines()]
+    assert ["vmovntps" in text for text in texts] == [True, jit.writes_lines()]
     assert all("prefetcht0" in text for text in texts)
     assert "vmovntps" not in light.assembly("forward")
 
 
 @pytest.mark.parametrize("name", ["mish", "gelu", "relu", "elu", "telu", "swiglu"])
 def test_kernels_are_vector_code(name):
-    if "avx" not in objects.features():
+    if "avx" not in jit.features():
         pytest.skip("looks for the names of x86")
     for which in ("forward", "backward"):
         text = kernel(parse(name)).assembly(which)
@@ -324,7 +319,7 @@ def test_threads_share_the_work_and_change_no_value(spec, monkeypatch):
     parameters = [torch.full((6,) if "channel" in spec else (), 0.3)] * len(made.learned)
     grad = torch.ones(4, 6, 250 if spec == "swiglu" else 500)
     alone = [made.forward(x, *parameters), *made.backward(grad, x, *parameters)]
-    monkeypatch.setattr(plans, "SHARE", 100)
+    monkeypatch.setattr(launch, "SHARE", 100)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     together = [made.forward(x, *parameters), *made.backward(grad, x, *parameters)]
     again = [made.forward(x, *parameters), *made.backward(grad, x, *parameters)]
@@ -359,10 +354,10 @@ def test_wrong_tensors_are_refused_with_advice():
 PROGRAM = """
 import sys, time, torch
 from actlab.functions.grammar import parse
-from actlab.codegen.cpu import kernel as cpu, source as cpu_text, jit as objects
-optimised = objects._optimised
+from actlab.codegen.cpu import kernel as cpu, source, jit
+optimised = jit._optimised
 calls = []
-objects._optimised = lambda text: calls.append(1) or optimised(text)
+jit._optimised = lambda text: calls.append(1) or optimised(text)
 y = cpu.kernel(parse("mish")).forward(torch.tensor([1.0]))
 print(len(calls), round(y.item(), 5), "numba" in sys.modules)
 """
@@ -403,13 +398,13 @@ def test_importing_the_package_loads_no_compiler():
 
 
 def test_without_a_compiler_the_error_says_what_to_install(monkeypatch):
-    objects._llvm.cache_clear()
+    jit._llvm.cache_clear()
     monkeypatch.setitem(sys.modules, "llvmlite.binding", None)
     try:
-        with pytest.raises(objects.NoCompilerError, match="llvmlite"):
-            objects._llvm()
+        with pytest.raises(jit.NoCompilerError, match="llvmlite"):
+            jit._llvm()
     finally:
-        objects._llvm.cache_clear()
+        jit._llvm.cache_clear()
 
 
 def test_a_wrong_slope_is_found(monkeypatch):
@@ -417,7 +412,7 @@ def test_a_wrong_slope_is_found(monkeypatch):
         both = passes(spec)
         return replace(both, gradients=tuple(1.001 * gradient for gradient in both.gradients))
 
-    monkeypatch.setattr(cpu_text, "passes", steeper)
+    monkeypatch.setattr(source, "passes", steeper)
     monkeypatch.setattr(cpu, "_sources", lambda: "another source")
 
     with pytest.raises(AssertionError):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from actlab.codegen import counter_rng as counter_noise
-from actlab.codegen.cpu import jit as objects
+from actlab.codegen import counter_rng
+from actlab.codegen.cpu import jit
 from actlab.codegen.cpu.rule_kernel import RuleKernel, rule_kernel, runs_in_kernels
 from actlab.codegen.rule_gradient import gradient
 from actlab.codegen.rule_passes import RulePasses
@@ -58,14 +58,14 @@ def test_noise_is_that_of_the_counter_to_the_bit(dtype):
 
     got = made.backward(ones, None, KEY)
 
-    assert torch.equal(got, counter_noise.uniform(KEY, (5001,)).to(dtype))
+    assert torch.equal(got, counter_rng.uniform(KEY, (5001,)).to(dtype))
 
 
 def test_normal_noise_is_that_of_the_counter_far_into_its_tails():
     made = rule_kernel(parse("relu/noise(sigma=1)"))
     zeros = torch.zeros(1 << 22)
 
-    got, wanted = made.backward(zeros, None, KEY), counter_noise.normal(KEY, (1 << 22,))
+    got, wanted = made.backward(zeros, None, KEY), counter_rng.normal(KEY, (1 << 22,))
 
     assert wanted.abs().max() > 5
     torch.testing.assert_close(got, wanted, rtol=2e-6, atol=1e-6)
@@ -133,10 +133,10 @@ def test_without_a_compiler_there_are_no_kernels(monkeypatch):
     from actlab.codegen.cpu import rule_kernel as module
 
     def missing() -> str:
-        raise objects.NoCompilerError("none")
+        raise jit.NoCompilerError("none")
 
     module._compiles.cache_clear()
-    monkeypatch.setattr(objects, "fingerprint", missing)
+    monkeypatch.setattr(jit, "fingerprint", missing)
     try:
         assert not runs_in_kernels(torch.ones(1))
         x = torch.ones(3, requires_grad=True)

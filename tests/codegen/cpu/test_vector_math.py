@@ -12,9 +12,8 @@ import sympy
 from scipy import special
 from tests.codegen.cpu.machines import run
 
-from actlab.codegen import minimax as coefficients
-from actlab.codegen.cpu import jit as objects
-from actlab.codegen.cpu import kernel_text
+from actlab.codegen import minimax
+from actlab.codegen.cpu import jit, kernel_text
 from actlab.codegen.cpu.row_body import Loop
 from actlab.codegen.cpu.vector_math import NAMES
 from actlab.functions import formula
@@ -193,21 +192,21 @@ def test_whole_powers_are_products():
 
 @pytest.mark.parametrize("name", [n for n in EXACT if n not in {"sin", "cos", "sinc"}])
 def test_an_elementary_function_is_vector_code_without_branches_or_calls(name):
-    text = objects.assembly(
+    text = jit.assembly(
         kernel_text.text(Loop(storage="float32", reads=(1,), writes=(1,)), lambda v, _: ([NAMES[name](v[0])], []))
     )
     body = text[text.index("row:") : text.index("kernel:")]
 
-    if "avx" in objects.features():
+    if "avx" in jit.features():
         assert re.search(r"v(mul|add|sub|sqrt|fmadd\w+)ps\s.*[yz]mm", body)
     assert "call" not in body
     assert body.count("\tj") <= 2, "one jump back, and at most one around"
 
 
 def test_a_coefficient_that_is_off_is_found(monkeypatch):
-    table = list(coefficients.EXPONENTIAL["float32"])
+    table = list(minimax.EXPONENTIAL["float32"])
     table[2] *= 1 + 1e-4
-    monkeypatch.setitem(coefficients.EXPONENTIAL, "float32", tuple(table))
+    monkeypatch.setitem(minimax.EXPONENTIAL, "float32", tuple(table))
 
     assert error("exp", np.linspace(0, 10, 1001, dtype=np.float32)).max() > 2
 

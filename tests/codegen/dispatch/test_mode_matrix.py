@@ -16,7 +16,7 @@ from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
 
 import actlab
-from actlab.codegen import eager_mode as mode
+from actlab.codegen import eager_mode
 from actlab.codegen.dispatch import route
 from actlab.nn.layers.activation_layer import ActivationLayer
 
@@ -318,7 +318,7 @@ def test_torch_is_eager_here_and_not_inside_its_modes():
     seen = []
 
     def look(x):
-        seen.append(mode.is_plainly_eager())
+        seen.append(eager_mode.is_plainly_eager())
         return x * 2
 
     x = torch.ones(2)

@@ -1,6 +1,6 @@
 """The GPU reading on a card: every entry against float64, tensors of more than 2^31 numbers, sums that are the same in every run.
 
-Run: pytest tests/readings/test_gpu_card.py -m gpu -n 12    (a few minutes; compiling takes most of them)
+Run: pytest tests/codegen/gpu/test_card.py -m gpu -n 12    (a few minutes; compiling takes most of them)
 """
 
 from __future__ import annotations

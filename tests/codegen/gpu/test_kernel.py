@@ -1,4 +1,4 @@
-"""The GPU reading, in Triton's interpreter: values, gradients, tails, channels, halves. On a card: test_gpu_card.py."""
+"""The GPU pytorch, in Triton's interpreter: values, gradients, tails, channels, halves. On a card: test_card.py."""
 
 from __future__ import annotations
 
@@ -108,14 +108,14 @@ TAILS = (-torch.inf, -3e38, -1e20, -1e4, -1e2, -0.0, 0.0, 1e2, 1e4, 1e20, 3e38, 
 
 def assert_tails(interpreter, spec):
     """Compare value and slope at the ends with the torch reading's own code of both, in float32."""
-    from actlab.codegen import pytorch as reading
+    from actlab.codegen import pytorch
 
     record = parse(spec).activation
     x = torch.tensor(TAILS)
     numbers = tuple(parse(spec).numbers.items())
     fixed = f"{record.name}({', '.join(f'{name}={value!r}' for name, value in numbers)})" if numbers else spec
-    value = reading.function(record, numbers)(x)
-    slope = reading.function(record, numbers, derivative=True)(x)
+    value = pytorch.function(record, numbers)(x)
+    slope = pytorch.function(record, numbers, derivative=True)(x)
 
     y = interpreter.forward(fixed, x)
     (dx,) = interpreter.backward(fixed, torch.ones_like(x), x)

@@ -9,7 +9,7 @@ import torch
 
 from actlab.codegen.pytorch import function
 from actlab.functions.activation import activation, forget, get, names
-from actlab.functions.analysis import stored_facts as measured
+from actlab.functions.analysis import stored_facts
 from actlab.functions.analysis.facts import facts
 from actlab.functions.formula import tanh
 from actlab.functions.grammar import parse
@@ -18,13 +18,13 @@ ENTRIES = names("elementwise")
 
 
 def test_every_entry_is_kept_with_the_formula_it_has_today():
-    kept = measured._kept()["formulas"]
+    kept = stored_facts._kept()["formulas"]
 
-    assert kept == {name: measured.fingerprint(get(name)) for name in ENTRIES}, "run scripts/measure"
+    assert kept == {name: stored_facts.fingerprint(get(name)) for name in ENTRIES}, "run scripts/measure"
 
 
 def _measured_again(name):
-    again, kept = facts(name), measured.known_facts(get(name))
+    again, kept = facts(name), stored_facts.known_facts(get(name))
     assert dataclasses.asdict(kept) == pytest.approx(dataclasses.asdict(again), rel=1e-9, abs=1e-12)
 
 
@@ -40,12 +40,12 @@ def test_what_is_kept_is_measured_again_for_every_entry(name):
 
 
 def test_a_changed_formula_and_a_function_of_the_users_own_are_measured_anew(monkeypatch):
-    wrong = {**measured._kept(), "facts": {"relu": {**vars(facts("gelu"))}}}
-    monkeypatch.setattr(measured, "_kept", lambda: wrong)
-    assert measured.known_facts(get("relu")).slope_bound > 1  # planted, and believed: the fingerprint is right
+    wrong = {**stored_facts._kept(), "facts": {"relu": {**vars(facts("gelu"))}}}
+    monkeypatch.setattr(stored_facts, "_kept", lambda: wrong)
+    assert stored_facts.known_facts(get("relu")).slope_bound > 1  # planted, and believed: the fingerprint is right
 
-    monkeypatch.setattr(measured, "_kept", lambda: {**wrong, "formulas": {"relu": "another"}})
-    assert measured.known_facts(get("relu")) == facts("relu")
+    monkeypatch.setattr(stored_facts, "_kept", lambda: {**wrong, "formulas": {"relu": "another"}})
+    assert stored_facts.known_facts(get("relu")) == facts("relu")
 
     @activation(paper="a test")
     def thrice_tanh(x):
@@ -53,17 +53,17 @@ def test_a_changed_formula_and_a_function_of_the_users_own_are_measured_anew(mon
         return 3 * tanh(x)
 
     try:
-        assert measured.known_facts(get("thrice_tanh")).upper == 3
+        assert stored_facts.known_facts(get("thrice_tanh")).upper == 3
     finally:
         forget("thrice_tanh")
 
 
 def test_relatives_of_a_changed_formula_are_not_told(monkeypatch):
-    kept = measured._kept()
+    kept = stored_facts._kept()
     changed = {**kept, "formulas": {**kept["formulas"], "tanh": "another"}}
-    monkeypatch.setattr(measured, "_kept", lambda: changed)
+    monkeypatch.setattr(stored_facts, "_kept", lambda: changed)
 
-    assert measured.known_relatives().of("tanh") == []
+    assert stored_facts.known_relatives().of("tanh") == []
 
 
 def _values(text, x):
@@ -86,7 +86,7 @@ def _error(one):
 
 
 def test_every_relation_holds_by_another_program():
-    found = measured.known_relatives()
+    found = stored_facts.known_relatives()
     every = [*(one for members in found.classes for one in members), *found.cases]
 
     assert len(every) > 150
@@ -94,13 +94,13 @@ def test_every_relation_holds_by_another_program():
 
 
 def test_that_check_finds_a_relation_that_is_wrong():
-    one = measured.known_relatives().classes[0][0]
+    one = stored_facts.known_relatives().classes[0][0]
 
     assert _error(dataclasses.replace(one, a=one.a * (1 + 1e-9))) > 1e-11
 
 
 def test_entries_that_are_equal_at_all_values_are_one_entry():
-    found = measured.known_relatives()
+    found = stored_facts.known_relatives()
     equal = [one for members in found.classes for one in members if one.equal]
 
     twins = [(one.function, one.other) for one in equal if not (parse(one.function).values or parse(one.other).values)]
@@ -108,7 +108,7 @@ def test_entries_that_are_equal_at_all_values_are_one_entry():
 
 
 def test_the_relatives_of_one_are_its_class_and_its_cases():
-    relatives = measured.known_relatives()
+    relatives = stored_facts.known_relatives()
 
     near = {text.partition("(")[0] for one in relatives.of("tanh") for text in (one.function, one.other)}
     assert {"sigmoid", "tanhshrink"} <= near

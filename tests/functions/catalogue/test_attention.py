@@ -9,7 +9,7 @@ from tests.functions.references import tokens
 
 from actlab.errors import LayerError
 from actlab.functions.activation import get, names
-from actlab.functions.tensor_code import attention as mixing
+from actlab.functions.tensor_code import attention
 from actlab.nn.layers.layer import layer
 
 TOKENS, DIM = 75, 6  # more than one chunk, and no multiple of it
@@ -121,8 +121,8 @@ def test_without_a_mask_permuted_tokens_give_permuted_results(name):
 
 @pytest.mark.parametrize("name", [name for name in names("vector") if get(name).mixes_tokens])
 def test_gradients_of_separate_inputs_are_right_beyond_one_chunk(name, monkeypatch):
-    monkeypatch.setattr(mixing, "CHUNK", 2)
-    monkeypatch.setattr(mixing, "DECAY_CHUNK", 2)
+    monkeypatch.setattr(attention, "CHUNK", 2)
+    monkeypatch.setattr(attention, "DECAY_CHUNK", 2)
     inputs = [x[:5, :4].clone().requires_grad_() for x in draw(len(get(name).inputs))]
     causal = "(causal=1)" if name in CAUSAL else ""
 

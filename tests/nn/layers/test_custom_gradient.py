@@ -14,15 +14,14 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
 
-from actlab.codegen import counter_rng as counter_noise
-from actlab.codegen import pytorch as reading
+from actlab.codegen import counter_rng, pytorch
 from actlab.errors import LayerError
 from actlab.functions.formula.evaluate import numeric
 from actlab.functions.grammar import parse
 from actlab.functions.rule import get_rule, rules
-from actlab.nn.layers import custom_gradient as decoupled
+from actlab.nn.layers import custom_gradient
 from actlab.nn.layers.activation_layer import ActivationLayer
-from actlab.nn.layers.custom_gradient import DecoupledLayer
+from actlab.nn.layers.custom_gradient import CustomGradientLayer
 from actlab.nn.layers.layer import layer
 from actlab.nn.probes.saved_tensors import saved_bytes
 
@@ -52,7 +51,7 @@ KEY = torch.tensor([11, -22], dtype=torch.int32)
 @pytest.fixture(autouse=True)
 def _same_key(monkeypatch):
     """Draw the same key always, so that noise can be computed beside the layer."""
-    monkeypatch.setattr(counter_noise, "draw_key", lambda device="cpu": KEY.to(device))
+    monkeypatch.setattr(counter_rng, "draw_key", lambda device="cpu": KEY.to(device))
 
 
 def inputs(dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
@@ -69,21 +68,21 @@ def expected(spec: str, x: Tensor, grad: Tensor) -> Tensor:
     at = x.double().numpy()
     formula = parsed.forward.formula
     slope = torch.autograd.functional.vjp(
-        reading.function(record, tuple(parsed.numbers.items())), x.double(), torch.ones_like(x.double())
+        pytorch.function(record, tuple(parsed.numbers.items())), x.double(), torch.ones_like(x.double())
     )[1]
-    noise = counter_noise.uniform(KEY, x.shape)
+    noise = counter_rng.uniform(KEY, x.shape)
     given = {
         "x": at,
         "y": numeric(formula, record.inputs)(at),
         "slope": slope.numpy(),
         "through": ((at >= 0) & (at <= 1)).astype(float),  # of dorefa, the one that is asked for it here
         "u": noise.double().numpy(),
-        "normal": counter_noise.normal(KEY, x.shape).double().numpy(),
-        "unit": counter_noise.uniform(torch.tensor(counter_noise.FIXED_KEY, dtype=torch.int32), x.shape[1:])
+        "normal": counter_rng.normal(KEY, x.shape).double().numpy(),
+        "unit": counter_rng.uniform(torch.tensor(counter_rng.FIXED_KEY, dtype=torch.int32), x.shape[1:])
         .double()
         .expand(x.shape)
         .numpy(),
-        "shuffled": slope.reshape(-1)[counter_noise.permutation(KEY, x.numel())].reshape(x.shape).numpy(),
+        "shuffled": slope.reshape(-1)[counter_rng.permutation(KEY, x.numel())].reshape(x.shape).numpy(),
         "grad": grad.double().numpy(),
     }
     symbols = sorted(backward.gradient.free_symbols, key=str)
@@ -106,7 +105,7 @@ def pulled(function, x: Tensor, grad: Tensor, **options: object) -> Tensor:
 @pytest.mark.parametrize("spec", SPECS)
 def test_eager_is_the_definition(spec, dtype, kernels, monkeypatch):
     if not kernels:
-        monkeypatch.setattr(decoupled, "runs_in_kernels", lambda _: False)
+        monkeypatch.setattr(custom_gradient, "runs_in_kernels", lambda _: False)
     x, grad = inputs(dtype)
     made = layer(spec)
 
@@ -512,7 +511,7 @@ def test_copies_and_pickles_keep_the_rule(spec):
     file.seek(0)
 
     for again in (copy.deepcopy(made), torch.load(file, weights_only=False)):
-        assert isinstance(again, DecoupledLayer)
+        assert isinstance(again, CustomGradientLayer)
         assert torch.equal(pulled(again, x, grad), pulled(made, x, grad))
         assert again.rule_parameters == made.rule_parameters
 
@@ -547,7 +546,7 @@ def test_a_parameter_that_the_rule_does_not_have_cannot_be_set():
 
 def test_a_planted_loss_of_the_rule_is_found(monkeypatch):
     """As in libraries that look the rule up when the backward pass runs: the true derivative comes in its place."""
-    for function in (decoupled._Decoupled, decoupled._Kernelled):
+    for function in (custom_gradient._Decoupled, custom_gradient._Kernelled):
         monkeypatch.setattr(function, "backward", staticmethod(lambda _, grad: (None, None, torch.zeros_like(grad))))
 
     with pytest.raises(AssertionError):

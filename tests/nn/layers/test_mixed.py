@@ -69,12 +69,12 @@ def test_a_wrong_function_on_one_slice_would_show(through_kernels):
 
 
 def test_threads_change_nothing(through_kernels, monkeypatch):
-    from actlab.codegen.cpu import grouped_kernel as mixture
+    from actlab.codegen.cpu import grouped_kernel
 
     layer, x = mixed(SPECS, dim=0), torch.randn(6, 4000)
     alone = layer(x)
-    monkeypatch.setattr(mixture, "SHARE", 1000)
-    monkeypatch.setattr(mixture.torch, "get_num_threads", lambda: 3)
+    monkeypatch.setattr(grouped_kernel, "SHARE", 1000)
+    monkeypatch.setattr(grouped_kernel.torch, "get_num_threads", lambda: 3)
 
     assert torch.equal(layer(x), alone)
 

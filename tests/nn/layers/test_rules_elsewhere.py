@@ -14,7 +14,7 @@ from actlab.codegen.saved_for_backward import kept
 from actlab.errors import ActlabError
 from actlab.functions.grammar import parse
 from actlab.functions.rule import rules
-from actlab.nn.layers.custom_gradient import DecoupledLayer
+from actlab.nn.layers.custom_gradient import CustomGradientLayer
 from actlab.nn.layers.memory_saving import SlimLayer
 from actlab.testing.rule_checks import RULE_CHECKS
 
@@ -54,7 +54,7 @@ def test_slimming_leaves_it_alone_and_says_so(spec):
     changes = actlab.slim_(model, X)
 
     assert "keeps what its gradient rule needs" in str(changes)
-    assert isinstance(model[1], DecoupledLayer)
+    assert isinstance(model[1], CustomGradientLayer)
     assert torch.equal(weight_gradient(model), before)
 
 

@@ -147,7 +147,7 @@ def test_a_call_says_its_file_and_line():
     site = by_path(Net())["one.forward:F.relu@2"]
 
     line = Block.forward.__code__.co_firstlineno + 2
-    assert site.where.endswith(f"test_sites.py:{line}")
+    assert site.where.endswith(f"test_find.py:{line}")
 
 
 def test_what_cannot_be_replaced_says_why():

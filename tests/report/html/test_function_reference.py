@@ -152,7 +152,7 @@ def test_hostile_texts_stay_texts(hostile, monkeypatch):
     }  # fmt: skip
     link = reference._link(EVIL)
     entry = reference.Entry(record=hostile, link=link, data=data, pictures=reference.picture("identity"))
-    monkeypatch.setattr(reference.reading, "text", lambda _: EVIL)
+    monkeypatch.setattr(reference.pytorch, "text", lambda _: EVIL)
 
     for page in (reference.page(entry, {EVIL: link}), reference.gallery([entry])):
         outline = Outline(page)

@@ -13,7 +13,7 @@ from torch import nn
 from actlab.diagnostics.diagnosis import Diagnosis, PairedTrial
 from actlab.diagnostics.heuristic_checks import consult
 from actlab.diagnostics.measurements import examine
-from actlab.diagnostics.remedy import Prescription
+from actlab.diagnostics.remedy import Remedy
 from actlab.diagnostics.training_record import Course, look_at
 from actlab.report.terminal.doctor import diagnosis_view
 
@@ -114,8 +114,6 @@ def test_a_model_of_which_nothing_could_be_measured_is_shown_too():
 
 
 def test_numbers_that_are_not_known_are_dashes(examined):
-    text = shown(
-        diagnosis(examined, trial(Prescription(learning_rate=0.1), before=(math.nan,), interval=None), findings=())
-    )
+    text = shown(diagnosis(examined, trial(Remedy(learning_rate=0.1), before=(math.nan,), interval=None), findings=()))
 
     assert "nan" not in text

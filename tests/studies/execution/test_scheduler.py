@@ -6,7 +6,7 @@ import pytest
 from tests.studies.tiny import result, tiny
 
 from actlab.stats.racing import Race
-from actlab.studies.execution.scheduler import Frontier, tuned_lr
+from actlab.studies.execution.scheduler import Scheduler, tuned_lr
 from actlab.studies.plan import TUNING_SEEDS, make_plan
 
 ARMS = ("relu", "gelu", "silu", "tanh", "sigmoid")
@@ -33,7 +33,7 @@ def outcomes(seed, arms=ARMS, spread=0.6, failures=0.0):
 
 def run(plan, fates, workers, order):
     """Run a study with so many workers, each trial ending at a time of its own; return arm and seed of what ran."""
-    frontier, rows, running = Frontier(plan, 0.01), [], []
+    frontier, rows, running = Scheduler(plan, 0.01), [], []
     while True:
         view = frontier.look(rows)
         for key in view.runnable:
@@ -89,7 +89,7 @@ def test_nobody_waits_in_the_first_rounds():
     fates = outcomes(0)
     first = [fates[arm, 0] for arm in ARMS]
 
-    view = Frontier(plan(), 0.01).look(first)
+    view = Scheduler(plan(), 0.01).look(first)
 
     # Five arms need evidence of 400. No pair can have it before round 5, so all of them come to round 5.
     assert {key.seed for key in view.runnable} == {1, 2, 3, 4}
@@ -103,7 +103,7 @@ def test_a_worker_runs_ahead_while_a_round_is_open_but_only_with_arms_that_are_s
     ]
     rows += [result(arm, 4, 1.0) for arm in ARMS[1:4]]
 
-    keys = Frontier(plan(), 0.01).look(rows).runnable
+    keys = Scheduler(plan(), 0.01).look(rows).runnable
 
     assert {(key.arm, key.seed) for key in keys if key.seed == 4} == {("relu", 4), ("sigmoid", 4)}
     assert not any(key.arm == "sigmoid" and key.seed > 4 for key in keys)
@@ -153,7 +153,7 @@ def test_a_study_in_which_everything_fails_ends():
 
 
 def test_tuning_comes_first_on_seeds_of_its_own_and_the_same_grid_for_all():
-    view = Frontier(plan(tune="lr", seeds=2), 0.01).look([])
+    view = Scheduler(plan(tune="lr", seeds=2), 0.01).look([])
 
     assert len(view.runnable) == 5 * 5 * 2
     assert {key.seed for key in view.runnable} == set(TUNING_SEEDS)
@@ -162,10 +162,10 @@ def test_tuning_comes_first_on_seeds_of_its_own_and_the_same_grid_for_all():
 
 
 def test_an_arm_that_is_tuned_begins_with_its_best_rate_while_others_are_tuned():
-    grid = [key for key in Frontier(plan(tune="lr"), 0.01).look([]).runnable if key.arm == "gelu"]
+    grid = [key for key in Scheduler(plan(tune="lr"), 0.01).look([]).runnable if key.arm == "gelu"]
     tuned = [result("gelu", key.seed, None, stage="tune", lr=key.lr, validation=-abs(key.lr - 0.03)) for key in grid]
 
-    keys = [key for key in Frontier(plan(tune="lr"), 0.01).look(tuned).runnable if key.stage == "main"]
+    keys = [key for key in Scheduler(plan(tune="lr"), 0.01).look(tuned).runnable if key.stage == "main"]
 
     assert [(key.arm, key.seed, key.lr) for key in keys] == [("gelu", 0, 0.03)]
 

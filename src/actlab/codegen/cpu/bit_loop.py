@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from actlab.codegen.cpu import jit as objects
+from actlab.codegen.cpu import jit
 from actlab.codegen.cpu.dtypes import BYTES, STORED, Storage, precision_of
 from actlab.codegen.cpu.ir_builder import Machine, Value
 from actlab.codegen.cpu.row_body import Loop
@@ -49,7 +49,7 @@ class BitLoop:
 
     def text(self, body: Body) -> str:
         """Return the LLVM code of ``kernel``: it takes a pointer for each stream, first and last place, and the two words of the key."""
-        machine = Machine(lanes=self.lanes, fused=objects.fuses())
+        machine = Machine(lanes=self.lanes, fused=jit.fuses())
         pointers = ", ".join(f"ptr {name}" for name in self.streams)
         step = self._step(machine, body)
         at = [line for name in self.streams for line in self._address(name, "%i")]
@@ -126,7 +126,7 @@ class BitLoop:
 
     def _step(self, machine: Machine, body: Body) -> list[str]:
         """Return the code of one step, which reads, computes and writes one vector of every stream."""
-        numbers = Loop(storage=self.storage, reads=(1,), writes=(1,), lanes=self.lanes, fused=objects.fuses())
+        numbers = Loop(storage=self.storage, reads=(1,), writes=(1,), lanes=self.lanes, fused=jit.fuses())
         stored, lanes = STORED[self.storage], self.lanes
         given: dict[str, Value] = {}
         for name in self.reads:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from actlab.codegen.cpu import threads as team
+from actlab.codegen.cpu import threads
 from actlab.codegen.cpu.dtypes import BYTES, precision_of
 from actlab.codegen.cpu.kernel import STORAGES, kernel
 from actlab.codegen.cpu.launch import SHARE
@@ -89,7 +89,7 @@ class Mixture:
         self.specs, self.dim = tuple(specs), dim
         self._kernels = [kernel(spec) for spec in specs]
         self._counts = [sum(isinstance(value, Learned) for _, value in spec.assigned) for spec in specs]
-        self._tables: dict[tuple[Pass, _Layout, torch.dtype], team.Calls] = {}
+        self._tables: dict[tuple[Pass, _Layout, torch.dtype], threads.Calls] = {}
 
     def forward(self, x: Tensor, *parameters: Tensor) -> Tensor:
         """Return the values: a tensor like ``x``, which is contiguous.
@@ -145,7 +145,7 @@ class Mixture:
             table[:, 2 + 2 * streams] += sums.data_ptr()
         _work_off(table, tensors[0].numel())
 
-    def _planned(self, which: Pass, layout: _Layout, dtype: torch.dtype) -> team.Calls:
+    def _planned(self, which: Pass, layout: _Layout, dtype: torch.dtype) -> threads.Calls:
         """Return the calls, one a row: the function, offsets of its pointers, bytes from row to row, and its numbers."""
         size, streams = BYTES[STORAGES[dtype]], STREAMS[which]
         number = BYTES[precision_of(STORAGES[dtype])]
@@ -169,6 +169,6 @@ def _numbers(parameters: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
     return torch.cat([p.detach().reshape(1).to(precision) for p in parameters])
 
 
-def _work_off(table: team.Calls, numbers: int) -> None:
+def _work_off(table: threads.Calls, numbers: int) -> None:
     """Make all calls of a table, in as many threads as torch has; each thread takes whole functions, so sums have one writer."""
-    team.run(table, min(torch.get_num_threads(), numbers // SHARE))
+    threads.run(table, min(torch.get_num_threads(), numbers // SHARE))

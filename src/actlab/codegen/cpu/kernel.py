@@ -18,11 +18,10 @@ import sympy
 import torch
 from torch import Tensor
 
-from actlab.codegen.cpu import jit as objects
-from actlab.codegen.cpu import kernel_text
+from actlab.codegen.cpu import jit, kernel_text
 from actlab.codegen.cpu.dtypes import BYTES, Reach, Storage, precision_of
 from actlab.codegen.cpu.ir_builder import Value
-from actlab.codegen.cpu.launch import Native, Plan, Shape, Stream, packed_parameters, pitch
+from actlab.codegen.cpu.launch import Launch, Native, Shape, Stream, packed_parameters, pitch
 from actlab.codegen.cpu.row_body import Body, Loop
 from actlab.codegen.cpu.source import OUTPUT, Pass, slope, text
 from actlab.codegen.cpu.vector_math import NAMES
@@ -76,7 +75,7 @@ class Kernel:
         self.learned = tuple(name for name, value in spec.assigned if isinstance(value, Learned))
         self._gated = spec.activation.kind == "gated"
         self._functions: dict[tuple[Any, ...], Native] = {}
-        self._plans: dict[tuple[Any, ...], Plan] = {}
+        self._plans: dict[tuple[Any, ...], Launch] = {}
 
     def forward(self, x: Inputs, *parameters: Tensor, out: Tensor | None = None) -> Tensor:
         """Return the values.
@@ -159,7 +158,7 @@ class Kernel:
 
     def assembly(self, which: Pass = "forward", dtype: torch.dtype = torch.float32) -> str:
         """Return the machine code of a pass, to be looked at."""
-        return objects.assembly(
+        return jit.assembly(
             kernel_text.text(self._loop(which, STORAGES[dtype], False, False, "cache"), self._body(which))
         )
 
@@ -170,7 +169,7 @@ class Kernel:
         """
         return self._address("kernel", which, STORAGES[dtype], False, False, "cache")
 
-    def _plan(self, which: Pass, inputs: tuple[Tensor, ...], parameters: Sequence[Tensor]) -> Plan:
+    def _plan(self, which: Pass, inputs: tuple[Tensor, ...], parameters: Sequence[Tensor]) -> Launch:
         """Return how a pass over such tensors goes; kept, so that the next call pays a look-up."""
         first = inputs[0]
         key = (which, first.dtype, first.shape, len(inputs), tuple(p.numel() for p in parameters) if parameters else ())
@@ -198,14 +197,14 @@ class Kernel:
         if self._gated and len(inputs) == 1 and (first.dim() == 0 or first.shape[-1] % 2):
             raise KernelError(f"{self.spec} takes two halves in an even last dimension, got {_described(inputs)}.")
 
-    def _room(self, out: Tensor | None, plan: Plan, like: Tensor) -> Tensor:
+    def _room(self, out: Tensor | None, plan: Launch, like: Tensor) -> Tensor:
         if out is None:  # like first: torch reads a shape and a dtype in twice the time
             return like.new_empty(plan.output) if self._gated and plan.output != like.shape else torch.empty_like(like)
         if out.shape != plan.output or out.dtype != like.dtype or not (out.is_cpu and out.is_contiguous()):
             raise KernelError(f"{self.spec} writes {tuple(plan.output)} {like.dtype} here; got {_described([out])}.")
         return out
 
-    def _planned(self, which: Pass, inputs: tuple[Tensor, ...], parameters: Sequence[Tensor]) -> Plan:
+    def _planned(self, which: Pass, inputs: tuple[Tensor, ...], parameters: Sequence[Tensor]) -> Launch:
         storage = STORAGES[inputs[0].dtype]
         shape, size = self._shape(inputs, parameters), BYTES[storage]
         packed = self._gated and len(inputs) == 1
@@ -214,7 +213,7 @@ class Kernel:
         back = which != "forward"
         tensors = [whole] * back + [split] * len(inputs) + ([split] * len(inputs) if back else [whole])
         interleaved = packed and self.gate == "interleaved"
-        return Plan(
+        return Launch(
             shape=shape,
             output=self._shape_of_output(inputs),
             precision=precision_of(storage),
@@ -296,10 +295,10 @@ class Kernel:
     def _address(self, name: str, which: Pass, *key: Any) -> int:
         loop = self._loop(which, *key)
         named = " ".join([_sources(), self._identity(), repr((which, *key)), repr(loop)])
-        return objects.address(named, lambda: kernel_text.text(loop, self._body(which)), name)
+        return jit.address(named, lambda: kernel_text.text(loop, self._body(which)), name)
 
     def _loop(self, which: Pass, storage: Storage, interleaved: bool, columns: bool, reach: Reach) -> Loop:
-        if storage == "float16" and not objects.converts_half():
+        if storage == "float16" and not jit.converts_half():
             raise KernelError(f"This processor does not convert float16; the torch reading of {self.spec} does.")
         inputs = (2,) if interleaved else (1,) * len(self.spec.activation.inputs)
         return Loop(
@@ -311,10 +310,10 @@ class Kernel:
             columns=columns,
             reach=reach,
             lanes=STEP // BYTES[precision_of(storage)],
-            fused=objects.fuses(),
-            whole_lines=objects.writes_lines(),
-            rounds=objects.rounds_to_bfloat16(),
-            flushes=objects.flushes(),
+            fused=jit.fuses(),
+            whole_lines=jit.writes_lines(),
+            rounds=jit.rounds_to_bfloat16(),
+            flushes=jit.flushes(),
         )
 
     def _identity(self) -> str:

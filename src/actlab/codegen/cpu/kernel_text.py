@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actlab.codegen.cpu import row_loop as rows
+from actlab.codegen.cpu import row_loop
 from actlab.codegen.cpu.ir_builder import Machine
 from actlab.codegen.cpu.row_body import FOLDED, Body, Loop
 
@@ -18,7 +18,9 @@ def text(loop: Loop, body: Body) -> str:
     """
     machine = Machine(lanes=loop.lanes, fused=loop.fused)
     row = loop.row(machine, body)
-    return "\n".join([*row, "", *rows.kernel(loop), "", *rows.framed(loop), "", *sorted(machine.declared), *_ALWAYS])
+    return "\n".join(
+        [*row, "", *row_loop.kernel(loop), "", *row_loop.framed(loop), "", *sorted(machine.declared), *_ALWAYS]
+    )
 
 
 _ALWAYS = (

@@ -16,7 +16,7 @@ from actlab.codegen.cpu import threads as team
 from actlab.codegen.cpu.dtypes import Reach
 from actlab.codegen.cpu.ir_builder import Precision
 
-__all__ = ["SHARE", "Native", "Plan", "Shape", "Stream", "packed_parameters", "pitch"]
+__all__ = ["SHARE", "Launch", "Native", "Shape", "Stream", "packed_parameters", "pitch"]
 
 Frame: TypeAlias = "array[int]"  # the whole numbers that a kernel takes
 SHARE = 2**15  # numbers per thread for which waking one is worth it; torch takes as many
@@ -97,7 +97,7 @@ class Native:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class Launch:
     """A pass over tensors of one shape and dtype.
 
     Attributes:

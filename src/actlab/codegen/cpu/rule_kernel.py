@@ -18,10 +18,9 @@ import torch
 from torch import Tensor
 
 from actlab.codegen.counter_rng import GOLDEN
-from actlab.codegen.cpu import jit as objects
+from actlab.codegen.cpu import jit, vector_math
 from actlab.codegen.cpu import kernel as cpu
 from actlab.codegen.cpu import threads as team
-from actlab.codegen.cpu import vector_math as elementary
 from actlab.codegen.cpu.bit_loop import BitLoop, Body
 from actlab.codegen.cpu.dtypes import Storage
 from actlab.codegen.cpu.ir_builder import Machine, Value
@@ -121,7 +120,7 @@ class RuleKernel:
                 storage=storage, reads=self._reads(which), writes=self._writes(which), keyed=which == "backward"
             )
             body = self._forward_body() if which == "forward" else self._backward_body()
-            address = objects.address(loop.text(body), lambda: loop.text(body))
+            address = jit.address(loop.text(body), lambda: loop.text(body))
             of = [ctypes.c_void_p] * len(loop.streams) + [ctypes.c_int64] * 2 + [ctypes.c_int32] * 2
             self._functions[which, storage] = ctypes.CFUNCTYPE(None, *of)(address)
         return self._functions[which, storage]
@@ -161,7 +160,7 @@ class RuleKernel:
 
 
 def _printed(symbols: list[sympy.Symbol], expression: Expr) -> Callable[..., Any]:
-    return compiled(source("part", symbols, expression, "cpu"), "part", elementary.NAMES)
+    return compiled(source("part", symbols, expression, "cpu"), "part", vector_math.NAMES)
 
 
 def _number(made: Any, like: Value) -> Value:
@@ -184,10 +183,10 @@ def _uniform(machine: Machine) -> Value:
 def _normal(machine: Machine) -> Value:
     """Return the inverse of the normal distribution function at uniform numbers, to 4e-7 of its value."""
     u = _uniform(machine)
-    w = -elementary.log(4.0 * u * (1.0 - u))
-    far = elementary.sqrt(elementary.maximum(w, 5.0)) - 3.0
-    near = elementary.minimum(w, 5.0) - 2.5
-    ratio = (w < 5.0).chosen(elementary.polynomial(NEAR[::-1], near), elementary.polynomial(FAR[::-1], far))
+    w = -vector_math.log(4.0 * u * (1.0 - u))
+    far = vector_math.sqrt(vector_math.maximum(w, 5.0)) - 3.0
+    near = vector_math.minimum(w, 5.0) - 2.5
+    ratio = (w < 5.0).chosen(vector_math.polynomial(NEAR[::-1], near), vector_math.polynomial(FAR[::-1], far))
     return ratio * (2.0 * u - 1.0) * sqrt(2.0)
 
 
@@ -217,8 +216,8 @@ def runs_in_kernels(x: Tensor) -> bool:
 @cache
 def _compiles() -> bool:
     try:
-        objects.fingerprint()
-    except objects.NoCompilerError:
+        jit.fingerprint()
+    except jit.NoCompilerError:
         return False
     return True
 

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from actlab.codegen.cpu import jit as objects
+from actlab.codegen.cpu import jit
 
 __all__ = ["Calls", "run"]
 
@@ -76,8 +76,8 @@ def _caller(arguments: int) -> _Caller:
     text = _text(arguments)
     prototype: Any = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 3)
     return _Caller(
-        calls=prototype(objects.address(text, lambda: text, "calls")),
-        member=objects.address(text, lambda: text, "member"),
+        calls=prototype(jit.address(text, lambda: text, "calls")),
+        member=jit.address(text, lambda: text, "member"),
     )
 
 

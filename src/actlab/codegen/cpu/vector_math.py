@@ -2,7 +2,7 @@
 
 Each is Python on :class:`~actlab.codegen.cpu.ir_builder.Value`. Polynomials are our own minimax fits (:mod:`actlab.codegen.minimax`); the
 reductions are the textbook's (Muller, Elementary Functions, 2016). NaN passes through, infinities give the limit. Results that would be
-subnormal are flushed to zero. Bounds on the error, over all of float32, are asserted by ``tests/readings/test_elementary.py``.
+subnormal are flushed to zero. Bounds on the error, over all of float32, are asserted by ``tests/codegen/cpu/test_vector_math.py``.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 import torch
 
-from actlab.codegen.cpu import jit as objects
+from actlab.codegen.cpu import jit
 from actlab.system import cache_folder
 from actlab.system.atomic_write import write
 
@@ -83,7 +83,7 @@ def _table(device: str, card: str) -> dict[str, Any]:  # noqa: ARG001 another ca
 
 def kept(device: str) -> dict[str, Any]:
     """Return what was measured on this machine; nothing where that file is missing or damaged."""
-    with contextlib.suppress(OSError, RuntimeError, ValueError, objects.NoCompilerError):
+    with contextlib.suppress(OSError, RuntimeError, ValueError, jit.NoCompilerError):
         table = tomllib.loads(_file(device).read_text(encoding="utf-8"))
         if all(
             isinstance(sizes, Mapping) and all(isinstance(s, Mapping) for s in sizes.values())
@@ -121,7 +121,7 @@ def _card(device: str) -> str:
 
 
 def _file(device: str) -> Path:
-    machine = f"{objects.fingerprint()} {torch.__version__} {_card(device)}"
+    machine = f"{jit.fingerprint()} {torch.__version__} {_card(device)}"
     return cache_folder.folder().parent / f"crossover-{hashlib.sha256(machine.encode()).hexdigest()[:16]}.toml"
 
 

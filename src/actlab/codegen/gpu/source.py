@@ -22,8 +22,8 @@ HEAD = '''"""{spec}, printed by actlab.codegen.gpu.kernel; changes are overwritt
 import triton
 import triton.language as tl
 
-from actlab.readings.triton_elementary import *  # noqa: F403 printed code names them
-from actlab.readings.triton_tiles import *  # noqa: F403 likewise
+from actlab.codegen.gpu.triton_math import *  # noqa: F403 printed code names them
+from actlab.codegen.gpu.triton_tiles import *  # noqa: F403 likewise
 
 '''
 GEOMETRY = "rows, width, size, repeat, channels"

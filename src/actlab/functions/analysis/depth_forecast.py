@@ -2,7 +2,8 @@
 
 Given the layer below, the sums of a layer are independent N(0, q) for one input, so that q is a Markov chain from layer to layer: its
 mean step is the length map of :mod:`actlab.functions.analysis.length_map`, its spread the fluctuation of a mean over finitely
-many units. The chain is followed as a density over log q. The gain makes q = 1 a fixed point of the length map; whether a net stays near it is another matter:
+many units. The chain is followed as a density over log q. The gain makes q = 1 a fixed point of the length map; whether a net stays near
+it is another matter:
 
 - a slope above 1 makes the fixed point unstable: every deviation grows by the slope per layer (gelu 1.14, swiglu 2.17);
 - heavy tails make a layer's mean square miss its expectation, whatever comes next;

@@ -11,28 +11,28 @@ from actlab.functions.activation import Count, Flag, Positive, activation, learn
 @activation(kind="vector", arxiv="1706.03762", aliases=("attention",))
 def softmax_attention(query, key, value, heads: Count = 1, causal: Flag = 0):
     """Every token becomes a mean of the values, weighted by the softmax of its scaled products with the keys; quadratic."""
-    from actlab.functions.tensor_code import attention as mixing
+    from actlab.functions.tensor_code import attention
 
-    return mixing.softmax_attention(query, key, value, heads, causal=bool(causal))
+    return attention.softmax_attention(query, key, value, heads, causal=bool(causal))
 
 
 @activation(kind="vector", arxiv="2006.16236", aliases=("elu_attention",))
 def linear_attention(query, key, value, heads: Count = 1, causal: Flag = 0, eps: Positive = 1e-6):
     """Attention with products of elu + 1 features as weights, summed in linear time."""
-    from actlab.functions.tensor_code import attention as mixing
+    from actlab.functions.tensor_code import attention
 
-    q, k, v = (mixing.split(x, heads) for x in (query, key, value))
-    features = mixing.elu_plus_one
-    return mixing.merged(mixing.kernel_attention(features(q), features(k), v, causal=bool(causal), eps=eps))
+    q, k, v = (attention.split(x, heads) for x in (query, key, value))
+    features = attention.elu_plus_one
+    return attention.merged(attention.kernel_attention(features(q), features(k), v, causal=bool(causal), eps=eps))
 
 
 @activation(kind="vector", arxiv="2205.14756")
 def relu_linear_attention(query, key, value, heads: Count = 1, causal: Flag = 0, eps: Positive = 1e-15):
     """Attention with products of ReLU features as weights, summed in linear time (EfficientViT)."""
-    from actlab.functions.tensor_code import attention as mixing
+    from actlab.functions.tensor_code import attention
 
-    q, k, v = (mixing.split(x, heads) for x in (query, key, value))
-    return mixing.merged(mixing.kernel_attention(q.relu(), k.relu(), v, causal=bool(causal), eps=eps))
+    q, k, v = (attention.split(x, heads) for x in (query, key, value))
+    return attention.merged(attention.kernel_attention(q.relu(), k.relu(), v, causal=bool(causal), eps=eps))
 
 
 @activation(
@@ -40,19 +40,19 @@ def relu_linear_attention(query, key, value, heads: Count = 1, causal: Flag = 0,
 )
 def squared_relu_linear_attention(query, key, value, heads: Count = 1, causal: Flag = 0, eps: Positive = 1e-15):
     """Attention with products of squared ReLU features as weights, summed in linear time."""
-    from actlab.functions.tensor_code import attention as mixing
+    from actlab.functions.tensor_code import attention
 
-    q, k, v = (mixing.split(x, heads) for x in (query, key, value))
-    return mixing.merged(mixing.kernel_attention(q.relu() ** 2, k.relu() ** 2, v, causal=bool(causal), eps=eps))
+    q, k, v = (attention.split(x, heads) for x in (query, key, value))
+    return attention.merged(attention.kernel_attention(q.relu() ** 2, k.relu() ** 2, v, causal=bool(causal), eps=eps))
 
 
 @activation(kind="vector", arxiv="2402.18668", aliases=("based_attention",))
 def taylor_attention(query, key, value, heads: Count = 1, causal: Flag = 0, eps: Positive = 1e-12):
     """Attention with the exponential's Taylor polynomial 1 + s + s^2/2, in linear time; features grow with (dim / heads)^2 (Based)."""
-    from actlab.functions.tensor_code import attention as mixing
+    from actlab.functions.tensor_code import attention
 
-    q, k, v = (mixing.split(x, heads) for x in (query, key, value))
-    return mixing.merged(mixing.taylor_attention(q, k, v, causal=bool(causal), eps=eps))
+    q, k, v = (attention.split(x, heads) for x in (query, key, value))
+    return attention.merged(attention.taylor_attention(q, k, v, causal=bool(causal), eps=eps))
 
 
 @activation(kind="vector", arxiv="2402.04347")
@@ -60,30 +60,30 @@ def hedgehog_attention(
     query, key, value, heads: Count = 1, scale=learned(1.0), causal: Flag = 0, eps: Positive = 1e-12
 ):
     """Attention with softmax features of the input and its negative; the paper's trained map is the layer before."""
-    from actlab.functions.tensor_code import attention as mixing
+    from actlab.functions.tensor_code import attention
 
-    q, k, v = (mixing.split(x, heads) for x in (query, key, value))
-    q, k = mixing.two_sided_softmax(scale * q), mixing.two_sided_softmax(scale * k)
-    return mixing.merged(mixing.kernel_attention(q, k, v, causal=bool(causal), eps=eps))
+    q, k, v = (attention.split(x, heads) for x in (query, key, value))
+    q, k = attention.two_sided_softmax(scale * q), attention.two_sided_softmax(scale * k)
+    return attention.merged(attention.kernel_attention(q, k, v, causal=bool(causal), eps=eps))
 
 
 @activation(kind="vector", arxiv="2202.08791")
 def cosformer(query, key, value, heads: Count = 1, causal: Flag = 0, eps: Positive = 1e-6):
     """Attention with ReLU features, weighted by the cosine of the tokens' distance, in linear time."""
-    from actlab.functions.tensor_code import attention as mixing
+    from actlab.functions.tensor_code import attention
 
-    q, k, v = (mixing.split(x, heads) for x in (query, key, value))
-    q, k = mixing.cosine_weighted(q.relu()), mixing.cosine_weighted(k.relu())
-    return mixing.merged(mixing.kernel_attention(q, k, v, causal=bool(causal), eps=eps))
+    q, k, v = (attention.split(x, heads) for x in (query, key, value))
+    q, k = attention.cosine_weighted(q.relu()), attention.cosine_weighted(k.relu())
+    return attention.merged(attention.kernel_attention(q, k, v, causal=bool(causal), eps=eps))
 
 
 @activation(kind="vector", arxiv="1812.01243")
 def efficient_attention(query, key, value, heads: Count = 1):
     """Values summed with the keys' softmax over tokens, read out with the queries' softmax over features; not causal."""
-    from actlab.functions.tensor_code import attention as mixing
+    from actlab.functions.tensor_code import attention
 
-    q, k, v = (mixing.split(x, heads) for x in (query, key, value))
-    return mixing.merged(q.softmax(-1) @ (k.softmax(-2).transpose(-2, -1) @ v))
+    q, k, v = (attention.split(x, heads) for x in (query, key, value))
+    return attention.merged(q.softmax(-1) @ (k.softmax(-2).transpose(-2, -1) @ v))
 
 
 @activation(kind="vector", arxiv="2209.07484")
@@ -106,20 +106,20 @@ def attention_free(query, key, value):
 @activation(kind="vector", arxiv="2307.08621")
 def retention(query, key, value, heads: Count = 1):
     """Causal attention without softmax: products with the keys that decay by 1 - 2^(-5 - head) per token (RetNet, no GroupNorm)."""
-    from actlab.functions.tensor_code import attention as mixing
+    from actlab.functions.tensor_code import attention
 
-    q, k, v = (mixing.split(x, heads) for x in (query, key, value))
-    decay = mixing.retention_decay(k)
-    return mixing.merged(mixing.decayed_sum(q, k / k.shape[-1] ** 0.5, v, decay))
+    q, k, v = (attention.split(x, heads) for x in (query, key, value))
+    decay = attention.retention_decay(k)
+    return attention.merged(attention.decayed_sum(q, k / k.shape[-1] ** 0.5, v, decay))
 
 
 @activation(kind="vector", arxiv="2312.06635", aliases=("gla",))
 def gated_linear_attention(query, key, value, gate, heads: Count = 1, tau: Positive = 16.0):
     """Causal attention without softmax whose memory decays by sigmoid(gate)^(1 / tau) per token and feature."""
-    from actlab.functions.tensor_code import attention as mixing
+    from actlab.functions.tensor_code import attention
 
-    q, k, v, g = (mixing.split(x, heads) for x in (query, key, value, gate))
-    return mixing.merged(mixing.decayed_sum(q / q.shape[-1] ** 0.5, k, v, mixing.logsigmoid(g) / tau))
+    q, k, v, g = (attention.split(x, heads) for x in (query, key, value, gate))
+    return attention.merged(attention.decayed_sum(q / q.shape[-1] ** 0.5, k, v, attention.logsigmoid(g) / tau))
 
 
 @activation(kind="vector", arxiv="2105.03824", aliases=("fnet",))

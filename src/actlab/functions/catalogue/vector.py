@@ -63,17 +63,17 @@ def softmax1(x, dim: Dim = -1):
 @activation(kind="vector", arxiv="1602.02068", claims=SIMPLEX)
 def sparsemax(x, dim: Dim = -1):
     """The point of the simplex nearest to the input: a softmax with exact zeros."""
-    from actlab.functions.tensor_code import simplex as projections
+    from actlab.functions.tensor_code import simplex
 
-    return projections.sparsemax(x, dim)
+    return simplex.sparsemax(x, dim)
 
 
 @activation(kind="vector", arxiv="1905.05702", claims=SIMPLEX)
 def entmax15(x, dim: Dim = -1):
     """Half-way between softmax and sparsemax: the 1.5-entmax."""
-    from actlab.functions.tensor_code import simplex as projections
+    from actlab.functions.tensor_code import simplex
 
-    return projections.entmax15(x, dim)
+    return simplex.entmax15(x, dim)
 
 
 @activation(
@@ -83,9 +83,9 @@ def entmax15(x, dim: Dim = -1):
 )
 def alpha_entmax(x, alpha: Entropic = 1.5, dim: Dim = -1):
     """The family from softmax (alpha to 1) to sparsemax (alpha = 2)."""
-    from actlab.functions.tensor_code import simplex as projections
+    from actlab.functions.tensor_code import simplex
 
-    return projections.alpha_entmax(x, alpha, dim)
+    return simplex.alpha_entmax(x, alpha, dim)
 
 
 @activation(kind="vector", arxiv="1511.05042", claims=SIMPLEX)

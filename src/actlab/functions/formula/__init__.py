@@ -5,7 +5,8 @@ cancels, its spelling in every target (torch, NumPy, LaTeX, ...), and its sign o
 ``spelling``; a new function is an expression over the primitives and needs no code at all.
 
 What formulas are written with is all here, from three files: :mod:`~actlab.functions.formula.primitive`,
-:mod:`~actlab.functions.formula.elementary` and :mod:`~actlab.functions.formula.piecewise`. What keeps a formula finite in its tails is not the author's business either: see
+:mod:`~actlab.functions.formula.elementary` and :mod:`~actlab.functions.formula.piecewise`. What keeps a formula finite in its tails is
+not the author's business either: see
 :mod:`actlab.functions.formula.stabilize`.
 
 Example:

@@ -11,7 +11,7 @@ from typing import Any, Literal, cast, get_args
 import torch
 from torch import Tensor, nn
 
-from actlab.codegen import pytorch as reading
+from actlab.codegen import pytorch
 from actlab.codegen.dispatch.route import Route
 from actlab.errors import LayerError
 from actlab.functions.activation import Learned
@@ -93,12 +93,12 @@ class ActivationLayer(nn.Module):
         self._learned = [name for name, value in self.spec.assigned if isinstance(value, Learned)]
         self._numbers = {name: value for name, value in self.spec.assigned if not isinstance(value, Learned)}
         whole = self.native and self.gate == "second"
-        self._fused = reading.native(self.spec) if whole else None
+        self._fused = pytorch.native(self.spec) if whole else None
         self._tensor_code = record.expression is None
         if self._tensor_code:
             self._function: Any = record.tensor_code
         else:
-            self._function = reading.function(record, tuple(self._numbers.items()))
+            self._function = pytorch.function(record, tuple(self._numbers.items()))
         is_routed = self.fast and not self._tensor_code
         self._route = (
             Route.of(self.spec.forward, self._plain, gate=self.gate, native=self._fused is not None)
@@ -166,7 +166,7 @@ class ActivationLayer(nn.Module):
 
     def _apply_tensor_code(self, inputs: tuple[Tensor, ...]) -> Tensor:
         x = inputs[0]
-        if x.dtype in reading.HALF:  # computed in float32 and rounded once, as formulas are
+        if x.dtype in pytorch.HALF:  # computed in float32 and rounded once, as formulas are
             inputs = tuple(tensor.float() for tensor in inputs)
         options: dict[str, Any] = {name: self._spread(getattr(self, name), x) for name in self._learned}
         if self.spec.activation.kind == "stochastic":

@@ -22,7 +22,7 @@ from actlab.functions.formula.evaluate import numeric
 from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
 from actlab.nn.layers.activation_layer import ActivationLayer
-from actlab.nn.layers.custom_gradient import DecoupledLayer
+from actlab.nn.layers.custom_gradient import CustomGradientLayer
 from actlab.nn.layers.layer import layer
 
 __all__ = ["BinaryConv2d", "BinaryLinear", "BinaryWeight", "binary_values", "decoupled_layers"]
@@ -213,7 +213,7 @@ class BinaryConv2d(BinaryWeight, nn.Conv2d):
         return sizes + self._traits() + (f", pad_value={self.pad_value:g}" if self.edges else "")
 
 
-def decoupled_layers(model: nn.Module) -> Iterator[tuple[str, DecoupledLayer]]:
+def decoupled_layers(model: nn.Module) -> Iterator[tuple[str, CustomGradientLayer]]:
     """Yield every layer with a gradient rule and its path, the binarisers of weights among them (``<path>.binariser``), each once.
 
     Example:
@@ -222,9 +222,9 @@ def decoupled_layers(model: nn.Module) -> Iterator[tuple[str, DecoupledLayer]]:
         [('0.binariser', 'sign/clipped'), ('1', 'step/rect')]
     """
     for path, module in model.named_modules():
-        if isinstance(module, DecoupledLayer):
+        if isinstance(module, CustomGradientLayer):
             yield path, module
-        elif isinstance(module, BinaryWeight) and isinstance(module.binariser, DecoupledLayer):
+        elif isinstance(module, BinaryWeight) and isinstance(module.binariser, CustomGradientLayer):
             yield f"{path}.binariser".lstrip("."), module.binariser
 
 

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
-from actlab.codegen import counter_rng as counter_noise
+from actlab.codegen import counter_rng
 from actlab.codegen.cpu.rule_kernel import RuleKernel, rule_kernel, runs_in_kernels
 from actlab.codegen.eager_mode import is_plainly_eager
 from actlab.codegen.rule_gradient import Gradient, gradient
@@ -34,12 +34,12 @@ from actlab.functions.spec import Backward
 from actlab.nn.layers.activation_layer import ActivationLayer
 from actlab.nn.layers.bit_packing import keep_levels, pack, scaled, times_levels
 
-__all__ = ["DecoupledLayer"]
+__all__ = ["CustomGradientLayer"]
 
 Code = Callable[..., Tensor]
 
 
-class DecoupledLayer(ActivationLayer):
+class CustomGradientLayer(ActivationLayer):
     """An activation with a gradient rule. :func:`~actlab.nn.layers.layer.layer` builds it from a spec such as ``step/rect``.
 
     Learned parameters of the rule are called ``<rule>_<name>``; those on a schedule are buffers that checkpoints leave out.
@@ -149,7 +149,7 @@ class DecoupledLayer(ActivationLayer):
         given = [self._open(name).detach().clone() for name in self._gradient.open]
         place = [self._spread(getattr(self, name), x) for name in self._gradient.locations]
         fixed = [tensor.detach() for tensor in (*place, *given)]
-        key = counter_noise.draw_key(x.device) if self._gradient.is_noisy else None
+        key = counter_rng.draw_key(x.device) if self._gradient.is_noisy else None
         made = self._gradient.gather(start, value.detach(), key, self._spread_all(start))
         moved = _zero(x) - sum((_zero(tensor) for tensor in place), torch.zeros((), dtype=x.dtype, device=x.device))
         moved = moved + self._stretched(start)
@@ -245,7 +245,7 @@ class _Decoupled(torch.autograd.Function):
     def forward(ctx: Any, value: Any, gradient: Gradient, x: Tensor, *given: Tensor) -> Tensor:
         y: Tensor = value(x)
         ctx.gradient = gradient
-        ctx.key = counter_noise.draw_key(x.device) if gradient.is_noisy else None
+        ctx.key = counter_rng.draw_key(x.device) if gradient.is_noisy else None
         keep: list[Tensor | None] = [None, None, None]
         if len(gradient.levels) > 1:
             keep[2] = keep_levels(cast("Code", gradient.mask)(x), gradient.levels)
@@ -280,7 +280,7 @@ class _Kernelled(torch.autograd.Function):
             y = value(x)
             kept = kernel.forward(dense)[1] if kernel.keep == "bits" else dense if kernel.keep == "input" else None
         ctx.kernel = kernel
-        ctx.key = counter_noise.draw_key(x.device) if kernel.gradient.is_noisy else None
+        ctx.key = counter_rng.draw_key(x.device) if kernel.gradient.is_noisy else None
         ctx.save_for_backward(kept)
         return y
 
@@ -312,7 +312,7 @@ def _repacked(kept: Tensor, count: int) -> Tensor:
 
 def _levelled(grad: Tensor, packed: Tensor | None, gradient: Gradient, key: Tensor | None) -> Tensor:
     if key is not None:
-        grad_of_noise = grad * counter_noise.uniform(key, grad.shape)
+        grad_of_noise = grad * counter_rng.uniform(key, grad.shape)
         grad = grad_of_noise.to(grad.dtype)
     if packed is None:
         made = scaled(grad, gradient.levels[0])

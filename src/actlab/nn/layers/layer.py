@@ -7,7 +7,7 @@ import torch
 from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
 from actlab.nn.layers.activation_layer import ActivationLayer, Half
-from actlab.nn.layers.custom_gradient import DecoupledLayer
+from actlab.nn.layers.custom_gradient import CustomGradientLayer
 
 __all__ = ["layer"]
 
@@ -46,7 +46,7 @@ def layer(
         >>> [tuple(p.shape) for p in layer("prelu(weight=learned_per_channel)", channels=3).parameters()]
         [(3,)]
         >>> layer("sign/clipped")  # forward and backward of one's own choice
-        DecoupledLayer(sign/clipped)
+        CustomGradientLayer(sign/clipped)
         >>> layer("reglu", gate="first")(torch.tensor([1.0, 2.0, 5.0, 7.0]))
         tensor([ 5., 14.])
     """
@@ -57,4 +57,4 @@ def layer(
 def _class_of(spec: Spec) -> type[ActivationLayer]:
     if spec.backward is None:
         return ActivationLayer
-    return DecoupledLayer
+    return CustomGradientLayer

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, get_args
 import torch
 from torch import Tensor
 
-from actlab.codegen import pytorch as reading
+from actlab.codegen import pytorch
 from actlab.codegen.eager_mode import runs_plainly
 from actlab.codegen.saved_for_backward import OUTPUT, Kept, kept
 from actlab.errors import LayerError
@@ -106,7 +106,7 @@ class _FromOutput:
         self.kernel = partial(kernel, spec.numbers) if kernel else None
 
     def serves(self, x: Tensor) -> bool:
-        return self.sharp or x.dtype not in reading.HALF
+        return self.sharp or x.dtype not in pytorch.HALF
 
     def apply(self, function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
         y = function(x)
@@ -115,7 +115,7 @@ class _FromOutput:
     def gradient(self, grad: Tensor, y: Tensor) -> Tensor:
         if self.kernel:
             return self.kernel(grad, y)
-        exact = y.float() if y.dtype in reading.HALF else y  # rounded once, at the end
+        exact = y.float() if y.dtype in pytorch.HALF else y  # rounded once, at the end
         return (grad * self.slope(exact)).to(grad.dtype)
 
 
@@ -198,4 +198,4 @@ def _reading(text: str, expression: Any) -> Callable[[Tensor], Tensor]:
     slope = Activation(
         name="slope", kind="elementwise", family="slope", doc=text, expression=expression, inputs=(OUTPUT,)
     )
-    return reading.function(slope)
+    return pytorch.function(slope)

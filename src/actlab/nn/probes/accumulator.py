@@ -18,7 +18,7 @@ from actlab.nn.probes.hooks import Again, Point, Side
 from actlab.nn.probes.quantile_sketch import Sketch
 from actlab.nn.probes.slopes import slopes_squared
 
-__all__ = ["Moments", "Tally"]
+__all__ = ["Accumulator", "Moments"]
 
 _EXACT: Final = 1 << 24
 _NARROW: Final = {torch.float16, torch.bfloat16}
@@ -67,7 +67,7 @@ class Moments:
         return (float(self.mean), float(self.squares) / self.count) if self.count else (nan, nan)
 
 
-class Tally:
+class Accumulator:
     """What is counted at one point.
 
     Args:
@@ -203,7 +203,7 @@ class Tally:
 
     # --------------------------------------------------------------------------------------------- whole
 
-    def merge(self, other: Tally) -> None:
+    def merge(self, other: Accumulator) -> None:
         """Take in what another tally of the same point has counted."""
         self.output.merge(other.output)
         self.input.merge(other.input)

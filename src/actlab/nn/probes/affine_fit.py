@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from actlab.errors import SiteError
-from actlab.nn.probes.hooks import Again, Point, Side, Taps
+from actlab.nn.probes.hooks import Again, Hooks, Point, Side
 from actlab.nn.sites.dry_run import Inputs, copied, run, undisturbed
 
 __all__ = ["Line", "Moments", "lines"]
@@ -179,7 +179,7 @@ def lines(
         SiteError: the model raises on a batch, or an activation is not finite.
     """
     ear = _Ear(places)
-    taps = Taps(model, ear)
+    taps = Hooks(model, ear)
     with undisturbed(model):
         for batch in batches:
             arguments = copied(inputs(batch))

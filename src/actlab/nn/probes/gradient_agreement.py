@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from actlab.errors import SiteError
-from actlab.nn.probes.hooks import Again, Point, Side, Taps
+from actlab.nn.probes.hooks import Again, Hooks, Point, Side
 from actlab.nn.sites.dry_run import Inputs, copied, run, undisturbed
 
 __all__ = ["Agreement", "Flips", "agreement", "flipped", "gradient_agreement"]
@@ -150,7 +150,7 @@ def _gradients(
     model: nn.Module, inputs: Inputs, loss: Callable[[Any], Tensor], *, training: bool
 ) -> Mapping[Hashable, tuple[Point, Tensor]]:
     collected = _Gradients()
-    taps = Taps(model, collected)
+    taps = Hooks(model, collected)
     weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
     with undisturbed(model, training=training), torch.enable_grad():
         taps.open()
@@ -194,7 +194,7 @@ class Flips:
     """
 
     def __init__(self, model: nn.Module, inputs: Inputs, sites: Iterable[str] | None = None) -> None:
-        self._taps = Taps(model, self)
+        self._taps = Hooks(model, self)
         self._inputs = inputs
         self._sites: Sequence[str] | None = None if sites is None else list(sites)
         self._signs: dict[str, Tensor] = {}

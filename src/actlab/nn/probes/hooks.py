@@ -23,11 +23,11 @@ from actlab.nn.layers.activation_layer import ActivationLayer
 from actlab.nn.layers.deferred import Deferred
 from actlab.nn.sites.find import survey
 from actlab.nn.sites.running_calls import place_of_call
-from actlab.nn.sites.slot import Place, place_of_module
+from actlab.nn.sites.slot import Slot, place_of_module
 from actlab.nn.sites.torch_activations import Native, Running, describe_call, recognise
 from actlab.nn.sites.user_modules import known_modules
 
-__all__ = ["Again", "Observer", "Point", "Side", "Taps"]
+__all__ = ["Again", "Hooks", "Observer", "Point", "Side"]
 
 Side = Literal["input", "output"]
 Again = Callable[[Tensor], Tensor]
@@ -101,7 +101,7 @@ class _Feed:
     width: int | None = None
 
 
-class Taps:
+class Hooks:
     """Watches a model's activations between :meth:`open` and :meth:`close`.
 
     Args:
@@ -189,7 +189,7 @@ class Taps:
 
     # --------------------------------------------------------------------------------------------- calls
 
-    def call(self, native: Native, place: Place, func: Any, args: Any, kwargs: Any) -> Any:
+    def call(self, native: Native, place: Slot, func: Any, args: Any, kwargs: Any) -> Any:
         """Carry out a functional call that is an activation, and show it."""
         value, rest = (args[0], args[1:]) if args else (kwargs["input"], ())
         named = {key: given for key, given in kwargs.items() if key != "input"}
@@ -224,7 +224,7 @@ class Taps:
 
     # -------------------------------------------------------------------------------------------- points
 
-    def _point(self, place: Place, running: Running, x: Tensor, interleaved: bool = False) -> Point:
+    def _point(self, place: Slot, running: Running, x: Tensor, interleaved: bool = False) -> Point:
         dim = None if running.kind == "vector" else self._dim(x)
         size = 1 if dim is None or x.dim() == 0 else x.shape[dim]
         width = size // 2 if running.kind == "gated" and dim is not None and dim == (running.dim or -1) else size
@@ -242,7 +242,7 @@ class Taps:
             )
         return self._points[key]
 
-    def _written(self, place: Place) -> str:
+    def _written(self, place: Slot) -> str:
         """Return the path of a site that only a run can find."""
         owner = self.paths.get(id(place.owner), ["?"])[0]
         return f"{owner}.{place.tail}" if owner and place.tail else owner or place.tail
@@ -275,11 +275,11 @@ class Taps:
 class _Calls(TorchFunctionMode):
     """Shows the taps every call of torch that is an activation, or a layer with weights."""
 
-    def __init__(self, taps: Taps) -> None:
+    def __init__(self, taps: Hooks) -> None:
         super().__init__()
         self.taps = taps
         self.parts = frozenset(map(id, taps.model.modules()))
-        self._places: dict[Hashable, Place | None] = {}
+        self._places: dict[Hashable, Slot | None] = {}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}

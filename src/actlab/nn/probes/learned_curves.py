@@ -18,7 +18,7 @@ from actlab.errors import SiteError
 from actlab.nn.layers.activation_layer import ActivationLayer
 from actlab.nn.layers.deferred import Deferred
 from actlab.nn.probes.batch import input_of
-from actlab.nn.probes.hooks import Again, Point, Side, Taps
+from actlab.nn.probes.hooks import Again, Hooks, Point, Side
 from actlab.nn.probes.quantile_sketch import Sketch
 from actlab.nn.sites.dry_run import Inputs, copied, run, undisturbed
 from actlab.nn.sites.torch_activations import Running
@@ -203,7 +203,7 @@ class _Range:
 def _spans(model: nn.Module, batches: Iterable[Any], inputs: Callable[[Any], Inputs]) -> dict[str, tuple[float, float]]:
     """Return the range of every activation's inputs, by path; none where it is a point or not finite."""
     ear = _Range()
-    taps = Taps(model, ear)
+    taps = Hooks(model, ear)
     with undisturbed(model):
         for batch in batches:
             taps.open()

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from actlab.errors import SiteError
-from actlab.nn.probes.accumulator import Tally
+from actlab.nn.probes.accumulator import Accumulator
 from actlab.nn.probes.batch import input_of, moved, target_of
-from actlab.nn.probes.hooks import Again, Point, Side, Taps
-from actlab.nn.probes.probe_report import Report, row_of, slim
+from actlab.nn.probes.hooks import Again, Hooks, Point, Side
+from actlab.nn.probes.probe_report import ProbeReport, row_of, slim
 from actlab.nn.sites.dry_run import Inputs, copied, run, undisturbed
 
 __all__ = ["Probe", "Scaler", "Writer", "probe"]
@@ -42,7 +42,7 @@ class _Bench:
 
     def __init__(self, *, threshold: float, rank: bool, scaler: Scaler | None = None) -> None:
         self.threshold, self.rank, self.scaler = threshold, rank, scaler
-        self.tallies: dict[Hashable, Tally] = {}
+        self.tallies: dict[Hashable, Accumulator] = {}
 
     def seen(self, point: Point, x: Tensor, y: Tensor, again: Again | None, /) -> None:
         """Count an execution."""
@@ -52,9 +52,9 @@ class _Bench:
         """Count a gradient."""
         self._tally(point).see_gradient(side, gradient, self.scaler.get_scale() if self.scaler else 1.0)
 
-    def _tally(self, point: Point) -> Tally:
+    def _tally(self, point: Point) -> Accumulator:
         if point.key not in self.tallies:
-            self.tallies[point.key] = Tally(point, threshold=self.threshold, rank=self.rank)
+            self.tallies[point.key] = Accumulator(point, threshold=self.threshold, rank=self.rank)
         return self.tallies[point.key]
 
     def end_batch(self) -> None:
@@ -62,7 +62,7 @@ class _Bench:
         for tally in self.tallies.values():
             tally.end_batch()
 
-    def take(self, other: dict[Hashable, Tally]) -> None:
+    def take(self, other: dict[Hashable, Accumulator]) -> None:
         """Add what others have counted."""
         for tally in other.values():
             self._tally(tally.point).merge(tally)
@@ -75,11 +75,11 @@ def probe(
     *,
     batches: int | None = None,
     inputs: Callable[[Any], Inputs] | None = None,
-    at_init: Report | None = None,
+    at_init: ProbeReport | None = None,
     threshold: float = 0.0,
     rank: bool = True,
     training: bool = False,
-) -> Report:
+) -> ProbeReport:
     """Measure every activation of a model over a set of data.
 
     Memory does not grow with the data. The model is left as it was: weights and their gradients, buffers, flags, hooks, random generators.
@@ -110,7 +110,7 @@ def probe(
         (0.25, 24)
     """
     bench = _Bench(threshold=threshold, rank=rank)
-    taps = Taps(model, bench)
+    taps = Hooks(model, bench)
     weights = [p for p in model.parameters() if p.requires_grad] if loss else []
     if loss and not weights:
         raise SiteError(
@@ -124,11 +124,11 @@ def probe(
     rows = tuple(row_of(tally, at_init) for tally in bench.tallies.values() if tally.batches)
     if not rows:
         raise SiteError(_nothing(model, taps))
-    return Report(rows=rows, unseen=taps.hidden)
+    return ProbeReport(rows=rows, unseen=taps.hidden)
 
 
 def _pass(
-    taps: Taps, batch: Any, inputs: Callable[[Any], Inputs], loss: Loss | None, weights: Sequence[Tensor]
+    taps: Hooks, batch: Any, inputs: Callable[[Any], Inputs], loss: Loss | None, weights: Sequence[Tensor]
 ) -> None:
     arguments = copied(inputs(batch))
     taps.open()
@@ -143,7 +143,7 @@ def _pass(
     taps.release()
 
 
-def _nothing(model: nn.Module, taps: Taps) -> str:
+def _nothing(model: nn.Module, taps: Hooks) -> str:
     hidden = "".join(f" {path}: {reason}." for path, reason in taps.hidden.items())
     return (
         f"No activation was seen in {type(model).__name__}: either the loader gave no batch (a generator that was read before is empty), "
@@ -189,7 +189,7 @@ class Probe:
         *,
         every: int = 100,
         writer: Writer | None = None,
-        at_init: Report | None = None,
+        at_init: ProbeReport | None = None,
         threshold: float = 0.0,
         rank: bool = True,
         scaler: Scaler | None = None,
@@ -202,8 +202,8 @@ class Probe:
         self.at_init = at_init
         self._bench = _Bench(threshold=threshold, rank=rank, scaler=scaler)  # of the pass that is looked at
         self._whole = _Bench(threshold=threshold, rank=rank)
-        self._taps = Taps(model, self._bench)
-        self._history: list[Report] = []
+        self._taps = Hooks(model, self._bench)
+        self._history: list[ProbeReport] = []
         self._counter: Any = None
         self._last: Any = None
         self._armed: Any = None
@@ -295,12 +295,12 @@ class Probe:
     # ---------------------------------------------------------------------------------------------- what
 
     @property
-    def history(self) -> list[Report]:
+    def history(self) -> list[ProbeReport]:
         """A report for each pass that was looked at, without the single units."""
         self._settle()
         return list(self._history)
 
-    def report(self) -> Report:
+    def report(self) -> ProbeReport:
         """Return all passes that were looked at as one report, since the beginning or the last :meth:`reset`.
 
         A unit is dead here if it was dead in each of them.
@@ -312,7 +312,7 @@ class Probe:
         rows = tuple(row_of(tally, self.at_init) for tally in self._whole.tallies.values())
         if not rows:
             raise SiteError(_nothing(self.model, self._taps))
-        return Report(rows=rows, step=self._history[-1].step, unseen=self._taps.hidden)
+        return ProbeReport(rows=rows, step=self._history[-1].step, unseen=self._taps.hidden)
 
     def reset(self) -> None:
         """Forget what :meth:`report` sums up; the history stays."""
@@ -328,7 +328,7 @@ class Probe:
         tallies = {key: tally for key, tally in self._bench.tallies.items() if tally.batches}
         self._bench.tallies.clear()
         rows = tuple(row_of(tally, self.at_init) for tally in tallies.values())
-        report = Report(rows=slim(rows), step=self._step, unseen=self._taps.hidden)
+        report = ProbeReport(rows=slim(rows), step=self._step, unseen=self._taps.hidden)
         self._history.append(report)
         self._whole.take(tallies)
         if self.writer is not None:

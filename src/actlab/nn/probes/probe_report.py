@@ -11,16 +11,16 @@ import numpy as np
 from torch import Tensor
 
 from actlab.errors import UnknownNameError
-from actlab.nn.probes.accumulator import Tally
+from actlab.nn.probes.accumulator import Accumulator
 from actlab.nn.probes.unit_states import Census, census
 
-__all__ = ["QUANTILES", "Report", "Row", "row_of"]
+__all__ = ["QUANTILES", "ProbeReport", "ProbeRow", "row_of"]
 
 QUANTILES: Final = (0.01, 0.25, 0.5, 0.75, 0.99)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Row:
+class ProbeRow:
     """What was measured at one point: one activation behind one layer. NaN stands for what was not measured, or is not defined.
 
     Attributes:
@@ -100,7 +100,7 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Report(Sequence[Row]):
+class ProbeReport(Sequence[ProbeRow]):
     """What a probe measured: one row for each point, in the order of execution.
 
     Attributes:
@@ -109,15 +109,15 @@ class Report(Sequence[Row]):
         unseen: activations inside torch's fused modules, which no hook reaches, by path, with the reason.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[ProbeRow, ...]
     step: int | None = None
     unseen: Mapping[str, str] = field(default_factory=dict)
 
     @overload
-    def __getitem__(self, key: int | str) -> Row: ...
+    def __getitem__(self, key: int | str) -> ProbeRow: ...
     @overload
-    def __getitem__(self, key: slice) -> tuple[Row, ...]: ...
-    def __getitem__(self, key: int | str | slice) -> Row | tuple[Row, ...]:
+    def __getitem__(self, key: slice) -> tuple[ProbeRow, ...]: ...
+    def __getitem__(self, key: int | str | slice) -> ProbeRow | tuple[ProbeRow, ...]:
         """Return rows by number, or the first one of a site by its path.
 
         Raises:
@@ -133,7 +133,7 @@ class Report(Sequence[Row]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __iter__(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[ProbeRow]:
         return iter(self.rows)
 
     def as_dict(self) -> dict[str, Any]:
@@ -145,7 +145,7 @@ class Report(Sequence[Row]):
         """Return every number under ``path/name``, as the writers of training logs want them."""
         return {f"{row.name}/{name}": value for row in self.rows for name, value in row.numbers().items()}
 
-    def dead_at(self, row: Row) -> np.ndarray | None:
+    def dead_at(self, row: ProbeRow) -> np.ndarray | None:
         """Return which units were dead at the same point of this report; None where it has none like it."""
         for own in self.rows:
             if (own.path, own.after, own.units) == (row.path, row.after, row.units) and own.census is not None:
@@ -153,7 +153,7 @@ class Report(Sequence[Row]):
         return None
 
 
-def row_of(tally: Tally, at_init: Report | None = None) -> Row:
+def row_of(tally: Accumulator, at_init: ProbeReport | None = None) -> ProbeRow:
     """Read a tally.
 
     Args:
@@ -166,7 +166,7 @@ def row_of(tally: Tally, at_init: Report | None = None) -> Row:
     elements = tally.output.count
     sides = tally.gradient_norm("input"), tally.gradient_norm("output")
     both = tally.saturates_on_both_sides and tally.saturated is not None
-    row = Row(
+    row = ProbeRow(
         path=point.path,
         after=point.after,
         spec=point.running.spec or point.running.name or "?",
@@ -191,7 +191,7 @@ def row_of(tally: Tally, at_init: Report | None = None) -> Row:
     return row if point.dim is None else _with_units(row, tally, at_init)
 
 
-def _with_units(row: Row, tally: Tally, at_init: Report | None) -> Row:
+def _with_units(row: ProbeRow, tally: Accumulator, at_init: ProbeReport | None) -> ProbeRow:
     units, elements = row.units, tally.count
     zeros, saturated, silent = (_numpy(v, units) for v in (tally.zeros, tally.saturated, tally.silent))
     moved = np.ones(units, bool) if tally.moved is None else tally.moved.cpu().numpy()
@@ -221,10 +221,10 @@ def _with_units(row: Row, tally: Tally, at_init: Report | None) -> Row:
         "born_dead": found.share("born dead") if at_init else nan,
         "silent": float(found.silent.mean()),
     }
-    return Row(**(_fields(row) | shares | {"census": found}))
+    return ProbeRow(**(_fields(row) | shares | {"census": found}))
 
 
-def _fields(row: Row) -> dict[str, Any]:
+def _fields(row: ProbeRow) -> dict[str, Any]:
     return {f.name: getattr(row, f.name) for f in fields(row)}
 
 
@@ -234,6 +234,6 @@ def _numpy(values: Tensor | float | None, units: int) -> np.ndarray:
     return np.full(units, float(values or 0))
 
 
-def slim(rows: Iterable[Row]) -> tuple[Row, ...]:
+def slim(rows: Iterable[ProbeRow]) -> tuple[ProbeRow, ...]:
     """Return the rows without their units, which are what takes memory."""
-    return tuple(Row(**(_fields(row) | {"census": None})) for row in rows)
+    return tuple(ProbeRow(**(_fields(row) | {"census": None})) for row in rows)

@@ -24,7 +24,7 @@ from actlab.errors import SiteError, SpecError
 from actlab.functions.analysis.edge_of_chaos import slope_moment
 from actlab.functions.analysis.length_map import signal
 from actlab.nn.probes.probe import probe
-from actlab.nn.probes.probe_report import Row
+from actlab.nn.probes.probe_report import ProbeRow
 from actlab.nn.sites.dry_run import Inputs
 from actlab.nn.sites.trace import WEIGHTS, Step, Trace, trace
 
@@ -227,7 +227,7 @@ def _scales(module: nn.Module) -> tuple[float, float]:
 
 
 def _layers(
-    rows: list[Row], paths: Mapping[str, nn.Module], moments: Mapping[str, float], joints: Mapping[str, _Joint]
+    rows: list[ProbeRow], paths: Mapping[str, nn.Module], moments: Mapping[str, float], joints: Mapping[str, _Joint]
 ) -> Iterator[Layer]:
     scales = [_scales(paths[str(row.after)]) for row in rows]
     follows = [
@@ -257,7 +257,7 @@ def _layers(
 
 
 def _forward(
-    rows: list[Row],
+    rows: list[ProbeRow],
     scales: list[tuple[float, float]],
     direct: list[bool],
     follows: list[bool],
@@ -277,7 +277,7 @@ def _forward(
 
 
 def _backward(
-    rows: list[Row], scales: list[tuple[float, float]], follows: list[bool], qs: list[float], measured: list[float]
+    rows: list[ProbeRow], scales: list[tuple[float, float]], follows: list[bool], qs: list[float], measured: list[float]
 ) -> tuple[list[float], list[float]]:
     """Return the forecast factors of the squared gradient, and the forecast norms, from the last layer back."""
     chis, gradients = [nan] * len(rows), [measured[-1]] * len(rows)

@@ -19,7 +19,7 @@ from torch import nn
 from actlab.errors import SiteError
 from actlab.nn.sites.dry_run import Inputs
 from actlab.nn.sites.model_outputs import written_outputs
-from actlab.nn.sites.slot import Place, attributes_of, place_in_fused_module, place_of_module
+from actlab.nn.sites.slot import Slot, attributes_of, place_in_fused_module, place_of_module
 from actlab.nn.sites.source_calls import calls_of
 from actlab.nn.sites.timing import Times, timed
 from actlab.nn.sites.torch_activations import Running
@@ -91,7 +91,7 @@ class Entry:
     """
 
     site: Site
-    place: Place
+    place: Slot
     running: Running
     runs: tuple[Run, ...] = ()
 
@@ -202,7 +202,7 @@ def _paths(model: nn.Module) -> dict[int, list[str]]:
 
 @dataclass(kw_only=True, eq=False)
 class _Draft:
-    place: Place
+    place: Slot
     running: Running
     runs: list[Run] = field(default_factory=list)
     written: str | None = None
@@ -225,7 +225,7 @@ def _written(model: nn.Module, known: Mapping[int, Running]) -> Iterator[_Draft]
             yield _Draft(place=place, running=held)
 
 
-def _place_of_module(module: nn.Module, model: nn.Module) -> Place:
+def _place_of_module(module: nn.Module, model: nn.Module) -> Slot:
     if isinstance(module, torch.jit.ScriptModule):
         return place_of_module(module, SCRIPTED)
     return place_of_module(
@@ -233,7 +233,7 @@ def _place_of_module(module: nn.Module, model: nn.Module) -> Place:
     )
 
 
-def _fused(module: nn.Module) -> Iterator[tuple[Place, Running]]:
+def _fused(module: nn.Module) -> Iterator[tuple[Slot, Running]]:
     """Yield the activations inside torch's fused modules: to be seen, not to be replaced."""
     names: tuple[str, ...] = ()
     if isinstance(module, (nn.RNN, nn.RNNCell)):
@@ -285,7 +285,7 @@ def _entry(draft: _Draft, whole: Survey, *, output: bool) -> Entry:
     return Entry(site=site, place=place, running=running, runs=tuple(runs))
 
 
-def _fused_otherwise(place: Place, running: Running, model: nn.Module) -> str | None:
+def _fused_otherwise(place: Slot, running: Running, model: nn.Module) -> str | None:
     """Say what torch's fused encoder layer runs in eval mode where its flag does not stand for the function that it holds, or return None.
 
     The flag is set when the layer is built, and every ``nn.GELU`` counts as the exact one.
@@ -302,12 +302,12 @@ def _fused_otherwise(place: Place, running: Running, model: nn.Module) -> str | 
     )
 
 
-def _holds(layer: nn.TransformerEncoderLayer, place: Place) -> bool:
+def _holds(layer: nn.TransformerEncoderLayer, place: Slot) -> bool:
     is_held = place.kind == "attribute" and place.owner is layer and place.attribute == "activation"
     return is_held or (place.kind == "module" and layer.activation is place.owner)
 
 
-def _misplaced(place: Place, whole: Survey) -> str | None:
+def _misplaced(place: Slot, whole: Survey) -> str | None:
     """Say why a place cannot be reached from the model, or must not be, or return None."""
     if id(place.owner) not in whole.paths:
         return "its module was made during the forward pass"

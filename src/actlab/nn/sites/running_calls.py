@@ -17,7 +17,7 @@ from actlab.errors import SiteError
 from actlab.nn.sites.call_edit import original_class
 from actlab.nn.sites.call_target import callee_of
 from actlab.nn.sites.method_source import contains, end_of_call, read
-from actlab.nn.sites.slot import _ATTENTION, _RECURRENT, Place, _Found, _found, _placed, _where, place_in_fused_module
+from actlab.nn.sites.slot import _ATTENTION, _RECURRENT, Slot, _Found, _found, _placed, _where, place_in_fused_module
 from actlab.nn.sites.torch_activations import Native
 
 __all__ = ["place_of_call", "place_of_fused"]
@@ -29,7 +29,7 @@ _TORCH_FILES: Final = frozenset(
 
 
 # ---------------------------------------------------------------------------------- calls, as they run
-def place_of_call(native: Native, frame: FrameType, stop: CodeType | None, parts: Container[int]) -> Place | None:
+def place_of_call(native: Native, frame: FrameType, stop: CodeType | None, parts: Container[int]) -> Slot | None:
     """Return the place of a call that is running.
 
     Args:
@@ -67,7 +67,7 @@ def place_of_call(native: Native, frame: FrameType, stop: CodeType | None, parts
     return _placed(owner, found, method, call, callee[1])
 
 
-def place_of_fused(name: str, inside: str, frame: FrameType, stop: CodeType | None) -> Place | None:
+def place_of_fused(name: str, inside: str, frame: FrameType, stop: CodeType | None) -> Slot | None:
     """Return the place of an activation that torch computes inside a call of its own.
 
     Args:
@@ -85,7 +85,7 @@ def place_of_fused(name: str, inside: str, frame: FrameType, stop: CodeType | No
         return None
     if isinstance(owner, (nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)):
         return place_in_fused_module(owner, name)
-    return Place(
+    return Slot(
         kind="hidden",
         key=("fused call", id(owner), site.f_code, site.f_lasti, name),
         owner=owner,
@@ -103,7 +103,7 @@ def _outside_torch(frame: FrameType) -> FrameType:
 
 def _in_a_stranger(
     native: Native, frame: FrameType, stranger: nn.Module, stop: CodeType | None, parts: Container[int]
-) -> Place | None:
+) -> Slot | None:
     """Return the place of a call in a module that is no part of the model: ``nn.Softmax(dim=-1)(x)`` in a ``forward``."""
     caller: FrameType | None = frame
     owner: nn.Module = stranger
@@ -121,7 +121,7 @@ def _in_a_stranger(
     key = ("stranger", id(owner), type(stranger), caller.f_lasti if caller else 0, frame.f_lasti)
     tail = f"{caller.f_code.co_name if caller else '?'}:{cls}"
     where = _where(frame.f_code.co_filename, frame.f_lineno)
-    return Place(kind="hidden", key=key, owner=owner, tail=tail, where=where, reason=reason)
+    return Slot(kind="hidden", key=key, owner=owner, tail=tail, where=where, reason=reason)
 
 
 def _owner(site: FrameType, stop: CodeType | None, *, inside: bool = True) -> tuple[FrameType | None, nn.Module | None]:
@@ -152,7 +152,7 @@ def _method_running(cls: type, code: CodeType) -> _Found | None:
     return None
 
 
-def _out_of_reach(native: Native, site: FrameType, caller: FrameType, owner: nn.Module) -> Place:
+def _out_of_reach(native: Native, site: FrameType, caller: FrameType, owner: nn.Module) -> Slot:
     code = site.f_code
     what = "a lambda" if code.co_name == "<lambda>" else code.co_qualname
     reason = (
@@ -161,12 +161,12 @@ def _out_of_reach(native: Native, site: FrameType, caller: FrameType, owner: nn.
     inside = "" if code is caller.f_code else f"{code.co_name}:"
     tail = f"{caller.f_code.co_name}:{inside}{native.name}"
     key = ("outside", id(owner), code, site.f_lasti)
-    return Place(
+    return Slot(
         kind="hidden", key=key, owner=owner, tail=tail, where=_where(code.co_filename, site.f_lineno), reason=reason
     )
 
 
-def _unreadable(native: Native, site: FrameType, owner: nn.Module, found: _Found, reason: str) -> Place:
+def _unreadable(native: Native, site: FrameType, owner: nn.Module, found: _Found, reason: str) -> Slot:
     where = _where(found.function.__code__.co_filename, site.f_lineno)
     key = ("unreadable", id(owner), site.f_code, site.f_lasti)
-    return Place(kind="hidden", key=key, owner=owner, tail=f"{found.name}:{native.name}", where=where, reason=reason)
+    return Slot(kind="hidden", key=key, owner=owner, tail=f"{found.name}:{native.name}", where=where, reason=reason)

@@ -24,7 +24,7 @@ from actlab.nn.sites.method_source import Method
 from actlab.nn.sites.torch_activations import Running, describe_call, recognise
 from actlab.nn.sites.user_functions import homemade
 
-__all__ = ["Place", "attributes_of", "place_in_fused_module", "place_of_module"]
+__all__ = ["Slot", "attributes_of", "place_in_fused_module", "place_of_module"]
 
 _RECURRENT: Final = (
     "torch computes it inside one fused call; use a recurrent layer written out in Python to choose the function"
@@ -36,7 +36,7 @@ _CONTAINERS: Final = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Place:
+class Slot:
     """Where an activation sits.
 
     Attributes:
@@ -70,16 +70,16 @@ class _Found:
 
 
 # --------------------------------------------------------------------------------- modules, attributes
-def place_of_module(module: nn.Module, reason: str | None = None) -> Place:
+def place_of_module(module: nn.Module, reason: str | None = None) -> Slot:
     """Return the place of a module that is an activation."""
     if reason is None and any((module._forward_hooks, module._forward_pre_hooks, module._backward_hooks)):
         reason = "it has hooks, which the new layer would not have; remove them first, and register them again on the new layer"
     cls = original_class(type(module))
     where = f"{cls.__module__}.{cls.__qualname__}"
-    return Place(kind="module", key=("module", id(module)), owner=module, tail="", where=where, reason=reason)
+    return Slot(kind="module", key=("module", id(module)), owner=module, tail="", where=where, reason=reason)
 
 
-def attributes_of(owner: nn.Module) -> Iterator[tuple[Place, Running]]:
+def attributes_of(owner: nn.Module) -> Iterator[tuple[Slot, Running]]:
     """Yield the activations a module holds as plain functions: ``self.act = F.relu``, or a ``functools.partial`` of one."""
     for name, value in vars(owner).items():
         native = recognise(value) or homemade(value)
@@ -87,10 +87,10 @@ def attributes_of(owner: nn.Module) -> Iterator[tuple[Place, Running]]:
             yield _place_of_attribute(owner, name), describe_call(native, [], {})
 
 
-def _place_of_attribute(owner: nn.Module, name: str) -> Place:
+def _place_of_attribute(owner: nn.Module, name: str) -> Slot:
     where = f"{type(owner).__module__}.{type(owner).__qualname__}"
     key = ("attribute", id(owner), name)
-    return Place(kind="attribute", key=key, owner=owner, tail=name, where=where, reason=_sealed(owner), attribute=name)
+    return Slot(kind="attribute", key=key, owner=owner, tail=name, where=where, reason=_sealed(owner), attribute=name)
 
 
 def _sealed(owner: nn.Module) -> str | None:
@@ -102,9 +102,9 @@ def _sealed(owner: nn.Module) -> str | None:
     return None
 
 
-def place_in_fused_module(module: nn.Module, name: str) -> Place:
+def place_in_fused_module(module: nn.Module, name: str) -> Slot:
     """Return the place of an activation inside one of torch's fused modules, which no layer can take."""
-    return Place(
+    return Slot(
         kind="hidden",
         key=("fused", id(module), name),
         owner=module,
@@ -136,7 +136,7 @@ def _end(method: Method, call: ast.Call) -> tuple[int, int]:
     return (call.end_lineno or 0) - method.first_line, call.end_col_offset or 0
 
 
-def _placed(owner: nn.Module, found: _Found, method: Method, call: ast.Call, style: str) -> Place:
+def _placed(owner: nn.Module, found: _Found, method: Method, call: ast.Call, style: str) -> Slot:
     """Make the place of a call whose source is known; a function held by the owner is a place of its own."""
     held = method.attribute(call)
     if held in vars(owner):
@@ -153,7 +153,7 @@ def _placed(owner: nn.Module, found: _Found, method: Method, call: ast.Call, sty
     where = _where(method.function.__code__.co_filename, call.lineno)
     reason = _sealed(owner) or _closed(owner, found) or _stuck(method, call, style)
     key = ("call", id(owner), found.name, found.function, end)
-    return Place(kind="call", key=key, owner=owner, tail=f"{found.name}:{label}", where=where, reason=reason, edit=edit)
+    return Slot(kind="call", key=key, owner=owner, tail=f"{found.name}:{label}", where=where, reason=reason, edit=edit)
 
 
 def _words(text: str) -> str:

@@ -13,14 +13,14 @@ from actlab.errors import SiteError
 from actlab.nn.sites.call_edit import edits_of, original_class
 from actlab.nn.sites.call_target import callee_of, names_in, running_as_written
 from actlab.nn.sites.method_source import read
-from actlab.nn.sites.slot import Place, _end, _Found, _found, _placed
+from actlab.nn.sites.slot import Slot, _end, _Found, _found, _placed
 from actlab.nn.sites.torch_activations import Running
 
 __all__ = ["calls_of"]
 
 
 # -------------------------------------------------------------------------- calls, as they are written
-def calls_of(owner: nn.Module) -> Iterator[tuple[Place, Running]]:
+def calls_of(owner: nn.Module) -> Iterator[tuple[Slot, Running]]:
     """Yield the activations that a module's ``forward`` calls, and the methods it calls on ``self``, as the source has them.
 
     What only a run can tell (a function picked from a list, a call in a helper function) is not among them. Torch's own modules are not

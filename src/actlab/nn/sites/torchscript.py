@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import torch
 
-from actlab.nn.sites.slot import Place
+from actlab.nn.sites.slot import Slot
 from actlab.nn.sites.torch_activations import Running, by_name
 
 __all__ = ["SCRIPTED", "activations_in"]
@@ -19,7 +19,7 @@ __all__ = ["SCRIPTED", "activations_in"]
 SCRIPTED: Final = "it is compiled by TorchScript; swap in the Python module, then script it again"
 
 
-def activations_in(module: torch.jit.ScriptModule) -> Iterator[tuple[Place, Running]]:
+def activations_in(module: torch.jit.ScriptModule) -> Iterator[tuple[Slot, Running]]:
     """Yield the activations that a scripted or traced module's own ``forward`` calls; its parts tell of theirs.
 
     Example:
@@ -41,7 +41,7 @@ def activations_in(module: torch.jit.ScriptModule) -> Iterator[tuple[Place, Runn
             continue
         seen[native.name] += 1
         yield (
-            Place(
+            Slot(
                 kind="hidden",
                 key=("scripted", id(module), native.name, seen[native.name]),
                 owner=module,

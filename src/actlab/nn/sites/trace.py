@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_leaves
 
 from actlab.nn.sites.dry_run import Inputs, copied, run, undisturbed
 from actlab.nn.sites.running_calls import place_of_call, place_of_fused
-from actlab.nn.sites.slot import Place, place_of_module
+from actlab.nn.sites.slot import Slot, place_of_module
 from actlab.nn.sites.torch_activations import FUSED, Native, Running, describe_call, recognise
 from actlab.nn.sites.user_functions import any_seen, running_in
 from actlab.nn.sites.user_modules import known_modules
@@ -58,7 +58,7 @@ class Run:
         seconds: how long it took; None where it is a part of one call of torch, whose parts cannot be told apart.
     """
 
-    place: Place
+    place: Slot
     running: Running
     shape: tuple[int, ...]
     source: Token
@@ -271,7 +271,7 @@ def _watched_functions(watch: _Watch) -> Iterator[None]:
         yield
         return
     other = sys.getprofile()
-    entered: list[tuple[FrameType, Place, Running, tuple[int, ...], Token, float]] = []
+    entered: list[tuple[FrameType, Slot, Running, tuple[int, ...], Token, float]] = []
 
     def listen(frame: FrameType, event: Any, result: Any) -> None:
         if other is not None:

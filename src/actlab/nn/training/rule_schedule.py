@@ -1,7 +1,7 @@
 """The schedule: a parameter of gradient rules that changes while a model is trained, such as the sharpness of a surrogate.
 
 A schedule belongs to a model and to a curve, which maps the share of the training that is done, from 0 to 1, to a value. Forward
-passes take the value that holds when they run; see :class:`~actlab.nn.layers.custom_gradient.DecoupledLayer`.
+passes take the value that holds when they run; see :class:`~actlab.nn.layers.custom_gradient.CustomGradientLayer`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import nn
 
 from actlab.errors import LayerError
 from actlab.nn.layers.binary import decoupled_layers
-from actlab.nn.layers.custom_gradient import DecoupledLayer
+from actlab.nn.layers.custom_gradient import CustomGradientLayer
 
 __all__ = ["SHARPNESS", "Curve", "Geometric", "Schedule", "Straight", "ede", "reste", "sharpness"]
 
@@ -173,7 +173,7 @@ class Schedule:
         )
 
 
-def _layers(model: nn.Module, parameter: str, rule: str | None) -> list[tuple[str, DecoupledLayer]]:
+def _layers(model: nn.Module, parameter: str, rule: str | None) -> list[tuple[str, CustomGradientLayer]]:
     every = [(path, layer, layer.spec.backward) for path, layer in decoupled_layers(model)]
     found = [
         (path, layer)

@@ -8,7 +8,7 @@ from typing import overload
 
 from actlab.errors import SiteError
 from actlab.nn.sites.find import Site
-from actlab.nn.transforms.replacements import Stroke, _take_back
+from actlab.nn.transforms.replacements import Replacement, _take_back
 
 __all__ = ["Change", "Changes", "Skipped"]
 
@@ -56,10 +56,10 @@ class Changes(Sequence[Change]):
         changes: Sequence[Change],
         skipped: Sequence[Skipped],
         widened: Sequence[Change],
-        strokes: Sequence[Stroke],
+        strokes: Sequence[Replacement],
     ) -> None:
         self._changes = tuple(changes)
-        self._strokes: tuple[Stroke, ...] | None = tuple(strokes)
+        self._strokes: tuple[Replacement, ...] | None = tuple(strokes)
         self.skipped = tuple(skipped)
         self.widened = tuple(widened)
 
@@ -74,7 +74,7 @@ class Changes(Sequence[Change]):
         return len(self._changes)
 
     @property
-    def strokes(self) -> tuple[Stroke, ...]:
+    def strokes(self) -> tuple[Replacement, ...]:
         """The single changes to the model's objects; none once they are undone."""
         return self._strokes or ()
 

@@ -9,7 +9,7 @@ from math import isinf
 import torch
 from torch import nn
 
-from actlab.codegen import pytorch as reading
+from actlab.codegen import pytorch
 from actlab.codegen.dispatch.crossover import crossover
 from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
@@ -90,7 +90,7 @@ def _reason(site: Site) -> str | None:
         return f"{spec.activation.name} is tensor code; kernels are made from formulas"
     if any(parameter.learned for parameter in spec.activation.parameters):
         return "it has learned weights; build it with actlab.layer(..., fast=True)"
-    native = reading.native(spec) is not None
+    native = pytorch.native(spec) is not None
     if all(
         isinf(crossover(spec.activation.name, device, dtype, native=native, threads=threads))
         for device, dtype, threads in product(("cpu", "cuda"), DTYPES, (1, 2))

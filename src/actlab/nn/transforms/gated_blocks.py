@@ -22,7 +22,7 @@ from torch import nn
 from actlab.nn.layers.layer import layer
 from actlab.nn.sites.find import Survey
 from actlab.nn.sites.trace import Run, Step, Trace
-from actlab.nn.transforms.selection import Claim
+from actlab.nn.transforms.selection import Selection
 
 __all__ = ["Block", "Gates", "gated_blocks", "is_gating", "plan_gates"]
 
@@ -75,7 +75,7 @@ def _shape(
     return inputs, outputs
 
 
-def is_gating(claim: Claim) -> bool:
+def is_gating(claim: Selection) -> bool:
     """Whether a claim puts a gated function where a scalar one is."""
     return claim.spec.activation.kind == "gated" and claim.entry.running.kind != "gated"
 
@@ -93,12 +93,12 @@ class Block:
         consumers: likewise.
     """
 
-    claim: Claim
+    claim: Selection
     producers: tuple[nn.Linear, ...]
     consumers: tuple[nn.Linear, ...]
 
 
-def gated_blocks(whole: Survey, taken: Sequence[Claim]) -> list[Block]:
+def gated_blocks(whole: Survey, taken: Sequence[Selection]) -> list[Block]:
     """Return the blocks around the claims that :func:`plan_gates` has planned with, in order of execution."""
     blocks = _Blocks(whole, taken)
     return [
@@ -115,7 +115,7 @@ def _linears(steps: Iterable[Step | None]) -> tuple[nn.Linear, ...]:
     return tuple(dict.fromkeys(step.module for step in steps if step and isinstance(step.module, nn.Linear)))
 
 
-def plan_gates(whole: Survey, taken: Sequence[Claim]) -> tuple[Gates | None, dict[str, str]]:
+def plan_gates(whole: Survey, taken: Sequence[Selection]) -> tuple[Gates | None, dict[str, str]]:
     """Plan the blocks that become gated.
 
     Args:
@@ -139,7 +139,7 @@ def plan_gates(whole: Survey, taken: Sequence[Claim]) -> tuple[Gates | None, dic
 class _Blocks:
     """The layers around the sites that are to become gated."""
 
-    def __init__(self, whole: Survey, taken: Sequence[Claim]) -> None:
+    def __init__(self, whole: Survey, taken: Sequence[Selection]) -> None:
         self.whole = whole
         self.notes = whole.trace or Trace()
         self.steps = [step for step in self.notes.steps if isinstance(step, Step)]
@@ -158,7 +158,7 @@ class _Blocks:
         step = users[0] if len(users) == 1 else None
         return step if isinstance(step, Step) and step.source == run.result else None
 
-    def misfit(self, claim: Claim) -> str | None:
+    def misfit(self, claim: Selection) -> str | None:
         """Say why a site cannot become gated, or return None."""
         if self.whole.trace is None:
             return f"{claim.spec} needs the layers around it widened; pass example_inputs, so that they are found"
@@ -224,7 +224,7 @@ class _Blocks:
 # ---------------------------------------------------------------------------------------------- widths
 
 
-def _equal_parameters(whole: Survey, taken: Sequence[Claim], blocks: _Blocks) -> Gates:
+def _equal_parameters(whole: Survey, taken: Sequence[Selection], blocks: _Blocks) -> Gates:
     """Choose the width factor at which the model has as many parameters as before, as nearly as can be."""
     producers = _linears(map(blocks.producer, blocks.runs))
     consumers = _linears(map(blocks.consumer, blocks.runs))

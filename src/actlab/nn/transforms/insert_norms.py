@@ -46,7 +46,7 @@ def place_norms_(model: nn.Module, example_inputs: Inputs, *, momentum: float = 
         >>> place_norms_(net, torch.zeros(3, 4))
         ['1']
         >>> [type(part).__name__ for part in net[1]]
-        ['BatchNorm1d', 'DecoupledLayer']
+        ['BatchNorm1d', 'CustomGradientLayer']
     """
     bare = _without_norm(model, example_inputs)
     made = {act: _norm_for(model, act, shapes, momentum, affine) for act, shapes in bare.items()}

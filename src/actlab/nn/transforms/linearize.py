@@ -16,8 +16,8 @@ from actlab.nn.sites.dry_run import Inputs
 from actlab.nn.sites.find import Entry, Site, Survey, survey
 from actlab.nn.transforms.changes import Change, Changes, Skipped
 from actlab.nn.transforms.rehearsal import rehearsed
-from actlab.nn.transforms.replacements import Insertion, Patient, Stroke, carried_out, strokes_for
-from actlab.nn.transforms.selection import Claim, Key, claims, complain, refusal
+from actlab.nn.transforms.replacements import Insertion, ModelPaths, Replacement, carried_out, strokes_for
+from actlab.nn.transforms.selection import Key, Selection, claims, complain, refusal
 
 __all__ = ["LINE", "Affine", "linearise_", "replaceable", "standing_in"]
 
@@ -93,16 +93,16 @@ def replaceable(whole: Survey, keys: Iterable[Key] | None, example_inputs: Input
     return kept, left
 
 
-def _no_line(claim: Claim) -> str | None:
+def _no_line(claim: Selection) -> str | None:
     site = claim.site
     if claim.entry.running.kind not in {"elementwise", "stochastic"}:
         return f"{site.name} is no function of one number, so no line stands in for it"
     return "it did not run on the example inputs" if site.calls == 0 else None
 
 
-def strokes_of(whole: Survey, stand_ins: Mapping[Hashable, Line]) -> list[Stroke]:
+def strokes_of(whole: Survey, stand_ins: Mapping[Hashable, Line]) -> list[Replacement]:
     """Return the strokes that put lines in, by the key of the place; nothing is changed yet."""
-    patient = Patient(model=whole.model, paths=whole.paths)
+    patient = ModelPaths(model=whole.model, paths=whole.paths)
     insertions = [
         Insertion(
             owner=entry.place.owner,

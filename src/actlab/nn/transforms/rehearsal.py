@@ -17,8 +17,8 @@ from actlab.nn.layers.layer import layer
 from actlab.nn.sites.dry_run import Inputs
 from actlab.nn.sites.find import Entry, Site, Survey
 from actlab.nn.sites.trace import trace
-from actlab.nn.transforms.replacements import Insertion, Patient, Stroke, _take_back, carried_out, strokes_for
-from actlab.nn.transforms.selection import Claim
+from actlab.nn.transforms.replacements import Insertion, ModelPaths, Replacement, _take_back, carried_out, strokes_for
+from actlab.nn.transforms.selection import Selection
 
 __all__ = ["fixed", "rehearsed"]
 
@@ -33,7 +33,7 @@ _ELSEWHERE: Final = (
 
 def _layers(whole: Survey, chosen: Sequence[tuple[Entry, Spec]], *, fast: bool = False) -> list[Insertion]:
     """Return the layer that each site is to get, and where it goes."""
-    patient = Patient(model=whole.model, paths=whole.paths)
+    patient = ModelPaths(model=whole.model, paths=whole.paths)
     insertions = []
     for entry, spec in chosen:
         place = entry.place
@@ -45,13 +45,13 @@ def _layers(whole: Survey, chosen: Sequence[tuple[Entry, Spec]], *, fast: bool =
 
 def _strokes(
     whole: Survey, layers: Sequence[Insertion], linears: Mapping[nn.Linear, nn.Linear] | None = None
-) -> list[Stroke]:
+) -> list[Replacement]:
     """Return the strokes that put layers in their places, and Linears of another width."""
-    patient = Patient(model=whole.model, paths=whole.paths)
+    patient = ModelPaths(model=whole.model, paths=whole.paths)
     return strokes_for(patient, [*(Insertion(owner=old, new=new) for old, new in (linears or {}).items()), *layers])
 
 
-def rehearsed(whole: Survey, taken: Sequence[Claim], example_inputs: Inputs) -> dict[str, str]:
+def rehearsed(whole: Survey, taken: Sequence[Selection], example_inputs: Inputs) -> dict[str, str]:
     """Put layers of the present functions in, and compare the model's output: nothing may depend on how they were written.
 
     Returns:
@@ -94,7 +94,7 @@ def _close(a: Tensor, b: Any) -> bool:
     return torch.allclose(a, b, rtol=1e-3, atol=1e-4 * scale, equal_nan=True)
 
 
-def _try_out(model: nn.Module, example_inputs: Inputs, strokes: Sequence[Stroke]) -> None:
+def _try_out(model: nn.Module, example_inputs: Inputs, strokes: Sequence[Replacement]) -> None:
     """Run the swapped model once; take everything back if it does not run."""
     try:
         trace(model, example_inputs)

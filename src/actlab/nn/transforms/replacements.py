@@ -16,10 +16,10 @@ from torch import nn
 from actlab.nn.sites.call_edit import Edit, edits_of, original_class
 from actlab.nn.transforms.rewrite_methods import rewritten_class
 
-__all__ = ["Insertion", "Patient", "Stroke", "carried_out", "strokes_for"]
+__all__ = ["Insertion", "ModelPaths", "Replacement", "carried_out", "strokes_for"]
 
 
-class Stroke(Protocol):
+class Replacement(Protocol):
     """One change to a model's objects."""
 
     def do(self) -> None:
@@ -164,7 +164,7 @@ class Insertion:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Patient:
+class ModelPaths:
     """A model, with the paths of its modules by identity (a shared module has several)."""
 
     model: nn.Module
@@ -192,13 +192,13 @@ class Patient:
         return new.train(owner.training)
 
 
-def strokes_for(patient: Patient, insertions: Sequence[Insertion]) -> list[Stroke]:
+def strokes_for(patient: ModelPaths, insertions: Sequence[Insertion]) -> list[Replacement]:
     """Return the strokes that put modules in; nothing is changed yet.
 
     Raises:
         SiteError: a class cannot be rewritten.
     """
-    strokes: list[Stroke] = []
+    strokes: list[Replacement] = []
     for insertion in insertions:
         if insertion.attribute is not None:
             held = vars(insertion.owner)[insertion.attribute]
@@ -240,7 +240,7 @@ def _free_name(owner: nn.Module, taken: Container[str], name: str) -> str:
     return name
 
 
-def _flag_strokes(model: nn.Module, strokes: Iterable[Stroke]) -> Iterator[FlagStroke]:
+def _flag_strokes(model: nn.Module, strokes: Iterable[Replacement]) -> Iterator[FlagStroke]:
     """Switch off the fused path of torch's transformer encoder where its activation changes: it would go on with the old one."""
     touched = {id(s.owner) for s in strokes if isinstance(s, AttributeStroke)} | {
         id(s.parent) for s in strokes if isinstance(s, ModuleStroke)
@@ -256,19 +256,19 @@ def _flag_strokes(model: nn.Module, strokes: Iterable[Stroke]) -> Iterator[FlagS
             yield FlagStroke(owner=module, name="use_nested_tensor", old=module.use_nested_tensor, new=False)
 
 
-def _carry_out(strokes: Sequence[Stroke]) -> None:
+def _carry_out(strokes: Sequence[Replacement]) -> None:
     for stroke in strokes:
         stroke.do()
 
 
-def _take_back(strokes: Sequence[Stroke]) -> None:
+def _take_back(strokes: Sequence[Replacement]) -> None:
     for stroke in reversed(strokes):
         stroke.undo()
 
 
 # ------------------------------------------------------------------------------------------- rehearsal
 @contextmanager
-def carried_out(strokes: Sequence[Stroke]) -> Iterator[None]:
+def carried_out(strokes: Sequence[Replacement]) -> Iterator[None]:
     """Run what is inside with the strokes done; then take them back."""
     _carry_out(strokes)
     try:

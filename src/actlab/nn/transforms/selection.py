@@ -19,7 +19,7 @@ from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
 from actlab.nn.sites.find import Entry, Site, Survey
 
-__all__ = ["Claim", "Key", "Wanted", "claims", "complain", "refusal"]
+__all__ = ["Key", "Selection", "Wanted", "claims", "complain", "refusal"]
 
 Key = str | Site | re.Pattern[str]
 Wanted = str | Spec | Mapping[Key, str | Spec]
@@ -28,7 +28,7 @@ _DEPTH, _REGEX = "@", "re:"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Claim:
+class Selection:
     """A site that a key has taken.
 
     Attributes:
@@ -52,7 +52,7 @@ class Claim:
         return self.key in {self.site.path, *self.site.aliases}
 
 
-def claims(whole: Survey, wanted: Wanted) -> list[Claim]:
+def claims(whole: Survey, wanted: Wanted) -> list[Selection]:
     """Return the sites that are to be replaced, by key.
 
     Args:
@@ -79,7 +79,7 @@ def claims(whole: Survey, wanted: Wanted) -> list[Claim]:
         _check(key, whole)
     depth = sum(entry.site.depth is not None for entry in whole.entries)
     taken = ((entry, next((key for key in specs if _matches(key, entry.site, depth)), None)) for entry in whole.entries)
-    return [Claim(entry=entry, spec=specs[key], key=key) for entry, key in taken if key is not None]
+    return [Selection(entry=entry, spec=specs[key], key=key) for entry, key in taken if key is not None]
 
 
 def _key(key: Key) -> str:
@@ -165,7 +165,7 @@ def _means(key: str, site: Site) -> bool:
         return False
 
 
-def refusal(claim: Claim) -> str | None:
+def refusal(claim: Selection) -> str | None:
     """Say why a claimed site is to be left as it is, as far as the site itself tells; None if it can be replaced."""
     site, spec = claim.site, claim.spec
     old, new = claim.entry.running.kind, spec.activation.kind
@@ -191,7 +191,7 @@ def _no_channels(site: Site) -> str | None:
     return f"a parameter per channel needs one number of channels in dimension 1; its inputs differ or have none (first {site.shape})"
 
 
-def complain(taken: Sequence[Claim], reasons: Mapping[str, str]) -> None:
+def complain(taken: Sequence[Selection], reasons: Mapping[str, str]) -> None:
     """Raise if a swap would do less than it was asked for.
 
     A site named by its path, and a name without wildcards none of whose sites can be replaced, are errors; so is a swap that would replace
@@ -216,6 +216,6 @@ def complain(taken: Sequence[Claim], reasons: Mapping[str, str]) -> None:
             raise SiteError(f"Nothing could be replaced for {key!r}: {_list(mine, reasons)}")
 
 
-def _list(refused: Iterable[Claim], reasons: Mapping[str, str]) -> str:
+def _list(refused: Iterable[Selection], reasons: Mapping[str, str]) -> str:
     lines = [f"{claim.site.path} ({claim.site.name}): {reasons[claim.site.path]}" for claim in refused]
     return "; ".join(lines[:8]) + (f"; and {len(lines) - 8} more" if len(lines) > 8 else "") + "."

@@ -2,7 +2,8 @@
 
 Each site gets the form that keeps least: deferred into the Linear or convolution that alone takes its output
 (:mod:`actlab.nn.layers.deferred`), its output, or bits (:mod:`actlab.nn.layers.memory_saving`). With example inputs the model is run
-as it is trained, which shows who takes what and what autograd keeps anyway; and the slim model is rehearsed: its output must be the same to the bit,
+as it is trained, which shows who takes what and what autograd keeps anyway; and the slim model is rehearsed: its output must be the same
+to the bit,
 and its gradients the same but for rounding.
 """
 
@@ -19,7 +20,7 @@ from torch.utils._pytree import tree_leaves
 
 from actlab.codegen.saved_for_backward import kept
 from actlab.errors import SiteError
-from actlab.nn.layers.custom_gradient import DecoupledLayer
+from actlab.nn.layers.custom_gradient import CustomGradientLayer
 from actlab.nn.layers.deferred import Deferred
 from actlab.nn.layers.layer import layer
 from actlab.nn.layers.memory_saving import SlimLayer, keeps
@@ -30,7 +31,7 @@ from actlab.nn.sites.trace import Run, Trace
 from actlab.nn.transforms.changes import Change, Changes, Skipped
 from actlab.nn.transforms.consumers import reason_not_deferrable
 from actlab.nn.transforms.rehearsal import fixed
-from actlab.nn.transforms.replacements import Insertion, Patient, Stroke, carried_out, strokes_for
+from actlab.nn.transforms.replacements import Insertion, ModelPaths, Replacement, carried_out, strokes_for
 
 __all__ = ["Savings", "slim_"]
 
@@ -50,7 +51,7 @@ class Savings(Changes):
         self,
         changes: Sequence[Change],
         skipped: Sequence[Skipped],
-        strokes: Sequence[Stroke],
+        strokes: Sequence[Replacement],
         measured: tuple[int, int] | None,
     ) -> None:
         super().__init__(changes, skipped, (), strokes)
@@ -115,13 +116,13 @@ def _name(entry: Entry) -> str:
     return entry.site.spec or entry.site.name or "?"
 
 
-def _strokes(whole: Survey, choices: Sequence[_Choice]) -> list[Stroke]:
+def _strokes(whole: Survey, choices: Sequence[_Choice]) -> list[Replacement]:
     insertions = []
     for choice in choices:
         place = choice.entry.place
         choice.new.train(place.owner.training)
         insertions.append(Insertion(owner=place.owner, new=choice.new, attribute=place.attribute, edit=place.edit))
-    return strokes_for(Patient(model=whole.model, paths=whole.paths), insertions)
+    return strokes_for(ModelPaths(model=whole.model, paths=whole.paths), insertions)
 
 
 # -------------------------------------------------------------------------------------------- choosing
@@ -153,7 +154,7 @@ def _refusal(entry: Entry, notes: Trace | None) -> str | None:
         return "it is slim already"
     if entry.site.reason:
         return entry.site.reason
-    if isinstance(owner, DecoupledLayer):
+    if isinstance(owner, CustomGradientLayer):
         return "it keeps what its gradient rule needs, and no more"
     if entry.running.kind == "stochastic":
         return "it draws random numbers, which a second computation would draw anew"

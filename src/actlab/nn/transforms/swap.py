@@ -18,7 +18,7 @@ from actlab.nn.transforms.changes import Change, Changes, Skipped
 from actlab.nn.transforms.gated_blocks import Gates, is_gating, plan_gates
 from actlab.nn.transforms.rehearsal import _layers, _strokes, _try_out, rehearsed
 from actlab.nn.transforms.replacements import _carry_out
-from actlab.nn.transforms.selection import Claim, Wanted, claims, complain, refusal
+from actlab.nn.transforms.selection import Selection, Wanted, claims, complain, refusal
 
 __all__ = ["Operation", "operate", "swap_"]
 
@@ -78,7 +78,7 @@ class Operation:
 
     changes: Changes
     whole: Survey
-    claims: tuple[Claim, ...]
+    claims: tuple[Selection, ...]
     layers: tuple[nn.Module, ...]
     linears: Mapping[nn.Linear, nn.Linear]
 
@@ -120,12 +120,12 @@ def operate(
     )
 
 
-def _change(claim: Claim) -> Change:
+def _change(claim: Selection) -> Change:
     site = claim.site
     return Change(path=site.path, old=site.spec or site.name or "?", new=str(claim.spec), idle=site.calls == 0)
 
 
-def _without(taken: Sequence[Claim], reasons: Mapping[str, str]) -> list[Claim]:
+def _without(taken: Sequence[Selection], reasons: Mapping[str, str]) -> list[Selection]:
     return [claim for claim in taken if claim.site.path not in reasons]
 
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from actlab.codegen import pytorch as reading
+from actlab.codegen import pytorch
 from actlab.codegen.mathml import mathml
 from actlab.errors import ActlabError
 from actlab.functions.activation import DOMAINS, KINDS, Activation, get
@@ -117,7 +117,7 @@ def page(entry: Entry, links: Mapping[str, str]) -> str:
         arxiv=record.arxiv,
         family=family,
         json=_json_name(entry.link),
-        program=reading.text(record) if has_formula else "",
+        program=pytorch.text(record) if has_formula else "",
     )
 
 

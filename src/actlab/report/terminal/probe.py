@@ -15,7 +15,7 @@ from actlab.report.content.format import NOTHING
 from actlab.report.terminal.verdict import grid
 
 if TYPE_CHECKING:
-    from actlab.nn.probes.probe_report import Report, Row
+    from actlab.nn.probes.probe_report import ProbeReport, ProbeRow
     from actlab.nn.probes.propagation import Propagation
 
 __all__ = ["probe_table", "propagation_table"]
@@ -25,7 +25,7 @@ _UNITS = ("dead", "born dead", "stuck", "rare", "silent")
 _FORECAST = ("layer", "runs", "weights", "q", "by closed form", "gradient", "by closed form", "factor")
 
 
-def probe_table(report: Report) -> RenderableType:
+def probe_table(report: ProbeReport) -> RenderableType:
     """Return a report for a terminal: one line for each site, shares in percent, and what the columns mean below.
 
     Columns of which nothing was measured are left out.
@@ -37,17 +37,17 @@ def probe_table(report: Report) -> RenderableType:
     return Group(table, Padding(Text(_legend(report), style="dim"), (1, 0, 0, 0)))
 
 
-def _numbers(row: Row) -> list[str]:
+def _numbers(row: ProbeRow) -> list[str]:
     texts = [row.path, row.after or NOTHING, row.spec, str(row.units) if row.units else NOTHING]
     texts += [_short(row.mean), _short(math.sqrt(row.variance)), _percent(row.sparsity), _percent(row.saturated)]
     return [*texts, _short(row.chi), _short(row.gradient_norm), _short(row.effective_rank)]
 
 
-def _shares(row: Row) -> list[str]:
+def _shares(row: ProbeRow) -> list[str]:
     return [_percent(share) for share in (row.dead, row.born_dead, row.stuck, row.sparse, row.silent)]
 
 
-def _legend(report: Report) -> str:
+def _legend(report: ProbeReport) -> str:
     first = report[0]
     meaning = (
         f"{first.samples} samples in {first.batches} batches. sparse, saturated: share of outputs. dead (zero output and zero slope for "

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from actlab.errors import StoreError
 from actlab.studies.execution.launcher import Foreman, fork, start
 from actlab.studies.execution.progress import Progress, progress_of
-from actlab.studies.execution.scheduler import Frontier, View
+from actlab.studies.execution.scheduler import Scheduler, View
 from actlab.studies.execution.worker import BROKEN, CANNOT_NAME, FINISHED, Job, work
 from actlab.studies.store.store import Result, Store
 from actlab.studies.trial import one_thread
@@ -61,7 +61,7 @@ class _Watch:
 
     def __init__(self, job: Job, task: Task, progress: Tell | None) -> None:
         self._job, self._progress = job, progress
-        self._frontier = Frontier(job.plan, task.learning_rate)
+        self._frontier = Scheduler(job.plan, task.learning_rate)
         self._store = Store(job.store, create=False)
         self._seen, self._restarts = -1, 0
 

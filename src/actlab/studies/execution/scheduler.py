@@ -26,7 +26,7 @@ from actlab.stats.racing import Race, RaceState
 from actlab.studies.plan import LR_FACTORS, TUNING_SEEDS, Plan
 from actlab.studies.store.store import Key, Result
 
-__all__ = ["Frontier", "View", "tuned_lr"]
+__all__ = ["Scheduler", "View", "tuned_lr"]
 
 _FAILED = frozenset({"failed", "out_of_memory"})
 
@@ -79,7 +79,7 @@ def tuned_lr(plan: Plan, default: float, tuning: Iterable[Result]) -> dict[str, 
     return chosen
 
 
-class Frontier:
+class Scheduler:
     """Reads the rows of one study, again and again; what has been decided once is not computed again.
 
     Args:

@@ -23,10 +23,10 @@ from typing import Any
 import torch
 
 from actlab.errors import ActlabError, StoreError, UnknownNameError
-from actlab.studies.execution.scheduler import Frontier, View
+from actlab.studies.execution.scheduler import Scheduler, View
 from actlab.studies.plan import Plan, make_plan
 from actlab.studies.store.lease_owner import Owner
-from actlab.studies.store.store import HEARTBEAT, Claim, Key, Result, Store
+from actlab.studies.store.store import HEARTBEAT, Key, Lease, Result, Store
 from actlab.studies.trial import blank_row, build_model, run_trial
 from actlab.system.allocator import tune_allocator
 from actlab.tasks.registry import resolve
@@ -83,7 +83,7 @@ def work(
         StoreError: the store cannot be read or written.
     """
     store, owner = Store(job.store, create=False, keep_open=True), Owner.of()
-    frontier, seen = Frontier(job.plan, task.learning_rate), -1
+    frontier, seen = Scheduler(job.plan, task.learning_rate), -1
     with closing(store), _heartbeat(store, owner):
         while True:
             if (count := store.count(job.study)) != seen:
@@ -104,7 +104,7 @@ def work(
             _run(store, job, task, claim)
 
 
-def _run(store: Store, job: Job, task: Task, claim: Claim) -> None:
+def _run(store: Store, job: Job, task: Task, claim: Lease) -> None:
     key, plan = claim.key, job.plan
     try:
         row = run_trial(task, plan.arm(key.arm), key.seed, init=plan.init, lr=key.lr, stage=key.stage)

@@ -21,7 +21,7 @@ from actlab.studies.plan import Plan
 from actlab.studies.store.lease_owner import Owner
 from actlab.studies.store.schema import claims, costs, explained, facts, open_engine, store_url, studies, trials
 
-__all__ = ["EXPIRY", "HEARTBEAT", "Claim", "Key", "Result", "Store", "StoredStudy"]
+__all__ = ["EXPIRY", "HEARTBEAT", "Key", "Lease", "Result", "Store", "StoredStudy"]
 
 HEARTBEAT = 20.0  # seconds between two signs of life
 EXPIRY = 120.0  # seconds without one after which a claim of another host is free; clocks may differ by less than that
@@ -46,7 +46,7 @@ class Result(NamedTuple):
     seconds: float
 
 
-class Claim(NamedTuple):
+class Lease(NamedTuple):
     """A trial that this process may run."""
 
     id: int
@@ -177,8 +177,8 @@ class Store:
 
     # Claims
 
-    def claim(self, study: int, keys: Sequence[Key], owner: Owner, foreman: int | None = None) -> Claim | None:
-        """Claim the first of the trials that has no row and no living owner; None if there is none.
+    def claim(self, study: int, keys: Sequence[Key], owner: Owner, foreman: int | None = None) -> Lease | None:
+        """Lease the first of the trials that has no row and no living owner; None if there is none.
 
         The claims of dead owners are taken over at once, but for those of workers of the same ``foreman`` (a process number): it will
         take note of the death, and may decide that the trial is to blame.
@@ -217,15 +217,15 @@ class Store:
         return connection.execute(sa.select(trials.c.id).where(*_is(trials, study, key))).first() is not None
 
     @staticmethod
-    def _insert_claim(connection: sa.Connection, study: int, key: Key, owner: Owner) -> Claim:
+    def _insert_claim(connection: sa.Connection, study: int, key: Key, owner: Owner) -> Lease:
         last = connection.scalar(sa.select(sa.func.max(claims.c.attempt)).where(*_is(claims, study, key))) or 0
         now = time.time()
         values = {**key._asdict(), "study_id": study, "attempt": last + 1, "claimed": now, "heartbeat": now}
         values |= {"host": owner.host, "pid": owner.pid, "start": owner.start}
         inserted = connection.execute(claims.insert().values(**values))
-        return Claim(int(inserted.inserted_primary_key[0]), key)  # type: ignore[index] # an insert of one row has one
+        return Lease(int(inserted.inserted_primary_key[0]), key)  # type: ignore[index] # an insert of one row has one
 
-    def finish(self, study: int, claim: Claim, row: Mapping[str, Any]) -> bool:
+    def finish(self, study: int, claim: Lease, row: Mapping[str, Any]) -> bool:
         """Write the row of a claimed trial and close the claim, both or neither.
 
         Returns:
@@ -248,7 +248,7 @@ class Store:
         with explained(self.url), self._writing.begin() as connection:
             connection.execute(claims.update().where(*_by(owner), c.outcome.is_(None)).values(heartbeat=time.time()))
 
-    def release(self, claim: Claim) -> None:
+    def release(self, claim: Lease) -> None:
         """Close an open claim without a row: its owner lives on and will not run it."""
         mine = (claims.c.id == claim.id, claims.c.outcome.is_(None))
         with explained(self.url), self._writing.begin() as connection:

@@ -13,8 +13,8 @@ from actlab.nn.layers.blend import Blend
 from actlab.nn.layers.layer import layer
 from actlab.nn.transforms.gated_blocks import Block, gated_blocks, is_gating
 from actlab.nn.transforms.rehearsal import fixed
-from actlab.nn.transforms.replacements import AttributeStroke, ModuleStroke, Patient
-from actlab.nn.transforms.selection import Claim
+from actlab.nn.transforms.replacements import AttributeStroke, ModelPaths, ModuleStroke
+from actlab.nn.transforms.selection import Selection
 from actlab.nn.transforms.swap import Operation
 
 __all__ = ["Stand", "blended", "blocks_of"]
@@ -76,12 +76,12 @@ def blended(operation: Operation, blocks: Sequence[Block], *, learned: bool) -> 
     Raises:
         SiteError: an old function cannot be run beside the new one; nothing was put in.
     """
-    patient = Patient(model=operation.whole.model, paths=operation.whole.paths)
+    patient = ModelPaths(model=operation.whole.model, paths=operation.whole.paths)
     plans = [*_functions(operation, blocks, patient), *_linears(operation, blocks)]
     return [_put_in(operation.whole.model, patient, plan, learned=learned) for plan in plans]
 
 
-def _functions(operation: Operation, blocks: Sequence[Block], patient: Patient) -> list[_Plan]:
+def _functions(operation: Operation, blocks: Sequence[Block], patient: ModelPaths) -> list[_Plan]:
     strokes = (s for s in operation.changes.strokes if isinstance(s, (ModuleStroke, AttributeStroke)))
     held: dict[int, Any] = {id(stroke.new): stroke.old for stroke in strokes}
     splits = {block.claim.site.path: block.producers[0].out_features for block in blocks}
@@ -115,7 +115,7 @@ def _linears(operation: Operation, blocks: Sequence[Block]) -> list[_Plan]:
     ]
 
 
-def _put_in(model: nn.Module, patient: Patient, plan: _Plan, *, learned: bool) -> Stand:
+def _put_in(model: nn.Module, patient: ModelPaths, plan: _Plan, *, learned: bool) -> Stand:
     holders = tuple((h, name) for h in model.modules() for name, child in h._modules.items() if child is plan.new)
     like = patient.place_like_neighbours(nn.PReLU(), plan.owner)._parameters["weight"]
     blend = Blend(
@@ -132,7 +132,7 @@ def _put_in(model: nn.Module, patient: Patient, plan: _Plan, *, learned: bool) -
     return stand
 
 
-def _written_out(claim: Claim, patient: Patient) -> nn.Module:
+def _written_out(claim: Selection, patient: ModelPaths) -> nn.Module:
     """Return a layer of what a call computes."""
     if not fixed(claim.site):
         raise SiteError(
