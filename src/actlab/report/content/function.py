@@ -116,8 +116,9 @@ def nothing_found(answer: Answer) -> str:
 PAGE = """# The same function
 
 Found by a search over all elementwise entries, not listed by hand: every pair was held against each other numerically
-(`functions/analysis/affine_equivalence.py`), and each equation below holds to 1e-12 of its largest term at
-602 inputs from -40 to 40. Learned parameters count with their initial value. `scripts/measure` searches again and writes this page; `actlab show NAME` tells the relatives of one.
+(`functions/analysis/affine_equivalence.py`), and each equation below holds to 1e-12 of its largest term at 602 inputs from -40 to 40.
+Learned parameters count with their initial value. `scripts/measure` searches again and writes this page; `actlab show NAME` tells the
+relatives of one.
 
 ## One function under scaling
 
