@@ -1,7 +1,7 @@
 """Find and swap on architectures nobody here wrote: sites against dispatched operators, swaps against models built with the other function.
 
     python benchmarks/architectures.py                     # the table; ends with 1 if anything does not hold
-    python benchmarks/architectures.py --out docs/architectures.md
+    python benchmarks/architectures.py --out docs/reference/architectures.md
     python benchmarks/architectures.py Bert Whisper        # only these
 
 Every model is small and from random weights; nothing is downloaded. The reference for *found* knows nothing of ActLab: a dispatch mode
@@ -357,7 +357,7 @@ def page(rows: list[Row]) -> str:
 
 INTRODUCTION = """# Architectures: what `find` and `swap_` do to models nobody here wrote
 
-    $ OMP_NUM_THREADS=1 python benchmarks/architectures.py --out docs/architectures.md
+    $ OMP_NUM_THREADS=1 python benchmarks/architectures.py --out docs/reference/architectures.md
 
 {versions}. Small models from random weights; nothing is downloaded. The columns:
 

@@ -4,7 +4,7 @@ Run: python benchmarks/differences.py [--write]
 
 Every class that torch_activation 1.0.0 registers is evaluated with its gradient on a float32 grid of [-100, 100]; those that
 correspond to an entry of ours (by name, or by benchmarks/differences.toml) are compared in float64 on [-10, 10]. Where they
-differ the definition of tests/functions/references is computed as well. ``--write`` puts the tables into docs/differences.md.
+differ the definition of tests/functions/references is computed as well. ``--write`` puts the tables into docs/reference/differences.md.
 Exit 1 if a difference has no reason in the .toml, or a reason no difference. Installed with ``--no-deps``: torch_activation,
 snntorch, echoAI.
 """
@@ -32,7 +32,7 @@ from actlab.functions.grammar import parse
 from actlab.nn.layers.layer import layer
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "differences.md"
+PAGE = ROOT / "docs" / "reference" / "differences.md"
 sys.path.append(str(ROOT))
 references = importlib.import_module("tests.functions.references").REFERENCES
 

@@ -1,8 +1,8 @@
 """Every elementwise and gated entry of the catalogue on its kernel, beside torch: a row each in a CSV file, and what the rows say.
 
-    python benchmarks/every_entry.py run --size 16M --dtype float32 --threads 1 --rows docs/kernels.csv
-    python benchmarks/every_entry.py run --size 16M --against compile --rows docs/kernels.csv
-    python benchmarks/every_entry.py show --rows docs/kernels.csv
+    python benchmarks/every_entry.py run --size 16M --dtype float32 --threads 1 --rows docs/evidence/data/kernels.csv
+    python benchmarks/every_entry.py run --size 16M --against compile --rows docs/evidence/data/kernels.csv
+    python benchmarks/every_entry.py show --rows docs/evidence/data/kernels.csv
 
 A row is what ``actlab bench`` measures of one function: contenders in turns in one process, freed memory kept, medians over rounds; CPU
 time of one thread, or by the clock with several. Where torch has no fused kernel, its time is that of the formula in torch operations.

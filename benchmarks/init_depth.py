@@ -1,6 +1,6 @@
 """Scale of the activations in deep nets with `actlab.init_`, last layer over first, for every entry of the catalogue, against the forecast.
 
-Run: python benchmarks/init_depth.py [--write] [name ...]        (about 25 minutes on one core; --write puts the table into docs/init.md)
+Run: python benchmarks/init_depth.py [--write] [name ...]        (about 25 minutes on one core; --write puts the table into docs/reference/init.md)
 
 Twenty times Linear(512) and the activation, without biases, norms or skips; inputs N(0, 1), 256 of them; 3 seeds. Gated functions get 1024
 sums, gate and value; a function that changes the width is followed by a Linear of what comes; functions that see tokens get 16 inputs of
@@ -31,7 +31,7 @@ from actlab.nn.layers.layer import layer
 from actlab.nn.transforms.init import init_
 
 LAYERS, WIDTH, TOKENS, BATCH, SEEDS = 20, 512, 16, 256, 3
-DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "init.md"
+DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "reference" / "init.md"
 BEGIN, END = "<!-- table -->\n", "<!-- /table -->"
 
 

@@ -3,7 +3,7 @@
 Run: python benchmarks/peers.py [--write]
 
 Every library that can be imported is asked for all its activations; a name that peers.toml neither maps nor explains is a finding. Each
-mapped one is computed in float32 and float64 beside ``actlab.layer(spec)``. ``--write`` puts the tables into docs/coverage.md. Exit 1 on a
+mapped one is computed in float32 and float64 beside ``actlab.layer(spec)``. ``--write`` puts the tables into docs/reference/other_libraries.md. Exit 1 on a
 finding: a missing name, or a difference above rounding that no reason in peers.toml explains.
 
 The environment that the committed tables come from: torch 2.13.0, then transformers, keras, jax, einops; and with ``--no-deps``, as they
@@ -27,7 +27,7 @@ from actlab.functions.spec import Spec
 from actlab.nn.layers.activation_layer import Half
 from actlab.nn.layers.layer import layer
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "coverage.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "other_libraries.md"
 GRID = np.arange(-24 * 64, 24 * 64 + 1) / 64.0  # every kink of every function lies on it: 0, 0.5, 1, 3, 6
 DTYPES = ("float32", "float64")
 ROUNDINGS = 64  # differences up to so many units in the last place, of the larger of 1 and the value, are rounding

@@ -17,7 +17,7 @@ screen: rules, and ReLU, at learning rates: three epochs of 11,000 images, one s
         signs too, at all rates; then the best sign is trained as well.
 train:  55,000 images, seeds 0, 1, ...; one test accuracy at the end, and the validation accuracy after each epoch.
 probe:  the trained nets on corrupted test images, and the share of units that are above zero; packed W1A1 nets against the trained ones.
-write:  tables and curves into docs/step_nets.md.
+write:  tables and curves into docs/evidence/step_nets.md.
 
 Rows are appended to benchmarks/step_nets.json after each run, and found again: stop it at any time, or ask for more seeds or epochs later.
 The trained nets lie in build/step_nets, which is not committed: a probe passes over rows whose net is not there.
@@ -54,7 +54,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ROWS, NETS, DOCUMENT = (
     ROOT / "benchmarks" / "step_nets.json",
     ROOT / "build" / "step_nets",
-    ROOT / "docs" / "step_nets.md",
+    ROOT / "docs" / "evidence" / "step_nets.md",
 )
 BEGIN, END = "<!-- tables -->\n", "<!-- /tables -->"
 STEPS = ("step/1", "step/rect", "step/triangular", "step/sigmoid", "step/arctan")

@@ -1,7 +1,7 @@
 """What a user can get wrong, and the message that follows: never a traceback, never training before the check.
 
 The table below is the whole truth: each case is typed into the real command line (or, where it starts with ``actlab.``, into
-Python). Run this file as a script to print the table with the full messages: ``python tests/test_bad_input.py > docs/bad_input.md``.
+Python). Run this file as a script to print the table with the full messages: ``python tests/test_bad_input.py > docs/reference/error_messages.md``.
 """
 
 from __future__ import annotations
@@ -526,7 +526,7 @@ def test_the_table_is_as_long_as_promised():
 
 
 def test_the_page_in_the_documentation_has_every_case():
-    text = (Path(__file__).parents[1] / "docs" / "bad_input.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[1] / "docs" / "reference" / "error_messages.md").read_text(encoding="utf-8")
 
     assert [case.wrong for case in TABLE if f"| {case.wrong} | `{case.typed}` |" not in text] == []
 
@@ -555,7 +555,7 @@ HEAD = """# Bad input: what you get when something is wrong
 Every line was typed into a folder with a small task file `my_task.py` that has the fault named in the first column. Each ends
 with exit code 2 and one message on stderr (with `--json`, an object `{"error": {"type", "message"}}` on stdout), before any training
 and without a traceback. `tests/test_bad_input.py` holds the table and tests it; it writes this page:
-`python tests/test_bad_input.py > docs/bad_input.md`.
+`python tests/test_bad_input.py > docs/reference/error_messages.md`.
 """
 
 

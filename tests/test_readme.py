@@ -42,7 +42,7 @@ def test_the_example_runs_as_it_stands(tmp_path):
 
 
 def test_the_example_of_the_page_on_memory_runs_as_it_stands():
-    page = (ROOT / "docs" / "memory.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "how_to" / "memory.md").read_text(encoding="utf-8")
     code = re.search(r"```python\n(.*?)```", page, re.DOTALL)[1]
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -348,7 +348,7 @@ def test_the_doctor_is_public():
 
 @pytest.mark.slow
 def test_the_example_of_the_page_runs_as_it_stands():
-    page = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "how_to" / "doctor.md").read_text(encoding="utf-8")
     code = re.search(r"```python\n(.*?)```", page, re.DOTALL)[1]
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -351,7 +351,7 @@ def test_progress_is_told():
 
 
 def test_the_example_of_the_page_runs_as_it_stands(capsys):
-    page = (Path(__file__).parents[2] / "docs" / "importance.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "how_to" / "importance.md").read_text(encoding="utf-8")
     code = re.search(r"```python\n(.*?)```", page, re.DOTALL)[1]
     with torch.random.fork_rng():
         exec(code, {})  # noqa: S102 # our own page

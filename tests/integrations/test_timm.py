@@ -255,7 +255,7 @@ def test_what_others_have_put_in_meanwhile_stays_after_undo(home, registered):
 
 @needs_timm
 def test_the_page_is_true(registered):
-    text = (ROOT / "docs" / "drop_in.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "how_to" / "drop_in.md").read_text(encoding="utf-8")
     blocks = [block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "timm" in block]
 
     assert len(blocks) == 1

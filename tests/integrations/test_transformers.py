@@ -450,7 +450,7 @@ def test_a_model_keeps_its_layers_after_undo(registered):
 def test_the_page_is_true(registered, tmp_path, monkeypatch):
     registered.undo()
     monkeypatch.chdir(tmp_path)
-    text = (Path(__file__).resolve().parents[2] / "docs" / "drop_in.md").read_text(encoding="utf-8")
+    text = (Path(__file__).resolve().parents[2] / "docs" / "how_to" / "drop_in.md").read_text(encoding="utf-8")
     blocks = [block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "timm" not in block]
 
     assert len(blocks) == 3

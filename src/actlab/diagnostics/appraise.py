@@ -153,7 +153,7 @@ def _model(given: Material, act: str | Spec | None, seed: int) -> tuple[nn.Modul
         if act is not None:
             raise PlanError(
                 f"{given.name} comes with a model that is trained; another activation in it needs training. Swap it there with "
-                "actlab.swap_ and train, or write a task: docs/own_task.md."
+                "actlab.swap_ and train, or write a task: docs/how_to/own_task.md."
             )
         return given.model, None
     task = given.task

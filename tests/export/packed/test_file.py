@@ -66,7 +66,7 @@ def test_the_same_net_makes_the_same_bytes(net, path, tmp_path):
 
 def test_the_example_of_the_document_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    text = (ROOT / "docs" / "binary_format.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "reference" / "binary_format.md").read_text(encoding="utf-8")
     code = "\n".join(line[4:] for line in text.splitlines() if line.startswith("    "))
 
     exec(code, {"images": torch.randint(0, 256, (8, 784)).float()})  # noqa: S102 the document is ours

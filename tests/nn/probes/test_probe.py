@@ -472,7 +472,7 @@ class Recurrent(nn.Module):
 
 
 def test_the_example_of_the_page_runs_as_it_stands():
-    page = (Path(__file__).resolve().parents[3] / "docs" / "probe.md").read_text(encoding="utf-8")
+    page = (Path(__file__).resolve().parents[3] / "docs" / "how_to" / "probe.md").read_text(encoding="utf-8")
     code = re.search(r"```python\n(.*?)```", page, re.DOTALL)[1]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 

@@ -1,4 +1,4 @@
-"""The file of a packed net: an npz archive with a JSON header, read without pickle; ``docs/binary_format.md`` says what stands where."""
+"""The file of a packed net: an npz archive with a JSON header, read without pickle; ``docs/reference/binary_format.md`` says what stands where."""
 
 from __future__ import annotations
 

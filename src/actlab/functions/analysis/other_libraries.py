@@ -1,6 +1,6 @@
 """The peer: another library, what it calls the activations it has, and why it has some that we do not.
 
-The facts stand in ``peers.toml``; ``benchmarks/peers.py`` holds them against the libraries themselves and writes ``docs/coverage.md``.
+The facts stand in ``peers.toml``; ``benchmarks/peers.py`` holds them against the libraries themselves and writes ``docs/reference/other_libraries.md``.
 """
 
 from __future__ import annotations

@@ -131,7 +131,7 @@ def _lines(data: Mapping[str, Any]) -> Table:
 
 def _relatives(same: Sequence[Mapping[str, str]]) -> list[str]:
     told = [one["equation"] for one in same[:RELATIVES]]
-    return told if len(same) <= RELATIVES else [*told, f"and {len(same) - RELATIVES} more (docs/same.md has all)"]
+    return told if len(same) <= RELATIVES else [*told, f"and {len(same) - RELATIVES} more (docs/reference/same.md has all)"]
 
 
 def _described(parameter: Mapping[str, Any]) -> str:

@@ -362,7 +362,7 @@ def test_the_stop_rule_looks_at_the_last_check_and_at_the_best(values, reason):
 
 
 def test_the_example_of_the_page_runs_as_it_stands():
-    page = (Path(__file__).resolve().parents[4] / "docs" / "morph.md").read_text(encoding="utf-8")
+    page = (Path(__file__).resolve().parents[4] / "docs" / "how_to" / "morph.md").read_text(encoding="utf-8")
     code = re.search(r"```python\n(.*?)```", page, re.DOTALL)[1]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
