@@ -45,7 +45,7 @@ from actlab.nn.training.recipe import Recipe
 from actlab.nn.training.rule_schedule import Straight
 from actlab.nn.transforms.batchnorm_statistics import recalibrate_
 from actlab.nn.transforms.morph.morph import Morph
-from actlab.nn.transforms.morph.output_matching import Match
+from actlab.nn.transforms.morph.output_matching import OutputMatch
 from actlab.nn.transforms.swap import swap_
 from actlab.stats.bootstrap import bootstrap_interval
 from actlab.tasks.builtin.fashion_mnist import by_lenet
@@ -292,7 +292,7 @@ def trial(
     }
 
 
-def _matches(morph: Morph | None) -> list[Match]:
+def _matches(morph: Morph | None) -> list[OutputMatch]:
     return list(morph.matches.values()) if morph else []
 
 

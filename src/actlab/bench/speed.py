@@ -327,7 +327,7 @@ def _module(contender: str, spec: Spec, device: torch.device) -> Any:
         device=device,
     )
     if contender == "kernel":
-        module.hasten(always=True)
+        module.set_fast(always=True)
     return torch.compile(module, fullgraph=True) if contender == "compile" else module
 
 

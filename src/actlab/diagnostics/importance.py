@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from actlab.errors import PlanError, SiteError, UnknownNameError
-from actlab.nn.probes.affine_fit import Line, lines
+from actlab.nn.probes.affine_fit import Line, fit_lines
 from actlab.nn.probes.batch import input_of
-from actlab.nn.sites.dry_run import Inputs, copied, run, undisturbed
+from actlab.nn.sites.dry_run import Inputs, copy_inputs, run, no_side_effects
 from actlab.nn.sites.find import Entry, Site, Survey, survey
-from actlab.nn.transforms.linearize import refitted, replaceable, standing_in
+from actlab.nn.transforms.linearize import refit_line, sites_for_lines, temporary_lines
 from actlab.stats.paired_effect import Effect, effect, judged
 from actlab.tasks.metrics.per_sample import Direction, Measure, PerSample, measure_of
 
@@ -62,7 +62,7 @@ class Step:
     Attributes:
         path: the site that became one.
         r2: of its line, in the net as it was then; None where it does not run there any more.
-        total: effect of all lines so far, against the model as it is. Its p value is not adjusted, and its state says nothing: the order
+        total: effect of all lines so far, against the model as it is. Its p value is not adjusted, and its state statement nothing: the order
             was chosen on the same samples.
         within: whether the upper end of the interval, here and in every step before, is within the tolerance.
     """
@@ -194,7 +194,7 @@ def importance(
         inputs=inputs,
         per_channel=per_channel,
     )
-    entries, left = replaceable(bench.whole, None if sites is None else list(sites), inputs(fit[0]))
+    entries, left = sites_for_lines(bench.whole, None if sites is None else list(sites), inputs(fit[0]))
     progress("the model as it is")
     before = bench.scores({})
     if len(before) < 2:
@@ -236,10 +236,10 @@ class _Bench:
     def scores(self, stand_ins: Mapping[Hashable, Line]) -> np.ndarray:
         """Return the measure of every held-out sample, with lines in the place of activations."""
         parts = []
-        with standing_in(self.whole, stand_ins):
+        with temporary_lines(self.whole, stand_ins):
             for number, batch in enumerate(self.held):
-                with undisturbed(self.whole.model):  # anew for each batch, so that all begin at the same seed
-                    output = run(self.whole.model, copied(self.inputs(batch)))
+                with no_side_effects(self.whole.model):  # anew for each batch, so that all begin at the same seed
+                    output = run(self.whole.model, copy_inputs(self.inputs(batch)))
                     parts.append(self.measure(output, _target(batch)))
                 _check_finite(parts[-1], number, self.measure.name, exchanged=bool(stand_ins))
         return torch.cat(parts).numpy()
@@ -259,13 +259,13 @@ def _alone(
     bench: _Bench, entries: Sequence[Entry], before: np.ndarray, alpha: float, progress: Callable[[str], None]
 ) -> tuple[list[SiteImportance], dict[str, str]]:
     """Exchange every site alone. Returns the rows, and the sites that cannot be fitted, with the reason."""
-    keys = [entry.place.key for entry in entries]
+    keys = [entry.slot.key for entry in entries]
     progress("fitting lines")
-    found = lines(bench.whole.model, bench.fit, keys, inputs=bench.inputs, per_channel=bench.per_channel)
-    unfit = {e.site.path: "its inputs and outputs were not seen" for e in entries if e.place.key not in found}
+    found = fit_lines(bench.whole.model, bench.fit, keys, inputs=bench.inputs, per_channel=bench.per_channel)
+    unfit = {e.site.path: "its inputs and outputs were not seen" for e in entries if e.slot.key not in found}
     rows = []
     for entry in entries:
-        if (line := found.get(entry.place.key)) is not None:
+        if (line := found.get(entry.slot.key)) is not None:
             progress(entry.site.path)
             rows.append(_row(bench, entry, line, before))
     tested = judged([test for row in rows for test in (row.linearised, row.ablated)], alpha=alpha)
@@ -274,7 +274,7 @@ def _alone(
 
 
 def _row(bench: _Bench, entry: Entry, line: Line, before: np.ndarray) -> SiteImportance:
-    key = entry.place.key
+    key = entry.slot.key
     return SiteImportance(
         path=entry.site.path,
         spec=entry.site.spec or entry.site.name or "?",
@@ -300,10 +300,10 @@ def _together(
     ordered = sorted(zip(entries, rows, strict=True), key=lambda pair: pair[1].linearised.mean)
     for number, (entry, row) in enumerate(ordered, 1):
         progress(f"{number} of {len(ordered)} lines at once")
-        fitted |= refitted(bench.whole, fitted, entry, bench.fit, inputs=bench.inputs, per_channel=bench.per_channel)
+        fitted |= refit_line(bench.whole, fitted, entry, bench.fit, inputs=bench.inputs, per_channel=bench.per_channel)
         total = bench.worsening(before, fitted)
         within = within and total.high <= tolerance
-        line = fitted.get(entry.place.key)
+        line = fitted.get(entry.slot.key)
         yield Step(path=row.path, r2=None if line is None else line.r2, total=total, within=within)
 
 

@@ -18,12 +18,12 @@ from torch import nn
 from actlab.errors import LayerError
 from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
-from actlab.nn.layers.binary import BinaryWeight, Magnitude, binary_values, decoupled_layers
+from actlab.nn.layers.binary import BinaryWeight, Magnitude, binary_values, custom_gradient_layers
 from actlab.nn.layers.layer import layer
 from actlab.nn.sites.dry_run import Inputs
 from actlab.nn.training.recipe import Recipe
 from actlab.nn.training.rule_schedule import SHARPNESS, Schedule, ede, reste, sharpness
-from actlab.nn.training.staged_binarization import Stages
+from actlab.nn.training.staged_binarization import StagedBinarization
 from actlab.nn.transforms.binarize import binarise_
 from actlab.nn.transforms.init import init_
 from actlab.nn.transforms.insert_norms import place_norms_
@@ -103,7 +103,7 @@ def binary(
         raise LayerError("A model needs example_inputs, a batch as it gets in training; sizes of an MLP do not.")
     else:
         net = model
-        if not any(binary_values(found.spec) for _, found in decoupled_layers(model)):
+        if not any(binary_values(found.spec) for _, found in custom_gradient_layers(model)):
             swap_(model, spec, example_inputs=example_inputs)
     place_norms_(net, example_inputs)
     if weights == "binary" and not any(isinstance(module, BinaryWeight) for module in net.modules()):
@@ -116,7 +116,7 @@ def binary(
         learning_rate=learning_rate,
         max_norm=max_norm,
         schedules=_schedules(net, total, sharpen_from),
-        stages=Stages(net, float_until=round(float_share * total)) if float_share else None,
+        stages=StagedBinarization(net, float_until=round(float_share * total)) if float_share else None,
     )
 
 
@@ -148,7 +148,9 @@ def _mlp(sizes: Sequence[int], spec: Spec) -> nn.Sequential:
 
 def _schedules(model: nn.Module, total: int, sharpen_from: float | None) -> list[Schedule]:
     """Return the schedules that the model's rules ask for, and those of the sharpness of others."""
-    rules = {found.spec.backward.rule.name for _, found in decoupled_layers(model) if found.spec.backward is not None}
+    rules = {
+        found.spec.backward.rule.name for _, found in custom_gradient_layers(model) if found.spec.backward is not None
+    }
     made = [make(model, total) for name, make in (("ede", ede), ("reste", reste)) if name in rules]
     if sharpen_from is not None:
         if not rules & SHARPNESS.keys():

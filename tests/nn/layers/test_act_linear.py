@@ -13,11 +13,11 @@ from torch import nn
 from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
 
-from actlab.codegen.eager_mode import runs_plainly
+from actlab.codegen.eager_mode import is_eager_with_grad
 from actlab.errors import LayerError
 from actlab.nn.layers.act_linear import ActLinear, GLULinear
 from actlab.nn.layers.layer import layer
-from actlab.nn.probes.saved_tensors import Ledger
+from actlab.nn.probes.saved_tensors import SavedTensors
 
 SPECS = [
     "gelu",
@@ -205,7 +205,7 @@ def test_in_float32_the_value_is_the_same_to_the_bit_and_the_gradient_to_roundin
 def test_one_copy_is_kept_of_each_input_element(spec, copies):
     ours, _, x = pair(spec, torch.float32)
     hidden = x * 1.0  # the output of a layer before
-    with Ledger([x, *ours.parameters()]) as ledger:
+    with SavedTensors([x, *ours.parameters()]) as ledger:
         y = ours(hidden)
         kept = ledger.bytes
 
@@ -326,9 +326,9 @@ def test_what_does_not_fit_is_refused(make, words):
 def test_a_wrong_gradient_would_be_seen(monkeypatch):
     from actlab.nn.layers import recompute
 
-    right = recompute.Matrix.gradients
+    right = recompute.LinearConsumer.gradients
     monkeypatch.setattr(
-        recompute.Matrix, "gradients", lambda *args: [None if g is None else g * 1.001 for g in right(*args)]
+        recompute.LinearConsumer, "gradients", lambda *args: [None if g is None else g * 1.001 for g in right(*args)]
     )
     ours, reference, x = pair("gelu")
 
@@ -344,12 +344,12 @@ def test_which_mode_is_plain():
     seen = []
 
     def look(z):
-        seen.append(runs_plainly(z))
+        seen.append(is_eager_with_grad(z))
         return z * 1.0
 
-    assert runs_plainly(x)
-    assert not runs_plainly(x.detach())
-    assert not runs_plainly("no tensor", x)
+    assert is_eager_with_grad(x)
+    assert not is_eager_with_grad(x.detach())
+    assert not is_eager_with_grad("no tensor", x)
     with torch.no_grad():
         look(x)
     torch.func.grad(lambda z: look(z).sum())(x)

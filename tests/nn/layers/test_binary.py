@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from actlab.errors import LayerError, SiteError
-from actlab.nn.layers.binary import BinaryConv2d, BinaryLinear, decoupled_layers
+from actlab.nn.layers.binary import BinaryConv2d, BinaryLinear, custom_gradient_layers
 from actlab.nn.layers.layer import layer
 from actlab.nn.sites.find import find
 from actlab.nn.transforms.binarize import binarise_
@@ -173,4 +173,4 @@ def test_layers_with_a_rule_are_found_wherever_they_are_each_once():
         {"a": nn.Sequential(shared, nn.Linear(2, 2)), "b": nn.Sequential(shared, BinaryLinear(2, 2)), "c": nn.ReLU()}
     )
 
-    assert [path for path, _ in decoupled_layers(net)] == ["a.0", "b.1.binariser"]
+    assert [path for path, _ in custom_gradient_layers(net)] == ["a.0", "b.1.binariser"]

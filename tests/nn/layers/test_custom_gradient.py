@@ -105,7 +105,7 @@ def pulled(function, x: Tensor, grad: Tensor, **options: object) -> Tensor:
 @pytest.mark.parametrize("spec", SPECS)
 def test_eager_is_the_definition(spec, dtype, kernels, monkeypatch):
     if not kernels:
-        monkeypatch.setattr(custom_gradient, "runs_in_kernels", lambda _: False)
+        monkeypatch.setattr(custom_gradient, "can_run_rule_kernel", lambda _: False)
     x, grad = inputs(dtype)
     made = layer(spec)
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from actlab.nn.layers.deferred import Deferred, Pending
 from actlab.nn.layers.layer import layer
-from actlab.nn.probes.saved_tensors import Ledger
+from actlab.nn.probes.saved_tensors import SavedTensors
 
 GENERATOR = torch.Generator().manual_seed(0)
 WEIGHT = torch.randn(3, 4, generator=GENERATOR, dtype=torch.float64)
@@ -110,7 +110,7 @@ def test_before_a_convolution(convolution, shape, options, again):
 
 def test_it_keeps_the_input_only():
     hidden, weight = values() * 1.0, torch.ones(3, 4, dtype=torch.float64, requires_grad=True)
-    with Ledger([weight]) as ledger:
+    with SavedTensors([weight]) as ledger:
         y = F.linear(gelu()(hidden), weight)
 
     assert ledger.bytes == 8 * 8

@@ -14,7 +14,7 @@ from actlab.functions.formula.quadrature import breakpoints
 from actlab.functions.grammar import parse
 from actlab.nn.layers.layer import layer
 from actlab.nn.layers.memory_saving import SlimLayer
-from actlab.nn.probes.saved_tensors import Ledger
+from actlab.nn.probes.saved_tensors import SavedTensors
 
 
 def inputs(spec: str, dtype: torch.dtype) -> torch.Tensor:
@@ -65,7 +65,7 @@ def test_bytes_are_those_that_the_formula_tells():
     x = torch.randn(4096, generator=torch.Generator().manual_seed(0)).requires_grad_()
 
     def kept(module):
-        with Ledger([x]) as ledger:
+        with SavedTensors([x]) as ledger:
             y = module(x)
             return ledger.bytes - (y.numel() * 4 if y.untyped_storage().data_ptr() in ledger.sizes else 0), ledger.bytes
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import actlab
-from actlab.codegen.cpu.grouped_kernel import Mixture
+from actlab.codegen.cpu.grouped_kernel import GroupedKernel
 from actlab.errors import LayerError
 from actlab.nn.layers import mixed as module
 from actlab.nn.layers.mixed import mixed
@@ -28,8 +28,8 @@ SHAPES = {  # shape, dim
 def through_kernels(monkeypatch):
     monkeypatch.setattr(module, "_FEWEST", 1)
     ran = []
-    forward = Mixture.forward
-    monkeypatch.setattr(Mixture, "forward", lambda self, *tensors: ran.append(1) or forward(self, *tensors))
+    forward = GroupedKernel.forward
+    monkeypatch.setattr(GroupedKernel, "forward", lambda self, *tensors: ran.append(1) or forward(self, *tensors))
     return ran
 
 

@@ -10,7 +10,7 @@ import actlab
 from actlab.codegen.cpu import kernel as cpu
 from actlab.codegen.forward_backward import passes
 from actlab.codegen.gpu import kernel as gpu
-from actlab.codegen.saved_for_backward import kept
+from actlab.codegen.saved_for_backward import saved_for_backward
 from actlab.errors import ActlabError
 from actlab.functions.grammar import parse
 from actlab.functions.rule import rules
@@ -86,8 +86,8 @@ def test_what_would_lose_it_refuses(lose):
 
 
 def test_what_a_forward_function_keeps_is_not_said_of_a_rule():
-    assert kept("relu") is not None
-    assert kept("relu/jam") is None
+    assert saved_for_backward("relu") is not None
+    assert saved_for_backward("relu/jam") is None
 
 
 def test_gain_and_facts_are_those_of_the_forward_function():

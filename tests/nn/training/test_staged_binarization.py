@@ -1,4 +1,4 @@
-"""Stages: weights are float first and binary then, also after going on from a checkpoint."""
+"""StagedBinarization: weights are float first and binary then, also after going on from a checkpoint."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from torch import nn
 
 from actlab.errors import LayerError
 from actlab.nn.layers.binary import BinaryConv2d, BinaryLinear
-from actlab.nn.training.staged_binarization import Stages
+from actlab.nn.training.staged_binarization import StagedBinarization
 
 
 def test_weights_become_binary_after_the_steps_asked_for():
     net = nn.Sequential(BinaryConv2d(1, 2, 1), nn.Flatten(), BinaryLinear(2, 2))
-    stages = Stages(net, float_until=2)
+    stages = StagedBinarization(net, float_until=2)
     seen = []
     for _ in range(4):
         seen.append([net[0].is_binary, net[2].is_binary])
@@ -21,15 +21,15 @@ def test_weights_become_binary_after_the_steps_asked_for():
 
     assert seen == [[False] * 2, [False] * 2, [True] * 2, [True] * 2]
     assert net[2].used_weight().abs().unique().tolist() == [1.0]
-    assert Stages(net, float_until=0).weights_are_binary
+    assert StagedBinarization(net, float_until=0).weights_are_binary
 
 
 def test_going_on_sets_the_layers():
-    going = Stages(BinaryLinear(2, 2), float_until=3)
+    going = StagedBinarization(BinaryLinear(2, 2), float_until=3)
     for _ in range(3):
         going.step()
     net = BinaryLinear(2, 2)
-    resumed = Stages(net, float_until=50)
+    resumed = StagedBinarization(net, float_until=50)
     assert torch.equal(net.used_weight(), net.weight)
 
     resumed.load_state_dict(going.state_dict())
@@ -40,9 +40,9 @@ def test_going_on_sets_the_layers():
 
 def test_what_makes_no_sense_is_refused():
     with pytest.raises(LayerError, match="no binary layer"):
-        Stages(nn.Linear(2, 2), float_until=1)
+        StagedBinarization(nn.Linear(2, 2), float_until=1)
     for wrong in (-1, 1.5, True):
         with pytest.raises(LayerError, match="whole number of steps from 0 up"):
-            Stages(BinaryLinear(2, 2), float_until=wrong)
+            StagedBinarization(BinaryLinear(2, 2), float_until=wrong)
     with pytest.raises(LayerError, match="no state of stages"):
-        Stages(BinaryLinear(2, 2), float_until=1).load_state_dict({"done": 1})
+        StagedBinarization(BinaryLinear(2, 2), float_until=1).load_state_dict({"done": 1})

@@ -26,9 +26,9 @@ def kernels(monkeypatch):
     ran = []
     for place in (route, actlab.nn.transforms.fast):
         monkeypatch.setattr(place, "crossover", lambda *_, **__: 1)
-    forward = cpu.Kernel.forward
+    forward = cpu.CpuKernel.forward
     monkeypatch.setattr(
-        cpu.Kernel, "forward", lambda self, *tensors: ran.append(str(self.spec)) or forward(self, *tensors)
+        cpu.CpuKernel, "forward", lambda self, *tensors: ran.append(str(self.spec)) or forward(self, *tensors)
     )
     return ran
 

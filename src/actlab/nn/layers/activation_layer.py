@@ -31,7 +31,7 @@ class ActivationLayer(nn.Module):
         fast: whether it runs our own kernels where they are quicker.
     """
 
-    decouples = False  # whether the class knows gradient rules
+    supports_rules = False  # whether the class knows gradient rules
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class ActivationLayer(nn.Module):
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
-        if spec.backward is not None and not self.decouples:
+        if spec.backward is not None and not self.supports_rules:
             raise LayerError(
                 f"{type(self).__name__} would lose the gradient rule of {spec}; build it with layer({str(spec)!r})."
             )
@@ -106,7 +106,7 @@ class ActivationLayer(nn.Module):
             else None
         )
 
-    def hasten(self, fast: bool = True, *, always: bool = False) -> None:
+    def set_fast(self, fast: bool = True, *, always: bool = False) -> None:
         """Let the layer run our own kernels where they are quicker, or no longer; or at every size, as who measures them wants it."""
         self.fast = fast
         self._bind()

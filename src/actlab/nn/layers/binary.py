@@ -25,7 +25,7 @@ from actlab.nn.layers.activation_layer import ActivationLayer
 from actlab.nn.layers.custom_gradient import CustomGradientLayer
 from actlab.nn.layers.layer import layer
 
-__all__ = ["BinaryConv2d", "BinaryLinear", "BinaryWeight", "binary_values", "decoupled_layers"]
+__all__ = ["BinaryConv2d", "BinaryLinear", "BinaryWeight", "binary_values", "custom_gradient_layers"]
 
 Magnitude = Literal["mean"]
 
@@ -152,7 +152,7 @@ class BinaryConv2d(BinaryWeight, nn.Conv2d):
         dilation: as in ``nn.Conv2d``.
         groups: as in ``nn.Conv2d``.
         bias: as in :class:`BinaryLinear`.
-        pad_value: what stands at the edges. Inputs that are signs can be packed with -1, which is one bit; 0 is none of the two.
+        pad_value: what blend_sites at the edges. Inputs that are signs can be packed with -1, which is one bit; 0 is none of the two.
         weights: as in :class:`BinaryLinear`.
         scale: as in :class:`BinaryLinear`.
         device: of the parameters.
@@ -213,12 +213,12 @@ class BinaryConv2d(BinaryWeight, nn.Conv2d):
         return sizes + self._traits() + (f", pad_value={self.pad_value:g}" if self.edges else "")
 
 
-def decoupled_layers(model: nn.Module) -> Iterator[tuple[str, CustomGradientLayer]]:
+def custom_gradient_layers(model: nn.Module) -> Iterator[tuple[str, CustomGradientLayer]]:
     """Yield every layer with a gradient rule and its path, the binarisers of weights among them (``<path>.binariser``), each once.
 
     Example:
         >>> net = nn.Sequential(BinaryLinear(2, 2), layer("step/rect"))
-        >>> [(path, str(found.spec)) for path, found in decoupled_layers(net)]
+        >>> [(path, str(found.spec)) for path, found in custom_gradient_layers(net)]
         [('0.binariser', 'sign/clipped'), ('1', 'step/rect')]
     """
     for path, module in model.named_modules():

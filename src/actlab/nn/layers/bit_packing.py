@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["keep_levels", "pack", "times_levels", "unpack"]
+__all__ = ["multiply_by_levels", "pack", "pack_levels", "unpack"]
 
 
 def pack(codes: Tensor, bits: int) -> Tensor:
@@ -69,7 +69,7 @@ def _is_cpu(tensor: Tensor) -> bool:
     return tensor.device.type == "cpu"
 
 
-def keep_levels(values: Tensor, levels: Sequence[float]) -> Tensor:
+def pack_levels(values: Tensor, levels: Sequence[float]) -> Tensor:
     """Return which of the levels each value is nearest to, packed: ``ceil(log2 n)`` bits each.
 
     Args:
@@ -77,8 +77,8 @@ def keep_levels(values: Tensor, levels: Sequence[float]) -> Tensor:
         levels: ascending.
 
     Example:
-        >>> kept = keep_levels(torch.tensor([1.0, 0.1, 1.0]), (0.1, 1.0))
-        >>> times_levels(torch.tensor([2.0, 2.0, 4.0]), kept, (0.1, 1.0))
+        >>> kept = pack_levels(torch.tensor([1.0, 0.1, 1.0]), (0.1, 1.0))
+        >>> multiply_by_levels(torch.tensor([2.0, 2.0, 4.0]), kept, (0.1, 1.0))
         tensor([2.0000, 0.2000, 4.0000])
     """
     above = [values > (low + high) / 2 for low, high in pairwise(levels)]
@@ -86,22 +86,22 @@ def keep_levels(values: Tensor, levels: Sequence[float]) -> Tensor:
     return pack(codes, ceil(log2(len(levels))))
 
 
-def times_levels(grad: Tensor, packed: Tensor, levels: Sequence[float]) -> Tensor:
+def multiply_by_levels(grad: Tensor, packed: Tensor, levels: Sequence[float]) -> Tensor:
     """Return a gradient times the level of each element; times level 0 it is 0, be it infinite.
 
     Args:
         grad: in the shape of the values that were kept.
-        packed: from :func:`keep_levels`.
+        packed: from :func:`pack_levels`.
         levels: the same as there.
     """
     codes = unpack(packed, ceil(log2(len(levels))), grad.shape)
-    made = scaled(grad, levels[0])
+    made = multiply_by_level(grad, levels[0])
     for number, level in enumerate(levels[1:], start=1):
-        made = torch.where(codes if len(levels) == 2 else codes == number, scaled(grad, level), made)
+        made = torch.where(codes if len(levels) == 2 else codes == number, multiply_by_level(grad, level), made)
     return cast("Tensor", made)
 
 
-def scaled(grad: Tensor, level: float) -> Tensor | float:
+def multiply_by_level(grad: Tensor, level: float) -> Tensor | float:
     """Return a gradient times one level."""
     if level == 0.0:
         return 0.0

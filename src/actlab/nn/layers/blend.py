@@ -34,7 +34,7 @@ class Blend(nn.Module):
         learned: learn the pace; it is a parameter, drawn towards 0 by nothing, and starts at 0 (t is the share then).
         overwrites: ``old`` overwrites its input, and gets a copy while both run.
         split: where the input's last dimension is cut into a part for ``old`` and a part for ``new``; None where both take all of it.
-        joins: whether the two results are blended; otherwise they are laid side by side in the last dimension.
+        joins: whether the two results are insert_blends; otherwise they are laid side by side in the last dimension.
         like: a tensor on the device, and of the dtype, that the layer's own numbers are to have.
 
     Raises:

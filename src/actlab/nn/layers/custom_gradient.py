@@ -25,14 +25,14 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 from actlab.codegen import counter_rng
-from actlab.codegen.cpu.rule_kernel import RuleKernel, rule_kernel, runs_in_kernels
-from actlab.codegen.eager_mode import is_plainly_eager
+from actlab.codegen.cpu.rule_kernel import CpuRuleKernel, can_run_rule_kernel, rule_kernel
+from actlab.codegen.eager_mode import is_eager
 from actlab.codegen.rule_gradient import Gradient, gradient
 from actlab.errors import LayerError
 from actlab.functions.parameter import Learned
 from actlab.functions.spec import Backward
 from actlab.nn.layers.activation_layer import ActivationLayer
-from actlab.nn.layers.bit_packing import keep_levels, pack, scaled, times_levels
+from actlab.nn.layers.bit_packing import multiply_by_level, multiply_by_levels, pack, pack_levels
 
 __all__ = ["CustomGradientLayer"]
 
@@ -52,7 +52,7 @@ class CustomGradientLayer(ActivationLayer):
         tensor([0., 1., 0.])
     """
 
-    decouples = True
+    supports_rules = True
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -125,10 +125,10 @@ class CustomGradientLayer(ActivationLayer):
         """
         if others or not x.is_floating_point():
             return super().forward(x, *others)  # which says what is wrong
-        if is_plainly_eager():
+        if is_eager():
             if not (torch.is_grad_enabled() and any(t.requires_grad for t in (x, *self.parameters()))):
                 return super().forward(x)
-            if self._kernel is not None and runs_in_kernels(x):
+            if self._kernel is not None and can_run_rule_kernel(x):
                 return cast("Tensor", _Kernelled.apply(super().forward, self._kernel, x))  # type: ignore[no-untyped-call]  # torch's own
             if self._gradient.is_linear and next(self.parameters(), None) is None:
                 given = [
@@ -248,7 +248,7 @@ class _Decoupled(torch.autograd.Function):
         ctx.key = counter_rng.draw_key(x.device) if gradient.is_noisy else None
         keep: list[Tensor | None] = [None, None, None]
         if len(gradient.levels) > 1:
-            keep[2] = keep_levels(cast("Code", gradient.mask)(x), gradient.levels)
+            keep[2] = pack_levels(cast("Code", gradient.mask)(x), gradient.levels)
         elif not gradient.levels:
             keep[0] = x if not {"x", "slope", "through", "shuffled"}.isdisjoint(gradient.ingredients) else None
             keep[1] = y if "y" in gradient.ingredients else None
@@ -272,7 +272,7 @@ class _Kernelled(torch.autograd.Function):
     """A rule in kernels of our own, one pass each way."""
 
     @staticmethod
-    def forward(ctx: Any, value: Any, kernel: RuleKernel, x: Tensor) -> Tensor:
+    def forward(ctx: Any, value: Any, kernel: CpuRuleKernel, x: Tensor) -> Tensor:
         dense = x.contiguous()
         if kernel.is_exact:
             y, kept = kernel.forward(dense)
@@ -287,13 +287,13 @@ class _Kernelled(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         (kept,) = ctx.saved_tensors
-        kernel: RuleKernel = ctx.kernel
-        if torch.is_grad_enabled() or not runs_in_kernels(grad):  # differentiated again, or in a batch of gradients
+        kernel: CpuRuleKernel = ctx.kernel
+        if torch.is_grad_enabled() or not can_run_rule_kernel(grad):  # differentiated again, or in a batch of gradients
             return None, None, _again(grad, kept, kernel, ctx.key)
         return None, None, kernel.backward(grad.contiguous(), kept, ctx.key)
 
 
-def _again(grad: Tensor, kept: Tensor | None, kernel: RuleKernel, key: Tensor | None) -> Tensor:
+def _again(grad: Tensor, kept: Tensor | None, kernel: CpuRuleKernel, key: Tensor | None) -> Tensor:
     """Return the gradient in tensor code, which can be differentiated."""
     made = kernel.gradient
     if made.levels:
@@ -315,9 +315,9 @@ def _levelled(grad: Tensor, packed: Tensor | None, gradient: Gradient, key: Tens
         grad_of_noise = grad * counter_rng.uniform(key, grad.shape)
         grad = grad_of_noise.to(grad.dtype)
     if packed is None:
-        made = scaled(grad, gradient.levels[0])
+        made = multiply_by_level(grad, gradient.levels[0])
         return made if isinstance(made, Tensor) else torch.zeros_like(grad)
-    return times_levels(grad, packed, gradient.levels)
+    return multiply_by_levels(grad, packed, gradient.levels)
 
 
 class _Transformed(torch.autograd.Function):

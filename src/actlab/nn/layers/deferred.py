@@ -16,8 +16,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from actlab.codegen.eager_mode import runs_plainly
-from actlab.nn.layers.recompute import Autocast, Consumer, Convolution, Matrix, Recipe, recomputing
+from actlab.codegen.eager_mode import is_eager_with_grad
+from actlab.nn.layers.recompute import (
+    AutocastState,
+    Consumer,
+    ConvolutionConsumer,
+    LinearConsumer,
+    Recipe,
+    apply_with_recompute,
+)
 
 __all__ = ["Deferred", "Pending"]
 
@@ -37,7 +44,7 @@ class _AsThen:
     """A recipe, run as autocast would have run it when it was made."""
 
     recipe: Recipe
-    autocast: Autocast
+    autocast: AutocastState
 
     def __call__(self, *tensors: Tensor) -> Tensor:
         with self.autocast.again():
@@ -90,7 +97,7 @@ def _as_it_is(x: Tensor) -> Tensor:
 
 
 class Pending:
-    """A value that is not computed yet. It behaves as the tensor it stands for, and becomes one when somebody looks inside.
+    """A value that is not computed yet. It behaves as the tensor it blend_sites for, and becomes one when somebody looks inside.
 
     Args:
         recipe: computes it from ``tensors``.
@@ -102,7 +109,7 @@ class Pending:
         self._tensors = tuple(tensors)
         self._versions = [tensor._version for tensor in tensors]
         self._pointwise = pointwise
-        self._autocast = Autocast.now(self._tensors[0].device.type)
+        self._autocast = AutocastState.now(self._tensors[0].device.type)
         self._compute: Recipe = _AsThen(recipe=recipe, autocast=self._autocast)
         self._value: Tensor | None = None
 
@@ -225,7 +232,7 @@ def _product(first: Any, second: Any) -> Any:
 
 def _mapped(pending: Pending, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     given = {**dict(zip(("weight", "bias"), args, strict=False)), **kwargs}
-    return _taken(pending, given["weight"], given.get("bias"), Matrix())
+    return _taken(pending, given["weight"], given.get("bias"), LinearConsumer())
 
 
 def _convolved(pending: Pending, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -241,7 +248,7 @@ def _convolved(pending: Pending, args: Sequence[Any], kwargs: Mapping[str, Any])
         return tuple(several * (dimensions // len(several)))
 
     sizes = {name: each(name) for name in ("stride", "padding", "dilation")}
-    return _taken(pending, weight, given.get("bias"), Convolution(**sizes, groups=given["groups"]))
+    return _taken(pending, weight, given.get("bias"), ConvolutionConsumer(**sizes, groups=given["groups"]))
 
 
 def _taken(pending: Pending, weight: Tensor, bias: Tensor | None, consumer: Consumer) -> Tensor | None:
@@ -249,13 +256,13 @@ def _taken(pending: Pending, weight: Tensor, bias: Tensor | None, consumer: Cons
     if pending._is_watched():
         return None
     tensors = (*pending._tensors, weight, *([] if bias is None else [bias]))
-    mixed = Autocast.now(pending._autocast.device) != pending._autocast or (
+    mixed = AutocastState.now(pending._autocast.device) != pending._autocast or (
         pending._autocast.dtype is not None and any(tensor.dtype == torch.float64 for tensor in tensors)
     )
-    if mixed or not runs_plainly(*tensors):
+    if mixed or not is_eager_with_grad(*tensors):
         return None
     pending._check()
-    return recomputing(pending._compute, pending._tensors, consumer, weight, bias)
+    return apply_with_recompute(pending._compute, pending._tensors, consumer, weight, bias)
 
 
 def _passed(pending: Pending, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -302,12 +309,12 @@ class Deferred(nn.Module):
         """Return a :class:`Pending` value where torch runs plainly and gradients are wanted, the activation's tensor elsewhere."""
         learned = dict(self.named_parameters())
         first = inputs[0]
-        if isinstance(first, Pending) and len(inputs) == 1 and runs_plainly(*first._tensors):
+        if isinstance(first, Pending) and len(inputs) == 1 and is_eager_with_grad(*first._tensors):
             recipe = self._recipe(1, list(learned))
             both = _After(first=first._compute, then=recipe, count=len(first._tensors))
             return Pending(both, (*first._tensors, *learned.values()))
         inputs = tuple(map(_settled, inputs))
-        if not runs_plainly(*inputs, *learned.values()):
+        if not is_eager_with_grad(*inputs, *learned.values()):
             return self.activation(*inputs)
         recipe = self._recipe(len(inputs), list(learned))
         return Pending(recipe, (*inputs, *learned.values()), pointwise=self._pointwise and len(inputs) == 1)

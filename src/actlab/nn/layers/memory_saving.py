@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from actlab.codegen import pytorch
-from actlab.codegen.eager_mode import runs_plainly
-from actlab.codegen.saved_for_backward import OUTPUT, Kept, kept
+from actlab.codegen.eager_mode import is_eager_with_grad
+from actlab.codegen.saved_for_backward import OUTPUT, SavedForBackward, saved_for_backward
 from actlab.errors import LayerError
 from actlab.functions.activation import Activation
 from actlab.functions.formula import where
@@ -23,7 +23,7 @@ from actlab.functions.formula.printer import compiled, spelled
 from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
 from actlab.nn.layers.activation_layer import ActivationLayer
-from actlab.nn.layers.bit_packing import keep_levels, pack, times_levels
+from actlab.nn.layers.bit_packing import multiply_by_levels, pack, pack_levels
 
 __all__ = ["Keep", "SlimLayer", "keeps"]
 
@@ -37,7 +37,7 @@ def keeps(spec: str | Spec) -> tuple[Keep, ...]:
         >>> keeps("elu"), keeps("leaky_relu"), keeps("gelu")
         (('output',), ('output', 'bits'), ())
     """
-    found = kept(spec)
+    found = saved_for_backward(spec)
     if found is None or found.form == "nothing":
         return ()
     possible: dict[Keep, bool] = {"output": found.from_output is not None, "bits": found.form == "bits"}
@@ -85,7 +85,7 @@ class SlimLayer(ActivationLayer):
 
     def forward(self, x: Tensor, *others: Tensor) -> Tensor:
         """Apply the activation; see :meth:`ActivationLayer.forward`."""
-        if others or not runs_plainly(x) or not self._saver.serves(x):
+        if others or not is_eager_with_grad(x) or not self._saver.serves(x):
             return super().forward(x, *others)
         made: Tensor = _Slim.apply(super().forward, self._saver, x)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return made
@@ -99,7 +99,7 @@ class _FromOutput:
     """Keeps the output and derives the slope from it."""
 
     def __init__(self, spec: Spec) -> None:
-        found: Kept = _known(spec)
+        found: SavedForBackward = _known(spec)
         self.sharp = found.sharp
         self.slope = _reading(str(found.from_output), found.from_output)
         kernel = _KERNELS.get(spec.activation.name)
@@ -140,7 +140,7 @@ class _FromBits:
     """Keeps the number of each element's slope among the slopes there are."""
 
     def __init__(self, spec: Spec) -> None:
-        found: Kept = _known(spec)
+        found: SavedForBackward = _known(spec)
         self.levels, self.bits = found.levels, found.bits or 0
         self.above = _threshold(found.from_output)
 
@@ -155,10 +155,10 @@ class _FromBits:
             leaf = x.detach().requires_grad_()
             y = function(leaf)
         (slope,) = torch.autograd.grad(y, leaf, torch.ones_like(y))  # at a kink the side is autograd's, to the last ulp
-        return y.detach(), keep_levels(slope, self.levels)
+        return y.detach(), pack_levels(slope, self.levels)
 
     def gradient(self, grad: Tensor, packed: Tensor) -> Tensor:
-        return times_levels(grad, packed, self.levels)
+        return multiply_by_levels(grad, packed, self.levels)
 
 
 def _threshold(slope: Any) -> Callable[[Tensor], Tensor] | None:
@@ -185,8 +185,8 @@ class _Slim(torch.autograd.Function):
         return None, None, ctx.saver.gradient(grad, *ctx.saved_tensors)
 
 
-def _known(spec: Spec) -> Kept:
-    found = kept(spec)
+def _known(spec: Spec) -> SavedForBackward:
+    found = saved_for_backward(spec)
     if found is None:
         raise LayerError(f"{spec} is tensor code; nothing tells its slope.")
     return found

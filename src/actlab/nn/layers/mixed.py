@@ -84,10 +84,10 @@ class MixedLayer(nn.Module):
         return torch.cat([act(part) for act, part in zip(self.acts, parts, strict=True)], dim=self.dim)
 
     def _kernel(self, device: str) -> Kernel:  # noqa: ARG002 there is one for the CPU only
-        from actlab.codegen.cpu.grouped_kernel import Mixture  # noqa: PLC0415 the compiler is loaded when it is needed
+        from actlab.codegen.cpu.grouped_kernel import GroupedKernel  # noqa: PLC0415 the compiler is loaded when it is needed
 
         if self._mixture is None:
-            self._mixture = Mixture(self.specs, self.dim)
+            self._mixture = GroupedKernel(self.specs, self.dim)
         return self._mixture
 
     def extra_repr(self) -> str:

@@ -16,12 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["Autocast", "Consumer", "Convolution", "Matrix", "Recipe", "recomputing"]
+__all__ = ["AutocastState", "Consumer", "ConvolutionConsumer", "LinearConsumer", "Recipe", "apply_with_recompute"]
 
 Recipe = Callable[..., Tensor]
 
 
-class Autocast(NamedTuple):
+class AutocastState(NamedTuple):
     """What autocast does at a moment on a device.
 
     Attributes:
@@ -33,20 +33,20 @@ class Autocast(NamedTuple):
     dtype: torch.dtype | None
 
     @classmethod
-    def now(cls, device: str) -> Autocast:
+    def now(cls, device: str) -> AutocastState:
         """Look at it; devices that autocast does not know (meta) count as off."""
         if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
             return cls(device=device, dtype=torch.get_autocast_dtype(device))
         return cls.off(device)
 
     @classmethod
-    def off(cls, device: str) -> Autocast:
+    def off(cls, device: str) -> AutocastState:
         """Return what it is where it does nothing."""
         return cls(device=device, dtype=None)
 
     def again(self) -> AbstractContextManager[None]:
         """Run what is inside as it was at that moment."""
-        if Autocast.now(self.device) == self:
+        if AutocastState.now(self.device) == self:
             return nullcontext()
         return torch.autocast(self.device, dtype=self.dtype, enabled=self.dtype is not None, cache_enabled=False)
 
@@ -64,7 +64,7 @@ class Consumer(Protocol):
 
 
 @dataclass(frozen=True)
-class Matrix:
+class LinearConsumer:
     """``F.linear``: ``y`` of shape ``(..., inputs)``, a weight of shape ``(outputs, inputs)``."""
 
     def __call__(self, y: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -84,7 +84,7 @@ class Matrix:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Convolution:
+class ConvolutionConsumer:
     """``F.conv1d``, ``conv2d`` or ``conv3d`` of a batch."""
 
     stride: tuple[int, ...]
@@ -109,7 +109,7 @@ class Convolution:
         return tuple(gradient if need else None for gradient, need in zip(made, needed, strict=True))  # type: ignore[return-value]  # as many as autograd asks for
 
 
-def recomputing(
+def apply_with_recompute(
     recipe: Recipe, tensors: Sequence[Tensor], consumer: Consumer, weight: Tensor, bias: Tensor | None
 ) -> Tensor:
     """Return ``consumer(recipe(*tensors), weight, bias)``, with ``recipe(*tensors)`` computed again in the backward pass.
@@ -123,11 +123,11 @@ def recomputing(
 
     Example:
         >>> x, weight = torch.ones(1, 2, requires_grad=True), torch.ones(3, 2, requires_grad=True)
-        >>> recomputing(torch.square, [x], Matrix(), weight, None).sum().backward()
+        >>> apply_with_recompute(torch.square, [x], LinearConsumer(), weight, None).sum().backward()
         >>> x.grad
         tensor([[6., 6.]])
     """
-    autocast = Autocast.now(weight.device.type)
+    autocast = AutocastState.now(weight.device.type)
     if autocast.dtype is not None:  # outside the Function, where autograd sees it and casts the gradient back
         weight, bias = weight.to(autocast.dtype), None if bias is None else bias.to(autocast.dtype)
     made: Tensor = _Recomputed.apply(recipe, consumer, autocast, weight, bias, *tensors)  # type: ignore[no-untyped-call]  # torch leaves it untyped
@@ -141,7 +141,7 @@ class _Recomputed(torch.autograd.Function):
         ctx.recipe, ctx.consumer, ctx.autocast = recipe, consumer, autocast
         ctx.save_for_backward(weight, *tensors)
         y = _cast(recipe(*tensors), autocast)
-        with Autocast.off(autocast.device).again():
+        with AutocastState.off(autocast.device).again():
             made: Tensor = consumer(y, weight, bias)
         return made
 
@@ -153,7 +153,7 @@ class _Recomputed(torch.autograd.Function):
         return (None, None, None, *gradients(ctx, grad, weight, tensors, needed))
 
 
-def _cast(y: Tensor, autocast: Autocast) -> Tensor:
+def _cast(y: Tensor, autocast: AutocastState) -> Tensor:
     return y if autocast.dtype is None else y.to(autocast.dtype)
 
 
@@ -179,7 +179,7 @@ def _through_plain_code(
     apart = [tensor.view_as(tensor) for tensor in (weight, *tensors)]  # one tensor may come twice: x * act(x)
     with ctx.autocast.again():
         y = _cast(ctx.recipe(*apart[1:]), ctx.autocast)
-    with Autocast.off(ctx.autocast.device).again():
+    with AutocastState.off(ctx.autocast.device).again():
         z = ctx.consumer(y, apart[0], None)
         of_bias = ctx.consumer.gradients(grad, y, apart[0], (False, False, needed[1]))[2]
     wanted = [tensor for tensor, need in zip(apart, (needed[0], *needed[2:]), strict=True) if need]

@@ -8,13 +8,13 @@ from typing import Literal, get_args
 
 from actlab.errors import LayerError
 
-__all__ = ["Direction", "Stop"]
+__all__ = ["Direction", "EarlyStopping"]
 
 Direction = Literal["max", "min"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stop:
+class EarlyStopping:
     """When a recovery is over: the model is as good as it was, or it does not get better any more.
 
     Attributes:
@@ -23,7 +23,7 @@ class Stop:
         direction: "max" where larger values are better, "min" where smaller ones are.
 
     Example:
-        >>> stop = Stop(tolerance=0.01, patience=2)
+        >>> stop = EarlyStopping(tolerance=0.01, patience=2)
         >>> stop.reason(0.90, [0.85, 0.87]), stop.reason(0.90, [0.85, 0.87, 0.895]), stop.reason(0.90, [0.87, 0.86, 0.87])
         (None, 'recovered', 'patience')
     """

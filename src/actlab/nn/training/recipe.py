@@ -12,7 +12,7 @@ from torch import nn
 from actlab.errors import LayerError
 from actlab.nn.training.clipping import clip_gradients_, clip_latents_
 from actlab.nn.training.rule_schedule import Schedule
-from actlab.nn.training.staged_binarization import Stages
+from actlab.nn.training.staged_binarization import StagedBinarization
 
 __all__ = ["Recipe"]
 
@@ -53,7 +53,7 @@ class Recipe:
         learning_rate: float = 1e-3,
         max_norm: float | None = 1.0,
         schedules: Sequence[Schedule] = (),
-        stages: Stages | None = None,
+        stages: StagedBinarization | None = None,
     ) -> None:
         if isinstance(total, bool) or not isinstance(total, int) or total < 1:
             raise LayerError(f"total is the number of steps of the training, from 1 up; got {total!r}.")

@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 from torch import nn
 
 from actlab.errors import LayerError
-from actlab.nn.layers.binary import decoupled_layers
+from actlab.nn.layers.binary import custom_gradient_layers
 from actlab.nn.layers.custom_gradient import CustomGradientLayer
 
 __all__ = ["SHARPNESS", "Curve", "Geometric", "Schedule", "Straight", "ede", "reste", "sharpness"]
@@ -174,7 +174,7 @@ class Schedule:
 
 
 def _layers(model: nn.Module, parameter: str, rule: str | None) -> list[tuple[str, CustomGradientLayer]]:
-    every = [(path, layer, layer.spec.backward) for path, layer in decoupled_layers(model)]
+    every = [(path, layer, layer.spec.backward) for path, layer in custom_gradient_layers(model)]
     found = [
         (path, layer)
         for path, layer, backward in every
@@ -247,7 +247,7 @@ def sharpness(model: nn.Module, total: int, *, start: float, end: float = 1.0) -
         [Schedule(alpha = 1 after 0 of 10, 1 layers)]
     """
     values: dict[str, set[float]] = {}
-    for _, layer in decoupled_layers(model):
+    for _, layer in custom_gradient_layers(model):
         backward = layer.spec.backward
         name = SHARPNESS.get(backward.rule.name) if backward is not None else None
         if backward is not None and name is not None and name not in backward.learned:

@@ -9,10 +9,10 @@ from torch import nn
 from actlab.errors import LayerError
 from actlab.nn.layers.binary import BinaryWeight
 
-__all__ = ["Stages"]
+__all__ = ["StagedBinarization"]
 
 
-class Stages:
+class StagedBinarization:
     """Keeps the weights of a model's binary layers float for the first steps of a training.
 
     Args:
@@ -25,7 +25,7 @@ class Stages:
     Example:
         >>> from actlab.nn.layers.binary import BinaryLinear
         >>> net = BinaryLinear(2, 2)
-        >>> stages = Stages(net, float_until=1)
+        >>> stages = StagedBinarization(net, float_until=1)
         >>> net.is_binary
         False
         >>> stages.step()

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from actlab.errors import SiteError
-from actlab.nn.sites.dry_run import Inputs, copied, run
+from actlab.nn.sites.dry_run import Inputs, copy_inputs, run
 
 __all__ = ["recalibrate_"]
 
@@ -79,4 +79,4 @@ def _keeps_statistics(module: nn.Module) -> bool:
 @torch.no_grad()
 def _run_all(model: nn.Module, data: Iterable[Inputs]) -> None:
     for inputs in data:
-        run(model, copied(inputs))
+        run(model, copy_inputs(inputs))

@@ -8,7 +8,7 @@ from typing import overload
 
 from actlab.errors import SiteError
 from actlab.nn.sites.find import Site
-from actlab.nn.transforms.replacements import Replacement, _take_back
+from actlab.nn.transforms.replacements import Replacement, undo_all
 
 __all__ = ["Change", "Changes", "Skipped"]
 
@@ -56,10 +56,10 @@ class Changes(Sequence[Change]):
         changes: Sequence[Change],
         skipped: Sequence[Skipped],
         widened: Sequence[Change],
-        strokes: Sequence[Replacement],
+        replacements: Sequence[Replacement],
     ) -> None:
         self._changes = tuple(changes)
-        self._strokes: tuple[Replacement, ...] | None = tuple(strokes)
+        self._replacements: tuple[Replacement, ...] | None = tuple(replacements)
         self.skipped = tuple(skipped)
         self.widened = tuple(widened)
 
@@ -74,9 +74,9 @@ class Changes(Sequence[Change]):
         return len(self._changes)
 
     @property
-    def strokes(self) -> tuple[Replacement, ...]:
+    def replacements(self) -> tuple[Replacement, ...]:
         """The single changes to the model's objects; none once they are undone."""
-        return self._strokes or ()
+        return self._replacements or ()
 
     def __repr__(self) -> str:
         idle = ", which did not run on example_inputs"
@@ -100,11 +100,11 @@ class Changes(Sequence[Change]):
             >>> model[1]
             ReLU()
         """
-        if self._strokes is None:
+        if self._replacements is None:
             raise SiteError("This swap was undone already. Call swap_ again to swap once more.")
-        if not all(stroke.intact() for stroke in self._strokes):
+        if not all(replacement.intact() for replacement in self._replacements):
             raise SiteError(
                 "The model was changed again after this swap. Undo the later changes first, the last one first."
             )
-        _take_back(self._strokes)
-        self._strokes = None
+        undo_all(self._replacements)
+        self._replacements = None

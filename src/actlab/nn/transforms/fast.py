@@ -24,22 +24,22 @@ __all__ = ["fast"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Haste:
+class _FastReplacement:
     """Makes a layer fast."""
 
     layer: ActivationLayer
 
     def do(self) -> None:
-        self.layer.hasten(True)
+        self.layer.set_fast(True)
 
     def undo(self) -> None:
-        self.layer.hasten(False)
+        self.layer.set_fast(False)
 
     def intact(self) -> bool:
         return self.layer.fast
 
     @property
-    def put_in(self) -> tuple[nn.Module, ...]:
+    def new_modules(self) -> tuple[nn.Module, ...]:
         return ()
 
 
@@ -71,12 +71,12 @@ def fast(model: nn.Module, example_inputs: Inputs | None = None) -> Changes:
     reasons = {site.path: reason for site in sites if (reason := _reason(site))}
     wanted: dict[Key, str | Spec] = {site.path: str(site.spec) for site in sites if site.path not in reasons}
     swapped = swap_(model, wanted, example_inputs, fast=True) if wanted else Changes((), (), (), ())
-    hastes = [_Haste(layer=module) for module in dict.fromkeys(own.values())]
+    hastes = [_FastReplacement(layer=module) for module in dict.fromkeys(own.values())]
     for haste in hastes:
         haste.do()
     changes = [Change(path=path, old=str(module.spec), new=str(module.spec)) for path, module in own.items()]
     skipped = [Skipped(site=site, reason=reasons[site.path]) for site in sites if site.path in reasons]
-    return Changes([*changes, *swapped], [*skipped, *swapped.skipped], (), [*hastes, *swapped.strokes])
+    return Changes([*changes, *swapped], [*skipped, *swapped.skipped], (), [*hastes, *swapped.replacements])
 
 
 def _reason(site: Site) -> str | None:

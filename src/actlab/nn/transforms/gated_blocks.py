@@ -24,13 +24,13 @@ from actlab.nn.sites.find import Survey
 from actlab.nn.sites.trace import Run, Step, Trace
 from actlab.nn.transforms.selection import Selection
 
-__all__ = ["Block", "Gates", "gated_blocks", "is_gating", "plan_gates"]
+__all__ = ["Block", "GatingPlan", "gated_blocks", "is_gating", "plan_gating"]
 
 _INSTEAD = "Use a scalar function here, or write the block with layer(...) and two Linears"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Gates:
+class GatingPlan:
     """The blocks of a model that become gated.
 
     Attributes:
@@ -75,9 +75,9 @@ def _shape(
     return inputs, outputs
 
 
-def is_gating(claim: Selection) -> bool:
-    """Whether a claim puts a gated function where a scalar one is."""
-    return claim.spec.activation.kind == "gated" and claim.entry.running.kind != "gated"
+def is_gating(selection: Selection) -> bool:
+    """Whether a selection puts a gated function where a scalar one is."""
+    return selection.spec.activation.kind == "gated" and selection.entry.running.kind != "gated"
 
 
 # ---------------------------------------------------------------------------------------------- blocks
@@ -88,26 +88,26 @@ class Block:
     """A Linear, an activation that is to become gated, and the Linear that takes what it makes.
 
     Attributes:
-        claim: the activation.
+        selection: the activation.
         producers: the Linear that feeds it; more than one where it runs in several places.
         consumers: likewise.
     """
 
-    claim: Selection
+    selection: Selection
     producers: tuple[nn.Linear, ...]
     consumers: tuple[nn.Linear, ...]
 
 
-def gated_blocks(whole: Survey, taken: Sequence[Selection]) -> list[Block]:
-    """Return the blocks around the claims that :func:`plan_gates` has planned with, in order of execution."""
-    blocks = _Blocks(whole, taken)
+def gated_blocks(model_survey: Survey, selections: Sequence[Selection]) -> list[Block]:
+    """Return the blocks around the selections that :func:`plan_gating` has planned with, in order of execution."""
+    blocks = _Blocks(model_survey, selections)
     return [
         Block(
-            claim=claim,
-            producers=_linears(blocks.producer(run) for run in claim.entry.runs),
-            consumers=_linears(blocks.consumer(run) for run in claim.entry.runs),
+            selection=selection,
+            producers=_linears(blocks.producer(run) for run in selection.entry.runs),
+            consumers=_linears(blocks.consumer(run) for run in selection.entry.runs),
         )
-        for claim in taken
+        for selection in selections
     ]
 
 
@@ -115,58 +115,58 @@ def _linears(steps: Iterable[Step | None]) -> tuple[nn.Linear, ...]:
     return tuple(dict.fromkeys(step.module for step in steps if step and isinstance(step.module, nn.Linear)))
 
 
-def plan_gates(whole: Survey, taken: Sequence[Selection]) -> tuple[Gates | None, dict[str, str]]:
+def plan_gating(model_survey: Survey, selections: Sequence[Selection]) -> tuple[GatingPlan | None, dict[str, str]]:
     """Plan the blocks that become gated.
 
     Args:
-        whole: the model, with its trace.
-        taken: the claims that put a gated function where a scalar one is.
+        model_survey: the model, with its trace.
+        selections: the selections that put a gated function where a scalar one is.
 
     Returns:
         The plan (None where no block fits), and by path the reason why a block does not fit.
     """
     reasons: dict[str, str] = {}
-    fitting = list(taken)
+    fitting = list(selections)
     while True:  # a block that does not fit may take its neighbour with it: they share a Linear
-        blocks = _Blocks(whole, fitting)
-        unfit = {claim.site.path: reason for claim in fitting if (reason := blocks.misfit(claim))}
+        blocks = _Blocks(model_survey, fitting)
+        unfit = {selection.site.path: reason for selection in fitting if (reason := blocks.misfit(selection))}
         if not unfit:
-            return (_equal_parameters(whole, fitting, blocks) if fitting else None), reasons
+            return (_equal_parameters(model_survey, fitting, blocks) if fitting else None), reasons
         reasons |= unfit
-        fitting = [claim for claim in fitting if claim.site.path not in unfit]
+        fitting = [selection for selection in fitting if selection.site.path not in unfit]
 
 
 class _Blocks:
     """The layers around the sites that are to become gated."""
 
-    def __init__(self, whole: Survey, taken: Sequence[Selection]) -> None:
-        self.whole = whole
-        self.notes = whole.trace or Trace()
-        self.steps = [step for step in self.notes.steps if isinstance(step, Step)]
+    def __init__(self, model_survey: Survey, selections: Sequence[Selection]) -> None:
+        self.model_survey = model_survey
+        self.trace = model_survey.trace or Trace()
+        self.steps = [step for step in self.trace.steps if isinstance(step, Step)]
         self.makers = {step.result: step for step in self.steps}
-        self.runs = [run for claim in taken for run in claim.entry.runs]
-        self.tied = Counter(id(p) for _, p in whole.model.named_parameters(remove_duplicate=False))
+        self.runs = [run for selection in selections for run in selection.entry.runs]
+        self.tied = Counter(id(p) for _, p in model_survey.model.named_parameters(remove_duplicate=False))
 
     def producer(self, run: Run) -> Step | None:
         """The layer whose output goes into a run, as it is and nowhere else."""
         step = self.makers.get(run.source)
-        return step if step and self.notes.users[run.source] == [run] else None
+        return step if step and self.trace.users[run.source] == [run] else None
 
     def consumer(self, run: Run) -> Step | None:
         """The layer that alone takes, as it is, what a run makes."""
-        users = self.notes.users[run.result]
+        users = self.trace.users[run.result]
         step = users[0] if len(users) == 1 else None
         return step if isinstance(step, Step) and step.source == run.result else None
 
-    def misfit(self, claim: Selection) -> str | None:
+    def misfit(self, selection: Selection) -> str | None:
         """Say why a site cannot become gated, or return None."""
-        if self.whole.trace is None:
-            return f"{claim.spec} needs the layers around it widened; pass example_inputs, so that they are found"
-        if not claim.entry.runs:
-            return f"{claim.spec} needs the layers around it widened, and it did not run on example_inputs"
-        if claim.spec.needs_channels:
-            return f"{claim.spec} learns a parameter per channel, which a widened block does not keep"
-        reasons = (self._misfit(run) for run in claim.entry.runs)
+        if self.model_survey.trace is None:
+            return f"{selection.spec} needs the layers around it widened; pass example_inputs, so that they are found"
+        if not selection.entry.runs:
+            return f"{selection.spec} needs the layers around it widened, and it did not run on example_inputs"
+        if selection.spec.needs_channels:
+            return f"{selection.spec} learns a parameter per channel, which a widened block does not keep"
+        reasons = (self._misfit(run) for run in selection.entry.runs)
         return next((f"{reason}. {_INSTEAD}" for reason in reasons if reason), None)
 
     def _misfit(self, run: Run) -> str | None:
@@ -181,7 +181,7 @@ class _Blocks:
         step = self.makers.get(run.source)
         if step is None:
             return "another operation is in between"
-        others = [user for user in self.notes.users[run.source] if user is not run]
+        others = [user for user in self.trace.users[run.source] if user is not run]
         return (
             f"{self._name(step.module)} also feeds {self._user(others[0])}"
             if others
@@ -189,7 +189,7 @@ class _Blocks:
         )
 
     def _used_by(self, run: Run) -> str:
-        users = self.notes.users[run.result]
+        users = self.trace.users[run.result]
         return f"it goes into {' and '.join(map(self._user, users))}" if users else "the model returns it"
 
     def _user(self, user: Run | Step | str) -> str:
@@ -198,7 +198,7 @@ class _Blocks:
         return self._name(user.module) if isinstance(user, Step) else str(user.running.name)
 
     def _name(self, module: nn.Module) -> str:
-        return f"{self.whole.paths.get(id(module), ['?'])[0]} ({type(module).__name__})"
+        return f"{self.model_survey.paths.get(id(module), ['?'])[0]} ({type(module).__name__})"
 
     def _fixed(self, linear: nn.Linear) -> str | None:
         """Say why a Linear cannot be made anew, or return None."""
@@ -206,7 +206,7 @@ class _Blocks:
             return f"{self._name(linear)} is a special Linear, of which a plain one would not keep what it adds"
         if linear._forward_hooks or linear._forward_pre_hooks or linear._backward_hooks:
             return f"{self._name(linear)} has hooks, which a new one would not have"
-        owners = len(self.whole.paths.get(id(linear), ()))
+        owners = len(self.model_survey.paths.get(id(linear), ()))
         if any(self.tied[id(p)] > owners for p in linear.parameters()):
             return f"{self._name(linear)} shares its weights with another module"
         return None
@@ -224,14 +224,16 @@ class _Blocks:
 # ---------------------------------------------------------------------------------------------- widths
 
 
-def _equal_parameters(whole: Survey, taken: Sequence[Selection], blocks: _Blocks) -> Gates:
+def _equal_parameters(model_survey: Survey, selections: Sequence[Selection], blocks: _Blocks) -> GatingPlan:
     """Choose the width factor at which the model has as many parameters as before, as nearly as can be."""
     producers = _linears(map(blocks.producer, blocks.runs))
     consumers = _linears(map(blocks.consumer, blocks.runs))
     linears = dict.fromkeys([*producers, *consumers])
-    before = _count(whole.model)
-    gone = sum(map(_count, linears)) + sum(_count(c.entry.place.owner) for c in taken if c.entry.place.kind == "module")
-    kept = before - gone + sum(_count(layer(claim.spec)) for claim in taken)
+    before = _count(model_survey.model)
+    gone = sum(map(_count, linears)) + sum(
+        _count(c.entry.slot.owner) for c in selections if c.entry.slot.kind == "module"
+    )
+    kept = before - gone + sum(_count(layer(selection.spec)) for selection in selections)
 
     def after(factor: float) -> int:
         shapes = (
@@ -244,7 +246,7 @@ def _equal_parameters(whole: Survey, taken: Sequence[Selection], blocks: _Blocks
     at = bisect_left(factors, before, key=after)
     best = min(factors[max(at - 1, 0) : at + 1], key=lambda factor: abs(after(factor) - before))
     widths = {old: _scaled(old, best) for old in hidden}
-    return Gates(producers=producers, consumers=consumers, before=before, after=after(best), widths=widths)
+    return GatingPlan(producers=producers, consumers=consumers, before=before, after=after(best), widths=widths)
 
 
 def _scaled(width: int, factor: float) -> int:

@@ -54,16 +54,16 @@ def init_(
         >>> [(path, round(gain, 3)) for path, gain in init_(model, torch.zeros(1, 4))]
         [('0.weight', 1.0), ('2.weight', 1.414)]
     """
-    whole = survey(model, example_inputs)
+    model_survey = survey(model, example_inputs)
     gains: dict[nn.Module, float] = {}
     last: Run | None = None
-    for step in whole.trace.steps if whole.trace else ():
+    for step in model_survey.trace.steps if model_survey.trace else ():
         if isinstance(step, Run):
             last = step
         elif step.module not in gains:
-            gains[step.module] = 1.0 if last is None else _gain(last, is_direct=_takes(step, last, whole.trace))
+            gains[step.module] = 1.0 if last is None else _gain(last, is_direct=_takes(step, last, model_survey.trace))
     generator = generator or torch.Generator().manual_seed(0)
-    paths = {module: whole.paths[id(module)][0] for module in gains}
+    paths = {module: model_survey.paths[id(module)][0] for module in gains}
     for module in gains:
         _check(module, paths[module])
     for module, value in gains.items():
@@ -80,10 +80,10 @@ def _gain(run: Run, *, is_direct: bool) -> float:
     if run.running.kind == "vector" and not is_direct:
         return 1.0
     if run.running.spec is None:
-        raise SiteError(f"{run.running.name} at {run.place.where} has no known gain; its parameters are not numbers.")
+        raise SiteError(f"{run.running.name} at {run.slot.where} has no known gain; its parameters are not numbers.")
     value = gain(run.running.spec, *_sizes(run))
     if not isfinite(value):
-        raise SiteError(f"{run.running.spec} at {run.place.where} has no finite gain: it is zero on almost all inputs.")
+        raise SiteError(f"{run.running.spec} at {run.slot.where} has no finite gain: it is zero on almost all inputs.")
     return value
 
 

@@ -9,7 +9,7 @@ from torch.utils.hooks import RemovableHandle
 from actlab.errors import SiteError
 from actlab.nn.layers.activation_layer import ActivationLayer
 from actlab.nn.layers.binary import binary_values
-from actlab.nn.sites.dry_run import Inputs, copied, run, undisturbed
+from actlab.nn.sites.dry_run import Inputs, copy_inputs, run, no_side_effects
 
 __all__ = ["NORMS", "place_norms_"]
 
@@ -72,14 +72,14 @@ def _without_norm(model: nn.Module, example_inputs: Inputs) -> dict[ActivationLa
             bare.setdefault(module, set()).add((len(shape), shape[1] if len(shape) > 1 else 0))
 
     hooks: list[RemovableHandle] = []
-    with undisturbed(model):
+    with no_side_effects(model):
         for module in model.modules():
             if isinstance(module, NORMS):
                 hooks.append(module.register_forward_hook(note_norm))
             elif isinstance(module, ActivationLayer) and binary_values(module.spec) is not None:
                 hooks.append(module.register_forward_pre_hook(note_activation))
         try:
-            run(model, copied(example_inputs))
+            run(model, copy_inputs(example_inputs))
         finally:
             for hook in hooks:
                 hook.remove()

@@ -10,16 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from actlab.errors import LayerError, SiteError
-from actlab.nn.probes.affine_fit import Line, lines
+from actlab.nn.probes.affine_fit import Line, fit_lines
 from actlab.nn.probes.batch import input_of
 from actlab.nn.sites.dry_run import Inputs
 from actlab.nn.sites.find import Entry, Site, Survey, survey
 from actlab.nn.transforms.changes import Change, Changes, Skipped
-from actlab.nn.transforms.rehearsal import rehearsed
-from actlab.nn.transforms.replacements import Insertion, ModelPaths, Replacement, carried_out, strokes_for
-from actlab.nn.transforms.selection import Key, Selection, claims, complain, refusal
+from actlab.nn.transforms.rehearsal import rehearsal_failures
+from actlab.nn.transforms.replacements import Insertion, ModelPaths, Replacement, plan_replacements, temporarily_applied
+from actlab.nn.transforms.selection import Key, Selection, check_selections, refusal_reason, select_sites
 
-__all__ = ["LINE", "Affine", "linearise_", "replaceable", "standing_in"]
+__all__ = ["LINE", "Affine", "linearise_", "sites_for_lines", "temporary_lines"]
 
 LINE = "line"
 """What a change says is there in the place of an activation."""
@@ -73,58 +73,70 @@ class Affine(nn.Module):
         return f"channels={len(self.slope)}, dim={self.dim}"
 
 
-def replaceable(whole: Survey, keys: Iterable[Key] | None, example_inputs: Inputs) -> tuple[list[Entry], list[Skipped]]:
+def sites_for_lines(
+    model_survey: Survey, keys: Iterable[Key] | None, example_inputs: Inputs
+) -> tuple[list[Entry], list[Skipped]]:
     """Return the sites that a line can take the place of, and the others with the reason.
 
     Args:
-        whole: the sites of the model.
+        model_survey: the sites of the model.
         keys: as in :func:`swap_`; all that do not make the model's output if not given.
         example_inputs: what the exchange is rehearsed on: nothing may depend on how the present functions were written.
 
     Raises:
         SiteError: a key matches no site, or a site that was named, or every site, cannot be replaced.
     """
-    taken = claims(whole, "identity" if keys is None else dict.fromkeys(keys, "identity"))
-    reasons = {claim.site.path: reason for claim in taken if (reason := refusal(claim) or _no_line(claim))}
-    reasons |= rehearsed(whole, [claim for claim in taken if claim.site.path not in reasons], example_inputs)
-    complain(taken, reasons)
-    kept = [claim.entry for claim in taken if claim.site.path not in reasons]
-    left = [Skipped(site=claim.site, reason=reasons[claim.site.path]) for claim in taken if claim.site.path in reasons]
+    selections = select_sites(model_survey, "identity" if keys is None else dict.fromkeys(keys, "identity"))
+    reasons = {
+        selection.site.path: reason
+        for selection in selections
+        if (reason := refusal_reason(selection) or _no_line(selection))
+    }
+    reasons |= rehearsal_failures(
+        model_survey, [selection for selection in selections if selection.site.path not in reasons], example_inputs
+    )
+    check_selections(selections, reasons)
+    kept = [selection.entry for selection in selections if selection.site.path not in reasons]
+    left = [
+        Skipped(site=selection.site, reason=reasons[selection.site.path])
+        for selection in selections
+        if selection.site.path in reasons
+    ]
     return kept, left
 
 
-def _no_line(claim: Selection) -> str | None:
-    site = claim.site
-    if claim.entry.running.kind not in {"elementwise", "stochastic"}:
-        return f"{site.name} is no function of one number, so no line stands in for it"
+def _no_line(selection: Selection) -> str | None:
+    site = selection.site
+    if selection.entry.running.kind not in {"elementwise", "stochastic"}:
+        return f"{site.name} is no function of one number, so no line blend_sites in for it"
     return "it did not run on the example inputs" if site.calls == 0 else None
 
 
-def strokes_of(whole: Survey, stand_ins: Mapping[Hashable, Line]) -> list[Replacement]:
-    """Return the strokes that put lines in, by the key of the place; nothing is changed yet."""
-    patient = ModelPaths(model=whole.model, paths=whole.paths)
+def line_replacements(model_survey: Survey, stand_ins: Mapping[Hashable, Line]) -> list[Replacement]:
+    """Return the replacements that put lines in, by the key of the place; nothing is changed yet."""
+    model_paths = ModelPaths(model=model_survey.model, paths=model_survey.paths)
     insertions = [
         Insertion(
-            owner=entry.place.owner,
-            new=patient.place_like_neighbours(Affine(stand_ins[entry.place.key]), entry.place.owner),
-            attribute=entry.place.attribute,
-            edit=entry.place.edit,
+            owner=entry.slot.owner,
+            new=model_paths.place_like_neighbours(Affine(stand_ins[entry.slot.key]), entry.slot.owner),
+            attribute=entry.slot.attribute,
+            edit=entry.slot.edit,
         )
-        for entry in whole.entries
-        if entry.place.key in stand_ins
+        for entry in model_survey.entries
+        if entry.slot.key in stand_ins
     ]
-    return strokes_for(patient, insertions)
+    return plan_replacements(model_paths, insertions)
 
 
 @contextmanager
-def standing_in(whole: Survey, stand_ins: Mapping[Hashable, Line]) -> Iterator[None]:
+def temporary_lines(model_survey: Survey, stand_ins: Mapping[Hashable, Line]) -> Iterator[None]:
     """Run what is inside with lines in the place of activations; then take them out again.
 
     Args:
-        whole: the sites of the model as it is without them.
+        model_survey: the sites of the model as it is without them.
         stand_ins: lines, by the key of the place.
     """
-    with carried_out(strokes_of(whole, stand_ins)):
+    with temporarily_applied(line_replacements(model_survey, stand_ins)):
         yield
 
 
@@ -170,21 +182,21 @@ def linearise_(
             "Lines are fitted to data, and the calibration gave no batch (a generator that was read before is empty)."
         )
     example = inputs(kept[0])
-    whole = survey(model, example)
-    entries, left = replaceable(whole, list(sites), example)
+    model_survey = survey(model, example)
+    entries, left = sites_for_lines(model_survey, list(sites), example)
     fitted: dict[Hashable, Line] = {}
     for entry in entries:
-        fitted |= refitted(whole, fitted, entry, kept, inputs=inputs, per_channel=per_channel)
-    strokes = strokes_of(whole, fitted)
-    for stroke in strokes:
-        stroke.do()
-    done = [entry.site for entry in entries if entry.place.key in fitted]
+        fitted |= refit_line(model_survey, fitted, entry, kept, inputs=inputs, per_channel=per_channel)
+    replacements = line_replacements(model_survey, fitted)
+    for replacement in replacements:
+        replacement.do()
+    done = [entry.site for entry in entries if entry.slot.key in fitted]
     changes = [Change(path=site.path, old=site.spec or site.name or "?", new=LINE) for site in done]
-    return Changes(changes, left, (), strokes)
+    return Changes(changes, left, (), replacements)
 
 
-def refitted(
-    whole: Survey,
+def refit_line(
+    model_survey: Survey,
     fitted: Mapping[Hashable, Line],
     entry: Entry,
     batches: Iterable[Any],
@@ -197,6 +209,6 @@ def refitted(
     Returns:
         The line by the key of its place; nothing where the site does not run any more.
     """
-    key = entry.place.key
-    with standing_in(whole, fitted):
-        return dict(lines(whole.model, batches, [key], inputs=inputs, per_channel=per_channel))
+    key = entry.slot.key
+    with temporary_lines(model_survey, fitted):
+        return dict(fit_lines(model_survey.model, batches, [key], inputs=inputs, per_channel=per_channel))

@@ -1,6 +1,6 @@
 """The surgery: the single changes to a model's objects, each with its way back.
 
-A stroke is done by :meth:`do` and taken back by :meth:`undo`; :meth:`intact` tells whether what it left is still there, so that strokes are
+A replacement is done by :meth:`do` and taken back by :meth:`undo`; :meth:`intact` tells whether what it left is still there, so that replacements are
 never taken back over somebody else's later change.
 """
 
@@ -13,10 +13,10 @@ from typing import Any, Protocol
 
 from torch import nn
 
-from actlab.nn.sites.call_edit import Edit, edits_of, original_class
+from actlab.nn.sites.slot import Edit, edits_of, original_class
 from actlab.nn.transforms.rewrite_methods import rewritten_class
 
-__all__ = ["Insertion", "ModelPaths", "Replacement", "carried_out", "strokes_for"]
+__all__ = ["Insertion", "ModelPaths", "Replacement", "plan_replacements", "temporarily_applied"]
 
 
 class Replacement(Protocol):
@@ -32,12 +32,12 @@ class Replacement(Protocol):
         """Whether what the change left is still there."""
 
     @property
-    def put_in(self) -> tuple[nn.Module, ...]:
+    def new_modules(self) -> tuple[nn.Module, ...]:
         """The modules that are new in the model."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ModuleStroke:
+class ModuleReplacement:
     """Puts a module where another one was; the order among its siblings stays."""
 
     parent: nn.Module
@@ -56,12 +56,12 @@ class ModuleStroke:
         return self.parent._modules.get(self.name) is self.new
 
     @property
-    def put_in(self) -> tuple[nn.Module, ...]:
+    def new_modules(self) -> tuple[nn.Module, ...]:
         return (self.new,)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class AttributeStroke:
+class AttributeReplacement:
     """Puts a module where a plain function was held."""
 
     owner: nn.Module
@@ -81,12 +81,12 @@ class AttributeStroke:
         return self.owner._modules.get(self.name) is self.new
 
     @property
-    def put_in(self) -> tuple[nn.Module, ...]:
+    def new_modules(self) -> tuple[nn.Module, ...]:
         return (self.new,)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ClassStroke:
+class ClassReplacement:
     """Gives an object a class whose method calls submodules, and the submodules."""
 
     owner: nn.Module
@@ -107,12 +107,12 @@ class ClassStroke:
         return type(self.owner) is self.new and all(self.owner._modules.get(n) is m for n, m in self.layers.items())
 
     @property
-    def put_in(self) -> tuple[nn.Module, ...]:
+    def new_modules(self) -> tuple[nn.Module, ...]:
         return tuple(self.layers.values())
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class FlagStroke:
+class FlagReplacement:
     """Sets an attribute that tells torch which activation its fused kernel may run."""
 
     owner: nn.Module
@@ -130,7 +130,7 @@ class FlagStroke:
         return bool(vars(self.owner).get(self.name) == self.new)
 
     @property
-    def put_in(self) -> tuple[nn.Module, ...]:
+    def new_modules(self) -> tuple[nn.Module, ...]:
         return ()
 
 
@@ -192,29 +192,29 @@ class ModelPaths:
         return new.train(owner.training)
 
 
-def strokes_for(patient: ModelPaths, insertions: Sequence[Insertion]) -> list[Replacement]:
-    """Return the strokes that put modules in; nothing is changed yet.
+def plan_replacements(model_paths: ModelPaths, insertions: Sequence[Insertion]) -> list[Replacement]:
+    """Return the replacements that put modules in; nothing is changed yet.
 
     Raises:
         SiteError: a class cannot be rewritten.
     """
-    strokes: list[Replacement] = []
+    replacements: list[Replacement] = []
     for insertion in insertions:
         if insertion.attribute is not None:
             held = vars(insertion.owner)[insertion.attribute]
-            strokes.append(
-                AttributeStroke(owner=insertion.owner, name=insertion.attribute, old=held, new=insertion.new)
+            replacements.append(
+                AttributeReplacement(owner=insertion.owner, name=insertion.attribute, old=held, new=insertion.new)
             )
         elif insertion.edit is None:
-            strokes += [
-                ModuleStroke(parent=parent, name=name, old=insertion.owner, new=insertion.new)
-                for parent, name in patient.parents(insertion.owner)
+            replacements += [
+                ModuleReplacement(parent=parent, name=name, old=insertion.owner, new=insertion.new)
+                for parent, name in model_paths.parents(insertion.owner)
             ]
-    strokes += _class_strokes([insertion for insertion in insertions if insertion.edit])
-    return [*strokes, *_flag_strokes(patient.model, strokes)]
+    replacements += _class_replacements([insertion for insertion in insertions if insertion.edit])
+    return [*replacements, *_flag_replacements(model_paths.model, replacements)]
 
 
-def _class_strokes(insertions: Iterable[Insertion]) -> Iterator[ClassStroke]:
+def _class_replacements(insertions: Iterable[Insertion]) -> Iterator[ClassReplacement]:
     """Group the calls by the object that makes them: each object gets one class."""
     owners: dict[int, list[Insertion]] = {}
     for insertion in insertions:
@@ -229,7 +229,7 @@ def _class_strokes(insertions: Iterable[Insertion]) -> Iterator[ClassStroke]:
                 name = _free_name(owner, layers, insertion.edit.submodule)
                 layers[name] = insertion.new
                 edits.append(replace(insertion.edit, submodule=name))
-        yield ClassStroke(
+        yield ClassReplacement(
             owner=owner, old=old, new=rewritten_class(original_class(old), tuple(sorted(edits))), layers=layers
         )
 
@@ -240,10 +240,10 @@ def _free_name(owner: nn.Module, taken: Container[str], name: str) -> str:
     return name
 
 
-def _flag_strokes(model: nn.Module, strokes: Iterable[Replacement]) -> Iterator[FlagStroke]:
+def _flag_replacements(model: nn.Module, replacements: Iterable[Replacement]) -> Iterator[FlagReplacement]:
     """Switch off the fused path of torch's transformer encoder where its activation changes: it would go on with the old one."""
-    touched = {id(s.owner) for s in strokes if isinstance(s, AttributeStroke)} | {
-        id(s.parent) for s in strokes if isinstance(s, ModuleStroke)
+    touched = {id(s.owner) for s in replacements if isinstance(s, AttributeReplacement)} | {
+        id(s.parent) for s in replacements if isinstance(s, ModuleReplacement)
     }
     for module in model.modules():
         if (
@@ -251,27 +251,29 @@ def _flag_strokes(model: nn.Module, strokes: Iterable[Replacement]) -> Iterator[
             and id(module) in touched
             and vars(module).get("activation_relu_or_gelu")
         ):
-            yield FlagStroke(owner=module, name="activation_relu_or_gelu", old=module.activation_relu_or_gelu, new=0)
+            yield FlagReplacement(
+                owner=module, name="activation_relu_or_gelu", old=module.activation_relu_or_gelu, new=0
+            )
         if isinstance(module, nn.TransformerEncoder) and any(id(layer) in touched for layer in module.layers):
-            yield FlagStroke(owner=module, name="use_nested_tensor", old=module.use_nested_tensor, new=False)
+            yield FlagReplacement(owner=module, name="use_nested_tensor", old=module.use_nested_tensor, new=False)
 
 
-def _carry_out(strokes: Sequence[Replacement]) -> None:
-    for stroke in strokes:
-        stroke.do()
+def apply_all(replacements: Sequence[Replacement]) -> None:
+    for replacement in replacements:
+        replacement.do()
 
 
-def _take_back(strokes: Sequence[Replacement]) -> None:
-    for stroke in reversed(strokes):
-        stroke.undo()
+def undo_all(replacements: Sequence[Replacement]) -> None:
+    for replacement in reversed(replacements):
+        replacement.undo()
 
 
 # ------------------------------------------------------------------------------------------- rehearsal
 @contextmanager
-def carried_out(strokes: Sequence[Replacement]) -> Iterator[None]:
-    """Run what is inside with the strokes done; then take them back."""
-    _carry_out(strokes)
+def temporarily_applied(replacements: Sequence[Replacement]) -> Iterator[None]:
+    """Run what is inside with the replacements done; then take them back."""
+    apply_all(replacements)
     try:
         yield
     finally:
-        _take_back(strokes)
+        undo_all(replacements)

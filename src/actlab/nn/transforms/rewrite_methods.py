@@ -28,8 +28,8 @@ from typing import Any
 from torch import nn
 
 from actlab.errors import SiteError
-from actlab.nn.sites.call_edit import _EDITS, Edit, edits_of, input_of, original_class
-from actlab.nn.sites.decorators import rewrapped
+from actlab.nn.sites.slot import EDITS, Edit, edits_of, input_expression, original_class
+from actlab.nn.sites.decorators import rewrap
 from actlab.nn.sites.method_source import Method, compiled, read
 
 __all__ = ["rewritten_class"]
@@ -52,7 +52,7 @@ def rewritten_class(cls: type, edits: tuple[Edit, ...]) -> type:
     methods = {name: _rewritten(_function(cls, name), group) for name, group in by_method.items()}
     body = {
         **methods,
-        _EDITS: edits,
+        EDITS: edits,
         "__module__": cls.__module__,
         "__qualname__": cls.__qualname__,
         "__doc__": cls.__doc__,
@@ -91,7 +91,7 @@ def _rewritten(held: FunctionType, edits: Sequence[Edit]) -> FunctionType:
     new.__module__ = function.__module__
     new.__doc__ = function.__doc__
     new.__dict__.update(function.__dict__)
-    whole = rewrapped(held, new)
+    whole = rewrap(held, new)
     if whole is None:
         raise SiteError(f"{function.__qualname__} is decorated (by now), and the decorator hides it.")
     return whole
@@ -136,7 +136,7 @@ class _Replace(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         edit = self._edit(node)
-        value = input_of(node, edit.style) if edit else None
+        value = input_expression(node, edit.style) if edit else None
         if edit is None or value is None:
             return self.generic_visit(node)
         layer = ast.Attribute(
@@ -147,7 +147,7 @@ class _Replace(ast.NodeTransformer):
     def visit_Expr(self, node: ast.Expr) -> ast.AST:
         """Turn ``x.relu_()`` into ``x = self.layer(x)``: the layer does not overwrite its input."""
         edit = self._edit(node.value)
-        name = input_of(node.value, edit.style) if edit and isinstance(node.value, ast.Call) else None
+        name = input_expression(node.value, edit.style) if edit and isinstance(node.value, ast.Call) else None
         new = self.generic_visit(node)
         if not isinstance(name, ast.Name):
             return new
@@ -176,9 +176,9 @@ def _edited_text(method: Method, edits: Iterable[Edit]) -> str:
 
 
 def _cuts(method: Method, edit: Edit) -> list[tuple[int, int, bytes]]:
-    """Return what to cut out of the file (from byte, to byte) and what stands there instead: before the input, and after it."""
+    """Return what to cut out of the file (from byte, to byte) and what blend_sites there instead: before the input, and after it."""
     call = method.call_ending_at(_absolute(method, edit))
-    value = input_of(call, edit.style) if call else None
+    value = input_expression(call, edit.style) if call else None
     if call is None or value is None:
         raise SiteError(
             f"{method.function.__qualname__} has no call that ends at line {_absolute(method, edit)[0]}, column {edit.end[1]}."

@@ -19,7 +19,7 @@ from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
 from actlab.nn.sites.find import Entry, Site, Survey
 
-__all__ = ["Key", "Selection", "Wanted", "claims", "complain", "refusal"]
+__all__ = ["Key", "Selection", "Wanted", "check_selections", "refusal_reason", "select_sites"]
 
 Key = str | Site | re.Pattern[str]
 Wanted = str | Spec | Mapping[Key, str | Spec]
@@ -52,11 +52,11 @@ class Selection:
         return self.key in {self.site.path, *self.site.aliases}
 
 
-def claims(whole: Survey, wanted: Wanted) -> list[Selection]:
+def select_sites(model_survey: Survey, wanted: Wanted) -> list[Selection]:
     """Return the sites that are to be replaced, by key.
 
     Args:
-        whole: the sites of the model.
+        model_survey: the sites of the model.
         wanted: one spec for all, or specs by key.
 
     Raises:
@@ -73,13 +73,18 @@ def claims(whole: Survey, wanted: Wanted) -> list[Selection]:
             raise SiteError(
                 f"{spec} mixes the elements of its input; it cannot take the place of an elementwise function."
             )
-    if not whole.entries:
-        raise SiteError(f"{type(whole.model).__name__} has no activation that can be found. {_advice(whole)}".rstrip())
+    if not model_survey.entries:
+        raise SiteError(
+            f"{type(model_survey.model).__name__} has no activation that can be found. {_advice(model_survey)}".rstrip()
+        )
     for key in specs:
-        _check(key, whole)
-    depth = sum(entry.site.depth is not None for entry in whole.entries)
-    taken = ((entry, next((key for key in specs if _matches(key, entry.site, depth)), None)) for entry in whole.entries)
-    return [Selection(entry=entry, spec=specs[key], key=key) for entry, key in taken if key is not None]
+        _check(key, model_survey)
+    depth = sum(entry.site.depth is not None for entry in model_survey.entries)
+    selections = (
+        (entry, next((key for key in specs if _matches(key, entry.site, depth)), None))
+        for entry in model_survey.entries
+    )
+    return [Selection(entry=entry, spec=specs[key], key=key) for entry, key in selections if key is not None]
 
 
 def _key(key: Key) -> str:
@@ -98,8 +103,8 @@ def _is_pattern(key: str) -> bool:
     return bool(set(key) & set("*?[")) or key.startswith((_DEPTH, _REGEX))
 
 
-def _check(key: str, whole: Survey) -> None:
-    sites = [entry.site for entry in whole.entries]
+def _check(key: str, model_survey: Survey) -> None:
+    sites = [entry.site for entry in model_survey.entries]
     if key.startswith(_DEPTH):
         _check_depth(key, sites)
     if key.startswith(_REGEX):
@@ -108,7 +113,9 @@ def _check(key: str, whole: Survey) -> None:
         return
     known = {text for site in sites for text in (site.path, site.name) if text}
     listed = ", ".join(sorted(known)[:12]) + (", ..." if len(known) > 12 else "")
-    raise SiteError(f"No site matches {key!r}.{did_you_mean(key, known)} There are {listed}. {_advice(whole)}".rstrip())
+    raise SiteError(
+        f"No site matches {key!r}.{did_you_mean(key, known)} There are {listed}. {_advice(model_survey)}".rstrip()
+    )
 
 
 def _check_regex(key: str) -> None:
@@ -140,8 +147,8 @@ def _depths(key: str, depth: int) -> range:
     return range(depth)[slice(*numbers)] if len(numbers) <= 3 and numbers[2:] != [0] else range(0)
 
 
-def _advice(whole: Survey) -> str:
-    if whole.trace is not None:
+def _advice(model_survey: Survey) -> str:
+    if model_survey.trace is not None:
         return ""
     return (
         "Pass example_inputs, so that the model is run and activations that its source does not show are found as well."
@@ -165,13 +172,13 @@ def _means(key: str, site: Site) -> bool:
         return False
 
 
-def refusal(claim: Selection) -> str | None:
+def refusal_reason(selection: Selection) -> str | None:
     """Say why a claimed site is to be left as it is, as far as the site itself tells; None if it can be replaced."""
-    site, spec = claim.site, claim.spec
-    old, new = claim.entry.running.kind, spec.activation.kind
+    site, spec = selection.site, selection.spec
+    old, new = selection.entry.running.kind, spec.activation.kind
     if site.reason:
         return site.reason
-    if site.output and not claim.by_path:
+    if site.output and not selection.by_path:
         return "the model returns its result; name it by its path to replace it"
     if old == "gated" and new != "gated":
         return f"{site.name} halves the last dimension and {spec} does not; rebuild the block by hand"
@@ -191,31 +198,31 @@ def _no_channels(site: Site) -> str | None:
     return f"a parameter per channel needs one number of channels in dimension 1; its inputs differ or have none (first {site.shape})"
 
 
-def complain(taken: Sequence[Selection], reasons: Mapping[str, str]) -> None:
+def check_selections(selections: Sequence[Selection], reasons: Mapping[str, str]) -> None:
     """Raise if a swap would do less than it was asked for.
 
     A site named by its path, and a name without wildcards none of whose sites can be replaced, are errors; so is a swap that would replace
     nothing. A pattern takes what it can get.
 
     Args:
-        taken: the claims.
+        selections: the selections.
         reasons: why a site is left, by path; every other one will be replaced.
 
     Raises:
         SiteError: with the sites and reasons.
     """
-    refused = [claim for claim in taken if claim.site.path in reasons]
-    named = [claim for claim in refused if claim.by_path]
+    refused = [selection for selection in selections if selection.site.path in reasons]
+    named = [selection for selection in refused if selection.by_path]
     if named:
         raise SiteError(f"Cannot replace {_list(named, reasons)}")
-    if len(refused) == len(taken):
+    if len(refused) == len(selections):
         raise SiteError(f"Nothing could be replaced: {_list(refused, reasons)}")
-    for key in dict.fromkeys(claim.key for claim in refused):
-        mine = [claim for claim in taken if claim.key == key]
-        if not _is_pattern(key) and all(claim in refused for claim in mine):
+    for key in dict.fromkeys(selection.key for selection in refused):
+        mine = [selection for selection in selections if selection.key == key]
+        if not _is_pattern(key) and all(selection in refused for selection in mine):
             raise SiteError(f"Nothing could be replaced for {key!r}: {_list(mine, reasons)}")
 
 
 def _list(refused: Iterable[Selection], reasons: Mapping[str, str]) -> str:
-    lines = [f"{claim.site.path} ({claim.site.name}): {reasons[claim.site.path]}" for claim in refused]
+    lines = [f"{selection.site.path} ({selection.site.name}): {reasons[selection.site.path]}" for selection in refused]
     return "; ".join(lines[:8]) + (f"; and {len(lines) - 8} more" if len(lines) > 8 else "") + "."

@@ -18,20 +18,20 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from actlab.codegen.saved_for_backward import kept
+from actlab.codegen.saved_for_backward import saved_for_backward
 from actlab.errors import SiteError
 from actlab.nn.layers.custom_gradient import CustomGradientLayer
 from actlab.nn.layers.deferred import Deferred
 from actlab.nn.layers.layer import layer
 from actlab.nn.layers.memory_saving import SlimLayer, keeps
-from actlab.nn.probes.saved_tensors import Ledger, address
-from actlab.nn.sites.dry_run import Inputs, copied, run, undisturbed
+from actlab.nn.probes.saved_tensors import SavedTensors, address
+from actlab.nn.sites.dry_run import Inputs, copy_inputs, run, no_side_effects
 from actlab.nn.sites.find import Entry, Survey, survey
 from actlab.nn.sites.trace import Run, Trace
 from actlab.nn.transforms.changes import Change, Changes, Skipped
 from actlab.nn.transforms.consumers import reason_not_deferrable
 from actlab.nn.transforms.rehearsal import fixed
-from actlab.nn.transforms.replacements import Insertion, ModelPaths, Replacement, carried_out, strokes_for
+from actlab.nn.transforms.replacements import Insertion, ModelPaths, Replacement, plan_replacements, temporarily_applied
 
 __all__ = ["Savings", "slim_"]
 
@@ -51,10 +51,10 @@ class Savings(Changes):
         self,
         changes: Sequence[Change],
         skipped: Sequence[Skipped],
-        strokes: Sequence[Replacement],
+        replacements: Sequence[Replacement],
         measured: tuple[int, int] | None,
     ) -> None:
-        super().__init__(changes, skipped, (), strokes)
+        super().__init__(changes, skipped, (), replacements)
         self.before = measured[0] if measured else None
         self.after = measured[1] if measured else None
 
@@ -99,47 +99,57 @@ def slim_(model: nn.Module, example_inputs: Inputs | None = None) -> Savings:
         1: gelu -> computed again inside the layer after it
         kept for backward: 1024 bytes -> 512
     """
-    whole = survey(model, example_inputs, training=True)
-    choices, reasons = _choices(whole)
+    model_survey = survey(model, example_inputs, training=True)
+    choices, reasons = _choices(model_survey)
     measured = None
     if example_inputs is not None:
-        choices, measured = _rehearsed(whole, choices, reasons, example_inputs)
-    strokes = _strokes(whole, choices)
-    for stroke in strokes:
-        stroke.do()
+        choices, measured = _rehearsed(model_survey, choices, reasons, example_inputs)
+    replacements = _replacements(model_survey, choices)
+    for replacement in replacements:
+        replacement.do()
     changes = [Change(path=c.entry.site.path, old=_name(c.entry), new=c.words) for c in choices]
-    skipped = [Skipped(site=e.site, reason=reasons[e.site.path]) for e in whole.entries if e.site.path in reasons]
-    return Savings(changes, skipped, strokes, measured)
+    skipped = [
+        Skipped(site=e.site, reason=reasons[e.site.path]) for e in model_survey.entries if e.site.path in reasons
+    ]
+    return Savings(changes, skipped, replacements, measured)
 
 
 def _name(entry: Entry) -> str:
     return entry.site.spec or entry.site.name or "?"
 
 
-def _strokes(whole: Survey, choices: Sequence[_Choice]) -> list[Replacement]:
+def _replacements(model_survey: Survey, choices: Sequence[_Choice]) -> list[Replacement]:
     insertions = []
     for choice in choices:
-        place = choice.entry.place
+        place = choice.entry.slot
         choice.new.train(place.owner.training)
         insertions.append(Insertion(owner=place.owner, new=choice.new, attribute=place.attribute, edit=place.edit))
-    return strokes_for(ModelPaths(model=whole.model, paths=whole.paths), insertions)
+    return plan_replacements(ModelPaths(model=model_survey.model, paths=model_survey.paths), insertions)
 
 
 # -------------------------------------------------------------------------------------------- choosing
 
 
-def _choices(whole: Survey) -> tuple[list[_Choice], dict[str, str]]:
+def _choices(model_survey: Survey) -> tuple[list[_Choice], dict[str, str]]:
     """Choose a form for every site; and by path, the reason for each that is left."""
-    reasons = {entry.site.path: reason for entry in whole.entries if (reason := _refusal(entry, whole.trace))}
+    reasons = {
+        entry.site.path: reason for entry in model_survey.entries if (reason := _refusal(entry, model_survey.trace))
+    }
     deferrable: dict[str, str | None] = {}
-    if whole.trace:
-        deferrable = reason_not_deferrable(whole, [e for e in whole.entries if e.site.path not in reasons])
+    if model_survey.trace:
+        deferrable = reason_not_deferrable(
+            model_survey, [e for e in model_survey.entries if e.site.path not in reasons]
+        )
     choices: list[_Choice] = []
-    for entry in reversed(whole.entries):  # consumers first: who waits for an activation keeps its input
+    for entry in reversed(model_survey.entries):  # consumers first: who waits for an activation keeps its input
         if entry.site.path in reasons:
             continue
         waiting = {id(r) for c in choices if isinstance(c.new, Deferred) for r in c.entry.runs}
-        made = _best(entry, whole.trace, deferrable.get(entry.site.path), waiting) if whole.trace else _local(entry)
+        made = (
+            _best(entry, model_survey.trace, deferrable.get(entry.site.path), waiting)
+            if model_survey.trace
+            else _local(entry)
+        )
         if isinstance(made, str):
             reasons[entry.site.path] = made
         else:
@@ -147,9 +157,9 @@ def _choices(whole: Survey) -> tuple[list[_Choice], dict[str, str]]:
     return choices, reasons
 
 
-def _refusal(entry: Entry, notes: Trace | None) -> str | None:
+def _refusal(entry: Entry, trace: Trace | None) -> str | None:
     """Say why a site is out of the question, or return None."""
-    owner = entry.place.owner
+    owner = entry.slot.owner
     if isinstance(owner, (Deferred, SlimLayer)):
         return "it is slim already"
     if entry.site.reason:
@@ -160,17 +170,17 @@ def _refusal(entry: Entry, notes: Trace | None) -> str | None:
         return "it draws random numbers, which a second computation would draw anew"
     if _callable(entry) is None:
         return "its parameters are not plain numbers"
-    if notes is not None and not entry.runs:
+    if trace is not None and not entry.runs:
         return "it did not run on example_inputs"
-    if notes is not None and not any(notes.kept[run.source].requires_grad for run in entry.runs):
+    if trace is not None and not any(trace.kept[run.source].requires_grad for run in entry.runs):
         return "no gradient passes through it"
     return None
 
 
 def _callable(entry: Entry) -> nn.Module | None:
     """Return what computes the activation out of place: its own module, or a layer of the same function."""
-    if entry.place.kind == "module" and not entry.running.inplace:
-        return entry.place.owner
+    if entry.slot.kind == "module" and not entry.running.inplace:
+        return entry.slot.owner
     return layer(str(entry.site.spec)) if fixed(entry.site) else None
 
 
@@ -180,7 +190,7 @@ def _local(entry: Entry) -> _Choice | str:
     x = torch.linspace(-1.0, 1.0, 64).requires_grad_()
     if not function or not possible:
         return "its backward pass needs its input; pass example_inputs, so that the layer after it is found"
-    with Ledger() as ledger:
+    with SavedTensors() as ledger:
         y = function(x)
     if not set(ledger.sizes) - {address(y)}:
         return "it keeps its output only, as it is"
@@ -192,19 +202,19 @@ def _keeps(entry: Entry) -> tuple[str, ...]:
 
 
 def _slimmed(entry: Entry, keep: str) -> _Choice:
-    found = kept(str(entry.site.spec))
+    found = saved_for_backward(str(entry.site.spec))
     bits = found.bits if found else 0
     words = "keeps its output" if keep == "output" else f"keeps {bits} bit{'' if bits == 1 else 's'} per element"
     return _Choice(entry=entry, new=SlimLayer(str(entry.site.spec), keep), words=words)  # type: ignore[arg-type]  # a site has a spec here, or it would not be an entry
 
 
-def _best(entry: Entry, notes: Trace, reason: str | None, waiting: set[int]) -> _Choice | str:
+def _best(entry: Entry, trace: Trace, reason: str | None, waiting: set[int]) -> _Choice | str:
     """Choose the form that keeps least; among equals the one that computes least."""
-    costs = {"as it is": sum(_own(entry, run, notes) for run in entry.runs)}
+    costs = {"as it is": sum(_own(entry, run, trace) for run in entry.runs)}
     for keep in _keeps(entry):
-        costs[keep] = sum(_slim_cost(entry, run, notes, keep) for run in entry.runs)
+        costs[keep] = sum(_slim_cost(entry, run, trace, keep) for run in entry.runs)
     if reason is None:
-        costs["deferred"] = sum(_deferred_cost(entry, run, notes, waiting) for run in entry.runs)
+        costs["deferred"] = sum(_deferred_cost(entry, run, trace, waiting) for run in entry.runs)
     best = min(costs, key=costs.__getitem__)
     if best == "as it is":
         return _left(reason, costs)
@@ -228,47 +238,47 @@ def _left(reason: str | None, costs: Mapping[str, float]) -> str:
 # --------------------------------------------------------------------------------------------- costing
 
 
-def _own(entry: Entry, run: Run, notes: Trace) -> float:
+def _own(entry: Entry, run: Run, trace: Trace) -> float:
     """Return the bytes that the site keeps now and nobody else does: measured, by running it once more."""
-    x = notes.kept[run.source].detach().clone().requires_grad_()
+    x = trace.kept[run.source].detach().clone().requires_grad_()
     x = x.view_as(x).clone() if entry.running.inplace else x
-    function = entry.place.owner if entry.place.kind == "module" else _callable(entry)
+    function = entry.slot.owner if entry.slot.kind == "module" else _callable(entry)
     if function is None:
         raise AssertionError("refused before")
-    with torch.enable_grad(), Ledger(function.parameters()) as ledger:
+    with torch.enable_grad(), SavedTensors(function.parameters()) as ledger:
         y = function(x)
     sizes = ledger.sizes
     taken = {
-        address(x): _is_saved(run.source, notes) and not entry.running.inplace,
-        address(y): _is_saved(run.result, notes),
+        address(x): _is_saved(run.source, trace) and not entry.running.inplace,
+        address(y): _is_saved(run.result, trace),
     }
     return float(sum(size for where, size in sizes.items() if not taken.get(where, False)))
 
 
-def _is_saved(token: tuple[int, int], notes: Trace) -> bool:
+def _is_saved(token: tuple[int, int], trace: Trace) -> bool:
     """Tell whether others than activations keep a value."""
-    return address(notes.kept[token]) in notes.saved
+    return address(trace.kept[token]) in trace.saved
 
 
-def _bytes(token: tuple[int, int], notes: Trace) -> int:
-    return notes.kept[token].untyped_storage().nbytes()
+def _bytes(token: tuple[int, int], trace: Trace) -> int:
+    return trace.kept[token].untyped_storage().nbytes()
 
 
-def _slim_cost(entry: Entry, run: Run, notes: Trace, keep: str) -> float:
-    y = notes.kept[run.result]
+def _slim_cost(entry: Entry, run: Run, trace: Trace, keep: str) -> float:
+    y = trace.kept[run.result]
     if keep == "output":
-        return 0.0 if _is_saved(run.result, notes) else float(y.numel() * y.element_size())
-    found = kept(str(entry.site.spec))
+        return 0.0 if _is_saved(run.result, trace) else float(y.numel() * y.element_size())
+    found = saved_for_backward(str(entry.site.spec))
     return ceil(y.numel() / 8) * float(found.bits or 0) if found else 0.0
 
 
-def _deferred_cost(entry: Entry, run: Run, notes: Trace, waiting: set[int]) -> float:
+def _deferred_cost(entry: Entry, run: Run, trace: Trace, waiting: set[int]) -> float:
     """Return what a deferred activation keeps, less what those who wait for it no longer keep."""
-    alone = entry.running.inplace or not _is_saved(run.source, notes)
-    cost = float(_bytes(run.source, notes)) if alone else 0.0
-    gone = [run.result, *notes.products.get(run.result, [])]
-    is_waited_for = any(id(user) in waiting for user in notes.users.get(run.result, []))
-    return cost - sum(_bytes(token, notes) for token in gone if _is_saved(token, notes) or is_waited_for)
+    alone = entry.running.inplace or not _is_saved(run.source, trace)
+    cost = float(_bytes(run.source, trace)) if alone else 0.0
+    gone = [run.result, *trace.products.get(run.result, [])]
+    is_waited_for = any(id(user) in waiting for user in trace.users.get(run.result, []))
+    return cost - sum(_bytes(token, trace) for token in gone if _is_saved(token, trace) or is_waited_for)
 
 
 # ------------------------------------------------------------------------------------------- rehearsal
@@ -290,10 +300,10 @@ class _Pass:
 
 
 def _step(model: nn.Module, example_inputs: Inputs) -> _Pass:
-    arguments = copied(example_inputs)
+    arguments = copy_inputs(example_inputs)
     known = [leaf for leaf in tree_leaves(arguments) if isinstance(leaf, Tensor)]
-    with undisturbed(model, training=True):
-        with Ledger([*model.parameters(), *model.buffers(), *known]) as ledger:
+    with no_side_effects(model, training=True):
+        with SavedTensors([*model.parameters(), *model.buffers(), *known]) as ledger:
             outputs = [leaf for leaf in tree_leaves(run(model, arguments)) if isinstance(leaf, Tensor)]
             kept_bytes = ledger.bytes
         loss = [(o * _weights(o)).sum() for o in outputs if o.requires_grad]
@@ -308,29 +318,29 @@ def _weights(output: Tensor) -> Tensor:
 
 
 def _rehearsed(
-    whole: Survey, choices: list[_Choice], reasons: dict[str, str], example_inputs: Inputs
+    model_survey: Survey, choices: list[_Choice], reasons: dict[str, str], example_inputs: Inputs
 ) -> tuple[list[_Choice], tuple[int, int]]:
     """Try the choices out, and drop those that change anything; their reasons are added."""
-    before = _step(whole.model, example_inputs)
-    complaint, after = _tried(whole, choices, before, example_inputs)
+    before = _step(model_survey.model, example_inputs)
+    complaint, after = _tried(model_survey, choices, before, example_inputs)
     if complaint:
-        complaints = {c.entry.site.path: _tried(whole, [c], before, example_inputs)[0] for c in choices}
+        complaints = {c.entry.site.path: _tried(model_survey, [c], before, example_inputs)[0] for c in choices}
         culprits = {path: words for path, words in complaints.items() if words} or dict.fromkeys(complaints, complaint)
         reasons |= culprits
         choices = [c for c in choices if c.entry.site.path not in culprits]
-        complaint, after = _tried(whole, choices, before, example_inputs)
+        complaint, after = _tried(model_survey, choices, before, example_inputs)
         if complaint:
             raise SiteError(f"The model cannot be slimmed: {complaint}.")
     return choices, (before.bytes, after.bytes)
 
 
 def _tried(
-    whole: Survey, choices: Sequence[_Choice], before: _Pass, example_inputs: Inputs
+    model_survey: Survey, choices: Sequence[_Choice], before: _Pass, example_inputs: Inputs
 ) -> tuple[str | None, _Pass]:
     """Return what is wrong with a slim model, or None; and its step."""
     try:
-        with carried_out(_strokes(whole, choices)):
-            after = _step(whole.model, example_inputs)
+        with temporarily_applied(_replacements(model_survey, choices)):
+            after = _step(model_survey.model, example_inputs)
     except (SiteError, RuntimeError) as error:
         return f"the slim model raised: {error}", before
     if not all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(before.outputs, after.outputs, strict=True)):

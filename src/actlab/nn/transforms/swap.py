@@ -15,12 +15,12 @@ from torch import nn
 from actlab.nn.sites.dry_run import Inputs
 from actlab.nn.sites.find import Survey, survey
 from actlab.nn.transforms.changes import Change, Changes, Skipped
-from actlab.nn.transforms.gated_blocks import Gates, is_gating, plan_gates
-from actlab.nn.transforms.rehearsal import _layers, _strokes, _try_out, rehearsed
-from actlab.nn.transforms.replacements import _carry_out
-from actlab.nn.transforms.selection import Selection, Wanted, claims, complain, refusal
+from actlab.nn.transforms.gated_blocks import GatingPlan, is_gating, plan_gating
+from actlab.nn.transforms.rehearsal import _layers, _replacements, rehearsal_failures, run_or_undo
+from actlab.nn.transforms.replacements import apply_all
+from actlab.nn.transforms.selection import Selection, Wanted, check_selections, refusal_reason, select_sites
 
-__all__ = ["Operation", "operate", "swap_"]
+__all__ = ["AppliedSwap", "apply_swap", "swap_"]
 
 
 def swap_(
@@ -61,80 +61,84 @@ def swap_(
         >>> len(swap_(model, "gelu", torch.zeros(1, 2)))
         2
     """
-    return operate(model, wanted, example_inputs, generator=generator, fast=fast).changes
+    return apply_swap(model, wanted, example_inputs, generator=generator, fast=fast).changes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Operation:
+class AppliedSwap:
     """A swap that was carried out, with what went on to happen in which place.
 
     Attributes:
         changes: what the user sees.
-        whole: the model before the swap.
-        claims: the sites that were replaced.
+        model_survey: the model before the swap.
+        selections: the sites that were replaced.
         layers: the layer that each of them has got, in the same order.
         linears: the new Linear for each old one that got another width.
     """
 
     changes: Changes
-    whole: Survey
-    claims: tuple[Selection, ...]
+    model_survey: Survey
+    selections: tuple[Selection, ...]
     layers: tuple[nn.Module, ...]
     linears: Mapping[nn.Linear, nn.Linear]
 
 
-def operate(
+def apply_swap(
     model: nn.Module,
     wanted: Wanted,
     example_inputs: Inputs | None = None,
     *,
     generator: torch.Generator | None = None,
     fast: bool = False,
-) -> Operation:
-    """Swap as :func:`swap_` does, and tell what stands where; arguments and errors are the same."""
-    whole = survey(model, example_inputs)
-    taken = claims(whole, wanted)
-    reasons = {claim.site.path: reason for claim in taken if (reason := refusal(claim))}
+) -> AppliedSwap:
+    """Swap as :func:`swap_` does, and tell what blend_sites where; arguments and errors are the same."""
+    model_survey = survey(model, example_inputs)
+    selections = select_sites(model_survey, wanted)
+    reasons = {selection.site.path: reason for selection in selections if (reason := refusal_reason(selection))}
     if example_inputs is not None:
-        reasons |= rehearsed(whole, _without(taken, reasons), example_inputs)
-    gates, misfits = plan_gates(whole, [claim for claim in _without(taken, reasons) if is_gating(claim)])
+        reasons |= rehearsal_failures(model_survey, _without(selections, reasons), example_inputs)
+    gates, misfits = plan_gating(
+        model_survey, [selection for selection in _without(selections, reasons) if is_gating(selection)]
+    )
     reasons |= misfits
-    complain(taken, reasons)
-    chosen = _without(taken, reasons)
+    check_selections(selections, reasons)
+    chosen = _without(selections, reasons)
     linears = gates.linears(generator) if gates else {}
-    layers = _layers(whole, [(claim.entry, claim.spec) for claim in chosen], fast=fast)
-    strokes = _strokes(whole, layers, linears)
-    _carry_out(strokes)
+    layers = _layers(model_survey, [(selection.entry, selection.spec) for selection in chosen], fast=fast)
+    replacements = _replacements(model_survey, layers, linears)
+    apply_all(replacements)
     if example_inputs is not None:
-        _try_out(model, example_inputs, strokes)
-    changes = [_change(claim) for claim in chosen]
+        run_or_undo(model, example_inputs, replacements)
+    changes = [_change(selection) for selection in chosen]
     skipped = [
-        Skipped(site=claim.site, reason=reasons[claim.site.path]) for claim in taken if claim.site.path in reasons
+        Skipped(site=selection.site, reason=reasons[selection.site.path])
+        for selection in selections
+        if selection.site.path in reasons
     ]
-    return Operation(
-        changes=Changes(changes, skipped, _widened(whole, gates), strokes),
-        whole=whole,
-        claims=tuple(chosen),
+    return AppliedSwap(
+        changes=Changes(changes, skipped, _widened(model_survey, gates), replacements),
+        model_survey=model_survey,
+        selections=tuple(chosen),
         layers=tuple(insertion.new for insertion in layers),
         linears=linears,
     )
 
 
-def _change(claim: Selection) -> Change:
-    site = claim.site
-    return Change(path=site.path, old=site.spec or site.name or "?", new=str(claim.spec), idle=site.calls == 0)
+def _change(selection: Selection) -> Change:
+    site = selection.site
+    return Change(path=site.path, old=site.spec or site.name or "?", new=str(selection.spec), idle=site.calls == 0)
 
 
-def _without(taken: Sequence[Selection], reasons: Mapping[str, str]) -> list[Selection]:
-    return [claim for claim in taken if claim.site.path not in reasons]
+def _without(selections: Sequence[Selection], reasons: Mapping[str, str]) -> list[Selection]:
+    return [selection for selection in selections if selection.site.path not in reasons]
 
 
-def _widened(whole: Survey, gates: Gates | None) -> list[Change]:
+def _widened(model_survey: Survey, gates: GatingPlan | None) -> list[Change]:
     if gates is None:
         return []
     return [
         Change(
-            path=whole.paths[id(old)][0],
+            path=model_survey.paths[id(old)][0],
             old=f"Linear({old.in_features}, {old.out_features})",
             new=f"Linear{gates.shape(old)}",
         )

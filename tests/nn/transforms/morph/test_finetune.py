@@ -17,7 +17,7 @@ from torch import nn
 import actlab
 from actlab.errors import LayerError, SiteError
 from actlab.nn.layers.activation_layer import ActivationLayer
-from actlab.nn.training.early_stopping import Stop
+from actlab.nn.training.early_stopping import EarlyStopping
 from actlab.nn.transforms.morph.finetune import morph_
 from actlab.nn.transforms.swap import swap_
 
@@ -356,8 +356,8 @@ def test_a_norm_that_is_frozen_stays_frozen(model):
     ],
 )
 def test_the_stop_rule_looks_at_the_last_check_and_at_the_best(values, reason):
-    assert Stop(tolerance=0.005, patience=2).reason(0.9, values) == reason
-    turned = Stop(tolerance=0.005, patience=2, direction="min")
+    assert EarlyStopping(tolerance=0.005, patience=2).reason(0.9, values) == reason
+    turned = EarlyStopping(tolerance=0.005, patience=2, direction="min")
     assert turned.reason(-0.9, [-value for value in values]) == reason
 
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from actlab.nn.sites.find import survey
-from actlab.nn.transforms.morph.fold_scale import carriers, fold_
+from actlab.nn.transforms.morph.fold_scale import fold_scale_, foldable_layers
 
 IMAGES = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -16,7 +16,7 @@ IMAGES = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 def paths(model, x, site=0, function=None):
     whole = survey(model, x)
     entry = whole.entries[site]
-    found = carriers(model, function or entry.place.owner, entry, whole, x)
+    found = foldable_layers(model, function or entry.slot.owner, entry, whole, x)
     names = {id(module): path for path, module in model.named_modules()}
     return [names[id(module)] for module in found]
 
@@ -50,7 +50,7 @@ def test_folding_equals_scaling_in_float64():
     expected = model(x).detach()
     handle.remove()
 
-    fold_([model[3]], 1.37)
+    fold_scale_([model[3]], 1.37)
 
     assert torch.allclose(model(x).detach(), expected, rtol=0, atol=1e-14 * float(expected.abs().max()))
 

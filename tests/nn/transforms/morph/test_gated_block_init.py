@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from actlab.nn.layers.layer import layer
-from actlab.nn.transforms.morph.gated_block_init import take_over_
+from actlab.nn.transforms.morph.gated_block_init import init_gated_block_
 
 
 def block(inputs=6, units=12, outputs=3, kept=8, *, bias=True, seed=0):
@@ -38,7 +38,7 @@ def explained_of(outputs, expected):
 def test_with_as_many_units_as_before_the_same_function_is_taken_over_whole(old_spec, spec, stretch):
     old, new, x = block(kept=12)
     z = old[0](x).detach()
-    found = take_over_(old=old, new=new, function=alone(spec), sums=z, values=layer(old_spec)(z))
+    found = init_gated_block_(old=old, new=new, function=alone(spec), sums=z, values=layer(old_spec)(z))
 
     expected = old[1](layer(old_spec)(old[0](x)))
     # the ridge of 1e-4 keeps the weights from being exact
@@ -50,7 +50,7 @@ def test_with_as_many_units_as_before_the_same_function_is_taken_over_whole(old_
 def test_what_it_says_of_itself_is_what_the_block_does():
     old, new, x = block()
     z = old[0](x).detach()
-    found = take_over_(old=old, new=new, function=alone("swiglu"), sums=z, values=z.relu())
+    found = init_gated_block_(old=old, new=new, function=alone("swiglu"), sums=z, values=z.relu())
 
     assert (found.units, found.kept) == (12, 8)
     assert found.explained == pytest.approx(explained_of(gated(new, "swiglu", x), old[1](z.relu())), abs=1e-5)
@@ -61,7 +61,7 @@ def test_the_sharp_relu_is_taken_over_by_a_stretched_silu():
     old, new, x = block()
     z = old[0](x).detach()
 
-    assert take_over_(old=old, new=new, function=alone("swiglu"), sums=z, values=z.relu()).stretch > 2
+    assert init_gated_block_(old=old, new=new, function=alone("swiglu"), sums=z, values=z.relu()).stretch > 2
 
 
 def test_units_that_tell_nothing_new_are_the_ones_to_go():
@@ -70,7 +70,7 @@ def test_units_that_tell_nothing_new_are_the_ones_to_go():
         old[0].weight[8:] = old[0].weight[:4] * 2  # four units that are copies of others, at another scale
         old[0].bias[8:] = old[0].bias[:4] * 2
     z = old[0](x).detach()
-    found = take_over_(old=old, new=new, function=alone("reglu"), sums=z, values=z.relu())
+    found = init_gated_block_(old=old, new=new, function=alone("reglu"), sums=z, values=z.relu())
 
     assert found.explained > 1 - 1e-5
     rows = new[0].weight[8:] / found.stretch
@@ -86,7 +86,7 @@ def test_it_beats_weights_as_drawn_and_keeping_the_first_units():
         torch.nn.functional.linear(z.relu()[:, :20], old[1].weight[:, :20], old[1].bias), expected
     )
 
-    found = take_over_(old=old, new=new, function=alone("reglu"), sums=z, values=z.relu())
+    found = init_gated_block_(old=old, new=new, function=alone("reglu"), sums=z, values=z.relu())
 
     assert found.explained > first_units > as_drawn
 
@@ -94,7 +94,7 @@ def test_it_beats_weights_as_drawn_and_keeping_the_first_units():
 def test_without_a_bias_after_the_block_there_is_no_shift():
     old, new, x = block(bias=False)
     z = old[0](x).detach()
-    found = take_over_(old=old, new=new, function=alone("reglu"), sums=z, values=z.relu())
+    found = init_gated_block_(old=old, new=new, function=alone("reglu"), sums=z, values=z.relu())
 
     assert found.explained > 0.5
     assert new[1].bias is None
@@ -103,7 +103,7 @@ def test_without_a_bias_after_the_block_there_is_no_shift():
 def test_dead_units_do_no_harm():
     old, new, x = block()
     z = old[0](x).detach() - 100
-    found = take_over_(old=old, new=new, function=alone("reglu"), sums=z, values=z.relu())
+    found = init_gated_block_(old=old, new=new, function=alone("reglu"), sums=z, values=z.relu())
 
     assert torch.isfinite(new[1].weight).all()
     assert found.explained <= 1

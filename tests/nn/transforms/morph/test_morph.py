@@ -169,8 +169,8 @@ def test_at_the_fold_the_model_goes_on_computing_the_same():
     model = net().double().eval()
     morph = Morph(model, "tanh", X.double(), total=10, data=[X.double()])
     assert [len(match.folded) for match in morph.matches.values()].count(1) == 2, "the shared one feeds two layers"
-    for stand in morph._stands:
-        stand.blend.set_share(1.0)
+    for blend_site in morph._blend_sites:
+        blend_site.blend.set_share(1.0)
     before = model(X.double()).detach()
     morph.finish()
 
@@ -372,8 +372,8 @@ def test_learned_paces_and_new_parameters_are_trained():
     assert not {id(p) for p in morph.new_parameters} & known
     train(model, morph, torch.optim.Adam(morph.parameters(), lr=0.05), range(5))
 
-    assert all(float(stand.blend.pace.detach()) != 0 for stand in morph._stands)
-    assert all(float(stand.blend.new.beta.detach()) != 1 for stand in morph._stands)
+    assert all(float(blend_site.blend.pace.detach()) != 0 for blend_site in morph._blend_sites)
+    assert all(float(blend_site.blend.new.beta.detach()) != 1 for blend_site in morph._blend_sites)
 
 
 def test_the_curve_says_how_far_it_is():
@@ -436,7 +436,7 @@ def test_stopped_while_it_measures_the_model_is_as_it_was(problem, monkeypatch):
         raise problem
 
     model = net()
-    monkeypatch.setattr("actlab.nn.transforms.morph.morph.matched", stop)
+    monkeypatch.setattr("actlab.nn.transforms.morph.morph.match_outputs", stop)
     with pytest.raises(problem):
         Morph(model, "gelu", total=4, data=[X])
     assert repr(model) == repr(net())

@@ -13,20 +13,20 @@ from actlab.nn.layers.blend import Blend
 from actlab.nn.layers.layer import layer
 from actlab.nn.transforms.gated_blocks import Block, gated_blocks, is_gating
 from actlab.nn.transforms.rehearsal import fixed
-from actlab.nn.transforms.replacements import AttributeStroke, ModelPaths, ModuleStroke
+from actlab.nn.transforms.replacements import AttributeReplacement, ModelPaths, ModuleReplacement
 from actlab.nn.transforms.selection import Selection
-from actlab.nn.transforms.swap import Operation
+from actlab.nn.transforms.swap import AppliedSwap
 
-__all__ = ["Stand", "blended", "blocks_of"]
+__all__ = ["BlendSite", "gated_blocks_of", "insert_blends"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Stand:
-    """A blend, and where in the model it stands for the time being.
+class BlendSite:
+    """A blend, and where in the model it blend_sites for the time being.
 
     Attributes:
         path: of the site, or of the Linear that gets another width.
-        blend: what stands there.
+        blend: what blend_sites there.
         holders: the modules that hold it, with the name it has in each.
     """
 
@@ -34,11 +34,11 @@ class Stand:
     blend: Blend
     holders: tuple[tuple[nn.Module, str], ...]
 
-    def put_blend(self) -> None:
+    def insert_blend(self) -> None:
         """Put the blend in its place."""
         self._put(self.blend)
 
-    def put_new(self) -> None:
+    def insert_new(self) -> None:
         """Put the new function there, and the blend away."""
         self._put(self.blend.new.train(self.blend.training))
 
@@ -48,8 +48,8 @@ class Stand:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Plan:
-    """What is to be blended: old and new, and how."""
+class _BlendPlan:
+    """What is to be insert_blends: old and new, and how."""
 
     path: str
     owner: nn.Module
@@ -60,64 +60,64 @@ class _Plan:
     overwrites: bool = False
 
 
-def blocks_of(operation: Operation) -> list[Block]:
+def gated_blocks_of(swap: AppliedSwap) -> list[Block]:
     """Return the blocks of a swap that become gated."""
-    return gated_blocks(operation.whole, [claim for claim in operation.claims if is_gating(claim)])
+    return gated_blocks(swap.model_survey, [selection for selection in swap.selections if is_gating(selection)])
 
 
-def blended(operation: Operation, blocks: Sequence[Block], *, learned: bool) -> list[Stand]:
+def insert_blends(swap: AppliedSwap, blocks: Sequence[Block], *, learned: bool) -> list[BlendSite]:
     """Put a blend in every place in which a swap has put a new function, or a Linear of another width.
 
     Args:
-        operation: the swap, carried out.
+        swap: the swap, carried out.
         blocks: those of its blocks that become gated.
         learned: whether the blends learn their pace.
 
     Raises:
         SiteError: an old function cannot be run beside the new one; nothing was put in.
     """
-    patient = ModelPaths(model=operation.whole.model, paths=operation.whole.paths)
-    plans = [*_functions(operation, blocks, patient), *_linears(operation, blocks)]
-    return [_put_in(operation.whole.model, patient, plan, learned=learned) for plan in plans]
+    model_paths = ModelPaths(model=swap.model_survey.model, paths=swap.model_survey.paths)
+    plans = [*_functions(swap, blocks, model_paths), *_linears(swap, blocks)]
+    return [_put_in(swap.model_survey.model, model_paths, plan, learned=learned) for plan in plans]
 
 
-def _functions(operation: Operation, blocks: Sequence[Block], patient: ModelPaths) -> list[_Plan]:
-    strokes = (s for s in operation.changes.strokes if isinstance(s, (ModuleStroke, AttributeStroke)))
-    held: dict[int, Any] = {id(stroke.new): stroke.old for stroke in strokes}
-    splits = {block.claim.site.path: block.producers[0].out_features for block in blocks}
+def _functions(swap: AppliedSwap, blocks: Sequence[Block], model_paths: ModelPaths) -> list[_BlendPlan]:
+    replacements = (s for s in swap.changes.replacements if isinstance(s, (ModuleReplacement, AttributeReplacement)))
+    held: dict[int, Any] = {id(replacement.new): replacement.old for replacement in replacements}
+    splits = {block.selection.site.path: block.producers[0].out_features for block in blocks}
     return [
-        _Plan(
-            path=claim.site.path,
-            owner=claim.entry.place.owner,
-            old=held[id(new)] if id(new) in held else _written_out(claim, patient),
+        _BlendPlan(
+            path=selection.site.path,
+            owner=selection.entry.slot.owner,
+            old=held[id(new)] if id(new) in held else _written_out(selection, model_paths),
             new=new,
-            joins=claim.site.path not in splits,
-            split=splits.get(claim.site.path),
-            overwrites=claim.entry.running.inplace and id(new) in held,
+            joins=selection.site.path not in splits,
+            split=splits.get(selection.site.path),
+            overwrites=selection.entry.running.inplace and id(new) in held,
         )
-        for claim, new in zip(operation.claims, operation.layers, strict=True)
+        for selection, new in zip(swap.selections, swap.layers, strict=True)
     ]
 
 
-def _linears(operation: Operation, blocks: Sequence[Block]) -> list[_Plan]:
+def _linears(swap: AppliedSwap, blocks: Sequence[Block]) -> list[_BlendPlan]:
     producers = {linear for block in blocks for linear in block.producers}
     consumers = {linear for block in blocks for linear in block.consumers}
     return [
-        _Plan(
-            path=operation.whole.paths[id(old)][0],
+        _BlendPlan(
+            path=swap.model_survey.paths[id(old)][0],
             owner=old,
             old=old,
             new=new,
             joins=old not in producers,
             split=old.in_features if old in consumers else None,
         )
-        for old, new in operation.linears.items()
+        for old, new in swap.linears.items()
     ]
 
 
-def _put_in(model: nn.Module, patient: ModelPaths, plan: _Plan, *, learned: bool) -> Stand:
+def _put_in(model: nn.Module, model_paths: ModelPaths, plan: _BlendPlan, *, learned: bool) -> BlendSite:
     holders = tuple((h, name) for h in model.modules() for name, child in h._modules.items() if child is plan.new)
-    like = patient.place_like_neighbours(nn.PReLU(), plan.owner)._parameters["weight"]
+    like = model_paths.place_like_neighbours(nn.PReLU(), plan.owner)._parameters["weight"]
     blend = Blend(
         plan.old,
         plan.new,
@@ -127,16 +127,16 @@ def _put_in(model: nn.Module, patient: ModelPaths, plan: _Plan, *, learned: bool
         joins=plan.joins,
         like=like,
     )
-    stand = Stand(path=plan.path, blend=blend.train(plan.new.training), holders=holders)
-    stand.put_blend()
-    return stand
+    blend_site = BlendSite(path=plan.path, blend=blend.train(plan.new.training), holders=holders)
+    blend_site.insert_blend()
+    return blend_site
 
 
-def _written_out(claim: Selection, patient: ModelPaths) -> nn.Module:
+def _written_out(selection: Selection, model_paths: ModelPaths) -> nn.Module:
     """Return a layer of what a call computes."""
-    if not fixed(claim.site):
+    if not fixed(selection.site):
         raise SiteError(
-            f"{claim.site.path} ({claim.site.name}) is a call whose parameters are computed elsewhere, so that it cannot run beside "
+            f"{selection.site.path} ({selection.site.name}) is a call whose parameters are computed elsewhere, so that it cannot run beside "
             "its successor; write it as a module, swap it bluntly first (swap_), or leave it out."
         )
-    return patient.place_like_neighbours(layer(str(claim.site.spec)), claim.entry.place.owner)
+    return model_paths.place_like_neighbours(layer(str(selection.site.spec)), selection.entry.slot.owner)

@@ -15,14 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from actlab.errors import LayerError, SiteError
-from actlab.nn.probes.batch import endless, first_inputs, input_of, moved, target_of
-from actlab.nn.sites.dry_run import Inputs, copied
-from actlab.nn.training.early_stopping import Direction, Stop
+from actlab.nn.probes.batch import cycle_batches, first_inputs, input_of, to_device, target_of
+from actlab.nn.sites.dry_run import Inputs, copy_inputs
+from actlab.nn.training.early_stopping import Direction, EarlyStopping
 from actlab.nn.training.recipe import Recipe
 from actlab.nn.transforms.batchnorm_statistics import recalibrate_
-from actlab.nn.transforms.morph.gated_block_init import Takeover
+from actlab.nn.transforms.morph.gated_block_init import GatedBlockInit
 from actlab.nn.transforms.morph.morph import Morph
-from actlab.nn.transforms.morph.output_matching import Match
+from actlab.nn.transforms.morph.output_matching import OutputMatch
 from actlab.nn.transforms.selection import Wanted
 from actlab.nn.transforms.swap import swap_
 
@@ -78,8 +78,8 @@ class Recovery:
     at: int
     history: tuple[Check, ...] = ()
     changes: tuple[tuple[str, str, str], ...] = ()
-    matches: Mapping[str, Match] = field(default_factory=dict)
-    takeovers: Mapping[str, Takeover] = field(default_factory=dict)
+    matches: Mapping[str, OutputMatch] = field(default_factory=dict)
+    takeovers: Mapping[str, GatedBlockInit] = field(default_factory=dict)
     morph: Morph | None = field(default=None, repr=False, compare=False)
 
     def undo(self) -> None:
@@ -141,9 +141,9 @@ def morph_(
         learning_rate: the highest one of the built-in step.
         step: a whole training step of your own, of a batch, with backward and optimizer, in the place of ``loss``.
         optimizer: the one that ``step`` uses; parameters that are new in the model are added to it.
-        tolerance: see :class:`Stop`.
-        patience: see :class:`Stop`.
-        direction: see :class:`Stop`.
+        tolerance: see :class:`EarlyStopping`.
+        patience: see :class:`EarlyStopping`.
+        direction: see :class:`EarlyStopping`.
         every: steps between two checks; a tenth of ``steps`` if not given. Checks while the old functions go are kept in the history only.
         calibration: how many batches scales and BatchNorm statistics are measured on.
         inputs: picks the model's input from a batch, as for :func:`actlab.probe`.
@@ -171,7 +171,7 @@ def morph_(
         >>> found.ending, found.recovered, net[1]
         ('recovered', True, ActivationLayer(gelu))
     """
-    stop = Stop(tolerance=tolerance, patience=patience, direction=direction)
+    stop = EarlyStopping(tolerance=tolerance, patience=patience, direction=direction)
     every = max(steps // 10, 1) if every is None else every
     _check(loss, step, every, calibration)
     picked = first_inputs(model, loader, calibration, inputs or input_of)
@@ -194,8 +194,10 @@ def morph_(
             train = _trainer(
                 morph, loss=loss, step=step, optimizer=optimizer, rate=learning_rate, inputs=inputs or input_of
             )
-            walk = _Walk(morph=morph, evaluate=evaluate, stop=stop, before=before, every=every, calibration=picked)
-            ending = walk.go(endless(loader, steps), train)
+            walk = _FineTuning(
+                morph=morph, evaluate=evaluate, stop=stop, before=before, every=every, calibration=picked
+            )
+            ending = walk.go(cycle_batches(loader, steps), train)
             morph.finish()
             return walk.report(blunt, ending)
         except BaseException:  # also where somebody stops it: half a morph is no model to go on with
@@ -207,12 +209,12 @@ def morph_(
 
 
 @dataclass(kw_only=True, eq=False)
-class _Walk:
+class _FineTuning:
     """The way of a model, with its checks."""
 
     morph: Morph
     evaluate: Callable[[nn.Module], float]
-    stop: Stop
+    stop: EarlyStopping
     before: float
     every: int
     calibration: Sequence[Inputs]
@@ -327,8 +329,8 @@ def _built_in(
     device = next((p.device for p in recipe.model.parameters()), torch.device("cpu"))
 
     def train(batch: Any) -> float:
-        batch = moved(batch, device)
-        args, kwargs = copied(inputs(batch))
+        batch = to_device(batch, device)
+        args, kwargs = copy_inputs(inputs(batch))
         found = loss(recipe.model(*args, **kwargs), target_of(batch))
         value = float(found.detach())
         if isfinite(value):  # the weights are left as they are by a loss that is no number

@@ -15,15 +15,15 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from actlab.nn.sites.dry_run import Inputs, copied, run, undisturbed
+from actlab.nn.sites.dry_run import Inputs, copy_inputs, run, no_side_effects
 from actlab.nn.sites.find import Entry, Survey
 from actlab.nn.sites.trace import Step, Trace
 
-__all__ = ["carriers", "fold_"]
+__all__ = ["fold_scale_", "foldable_layers"]
 
 
-def carriers(
-    model: nn.Module, function: nn.Module, entry: Entry, whole: Survey, example_inputs: Inputs
+def foldable_layers(
+    model: nn.Module, function: nn.Module, entry: Entry, model_survey: Survey, example_inputs: Inputs
 ) -> tuple[nn.Module, ...]:
     """Return the layers into whose weights a factor of an activation's output can be folded; none where that would change the model.
 
@@ -31,7 +31,7 @@ def carriers(
         model: the model as it is, with ``function`` in it.
         function: the module that runs at the site.
         entry: the site, in a survey of the model as it was before ``function`` came in.
-        whole: that survey, with its trace.
+        model_survey: that survey, with its trace.
         example_inputs: what the model is tried on.
 
     Example:
@@ -39,13 +39,13 @@ def carriers(
         >>> _ = torch.manual_seed(0)
         >>> x = torch.randn(8, 2)
         >>> net = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Dropout(), nn.Linear(2, 1))
-        >>> whole = survey(net, x)
-        >>> carriers(net, net[1], whole.entries[0], whole, x)
+        >>> model_survey = survey(net, x)
+        >>> foldable_layers(net, net[1], model_survey.entries[0], model_survey, x)
         (Linear(in_features=2, out_features=1, bias=True),)
     """
-    if whole.trace is None:
+    if model_survey.trace is None:
         return ()
-    found = tuple(dict.fromkeys(_takers(whole.trace, entry)))
+    found = tuple(dict.fromkeys(_takers(model_survey.trace, entry)))
     present = set(model.modules())
     tied = Counter(id(p) for _, p in model.named_parameters(remove_duplicate=False))
     paths = Counter(id(m) for _, m in model.named_modules(remove_duplicate=False))
@@ -54,13 +54,13 @@ def carriers(
     return found if _carries(model, function, found, example_inputs) else ()
 
 
-def _takers(notes: Trace, entry: Entry) -> Iterator[nn.Module]:
-    """Yield the layers that take what an activation makes, and where something stands in between, the next layer that runs."""
+def _takers(trace: Trace, entry: Entry) -> Iterator[nn.Module]:
+    """Yield the layers that take what an activation makes, and where something blend_sites in between, the next layer that runs."""
     for run_ in entry.runs:
-        users = notes.users[run_.result]
+        users = trace.users[run_.result]
         yield from (user.module for user in users if isinstance(user, Step))
         if any(not isinstance(user, Step) for user in users):
-            after = notes.steps[notes.steps.index(run_) + 1 :]
+            after = trace.steps[trace.steps.index(run_) + 1 :]
             following = next(iter(after), None)
             if isinstance(following, Step):
                 yield following.module
@@ -73,13 +73,13 @@ def _is_plain(module: nn.Module, tied: Counter[int], paths: Counter[int]) -> boo
 
 
 def _carries(model: nn.Module, function: nn.Module, layers: Sequence[nn.Module], example_inputs: Inputs) -> bool:
-    with undisturbed(model):
+    with no_side_effects(model):
         _shift_norms(model)
-        plain = run(model, copied(example_inputs))
+        plain = run(model, copy_inputs(example_inputs))
         with _doubled(function):
-            other = run(model, copied(example_inputs))
+            other = run(model, copy_inputs(example_inputs))
             with _halved(layers):
-                folded = run(model, copied(example_inputs))
+                folded = run(model, copy_inputs(example_inputs))
     # where doubling alone changes nothing the batch does not reach the output, and proves nothing
     return _equal(plain, folded) and not _equal(plain, other)
 
@@ -105,7 +105,7 @@ def _doubled(function: nn.Module) -> Iterator[None]:
 @contextmanager
 def _halved(layers: Sequence[nn.Module]) -> Iterator[None]:
     kept = [layer.get_parameter("weight").detach().clone() for layer in layers]
-    fold_(layers, 0.5)
+    fold_scale_(layers, 0.5)
     try:
         yield
     finally:
@@ -120,13 +120,13 @@ def _equal(a: object, b: object) -> bool:
 
 
 @torch.no_grad()
-def fold_(layers: Sequence[nn.Module], factor: float) -> None:
+def fold_scale_(layers: Sequence[nn.Module], factor: float) -> None:
     """Multiply the weights of layers by a factor; their biases stay.
 
     Example:
         >>> linear = nn.Linear(1, 1)
         >>> _ = linear.weight.data.fill_(3.0)
-        >>> fold_([linear], 0.5)
+        >>> fold_scale_([linear], 0.5)
         >>> linear.weight.item()
         1.5
     """

@@ -19,14 +19,14 @@ import torch
 from scipy.linalg import qr
 from torch import Tensor, nn
 
-__all__ = ["Takeover", "take_over_"]
+__all__ = ["GatedBlockInit", "init_gated_block_"]
 
 _STRETCHES: Final = (0.5, 0.7, 1.0, 1.4, 1.702, 2.0, 2.8, 4.0, 5.6, 8.0)  # 1.702: silu(1.702 z) / 1.702 is GELU to 0.02
 _RIDGE: Final = 1e-4  # of the mean variance of a unit: keeps the weights small where units tell the same
 
 
 @dataclass(frozen=True, kw_only=True)
-class Takeover:
+class GatedBlockInit:
     """How near a gated block begins to the block that was there.
 
     Attributes:
@@ -36,7 +36,7 @@ class Takeover:
         explained: share of the variance of the next layer's sums that the gated block reproduces on the calibration data.
 
     Example:
-        >>> Takeover(units=12, kept=8, stretch=4.0, explained=0.98).kept
+        >>> GatedBlockInit(units=12, kept=8, stretch=4.0, explained=0.98).kept
         8
     """
 
@@ -47,14 +47,14 @@ class Takeover:
 
 
 @torch.no_grad()
-def take_over_(
+def init_gated_block_(
     *,
     old: tuple[nn.Linear, nn.Linear],
     new: tuple[nn.Linear, nn.Linear],
     function: Callable[[Tensor], Tensor],
     sums: Tensor,
     values: Tensor,
-) -> Takeover:
+) -> GatedBlockInit:
     """Set the weights of the two layers of a gated block; value and gate are packed in this order.
 
     Args:
@@ -72,7 +72,7 @@ def take_over_(
         >>> _ = torch.manual_seed(0)
         >>> old, new = (nn.Linear(4, 12), nn.Linear(12, 2)), (nn.Linear(4, 16), nn.Linear(8, 2))
         >>> z = old[0](torch.randn(500, 4))
-        >>> found = take_over_(old=old, new=new, function=torch.relu, sums=z, values=z.relu())
+        >>> found = init_gated_block_(old=old, new=new, function=torch.relu, sums=z, values=z.relu())
         >>> found.kept, found.explained > 0.9
         (8, True)
     """
@@ -91,7 +91,7 @@ def take_over_(
     error = (a - features @ mixing.T - shift) @ outgoing.T
     whole = (a - a.mean(0)) @ outgoing.T
     explained = 1 - float(error.square().sum() / whole.square().sum().clamp_min(1e-300))
-    return Takeover(units=a.shape[1], kept=kept, stretch=stretch, explained=explained)
+    return GatedBlockInit(units=a.shape[1], kept=kept, stretch=stretch, explained=explained)
 
 
 def _tellers(a: Tensor, outgoing: Tensor, kept: int) -> Tensor:

@@ -9,7 +9,7 @@
         morph.step()
     morph.finish()
 
-The swap is made first, with all its checks; then a blend of old and new stands in each place until the way is gone (``anneal * total``
+The swap is made first, with all its checks; then a blend of old and new blend_sites in each place until the way is gone (``anneal * total``
 steps). From then on the model holds the new functions and nothing else: it is what :func:`actlab.swap_` would have made of it, with other
 weights. :func:`actlab.morph_` does all of this, and measures.
 """
@@ -24,14 +24,14 @@ import torch
 from torch import nn
 
 from actlab.errors import LayerError, SiteError
-from actlab.nn.sites.dry_run import Inputs, copied, run, undisturbed
+from actlab.nn.sites.dry_run import Inputs, copy_inputs, run, no_side_effects
 from actlab.nn.training.rule_schedule import Curve
-from actlab.nn.transforms.morph.blend_sites import Stand, blended, blocks_of
-from actlab.nn.transforms.morph.fold_scale import fold_
-from actlab.nn.transforms.morph.gated_block_init import Takeover
-from actlab.nn.transforms.morph.output_matching import Match, matched, taken_over
+from actlab.nn.transforms.morph.blend_sites import BlendSite, gated_blocks_of, insert_blends
+from actlab.nn.transforms.morph.fold_scale import fold_scale_
+from actlab.nn.transforms.morph.gated_block_init import GatedBlockInit
+from actlab.nn.transforms.morph.output_matching import OutputMatch, init_gated_blocks, match_outputs
 from actlab.nn.transforms.selection import Wanted
-from actlab.nn.transforms.swap import operate
+from actlab.nn.transforms.swap import apply_swap
 
 __all__ = ["Morph"]
 
@@ -56,7 +56,7 @@ class Morph:
         total: steps of the whole, from 1 up.
         anneal: share of the steps in which the old functions go; 0 for a blunt swap.
         learned: each site learns its pace.
-        data: calibration inputs as the model takes them. With them the outputs' scales are matched, and gated blocks begin near the blocks
+        data: calibration inputs as the model takes them. With them the outputs' scales are match_outputs, and gated blocks begin near the blocks
             that they replace; without, scales are left and gated blocks begin as drawn.
         curve: maps the share of the ``anneal`` steps that is done to the share of the new function, from 0 to 1; ``s (2 - s)`` if not
             given: fast at first, and slow where the last of the old function goes, which a straight line takes away too fast.
@@ -111,18 +111,18 @@ class Morph:
         self.merged = False
         self._before = {key: value.detach().clone() for key, value in model.state_dict().items()}
         known = {id(p) for p in model.parameters()}
-        operation = operate(model, swaps, example_inputs, generator=generator, fast=fast)
-        self.changes = operation.changes
-        blocks = blocks_of(operation)
-        self._stands: list[Stand] = []
-        self.takeovers: dict[str, Takeover] = {}
-        self.matches: dict[str, Match] = {}
+        swap = apply_swap(model, swaps, example_inputs, generator=generator, fast=fast)
+        self.changes = swap.changes
+        blocks = gated_blocks_of(swap)
+        self._blend_sites: list[BlendSite] = []
+        self.takeovers: dict[str, GatedBlockInit] = {}
+        self.matches: dict[str, OutputMatch] = {}
         try:
-            self._stands = blended(operation, blocks, learned=learned)
+            self._blend_sites = insert_blends(swap, blocks, learned=learned)
             self._rehearse(example_inputs)
             if calibration and example_inputs is not None:
-                self.takeovers = taken_over(operation, self._stands, blocks, calibration)
-                self.matches = matched(operation, self._stands, blocks, example_inputs, calibration)
+                self.takeovers = init_gated_blocks(swap, self._blend_sites, blocks, calibration)
+                self.matches = match_outputs(swap, self._blend_sites, blocks, example_inputs, calibration)
         except BaseException:  # Ctrl-C too: with blends in half of its places it is no model to go on with
             self.undo()
             raise
@@ -157,11 +157,11 @@ class Morph:
         if self.done >= self.anneal:
             self.finish()
             return
-        for stand in self._stands:
-            stand.blend.set_share(self.share)
+        for blend_site in self._blend_sites:
+            blend_site.blend.set_share(self.share)
 
     def _set_scales(self) -> None:
-        blends = {stand.path: stand.blend for stand in self._stands}
+        blends = {blend_site.path: blend_site.blend for blend_site in self._blend_sites}
         for match in self.matches.values():
             blends[match.path].set_scale(match.scale, keep=bool(match.folded))
 
@@ -170,9 +170,9 @@ class Morph:
         if self.merged:
             return
         for match in self.matches.values():
-            fold_([self.model.get_submodule(path) for path in match.folded], match.scale)
-        for stand in self._stands:
-            stand.put_new()
+            fold_scale_([self.model.get_submodule(path) for path in match.folded], match.scale)
+        for blend_site in self._blend_sites:
+            blend_site.insert_new()
         self.merged = True
 
     def undo(self) -> None:
@@ -182,8 +182,8 @@ class Morph:
             SiteError: it was undone already, or something was changed on top of it.
         """
         if not self.merged:
-            for stand in self._stands:
-                stand.put_new()
+            for blend_site in self._blend_sites:
+                blend_site.insert_new()
         self.changes.undo()
         self.model.load_state_dict(self._before)
         self.merged = True
@@ -192,7 +192,11 @@ class Morph:
     def paths(self) -> dict[str, str]:
         """Where each new function is in the model, by the path of the site that it took: calls become submodules."""
         names = {id(module): path for path, module in self.model.named_modules()}
-        return {stand.path: names[id(stand.blend.new)] for stand in self._stands if id(stand.blend.new) in names}
+        return {
+            blend_site.path: names[id(blend_site.blend.new)]
+            for blend_site in self._blend_sites
+            if id(blend_site.blend.new) in names
+        }
 
     # -------------------------------------------------------------------------------------------- saving
 
@@ -203,7 +207,7 @@ class Morph:
             "total": self.total,
             "anneal": self.anneal,
             "merged": self.merged,
-            "paths": [stand.path for stand in self._stands],
+            "paths": [blend_site.path for blend_site in self._blend_sites],
             "matches": [asdict(match) for match in self.matches.values()],
         }
 
@@ -216,7 +220,7 @@ class Morph:
         missing = {"done", "total", "anneal", "merged", "paths", "matches"} - state.keys()
         if missing:
             raise LayerError(f"This is no state of a morph: {', '.join(sorted(missing))} missing.")
-        paths = [stand.path for stand in self._stands]
+        paths = [blend_site.path for blend_site in self._blend_sites]
         if state["paths"] != paths:
             raise LayerError(
                 f"The state is of a morph of {', '.join(state['paths'])}; this one is of {', '.join(paths)}. "
@@ -227,7 +231,7 @@ class Morph:
                 "The old functions have left this model, and the state wants them back. Build the model and the morph anew."
             )
         self.done, self.total, self.anneal = int(state["done"]), int(state["total"]), int(state["anneal"])
-        self.matches = {match["path"]: Match(**match) for match in state["matches"]}
+        self.matches = {match["path"]: OutputMatch(**match) for match in state["matches"]}
         self._set_scales()
         if state["merged"]:
             self.finish()
@@ -242,17 +246,17 @@ class Morph:
         """Run the model half way, where both functions run."""
         if example_inputs is None:
             return
-        for stand in self._stands:
-            stand.blend.set_share(0.5)
-        with undisturbed(self.model):
+        for blend_site in self._blend_sites:
+            blend_site.blend.set_share(0.5)
+        with no_side_effects(self.model):
             try:
-                run(self.model, copied(example_inputs))
+                run(self.model, copy_inputs(example_inputs))
             except SiteError as error:
                 raise SiteError(
                     f"The model does not run with old and new functions side by side, so the swap was taken back. {error}"
                 ) from error
-        for stand in self._stands:
-            stand.blend.set_share(0.0)
+        for blend_site in self._blend_sites:
+            blend_site.blend.set_share(0.0)
 
 
 def _early(share: float) -> float:

@@ -15,21 +15,21 @@ import torch
 from torch import Tensor, nn
 
 from actlab.nn.layers.blend import Blend
-from actlab.nn.sites.dry_run import Inputs, copied, run, undisturbed
+from actlab.nn.sites.dry_run import Inputs, copy_inputs, run, no_side_effects
 from actlab.nn.transforms.gated_blocks import Block
-from actlab.nn.transforms.morph.blend_sites import Stand
-from actlab.nn.transforms.morph.fold_scale import carriers
-from actlab.nn.transforms.morph.gated_block_init import Takeover, take_over_
-from actlab.nn.transforms.swap import Operation
+from actlab.nn.transforms.morph.blend_sites import BlendSite
+from actlab.nn.transforms.morph.fold_scale import foldable_layers
+from actlab.nn.transforms.morph.gated_block_init import GatedBlockInit, init_gated_block_
+from actlab.nn.transforms.swap import AppliedSwap
 
-__all__ = ["Match", "matched", "taken_over"]
+__all__ = ["OutputMatch", "init_gated_blocks", "match_outputs"]
 
 _ROWS: Final = 4096  # of hidden values that a gated block is fitted on: more than its units, and seconds
 _Look = Callable[[Tensor, Tensor, Tensor], None]  # of input, old output and new output
 
 
 @dataclass(frozen=True, kw_only=True)
-class Match:
+class OutputMatch:
     """The factor by which a new function's output is brought to the second moment of the old one's.
 
     Attributes:
@@ -43,46 +43,52 @@ class Match:
     folded: tuple[str, ...] = ()
 
 
-def matched(
-    operation: Operation,
-    stands: Sequence[Stand],
+def match_outputs(
+    swap: AppliedSwap,
+    blend_sites: Sequence[BlendSite],
     blocks: Sequence[Block],
     example_inputs: Inputs,
     calibration: Sequence[Inputs],
-) -> dict[str, Match]:
+) -> dict[str, OutputMatch]:
     """Return the factor of every site that keeps its width, by path, and where it can go. Blends are at 0, and are left so.
 
     Args:
-        operation: the swap.
-        stands: the blends in the model.
+        swap: the swap.
+        blend_sites: the blends in the model.
         blocks: the blocks that become gated, which have no factor.
         example_inputs: what the model is tried on.
         calibration: inputs.
     """
-    gated = {block.claim.site.path for block in blocks}
-    blends = {stand.path: stand.blend for stand in stands}
-    claims = [claim for claim in operation.claims if claim.site.path not in gated and claim.site.calls != 0]
-    moments = {claim.site.path: torch.zeros(2, dtype=torch.float64) for claim in claims}
-    model = operation.whole.model
+    gated = {block.selection.site.path for block in blocks}
+    blends = {blend_site.path: blend_site.blend for blend_site in blend_sites}
+    selections = [
+        selection for selection in swap.selections if selection.site.path not in gated and selection.site.calls != 0
+    ]
+    moments = {selection.site.path: torch.zeros(2, dtype=torch.float64) for selection in selections}
+    model = swap.model_survey.model
     _observe(model, {blends[path]: _adder(moment) for path, moment in moments.items()}, calibration)
     names = {id(module): path for path, module in model.named_modules()}
     found = {}
-    for claim in claims:
-        path = claim.site.path
+    for selection in selections:
+        path = selection.site.path
         scale = _ratio(moments[path])
-        layers = carriers(model, blends[path], claim.entry, operation.whole, example_inputs) if scale != 1 else ()
-        found[path] = Match(path=path, scale=scale, folded=tuple(names[id(module)] for module in layers))
+        layers = (
+            foldable_layers(model, blends[path], selection.entry, swap.model_survey, example_inputs)
+            if scale != 1
+            else ()
+        )
+        found[path] = OutputMatch(path=path, scale=scale, folded=tuple(names[id(module)] for module in layers))
     return found
 
 
-def taken_over(
-    operation: Operation, stands: Sequence[Stand], blocks: Sequence[Block], calibration: Sequence[Inputs]
-) -> dict[str, Takeover]:
+def init_gated_blocks(
+    swap: AppliedSwap, blend_sites: Sequence[BlendSite], blocks: Sequence[Block], calibration: Sequence[Inputs]
+) -> dict[str, GatedBlockInit]:
     """Let gated blocks begin near the blocks that they replace, where each has its Linears to itself, with biases.
 
     Args:
-        operation: the swap.
-        stands: the blends in the model.
+        swap: the swap.
+        blend_sites: the blends in the model.
         blocks: the blocks that become gated.
         calibration: inputs, at least one.
 
@@ -91,21 +97,21 @@ def taken_over(
     """
     if not blocks:
         return {}
-    blends = {stand.path: stand.blend for stand in stands}
-    kept: dict[str, tuple[list[Tensor], list[Tensor]]] = {block.claim.site.path: ([], []) for block in blocks}
+    blends = {blend_site.path: blend_site.blend for blend_site in blend_sites}
+    kept: dict[str, tuple[list[Tensor], list[Tensor]]] = {block.selection.site.path: ([], []) for block in blocks}
     rows = -(-_ROWS // len(calibration))
     looks = {blends[path]: _keeper(pair, rows) for path, pair in kept.items()}
-    _observe(operation.whole.model, looks, calibration)
+    _observe(swap.model_survey.model, looks, calibration)
     fed = [linear for block in blocks for linear in block.producers]
     stand_ins: dict[nn.Linear, nn.Linear] = {}  # a layer between two blocks, before its own outputs are gated
     found = {}
     for block in (block for block in blocks if _is_alone(block, fed)):
-        path, before, after = block.claim.site.path, block.producers[0], block.consumers[0]
+        path, before, after = block.selection.site.path, block.producers[0], block.consumers[0]
         if after in fed:
-            stand_ins[after] = _linear_like(after, operation.linears[after].in_features)
-        found[path] = take_over_(
+            stand_ins[after] = _linear_like(after, swap.linears[after].in_features)
+        found[path] = init_gated_block_(
             old=(stand_ins.get(before, before), after),
-            new=(operation.linears[before], stand_ins.get(after, operation.linears[after])),
+            new=(swap.linears[before], stand_ins.get(after, swap.linears[after])),
             function=_gate_alone(blends[path].new),
             sums=torch.cat(kept[path][0]),
             values=torch.cat(kept[path][1]),
@@ -126,9 +132,9 @@ def _observe(model: nn.Module, watched: Mapping[Blend, _Look], calibration: Iter
     """Run the model with its old functions, and show what goes in and comes out of old and new ones."""
     handles = [blend.register_forward_pre_hook(_hook(look)) for blend, look in watched.items()]
     try:
-        with undisturbed(model):
+        with no_side_effects(model):
             for inputs in calibration:
-                run(model, copied(inputs))
+                run(model, copy_inputs(inputs))
     finally:
         for handle in handles:
             handle.remove()
