@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from actlab.functions.analysis.other_libraries import Peer
+from actlab.functions.analysis.other_libraries import OtherLibrary
 
 SOUNDS_LIKE_ONE = re.compile(
     "relu|gelu|silu|glu|^solu|swish|mish|sigmoid|tanh|tlu|derf|softmax|softclamp", re.IGNORECASE
@@ -90,7 +90,7 @@ class Library:
     evaluate: Evaluate
 
 
-def missing(peer: Peer, names: Iterable[str]) -> list[str]:
+def missing(peer: OtherLibrary, names: Iterable[str]) -> list[str]:
     """Return the library's names that the peer neither maps nor explains; one that needs arguments is known with any."""
     with_arguments = {name.partition("(")[0] for name in peer.same if "(" in name}
     return sorted(name for name in names if peer.lacks(name) and not (name in REQUIRED and name in with_arguments))

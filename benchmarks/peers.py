@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from libraries import ASK, Library, missing, with_torch
 
-from actlab.functions.analysis.other_libraries import Peer, peers
+from actlab.functions.analysis.other_libraries import OtherLibrary, other_libraries
 from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
 from actlab.nn.layers.activation_layer import Half
@@ -69,7 +69,7 @@ def gate_of(theirs: str) -> Half:
     return "first" if own else "second"
 
 
-def compare(library: Library, peer: Peer, theirs: str) -> Row:
+def compare(library: Library, peer: OtherLibrary, theirs: str) -> Row:
     """Compute both and return how far apart they are."""
     ours, note = peer.same[theirs], "; ".join(filter(None, (peer.differs.get(theirs), peer.notes.get(theirs))))
     if theirs in DRAWN:
@@ -137,10 +137,10 @@ def page(found: dict[str, tuple[Library, list[Row]]]) -> str:
         "| library | version | its names | mapped | without an entry, with a reason |",
         "|---|---|---|---|---|",
     ]
-    for peer in peers():
+    for peer in other_libraries():
         counts = f"{len(peer.same) + len(peer.without)} | {len(peer.same)} | {len(peer.without)}"
         lines.append(f"| {peer.library} | {peer.version} | {counts} |")
-    for peer in peers():
+    for peer in other_libraries():
         lines += ["", f"## {peer.library} {peer.version}", ""]
         lines += _table(found[peer.library][1]) if peer.library in found else ["Not installed where this was written."]
         lines += [f"| `{theirs}` | none | | | {reason} |" for theirs, reason in peer.without.items()]
@@ -158,7 +158,7 @@ def _pair(numbers: tuple[float, ...]) -> str:
     return ", ".join("none" if np.isnan(number) else "0" if number == 0 else f"{number:.1e}" for number in numbers)
 
 
-def look(peer: Peer) -> tuple[Library, list[Row], list[str]] | None:
+def look(peer: OtherLibrary) -> tuple[Library, list[Row], list[str]] | None:
     """Return the library, its rows and what is missing; None where it is not installed."""
     try:
         library = ASK[peer.library]()
@@ -173,7 +173,7 @@ def main() -> int:
     """Print what was found, and write the page if asked to."""
     torch.set_num_threads(1)
     found, findings = {}, 0
-    for peer in peers():
+    for peer in other_libraries():
         seen = look(peer)
         if seen is None:
             continue

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from actlab.functions.analysis.depth_forecast import forecast
-from actlab.functions.analysis.edge_of_chaos import born_dead_bound, critical, map_norm
+from actlab.functions.analysis.edge_of_chaos import born_dead_bound, critical_point, map_norm
 from actlab.nn.layers.layer import layer
 from actlab.nn.probes.propagation import propagation
 
@@ -88,7 +88,7 @@ def critical_points(layers: int = 30) -> bool:
     print(f"\ncritical points at sigma_b = 0.2, and {layers} layers of {WIDTH} drawn there, mean of 3 seeds")
     holds = True
     for spec in ("tanh", "elu", "gelu"):
-        point = critical(spec, 0.2)
+        point = critical_point(spec, 0.2)
         found = []
         for factor in (0.9, 1.0, 1.1):
             nets = [_drawn(spec, factor * point.weight, point.bias, layers, seed) for seed in range(3)]

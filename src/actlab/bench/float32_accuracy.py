@@ -19,13 +19,13 @@ from torch import Tensor
 
 from actlab.codegen import pytorch
 from actlab.functions import formula
-from actlab.functions.analysis.affine_equivalence import elementwise
+from actlab.functions.analysis.affine_equivalence import parse_elementwise
 from actlab.functions.formula import Expr, derivative
-from actlab.functions.formula.evaluate import Array, folded, numeric
-from actlab.functions.formula.printer import compiled, source
+from actlab.functions.formula.evaluate import Array, fold_constants, numeric
+from actlab.functions.formula.printer import compile_source, function_source
 from actlab.functions.spec import Spec
 
-__all__ = ["Trap", "traps"]
+__all__ = ["InaccurateRegion", "inaccurate_regions"]
 
 Part = Literal["value", "gradient"]
 REACH = 1e4
@@ -58,7 +58,7 @@ TEXTBOOK: dict[type[formula.Primitive], Callable[..., Expr]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trap:
+class InaccurateRegion:
     """A region of inputs in which the naive program is wrong.
 
     Attributes:
@@ -80,26 +80,26 @@ class Trap:
     here: float
 
 
-def traps(spec: str | Spec) -> list[Trap]:
+def inaccurate_regions(spec: str | Spec) -> list[InaccurateRegion]:
     """Return where the textbook form of an elementwise activation goes wrong in float32, values first.
 
     Raises:
         SpecError: no elementwise activation, or the spec cannot be read.
 
     Example:
-        >>> [(trap.part, round(trap.low), trap.high, trap.here < 1e-4) for trap in traps("softplus") if not trap.finite]
+        >>> [(trap.part, round(trap.low), trap.high, trap.here < 1e-4) for trap in inaccurate_regions("softplus") if not trap.finite]
         [('value', 89, inf, True), ('gradient', 89, inf, True)]
-        >>> traps("relu")
+        >>> inaccurate_regions("relu")
         []
     """
-    spec = elementwise(spec)
+    spec = parse_elementwise(spec)
     x = spec.activation.inputs[0]
     expression = spec.formula
     naive, ours = (
         _run(_program(textbook(expression), x)),
         _run(pytorch.function(spec.activation, tuple(spec.numbers.items()))),
     )
-    found: list[Trap] = []
+    found: list[InaccurateRegion] = []
     parts: tuple[tuple[Part, Expr], ...] = (("value", expression), ("gradient", derivative(expression, x)))
     for part, wanted in parts:
         truth, granted = _truth(numeric(wanted, [x]))
@@ -120,7 +120,7 @@ def textbook(expression: Expr) -> Expr:
 
 
 def _program(expression: Expr, x: sympy.Symbol) -> Callable[[Tensor], Tensor]:
-    return compiled(source("naive", [x], folded(expression), "torch", wrap="{0}"), "naive", pytorch.NAMES)
+    return compile_source(function_source("naive", [x], fold_constants(expression), "torch", wrap="{0}"), "naive", pytorch.NAMES)
 
 
 def _run(program: Callable[..., Any]) -> dict[str, Array]:
@@ -150,7 +150,7 @@ def _errors(got: Array, truth: Array, granted: Array) -> Array:
         return np.where(fits & ((off > granted) | ~np.isfinite(got)), np.nan_to_num(relative, nan=inf, posinf=inf), 0.0)
 
 
-def _regions(part: Part, naive: Array, ours: Array, finite: Array, truth: Array) -> list[Trap]:
+def _regions(part: Part, naive: Array, ours: Array, finite: Array, truth: Array) -> list[InaccurateRegion]:
     found = []
     for is_finite in (False, True):
         wrong = np.flatnonzero((naive > LOST) & (finite == is_finite))
@@ -161,6 +161,6 @@ def _regions(part: Part, naive: Array, ours: Array, finite: Array, truth: Array)
             ends = {"low": -inf if low <= -REACH else low, "high": inf if high >= REACH else high}
             sizes = {"truth": np.abs(truth[run]).max(), "error": naive[run].max(), "here": ours[run].max()}
             found.append(
-                Trap(part=part, finite=is_finite, **ends, **{name: float(size) for name, size in sizes.items()})
+                InaccurateRegion(part=part, finite=is_finite, **ends, **{name: float(size) for name, size in sizes.items()})
             )
     return found

@@ -1,4 +1,4 @@
-"""The passes of a spec: the expressions that a forward and a backward kernel compute, whatever they are printed for.
+"""Symbolic expressions of the forward and backward pass, shared by CPU and GPU kernels.
 
 Example:
     >>> from actlab.functions.grammar import parse
@@ -19,8 +19,8 @@ import sympy
 from actlab.errors import SpecError
 from actlab.functions.activation import Learned
 from actlab.functions.formula import Expr, canonical, derivative, where
-from actlab.functions.formula.evaluate import safe
-from actlab.functions.formula.strength_reduction import economical
+from actlab.functions.formula.evaluate import stabilize
+from actlab.functions.formula.strength_reduction import reduce_strength
 from actlab.functions.rule import GRAD
 from actlab.functions.spec import Spec
 
@@ -29,13 +29,13 @@ __all__ = ["GRAD", "Passes", "passes", "times"]
 
 @dataclass(frozen=True, kw_only=True)
 class Passes:
-    """What the two passes compute.
+    """Expressions of the forward and the backward pass.
 
     Attributes:
         inputs: symbols of the inputs.
-        learned: names of the learned parameters, in the record's order.
-        value: the formula, its numbers in place.
-        gradients: the gradient that arrives, :data:`GRAD`, times the derivative in each input, then in each learned parameter.
+        learned: names of the learned parameters, in the order of the record.
+        value: the formula, with numbers substituted for the other parameters.
+        gradients: the gradient of the output, :data:`GRAD`, times the derivative in each input, then in each learned parameter.
     """
 
     inputs: tuple[sympy.Symbol, ...]
@@ -51,11 +51,11 @@ class Passes:
 
 @cache
 def passes(spec: Spec) -> Passes:
-    """Return the expressions of both passes, safe at the infinities.
+    """Return the expressions of both passes, with the right limits at infinite inputs.
 
     Raises:
         TypeError: the activation is tensor code, not a formula.
-        SpecError: the spec has a gradient rule, of which these passes know nothing.
+        SpecError: the spec has a gradient rule, which these passes do not apply.
     """
     if spec.backward is not None:
         raise SpecError(
@@ -66,17 +66,17 @@ def passes(spec: Spec) -> Passes:
     numbers = {sympy.Symbol(n, real=True): sympy.Float(v, 17) for n, v in spec.assigned if not isinstance(v, Learned)}
     formula = canonical(record.formula.xreplace(numbers))
     symbols = [*record.inputs, *(sympy.Symbol(name, real=True) for name in learned)]
-    slopes = [safe(canonical(derivative(formula, symbol)), record.inputs) for symbol in symbols]
+    slopes = [stabilize(canonical(derivative(formula, symbol)), record.inputs) for symbol in symbols]
     return Passes(
         inputs=record.inputs,
         learned=learned,
-        value=economical([safe(formula, record.inputs)], record.inputs)[0],
-        gradients=tuple(times(GRAD, slope) for slope in economical(slopes, record.inputs)),
+        value=reduce_strength([stabilize(formula, record.inputs)], record.inputs)[0],
+        gradients=tuple(times(GRAD, slope) for slope in reduce_strength(slopes, record.inputs)),
     )
 
 
 def times(grad: sympy.Symbol, slope: Expr) -> Expr:
-    """Return the product; where the slope is 0 or 1 on a side, without multiplying there, so that 0 times infinity is 0, as in torch."""
+    """Return the product; no multiplication in branches where the slope is 0 or 1, so that 0 times infinity is 0, as in torch."""
     if isinstance(slope, where) and any(branch in {0, 1, -1} for branch in slope.args[1:]):
         condition, a, b = slope.args
         return where(condition, times(grad, a), times(grad, b))

@@ -1,8 +1,8 @@
-"""The torch reading of a formula: plain tensor code, so that every mode of torch (eager, compile, func, AMP, meta) understands it.
+"""PyTorch code generated from a formula: plain tensor operations for every mode of torch.
 
-The code is printed once per formula from the primitives' spellings. Half-precision inputs are computed in float32 and rounded once, at the
-end: a chain of bfloat16 operations rounds after each. The gradient is autograd's of this code, and
-``derivative=True`` gives the code of the symbolic derivative, whose values are right at the infinities too.
+Every mode (eager, compile, func, AMP, meta) can run the code. It is printed once per formula from the spellings of the primitives.
+Half-precision inputs are computed in float32 and rounded once, at the end: a chain of bfloat16 operations would round after each. The
+gradient is autograd's of this code; ``derivative=True`` gives the code of the symbolic derivative, which is also right at infinite inputs.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from torch import Tensor
 from actlab.functions import formula
 from actlab.functions.activation import Activation, Learned
 from actlab.functions.formula import CAPS, Expr, where
-from actlab.functions.formula.evaluate import safe
-from actlab.functions.formula.printer import compiled, source
+from actlab.functions.formula.evaluate import stabilize
+from actlab.functions.formula.printer import compile_source, function_source
 from actlab.functions.spec import Spec
 
 __all__ = ["function", "native", "text"]
@@ -32,30 +32,30 @@ LOG_LARGEST = {dtype: math.log(largest) for dtype, largest in LARGEST.items()}
 
 
 def clamped(x: Tensor, side: float) -> Tensor:
-    """Hold ``x`` far inside the finite numbers of its dtype, from below (-1), above (1) or on both sides (0)."""
+    """Clamp ``x`` to at most the square root of the largest number of its dtype, from below (-1), above (1) or on both sides (0)."""
     largest = LARGEST[x.dtype]
     return torch.clamp(x, min=-largest if side <= 0 else None, max=largest if side >= 0 else None)
 
 
 def tamed(x: Tensor) -> Tensor:
-    """Hold an exponent where its exponential reaches the bound of :func:`clamped`."""
+    """Clamp an exponent from above so that its exponential stays within the bound of :func:`clamped`."""
     return torch.clamp(x, max=LOG_LARGEST[x.dtype])
 
 
 def capped(x: Tensor, times: float) -> Tensor:
-    """Hold an exponent where its exponential to the power ``times`` is near the largest number of the dtype."""
+    """Clamp an exponent from above so that its exponential to the power ``times`` is near the largest number of the dtype."""
     return torch.clamp(x, max=CAPS[str(x.dtype).removeprefix("torch.")][int(times)])
 
 
 def maximum(a: Tensor, b: Tensor | float) -> Tensor:
-    """Return the larger; NaN in ``a`` passes through, and at a tie the gradient goes to ``b``."""
+    """Return the larger value; NaN in ``a`` propagates, and at a tie the gradient goes to ``b``."""
     if isinstance(b, float) and b == 0.0:
         return torch.relu(a)  # the same value and gradient in one fused kernel
     return torch.where(a <= b, b, a)
 
 
 def minimum(a: Tensor, b: Tensor | float) -> Tensor:
-    """Return the smaller; NaN in ``a`` passes through, and at a tie the gradient goes to ``b``."""
+    """Return the smaller value; NaN in ``a`` propagates, and at a tie the gradient goes to ``b``."""
     return torch.where(a >= b, b, a)
 
 
@@ -70,7 +70,7 @@ def cardinal_sine(x: Tensor) -> Tensor:
 
 
 def zero(x: Tensor) -> Tensor:
-    """Return zeros with the dtype of ``x`` and a zero gradient: what a choice between two constants is made of."""
+    """Return zeros with the dtype of ``x`` and a zero gradient, for a choice between two constants."""
     return x.sign() * 0.0
 
 
@@ -92,22 +92,25 @@ NAMES: Mapping[str, Any] = {
 def function(
     activation: Activation, numbers: tuple[tuple[str, float], ...] = (), *, derivative: bool = False
 ) -> Callable[..., Tensor]:
-    """Return the formula as a function of tensors: the inputs, then every parameter that has no number, in the record's order.
+    """Return the formula as a function of tensors: the inputs, then every parameter without a number, in the order of the record.
 
     Args:
         activation: an elementwise or gated activation.
-        numbers: values of the parameters that are constants; they are folded into the code.
+        numbers: values of the constant parameters; they are folded into the code.
         derivative: return the derivative in the first input instead.
 
     Returns:
-        A function of floating tensors that broadcast against each other; the result has the dtype of the first.
+        A function of floating-point tensors that broadcast against each other; the result has the dtype of the first.
+
+    Raises:
+        TypeError: the activation is tensor code, not a formula.
 
     Example:
         >>> from actlab.functions.activation import get
         >>> function(get("mish"))(torch.tensor([-torch.inf, 0.0, 1.0]))
         tensor([0.0000, 0.0000, 0.8651])
     """
-    return compiled(text(activation, numbers, derivative=derivative), activation.name, NAMES)
+    return compile_source(text(activation, numbers, derivative=derivative), activation.name, NAMES)
 
 
 def text(activation: Activation, numbers: Sequence[tuple[str, float]] = (), *, derivative: bool = False) -> str:
@@ -122,22 +125,22 @@ def text(activation: Activation, numbers: Sequence[tuple[str, float]] = (), *, d
     if derivative:
         expression = formula.derivative(expression, activation.inputs[0])
     free = [parameter.symbol for parameter in activation.parameters if parameter.name not in values]
-    return _source(activation, safe(expression, activation.inputs), free)
+    return _source(activation, stabilize(expression, activation.inputs), free)
 
 
 def _source(activation: Activation, expression: Expr, parameters: list[sympy.Symbol]) -> str:
     first, *others = (symbol.name for symbol in activation.inputs)
     if not expression.free_symbols & set(activation.inputs):
-        expression = expression + sympy.Symbol(f"torch.zeros_like({first})")  # a constant has the input's shape, too
+        expression = expression + sympy.Symbol(f"torch.zeros_like({first})")  # gives a constant the shape of the input
     expression = expression.replace(
         lambda e: (
             isinstance(e, where) and not (e.args[1].free_symbols | e.args[2].free_symbols) & set(activation.inputs)
         ),
         lambda e: where(e.args[0], e.args[1] + sympy.Symbol(f"zero({first})"), e.args[2]),
     )
-    raised = [f"{name} = {name}.float() if {name}.dtype in HALF else {name}" for name in (first, *others)]
-    prelude = [f"dtype = {first}.dtype", *raised]
-    return source(
+    casts = [f"{name} = {name}.float() if {name}.dtype in HALF else {name}" for name in (first, *others)]
+    prelude = [f"dtype = {first}.dtype", *casts]
+    return function_source(
         activation.name, [*activation.inputs, *parameters], expression, "torch", prelude=prelude, wrap="({0}).to(dtype)"
     )
 
@@ -145,7 +148,7 @@ def _source(activation: Activation, expression: Expr, parameters: list[sympy.Sym
 def native(spec: Spec) -> Callable[..., Tensor] | None:
     """Return torch's own fused kernel for the spec as a function of the inputs (and of the learned parameters), or None.
 
-    A native is taken when every parameter is of the kind it takes: numbers, or the learned weight of ``prelu``.
+    torch's kernel is used when every parameter is of the kind it accepts: a number, or the learned weight of ``prelu``.
 
     Example:
         >>> from actlab.functions.grammar import parse
@@ -155,7 +158,7 @@ def native(spec: Spec) -> Callable[..., Tensor] | None:
         True
     """
     record = spec.activation
-    if record.torch is None or record.expression is None:  # tensor code calls torch already
+    if record.torch is None or record.expression is None:  # tensor code already calls torch
         return None
     for parameter in record.parameters:
         if isinstance(spec.values[parameter.name], Learned) != parameter.learned:
@@ -174,9 +177,8 @@ def _native(template: str, spec: Spec) -> Callable[..., Tensor]:
     elif arguments:
         inputs, body = ["x"], f"{target}({arguments}"
     else:
-        given = [f"{name}={value!r}" for name, value in numbers.items()] + tensors
         # Learned weights come first: they are positional in torch.
-        given.sort(key=lambda argument: "=" in argument)
-        inputs, body = ["x"], f"{target}({', '.join(['x', *given])})"
+        passed = [*tensors, *(f"{name}={value!r}" for name, value in numbers.items())]
+        inputs, body = ["x"], f"{target}({', '.join(['x', *passed])})"
     name = f"native_{record.name}"
-    return compiled(f"def {name}({', '.join(inputs + tensors)}):\n    return {body}\n", name, {"torch": torch})
+    return compile_source(f"def {name}({', '.join(inputs + tensors)}):\n    return {body}\n", name, {"torch": torch})

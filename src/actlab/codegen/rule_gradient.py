@@ -24,7 +24,7 @@ from actlab.functions.activation import Activation
 from actlab.functions.formula import Expr, canonical, derivative, rounded
 from actlab.functions.formula.evaluate import numeric
 from actlab.functions.formula.quadrature import GRID
-from actlab.functions.formula.segments import pieces
+from actlab.functions.formula.segments import segments
 from actlab.functions.parameter import Learned, Parameter
 from actlab.functions.rule import GRAD
 from actlab.functions.spec import Backward, Spec, X
@@ -236,7 +236,7 @@ def _curvature(bent: Expr, inputs: Sequence[sympy.Symbol], parameters: Sequence[
 def _levels(factor: Expr) -> tuple[float, ...]:
     if U in factor.free_symbols and not _is_multiple(factor):
         return ()
-    values = [piece.expression for piece in pieces(factor.xreplace({U: sympy.Integer(1)}), X)]
+    values = [piece.expression for piece in segments(factor.xreplace({U: sympy.Integer(1)}), X)]
     if any(value.has(X) for value in values):
         return ()
     found = np.unique([float(value) for value in values])

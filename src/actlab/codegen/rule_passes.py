@@ -1,4 +1,4 @@
-"""The passes of a gradient rule: what both compute and what is kept in between, for every target that prints them."""
+"""Symbolic forward and backward pass of a spec with a gradient rule, shared by CPU and GPU kernels."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import sympy
 
 from actlab.codegen.rule_gradient import Gradient, gradient, in_terms_of_the_input
 from actlab.functions.formula import Expr
-from actlab.functions.formula.evaluate import safe
-from actlab.functions.formula.segments import pieces
-from actlab.functions.formula.strength_reduction import economical
+from actlab.functions.formula.evaluate import stabilize
+from actlab.functions.formula.segments import segments
+from actlab.functions.formula.strength_reduction import reduce_strength
 from actlab.functions.parameter import Learned
 from actlab.functions.rule import GRAD
 from actlab.functions.spec import Spec, X
@@ -21,7 +21,7 @@ __all__ = ["NORMAL", "SYMBOLS", "Keep", "RulePasses", "U", "rule_passes"]
 Keep: TypeAlias = Literal["nothing", "bits", "input"]
 U = sympy.Symbol("u", real=True)
 NORMAL = sympy.Symbol("normal", real=True)
-SYMBOLS = [GRAD, X, U, NORMAL]  # of a gradient
+SYMBOLS = [GRAD, X, U, NORMAL]  # arguments of a gradient expression
 
 
 class RulePasses:
@@ -44,17 +44,17 @@ class RulePasses:
             self.keep = "input"
         self.x = made.spec.activation.inputs[0]
         formula = made.spec.forward.formula
-        self.is_exact = all(p.expression == self.x or p.expression.is_number for p in pieces(formula, self.x))
+        self.is_exact = all(p.expression == self.x or p.expression.is_number for p in segments(formula, self.x))
 
     @property
     def value(self) -> Expr:
         """What is computed forward, of ``x``."""
-        return economical([safe(self.gradient.spec.forward.formula, [self.x])], [self.x])[0]
+        return reduce_strength([stabilize(self.gradient.spec.forward.formula, [self.x])], [self.x])[0]
 
     @property
     def mask(self) -> Expr:
         """What is compared with :attr:`middle` for the bit of an element."""
-        return safe(self.gradient.factor_expression.xreplace({U: sympy.Integer(1)}), [X])
+        return stabilize(self.gradient.factor_expression.xreplace({U: sympy.Integer(1)}), [X])
 
     @property
     def middle(self) -> float:
@@ -65,23 +65,23 @@ class RulePasses:
     def gradients(self) -> list[Expr]:
         """The gradient; of a factor of few levels, one for each level, lowest first."""
         if not self.gradient.levels:
-            return economical([safe(self._expression, [X])], [X])
+            return reduce_strength([stabilize(self._expression, [X])], [X])
         noise = U if "u" in self.ingredients else sympy.Integer(1)
         return [GRAD * sympy.Float(level, 17) * noise if level else sympy.Integer(0) for level in self.gradient.levels]
 
 
 @cache
 def rule_passes(spec: Spec) -> RulePasses | None:
-    """Return the passes of a spec with a rule, or None where kernels have none.
+    """Return the passes of a spec with a rule, or None if kernels do not support it.
 
-    They have none for rules of several noises, and for noise that is tied to units.
+    Not supported: learned parameters, rules that use both kinds of noise, noise fixed per unit, and factors of more than two levels.
     """
     backward, record = spec.backward, spec.activation
     if backward is None or record.expression is None:
         return None
     if any(isinstance(value, Learned) for _, value in (*spec.assigned, *backward.assigned)):
         return None
-    made = RulePasses(gradient(spec))
-    if not made.ingredients <= {"x", "u", "normal"} or made.ingredients >= {"u", "normal"}:
+    passes = RulePasses(gradient(spec))
+    if not passes.ingredients <= {"x", "u", "normal"} or passes.ingredients >= {"u", "normal"}:
         return None
-    return None if len(made.gradient.levels) > 2 else made
+    return None if len(passes.gradient.levels) > 2 else passes

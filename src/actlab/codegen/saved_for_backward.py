@@ -25,12 +25,12 @@ from actlab.functions.activation import Learned
 from actlab.functions.formula import Expr, derivative
 from actlab.functions.formula.evaluate import numeric
 from actlab.functions.formula.quadrature import GRID, breakpoints
-from actlab.functions.formula.segments import pieces
+from actlab.functions.formula.segments import segments
 from actlab.functions.formula.slope_from_output import slope_from_output
 from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
 
-__all__ = ["OUTPUT", "Kept", "kept"]
+__all__ = ["OUTPUT", "SavedForBackward", "saved_for_backward"]
 
 OUTPUT: Final = sympy.Symbol("y", real=True)
 ERROR: Final = 16 * float(np.finfo(np.float32).eps)
@@ -41,7 +41,7 @@ Form = Literal["nothing", "bits", "output", "input", "inputs"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
+class SavedForBackward:
     """What the backward pass of an activation must keep of each element.
 
     Attributes:
@@ -74,7 +74,7 @@ class Kept:
         """Return the bytes kept per element of the output, where an element has ``itemsize`` bytes.
 
         Example:
-            >>> kept("leaky_relu").bytes(4), kept("gelu").bytes(2), kept("swiglu").bytes(4)
+            >>> saved_for_backward("leaky_relu").bytes(4), saved_for_backward("gelu").bytes(2), saved_for_backward("swiglu").bytes(4)
             (0.125, 2, 8)
         """
         return (self.bits or 0) / 8 if self.levels else itemsize * self.inputs
@@ -94,7 +94,7 @@ class Kept:
         return f"its input, {each}"
 
 
-def kept(spec: str | Spec) -> Kept | None:
+def saved_for_backward(spec: str | Spec) -> SavedForBackward | None:
     """Tell what the backward pass of an activation must keep; None for tensor code, of which no formula tells it, and where a rule says it.
 
     Raises:
@@ -102,11 +102,11 @@ def kept(spec: str | Spec) -> Kept | None:
         UnknownNameError: there is no such activation.
 
     Example:
-        >>> print(kept("hardsigmoid"))
+        >>> print(saved_for_backward("hardsigmoid"))
         1 bit per element: its slope takes 2 values
-        >>> kept("tanh").from_output
+        >>> saved_for_backward("tanh").from_output
         (1 - y)*(y + 1)
-        >>> kept("gelu").form, kept("swiglu").form, kept("identity").form
+        >>> saved_for_backward("gelu").form, saved_for_backward("swiglu").form, saved_for_backward("identity").form
         ('input', 'inputs', 'nothing')
     """
     spec = parse(spec)
@@ -114,24 +114,26 @@ def kept(spec: str | Spec) -> Kept | None:
     if record.expression is None or spec.backward is not None:
         return None
     if record.kind == "gated":
-        return Kept(inputs=2)
+        return SavedForBackward(inputs=2)
     if any(isinstance(value, Learned) for value in spec.values.values()):
-        return Kept()
+        return SavedForBackward()
     numbers = {p.symbol: sympy.Float(spec.numbers[p.name], 17) for p in record.parameters}
-    return _kept(record.formula.xreplace(numbers), record.inputs[0])
+    return _analyze(record.formula.xreplace(numbers), record.inputs[0])
 
 
 @cache
-def _kept(expression: Expr, x: sympy.Symbol) -> Kept:
+def _analyze(expression: Expr, x: sympy.Symbol) -> SavedForBackward:
     f, df = numeric(expression, [x]), numeric(derivative(expression, x), [x])
     grid = _grid(expression, x)
     levels = _levels(expression, x, df, grid)
     candidate = slope_from_output(expression, x, OUTPUT)
     if candidate is None:
-        return Kept(levels=levels)
+        return SavedForBackward(levels=levels)
     error, relative = _errors(candidate, f, df, grid)
     good = error <= ERROR
-    return Kept(levels=levels, from_output=candidate if good else None, sharp=good and relative <= HALF_ERROR)
+    return SavedForBackward(
+        levels=levels, from_output=candidate if good else None, sharp=good and relative <= HALF_ERROR
+    )
 
 
 def _grid(expression: Expr, x: sympy.Symbol) -> Any:
@@ -146,7 +148,7 @@ def _grid(expression: Expr, x: sympy.Symbol) -> Any:
 
 def _levels(expression: Expr, x: sympy.Symbol, df: Callable[[Any], Any], grid: Any) -> tuple[float, ...]:
     """Return the values of a slope that is constant on every piece, or nothing."""
-    slopes = [sympy.expand(derivative(piece.expression, x)) for piece in pieces(expression, x)]
+    slopes = [sympy.expand(derivative(piece.expression, x)) for piece in segments(expression, x)]
     if any(slope.has(x) for slope in slopes):
         return ()
     levels = np.unique(np.round([float(slope) for slope in slopes], 12))  # 0.05 and 1 - 0.95 are one

@@ -9,7 +9,7 @@ import torch
 from scipy.integrate import quad
 
 from actlab.errors import SpecError
-from actlab.functions.analysis.edge_of_chaos import born_dead_bound, critical, map_norm, slope_moment
+from actlab.functions.analysis.edge_of_chaos import born_dead_bound, critical_point, map_norm, slope_moment
 from actlab.nn.layers.layer import layer
 
 
@@ -29,7 +29,7 @@ def test_the_mean_squared_slope_is_that_of_another_quadrature(q):
 
 @pytest.mark.parametrize("spec", ["tanh", "elu", "gelu", "silu"])
 def test_a_critical_point_keeps_the_variance_and_the_gradient(spec):
-    point = critical(spec, 0.2)
+    point = critical_point(spec, 0.2)
     function = layer(spec)
     scale = math.sqrt(point.q)
     second = gaussian(lambda z: function(torch.tensor(scale * z, dtype=torch.float64)).item() ** 2)
@@ -40,7 +40,7 @@ def test_a_critical_point_keeps_the_variance_and_the_gradient(spec):
 
 def test_the_critical_point_of_gelu_repels_and_that_of_tanh_attracts():
     for spec, attracts in (("tanh", True), ("elu", True), ("gelu", False), ("silu", False)):
-        point, function = critical(spec, 0.2), layer(spec)
+        point, function = critical_point(spec, 0.2), layer(spec)
         q, away = point.q * 1.05, []
         for _ in range(6):  # the length map itself, by another quadrature
             scale = math.sqrt(q)
@@ -65,6 +65,6 @@ def test_the_bound_of_born_dead_nets():
 
 def test_functions_without_a_critical_point_are_refused():
     with pytest.raises(SpecError, match="no critical point"):
-        critical("relu", 0.2)  # q = q + b^2 has no solution
+        critical_point("relu", 0.2)  # q = q + b^2 has no solution
     with pytest.raises(SpecError, match="gated"):
-        critical("swiglu", 0.2)
+        critical_point("swiglu", 0.2)

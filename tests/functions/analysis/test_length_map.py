@@ -12,7 +12,7 @@ from scipy.integrate import dblquad, quad
 from actlab.errors import SpecError
 from actlab.functions.activation import activation, forget, get, names
 from actlab.functions.analysis.facts import facts, gain
-from actlab.functions.analysis.length_map import signal
+from actlab.functions.analysis.length_map import output_moments
 from actlab.functions.formula import tanh
 
 WIDTH, TOKENS = 64, 16
@@ -156,22 +156,22 @@ def test_noise_is_the_kurtosis_over_the_width():
     second = quad(lambda z: math.tanh(z) ** 2 * density(z), -12, 12)[0]
     fourth = quad(lambda z: math.tanh(z) ** 4 * density(z), -12, 12)[0]
 
-    assert signal("tanh", width=100).noise == pytest.approx((fourth / second**2 - 1) / 100, rel=1e-8)
-    assert signal("relu", width=100).noise == pytest.approx(5 / 100, rel=1e-9)
-    assert signal("crelu", width=128).noise == pytest.approx(2 / 128, rel=0.05)  # of the input's norm; sampled
+    assert output_moments("tanh", width=100).noise == pytest.approx((fourth / second**2 - 1) / 100, rel=1e-8)
+    assert output_moments("relu", width=100).noise == pytest.approx(5 / 100, rel=1e-9)
+    assert output_moments("crelu", width=128).noise == pytest.approx(2 / 128, rel=0.05)  # of the input's norm; sampled
 
 
 def test_the_variance_leaves_the_mean_out():
-    assert signal("relu").variance == pytest.approx(1 / 2 - 1 / (2 * math.pi), rel=1e-9)
+    assert output_moments("relu").variance == pytest.approx(1 / 2 - 1 / (2 * math.pi), rel=1e-9)
 
 
 @pytest.mark.parametrize("q", [0.01, 4.0, 100.0])
 def test_second_moments_at_other_scales_keep_to_the_breakpoints(q):
-    assert signal("relu", q=q).second_moment == pytest.approx(q / 2, rel=1e-9)
+    assert output_moments("relu", q=q).second_moment == pytest.approx(q / 2, rel=1e-9)
     sixth = quad(
         lambda z: min(max(math.sqrt(q) * z, 0), 6) ** 2 * density(z), -12, 12, points=[0, min(6 / math.sqrt(q), 12)]
     )[0]
-    assert signal("relu6", q=q).second_moment == pytest.approx(sixth, rel=1e-7)
+    assert output_moments("relu6", q=q).second_moment == pytest.approx(sixth, rel=1e-7)
 
 
 def test_stochastic_functions_are_taken_as_they_train():

@@ -7,10 +7,10 @@ from benchmarks.libraries import missing, torch_names, transformers_names
 
 import actlab
 from actlab.errors import UnknownNameError
-from actlab.functions.analysis.other_libraries import equivalents, peers
+from actlab.functions.analysis.other_libraries import equivalents, other_libraries
 from actlab.functions.grammar import parse
 
-PEERS = {peer.library: peer for peer in peers()}
+PEERS = {peer.library: peer for peer in other_libraries()}
 
 
 @pytest.mark.parametrize("library", PEERS)

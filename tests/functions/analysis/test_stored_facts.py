@@ -63,7 +63,7 @@ def test_relatives_of_a_changed_formula_are_not_told(monkeypatch):
     changed = {**kept, "formulas": {**kept["formulas"], "tanh": "another"}}
     monkeypatch.setattr(stored_facts, "_kept", lambda: changed)
 
-    assert stored_facts.known_relatives().of("tanh") == []
+    assert stored_facts.known_equivalences().of("tanh") == []
 
 
 def _values(text, x):
@@ -86,7 +86,7 @@ def _error(one):
 
 
 def test_every_relation_holds_by_another_program():
-    found = stored_facts.known_relatives()
+    found = stored_facts.known_equivalences()
     every = [*(one for members in found.classes for one in members), *found.cases]
 
     assert len(every) > 150
@@ -94,13 +94,13 @@ def test_every_relation_holds_by_another_program():
 
 
 def test_that_check_finds_a_relation_that_is_wrong():
-    one = stored_facts.known_relatives().classes[0][0]
+    one = stored_facts.known_equivalences().classes[0][0]
 
     assert _error(dataclasses.replace(one, a=one.a * (1 + 1e-9))) > 1e-11
 
 
 def test_entries_that_are_equal_at_all_values_are_one_entry():
-    found = stored_facts.known_relatives()
+    found = stored_facts.known_equivalences()
     equal = [one for members in found.classes for one in members if one.equal]
 
     twins = [(one.function, one.other) for one in equal if not (parse(one.function).values or parse(one.other).values)]
@@ -108,7 +108,7 @@ def test_entries_that_are_equal_at_all_values_are_one_entry():
 
 
 def test_the_relatives_of_one_are_its_class_and_its_cases():
-    relatives = stored_facts.known_relatives()
+    relatives = stored_facts.known_equivalences()
 
     near = {text.partition("(")[0] for one in relatives.of("tanh") for text in (one.function, one.other)}
     assert {"sigmoid", "tanhshrink"} <= near

@@ -13,8 +13,8 @@ import torch
 from actlab.codegen.pytorch import NAMES
 from actlab.functions import formula
 from actlab.functions.formula import PRIMITIVES, derivative, exp, maximum, minimum, softplus, tanh
-from actlab.functions.formula.evaluate import numeric, safe
-from actlab.functions.formula.printer import compiled, source, spelled
+from actlab.functions.formula.evaluate import numeric, stabilize
+from actlab.functions.formula.printer import compile_source, function_source, print_expression
 
 X = sympy.Symbol("x", real=True)
 EXACT = {
@@ -43,7 +43,7 @@ POINTS = [-30.0, -5.25, -1.25, -0.01, 0.02, 0.75, 4.0, 30.0]
 
 
 def in_torch(expression):
-    return compiled(source("f", [X], safe(expression, [X]), "torch"), "f", NAMES)
+    return compile_source(function_source("f", [X], stabilize(expression, [X]), "torch"), "f", NAMES)
 
 
 def test_every_scalar_primitive_has_an_exact_reference():
@@ -117,14 +117,14 @@ def test_sympy_functions_become_primitives():
 
 
 def test_shared_subexpressions_are_computed_once():
-    text = source("f", [X], softplus(X) * tanh(softplus(X)) + softplus(X), "torch")
+    text = function_source("f", [X], softplus(X) * tanh(softplus(X)) + softplus(X), "torch")
 
     assert text.count("logsigmoid") == 1
 
 
 def test_what_has_no_spelling_is_refused_with_advice():
     with pytest.raises(TypeError, match="Write it with the primitives"):
-        spelled(sympy.gamma(X), "torch")
+        print_expression(sympy.gamma(X), "torch")
 
 
 def test_a_piece_with_a_condition_inside_can_be_compared():

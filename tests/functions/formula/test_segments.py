@@ -12,21 +12,21 @@ from actlab.functions.activation import names
 from actlab.functions.formula import absolute, exp, maximum, sign, where
 from actlab.functions.formula.evaluate import numeric
 from actlab.functions.formula.quadrature import breakpoints
-from actlab.functions.formula.segments import pieces
+from actlab.functions.formula.segments import segments
 from actlab.functions.grammar import parse
 
 x = sympy.Symbol("x", real=True)
 
 
 def test_the_ends_of_the_pieces_are_the_breakpoints():
-    found = pieces(where(x > 2, exp(x), maximum(x, -1)), x)
+    found = segments(where(x > 2, exp(x), maximum(x, -1)), x)
 
     assert [(piece.left, piece.right) for piece in found] == [(-inf, -1.0), (-1.0, 2.0), (2.0, inf)]
     assert [piece.expression for piece in found] == [-1, x, exp(x)]
 
 
 def test_absolute_values_and_signs_are_decided_on_each_side():
-    left, right = pieces(absolute(x) + sign(x), x)
+    left, right = segments(absolute(x) + sign(x), x)
 
     assert (left.expression, right.expression) == (-x - 1, x + 1)
 
@@ -40,7 +40,7 @@ def test_every_piece_has_the_formulas_values_inside(name):
     if len(breakpoints(formula, symbol)) > 8:
         pytest.skip("rounds to many levels: a piece each")
 
-    for piece in pieces(formula, symbol):
+    for piece in segments(formula, symbol):
         low = max(piece.left, min(-8.0, piece.right - 8.0))
         points = np.linspace(low, min(piece.right, max(8.0, low + 8.0)), 33)[1:-1]
         part = numeric(piece.expression, [symbol])(points)

@@ -22,9 +22,9 @@ from actlab.functions.formula import (
     tanh,
     where,
 )
-from actlab.functions.formula.evaluate import NAMES, safe
-from actlab.functions.formula.printer import compiled, source
-from actlab.functions.formula.strength_reduction import economical
+from actlab.functions.formula.evaluate import NAMES, stabilize
+from actlab.functions.formula.printer import compile_source, function_source
+from actlab.functions.formula.strength_reduction import reduce_strength
 
 X = sympy.Symbol("x", real=True)
 CHEAP = {"clamped", "capped", "tamed", "reciprocal", "where", "maximum", "minimum", "absolute", "sign", "rounded"}
@@ -36,12 +36,12 @@ def forms(name: str):
     record = get(name)
     formula = record.formula.xreplace({p.symbol: sympy.Float(p.default, 17) for p in record.parameters})
     plain = [formula, *(canonical(derivative(formula, symbol)) for symbol in record.inputs)]
-    return [safe(part, record.inputs) for part in plain], record.inputs
+    return [stabilize(part, record.inputs) for part in plain], record.inputs
 
 
 def evaluated(expression, inputs, values):
     """Return the numbers of an expression that is safe already."""
-    function = compiled(source("formula", inputs, expression, "numpy"), "formula", NAMES)
+    function = compile_source(function_source("formula", inputs, expression, "numpy"), "formula", NAMES)
     return np.asarray(function(*values)) + np.zeros_like(values[0])
 
 
@@ -60,7 +60,7 @@ def transcendentals(expressions) -> int:
 @pytest.mark.parametrize("name", names("elementwise") + names("gated"))
 def test_what_is_rewritten_is_the_same_number_and_costs_no_more(name):
     plain, inputs = forms(name)
-    rewritten = economical(plain, inputs)
+    rewritten = reduce_strength(plain, inputs)
     values = [POINTS, *(np.clip(POINTS[::-1], -50, 50) for _ in inputs[1:])]
 
     assert transcendentals(rewritten) <= transcendentals(plain)
@@ -79,14 +79,14 @@ def test_what_is_rewritten_is_the_same_number_and_costs_no_more(name):
 )
 def test_value_and_slope_share_one_exponential(name, before, after):
     plain, inputs = forms(name)
-    slope = economical(plain[1:2], inputs)
+    slope = reduce_strength(plain[1:2], inputs)
 
     assert transcendentals(plain) >= before
     assert transcendentals(slope) == after
 
 
 def test_tanh_of_softplus_is_one_exponential_and_one_division():
-    (found,) = economical([X * tanh(softplus(X))], [X])
+    (found,) = reduce_strength([X * tanh(softplus(X))], [X])
 
     assert {node for node in found.atoms(Primitive) if isinstance(node, exp)} == {exp(capped(X, 2))}
     assert len(found.atoms(reciprocal)) == 1
@@ -94,17 +94,17 @@ def test_tanh_of_softplus_is_one_exponential_and_one_division():
 
 
 def test_a_single_sigmoid_stays():
-    assert economical([sigmoid(X)], [X]) == [sigmoid(X)]
+    assert reduce_strength([sigmoid(X)], [X]) == [sigmoid(X)]
 
 
 def test_a_guarded_branch_becomes_a_minimum():
-    assert economical([exp(where(X > 0, 0, X))], [X]) == [exp(minimum(X, 0))]
+    assert reduce_strength([exp(where(X > 0, 0, X))], [X]) == [exp(minimum(X, 0))]
 
 
 def test_denominators_of_parameters_are_inverted_once_for_the_whole_tensor():
     beta = sympy.Symbol("beta", real=True)
 
-    assert economical([X / beta], [X]) == [X * reciprocal(beta)]
+    assert reduce_strength([X / beta], [X]) == [X * reciprocal(beta)]
 
 
 def test_a_rewriting_that_loses_digits_or_overflows_is_not_taken(monkeypatch):
@@ -113,10 +113,10 @@ def test_a_rewriting_that_loses_digits_or_overflows_is_not_taken(monkeypatch):
 
     monkeypatch.setattr(strength_reduction, "_plain", careless)
 
-    assert economical([tanh(X)], [X]) == [tanh(X)]
+    assert reduce_strength([tanh(X)], [X]) == [tanh(X)]
 
 
 def test_a_rewriting_to_another_function_is_not_taken(monkeypatch):
     monkeypatch.setattr(strength_reduction, "_plain", lambda whole: whole.xreplace({tanh(X): 1 - tanh(X)}))
 
-    assert economical([tanh(X)], [X]) == [tanh(X)]
+    assert reduce_strength([tanh(X)], [X]) == [tanh(X)]

@@ -6,10 +6,10 @@ from math import inf
 
 import pytest
 
-from actlab.bench.float32_accuracy import Trap
+from actlab.bench.float32_accuracy import InaccurateRegion
 from actlab.bench.operation_cost import Cost
 from actlab.functions.analysis.affine_equivalence import Relation
-from actlab.functions.analysis.equivalence_classes import Relatives
+from actlab.functions.analysis.equivalence_classes import Equivalences
 from actlab.functions.analysis.query import query
 from actlab.report.content.function import cost_sentences, equation, nothing_found, related, same_page, trap_sentences
 
@@ -33,7 +33,7 @@ def test_a_relation_reads_as_an_equation(one, text):
 
 
 def test_relatives_come_own_equations_first():
-    found = Relatives(classes=((SOFTCAP, TANH),), cases=(CASE,))
+    found = Equivalences(classes=((SOFTCAP, TANH),), cases=(CASE,))
 
     assert [one["name"] for one in related(found, "sigmoid")] == ["tanh", "softcap"]
     assert [one["name"] for one in related(found, "tanh")] == ["softcap", "sigmoid"]
@@ -42,14 +42,14 @@ def test_relatives_come_own_equations_first():
 
 
 def test_the_page_of_relatives_has_every_equation():
-    page = same_page(Relatives(classes=((SOFTCAP, TANH),), cases=(CASE,)))
+    page = same_page(Equivalences(classes=((SOFTCAP, TANH),), cases=(CASE,)))
 
     assert all(equation(one) in page for one in (SOFTCAP, TANH, CASE))
     assert "- **tanh**" in page
 
 
 def _trap(**changes):
-    return Trap(
+    return InaccurateRegion(
         **{"part": "value", "low": 88.75, "high": inf, "finite": False, "truth": 1e4, "error": inf, "here": 3e-8}
         | changes
     )

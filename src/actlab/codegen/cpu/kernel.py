@@ -28,10 +28,10 @@ from actlab.codegen.cpu.vector_math import NAMES
 from actlab.codegen.gate_layout import Half, Inputs
 from actlab.errors import KernelError
 from actlab.functions.activation import Learned
-from actlab.functions.formula.printer import compiled, source
+from actlab.functions.formula.printer import compile_source, function_source
 from actlab.functions.spec import Spec
 
-__all__ = ["Kernel", "kernel"]
+__all__ = ["CpuKernel", "kernel"]
 
 STORAGES: dict[torch.dtype, Storage] = {
     torch.float32: "float32",
@@ -60,7 +60,7 @@ KEEP_OUTPUT = {
 NARROW = 32  # numbers per channel below which channels are computed along a row
 
 
-class Kernel:
+class CpuKernel:
     """The forward and the backward pass of a spec. Get it from :func:`kernel`.
 
     Attributes:
@@ -136,8 +136,8 @@ class Kernel:
     @cached_property
     def slope_of_output(self) -> Callable[[Tensor], Tensor]:
         """The slope as tensor code of the output, for those functions whose output is kept."""
-        printed = source("slope", [OUTPUT], slope(self.spec), "torch")
-        return cast("Callable[[Tensor], Tensor]", compiled(printed, "slope", {}))
+        printed = function_source("slope", [OUTPUT], slope(self.spec), "torch")
+        return cast("Callable[[Tensor], Tensor]", compile_source(printed, "slope", {}))
 
     def keeps_output(self, dtype: torch.dtype) -> bool:
         """Whether :meth:`backward_from_output` is the backward pass to take: in half precision a small slope would be lost."""
@@ -328,13 +328,13 @@ class Kernel:
 
     def _body(self, which: Pass) -> Body:
         """Return what is computed in a step of the loop."""
-        printed = compiled(text(which, self.spec), which, NAMES)
+        printed = compile_source(text(which, self.spec), which, NAMES)
         count = len(self.spec.activation.inputs)
 
         def body(values: list[Value], parameters: list[Value]) -> tuple[list[Value], list[Value]]:
             results = printed(*values, *parameters)
-            machine, precision = values[0].machine, values[0].precision
-            found = [r if isinstance(r, Value) else machine.constant(r, precision) for r in results]
+            builder, precision = values[0].builder, values[0].precision
+            found = [r if isinstance(r, Value) else builder.constant(r, precision) for r in results]
             return (found, []) if which == "forward" else (found[:count], found[count:])
 
         return body
@@ -366,7 +366,7 @@ def _sources() -> str:
 
 
 @cache
-def kernel(spec: Spec, gate: Half = "second") -> Kernel:
+def kernel(spec: Spec, gate: Half = "second") -> CpuKernel:
     """Return the kernel of a spec; nothing is compiled before it is called.
 
     Args:
@@ -390,4 +390,4 @@ def kernel(spec: Spec, gate: Half = "second") -> Kernel:
         raise KernelError(
             f"A kernel of {spec.forward} would lose the gradient rule of {spec}; layer({str(spec)!r}) keeps it."
         )
-    return Kernel(spec, gate)
+    return CpuKernel(spec, gate)

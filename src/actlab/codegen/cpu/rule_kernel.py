@@ -23,15 +23,15 @@ from actlab.codegen.cpu import kernel as cpu
 from actlab.codegen.cpu import threads as team
 from actlab.codegen.cpu.bit_loop import BitLoop, Body
 from actlab.codegen.cpu.dtypes import Storage
-from actlab.codegen.cpu.ir_builder import Machine, Value
+from actlab.codegen.cpu.ir_builder import IRBuilder, Value
 from actlab.codegen.cpu.launch import SHARE
-from actlab.codegen.eager_mode import is_plainly_eager
+from actlab.codegen.eager_mode import is_eager
 from actlab.codegen.rule_passes import SYMBOLS, RulePasses, rule_passes
 from actlab.functions.formula import Expr
-from actlab.functions.formula.printer import compiled, source
+from actlab.functions.formula.printer import compile_source, function_source
 from actlab.functions.spec import Spec, X
 
-__all__ = ["RuleKernel", "rule_kernel", "runs_in_kernels"]
+__all__ = ["CpuRuleKernel", "rule_kernel", "can_run_rule_kernel"]
 
 STORAGES = {dtype: storage for dtype, storage in cpu.STORAGES.items() if storage != "float16"}  # which stays torch's
 # Minimax fits of erfinv(x) / x in w = -log(1 - x^2), constant last: below w = 5 in w - 2.5, from there in sqrt(w) - 3 (Giles 2010).
@@ -59,7 +59,7 @@ FAR = (
 )
 
 
-class RuleKernel:
+class CpuRuleKernel:
     """The two passes of a spec with a rule. Get it from :func:`rule_kernel`.
 
     Attributes:
@@ -138,7 +138,7 @@ class RuleKernel:
         value = _printed([passes.x], passes.value)
         mask = _printed([X], passes.mask) if self.keep == "bits" else None
 
-        def body(_: Machine, given: dict[str, Value]) -> dict[str, Value]:
+        def body(_: IRBuilder, given: dict[str, Value]) -> dict[str, Value]:
             made = {"y": _number(value(given["x"]), given["x"])}
             if mask is not None:
                 made["bits"] = _number(mask(given["x"]), given["x"]) > passes.middle
@@ -150,9 +150,9 @@ class RuleKernel:
         sides = [_printed(SYMBOLS, expression) for expression in self.passes.gradients]
         is_noisy, ingredients = self.gradient.is_noisy, self.passes.ingredients
 
-        def body(machine: Machine, given: dict[str, Value]) -> dict[str, Value]:
+        def body(builder: IRBuilder, given: dict[str, Value]) -> dict[str, Value]:
             grad = given["grad"]
-            noise = _noise(machine, grad, ingredients) if is_noisy else grad
+            noise = _noise(builder, grad, ingredients) if is_noisy else grad
             made = [_number(side(grad, given.get("x", grad), noise, noise), grad) for side in sides]
             return {"y": made[0] if len(made) == 1 else given["bits"].chosen(made[1], made[0])}
 
@@ -160,29 +160,29 @@ class RuleKernel:
 
 
 def _printed(symbols: list[sympy.Symbol], expression: Expr) -> Callable[..., Any]:
-    return compiled(source("part", symbols, expression, "cpu"), "part", vector_math.NAMES)
+    return compile_source(function_source("part", symbols, expression, "cpu"), "part", vector_math.NAMES)
 
 
 def _number(made: Any, like: Value) -> Value:
-    return made if isinstance(made, Value) else like.machine.constant(float(made), like.precision)
+    return made if isinstance(made, Value) else like.builder.constant(float(made), like.precision)
 
 
-def _noise(machine: Machine, like: Value, ingredients: frozenset[str]) -> Value:
+def _noise(builder: IRBuilder, like: Value, ingredients: frozenset[str]) -> Value:
     """Return the noise that a rule asks for, uniform or normal, as :mod:`~actlab.codegen.counter_rng` has it."""
-    made = _uniform(machine) if "u" in ingredients else _normal(machine)
+    made = _uniform(builder) if "u" in ingredients else _normal(builder)
     return made.widened() if like.precision == "float64" else made
 
 
-def _uniform(machine: Machine) -> Value:
-    bits = machine.value("float32", "%place", "bits").with_bits("mul", GOLDEN)
+def _uniform(builder: IRBuilder) -> Value:
+    bits = builder.value("float32", "%place", "bits").with_bits("mul", GOLDEN)
     for word in ("%key0", "%key1"):
-        bits = _mixed(bits.with_bits("add", machine.value("float32", word, "bits")))
+        bits = _mixed(bits.with_bits("add", builder.value("float32", word, "bits")))
     return (bits.with_bits("lshr", 9).whole() + 0.5) * 2.0**-23
 
 
-def _normal(machine: Machine) -> Value:
+def _normal(builder: IRBuilder) -> Value:
     """Return the inverse of the normal distribution function at uniform numbers, to 4e-7 of its value."""
-    u = _uniform(machine)
+    u = _uniform(builder)
     w = -vector_math.log(4.0 * u * (1.0 - u))
     far = vector_math.sqrt(vector_math.maximum(w, 5.0)) - 3.0
     near = vector_math.minimum(w, 5.0) - 2.5
@@ -197,18 +197,18 @@ def _mixed(bits: Value) -> Value:
     return bits
 
 
-def runs_in_kernels(x: Tensor) -> bool:
+def can_run_rule_kernel(x: Tensor) -> bool:
     """Tell whether a tensor is one for kernels: dense on the CPU, of a dtype that they compute on, and LLVM is there.
 
     Example:
-        >>> runs_in_kernels(torch.ones(2)), runs_in_kernels(torch.ones(2, device="meta"))
+        >>> can_run_rule_kernel(torch.ones(2)), can_run_rule_kernel(torch.ones(2, device="meta"))
         (True, False)
     """
     return (
         type(x) in {Tensor, torch.nn.Parameter}
         and x.device.type == "cpu"
         and x.dtype in STORAGES
-        and is_plainly_eager()
+        and is_eager()
         and _compiles()
     )
 
@@ -223,7 +223,7 @@ def _compiles() -> bool:
 
 
 @cache
-def rule_kernel(spec: Spec) -> RuleKernel | None:
+def rule_kernel(spec: Spec) -> CpuRuleKernel | None:
     """Return the kernel of a spec with a rule, or None where there is none: rules of several noises, or of noise that is tied to units.
 
     Example:
@@ -234,4 +234,4 @@ def rule_kernel(spec: Spec) -> RuleKernel | None:
         (tensor([0., 0., 1.]), tensor([0., 1., 1.]), 'bits')
     """
     passes = rule_passes(spec)
-    return None if passes is None else RuleKernel(passes)
+    return None if passes is None else CpuRuleKernel(passes)

@@ -10,7 +10,7 @@ import sympy
 from actlab.codegen.forward_backward import GRAD, passes
 from actlab.errors import KernelError
 from actlab.functions.formula import Expr
-from actlab.functions.formula.printer import source
+from actlab.functions.formula.printer import function_source
 from actlab.functions.spec import Spec
 
 __all__ = ["OUTPUT", "Pass", "slope", "text"]
@@ -66,7 +66,7 @@ def slope(spec: Spec) -> Expr:
 
 def _source(name: str, arguments: Sequence[sympy.Symbol], results: Sequence[Expr]) -> str:
     """Return the source of one function that returns all results; what they share is found by the machine that runs it."""
-    parts = [source(f"part{i}", arguments, result, "cpu") for i, result in enumerate(results)]
+    parts = [function_source(f"part{i}", arguments, result, "cpu") for i, result in enumerate(results)]
     signature = ", ".join(symbol.name for symbol in arguments)
     calls = ", ".join(f"part{i}({signature})" for i in range(len(parts)))
     return "".join(parts) + f"def {name}({signature}):\n    return ({calls},)\n"

@@ -12,7 +12,7 @@ import sympy
 
 from actlab.codegen.forward_backward import GRAD, passes
 from actlab.functions.formula import Expr
-from actlab.functions.formula.printer import results
+from actlab.functions.formula.printer import print_statements
 from actlab.functions.spec import Spec
 
 __all__ = ["HEAD", "device_function", "text"]
@@ -56,7 +56,7 @@ def text(spec: Spec) -> str:
 
 def device_function(name: str, arguments: Sequence[sympy.Symbol], expressions: Sequence[Expr]) -> str:
     """Return a device function that computes the expressions, what they share once."""
-    lines, values = results(expressions, "triton")
+    lines, values = print_statements(expressions, "triton")
     shape = arguments[0].name  # a constant is a block of its own, not a number of Python's
     values = [
         f"(tl.zeros_like({shape}) + {value})" if expression.is_number else value

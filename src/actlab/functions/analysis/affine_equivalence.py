@@ -25,7 +25,7 @@ from actlab.functions.formula.evaluate import Array, numeric
 from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
 
-__all__ = ["TOLERANCE", "Relation", "holds", "relation", "special_case"]
+__all__ = ["TOLERANCE", "Relation", "relation", "special_case", "verify"]
 
 NOTHING = 1e-14  # a constant of a line that is smaller is what rounding left of zero: 4e-16 times 3,000 was more than the tolerance
 TOLERANCE = 1e-12  # of the largest term at a point, or of 1: float64 keeps 16 digits, and a formula may lose three
@@ -91,7 +91,7 @@ def relation(function: str | Spec, other: str | Spec) -> Relation | None:
         >>> relation("gelu", "silu") is None
         True
     """
-    f, g = elementwise(function), elementwise(other)
+    f, g = parse_elementwise(function), parse_elementwise(other)
     target = _curve(f)(FIT, *f.numbers.values())
     starts, shapes = _stretched(g, g.activation.formula)
     correlation = _correlation(shapes, target)
@@ -122,7 +122,7 @@ def special_case(function: str | Spec, other: str, *, scaled: bool = True) -> Re
         >>> special_case("quick_gelu", "swish").other
         'swish(beta=1.702)'
     """
-    f, g = elementwise(function), elementwise(other).activation
+    f, g = parse_elementwise(function), parse_elementwise(other).activation
     if not 0 < len(g.parameters) <= MOST_FREE:
         return None
     target = _curve(f)(FIT, *f.numbers.values())
@@ -138,22 +138,22 @@ def special_case(function: str | Spec, other: str, *, scaled: bool = True) -> Re
     return None
 
 
-def holds(one: Relation) -> bool:
+def verify(one: Relation) -> bool:
     """Tell whether a relation holds on the grid of verification, with parameters that are no limits of a fit.
 
     Example:
-        >>> holds(Relation(function="sigmoid", other="tanh", a=0.5, b=0.5, d=0.5))
+        >>> verify(Relation(function="sigmoid", other="tanh", a=0.5, b=0.5, d=0.5))
         True
-        >>> holds(Relation(function="square", other="hardswish", a=6 * 4096.0, b=1 / 64, c=-192.0))
+        >>> verify(Relation(function="square", other="hardswish", a=6 * 4096.0, b=1 / 64, c=-192.0))
         False
     """
-    f, g = elementwise(one.function), elementwise(one.other)
+    f, g = parse_elementwise(one.function), parse_elementwise(one.other)
     numbers = list(g.numbers.values())
     exact = all(_decimal(value) == value for value in numbers)
     return exact and _settled(f, g.activation, [one.b, *numbers], (one.a, one.c, one.d)) is not None
 
 
-def elementwise(function: str | Spec) -> Spec:
+def parse_elementwise(function: str | Spec) -> Spec:
     """Return the spec of an elementwise function, and refuse any other kind."""
     spec = parse(function)
     if spec.activation.kind != "elementwise":

@@ -20,7 +20,7 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.special import ndtr
 
-from actlab.functions.analysis.length_map import Signal, sees_tokens, signal, tensor_function
+from actlab.functions.analysis.length_map import OutputMoments, output_moments, sees_tokens, tensor_function
 from actlab.functions.formula.evaluate import Array
 from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
@@ -101,7 +101,7 @@ def forecast(spec: str | Spec, *, width: int = 512, layers: int = 20, tokens: in
     """
     spec = parse(spec)
     length = tokens if sees_tokens(spec) and "dim" in spec.numbers else width
-    here = signal(spec, length, tokens)
+    here = output_moments(spec, length, tokens)
     if not (isfinite(here.gain) and here.gain > 0 and isfinite(here.noise)):
         return _hopeless(spec, here, layers, nets)
     chain = _Chain(spec, length, tokens, neurons=width if length != width else 1)
@@ -129,7 +129,7 @@ def forecast(spec: str | Spec, *, width: int = 512, layers: int = 20, tokens: in
     return expected if all(kept) else replace(expected, reason=_reason(expected, seconds[-1], shifts[-1], here))
 
 
-def _hopeless(spec: Spec, here: Signal, layers: int, nets: int) -> Forecast:
+def _hopeless(spec: Spec, here: OutputMoments, layers: int, nets: int) -> Forecast:
     size = "zero" if here.second_moment == 0 else "not finite"
     return Forecast(
         spec=str(spec),
@@ -162,7 +162,7 @@ class _Change:
         return abs(self.mean) + ERRORS * self.deviation / sqrt(nets) <= log(FACTOR)
 
 
-def _reason(expected: Forecast, second: _Change, shift: float, here: Signal) -> str:
+def _reason(expected: Forecast, second: _Change, shift: float, here: OutputMoments) -> str:
     """Return why the scale is not kept in all layers: the first of the causes that suffices on its own."""
     steps, nets = expected.layers - 1, expected.nets
     growth = expected.slope**steps
@@ -194,8 +194,8 @@ class _Chain:
         self.grid = np.arange(-REACH, REACH + CELL / 2, CELL)
         step = STEP if spec.activation.expression is not None else 2 * STEP
         knots = np.arange(-REACH, REACH + step / 2, step)
-        signals = [signal(spec, length, tokens, exp(knot), draws=DRAWS) for knot in knots]
-        gain = signal(spec, length, tokens, draws=DRAWS).gain  # of the same draws, so that q = 1 is the fixed point
+        signals = [output_moments(spec, length, tokens, exp(knot), draws=DRAWS) for knot in knots]
+        gain = output_moments(spec, length, tokens, draws=DRAWS).gain  # of the same draws, so that q = 1 is the fixed point
         lengths = _logarithms([gain**2 * s.second_moment for s in signals])
         self.slope = float(np.array([1, -8, 0, 8, -1]) @ lengths[len(knots) // 2 - 2 :][:5]) / (
             12 * step

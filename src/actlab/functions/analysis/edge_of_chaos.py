@@ -17,21 +17,21 @@ import sympy
 from scipy.optimize import brentq
 
 from actlab.errors import SpecError
-from actlab.functions.analysis.length_map import signal
+from actlab.functions.analysis.length_map import output_moments
 from actlab.functions.formula import Expr, derivative
 from actlab.functions.formula.evaluate import numeric
 from actlab.functions.formula.quadrature import breakpoints, normal_mean
 from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
 
-__all__ = ["Critical", "born_dead_bound", "critical", "map_norm", "slope_moment"]
+__all__ = ["CriticalPoint", "born_dead_bound", "critical_point", "map_norm", "slope_moment"]
 
 _SCALES = np.geomspace(1e-6, 1e4, 201)  # of q, among which a critical point is looked for
 _STEP = 1e-4  # of the central differences of the map
 
 
 @dataclass(frozen=True, kw_only=True)
-class Critical:
+class CriticalPoint:
     """A point on the edge of chaos.
 
     Attributes:
@@ -65,7 +65,7 @@ def slope_moment(spec: str | Spec, q: float = 1.0) -> float:
     return _slope_moment(_formula(spec), _input(spec), sqrt(q))
 
 
-def critical(spec: str | Spec, bias: float) -> Critical:
+def critical_point(spec: str | Spec, bias: float) -> CriticalPoint:
     """Return the point on the edge of chaos at a given deviation of the biases: the one of least variance, where there are several.
 
     Args:
@@ -76,22 +76,22 @@ def critical(spec: str | Spec, bias: float) -> Critical:
         SpecError: the activation has no scalar formula, or no such point.
 
     Example:
-        >>> point = critical("tanh", 0.2)
+        >>> point = critical_point("tanh", 0.2)
         >>> round(point.weight, 3), round(point.q, 3)
         (1.304, 0.512)
     """
 
     def excess(q: float) -> float:
-        return q - signal(spec, q=q).second_moment / slope_moment(spec, q) - bias**2
+        return q - output_moments(spec, q=q).second_moment / slope_moment(spec, q) - bias**2
 
     values = [excess(float(q)) for q in _SCALES]
     for low, high, a, b in zip(_SCALES, _SCALES[1:], values, values[1:], strict=False):
         if a * b <= 0 and np.isfinite(a * b):
             q = float(brentq(excess, low, high, xtol=1e-14, rtol=1e-13))
             squared = 1 / slope_moment(spec, q)
-            up, down = (signal(spec, q=q * (1 + step)).second_moment for step in (_STEP, -_STEP))
+            up, down = (output_moments(spec, q=q * (1 + step)).second_moment for step in (_STEP, -_STEP))
             slope = squared * (up - down) / (2 * _STEP * q)
-            return Critical(bias=bias, weight=sqrt(squared), q=q, slope=slope)
+            return CriticalPoint(bias=bias, weight=sqrt(squared), q=q, slope=slope)
     raise SpecError(
         f"{parse(spec)} has no critical point at biases of deviation {bias:g}: no scale between 1e-6 and 1e4 is kept there "
         "together with the gradient. Try another deviation, 0 for a function of degree 1 such as relu."

@@ -1,4 +1,4 @@
-"""Relatives: which entries of the catalogue are one function under scaling, or at certain values of their parameters; found by search."""
+"""Equivalences: which entries of the catalogue are one function under scaling, or at certain values of their parameters; found by search."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from actlab.functions.activation import Activation, get, names
-from actlab.functions.analysis.affine_equivalence import Relation, holds, relation, special_case
+from actlab.functions.analysis.affine_equivalence import Relation, relation, special_case, verify
 from actlab.functions.analysis.other_libraries import equivalents
 
-__all__ = ["Relatives", "search", "still_true"]
+__all__ = ["Equivalences", "find_equivalences", "verified"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Relatives:
+class Equivalences:
     """What a search over elementwise entries found.
 
     Attributes:
@@ -31,13 +31,13 @@ class Relatives:
         return [*related, *(case for case in self.cases if name in _names(case))]
 
 
-def still_true(found: Relatives) -> Relatives:
+def verified(found: Equivalences) -> Equivalences:
     """Return those of the relatives that hold by the verification of today."""
-    classes = (tuple(filter(holds, members)) for members in found.classes)
-    return Relatives(classes=tuple(filter(None, classes)), cases=tuple(filter(holds, found.cases)))
+    classes = (tuple(filter(verify, members)) for members in found.classes)
+    return Equivalences(classes=tuple(filter(None, classes)), cases=tuple(filter(verify, found.cases)))
 
 
-def search(among: Sequence[str] | None = None, progress: Callable[[str], None] = lambda _: None) -> Relatives:
+def find_equivalences(among: Sequence[str] | None = None, progress: Callable[[str], None] = lambda _: None) -> Equivalences:
     """Hold every elementwise entry against every other one (some minutes for 270 on one core).
 
     Args:
@@ -45,7 +45,7 @@ def search(among: Sequence[str] | None = None, progress: Callable[[str], None] =
         progress: told what is being held against the others.
 
     Example:
-        >>> found = search(["tanh", "sigmoid", "relu", "leaky_relu"])
+        >>> found = find_equivalences(["tanh", "sigmoid", "relu", "leaky_relu"])
         >>> [[one.function for one in members] for members in found.classes]
         [['tanh'], ['leaky_relu']]
         >>> [(one.function, one.other) for one in found.cases]
@@ -65,7 +65,7 @@ def search(among: Sequence[str] | None = None, progress: Callable[[str], None] =
     for record in records:
         progress(f"all against {record.name} at any values")
         cases += _cases(record, told, first)
-    return Relatives(
+    return Equivalences(
         classes=tuple(tuple(members) for members in classes.values() if members),
         cases=tuple(sorted(cases, key=lambda case: (case.function, not case.equal, case.other))),
     )

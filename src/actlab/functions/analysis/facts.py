@@ -16,7 +16,7 @@ import sympy
 from scipy.optimize import minimize_scalar
 
 from actlab.errors import SpecError
-from actlab.functions.analysis.length_map import signal
+from actlab.functions.analysis.length_map import output_moments
 from actlab.functions.formula import Expr, derivative
 from actlab.functions.formula.evaluate import Array, numeric
 from actlab.functions.formula.quadrature import GRID, breakpoints, normal_mean
@@ -95,7 +95,7 @@ def gain(spec: str | Spec, width: int | None = None, tokens: int | None = None) 
     """Return the He-type gain 1/sqrt(E f(z)^2) for N(0, 1) inputs, with weights of deviation gain/sqrt(fan_in) behind the activation.
 
     Learned parameters count with their initial value; gate and value of gated functions are independent; stochastic functions are taken as
-    they train. Of a vector function the elements of one vector are independent, the tokens of attention are alike, see :func:`signal`;
+    they train. Of a vector function the elements of one vector are independent, the tokens of attention are alike, see :func:`output_moments`;
     tensor code is sampled, with a relative error of 0.05 to 0.5 %.
 
     Source: He et al. 2015 (arXiv:1502.01852) for ReLU; the general form is the length map of Poole et al. 2016.
@@ -126,7 +126,7 @@ def gain(spec: str | Spec, width: int | None = None, tokens: int | None = None) 
             f"{spec} has no gain of its own: it depends on how many elements and tokens there are. "
             f"Say how many: gain({str(spec)!r}, width=512, tokens=16)."
         )
-    return signal(
+    return output_moments(
         spec, width or 512, tokens or 1
     ).gain  # the second moment of any other function does not depend on them
 

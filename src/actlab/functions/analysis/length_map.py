@@ -18,17 +18,17 @@ import numpy as np
 
 from actlab.functions.formula import Expr
 from actlab.functions.formula.evaluate import Array, numeric
-from actlab.functions.formula.quadrature import breakpoints, panels
+from actlab.functions.formula.quadrature import breakpoints, normal_quadrature
 from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
 
-__all__ = ["Signal", "sees_tokens", "signal", "tensor_function"]
+__all__ = ["OutputMoments", "output_moments", "sees_tokens", "tensor_function"]
 
 DRAWS = 1 << 20  # of one sampled moment
 
 
 @dataclass(frozen=True, kw_only=True)
-class Signal:
+class OutputMoments:
     """What a function makes of independent N(0, q) inputs.
 
     Attributes:
@@ -60,7 +60,7 @@ def sees_tokens(spec: str | Spec) -> bool:
     return spec.activation.kind == "vector" and spec.numbers.get("dim") != -1
 
 
-def signal(spec: str | Spec, width: int = 512, tokens: int = 16, q: float = 1.0, *, draws: int = DRAWS) -> Signal:
+def output_moments(spec: str | Spec, width: int = 512, tokens: int = 16, q: float = 1.0, *, draws: int = DRAWS) -> OutputMoments:
     """Measure what a function makes of N(0, q) inputs while it trains, at the initial values of learned parameters.
 
     Formulas are integrated: in one dimension, or in two for gated functions, whose gate and value are independent. Tensor code is sampled
@@ -78,7 +78,7 @@ def signal(spec: str | Spec, width: int = 512, tokens: int = 16, q: float = 1.0,
         SpecError: the spec cannot be read, or the width cannot be divided as the function needs.
 
     Example:
-        >>> relu = signal("relu")
+        >>> relu = output_moments("relu")
         >>> round(relu.second_moment, 6), round(relu.noise * 512, 6)
         (0.5, 5.0)
     """
@@ -95,11 +95,11 @@ def signal(spec: str | Spec, width: int = 512, tokens: int = 16, q: float = 1.0,
 
 
 @cache
-def _integrated(expression: Expr, inputs: tuple[Any, ...], units: int, scale: float) -> Signal:
+def _integrated(expression: Expr, inputs: tuple[Any, ...], units: int, scale: float) -> OutputMoments:
     kinks = [[kink / scale for kink in _breakpoints(expression, x)] for x in inputs]
     # a gated function is smooth between its kinks on the scale of 1, and its plane has the square of the line's nodes
     fine = {} if len(inputs) == 1 else {"width": 1.0, "order": 16}
-    grids = [panels(tuple(kink for kink in points if abs(kink) < 12), **fine) for points in kinks]
+    grids = [normal_quadrature(tuple(kink for kink in points if abs(kink) < 12), **fine) for points in kinks]
     nodes = np.meshgrid(*(nodes for nodes, _ in grids), indexing="ij")
     weights = np.prod(np.meshgrid(*(weights for _, weights in grids), indexing="ij"), axis=0)
     with np.errstate(over="ignore", invalid="ignore"):  # of exponentials at large scales, whose moments are infinite
@@ -111,13 +111,13 @@ def _breakpoints(expression: Expr, x: Any) -> list[float]:
     return breakpoints(expression, x)
 
 
-def _moments(y: Array, weights: Array, units: int) -> Signal:
+def _moments(y: Array, weights: Array, units: int) -> OutputMoments:
     def mean(values: Array) -> float:
         return float(np.sum(weights * values))
 
     second, centre = mean(y**2), mean(y)
     variance = mean((y - centre) ** 2)
-    return Signal(
+    return OutputMoments(
         second_moment=second,
         noise=max(0.0, mean((y**2 / second - 1) ** 2)) / units if second > 0 else nan,
         variance=variance,
@@ -146,7 +146,7 @@ def tensor_function(spec: Spec) -> Callable[[Any], Any]:
 
 
 @cache
-def _sampled(key: Key, shape: tuple[int, int, int], scale: float) -> Signal:
+def _sampled(key: Key, shape: tuple[int, int, int], scale: float) -> OutputMoments:
     """Sample the moments; the same draws at every scale, of the inputs and of the function's own noise."""
     import torch  # noqa: PLC0415 only tensor code needs it; everything else here runs on NumPy alone
 
@@ -160,7 +160,7 @@ def _sampled(key: Key, shape: tuple[int, int, int], scale: float) -> Signal:
         x = z.unsqueeze(1).expand(-1, tokens, -1) if tokens else z
         y = code(*[x] * roles, **options).flatten(1)
     second, variance = float(y.square().mean()), float(y.var(correction=0))
-    return Signal(
+    return OutputMoments(
         second_moment=second,
         noise=float((y.square().mean(1) / second).var()) if second > 0 and isfinite(second) else nan,
         variance=variance,

@@ -16,11 +16,11 @@ from actlab.functions.activation import get
 from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
 
-__all__ = ["Peer", "equivalents", "peers"]
+__all__ = ["OtherLibrary", "equivalents", "other_libraries"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Peer:
+class OtherLibrary:
     """Another library and its activations, under the names its users write.
 
     Attributes:
@@ -45,22 +45,22 @@ class Peer:
 
 
 @cache
-def peers() -> tuple[Peer, ...]:
+def other_libraries() -> tuple[OtherLibrary, ...]:
     """Return the libraries that ActLab is held against.
 
     Example:
-        >>> [peer.library for peer in peers()]
+        >>> [peer.library for peer in other_libraries()]
         ['torch', 'timm', 'transformers', 'keras', 'jax', 'x_transformers']
-        >>> peers()[3].same["hard_silu"], peers()[4].same["nn.gelu"]
+        >>> other_libraries()[3].same["hard_silu"], other_libraries()[4].same["nn.gelu"]
         ('hardswish', 'gelu_tanh')
     """
     text = files("actlab.functions.analysis").joinpath("other_libraries.toml").read_text(encoding="utf-8")
     return tuple(_read(library, table) for library, table in tomllib.loads(text).items())
 
 
-def _read(library: str, table: Mapping[str, Mapping[str, str]]) -> Peer:
+def _read(library: str, table: Mapping[str, Mapping[str, str]]) -> OtherLibrary:
     parts = {part: MappingProxyType(dict(table.get(part, {}))) for part in ("same", "without", "differs", "notes")}
-    return Peer(library=library, version=str(table["version"]), **parts)
+    return OtherLibrary(library=library, version=str(table["version"]), **parts)
 
 
 def equivalents(name: str) -> dict[str, list[str]]:
@@ -88,7 +88,7 @@ def equivalents(name: str) -> dict[str, list[str]]:
 def _index() -> Mapping[str, Mapping[str, list[str]]]:
     """Return our name to library to their names."""
     index: dict[str, dict[str, list[str]]] = {}
-    for peer in peers():
+    for peer in other_libraries():
         for theirs, ours in peer.same.items():
             spec = parse(ours)
             index.setdefault(spec.activation.name, {}).setdefault(peer.library, []).append(_named(theirs, spec))

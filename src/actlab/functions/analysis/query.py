@@ -14,15 +14,15 @@ import numpy as np
 
 from actlab.errors import QueryError, UnknownNameError
 from actlab.functions.activation import KINDS, Activation, get, names
-from actlab.functions.analysis.affine_equivalence import elementwise
+from actlab.functions.analysis.affine_equivalence import parse_elementwise
 from actlab.functions.analysis.facts import FLAT, Facts
 from actlab.functions.analysis.stored_facts import known_facts
 from actlab.functions.formula.evaluate import Array, numeric
-from actlab.functions.formula.quadrature import panels
+from actlab.functions.formula.quadrature import normal_quadrature
 from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
 
-__all__ = ["Answer", "query"]
+__all__ = ["QueryResult", "query"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class Condition:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class QueryResult:
     """What a query found.
 
     Attributes:
@@ -70,7 +70,7 @@ def query(
     learned: bool | None = None,
     native: bool | None = None,
     like: str | Spec | None = None,
-) -> Answer:
+) -> QueryResult:
     """Find the activations that have every property asked for, at the defaults of their parameters.
 
     Facts are measured of elementwise functions; where one is asked for, the other kinds are left out.
@@ -172,7 +172,7 @@ def _part(words: str, asked: bool | None, has: Callable[[Activation], bool]) -> 
     return Condition(words=words if asked else f"without {words}", holds=lambda record, _: has(record) is asked)
 
 
-def _answer(conditions: Sequence[Condition], like: str | Spec | None) -> Answer:
+def _answer(conditions: Sequence[Condition], like: str | Spec | None) -> QueryResult:
     records = [get(name) for name in names()]
     facts = {record.name: known_facts(record) if record.kind == "elementwise" else None for record in records}
     met = {c.words: {r.name for r in records if c.holds(r, facts[r.name])} for c in conditions}
@@ -180,7 +180,7 @@ def _answer(conditions: Sequence[Condition], like: str | Spec | None) -> Answer:
     found = everything.intersection(*met.values())
     distance = _distances(like, found) if like is not None else {}
     ordered = sorted(distance or found, key=lambda name: (distance.get(name, 0.0), name))
-    return Answer(
+    return QueryResult(
         records=tuple(map(get, ordered)),
         distance=distance,
         alone={words: len(names) for words, names in met.items()},
@@ -193,8 +193,8 @@ def _answer(conditions: Sequence[Condition], like: str | Spec | None) -> Answer:
 
 def _distances(like: str | Spec, among: Iterable[str]) -> dict[str, float]:
     """Return the root mean square difference of each to the function, for inputs from N(0, 1); itself left out."""
-    one = elementwise(like)
-    nodes, weights = panels(())
+    one = parse_elementwise(like)
+    nodes, weights = normal_quadrature(())
 
     def values(spec: Spec) -> Array:
         return numeric(spec.formula, spec.activation.inputs)(nodes)

@@ -21,11 +21,11 @@ import sympy
 
 from actlab.functions.activation import Activation, get
 from actlab.functions.analysis.affine_equivalence import Relation
-from actlab.functions.analysis.equivalence_classes import Relatives
+from actlab.functions.analysis.equivalence_classes import Equivalences
 from actlab.functions.analysis.facts import Facts, facts
 from actlab.functions.formula import Expr
 
-__all__ = ["FILE", "as_text", "fingerprint", "known_facts", "known_relatives"]
+__all__ = ["FILE", "fingerprint", "known_equivalences", "known_facts", "to_json"]
 
 FILE = files("actlab.functions.analysis").joinpath("stored_facts.json")
 
@@ -53,22 +53,22 @@ def known_facts(record: Activation) -> Facts:
     return facts(record.name)
 
 
-def known_relatives() -> Relatives:
+def known_equivalences() -> Equivalences:
     """Return the relatives that were found in the catalogue, where both formulas are still what they were.
 
     Example:
-        >>> "selu" in {one.function for one in known_relatives().cases}
+        >>> "selu" in {one.function for one in known_equivalences().cases}
         True
     """
     kept = _kept()
     classes = ([one for one in map(_relation, related) if one] for related in kept["classes"])
-    return Relatives(
+    return Equivalences(
         classes=tuple(tuple(related) for related in classes if related),
         cases=tuple(filter(None, map(_relation, kept["cases"]))),
     )
 
 
-def as_text(measured: Mapping[str, Facts], relatives: Relatives) -> str:
+def to_json(measured: Mapping[str, Facts], relatives: Equivalences) -> str:
     """Return the file that keeps these facts (by name) and relatives: one entry a line, so that changes read well."""
     tables = {
         "formulas": [f'"{name}": "{fingerprint(get(name))}"' for name in measured],

@@ -11,10 +11,10 @@ import sympy
 from scipy import special
 
 from actlab.functions.formula import CAPS, Expr, Primitive
-from actlab.functions.formula.printer import compiled, source
-from actlab.functions.formula.stabilize import guarded, held, saturating
+from actlab.functions.formula.printer import compile_source, function_source
+from actlab.functions.formula.stabilize import clamp_products, clamp_saturated_exponents, guard_branches
 
-__all__ = ["numeric", "safe"]
+__all__ = ["fold_constants", "numeric", "stabilize"]
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 LARGEST = float(np.sqrt(np.finfo(np.float64).max))
@@ -56,7 +56,7 @@ NAMES: dict[str, Any] = {
 }
 
 
-def safe(expression: Expr, symbols: Sequence[sympy.Symbol]) -> Expr:
+def stabilize(expression: Expr, symbols: Sequence[sympy.Symbol]) -> Expr:
     """Return the expression guarded and held, so that it is finite or at its limit everywhere.
 
     Args:
@@ -67,20 +67,20 @@ def safe(expression: Expr, symbols: Sequence[sympy.Symbol]) -> Expr:
     def value_at(part: Expr, value: float) -> float:
         return _value_at(part, tuple(symbols), value)
 
-    return held(saturating(guarded(folded(expression)), value_at), symbols, value_at)
+    return clamp_products(clamp_saturated_exponents(guard_branches(fold_constants(expression)), value_at), symbols, value_at)
 
 
-def folded(expression: Expr) -> Expr:
+def fold_constants(expression: Expr) -> Expr:
     """Return the expression with every primitive of numbers replaced by its value, as in ``softplus(0.5) * x``.
 
     Example:
         >>> from actlab.functions.formula import softplus
-        >>> folded(softplus(0) * sympy.Symbol("x")).evalf(6)
+        >>> fold_constants(softplus(0) * sympy.Symbol("x")).evalf(6)
         0.693147*x
     """
 
     def value(part: Primitive) -> sympy.Float:
-        return sympy.Float(float(compiled(source("constant", [], part, "numpy"), "constant", NAMES)()), 17)
+        return sympy.Float(float(compile_source(function_source("constant", [], part, "numpy"), "constant", NAMES)()), 17)
 
     return expression.replace(lambda e: isinstance(e, Primitive) and not e.free_symbols, value)
 
@@ -92,14 +92,14 @@ def _value_at(part: Expr, symbols: tuple[sympy.Symbol, ...], value: float) -> fl
     parameters = sorted(part.free_symbols - set(symbols), key=str)
     # All near 1, but neither 1 nor equal, so that 1 - t and s - e are not 0.
     others = {symbol: 1 + sympy.Rational(i, 16) for i, symbol in enumerate(parameters, start=1)}
-    function = _function(folded(part.xreplace(others)), symbols)
+    function = _function(fold_constants(part.xreplace(others)), symbols)
     return float(function(*(np.array([value]) for _ in symbols))[0])
 
 
 @cache
 def _function(expression: Expr, symbols: tuple[sympy.Symbol, ...]) -> Callable[..., Array]:
-    text = source("formula", symbols, expression, "numpy")
-    inner = compiled(text, "formula", NAMES)
+    text = function_source("formula", symbols, expression, "numpy")
+    inner = compile_source(text, "formula", NAMES)
 
     def formula(*values: Array) -> Array:
         with np.errstate(all="ignore"):  # overflow to inf is IEEE's answer, and the one wanted here
@@ -133,4 +133,4 @@ def numeric(
 def _numeric(
     expression: Expr, symbols: tuple[sympy.Symbol, ...], parameters: tuple[sympy.Symbol, ...]
 ) -> Callable[..., Array]:
-    return _function(safe(expression, symbols), (*symbols, *parameters))
+    return _function(stabilize(expression, symbols), (*symbols, *parameters))

@@ -15,18 +15,18 @@ from sympy.core.relational import Relational
 
 from actlab.functions.formula import Expr, Primitive, capped, clamped, exp, tamed
 
-__all__ = ["compiled", "results", "source", "spelled"]
+__all__ = ["compile_source", "function_source", "print_expression", "print_statements"]
 
 QUOTIENTS = {"triton": "quotient({0}, {1}, EXACT)"}  # elsewhere an operator
 SIGNS = {"StrictGreaterThan": ">", "GreaterThan": ">=", "StrictLessThan": "<", "LessThan": "<="}
 
 
-def spelled(expression: Any, target: str) -> str:
+def print_expression(expression: Any, target: str) -> str:
     """Return the expression in the target's words.
 
     Example:
         >>> x = sympy.Symbol("x", real=True)
-        >>> spelled(x * sympy.Rational(1, 2), "numpy")
+        >>> print_expression(x * sympy.Rational(1, 2), "numpy")
         '(0.5*x)'
     """
     if not expression.free_symbols and not expression.is_Boolean:
@@ -37,20 +37,20 @@ def spelled(expression: Any, target: str) -> str:
         return _primitive(expression, target)
     if isinstance(expression, Relational):
         sign = SIGNS[type(expression).__name__]
-        return f"({spelled(expression.lhs, target)} {sign} {spelled(expression.rhs, target)})"
+        return f"({print_expression(expression.lhs, target)} {sign} {print_expression(expression.rhs, target)})"
     if expression.is_Add:
-        return "(" + " + ".join(spelled(term, target) for term in expression.args) + ")"
+        return "(" + " + ".join(print_expression(term, target) for term in expression.args) + ")"
     if expression.is_Mul:
         return _product(expression, target)
     if expression.is_Pow:
-        return _power(spelled(expression.base, target), expression.exp, target)
+        return _power(print_expression(expression.base, target), expression.exp, target)
     raise TypeError(
         f"No spelling of {type(expression).__name__} for {target}: {expression}. Write it with the primitives of actlab.functions.formula."
     )
 
 
 def _primitive(node: Primitive, target: str) -> str:
-    return node.spelling[target].format(*(spelled(argument, target) for argument in node.args))
+    return node.spelling[target].format(*(print_expression(argument, target) for argument in node.args))
 
 
 def _product(expression: Expr, target: str) -> str:
@@ -58,13 +58,13 @@ def _product(expression: Expr, target: str) -> str:
     others = [factor for factor in expression.args if not factor.is_number]
     over = [power for power in others if power.is_Pow and power.exp.is_number and power.exp.is_negative]
     # What was clamped comes last: the exact zero of the other factors has to meet it before anything can overflow.
-    upper = [spelled(factor, target) for factor in sorted(others, key=_size) if factor not in over]
+    upper = [print_expression(factor, target) for factor in sorted(others, key=_size) if factor not in over]
     constant = float(sympy.Mul(*numbers))
     if constant != 1.0 or not upper:
         upper.insert(0, repr(constant))
     text = "*".join(upper)
     if over:
-        below = "*".join(_power(spelled(power.base, target), -power.exp, target) for power in over)
+        below = "*".join(_power(print_expression(power.base, target), -power.exp, target) for power in over)
         return QUOTIENTS.get(target, "({0} / ({1}))").format(text, below)
     return f"({text})" if len(upper) > 1 else text
 
@@ -90,7 +90,7 @@ def _power(base: str, exponent: Expr, target: str) -> str:
         return f"{module}.square({base})"
     if exponent.is_number and exponent.is_negative:
         return f"(1.0 / {_power(base, -exponent, target)})"
-    power = str(int(exponent)) if exponent.is_Integer else spelled(exponent, target)
+    power = str(int(exponent)) if exponent.is_Integer else print_expression(exponent, target)
     return f"({base})**{power}"
 
 
@@ -111,10 +111,10 @@ def _called_power(base: str, exponent: Expr, target: str) -> str:
     if exponent.is_number and (2 * exponent).is_Integer and exponent < 8:
         return f"(power({base}, {int(exponent)})*sqrt({base}))"
     general = {"cpu": "power({0}, {1})", "triton": "real_power({0}, {1}, EXACT)"}[target]
-    return general.format(base, spelled(exponent, target))
+    return general.format(base, print_expression(exponent, target))
 
 
-def source(
+def function_source(
     name: str,
     arguments: Sequence[sympy.Symbol],
     expression: Expr,
@@ -133,24 +133,24 @@ def source(
         prelude: statements that come first.
         wrap: template of the returned value.
     """
-    lines, (result,) = results([expression], target)
+    lines, (result,) = print_statements([expression], target)
     lines = [*prelude, *lines, "return " + wrap.format(result)]
     return f"def {name}({', '.join(symbol.name for symbol in arguments)}):\n" + "".join(
         f"    {line}\n" for line in lines
     )
 
 
-def results(expressions: Sequence[Expr], target: str) -> tuple[list[str], list[str]]:
+def print_statements(expressions: Sequence[Expr], target: str) -> tuple[list[str], list[str]]:
     """Return the statements that compute what several expressions share, and the text of each expression.
 
     Example:
         >>> x, y = sympy.symbols("x y", real=True)
-        >>> results([(x + y) ** 2, x + y], "numpy")
+        >>> print_statements([(x + y) ** 2, x + y], "numpy")
         (['t0 = (x + y)'], ['np.square(t0)', 't0'])
     """
     shared, reduced = sympy.cse(expressions, symbols=sympy.numbered_symbols("t"), order="none", optimizations=[])
     kept, whole = _named_by_size(*_with_cheap_parts_in_place(shared, sympy.Tuple(*reduced)))
-    return [f"{symbol} = {spelled(part, target)}" for symbol, part in kept], [spelled(part, target) for part in whole]
+    return [f"{symbol} = {print_expression(part, target)}" for symbol, part in kept], [print_expression(part, target) for part in whole]
 
 
 def _with_cheap_parts_in_place(
@@ -180,7 +180,7 @@ def _named_by_size(shared: list[tuple[sympy.Symbol, Any]], result: Any) -> tuple
     return kept, result.xreplace(names)
 
 
-def compiled(text: str, name: str, names: Mapping[str, Any]) -> Callable[..., Any]:
+def compile_source(text: str, name: str, names: Mapping[str, Any]) -> Callable[..., Any]:
     """Return the function ``name`` of the source ``text``, run with the given global names; tracebacks show the source."""
     file = f"<actlab {name} {abs(hash(text)):x}>"
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)

@@ -14,7 +14,7 @@ from sympy.core.relational import Relational
 from actlab.functions.formula import Expr, absolute, cos, maximum, minimum, rounded, sign, where
 from actlab.functions.formula.evaluate import Array, numeric
 
-__all__ = ["GRID", "breakpoints", "normal_mean", "panels"]
+__all__ = ["GRID", "breakpoints", "normal_mean", "normal_quadrature"]
 
 GRID = np.concatenate([-np.geomspace(1e4, 20, 400), np.linspace(-20, 20, 40_001), np.geomspace(20, 1e4, 400)])
 
@@ -55,12 +55,12 @@ def _roots(function: Callable[[Array], Array]) -> list[float]:
 
 def normal_mean(f: Callable[[Array], Array], kinks: list[float]) -> float:
     """Return E f(z) for z ~ N(0, 1), where ``kinks`` are the breakpoints of f."""
-    nodes, weights = panels(tuple(kink for kink in kinks if abs(kink) < 12))
+    nodes, weights = normal_quadrature(tuple(kink for kink in kinks if abs(kink) < 12))
     return float(np.sum(weights * f(nodes)))
 
 
 @cache
-def panels(kinks: tuple[float, ...], width: float = 0.5, order: int = 20) -> tuple[Array, Array]:
+def normal_quadrature(kinks: tuple[float, ...], width: float = 0.5, order: int = 20) -> tuple[Array, Array]:
     """Return nodes and weights of the integral against N(0, 1) over [-12, 12], panels ending at the kinks (error below 1e-12)."""
     edges = np.unique(np.concatenate([np.arange(-12, 12 + width / 2, width), kinks]))
     node, weight = np.polynomial.legendre.leggauss(order)

@@ -13,13 +13,13 @@ from actlab.functions.formula import Expr, absolute, maximum, minimum, rounded, 
 from actlab.functions.formula.evaluate import numeric
 from actlab.functions.formula.quadrature import breakpoints
 
-__all__ = ["Piece", "pieces"]
+__all__ = ["Segment", "segments"]
 
 _SWITCHES = (where, maximum, minimum, absolute, sign, rounded)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Piece:
+class Segment:
     """A stretch of inputs on which a formula is smooth.
 
     Attributes:
@@ -40,7 +40,7 @@ class Piece:
         return self.left + 1.0 if isfinite(self.left) else self.right - 1.0 if isfinite(self.right) else 0.5
 
 
-def pieces(expression: Expr, x: sympy.Symbol) -> tuple[Piece, ...]:
+def segments(expression: Expr, x: sympy.Symbol) -> tuple[Segment, ...]:
     """Cut a formula at its breakpoints, from left to right.
 
     Args:
@@ -49,12 +49,12 @@ def pieces(expression: Expr, x: sympy.Symbol) -> tuple[Piece, ...]:
 
     Example:
         >>> x = sympy.Symbol("x", real=True)
-        >>> [(piece.left, piece.right, piece.expression) for piece in pieces(minimum(maximum(x, 0), 6), x)]
+        >>> [(piece.left, piece.right, piece.expression) for piece in segments(minimum(maximum(x, 0), 6), x)]
         [(-inf, 0.0, 0), (0.0, 6.0, x), (6.0, inf, 6)]
     """
     edges = [-inf, *breakpoints(expression, x), inf]
-    stretches = (Piece(left=left, right=right, expression=expression) for left, right in pairwise(edges))
-    return tuple(Piece(left=p.left, right=p.right, expression=_decided(expression, x, p.inside)) for p in stretches)
+    stretches = (Segment(left=left, right=right, expression=expression) for left, right in pairwise(edges))
+    return tuple(Segment(left=p.left, right=p.right, expression=_decided(expression, x, p.inside)) for p in stretches)
 
 
 def _decided(expression: Expr, x: sympy.Symbol, at: float) -> Expr:

@@ -35,7 +35,7 @@ from actlab.functions.formula import (
     where,
 )
 from actlab.functions.formula.evaluate import numeric
-from actlab.functions.formula.segments import Piece, pieces
+from actlab.functions.formula.segments import Segment, segments
 
 __all__ = ["slope_from_output"]
 
@@ -67,7 +67,7 @@ def slope_from_output(expression: Expr, x: sympy.Symbol, y: sympy.Symbol) -> Exp
         >>> slope_from_output(where(x > 0, x, expm1(x)), x, y)
         where(y >= 0, 1, y + 1)
     """
-    found = _merged(pieces(expression, x))
+    found = _merged(segments(expression, x))
     slopes = [_slope(piece, x, y) for piece in found]
     if any(slope is None for slope in slopes):
         return None
@@ -77,7 +77,7 @@ def slope_from_output(expression: Expr, x: sympy.Symbol, y: sympy.Symbol) -> Exp
     return whole
 
 
-def _merged(found: Sequence[Piece]) -> list[Piece]:
+def _merged(found: Sequence[Segment]) -> list[Segment]:
     """Join neighbours of one formula: |x| changes its side at 0 where a shrinkage is flat anyway."""
     merged = [found[0]]
     for piece in found[1:]:
@@ -88,7 +88,7 @@ def _merged(found: Sequence[Piece]) -> list[Piece]:
     return merged
 
 
-def _beyond(before: Piece, after: Piece, expression: Expr, x: sympy.Symbol) -> Callable[[sympy.Symbol], Expr]:
+def _beyond(before: Segment, after: Segment, expression: Expr, x: sympy.Symbol) -> Callable[[sympy.Symbol], Expr]:
     """Return the condition on the value that holds behind a breakpoint: a flat piece has its value for itself alone."""
     if not before.expression.has(x):
         return lambda y: y > _tidy(before.expression)
@@ -109,7 +109,7 @@ def _tidy(value: Expr | float) -> Expr:
     return sympy.Integer(int(number)) if number == round(number) else sympy.Float(number, 17)
 
 
-def _slope(piece: Piece, x: sympy.Symbol, y: sympy.Symbol) -> Expr | None:
+def _slope(piece: Segment, x: sympy.Symbol, y: sympy.Symbol) -> Expr | None:
     """Return the slope on a piece in terms of its value."""
     slope = sympy.expand(derivative(piece.expression, x))
     if not slope.has(x):
@@ -131,7 +131,7 @@ def _of_primitive(expression: Expr, x: sympy.Symbol, y: sympy.Symbol) -> Expr | 
     return sympy.expand(scale * steepness) * _SLOPES[type(nodes[0])](sympy.expand(value))
 
 
-def _algebraic(piece: Piece, x: sympy.Symbol, y: sympy.Symbol) -> Expr | None:
+def _algebraic(piece: Segment, x: sympy.Symbol, y: sympy.Symbol) -> Expr | None:
     """Solve ``y = piece(x)`` where it is a linear or quadratic equation, and put the solution into the slope.
 
     Cubic ones take SymPy seconds, and their solutions cost more to compute than they save.

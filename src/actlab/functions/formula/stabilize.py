@@ -1,9 +1,9 @@
 """Rewrites that keep a formula finite, or at its limit, wherever it is computed, while its author writes what the paper says.
 
-* :func:`guarded`: a branch of ``where`` only ever sees inputs of its own region. Without it ``where(x > 0, x, expm1(x))`` has a NaN
+* :func:`guard_branches`: a branch of ``where`` only ever sees inputs of its own region. Without it ``where(x > 0, x, expm1(x))`` has a NaN
   gradient for large ``x``: the branch not taken overflows, and zero times infinity is NaN.
-* :func:`saturating`: the exponential in ``tanh(exp(x))`` stays finite, so that its gradient is 0 in the tail and not NaN.
-* :func:`held`: a product such as ``x * sigmoid(x)`` takes its limit (here 0) at minus infinity, where plain arithmetic gives NaN.
+* :func:`clamp_saturated_exponents`: the exponential in ``tanh(exp(x))`` stays finite, so that its gradient is 0 in the tail and not NaN.
+* :func:`clamp_products`: a product such as ``x * sigmoid(x)`` takes its limit (here 0) at minus infinity, where plain arithmetic gives NaN.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from sympy.core.relational import Relational
 
 from actlab.functions.formula import Expr, Primitive, absolute, clamped, exp, expm1, log, log1p, tamed, where
 
-__all__ = ["guarded", "held", "saturating"]
+__all__ = ["clamp_products", "clamp_saturated_exponents", "guard_branches"]
 
 INFINITY = float("inf")
 
 
-def guarded(expression: Expr) -> Expr:
+def guard_branches(expression: Expr) -> Expr:
     """Rewrite every ``where`` so that a branch that could overflow only sees inputs of its own region.
 
     Conditions that compare ``x`` or ``|x|`` with something free of ``x`` can be guarded; others are left as they are.
 
     Example:
         >>> x = sympy.Symbol("x", real=True)
-        >>> guarded(where(x > 0, x, expm1(x)))
+        >>> guard_branches(where(x > 0, x, expm1(x)))
         where(x > 0, x, expm1(where(x > 0, 0, x)))
     """
     return expression.replace(lambda e: isinstance(e, where), _guard)
@@ -59,7 +59,7 @@ def _can_overflow(branch: Expr, x: sympy.Symbol) -> bool:
     return grows or len(powers) > 1 or bool(branch.atoms(sympy.Mul) and powers) or branch.has(exp, expm1, log, log1p)
 
 
-def held(expression: Expr, inputs: Sequence[sympy.Symbol], value_at: Callable[[Expr, float], float]) -> Expr:
+def clamp_products(expression: Expr, inputs: Sequence[sympy.Symbol], value_at: Callable[[Expr, float], float]) -> Expr:
     """Rewrite products in which one factor runs to infinity while another runs to zero, so that they take their limit.
 
     Where the product itself vanishes (``x sigmoid(x)`` at minus infinity) the infinite factor is clamped and the other's exact zero
@@ -97,14 +97,14 @@ def held(expression: Expr, inputs: Sequence[sympy.Symbol], value_at: Callable[[E
     return expression.replace(lambda e: isinstance(e, sympy.Mul), hold)
 
 
-def saturating(expression: Expr, value_at: Callable[[Expr, float], float]) -> Expr:
+def clamp_saturated_exponents(expression: Expr, value_at: Callable[[Expr, float], float]) -> Expr:
     """Rewrite exponentials inside a function that saturates, such as ``tanh(exp(x))``, so that they stay finite.
 
     The value is the same; the gradient is 0 times a finite number there, where it was 0 times infinity, which is NaN.
 
     Args:
         expression: a formula.
-        value_at: as for :func:`held`.
+        value_at: as for :func:`clamp_products`.
     """
 
     def tame(node: Primitive) -> Expr:

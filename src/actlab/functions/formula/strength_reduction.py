@@ -10,7 +10,7 @@ What is rewritten is compared with what the author wrote, in float64 and in floa
 Example:
     >>> from actlab.functions.formula import softplus, tanh
     >>> x = sympy.Symbol("x", real=True)
-    >>> economical([tanh(softplus(x))], [x])
+    >>> reduce_strength([tanh(softplus(x))], [x])
     [(exp(capped(x, 2)) + 2)*exp(capped(x, 2))*reciprocal((exp(capped(x, 2)) + 2)*exp(capped(x, 2)) + 2)]
 """
 
@@ -43,12 +43,12 @@ from actlab.functions.formula import (
     where,
 )
 from actlab.functions.formula.evaluate import NAMES
-from actlab.functions.formula.printer import compiled, source
+from actlab.functions.formula.printer import compile_source, function_source
 
-__all__ = ["economical"]
+__all__ = ["reduce_strength"]
 
 
-def economical(expressions: Sequence[Expr], inputs: Sequence[sympy.Symbol]) -> list[Expr]:
+def reduce_strength(expressions: Sequence[Expr], inputs: Sequence[sympy.Symbol]) -> list[Expr]:
     """Return the expressions rewritten together, each one checked against what it was.
 
     Args:
@@ -202,7 +202,7 @@ def _hold(dtype: str) -> Mapping[str, Any]:
 
 
 def _evaluator(expression: Expr, symbols: Sequence[sympy.Symbol], dtype: str) -> Callable[..., Any]:
-    function = compiled(source("formula", symbols, expression, "numpy"), "formula", _hold(dtype))
+    function = compile_source(function_source("formula", symbols, expression, "numpy"), "formula", _hold(dtype))
 
     def formula(*values: Any) -> Any:
         with np.errstate(all="ignore"):

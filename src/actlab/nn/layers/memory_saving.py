@@ -19,7 +19,7 @@ from actlab.codegen.saved_for_backward import OUTPUT, SavedForBackward, saved_fo
 from actlab.errors import LayerError
 from actlab.functions.activation import Activation
 from actlab.functions.formula import where
-from actlab.functions.formula.printer import compiled, spelled
+from actlab.functions.formula.printer import compile_source, print_expression
 from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
 from actlab.nn.layers.activation_layer import ActivationLayer
@@ -168,8 +168,8 @@ def _threshold(slope: Any) -> Callable[[Tensor], Tensor] | None:
     condition, high, low = slope.args
     if high < low:
         return None
-    text = f"def above(y):\n    return {spelled(condition, 'torch')}\n"
-    return compiled(text, "above", {"torch": torch})
+    text = f"def above(y):\n    return {print_expression(condition, 'torch')}\n"
+    return compile_source(text, "above", {"torch": torch})
 
 
 class _Slim(torch.autograd.Function):

@@ -22,7 +22,7 @@ from torch.utils._pytree import tree_leaves
 
 from actlab.errors import SiteError, SpecError
 from actlab.functions.analysis.edge_of_chaos import slope_moment
-from actlab.functions.analysis.length_map import signal
+from actlab.functions.analysis.length_map import output_moments
 from actlab.nn.probes.probe import probe
 from actlab.nn.probes.probe_report import ProbeRow
 from actlab.nn.sites.dry_run import Inputs
@@ -292,7 +292,7 @@ def _backward(
 
 def _moment(spec: str, q: float) -> float:
     try:
-        return signal(spec, q=q).second_moment
+        return output_moments(spec, q=q).second_moment
     except SpecError:
         return nan
 

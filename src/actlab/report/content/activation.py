@@ -6,15 +6,15 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from actlab.bench.float32_accuracy import traps
+from actlab.bench.float32_accuracy import inaccurate_regions
 from actlab.bench.operation_cost import cost
 from actlab.codegen.latex import latex, plain
-from actlab.codegen.saved_for_backward import kept
+from actlab.codegen.saved_for_backward import saved_for_backward
 from actlab.errors import SpecError
 from actlab.functions.activation import Parameter, get
 from actlab.functions.analysis.facts import facts, gain
 from actlab.functions.analysis.other_libraries import equivalents
-from actlab.functions.analysis.stored_facts import known_facts, known_relatives
+from actlab.functions.analysis.stored_facts import known_facts, known_equivalences
 from actlab.functions.spec import Spec
 from actlab.report.content.function import cost_sentences, related, trap_sentences
 from actlab.report.content.rule import backward_of
@@ -87,8 +87,8 @@ def known(spec: Spec) -> dict[str, Any]:
         "kept": _kept(spec),
         "backward": backward_of(spec),
         "cost": cost_sentences(cost(spec.forward)),
-        "traps": trap_sentences(traps(spec)) if is_elementwise else None,
-        "same": related(known_relatives(), record.name) if is_elementwise else None,
+        "traps": trap_sentences(inaccurate_regions(spec)) if is_elementwise else None,
+        "same": related(known_equivalences(), record.name) if is_elementwise else None,
         "torch": record.torch,
         "module": record.module,
         "elsewhere": equivalents(record.name),
@@ -111,7 +111,7 @@ def _gain(spec: Spec) -> float | None:
 
 def _kept(spec: Spec) -> dict[str, Any] | None:
     """Return what a backward pass must keep of each element; None for tensor code."""
-    found = kept(spec)
+    found = saved_for_backward(spec)
     if found is None or spec.backward is not None:
         return None
     return {"form": found.form, "float32": found.bytes(4), "bfloat16": found.bytes(2), "text": str(found)}

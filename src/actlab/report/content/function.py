@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import inf, isfinite
 
-from actlab.bench.float32_accuracy import Trap
+from actlab.bench.float32_accuracy import InaccurateRegion
 from actlab.bench.operation_cost import Cost
 from actlab.functions.analysis.affine_equivalence import Relation
-from actlab.functions.analysis.equivalence_classes import Relatives
-from actlab.functions.analysis.query import Answer
+from actlab.functions.analysis.equivalence_classes import Equivalences
+from actlab.functions.analysis.query import QueryResult
 from actlab.report.content.format import MINUS
 
 __all__ = ["cost_sentences", "equation", "nothing_found", "related", "same_page", "trap_sentences"]
@@ -37,12 +37,12 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def trap_sentences(traps: Sequence[Trap]) -> list[str]:
+def trap_sentences(traps: Sequence[InaccurateRegion]) -> list[str]:
     """Return a sentence for each trap: where the naive program is wrong, and what ActLab's does there."""
     return [_trap(trap) for trap in traps]
 
 
-def _trap(trap: Trap) -> str:
+def _trap(trap: InaccurateRegion) -> str:
     where, what = _region(trap.low, trap.high), f"the {trap.part}"
     if trap.finite:
         wrong = f"{where} {what} loses its digits (relative error {_size(trap.error)}; it is at most {_size(trap.truth)} there)"
@@ -93,7 +93,7 @@ def _number(value: float) -> str:
     return f"{value:.6g}".replace("-", MINUS)
 
 
-def related(relatives: Relatives, name: str) -> list[dict[str, str]]:
+def related(relatives: Equivalences, name: str) -> list[dict[str, str]]:
     """Return the relatives of an activation, each with its equation: its own equations first, then those of its class."""
     found = []
     for one in relatives.of(name):
@@ -103,7 +103,7 @@ def related(relatives: Relatives, name: str) -> list[dict[str, str]]:
     return [relative for _, relative in sorted(found, key=lambda pair: pair[0])]
 
 
-def nothing_found(answer: Answer) -> str:
+def nothing_found(answer: QueryResult) -> str:
     """Return why a query found nothing: the condition without which most would be left, or how many meet each."""
     conditions = "; ".join(answer.alone) or "nothing"
     worst = max(answer.without, key=lambda words: answer.without[words])
@@ -134,7 +134,7 @@ belong to the same class above, only equality as they stand is listed; between c
 """
 
 
-def same_page(found: Relatives) -> str:
+def same_page(found: Equivalences) -> str:
     """Return the page of the documentation that lists all relatives."""
     lines = [PAGE]
     for members in found.classes:

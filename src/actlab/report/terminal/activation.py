@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from actlab.functions.activation import names
-from actlab.functions.analysis.query import Answer
+from actlab.functions.analysis.query import QueryResult
 from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
 from actlab.nn.probes.response_curves import picture
@@ -46,7 +46,7 @@ def overview(found: Iterable[Mapping[str, Any]]) -> RenderableType:
     return grid(("name", "kind", "formula", "parameters", "paper"), rows)
 
 
-def answer(found: Answer) -> tuple[dict[str, Any], RenderableType]:
+def answer(found: QueryResult) -> tuple[dict[str, Any], RenderableType]:
     """Return what a query found, as data for JSON and as a table with the facts that were measured."""
     rows = [
         entry(record.name)
