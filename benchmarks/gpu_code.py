@@ -20,7 +20,7 @@ import torch
 
 from actlab.codegen.gpu.disassembly import Code, Pass, code, rule_code
 from actlab.codegen.gpu.kernel import NoTritonError, kernel
-from actlab.codegen.gpu.rule_kernel import GpuRule, gpu_rule
+from actlab.codegen.gpu.rule_kernel import GpuRuleKernel, gpu_rule_kernel
 from actlab.functions.activation import get, names
 from actlab.functions.grammar import parse
 
@@ -34,7 +34,7 @@ def moved(name: str, which: Pass, dtype: torch.dtype) -> int:
     return dtype.itemsize * (inputs + 1 if which == "forward" else 2 * inputs + 1)
 
 
-def moved_by_rule(rule: GpuRule, which: Pass, dtype: torch.dtype) -> float:
+def moved_by_rule(rule: GpuRuleKernel, which: Pass, dtype: torch.dtype) -> float:
     """Return the bytes that a pass of a rule has to move per element: the input or a bit is kept, or nothing."""
     kept = {"nothing": 0.0, "bits": 1 / 8, "input": dtype.itemsize * (which == "backward")}[rule.keep]
     return 2 * dtype.itemsize + kept
@@ -67,7 +67,7 @@ def main() -> None:
     print(f"| function | pass | ld.v4/st.v4 | other | f64 | {' | '.join(SPECIAL)} | SASS | busy |\n|{'---|' * 11}")
     bad = 0
     for name in options.names or [*names("elementwise"), *names("gated")]:
-        rule = gpu_rule(parse(name))
+        rule = gpu_rule_kernel(parse(name))
         for which in ("forward", "backward"):
             if rule is None:
                 found = code(kernel(parse(name)), which, dtype, capability=options.capability)

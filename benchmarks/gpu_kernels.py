@@ -34,7 +34,7 @@ import torch
 from torch import Tensor
 
 from actlab.bench import liger
-from actlab.codegen.gpu.kernel import Kernel, kernel
+from actlab.codegen.gpu.kernel import GpuKernel, kernel
 from actlab.functions.activation import get, names
 from actlab.functions.grammar import parse
 from actlab.nn.layers.layer import layer
@@ -82,7 +82,7 @@ def inputs(name: str, numbers: int, dtype: torch.dtype, *, packed: bool = True) 
     return Inputs(x, learned, torch.randn(rows, WIDTH, device="cuda", dtype=dtype, generator=generator))
 
 
-def ours(name: str, given: Inputs, other: Kernel | None = None) -> tuple[Call, Call]:
+def ours(name: str, given: Inputs, other: GpuKernel | None = None) -> tuple[Call, Call]:
     """Return our forward, and our forward and backward; of another kernel than the function's usual one if given."""
     found = other or kernel(parse(name))
     x = given.x if len(given.x) > 1 else given.x[0]
@@ -324,7 +324,7 @@ def sweep(chosen: list[str], copy: float) -> list[str]:
         given = inputs(name, NUMBERS, torch.bfloat16)
         calls = {}
         for plan in plans:
-            found = Kernel(parse(name), block=plan[0], warps=plan[1])
+            found = GpuKernel(parse(name), block=plan[0], warps=plan[1])
             calls[str(plan)] = ours(name, given, found)[1]
         times = milliseconds(calls)
         floor = floor_bytes(name, NUMBERS, torch.bfloat16, backward=True) / copy * 1e3

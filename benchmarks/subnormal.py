@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import torch
 
-from actlab.codegen.cpu.kernel import Kernel
+from actlab.codegen.cpu.kernel import CpuKernel
 from actlab.codegen.cpu.row_body import Loop
 from actlab.functions.grammar import parse
 from actlab.nn.layers.layer import layer
@@ -23,7 +23,7 @@ CASES = [("softplus", 1), ("softplus", 30), ("silu", 30), ("mish", 30), ("gelu",
 SIZE, ROUNDS = 2**20, 9
 
 
-class Keeping(Kernel):
+class Keeping(CpuKernel):
     """A kernel that keeps subnormal numbers."""
 
     def _loop(self, *key: object) -> Loop:
@@ -41,7 +41,7 @@ def main() -> None:
 def row(name: str, deviation: float) -> str:
     """Measure one function."""
     x, grad = torch.randn(SIZE) * deviation, torch.randn(SIZE)
-    keeping, zeroing, plain, leaf = Keeping(parse(name)), Kernel(parse(name)), layer(name), x.clone().requires_grad_()
+    keeping, zeroing, plain, leaf = Keeping(parse(name)), CpuKernel(parse(name)), layer(name), x.clone().requires_grad_()
     forward = medians([lambda: keeping.forward(x), lambda: zeroing.forward(x), lambda: plain(x)])
     both = medians(
         [

@@ -124,8 +124,8 @@ def test_it_really_measures_the_kernel_whatever_the_table_says(monkeypatch):
     monkeypatch.setattr(bench, "tune_allocator", lambda: False)
     table.keep("cpu", torch.get_num_threads(), {"composed": {"telu": {"float32": inf}}})
     ran = []
-    forward = cpu.Kernel.forward
-    monkeypatch.setattr(cpu.Kernel, "forward", lambda self, *a, **k: ran.append(a[0].numel()) or forward(self, *a, **k))
+    forward = cpu.CpuKernel.forward
+    monkeypatch.setattr(cpu.CpuKernel, "forward", lambda self, *a, **k: ran.append(a[0].numel()) or forward(self, *a, **k))
 
     (one,) = calibrate(["telu"], dtypes=["float32"], rounds=1, keep=False).crossings
 

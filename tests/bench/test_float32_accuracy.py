@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from actlab.bench.float32_accuracy import traps
+from actlab.bench.float32_accuracy import inaccurate_regions
 from actlab.errors import SpecError
 from actlab.functions.activation import activation, forget, names
 from actlab.functions.formula import exp, log
@@ -18,7 +18,7 @@ OVERFLOW = math.log(np.finfo(np.float32).max)  # 88.72: the exponential's last f
 
 
 def _found(spec, part, *, finite):
-    return [trap for trap in traps(spec) if trap.part == part and trap.finite == finite]
+    return [trap for trap in inaccurate_regions(spec) if trap.part == part and trap.finite == finite]
 
 
 def test_softplus_overflows_where_the_exponential_does():
@@ -51,14 +51,14 @@ def test_gelu_by_erf_keeps_no_digit_below_minus_five_and_a_half():
 
 
 def test_the_hole_of_sinc_is_a_point():
-    holes = [trap for trap in traps("sinc") if not trap.finite]
+    holes = [trap for trap in inaccurate_regions("sinc") if not trap.finite]
 
     assert {(trap.part, trap.low, trap.high, trap.truth) for trap in holes} >= {("value", 0.0, 0.0, 1.0)}
     assert all(trap.here < 1e-6 for trap in holes)
 
 
 def test_what_is_wrong_here_too_is_told():
-    near_overflow = [trap for trap in traps("hyper_sinh") if trap.here == math.inf]
+    near_overflow = [trap for trap in inaccurate_regions("hyper_sinh") if trap.here == math.inf]
 
     assert near_overflow
     assert all(88.7 < trap.low < trap.high < 91 for trap in near_overflow)
@@ -66,7 +66,7 @@ def test_what_is_wrong_here_too_is_told():
 
 @pytest.mark.parametrize("spec", ["relu", "leaky_relu", "hardtanh", "identity", "step", "square", "sigmoid", "sine"])
 def test_functions_without_traps_have_none(spec):
-    assert [trap for trap in traps(spec) if not trap.finite] == []
+    assert [trap for trap in inaccurate_regions(spec) if not trap.finite] == []
     assert _found(spec, "value", finite=True) == []
 
 
@@ -77,7 +77,7 @@ def test_a_formula_that_its_author_wrote_carelessly_is_wrong_here_too():
         return log(1 + exp(x))
 
     try:
-        found = [trap for trap in traps("careless") if trap.part == "value" and not trap.finite]
+        found = [trap for trap in inaccurate_regions("careless") if trap.part == "value" and not trap.finite]
     finally:
         forget("careless")
     (trap,) = found  # up to where float64, which it is held against, overflows as well
@@ -93,9 +93,9 @@ def test_the_values_of_a_spec_count():
 
 @pytest.mark.parametrize("name", names("elementwise")[::9])
 def test_here_nothing_is_infinite_that_a_float32_could_hold(name):
-    assert [trap for trap in traps(name) if trap.here == math.inf] == []
+    assert [trap for trap in inaccurate_regions(name) if trap.here == math.inf] == []
 
 
 def test_only_elementwise_functions_have_traps():
     with pytest.raises(SpecError, match="swiglu is a gated function"):
-        traps("swiglu")
+        inaccurate_regions("swiglu")

@@ -9,7 +9,7 @@ import sympy
 import torch
 
 from actlab.codegen import saved_for_backward as module
-from actlab.codegen.saved_for_backward import OUTPUT, kept
+from actlab.codegen.saved_for_backward import OUTPUT, saved_for_backward
 from actlab.functions.activation import names
 from actlab.functions.formula import sigmoid, tanh
 from actlab.functions.formula.evaluate import numeric
@@ -61,12 +61,12 @@ FROM_OUTPUT = [
     ],
 )
 def test_what_suffices(spec, form, bits):
-    assert (kept(spec).form, kept(spec).bits) == (form, bits)
+    assert (saved_for_backward(spec).form, saved_for_backward(spec).bits) == (form, bits)
 
 
 def test_of_tensor_code_nothing_is_known():
-    assert kept("softmax") is None
-    assert kept("rrelu") is None
+    assert saved_for_backward("softmax") is None
+    assert saved_for_backward("rrelu") is None
 
 
 @pytest.mark.parametrize(
@@ -81,12 +81,12 @@ def test_of_tensor_code_nothing_is_known():
     ],
 )
 def test_bytes_per_element(spec, single, half):
-    assert (kept(spec).bytes(4), kept(spec).bytes(2)) == (single, half)
+    assert (saved_for_backward(spec).bytes(4), saved_for_backward(spec).bytes(2)) == (single, half)
 
 
 @pytest.mark.parametrize("name", ["relu", "plan_sigmoid", "tanh", "gelu", "glu", "identity"])
 def test_the_sentence_says_how_much(name):
-    found = kept(name)
+    found = saved_for_backward(name)
 
     assert str(found).startswith(
         {"bits": f"{found.bits} bit", "output": "its output, 4 bytes per element in float32, 2 in bfloat16"}.get(
@@ -97,7 +97,7 @@ def test_the_sentence_says_how_much(name):
 
 @pytest.mark.slow  # 273 formulas, 30 s; those of the lists are checked one by one in any case
 def test_which_functions_need_less_than_their_input():
-    found = {name: kept(name) for name in names("elementwise")}
+    found = {name: saved_for_backward(name) for name in names("elementwise")}
 
     assert [name for name, one in found.items() if one.form == "nothing"] == NOTHING
     assert [name for name, one in found.items() if one.form == "bits"] == BITS
@@ -113,7 +113,7 @@ def test_the_slope_from_the_output_is_the_derivative_of_the_function(name):
     h = 1e-6
     difference = ((function(x + h) - function(x - h)) / (2 * h)).numpy()
 
-    derived = numeric(kept(name).from_output, [OUTPUT])(function(x).numpy())
+    derived = numeric(saved_for_backward(name).from_output, [OUTPUT])(function(x).numpy())
 
     np.testing.assert_allclose(derived, difference, rtol=2e-8, atol=2e-8)
 
@@ -132,7 +132,7 @@ def test_from_a_rounded_output_the_error_stays_within_the_bound_stated(name, tru
     """``16 eps max(|f'(x)|, sup |f'|)``; the suprema are 1/4, 1, 1, 1, 1."""
     x = np.linspace(-30, 30, 241)
     output = layer(name, native=False)(torch.tensor(x, dtype=torch.float32))
-    derived = numeric(kept(name).from_output, [OUTPUT])(output.numpy())
+    derived = numeric(saved_for_backward(name).from_output, [OUTPUT])(output.numpy())
 
     with mpmath.workdps(50):
         errors = [
@@ -143,27 +143,27 @@ def test_from_a_rounded_output_the_error_stays_within_the_bound_stated(name, tru
 
 
 def test_small_slopes_are_lost_in_half_precision_where_the_bound_is_not_relative():
-    assert not kept("tanh").sharp  # 1 - y^2 with y = 1 - 2^-8 is 0.0078, whatever the slope
-    assert not kept("elu").sharp
-    assert kept("softplus").sharp
-    assert kept("leaky_relu").sharp
+    assert not saved_for_backward("tanh").sharp  # 1 - y^2 with y = 1 - 2^-8 is 0.0078, whatever the slope
+    assert not saved_for_backward("elu").sharp
+    assert saved_for_backward("softplus").sharp
+    assert saved_for_backward("leaky_relu").sharp
 
 
 def test_a_wrong_slope_does_not_pass(monkeypatch):
-    right = kept("lecun_tanh")
-    module._kept.cache_clear()
+    right = saved_for_backward("lecun_tanh")
+    module._analyze.cache_clear()
     monkeypatch.setattr(module, "slope_from_output", lambda *symbols: 1 - 1.01 * symbols[-1] ** 2)
     try:
         assert right.form == "output"
-        assert kept("lecun_tanh").form == "input"
+        assert saved_for_backward("lecun_tanh").form == "input"
     finally:
-        module._kept.cache_clear()
+        module._analyze.cache_clear()
 
 
 def test_a_slope_that_jumps_where_rounding_moves_the_value_does_not_pass():
     """(x + 3)/6 is 1 in float32 one step below 3: a comparison with 1 would take the slope for 0."""
-    assert kept("hardsigmoid").from_output is None
-    assert kept("relu6").from_output is not None  # min(x, 6) rounds nothing
+    assert saved_for_backward("hardsigmoid").from_output is None
+    assert saved_for_backward("relu6").from_output is not None  # min(x, 6) rounds nothing
 
 
 @pytest.mark.parametrize(
@@ -172,4 +172,4 @@ def test_a_slope_that_jumps_where_rounding_moves_the_value_does_not_pass():
 def test_what_no_rule_inverts_needs_the_input(formula):
     x = sympy.Symbol("x", real=True)
 
-    assert module._kept(formula(x), x).form == "input"
+    assert module._analyze(formula(x), x).form == "input"

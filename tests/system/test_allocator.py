@@ -1,4 +1,4 @@
-"""The allocator is tuned in processes of their own: there is no way back."""
+"""Memory allocator tuning, in subprocesses because it cannot be undone."""
 
 import platform
 import subprocess
@@ -11,7 +11,7 @@ from actlab.system import allocator
 GLIBC = platform.libc_ver()[0] == "glibc"
 FAULTS = """
 import resource, statistics, sys, torch
-from actlab.studies.allocator import tune_allocator
+from actlab.system.allocator import tune_allocator
 torch.set_num_threads(1)
 tuned = tune_allocator() if sys.argv[1] == "tuned" else False
 x, counts = torch.zeros(12_000_000), []
@@ -41,7 +41,7 @@ def test_a_large_tensor_is_no_longer_paid_for_in_page_faults():
 
 LARGE = """
 import resource, torch
-from actlab.studies.allocator import tune_allocator
+from actlab.system.allocator import tune_allocator
 torch.set_num_threads(1)
 tune_allocator()
 for _ in range(2):

@@ -1,4 +1,4 @@
-"""The number of cores is what this process may use."""
+"""Usable CPU cores of this process."""
 
 import os
 

@@ -1,1 +1,1 @@
-"""A formula as a program."""
+"""Code generation from symbolic formulas, for PyTorch, CPU, GPU, LaTeX and MathML."""

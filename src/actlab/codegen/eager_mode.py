@@ -1,7 +1,7 @@
-"""The mode: whether torch runs plainly, so that foreign code (a kernel, an autograd Function) may stand in the place of plain tensor code.
+"""Detection of plain eager mode, in which kernels and autograd Functions may replace tensor code.
 
-Everywhere else (``torch.compile``, export, tracing, ``torch.func``, forward AD, dispatch modes) plain tensor code is right, and a Function
-is not: ``torch.compile(torch.func.grad(f))`` drops the backward of one without a word (torch 2.13).
+In all other modes (``torch.compile``, export, tracing, ``torch.func``, forward-mode AD, dispatch modes) plain tensor code is right and an
+autograd Function is not: ``torch.compile(torch.func.grad(f))`` silently drops its ``backward`` (torch 2.13).
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from torch._C import _get_tracing_state, _len_torch_dispatch_stack
 from torch._C._functorch import peek_interpreter_stack
 from torch.autograd import forward_ad
 
-__all__ = ["is_plainly_eager", "runs_plainly"]
+__all__ = ["is_eager", "is_eager_with_grad"]
 
 
-def is_plainly_eager() -> bool:
-    """Whether torch runs operations one by one, unwatched but by autograd's tape; of some modes torch has no public name.
+def is_eager() -> bool:
+    """Whether torch runs operations one by one, recorded by reverse-mode autograd at most; some modes have no public query in torch.
 
     Example:
-        >>> is_plainly_eager(), torch.func.vmap(lambda z: z * is_plainly_eager())(torch.ones(2))
+        >>> is_eager(), torch.func.vmap(lambda z: z * is_eager())(torch.ones(2))
         (True, tensor([0., 0.]))
     """
     return not (
@@ -32,18 +32,18 @@ def is_plainly_eager() -> bool:
     )
 
 
-def runs_plainly(*inputs: object) -> bool:
-    """Whether these are tensors in plainly eager mode, of which autograd watches at least one.
+def is_eager_with_grad(*inputs: object) -> bool:
+    """Whether these are tensors in eager mode, at least one of which requires a gradient.
 
     Example:
         >>> x = torch.ones(2, requires_grad=True)
-        >>> runs_plainly(x), runs_plainly(x.detach())
+        >>> is_eager_with_grad(x), is_eager_with_grad(x.detach())
         (True, False)
     """
     return (
-        not torch.compiler.is_compiling()  # first, so that the compiler sees nothing of the rest
+        not torch.compiler.is_compiling()  # first, so that the compiler does not trace the rest
         and torch.is_grad_enabled()
         and all(isinstance(x, Tensor) for x in inputs)
         and any(x.requires_grad for x in inputs if isinstance(x, Tensor))
-        and is_plainly_eager()
+        and is_eager()
     )

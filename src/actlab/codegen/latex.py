@@ -1,4 +1,4 @@
-"""The LaTeX reading of a formula."""
+"""Formula as LaTeX or as one line of text."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from actlab.functions.activation import Activation
 
 __all__ = ["latex", "plain"]
 
-GREEK = {"alpha", "beta", "gamma", "lambda", "mu"}  # parameters that SymPy prints as the letter
+GREEK = {"alpha", "beta", "gamma", "lambda", "mu"}  # names that SymPy prints as Greek letters
 
 
 def latex(activation: Activation, *, derivative: bool = False) -> str:
-    r"""Return the formula in LaTeX, without the left side; of the derivative in the first input if asked.
+    r"""Return the right-hand side of the formula in LaTeX.
+
+    Args:
+        activation: elementwise or gated.
+        derivative: return the derivative in the first input instead.
 
     Raises:
         TypeError: the activation is tensor code and has no formula.
@@ -24,12 +28,12 @@ def latex(activation: Activation, *, derivative: bool = False) -> str:
         >>> latex(get("silu"))
         'x \\sigma\\left(x\\right)'
     """
-    words = {p.symbol: _word(p.name) for p in activation.parameters if len(p.name) > 1 and p.name not in GREEK}
-    return str(LatexPrinter({"symbol_names": words}).doprint(_expression(activation, derivative=derivative)))
+    names = {p.symbol: _upright(p.name) for p in activation.parameters if len(p.name) > 1 and p.name not in GREEK}
+    return str(LatexPrinter({"symbol_names": names}).doprint(_expression(activation, derivative=derivative)))
 
 
 def plain(activation: Activation, *, derivative: bool = False) -> str:
-    """Return the formula as one line of text.
+    """Return the right-hand side of the formula as one line of text; arguments as for :func:`latex`.
 
     Example:
         >>> from actlab.functions.activation import get
@@ -43,6 +47,6 @@ def _expression(activation: Activation, *, derivative: bool) -> sympy.Expr:
     return formula.derivative(activation.formula, activation.inputs[0]) if derivative else activation.formula
 
 
-def _word(name: str) -> str:
+def _upright(name: str) -> str:
     escaped = name.replace("_", r"\_")
     return rf"\mathrm{{{escaped}}}"

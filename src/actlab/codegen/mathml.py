@@ -1,4 +1,4 @@
-"""The MathML reading of a formula: mathematics that a browser typesets by itself, without scripts or fonts from elsewhere."""
+"""Formula as MathML, which browsers typeset without scripts or downloaded fonts."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from actlab.functions.formula import Expr, Primitive, derivative, where
 
 __all__ = ["mathml"]
 
-SUM, PRODUCT, POWER, ATOM = range(4)  # how tightly a printed part holds together
-SPELLED = (
+SUM, PRODUCT, POWER, ATOM = range(4)  # operator precedence of a printed part
+LETTER_NAMES = (
     "alpha",
     "beta",
     "gamma",
@@ -35,11 +35,11 @@ SPELLED = (
     "sigma",
     "tau",
 )
-LETTERS = dict(zip((*SPELLED, "phi", "omega"), "αβγδεηθκλμνξρστφω", strict=True))
+LETTERS = dict(zip((*LETTER_NAMES, "phi", "omega"), "αβγδεηθκλμνξρστφω", strict=True))
 GREEK = {**LETTERS, "lambd": LETTERS["lambda"]}
 SIGMA = LETTERS["sigma"]
 PI = "<mi>π</mi>"
-# What an author writes as a number because a formula is numbers, and a reader knows by name
+# Numbers in formulas that readers know by a name
 CONSTANTS = (
     (math.pi, PI),
     (math.pi**2, f"<msup>{PI}<mn>2</mn></msup>"),
@@ -66,11 +66,15 @@ CALLS: Mapping[type[Primitive], str] = {
     formula.maximum: "max",
     formula.minimum: "min",
 }
-MINUS, PLUS, THIN = "<mo>−</mo>", "<mo>+</mo>", '<mspace width="0.17em"></mspace>'  # noqa: RUF001 the sign of mathematics
+MINUS, PLUS, THIN = "<mo>−</mo>", "<mo>+</mo>", '<mspace width="0.17em"></mspace>'  # noqa: RUF001 MathML needs the minus sign, not the hyphen
 
 
 def mathml(activation: Activation, *, slope: bool = False) -> str:
-    """Return the formula as a ``<math>`` element, without the left side; of the derivative in the first input if asked.
+    """Return the right-hand side of the formula as a ``<math>`` element.
+
+    Args:
+        activation: elementwise or gated.
+        slope: return the derivative in the first input instead.
 
     Raises:
         TypeError: the activation is tensor code and has no formula.
@@ -81,12 +85,12 @@ def mathml(activation: Activation, *, slope: bool = False) -> str:
         '<math display="block"><msup><mi>x</mi><mn>2</mn></msup></math>'
     """
     expression = activation.formula
-    shown = derivative(expression, activation.inputs[0]) if slope else expression
-    return f'<math display="block">{_spelled(shown)[0]}</math>'
+    printed = derivative(expression, activation.inputs[0]) if slope else expression
+    return f'<math display="block">{_print(printed)[0]}</math>'
 
 
-def _spelled(part: Expr) -> tuple[str, int]:
-    """Return a part as MathML, and how tightly it holds together."""
+def _print(part: Expr) -> tuple[str, int]:
+    """Return a part as MathML, and its precedence."""
     if part.is_Symbol:
         return _name(part.name), ATOM
     if part.is_number and part.is_Atom:
@@ -101,13 +105,13 @@ def _spelled(part: Expr) -> tuple[str, int]:
         return _product(part)
     if part.is_Pow:
         return _power(part)
-    raise TypeError(f"No spelling of {type(part).__name__} in MathML: {part}.")
+    raise TypeError(f"{type(part).__name__} has no MathML form: {part}.")
 
 
 def _within(part: Expr, level: int) -> str:
-    """Return a part as MathML, in parentheses if it holds together less tightly than ``level``."""
-    text, own = _spelled(part)
-    return text if own >= level else _row("<mo>(</mo>", text, "<mo>)</mo>")
+    """Return a part as MathML, in parentheses if its precedence is below ``level``."""
+    text, precedence = _print(part)
+    return text if precedence >= level else _row("<mo>(</mo>", text, "<mo>)</mo>")
 
 
 def _row(*parts: str) -> str:
@@ -132,7 +136,7 @@ def _number(number: Expr) -> tuple[str, int]:
             return known, PRODUCT
         digits, _, exponent = f"{float(number):.10g}".partition("e")
         mantissa = f"<mn>{digits}</mn>"
-        power = f"<msup><mn>10</mn><mn>{int(exponent or 0)}</mn></msup>".replace("-", "−")  # noqa: RUF001 as above
+        power = f"<msup><mn>10</mn><mn>{int(exponent or 0)}</mn></msup>".replace("-", "−")  # noqa: RUF001 minus sign, as above
         return (_row(mantissa, "<mo>·</mo>", power), PRODUCT) if exponent else (mantissa, ATOM)
     named = {sympy.pi: PI, sympy.E: "<mi>e</mi>"}
     return named.get(number, f"<mn>{number}</mn>"), ATOM
@@ -174,8 +178,8 @@ def _primitive(node: Primitive) -> tuple[str, int]:
     special = SPECIAL.get(type(node))
     if special:
         return special(node)
-    listed = "<mo>,</mo>".join(_within(argument, SUM) for argument in node.args)
-    return _row(f"<mi>{CALLS[type(node)]}</mi>", "<mo>(</mo>", listed, "<mo>)</mo>"), ATOM
+    arguments = "<mo>,</mo>".join(_within(argument, SUM) for argument in node.args)
+    return _row(f"<mi>{CALLS[type(node)]}</mi>", "<mo>(</mo>", arguments, "<mo>)</mo>"), ATOM
 
 
 def _exp(node: Primitive) -> tuple[str, int]:
@@ -206,7 +210,7 @@ def _absolute(node: Primitive) -> tuple[str, int]:
 def _where(node: Primitive) -> tuple[str, int]:
     rows = []
     rest: Expr = node
-    while isinstance(rest, where):  # a choice in the otherwise is one more line
+    while isinstance(rest, where):  # a nested case distinction becomes one more row
         condition, value, rest = rest.args
         rows.append(f"<mtr><mtd>{_within(value, SUM)}</mtd><mtd>{_within(condition, SUM)}</mtd></mtr>")
     rows.append(f"<mtr><mtd>{_within(rest, SUM)}</mtd><mtd><mtext>otherwise</mtext></mtd></mtr>")

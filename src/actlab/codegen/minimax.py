@@ -1,7 +1,8 @@
-"""Coefficients: minimax polynomials of the elementary functions, constant first, as ``scripts/minimax`` prints them.
+"""Minimax polynomial coefficients of elementary functions, printed by ``scripts/minimax``.
 
-The line above a table says what the polynomial stands for; the error is that of the fit, before the coefficients are rounded. "half" is for
-results that are rounded to bfloat16 or float16, where memory waits for arithmetic: a hundredth of what that rounding does.
+Coefficients are listed constant first. The line above a table says what the polynomial P approximates; the error is that of the fit, before
+the coefficients are rounded. "half" is for results that are rounded to bfloat16 or float16, where arithmetic limits the speed and not
+memory: its error is a hundredth of that rounding.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""The coupling: how a parameter of a function moves with its input, so that a rule for the input's gradient is one for the parameter's.
+"""Location, scale and rate parameters, whose gradient follows from a rule for the input's gradient.
 
-The true derivative of a step in its threshold is zero, as it is in its input; a rule replaces the one, and must replace the other
-likewise, or the threshold is never learned. The formula alone tells: a *location* t, where ``f(x; t)`` depends on ``x - t`` only, has
-``df/dt = -df/dx``; a *scale* s, where f depends on ``x / s`` only, has ``df/ds = -x/s df/dx``; a *rate* b, where it depends on ``b x``
-only, has ``df/db = x/b df/dx``, where x is measured from the location, if there is one. Whatever is none of these (a height,
-an offset, the step of a quantiser) has its own derivative.
+The true derivative of a step in its threshold is zero, as it is in its input. A rule that replaces the gradient of the input must therefore
+also replace that of the threshold, or the threshold is never learned. The formula determines how: a *location* t, where ``f(x; t)``
+depends on ``x - t`` only, has ``df/dt = -df/dx``; a *scale* s, where f depends on ``x / s`` only, has ``df/ds = -x/s df/dx``; a *rate* b,
+where f depends on ``b x`` only, has ``df/db = x/b df/dx``; x is measured from the location, if there is one. All other parameters (a
+height, an offset, the step of a quantizer) have their own derivative.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from actlab.functions.formula.evaluate import numeric
 __all__ = ["Coupling", "coupling"]
 
 Numbers = dict[str, np.float64]
-_POINTS = np.concatenate([np.linspace(-7.3, 7.1, 289), [-33.0, 29.0]])  # off the breakpoints of round numbers
+_POINTS = np.concatenate([np.linspace(-7.3, 7.1, 289), [-33.0, 29.0]])  # avoids breakpoints at round numbers
 
 
 Coupling = Literal["location", "scale", "rate", "own"]
@@ -28,11 +28,11 @@ Coupling = Literal["location", "scale", "rate", "own"]
 
 @cache
 def coupling(activation: Activation, name: str) -> Coupling:
-    """Tell how a parameter of an elementwise function moves with its input.
+    """Return how a parameter of an elementwise function is coupled to its input.
 
     Args:
-        activation: elementwise; of tensor code nothing is known, and every parameter is its own.
-        name: of the parameter.
+        activation: elementwise; tensor code cannot be analyzed, so each of its parameters is "own".
+        name: name of the parameter.
 
     Example:
         >>> from actlab.functions.activation import get
@@ -46,11 +46,11 @@ def coupling(activation: Activation, name: str) -> Coupling:
     numbers = {n: np.float64(p.default) for n, p in parameters.items()}
     if _is_location(f, numbers, name):
         return "location"
-    centred = {
+    centered = {
         n: np.float64(0.0) if n != name and not parameters[n].whole and _is_location(f, numbers, n) else number
         for n, number in numbers.items()
     }
-    return _scaling(f, centred, name)
+    return _scaling(f, centered, name)
 
 
 def _is_location(f: Any, numbers: Numbers, name: str) -> bool:
@@ -60,12 +60,12 @@ def _is_location(f: Any, numbers: Numbers, name: str) -> bool:
 
 
 def _scaling(f: Any, numbers: Numbers, name: str) -> Coupling:
-    """Tell whether a parameter is a scale or a rate, where every location is zero."""
+    """Return whether a parameter is a scale or a rate; all locations are zero."""
     start = numbers | {name: np.float64(numbers[name] or 0.75)}
     twice, half = (start | {name: start[name] * factor} for factor in (2.0, 0.5))
     here = f(_POINTS, *start.values())
     if np.array_equal(f(_POINTS, *twice.values()), here):
-        return "own"  # it changes nothing, and so it moves with nothing
+        return "own"  # the parameter has no effect
     if _same(f(2 * _POINTS, *twice.values()), here):
         return "scale"
     return "rate" if _same(f(2 * _POINTS, *half.values()), here) else "own"

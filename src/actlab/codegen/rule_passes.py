@@ -25,45 +25,46 @@ SYMBOLS = [GRAD, X, U, NORMAL]  # arguments of a gradient expression
 
 
 class RulePasses:
-    """The two passes of a spec with a rule, as expressions. Get them from :func:`rule_passes`.
+    """The two passes of a spec with a rule, as expressions. Create them with :func:`rule_passes`.
 
     Attributes:
-        gradient: what is computed backward.
-        ingredients: what the gradient is made of, beside the gradient that arrives.
+        gradient: the backward pass.
+        ingredients: names of the inputs of the gradient, beside the gradient of the output.
         keep: what the backward pass needs of each element: nothing, one bit, or the input.
-        is_exact: whether the forward pass has torch's values to the bit: it only chooses between the input and constants.
+        x: symbol of the input.
+        is_exact: whether the forward pass equals torch's values bit for bit, as it only selects the input or constants.
     """
 
-    def __init__(self, made: Gradient) -> None:
-        self.gradient = made
-        self._expression, self.ingredients = in_terms_of_the_input(made)
+    def __init__(self, rule_gradient: Gradient) -> None:
+        self.gradient = rule_gradient
+        self._expression, self.ingredients = in_terms_of_the_input(rule_gradient)
         self.keep: Keep = "nothing"
-        if len(made.levels) == 2:
+        if len(rule_gradient.levels) == 2:
             self.keep = "bits"
-        elif "x" in self.ingredients and not made.levels:
+        elif "x" in self.ingredients and not rule_gradient.levels:
             self.keep = "input"
-        self.x = made.spec.activation.inputs[0]
-        formula = made.spec.forward.formula
+        self.x = rule_gradient.spec.activation.inputs[0]
+        formula = rule_gradient.spec.forward.formula
         self.is_exact = all(p.expression == self.x or p.expression.is_number for p in segments(formula, self.x))
 
     @property
     def value(self) -> Expr:
-        """What is computed forward, of ``x``."""
+        """The value of the forward pass, in :attr:`x`."""
         return reduce_strength([stabilize(self.gradient.spec.forward.formula, [self.x])], [self.x])[0]
 
     @property
     def mask(self) -> Expr:
-        """What is compared with :attr:`middle` for the bit of an element."""
+        """The expression whose comparison with :attr:`middle` gives the bit of an element."""
         return stabilize(self.gradient.factor_expression.xreplace({U: sympy.Integer(1)}), [X])
 
     @property
     def middle(self) -> float:
-        """Between the two levels of the factor."""
+        """The midpoint of the two levels of the factor."""
         return sum(self.gradient.levels) / 2
 
     @property
     def gradients(self) -> list[Expr]:
-        """The gradient; of a factor of few levels, one for each level, lowest first."""
+        """The gradient; where the factor has a few levels, one gradient per level, lowest first."""
         if not self.gradient.levels:
             return reduce_strength([stabilize(self._expression, [X])], [X])
         noise = U if "u" in self.ingredients else sympy.Integer(1)

@@ -1,13 +1,13 @@
-"""What a backward pass must keep of an activation: nothing, a few bits, the output, or the input.
+"""Tensors an activation must save for backward: none, a few bits per element, the output, or the input.
 
-Told from the formula alone. A slope that takes ``n`` constant values needs ``ceil(log2 n)`` bits of each element; a slope that is a
-function of the value needs the output, which a following Linear or convolution keeps anyway; everything else needs the input. The gradient
-of a learned parameter needs the input as well.
+This follows from the formula alone. A slope that takes ``n`` constant values needs ``ceil(log2 n)`` bits per element; a slope that is a
+function of the value needs the output, which a following Linear or convolution saves anyway; everything else needs the input. The
+gradient of a learned parameter needs the input as well.
 
-Deriving the slope from a *rounded* output costs accuracy, so each candidate is judged: in float32 its error must stay within
-``16 eps max(|f'(x)|, sup |f'|)`` (1 in the place of a supremum that is infinite). That is what torch's own tanh and sigmoid do: far out,
-where tanh' is 1e-9 and 1 - y^2 is 0, the error is 1e-9. Half precision would lose small slopes altogether that way, so there the error must
-stay within ``2 eps |f'(x)|`` of bfloat16 (``sharp``); where it does not, the input is to be kept.
+Computing the slope from a *rounded* output costs accuracy, so each candidate is tested. In float32 its error must stay within
+``16 eps max(|f'(x)|, sup |f'|)`` (1 instead of an infinite supremum), as it does in torch's own tanh and sigmoid: for large inputs,
+where tanh' is 1e-9 and 1 - y^2 is 0, the error is 1e-9. In half precision small slopes would be lost entirely, so there the error must
+stay within ``2 eps |f'(x)|`` of bfloat16 (``sharp``); otherwise the input must be saved.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ __all__ = ["OUTPUT", "SavedForBackward", "saved_for_backward"]
 
 OUTPUT: Final = sympy.Symbol("y", real=True)
 ERROR: Final = 16 * float(np.finfo(np.float32).eps)
-HALF_ERROR: Final = 2 * 2.0**-7  # two steps of bfloat16, the coarser of the two halves
-MOST_BITS: Final = 4  # beyond that the bookkeeping costs more than it saves
+HALF_ERROR: Final = 2 * 2.0**-7  # two steps of bfloat16, the coarser of the two half-precision dtypes
+MOST_BITS: Final = 4  # above that, packing costs more than it saves
 
 Form = Literal["nothing", "bits", "output", "input", "inputs"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SavedForBackward:
-    """What the backward pass of an activation must keep of each element.
+    """What the backward pass of an activation needs of each element.
 
     Attributes:
-        levels: the slopes it takes, ascending, if there are finitely many; empty otherwise.
-        from_output: its slope as an expression in :data:`OUTPUT`, within the stated error; None if there is none.
+        levels: the values of the slope, ascending, if there are finitely many; empty otherwise.
+        from_output: the slope as an expression in :data:`OUTPUT`, within the stated error; None if there is none.
         sharp: whether that expression may be used in half precision too.
         inputs: number of inputs: 2 for gated functions.
     """
@@ -58,12 +58,12 @@ class SavedForBackward:
 
     @property
     def bits(self) -> int | None:
-        """Bits of an element that tell its slope; None where no number of bits does."""
+        """Bits per element that determine the slope; None if no number of bits does."""
         return ceil(log2(len(self.levels))) if self.levels else None
 
     @property
     def form(self) -> Form:
-        """The least that suffices, counted by itself."""
+        """The smallest form that suffices, disregarding what neighboring layers save."""
         if self.levels:
             return "bits" if self.bits else "nothing"
         if self.from_output is not None:
@@ -71,7 +71,7 @@ class SavedForBackward:
         return "input" if self.inputs == 1 else "inputs"
 
     def bytes(self, itemsize: int) -> float:
-        """Return the bytes kept per element of the output, where an element has ``itemsize`` bytes.
+        """Return the bytes saved per element of the output, where an element has ``itemsize`` bytes.
 
         Example:
             >>> saved_for_backward("leaky_relu").bytes(4), saved_for_backward("gelu").bytes(2), saved_for_backward("swiglu").bytes(4)
@@ -95,7 +95,7 @@ class SavedForBackward:
 
 
 def saved_for_backward(spec: str | Spec) -> SavedForBackward | None:
-    """Tell what the backward pass of an activation must keep; None for tensor code, of which no formula tells it, and where a rule says it.
+    """Return what the backward pass of an activation needs; None for tensor code, which has no formula, and for specs with a gradient rule.
 
     Raises:
         SpecError: the spec cannot be read.
@@ -129,31 +129,31 @@ def _analyze(expression: Expr, x: sympy.Symbol) -> SavedForBackward:
     candidate = slope_from_output(expression, x, OUTPUT)
     if candidate is None:
         return SavedForBackward(levels=levels)
-    error, relative = _errors(candidate, f, df, grid)
-    good = error <= ERROR
+    error, half_error = _errors(candidate, f, df, grid)
+    accurate = error <= ERROR
     return SavedForBackward(
-        levels=levels, from_output=candidate if good else None, sharp=good and relative <= HALF_ERROR
+        levels=levels, from_output=candidate if accurate else None, sharp=accurate and half_error <= HALF_ERROR
     )
 
 
 def _grid(expression: Expr, x: sympy.Symbol) -> Any:
-    """Return the inputs on which a candidate is judged: float32 numbers, dense, and close to the breakpoints on both sides."""
+    """Return the inputs at which a candidate is tested: float32 numbers, dense, and close to the breakpoints on both sides."""
     edges = np.array([0.0, *breakpoints(expression, x)], dtype=np.float32)
     close = np.geomspace(1e-30, 1e-2, 200)
-    ulps = np.arange(-32, 33) * np.spacing(np.abs(edges))[:, None]  # where rounding may take a value across an edge
+    ulps = np.arange(-32, 33) * np.spacing(np.abs(edges))[:, None]  # where rounding may carry a value across an edge
     near = [edges[:, None] + close, edges[:, None] - close, edges[:, None] + ulps]
     points = np.unique(np.concatenate([GRID, *(part.ravel() for part in near)]).astype(np.float32)).astype(np.float64)
-    return points[(points == 0.0) | (np.abs(points) > 1e-35)]  # denormal numbers are flushed to zero by some kernels
+    return points[(points == 0.0) | (np.abs(points) > 1e-35)]  # some kernels flush denormal numbers to zero
 
 
 def _levels(expression: Expr, x: sympy.Symbol, df: Callable[[Any], Any], grid: Any) -> tuple[float, ...]:
-    """Return the values of a slope that is constant on every piece, or nothing."""
+    """Return the values of a slope that is constant on every segment, or nothing."""
     slopes = [sympy.expand(derivative(piece.expression, x)) for piece in segments(expression, x)]
     if any(slope.has(x) for slope in slopes):
         return ()
-    levels = np.unique(np.round([float(slope) for slope in slopes], 12))  # 0.05 and 1 - 0.95 are one
-    taken = df(grid)
-    at_levels = np.abs(taken[:, None] - levels).min(axis=1) < 1e-9  # at a kink, too: not a third value in between
+    levels = np.unique(np.round([float(slope) for slope in slopes], 12))  # 0.05 and 1 - 0.95 count as one
+    values = df(grid)
+    at_levels = np.abs(values[:, None] - levels).min(axis=1) < 1e-9  # also at kinks: no third value in between
     return tuple(map(float, levels)) if len(levels) <= 2**MOST_BITS and bool(np.all(at_levels)) else ()
 
 
@@ -165,7 +165,7 @@ def _errors(candidate: Expr, f: Callable[[Any], Any], df: Callable[[Any], Any], 
         gives; in bfloat16 the error relative to ``|f'(x)|`` (or to 1e-30, below which slopes underflow).
     """
     derived, slope = numeric(candidate, [OUTPUT]), df(grid)
-    with np.errstate(over="ignore"):  # exp; judged where it is finite
+    with np.errstate(over="ignore"):  # exp overflows; tested where it is finite
         exact, computed = f(grid).astype(np.float32), f(grid.astype(np.float32)).astype(np.float32)
     size = np.maximum(np.abs(slope), 1e-30)
     fits = np.isfinite(exact) & (size < np.finfo(np.float32).max)

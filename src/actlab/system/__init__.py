@@ -1,1 +1,1 @@
-"""What the operating system offers: cores, memory allocator, atomic writes."""
+"""Operating-system services: CPU cores, memory allocator, cache folder and atomic file writes."""

@@ -1,4 +1,4 @@
-"""The whole file: written beside its place and moved there, so that nobody ever reads half of it."""
+"""Atomic file writes: a temporary file in the same folder, then ``os.replace``."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ import os
 import tempfile
 from pathlib import Path
 
-__all__ = ["write"]
+__all__ = ["write_atomically"]
 
 
-def write(file: Path, content: bytes) -> None:
-    """Write a file, and the folders above it, which only its owner may enter.
+def write_atomically(file: Path, content: bytes) -> None:
+    """Write a file, and create its parent folders with access for their owner only.
 
     Args:
-        file: replaced if it is there.
-        content: all of it.
+        file: replaced if it exists.
+        content: the complete content.
 
     Raises:
-        OSError: it cannot be written; what was there before is still there.
+        OSError: the file cannot be written; its previous content is unchanged.
 
     Example:
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     write(Path(folder) / "new" / "file", b"content")
+        ...     write_atomically(Path(folder) / "new" / "file", b"content")
         ...     (Path(folder) / "new" / "file").read_text()
         'content'
     """
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, beside = tempfile.mkstemp(dir=file.parent, suffix=".new")
+    handle, temporary = tempfile.mkstemp(dir=file.parent, suffix=".new")
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
-        Path(beside).replace(file)
+        Path(temporary).replace(file)
     except OSError:
-        Path(beside).unlink(missing_ok=True)
+        Path(temporary).unlink(missing_ok=True)
         raise

@@ -1,4 +1,4 @@
-"""How many cores this process may really use: its affinity and its container's quota count."""
+"""Usable CPU cores of this process, by affinity and cgroup quota."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["available"]
 
 
 def available(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """Return the number of cores to use, at least 1.
+    """Return the number of cores this process may use, at least 1.
 
     Args:
-        cgroup: where the kernel shows the container's limits.
+        cgroup: folder in which the kernel shows the container's limits.
 
     Example:
         >>> available() >= 1
@@ -25,15 +25,16 @@ def available(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
 
 
 def _quota(cgroup: Path) -> float | None:
-    """Return the CPU quota in cores (version 2, then version 1 of the kernel's interface); None without a limit."""
-    two = _words(cgroup / "cpu.max")
-    if len(two) == 2 and two[0] != "max":
-        return float(two[0]) / float(two[1])
-    one = _words(cgroup / "cpu" / "cpu.cfs_quota_us") + _words(cgroup / "cpu" / "cpu.cfs_period_us")
-    return float(one[0]) / float(one[1]) if len(one) == 2 and float(one[0]) > 0 else None
+    """Return the CPU quota in cores, by version 2 of cgroups, else version 1; None without a limit."""
+    v2 = _fields(cgroup / "cpu.max")
+    if len(v2) == 2 and v2[0] != "max":
+        return float(v2[0]) / float(v2[1])
+    v1 = _fields(cgroup / "cpu" / "cpu.cfs_quota_us") + _fields(cgroup / "cpu" / "cpu.cfs_period_us")
+    return float(v1[0]) / float(v1[1]) if len(v1) == 2 and float(v1[0]) > 0 else None
 
 
-def _words(path: Path) -> list[str]:
+def _fields(path: Path) -> list[str]:
+    """Return the fields of a file, separated by white space; none if it cannot be read."""
     try:
         return path.read_text().split()
     except OSError:

@@ -16,7 +16,7 @@ import torch
 from actlab.codegen import pytorch
 from actlab.codegen.cpu import jit, kernel_text, launch, source
 from actlab.codegen.cpu import kernel as cpu
-from actlab.codegen.cpu.kernel import Kernel, kernel
+from actlab.codegen.cpu.kernel import CpuKernel, kernel
 from actlab.codegen.forward_backward import passes
 from actlab.errors import KernelError
 from actlab.functions.activation import get, names
@@ -97,7 +97,7 @@ def check(name: str, dtype: torch.dtype) -> None:
     inputs = inputs_of(name, dtype)
     constants = tuple(spec.numbers.items())
     frozen = parse(f"{name}({', '.join(f'{key}={value!r}' for key, value in constants)})" if constants else name)
-    made = Kernel(frozen)
+    made = CpuKernel(frozen)
     x = inputs if len(inputs) > 1 else inputs[0]
     value = made.forward(x)
     slopes = made.backward(torch.ones_like(value), x)[0]
@@ -256,10 +256,10 @@ def test_bfloat16_is_rounded_to_nearest_even_and_keeps_nan():
 def test_large_tensors_are_fetched_ahead_or_go_past_the_cache_and_give_the_same(limit, reach, monkeypatch):
     x = torch.randn(2**13 + 5, generator=torch.Generator().manual_seed(0))
     packed = torch.randn(64, 128, generator=torch.Generator().manual_seed(0))
-    usual = [Kernel(parse("mish")).forward(x), Kernel(parse("swiglu")).backward(packed[:, :64].contiguous(), packed)[0]]
+    usual = [CpuKernel(parse("mish")).forward(x), CpuKernel(parse("swiglu")).backward(packed[:, :64].contiguous(), packed)[0]]
     monkeypatch.setattr(cpu, limit, 1)
-    made = Kernel(parse("mish"))
-    streamed = [made.forward(x), Kernel(parse("swiglu")).backward(packed[:, :64].contiguous(), packed)[0]]
+    made = CpuKernel(parse("mish"))
+    streamed = [made.forward(x), CpuKernel(parse("swiglu")).backward(packed[:, :64].contiguous(), packed)[0]]
 
     assert all(map(torch.equal, usual, streamed))
     assert [key[-1] for key in made._functions] == [reach]
@@ -267,7 +267,7 @@ def test_large_tensors_are_fetched_ahead_or_go_past_the_cache_and_give_the_same(
 
 def test_what_is_not_written_in_whole_lines_does_not_go_past_the_cache(monkeypatch):
     monkeypatch.setattr(cpu, "STREAMED", 1)
-    made, x = Kernel(parse("mish")), torch.randn(1000)
+    made, x = CpuKernel(parse("mish")), torch.randn(1000)
     made.forward(x, out=torch.empty(1001)[1:])
 
     assert [key[-1] for key in made._functions] == ["memory"]
@@ -315,7 +315,7 @@ def test_kernels_are_vector_code(name):
 @pytest.mark.parametrize("spec", ["mish", "prelu", "swish(beta=learned_per_channel)", "swiglu"])
 def test_threads_share_the_work_and_change_no_value(spec, monkeypatch):
     x = torch.randn(4, 6, 500, generator=torch.Generator().manual_seed(0))
-    made = Kernel(parse(spec))
+    made = CpuKernel(parse(spec))
     parameters = [torch.full((6,) if "channel" in spec else (), 0.3)] * len(made.learned)
     grad = torch.ones(4, 6, 250 if spec == "swiglu" else 500)
     alone = [made.forward(x, *parameters), *made.backward(grad, x, *parameters)]

@@ -7,7 +7,7 @@ import torch
 
 from actlab.codegen import counter_rng
 from actlab.codegen.cpu import jit
-from actlab.codegen.cpu.rule_kernel import RuleKernel, rule_kernel, runs_in_kernels
+from actlab.codegen.cpu.rule_kernel import CpuRuleKernel, rule_kernel, can_run_rule_kernel
 from actlab.codegen.rule_gradient import gradient
 from actlab.codegen.rule_passes import RulePasses
 from actlab.functions.grammar import parse
@@ -28,7 +28,7 @@ SIZES = (0, 1, 7, 8, 31, 32, 33, 63, 64, 65, 1000, 4097)
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 3e-6, torch.bfloat16: 2**-7}
 
 
-def check(made: RuleKernel, x: torch.Tensor, grad: torch.Tensor) -> None:
+def check(made: CpuRuleKernel, x: torch.Tensor, grad: torch.Tensor) -> None:
     spec, reading = made.gradient.spec, gradient(made.gradient.spec)
     y, kept = made.forward(x)
     got = made.backward(grad, kept, KEY if reading.is_noisy else None)
@@ -138,7 +138,7 @@ def test_without_a_compiler_there_are_no_kernels(monkeypatch):
     module._compiles.cache_clear()
     monkeypatch.setattr(jit, "fingerprint", missing)
     try:
-        assert not runs_in_kernels(torch.ones(1))
+        assert not can_run_rule_kernel(torch.ones(1))
         x = torch.ones(3, requires_grad=True)
         layer("sign/0.5")(x).sum().backward()
         assert x.grad.tolist() == [0.5] * 3
@@ -147,7 +147,7 @@ def test_without_a_compiler_there_are_no_kernels(monkeypatch):
 
 
 def test_a_wrong_bit_is_found(monkeypatch):
-    made = RuleKernel(RulePasses(gradient(parse("sign/clipped"))))
+    made = CpuRuleKernel(RulePasses(gradient(parse("sign/clipped"))))
     right = made.forward
 
     def flipped(x):

@@ -318,7 +318,7 @@ def test_torch_is_eager_here_and_not_inside_its_modes():
     seen = []
 
     def look(x):
-        seen.append(eager_mode.is_plainly_eager())
+        seen.append(eager_mode.is_eager())
         return x * 2
 
     x = torch.ones(2)

@@ -47,5 +47,5 @@ def _run(which: str, spec: str, gate: str, options: dict[str, Any], arguments: t
     if options.pop("wide", False):
         gpu.needs_wide = lambda _: True  # no tensor of 2^31 numbers fits an interpreter
         options["block"] = 512  # a kernel of its own, so that the others keep their places
-    kernel = gpu.Kernel(parse(spec), gate, **options)  # type: ignore[arg-type]  # options are the kernel's own
+    kernel = gpu.GpuKernel(parse(spec), gate, **options)  # type: ignore[arg-type]  # options are the kernel's own
     return getattr(kernel, which)(*arguments)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from tests.codegen.gpu.test_kernel import DTYPES, assert_agrees, assert_near, assert_tails, reference
 
-from actlab.codegen.gpu.kernel import Kernel, kernel
+from actlab.codegen.gpu.kernel import GpuKernel, kernel
 from actlab.functions.activation import names
 from actlab.functions.grammar import parse
 
@@ -31,10 +31,10 @@ class Card:
     """Runs kernels on the card, with tensors of the CPU."""
 
     def forward(self, spec, *arguments, gate="second"):
-        return moved(Kernel(parse(spec), gate).forward(*moved(arguments, "cuda")), "cpu")
+        return moved(GpuKernel(parse(spec), gate).forward(*moved(arguments, "cuda")), "cpu")
 
     def backward(self, spec, *arguments, gate="second"):
-        return moved(Kernel(parse(spec), gate).backward(*moved(arguments, "cuda")), "cpu")
+        return moved(GpuKernel(parse(spec), gate).backward(*moved(arguments, "cuda")), "cpu")
 
 
 @pytest.mark.parametrize("spec", [*names("elementwise"), *names("gated")])

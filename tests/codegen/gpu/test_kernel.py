@@ -225,7 +225,7 @@ def _with_few_programs(spec, grad, x, *parameters):
 
     gpu.PROGRAMS = 3
     try:
-        return gpu.Kernel(parse(spec), block=256).backward(grad, x, *parameters)[1]
+        return gpu.GpuKernel(parse(spec), block=256).backward(grad, x, *parameters)[1]
     finally:
         gpu.PROGRAMS = 2048
 
@@ -307,7 +307,7 @@ def _surroundings(count):
     from actlab.codegen.gpu import kernel as gpu
 
     room = torch.full((8 + count + 4096,), 7.0)
-    found = gpu.Kernel(parse("silu"))
+    found = gpu.GpuKernel(parse("silu"))
     plan = gpu.tiling((count,), packed=False)
     inputs = (torch.ones(count),)
     found._launch("forward", plan, inputs, (*inputs, room[8 : 8 + count]))
@@ -335,7 +335,7 @@ def _with_fault(which, spec, old, new, arguments):
         text = gpu.text(parse(spec))
         assert old in text
         patch.setattr(gpu, "text", lambda _: text.replace(old, new))
-        return getattr(gpu.Kernel(parse(spec)), which)(*arguments)
+        return getattr(gpu.GpuKernel(parse(spec)), which)(*arguments)
 
 
 @needs_triton

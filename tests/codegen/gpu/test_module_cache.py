@@ -13,7 +13,7 @@ from actlab.codegen.gpu.module_cache import imported
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(module_cache, "folder", lambda: tmp_path / "kernels")
+    monkeypatch.setattr(module_cache, "kernel_folder", lambda: tmp_path / "kernels")
     return tmp_path / "kernels"
 
 
@@ -47,7 +47,7 @@ def test_another_text_is_another_file(folder):
 
 def test_where_the_folder_cannot_be_made_one_of_the_process_takes_its_place(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("no folder")
-    monkeypatch.setattr(module_cache, "folder", lambda: tmp_path / "file" / "kernels")
+    monkeypatch.setattr(module_cache, "kernel_folder", lambda: tmp_path / "file" / "kernels")
     module_cache._own_folder.cache_clear()
 
     module = imported("elsewhere", "answer = 43\n")
@@ -60,6 +60,6 @@ def test_where_there_is_no_home_a_folder_of_the_process_takes_its_place(monkeypa
     def without_home():
         raise RuntimeError("Could not determine home directory.")
 
-    monkeypatch.setattr(module_cache, "folder", without_home)
+    monkeypatch.setattr(module_cache, "kernel_folder", without_home)
 
     assert imported("homeless", "answer = 44\n").answer == 44

@@ -14,7 +14,7 @@ from actlab.codegen import counter_rng
 from actlab.codegen.cpu.rule_kernel import rule_kernel
 from actlab.codegen.gpu.disassembly import rule_code
 from actlab.codegen.gpu.kernel import NoTritonError
-from actlab.codegen.gpu.rule_kernel import gpu_rule, rule_text
+from actlab.codegen.gpu.rule_kernel import gpu_rule_kernel, rule_text
 from actlab.codegen.rule_gradient import gradient
 from actlab.errors import KernelError
 from actlab.functions.grammar import parse
@@ -43,7 +43,7 @@ def run(spec, x, grad, key, **options):
     from actlab.codegen.gpu import rule_kernel as home
 
     warnings.simplefilter("ignore", RuntimeWarning)  # NumPy warns where a card gives infinity or NaN
-    kernel = home.GpuRule(home.rule_passes(parse(spec)), **{k: v for k, v in options.items() if k != "wide"})
+    kernel = home.GpuRuleKernel(home.rule_passes(parse(spec)), **{k: v for k, v in options.items() if k != "wide"})
     needs = home.needs_wide
     home.needs_wide = (lambda _: True) if options.get("wide") else needs
     try:
@@ -131,14 +131,14 @@ def test_infinite_gradients_and_inputs(interpreter):
     "spec", ["relu", "relu/fixed_random", "sigmoid/shuffled", "rsign/clipped", "step/arctan(alpha=learned)"]
 )
 def test_what_has_no_kernel_on_the_cpu_has_none_here(spec):
-    assert gpu_rule(parse(spec)) is None
+    assert gpu_rule_kernel(parse(spec)) is None
     if "/" in spec:
         with pytest.raises(KernelError, match="has no kernel"):
             rule_text(parse(spec))
 
 
 def test_wrong_use_is_told():
-    made = gpu_rule(parse("relu/jam"))
+    made = gpu_rule_kernel(parse("relu/jam"))
     with pytest.raises(KernelError, match="contiguous float32"):
         made.forward(torch.ones(3, dtype=torch.float64))
     with pytest.raises(KernelError, match="contiguous"):
@@ -154,7 +154,7 @@ def test_wrong_use_is_told():
 )
 def test_memory_moves_in_vectors_and_nothing_is_float64(spec, kept, dtype, capability):
     for which in ("forward", "backward"):
-        found = rule_code(gpu_rule(parse(spec)), which, dtype, capability=capability)
+        found = rule_code(gpu_rule_kernel(parse(spec)), which, dtype, capability=capability)
         vectors = found.numbers * dtype.itemsize // 16
         reads = 2 if which == "backward" and kept == 2 else 1
         assert not found.computes_in_float64

@@ -1,1 +1,1 @@
-"""CPU kernels."""
+"""CPU kernels compiled with LLVM."""

@@ -12,12 +12,12 @@ from typing import TypeAlias
 
 from actlab.codegen.cpu import jit
 from actlab.codegen.cpu.dtypes import BYTES, STORED, Storage, precision_of
-from actlab.codegen.cpu.ir_builder import Machine, Value
+from actlab.codegen.cpu.ir_builder import IRBuilder, Value
 from actlab.codegen.cpu.row_body import Loop
 
 __all__ = ["BitLoop", "Body"]
 
-Body: TypeAlias = Callable[[Machine, dict[str, Value]], dict[str, Value]]
+Body: TypeAlias = Callable[[IRBuilder, dict[str, Value]], dict[str, Value]]
 STEP = 128  # bytes computed with at once, as in the other kernels
 
 
@@ -49,9 +49,9 @@ class BitLoop:
 
     def text(self, body: Body) -> str:
         """Return the LLVM code of ``kernel``: it takes a pointer for each stream, first and last place, and the two words of the key."""
-        machine = Machine(lanes=self.lanes, fused=jit.fuses())
+        builder = IRBuilder(lanes=self.lanes, fused=jit.fuses())
         pointers = ", ".join(f"ptr {name}" for name in self.streams)
-        step = self._step(machine, body)
+        step = self._step(builder, body)
         at = [line for name in self.streams for line in self._address(name, "%i")]
         tail = [line for name in self.streams for line in self._address(name, "%i", "t")]
         buffers = [f"%b{name[1:]} = alloca [{self._bytes(name)} x i8], align 64" for name in self.streams]
@@ -89,7 +89,7 @@ class BitLoop:
                 "done:",
                 "ret void",
                 "}",
-                *sorted(machine.declared),
+                *sorted(builder.declared),
                 "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)",
                 '!1 = !{!"branch_weights", i32 1, i32 1000000}',
             ]
@@ -124,37 +124,37 @@ class BitLoop:
             lines.append(f"call void @llvm.memcpy.p0.p0.i64(ptr {to}, ptr {from_}, i64 %z{key}, i1 false)")
         return lines
 
-    def _step(self, machine: Machine, body: Body) -> list[str]:
+    def _step(self, builder: IRBuilder, body: Body) -> list[str]:
         """Return the code of one step, which reads, computes and writes one vector of every stream."""
         numbers = Loop(storage=self.storage, reads=(1,), writes=(1,), lanes=self.lanes, fused=jit.fuses())
         stored, lanes = STORED[self.storage], self.lanes
         given: dict[str, Value] = {}
         for name in self.reads:
             if name == "bits":
-                machine.lines += [
+                builder.lines += [
                     f"%word = load i{lanes}, ptr %r_bits, align 1",
                     f"%truths = bitcast i{lanes} %word to <{lanes} x i1>",
                 ]
-                given[name] = machine.value(precision_of(self.storage), "%truths", "truth")
+                given[name] = builder.value(precision_of(self.storage), "%truths", "truth")
             else:
-                machine.lines.append(
+                builder.lines.append(
                     f"%v_{name} = load <{lanes} x {stored}>, ptr %r_{name}, align {BYTES[self.storage]}"
                 )
-                given[name] = numbers._raised(machine, f"%v_{name}")
+                given[name] = numbers._raised(builder, f"%v_{name}")
         if self.keyed:
-            machine.lines += self._places()
-        for name, value in body(machine, given).items():
+            builder.lines += self._places()
+        for name, value in body(builder, given).items():
             if name == "bits":
-                machine.lines += [
+                builder.lines += [
                     f"%made = bitcast <{lanes} x i1> {value} to i{lanes}",
                     f"store i{lanes} %made, ptr %w_bits, align 1",
                 ]
             else:
-                lowered = numbers._lowered(machine, value)
-                machine.lines.append(
+                lowered = numbers._lowered(builder, value)
+                builder.lines.append(
                     f"store <{lanes} x {stored}> {lowered}, ptr %w_{name}, align {BYTES[self.storage]}"
                 )
-        return machine.lines
+        return builder.lines
 
     def _places(self) -> list[str]:
         """Return the code of the vectors of places, modulo 2^32, and of the key's words."""

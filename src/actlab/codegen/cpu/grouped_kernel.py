@@ -22,7 +22,7 @@ from actlab.codegen.cpu.source import Pass
 from actlab.functions.activation import Learned
 from actlab.functions.spec import Spec
 
-__all__ = ["Mixture"]
+__all__ = ["GroupedKernel"]
 
 SHORT = 64  # numbers of a piece below which pieces are put together
 DOUBLE = 8  # bytes
@@ -77,7 +77,7 @@ class _Layout:
         return own.transpose(0, 1).contiguous() if self.together else own
 
 
-class Mixture:
+class GroupedKernel:
     """The passes of several elementwise functions over neighbouring slices of a dimension.
 
     Args:

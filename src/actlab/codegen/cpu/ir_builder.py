@@ -1,14 +1,14 @@
-"""The machine: vectors of numbers that write down LLVM code while they are computed with.
+"""The builder: vectors of numbers that write down LLVM code while they are computed with.
 
-Elementary functions and printed formulas are ordinary Python on :class:`Value`; running them once on a machine gives the code of a loop's
+Elementary functions and printed formulas are ordinary Python on :class:`Value`; running them once on a builder gives the code of a loop's
 body. A line that has been written is not written again, so what two formulas share is computed once. Vectors are explicit: nothing
 depends on a compiler's willingness to vectorise.
 
 Example:
-    >>> machine = Machine(lanes=4)
-    >>> x = machine.value("float32", "%x")
+    >>> builder = IRBuilder(lanes=4)
+    >>> x = builder.value("float32", "%x")
     >>> y = x * x + x * x
-    >>> machine.lines
+    >>> builder.lines
     ['%v0 = fmul contract <4 x float> %x, %x', '%v1 = fadd contract <4 x float> %v0, %v0']
 """
 
@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-__all__ = ["Machine", "Number", "Precision", "Value"]
+__all__ = ["IRBuilder", "Number", "Precision", "Value"]
 
 Precision: TypeAlias = Literal["float32", "float64"]
 Kind: TypeAlias = Literal["number", "bits", "truth"]
@@ -36,7 +36,7 @@ SUFFIX = {"float": "f32", "double": "f64", "i32": "i32", "i64": "i64"}
 
 
 @dataclass(kw_only=True)
-class Machine:
+class IRBuilder:
     """Writes the code of a straight line of vector arithmetic.
 
     Attributes:
@@ -132,7 +132,7 @@ class Value:
     """A vector: of numbers, of their bits, or of truths. Operators write code; comparisons with NaN are false.
 
     Attributes:
-        machine: that writes.
+        builder: that writes.
         kind: of the elements.
         precision: of the numbers, or of those whose bits or comparison these are.
         text: name or constant.
@@ -141,7 +141,7 @@ class Value:
         origin: the vector and the number that this is the product of, for the functions that multiply it again.
     """
 
-    machine: Machine
+    builder: IRBuilder
     kind: Kind
     precision: Precision
     text: str
@@ -153,14 +153,14 @@ class Value:
         return self.text
 
     def _other(self, other: Number) -> Value:
-        return other if isinstance(other, Value) else self.machine.constant(float(other), self.precision)
+        return other if isinstance(other, Value) else self.builder.constant(float(other), self.precision)
 
     def _infix(self, operation: str, left: Number, right: Number) -> Value:
         a, b = self._other(left), self._other(right)
         if operation in {"fadd", "fmul"} and b.text < a.text:
             a, b = b, a
-        of = self.machine.type("number", self.precision)
-        return self.machine.write("number", self.precision, f"{operation} contract {of} {a}, {b}")
+        of = self.builder.type("number", self.precision)
+        return self.builder.write("number", self.precision, f"{operation} contract {of} {a}, {b}")
 
     def __add__(self, other: Number) -> Value:
         return self._infix("fadd", self, other)
@@ -190,8 +190,8 @@ class Value:
         return self._infix("fdiv", other, self)
 
     def __neg__(self) -> Value:
-        of = self.machine.type("number", self.precision)
-        value = self.machine.write("number", self.precision, f"fneg {of} {self}")
+        of = self.builder.type("number", self.precision)
+        value = self.builder.write("number", self.precision, f"fneg {of} {self}")
         value.low, value.high = -self.high, -self.low
         value.origin = (self.origin[0], -self.origin[1]) if self.origin else (self, -1.0)
         return value
@@ -200,8 +200,8 @@ class Value:
     __rmul__ = __mul__
 
     def _compared(self, sign: str, other: Number) -> Value:
-        of = self.machine.type("number", self.precision)
-        return self.machine.write("truth", self.precision, f"fcmp {sign} {of} {self}, {self._other(other)}")
+        of = self.builder.type("number", self.precision)
+        return self.builder.write("truth", self.precision, f"fcmp {sign} {of} {self}, {self._other(other)}")
 
     def __lt__(self, other: Number) -> Value:
         return self._compared("olt", other)
@@ -222,8 +222,8 @@ class Value:
     def chosen(self, a: Number, b: Number) -> Value:
         """Return ``a`` where this truth holds, else ``b``; at least one of them a vector, or ``self.precision`` says what they are."""
         left, right = self._other(a), self._other(b)
-        of, truth = self.machine.type(left.kind, left.precision), self.machine.type("truth", self.precision)
-        chosen = self.machine.write(left.kind, left.precision, f"select {truth} {self}, {of} {left}, {of} {right}")
+        of, truth = self.builder.type(left.kind, left.precision), self.builder.type("truth", self.precision)
+        chosen = self.builder.write(left.kind, left.precision, f"select {truth} {self}, {of} {left}, {of} {right}")
         chosen.low, chosen.high = min(left.low, right.low), max(left.high, right.high)
         return chosen
 
@@ -248,19 +248,19 @@ class Value:
         return self if self.precision == precision else self._cast("fptrunc", "number", precision)
 
     def _cast(self, how: str, kind: Kind, precision: Precision) -> Value:
-        source, to = self.machine.type(self.kind, self.precision), self.machine.type(kind, precision)
-        return self.machine.write(kind, precision, f"{how} {source} {self} to {to}")
+        source, to = self.builder.type(self.kind, self.precision), self.builder.type(kind, precision)
+        return self.builder.write(kind, precision, f"{how} {source} {self} to {to}")
 
     def with_bits(self, operation: str, other: int | Value) -> Value:
         """Return ``and``, ``or``, ``xor``, ``add``, ``sub``, ``shl`` or ``lshr`` of bits with a whole number or with bits."""
-        of = self.machine.type("bits", self.precision)
-        right = other if isinstance(other, Value) else self.machine.splat(f"{ELEMENT['bits', self.precision]} {other}")
-        return self.machine.write("bits", self.precision, f"{operation} {of} {self}, {right}")
+        of = self.builder.type("bits", self.precision)
+        right = other if isinstance(other, Value) else self.builder.splat(f"{ELEMENT['bits', self.precision]} {other}")
+        return self.builder.write("bits", self.precision, f"{operation} {of} {self}, {right}")
 
     def some_bits(self, mask: int) -> Value:
         """Return where any bit of the mask is set."""
-        of = self.machine.type("bits", self.precision)
-        return self.machine.write(
+        of = self.builder.type("bits", self.precision)
+        return self.builder.write(
             "truth", self.precision, f"icmp ne {of} {self.with_bits('and', mask)}, zeroinitializer"
         )
 

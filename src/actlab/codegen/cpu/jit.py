@@ -17,8 +17,8 @@ from typing import Any
 import torch
 
 from actlab.errors import ActlabError
-from actlab.system.atomic_write import write
-from actlab.system.cache_folder import folder
+from actlab.system.atomic_write import write_atomically
+from actlab.system.cache_folder import kernel_folder
 
 __all__ = ["NoCompilerError", "address", "assembly", "features", "fingerprint"]
 
@@ -114,7 +114,7 @@ def address(key: str, text: Callable[[], str], name: str = "kernel") -> int:
 
 def _path(digest: str) -> Path | None:
     with contextlib.suppress(RuntimeError, OSError):  # no home directory
-        return folder() / f"{digest}.o"
+        return kernel_folder() / f"{digest}.o"
     return None
 
 
@@ -142,7 +142,7 @@ def _write(file: Path | None, code: bytes) -> None:
     """Keep an object, if that is possible."""
     with contextlib.suppress(OSError):
         if file is not None:
-            write(file, hashlib.sha256(code).digest() + code)
+            write_atomically(file, hashlib.sha256(code).digest() + code)
 
 
 def fuses() -> bool:

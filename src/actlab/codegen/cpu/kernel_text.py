@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from actlab.codegen.cpu import row_loop
-from actlab.codegen.cpu.ir_builder import Machine
+from actlab.codegen.cpu.ir_builder import IRBuilder
 from actlab.codegen.cpu.row_body import FOLDED, Body, Loop
 
 __all__ = ["text"]
@@ -16,10 +16,10 @@ def text(loop: Loop, body: Body) -> str:
     the first row and the one after the last, the numbers per row, how many rows share parameters, the channels, and the places from
     parameter to parameter. ``framed`` takes these whole numbers in an array instead, behind the pointers.
     """
-    machine = Machine(lanes=loop.lanes, fused=loop.fused)
-    row = loop.row(machine, body)
+    builder = IRBuilder(lanes=loop.lanes, fused=loop.fused)
+    row = loop.row(builder, body)
     return "\n".join(
-        [*row, "", *row_loop.kernel(loop), "", *row_loop.framed(loop), "", *sorted(machine.declared), *_ALWAYS]
+        [*row, "", *row_loop.kernel(loop), "", *row_loop.framed(loop), "", *sorted(builder.declared), *_ALWAYS]
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from actlab.codegen.cpu.dtypes import BYTES, STORED, Reach, Storage, precision_of
-from actlab.codegen.cpu.ir_builder import ELEMENT, Machine, Precision, Value
+from actlab.codegen.cpu.ir_builder import ELEMENT, IRBuilder, Precision, Value
 
 __all__ = ["Body", "Loop"]
 
@@ -79,7 +79,7 @@ class Loop:
         """The inputs or outputs that each stream carries."""
         return [*self.reads, *self.writes]
 
-    def row(self, machine: Machine, body: Body) -> list[str]:
+    def row(self, builder: IRBuilder, body: Body) -> list[str]:
         """Return the LLVM text of the function that goes over one row."""
         pointers = ", ".join([f"ptr {p}" for p in self.pointers] + [f"i64 %ahead{i}" for i in range(len(self.reads))])
         start = [
@@ -95,13 +95,13 @@ class Loop:
                 f"%a{k} = phi <{FOLDED} x double> [ zeroinitializer, %entry ], [ %b{k}, %next ]"
                 for k in range(self.sums)
             ]
-        inputs = [value for i, width in enumerate(self.reads) for value in self._load(machine, i, width)]
-        outputs, contributions = body(inputs, self._parameters(machine))
+        inputs = [value for i, width in enumerate(self.reads) for value in self._load(builder, i, width)]
+        outputs, contributions = body(inputs, self._parameters(builder))
         for i, width in enumerate(self.writes):
-            self._store(machine, i, outputs[:width], width)
+            self._store(builder, i, outputs[:width], width)
             outputs = outputs[width:]
         for k, contribution in enumerate(contributions):
-            self._add(machine, k, contribution)
+            self._add(builder, k, contribution)
         end = [
             "br label %next",
             "next:",
@@ -113,7 +113,7 @@ class Loop:
         if not self.columns:
             for k in range(self.sums):
                 end += self._sum(k)
-        return [*start, *machine.lines, *end, "ret void", "}"]
+        return [*start, *builder.lines, *end, "ret void", "}"]
 
     def _spread(self, k: int) -> list[str]:
         """Return the code that spreads parameter ``k`` of a row over a vector."""
@@ -125,15 +125,15 @@ class Loop:
             f"%p{k} = shufflevector {of} %pi{k}, {of} poison, <{self.lanes} x i32> zeroinitializer",
         ]
 
-    def _parameters(self, machine: Machine) -> list[Value]:
+    def _parameters(self, builder: IRBuilder) -> list[Value]:
         if self.columns:
             of, size = f"<{self.lanes} x {self.element}>", BYTES[self.precision]
             for k in range(self.parameters):
-                machine.lines += [
+                builder.lines += [
                     *self._column(f"pp{k}", "%parameters", self.element, k),
                     f"%p{k} = load {of}, ptr %pp{k}, align {size}",
                 ]
-        return [machine.value(self.precision, f"%p{k}") for k in range(self.parameters)]
+        return [builder.value(self.precision, f"%p{k}") for k in range(self.parameters)]
 
     def _column(self, name: str, base: str, element: str, k: int) -> list[str]:
         """Return the code of the address of place ``i`` of column array ``k``."""
@@ -143,11 +143,11 @@ class Loop:
             f"%{name} = getelementptr {element}, ptr {base}, i64 %{name}i",
         ]
 
-    def _load(self, machine: Machine, i: int, width: int) -> list[Value]:
+    def _load(self, builder: IRBuilder, i: int, width: int) -> list[Value]:
         """Return the values of one step of a stream."""
         stored, count = STORED[self.storage], self.lanes * width
-        machine.lines += self._fetch(machine, i, count * BYTES[self.storage]) if self.reach != "cache" else []
-        machine.lines += [
+        builder.lines += self._fetch(builder, i, count * BYTES[self.storage]) if self.reach != "cache" else []
+        builder.lines += [
             f"%rp{i} = getelementptr [{width} x {stored}], ptr %r{i}, i64 %i",
             f"%rv{i} = load <{count} x {stored}>, ptr %rp{i}, align {BYTES[self.storage]}",
         ]
@@ -157,14 +157,14 @@ class Loop:
             for first, name in enumerate(names):
                 places = ", ".join(f"i32 {k}" for k in range(first, count, 2))
                 of = f"<{count} x {stored}>"
-                machine.lines.append(
+                builder.lines.append(
                     f"{name} = shufflevector {of} %rv{i}, {of} poison, <{self.lanes} x i32> <{places}>"
                 )
-        return [self._raised(machine, name) for name in names]
+        return [self._raised(builder, name) for name in names]
 
-    def _fetch(self, machine: Machine, i: int, size: int) -> list[str]:
+    def _fetch(self, builder: IRBuilder, i: int, size: int) -> list[str]:
         """Return the code that fetches what the next row reads here; the processor itself does not look beyond a page."""
-        machine.declared.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+        builder.declared.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
         lines = [f"%fi{i} = mul i64 %i, {size // self.lanes}", f"%fa{i} = add i64 %fi{i}, %ahead{i}"]
         for line in range(0, size, 64):
             lines += [
@@ -174,57 +174,57 @@ class Loop:
             ]
         return lines
 
-    def _raised(self, machine: Machine, name: str) -> Value:
+    def _raised(self, builder: IRBuilder, name: str) -> Value:
         """Return numbers as stored in the precision of the computation."""
         if self.storage == "bfloat16":
-            wide = machine.write("bits", "float32", f"zext <{self.lanes} x i16> {name} to <{self.lanes} x i32>")
+            wide = builder.write("bits", "float32", f"zext <{self.lanes} x i16> {name} to <{self.lanes} x i32>")
             return wide.with_bits("shl", 16).number()
         if self.storage == "float16":
-            return machine.write("number", "float32", f"fpext <{self.lanes} x half> {name} to <{self.lanes} x float>")
-        return machine.value(self.precision, name)
+            return builder.write("number", "float32", f"fpext <{self.lanes} x half> {name} to <{self.lanes} x float>")
+        return builder.value(self.precision, name)
 
-    def _store(self, machine: Machine, i: int, values: Sequence[Value], width: int) -> None:
+    def _store(self, builder: IRBuilder, i: int, values: Sequence[Value], width: int) -> None:
         stored, count = STORED[self.storage], self.lanes * width
-        light = _is_light(machine.lines)
+        light = _is_light(builder.lines)
         past = self.reach == "past" and (light or (self.whole_lines and self.storage in {"float32", "float64"}))
-        names = [self._lowered(machine, value, exact=light) for value in values]
+        names = [self._lowered(builder, value, exact=light) for value in values]
         of = f"<{self.lanes} x {stored}>"
         if width == 2:
             places = ", ".join(f"i32 {k // 2 + (k % 2) * self.lanes}" for k in range(count))
-            machine.lines.append(f"%wx{i} = shufflevector {of} {names[0]}, {of} {names[1]}, <{count} x i32> <{places}>")
+            builder.lines.append(f"%wx{i} = shufflevector {of} {names[0]}, {of} {names[1]}, <{count} x i32> <{places}>")
             names = [f"%wx{i}"]
         how = "align 64, !nontemporal !0" if past else f"align {BYTES[self.storage]}"
-        machine.lines += [
+        builder.lines += [
             f"%wp{i} = getelementptr [{width} x {stored}], ptr %w{i}, i64 %i",
             f"store <{count} x {stored}> {names[0]}, ptr %wp{i}, {how}",
         ]
 
-    def _lowered(self, machine: Machine, value: Value, *, exact: bool = True) -> str:
+    def _lowered(self, builder: IRBuilder, value: Value, *, exact: bool = True) -> str:
         """Return the name of the values rounded to the storage; subnormal ones may become zero unless it is to be exact."""
         if self.storage == "bfloat16" and self.rounds and not exact:
             wide, half = f"<{self.lanes} x float>", f"<{self.lanes} x bfloat>"
-            near = machine.write("number", "float32", f"fptrunc {wide} {value} to {half}")
-            return str(machine.write("bits", "float32", f"bitcast {half} {near} to <{self.lanes} x i16>"))
+            near = builder.write("number", "float32", f"fptrunc {wide} {value} to {half}")
+            return str(builder.write("bits", "float32", f"bitcast {half} {near} to <{self.lanes} x i16>"))
         if self.storage == "bfloat16":
             bits = value.bits()
             odd = bits.with_bits("lshr", 16).with_bits("and", 1)
             near = bits.with_bits("add", odd).with_bits("add", 0x7FFF)
             quiet = bits.with_bits("or", 0x400000)
-            of = machine.type("number", "float32")
-            is_nan = machine.write("truth", "float32", f"fcmp uno {of} {value}, {value}")
+            of = builder.type("number", "float32")
+            is_nan = builder.write("truth", "float32", f"fcmp uno {of} {value}, {value}")
             kept = is_nan.chosen(quiet, near).with_bits("lshr", 16)
-            return str(machine.write("bits", "float32", f"trunc <{self.lanes} x i32> {kept} to <{self.lanes} x i16>"))
+            return str(builder.write("bits", "float32", f"trunc <{self.lanes} x i32> {kept} to <{self.lanes} x i16>"))
         if self.storage == "float16":
             return str(
-                machine.write("number", "float32", f"fptrunc <{self.lanes} x float> {value} to <{self.lanes} x half>")
+                builder.write("number", "float32", f"fptrunc <{self.lanes} x float> {value} to <{self.lanes} x half>")
             )
         return str(value)
 
-    def _add(self, machine: Machine, k: int, contribution: Value) -> None:
+    def _add(self, builder: IRBuilder, k: int, contribution: Value) -> None:
         """Write the code that adds a contribution to sum ``k``, of this row or of every column."""
         if self.columns:
             wide, widened = f"<{self.lanes} x double>", contribution.widened()
-            machine.lines += [
+            builder.lines += [
                 *self._column(f"sp{k}", "%sums", "double", k),
                 f"%a{k} = load {wide}, ptr %sp{k}, align 8",
                 f"%b{k} = fadd {wide} %a{k}, {widened}",
@@ -234,20 +234,20 @@ class Loop:
         if k == 0:
             lanes = ", ".join(f"i64 {lane}" for lane in range(self.lanes))
             of = f"<{self.lanes} x i64>"
-            machine.lines += [
+            builder.lines += [
                 "%left = sub i64 %valid, %i",
                 f"%lefti = insertelement {of} poison, i64 %left, i64 0",
                 f"%lefts = shufflevector {of} %lefti, {of} poison, <{self.lanes} x i32> zeroinitializer",
                 f"%there = icmp sgt {of} %lefts, <{lanes}>",
             ]
         of = f"<{self.lanes} x {self.element}>"
-        machine.lines.append(f"%c{k} = select <{self.lanes} x i1> %there, {of} {contribution}, {of} zeroinitializer")
+        builder.lines.append(f"%c{k} = select <{self.lanes} x i1> %there, {of} {contribution}, {of} zeroinitializer")
         name, lines = self._folded(f"%c{k}", k)
         wide = f"<{FOLDED} x double>"
         if self.element != "double":
             lines.append(f"%d{k} = fpext <{FOLDED} x {self.element}> {name} to {wide}")
             name = f"%d{k}"
-        machine.lines += [*lines, f"%b{k} = fadd {wide} %a{k}, {name}"]
+        builder.lines += [*lines, f"%b{k} = fadd {wide} %a{k}, {name}"]
 
     def _folded(self, name: str, k: int) -> tuple[str, list[str]]:
         """Return the code that adds the halves of a vector until few lanes are left, and where the result is."""

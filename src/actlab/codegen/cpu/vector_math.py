@@ -51,10 +51,10 @@ INFINITE = {"float32": 89.0, "float64": 710.0}  # an exponent whose power of two
 def fma(a: Number, b: Number, c: Number) -> Value:
     """Return ``a b + c`` in one rounding where the target can."""
     one = next(v for v in (a, b, c) if isinstance(v, Value))
-    x, y, z = (v if isinstance(v, Value) else one.machine.constant(v, one.precision) for v in (a, b, c))
-    if not one.machine.fused:
+    x, y, z = (v if isinstance(v, Value) else one.builder.constant(v, one.precision) for v in (a, b, c))
+    if not one.builder.fused:
         return x * y + z
-    return one.machine.call("fma", *sorted((x, y), key=str), z)
+    return one.builder.call("fma", *sorted((x, y), key=str), z)
 
 
 def polynomial(coefficients: Sequence[float], x: Value) -> Value:
@@ -75,14 +75,14 @@ def polynomial(coefficients: Sequence[float], x: Value) -> Value:
 
 def absolute(x: Value) -> Value:
     """Return the magnitude."""
-    value = x.machine.call("fabs", x)
+    value = x.builder.call("fabs", x)
     value.low, value.high = 0.0, max(abs(x.low), abs(x.high))
     return value
 
 
 def sqrt(x: Value) -> Value:
     """Return the square root; NaN below zero."""
-    return x.machine.call("sqrt", x)
+    return x.builder.call("sqrt", x)
 
 
 def square(x: Value) -> Value:
@@ -94,12 +94,12 @@ def square(x: Value) -> Value:
 
 def rounded(x: Value) -> Value:
     """Return the nearest whole number, halves to even."""
-    return x.machine.call("rint", x)
+    return x.builder.call("rint", x)
 
 
 def signed(magnitude: Value, sign_of: Value) -> Value:
     """Return the magnitude with the sign of another number."""
-    return magnitude.machine.call("copysign", magnitude, sign_of)
+    return magnitude.builder.call("copysign", magnitude, sign_of)
 
 
 def where(condition: Value, a: Number, b: Number) -> Value:
@@ -262,7 +262,7 @@ def log1p(x: Value) -> Value:
     lost = x - (u - 1.0)
     m, k, exponent = _mantissa(u)
     back = (
-        x.machine.value(p, x.machine.splat(f"{'i32' if p == 'float32' else 'i64'} {2 * BIAS[p]}"), "bits")
+        x.builder.value(p, x.builder.splat(f"{'i32' if p == 'float32' else 'i64'} {2 * BIAS[p]}"), "bits")
         .with_bits("sub", exponent)
         .with_bits("shl", MANTISSA[p])
         .number()
@@ -348,13 +348,13 @@ def _circular(x: Value, quarter: int) -> Value:
 def sin(x: Value) -> Value:
     """Return the sine; of arguments beyond ``FAR`` the C library's."""
     rare = absolute(x) > FAR[x.precision]
-    return x.machine.unless(rare, _circular(x, 0), partial(x.machine.call, "sin", x))
+    return x.builder.unless(rare, _circular(x, 0), partial(x.builder.call, "sin", x))
 
 
 def cos(x: Value) -> Value:
     """Return the cosine; of arguments beyond ``FAR`` the C library's."""
     rare = absolute(x) > FAR[x.precision]
-    return x.machine.unless(rare, _circular(x, 1), partial(x.machine.call, "cos", x))
+    return x.builder.unless(rare, _circular(x, 1), partial(x.builder.call, "cos", x))
 
 
 def sinc(x: Value) -> Value:
@@ -366,11 +366,11 @@ def power(base: Number, exponent: Number) -> Value:
     """Return ``base ** exponent``: whole ones by multiplication, others by exp and log of float64, in float64 by the C library."""
     one = base if isinstance(base, Value) else exponent
     assert isinstance(one, Value)  # noqa: S101 two numbers are folded before they come here
-    b, e = (v if isinstance(v, Value) else one.machine.constant(v, one.precision) for v in (base, exponent))
+    b, e = (v if isinstance(v, Value) else one.builder.constant(v, one.precision) for v in (base, exponent))
     if isinstance(exponent, int):
         return _whole_power(b, exponent)
     if one.precision == "float64":
-        return one.machine.call("pow", b, e)
+        return one.builder.call("pow", b, e)
     wide = exp(e.widened() * log(absolute(b).widened())).narrowed("float32")
     value = (b < 0.0).chosen(_of_negative(wide, e), wide)
     return e.equal(0.0).chosen(1.0, value)

@@ -1,1 +1,1 @@
-"""Kernel or formula, for each call."""
+"""Choice between generated kernels and plain torch code at run time."""

@@ -19,8 +19,8 @@ from typing import Any, TypeAlias
 import torch
 
 from actlab.codegen.cpu import jit
-from actlab.system import cache_folder
-from actlab.system.atomic_write import write
+from actlab.system.cache_folder import kernel_folder
+from actlab.system.atomic_write import write_atomically
 
 __all__ = ["Sizes", "crossover", "keep", "kept", "merged", "part", "parts", "printed"]
 
@@ -110,7 +110,7 @@ def keep(device: str, threads: int, sizes: Sizes) -> Path:
     table, where = kept(device), part(device, threads, here=True)
     table[where] = merged(table.get(where, {}), sizes)
     file = _file(device)
-    write(file, "\n".join(line for name in sorted(table) for line in printed(name, table[name])).encode())
+    write_atomically(file, "\n".join(line for name in sorted(table) for line in printed(name, table[name])).encode())
     _table.cache_clear()
     return file
 
@@ -122,7 +122,7 @@ def _card(device: str) -> str:
 
 def _file(device: str) -> Path:
     machine = f"{jit.fingerprint()} {torch.__version__} {_card(device)}"
-    return cache_folder.folder().parent / f"crossover-{hashlib.sha256(machine.encode()).hexdigest()[:16]}.toml"
+    return kernel_folder().parent / f"crossover-{hashlib.sha256(machine.encode()).hexdigest()[:16]}.toml"
 
 
 def merged(before: Sizes, found: Sizes) -> dict[str, Any]:

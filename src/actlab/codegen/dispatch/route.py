@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from actlab.codegen.dispatch.crossover import crossover
-from actlab.codegen.eager_mode import is_plainly_eager
+from actlab.codegen.eager_mode import is_eager
 from actlab.errors import ActlabError
 from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
@@ -116,7 +116,7 @@ class Route:
             x.numel() >= fewest
             and type(x) in DENSE
             and (not parameters or all(p.device == x.device for p in parameters))
-            and is_plainly_eager()
+            and is_eager()
         )
 
     def _size(self, device: str, dtype: torch.dtype, threads: int) -> float:

@@ -1,1 +1,1 @@
-"""GPU kernels."""
+"""GPU kernels written in Triton."""

@@ -18,8 +18,8 @@ from typing import Any, Literal
 
 import torch
 
-from actlab.codegen.gpu.kernel import Kernel, require_triton, tiling
-from actlab.codegen.gpu.rule_kernel import GpuRule
+from actlab.codegen.gpu.kernel import GpuKernel, require_triton, tiling
+from actlab.codegen.gpu.rule_kernel import GpuRuleKernel
 
 __all__ = ["Code", "code", "rule_code"]
 
@@ -86,7 +86,7 @@ class Code:
 
 
 def code(
-    kernel: Kernel,
+    kernel: GpuKernel,
     which: Pass = "forward",
     dtype: torch.dtype = torch.bfloat16,
     *,
@@ -122,7 +122,7 @@ def code(
 
 
 def rule_code(
-    kernel: GpuRule,
+    kernel: GpuRuleKernel,
     which: Pass = "forward",
     dtype: torch.dtype = torch.bfloat16,
     *,

@@ -32,7 +32,7 @@ from actlab.errors import ActlabError, KernelError
 from actlab.functions.activation import Learned
 from actlab.functions.spec import Spec
 
-__all__ = ["Kernel", "NoTritonError", "Tiling", "kernel", "needs_wide", "tiling"]
+__all__ = ["GpuKernel", "NoTritonError", "Tiling", "kernel", "needs_wide", "tiling"]
 
 DTYPES = (torch.bfloat16, torch.float16, torch.float32)
 GATES = {"second": 0, "first": 1, "interleaved": 2}  # the words of triton_tiles
@@ -149,7 +149,7 @@ def _columns(width: int, block: int) -> int:
     return columns
 
 
-class Kernel:
+class GpuKernel:
     """The forward and the backward pass of a spec. Get it from :func:`kernel`.
 
     Attributes:
@@ -372,7 +372,7 @@ def require_device(device: torch.device) -> None:
 
 
 @cache
-def kernel(spec: Spec, gate: Half = "second") -> Kernel:
+def kernel(spec: Spec, gate: Half = "second") -> GpuKernel:
     """Return the kernel of a spec; nothing is printed or compiled before it is called.
 
     Args:
@@ -392,4 +392,4 @@ def kernel(spec: Spec, gate: Half = "second") -> Kernel:
         raise KernelError(
             f"A kernel of {spec.forward} would lose the gradient rule of {spec}; layer({str(spec)!r}) keeps it."
         )
-    return Kernel(spec, gate)
+    return GpuKernel(spec, gate)

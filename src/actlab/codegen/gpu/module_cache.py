@@ -15,8 +15,8 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from actlab.system.atomic_write import write
-from actlab.system.cache_folder import folder
+from actlab.system.atomic_write import write_atomically
+from actlab.system.cache_folder import kernel_folder
 
 __all__ = ["imported"]
 
@@ -48,7 +48,7 @@ def imported(name: str, text: str) -> ModuleType:
 def _kept(name: str, text: str) -> Path:
     """Return the file of that name whose content is the text."""
     try:
-        return _written(folder(), name, text)
+        return _written(kernel_folder(), name, text)
     except (OSError, RuntimeError):  # not writable, or no home directory
         return _written(_own_folder(), name, text)
 
@@ -56,7 +56,7 @@ def _kept(name: str, text: str) -> Path:
 def _written(where: Path, name: str, text: str) -> Path:
     file = where / name
     if not file.exists() or file.read_text(encoding="utf-8") != text:
-        write(file, text.encode())
+        write_atomically(file, text.encode())
     return file
 
 

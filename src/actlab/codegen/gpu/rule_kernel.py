@@ -24,7 +24,7 @@ from actlab.codegen.rule_passes import SYMBOLS, Keep, RulePasses, rule_passes
 from actlab.errors import KernelError
 from actlab.functions.spec import Spec, X
 
-__all__ = ["GpuRule", "gpu_rule", "rule_text"]
+__all__ = ["GpuRuleKernel", "gpu_rule_kernel", "rule_text"]
 
 CONSTANTS = "BLOCK: tl.constexpr, WIDE: tl.constexpr, EXACT: tl.constexpr"
 OPENING = """    first = tl.program_id(0)
@@ -41,8 +41,8 @@ PACKING = """    bit = ((passing(x, EXACT) > {middle!r}) & inside).to(tl.int32)
 """
 
 
-class GpuRule:
-    """The two passes of a spec with a rule. Get it from :func:`gpu_rule`.
+class GpuRuleKernel:
+    """The two passes of a spec with a rule. Get it from :func:`gpu_rule_kernel`.
 
     Attributes:
         spec: with a rule.
@@ -206,13 +206,13 @@ def _passes(spec: Spec) -> RulePasses:
 
 
 @cache
-def gpu_rule(spec: Spec) -> GpuRule | None:
+def gpu_rule_kernel(spec: Spec) -> GpuRuleKernel | None:
     """Return the kernel of a spec with a rule, or None where there is none; nothing is printed or compiled before it is called.
 
     Example:
         >>> from actlab.functions.grammar import parse
-        >>> gpu_rule(parse("step/rect")).keep, gpu_rule(parse("relu")), gpu_rule(parse("relu/fixed_random"))
+        >>> gpu_rule_kernel(parse("step/rect")).keep, gpu_rule_kernel(parse("relu")), gpu_rule_kernel(parse("relu/fixed_random"))
         ('bits', None, None)
     """
     found = rule_passes(spec)
-    return None if found is None else GpuRule(found)
+    return None if found is None else GpuRuleKernel(found)
