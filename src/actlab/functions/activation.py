@@ -64,6 +64,7 @@ __all__ = [
     "get",
     "learned",
     "names",
+    "registry_version",
 ]
 
 Kind = Literal["elementwise", "gated", "vector", "stochastic"]
@@ -254,6 +255,11 @@ def get(name: str) -> Activation:
         'beta'
     """
     return _registry[name]
+
+
+def registry_version() -> int:
+    """Return the number of changes of the registry so far: a key for caches of what is derived from all activations."""
+    return _registry.version
 
 
 def names(kind: str | None = None) -> list[str]:

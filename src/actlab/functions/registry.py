@@ -43,6 +43,7 @@ class Registry(Generic[T]):
         self._load = load
         self._records: dict[str, T] = {}
         self._aliases: dict[str, str] = {}
+        self._changes = 0
 
     def add(self, record: T) -> T:
         """Register a record.
@@ -59,6 +60,7 @@ class Registry(Generic[T]):
                 )
         self._records[record.name] = record
         self._aliases.update(dict.fromkeys(record.aliases, record.name))
+        self._changes += 1
         return record
 
     def forget(self, name: str) -> None:
@@ -67,6 +69,13 @@ class Registry(Generic[T]):
         del self._records[record.name]
         for alias in record.aliases:
             del self._aliases[alias]
+        self._changes += 1
+
+    @property
+    def version(self) -> int:
+        """Number of changes so far: what is derived from all records may be cached under it."""
+        self._load()
+        return self._changes
 
     def __getitem__(self, name: str) -> T:
         self._load()

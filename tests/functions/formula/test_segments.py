@@ -1,4 +1,4 @@
-"""Pieces: a formula cut where it switches."""
+"""Segments of piecewise formulas between their breakpoints."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ x = sympy.Symbol("x", real=True)
 
 
 def test_the_ends_of_the_pieces_are_the_breakpoints():
-    found = segments(where(x > 2, exp(x), maximum(x, -1)), x)
+    parts = segments(where(x > 2, exp(x), maximum(x, -1)), x)
 
-    assert [(piece.left, piece.right) for piece in found] == [(-inf, -1.0), (-1.0, 2.0), (2.0, inf)]
-    assert [piece.expression for piece in found] == [-1, x, exp(x)]
+    assert [(segment.left, segment.right) for segment in parts] == [(-inf, -1.0), (-1.0, 2.0), (2.0, inf)]
+    assert [segment.expression for segment in parts] == [-1, x, exp(x)]
 
 
 def test_absolute_values_and_signs_are_decided_on_each_side():
@@ -38,10 +38,10 @@ def test_every_piece_has_the_formulas_values_inside(name):
     formula, symbol = spec.activation.formula.xreplace(numbers), spec.activation.inputs[0]
     whole = numeric(formula, [symbol])
     if len(breakpoints(formula, symbol)) > 8:
-        pytest.skip("rounds to many levels: a piece each")
+        pytest.skip("rounds to many levels: one segment per level")
 
-    for piece in segments(formula, symbol):
-        low = max(piece.left, min(-8.0, piece.right - 8.0))
-        points = np.linspace(low, min(piece.right, max(8.0, low + 8.0)), 33)[1:-1]
-        part = numeric(piece.expression, [symbol])(points)
+    for segment in segments(formula, symbol):
+        low = max(segment.left, min(-8.0, segment.right - 8.0))
+        points = np.linspace(low, min(segment.right, max(8.0, low + 8.0)), 33)[1:-1]
+        part = numeric(segment.expression, [symbol])(points)
         np.testing.assert_allclose(part, whole(points), rtol=1e-12, atol=1e-12)

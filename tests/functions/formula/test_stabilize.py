@@ -1,4 +1,4 @@
-"""The rewrites that keep formulas finite in their tails."""
+"""Rewrites that keep formulas finite in their tails."""
 
 from __future__ import annotations
 

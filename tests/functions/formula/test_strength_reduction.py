@@ -1,4 +1,4 @@
-"""Economy: every formula is rewritten to the same numbers, with fewer transcendentals; what would be worse stays as it was."""
+"""Strength reduction: the same values with fewer transcendental calls; less accurate rewrites are rejected."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ POINTS = np.concatenate([np.linspace(-30, 30, 1201) + 1e-3, [-1e30, -1e4, -300, 
 
 
 def forms(name: str):
-    """Return the safe forms of value and derivatives in the inputs, at the default parameters, and the inputs."""
+    """Return the stabilized value and derivatives in the inputs, at the default parameters, and the inputs."""
     record = get(name)
     formula = record.formula.xreplace({p.symbol: sympy.Float(p.default, 17) for p in record.parameters})
     plain = [formula, *(canonical(derivative(formula, symbol)) for symbol in record.inputs)]
@@ -40,13 +40,13 @@ def forms(name: str):
 
 
 def evaluated(expression, inputs, values):
-    """Return the numbers of an expression that is safe already."""
+    """Return the values of a stabilized expression."""
     function = compile_source(function_source("formula", inputs, expression, "numpy"), "formula", NAMES)
     return np.asarray(function(*values)) + np.zeros_like(values[0])
 
 
 def transcendentals(expressions) -> int:
-    """Return how many different ones are computed; the exponential inside of sigmoid, tanh and softplus counts too."""
+    """Return the number of distinct transcendental calls; the exponential inside softplus counts too."""
     inside = {"softplus": 2, "logsigmoid": 2}
     nodes = sympy.Tuple(*expressions).atoms(Primitive)
     shared = {n.args[0] for n in nodes if isinstance(n, exp)}  # expm1 of the same argument is one more addition
@@ -86,11 +86,11 @@ def test_value_and_slope_share_one_exponential(name, before, after):
 
 
 def test_tanh_of_softplus_is_one_exponential_and_one_division():
-    (found,) = reduce_strength([X * tanh(softplus(X))], [X])
+    (reduced,) = reduce_strength([X * tanh(softplus(X))], [X])
 
-    assert {node for node in found.atoms(Primitive) if isinstance(node, exp)} == {exp(capped(X, 2))}
-    assert len(found.atoms(reciprocal)) == 1
-    assert not found.has(tanh, softplus)
+    assert {node for node in reduced.atoms(Primitive) if isinstance(node, exp)} == {exp(capped(X, 2))}
+    assert len(reduced.atoms(reciprocal)) == 1
+    assert not reduced.has(tanh, softplus)
 
 
 def test_a_single_sigmoid_stays():
@@ -108,15 +108,19 @@ def test_denominators_of_parameters_are_inverted_once_for_the_whole_tensor():
 
 
 def test_a_rewriting_that_loses_digits_or_overflows_is_not_taken(monkeypatch):
-    def careless(whole):
-        return whole.xreplace({tanh(X): (exp(2 * X) - 1) / (exp(2 * X) + 1)})  # infinity over infinity from 355 on
+    def inaccurate(expressions):
+        return expressions.xreplace(
+            {tanh(X): (exp(2 * X) - 1) / (exp(2 * X) + 1)}
+        )  # infinity over infinity from 355 on
 
-    monkeypatch.setattr(strength_reduction, "_plain", careless)
+    monkeypatch.setattr(strength_reduction, "_simplify", inaccurate)
 
     assert reduce_strength([tanh(X)], [X]) == [tanh(X)]
 
 
 def test_a_rewriting_to_another_function_is_not_taken(monkeypatch):
-    monkeypatch.setattr(strength_reduction, "_plain", lambda whole: whole.xreplace({tanh(X): 1 - tanh(X)}))
+    monkeypatch.setattr(
+        strength_reduction, "_simplify", lambda expressions: expressions.xreplace({tanh(X): 1 - tanh(X)})
+    )
 
     assert reduce_strength([tanh(X)], [X]) == [tanh(X)]

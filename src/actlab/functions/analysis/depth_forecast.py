@@ -195,7 +195,9 @@ class _Chain:
         step = STEP if spec.activation.expression is not None else 2 * STEP
         knots = np.arange(-REACH, REACH + step / 2, step)
         signals = [output_moments(spec, length, tokens, exp(knot), draws=DRAWS) for knot in knots]
-        gain = output_moments(spec, length, tokens, draws=DRAWS).gain  # of the same draws, so that q = 1 is the fixed point
+        gain = output_moments(
+            spec, length, tokens, draws=DRAWS
+        ).gain  # of the same draws, so that q = 1 is the fixed point
         lengths = _logarithms([gain**2 * s.second_moment for s in signals])
         self.slope = float(np.array([1, -8, 0, 8, -1]) @ lengths[len(knots) // 2 - 2 :][:5]) / (
             12 * step

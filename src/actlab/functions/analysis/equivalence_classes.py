@@ -37,7 +37,9 @@ def verified(found: Equivalences) -> Equivalences:
     return Equivalences(classes=tuple(filter(None, classes)), cases=tuple(filter(verify, found.cases)))
 
 
-def find_equivalences(among: Sequence[str] | None = None, progress: Callable[[str], None] = lambda _: None) -> Equivalences:
+def find_equivalences(
+    among: Sequence[str] | None = None, progress: Callable[[str], None] = lambda _: None
+) -> Equivalences:
     """Hold every elementwise entry against every other one (some minutes for 270 on one core).
 
     Args:

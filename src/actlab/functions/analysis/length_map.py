@@ -60,7 +60,9 @@ def sees_tokens(spec: str | Spec) -> bool:
     return spec.activation.kind == "vector" and spec.numbers.get("dim") != -1
 
 
-def output_moments(spec: str | Spec, width: int = 512, tokens: int = 16, q: float = 1.0, *, draws: int = DRAWS) -> OutputMoments:
+def output_moments(
+    spec: str | Spec, width: int = 512, tokens: int = 16, q: float = 1.0, *, draws: int = DRAWS
+) -> OutputMoments:
     """Measure what a function makes of N(0, q) inputs while it trains, at the initial values of learned parameters.
 
     Formulas are integrated: in one dimension, or in two for gated functions, whose gate and value are independent. Tensor code is sampled

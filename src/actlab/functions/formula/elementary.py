@@ -1,4 +1,4 @@
-"""Smooth primitives: exponentials, logarithms, sigmoids, the normal distribution, and waves."""
+"""Smooth primitives, such as exp, log, sigmoid, tanh, erf and sin, with stable derivatives."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class log1p(Primitive):
 
 
 class log(Primitive):
-    """Natural logarithm; of a number near 1 write ``log1p``."""
+    """Natural logarithm; near 1 use ``log1p``."""
 
     spelling: ClassVar = {
         "torch": "torch.log({0})",
@@ -141,7 +141,7 @@ class tanh(Primitive):
 
 
 class softplus(Primitive):
-    """``log(1 + e^x)``; never overflows, and has no threshold (torch's own jumps by 2e-9 at 20)."""
+    """``log(1 + e^x)``; never overflows, and has no threshold (torch's softplus jumps by 2e-9 at 20)."""
 
     spelling: ClassVar = {
         "torch": "(-F.logsigmoid(-({0})))",
@@ -157,7 +157,7 @@ class softplus(Primitive):
 
 
 class logsigmoid(Primitive):
-    """``log sigmoid(x)``, the mirror of softplus."""
+    """``log sigmoid(x)``, which is ``-softplus(-x)``."""
 
     spelling: ClassVar = {
         "torch": "F.logsigmoid({0})",
@@ -189,7 +189,7 @@ class erf(Primitive):
 
 
 class normal_cdf(Primitive):
-    """Distribution function of N(0, 1), as ``erfc(-x/sqrt 2)/2``: ``1 + erf`` loses every digit below x = -5.9 in float32."""
+    """Distribution function of N(0, 1), as ``erfc(-x/sqrt 2)/2``; ``1 + erf`` has no correct digit below x = -5.9 in float32."""
 
     spelling: ClassVar = {
         "torch": "(0.5*torch.erfc(-0.7071067811865476*({0})))",

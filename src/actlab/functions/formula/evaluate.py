@@ -1,4 +1,4 @@
-"""Evaluating a formula in NumPy float64: what facts, plots and tests compute with."""
+"""Evaluate formulas as NumPy float64 functions, stabilized against overflow."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ LARGEST = float(np.sqrt(np.finfo(np.float64).max))
 
 
 def clamped(values: Array, side: float) -> Array:
-    """Hold ``values`` far inside the finite numbers, from below (-1), above (1) or on both sides (0)."""
+    """Clamp ``values`` at the square root of the largest number: from below (-1), from above (1) or on both sides (0)."""
     return np.clip(values, -LARGEST if side <= 0 else None, LARGEST if side >= 0 else None)
 
 
 def tamed(values: Array) -> Array:
-    """Hold an exponent where its exponential reaches the bound of :func:`clamped`."""
+    """Clamp an exponent where its exponential reaches the bound of :func:`clamped`."""
     return np.minimum(values, np.log(LARGEST))
 
 
 def capped(values: Array, times: float) -> Array:
-    """Hold an exponent where its exponential to the power ``times`` is near the largest number."""
+    """Clamp an exponent where its exponential to the power ``times`` is near the largest number."""
     return np.minimum(values, CAPS["float64"][int(times)])
 
 
@@ -57,21 +57,23 @@ NAMES: dict[str, Any] = {
 
 
 def stabilize(expression: Expr, symbols: Sequence[sympy.Symbol]) -> Expr:
-    """Return the expression guarded and held, so that it is finite or at its limit everywhere.
+    """Return an equal expression that evaluates to a finite value or to its limit everywhere.
 
     Args:
-        expression: a formula whose parameters are numbers, or symbols that count as about 1 where a limit is asked for.
-        symbols: the inputs, which run to infinity together.
+        expression: a formula whose parameters are numbers, or symbols, which are taken as about 1 where limits are computed.
+        symbols: the inputs, which go to infinity together.
     """
 
     def value_at(part: Expr, value: float) -> float:
         return _value_at(part, tuple(symbols), value)
 
-    return clamp_products(clamp_saturated_exponents(guard_branches(fold_constants(expression)), value_at), symbols, value_at)
+    return clamp_products(
+        clamp_saturated_exponents(guard_branches(fold_constants(expression)), value_at), symbols, value_at
+    )
 
 
 def fold_constants(expression: Expr) -> Expr:
-    """Return the expression with every primitive of numbers replaced by its value, as in ``softplus(0.5) * x``.
+    """Return the expression with every primitive of constants, as in ``softplus(0.5) * x``, replaced by its value.
 
     Example:
         >>> from actlab.functions.formula import softplus
@@ -80,7 +82,9 @@ def fold_constants(expression: Expr) -> Expr:
     """
 
     def value(part: Primitive) -> sympy.Float:
-        return sympy.Float(float(compile_source(function_source("constant", [], part, "numpy"), "constant", NAMES)()), 17)
+        return sympy.Float(
+            float(compile_source(function_source("constant", [], part, "numpy"), "constant", NAMES)()), 17
+        )
 
     return expression.replace(lambda e: isinstance(e, Primitive) and not e.free_symbols, value)
 
@@ -90,7 +94,7 @@ def _value_at(part: Expr, symbols: tuple[sympy.Symbol, ...], value: float) -> fl
     if not part.free_symbols & set(symbols):
         return 1.0  # a constant neither grows nor vanishes
     parameters = sorted(part.free_symbols - set(symbols), key=str)
-    # All near 1, but neither 1 nor equal, so that 1 - t and s - e are not 0.
+    # All near 1, but neither 1 nor equal, so that differences such as 1 - t and s - e are not 0.
     others = {symbol: 1 + sympy.Rational(i, 16) for i, symbol in enumerate(parameters, start=1)}
     function = _function(fold_constants(part.xreplace(others)), symbols)
     return float(function(*(np.array([value]) for _ in symbols))[0])
@@ -102,7 +106,7 @@ def _function(expression: Expr, symbols: tuple[sympy.Symbol, ...]) -> Callable[.
     inner = compile_source(text, "formula", NAMES)
 
     def formula(*values: Array) -> Array:
-        with np.errstate(all="ignore"):  # overflow to inf is IEEE's answer, and the one wanted here
+        with np.errstate(all="ignore"):  # overflow to infinity is intended here
             return np.asarray(inner(*values), dtype=np.float64) + np.zeros(
                 np.broadcast_shapes(*(v.shape for v in values))
             )
@@ -113,12 +117,12 @@ def _function(expression: Expr, symbols: tuple[sympy.Symbol, ...]) -> Callable[.
 def numeric(
     expression: Expr, symbols: Sequence[sympy.Symbol], parameters: Sequence[sympy.Symbol] = ()
 ) -> Callable[..., Array]:
-    """Return a NumPy function of float64 arrays (any equal shapes) that computes the safe form of ``expression``.
+    """Return a NumPy function of float64 arrays (any equal shapes) that computes ``expression`` in its stabilized form.
 
     Args:
         expression: a formula.
         symbols: the inputs.
-        parameters: further symbols that the function takes, after the inputs; they broadcast against them.
+        parameters: further symbols that the function takes after the inputs; they broadcast against them.
 
     Example:
         >>> x = sympy.Symbol("x", real=True)

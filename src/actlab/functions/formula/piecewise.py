@@ -1,4 +1,4 @@
-"""Piecewise primitives: magnitude, sign, rounding, extrema and branches, and what holds a number where it would overflow."""
+"""Piecewise primitives, such as where, maximum and sign, and clamps against overflow."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class rounded(Primitive):
 
 
 class maximum(Primitive):
-    """The larger of two. NaN in the first argument passes through; at a tie the second one counts (so relu'(0) = 0, as in torch)."""
+    """The larger of two. NaN in the first argument passes through; at a tie the slope is that of the second (relu'(0) = 0, as in torch)."""
 
     nargs = 2
     spelling: ClassVar = {
@@ -84,7 +84,7 @@ class maximum(Primitive):
 
     @classmethod
     def eval(cls, a: Any, b: Any) -> Any:
-        return cls(b, a) if a.is_number and not b.is_number else None  # the constant counts at a tie
+        return cls(b, a) if a.is_number and not b.is_number else None  # the constant's slope, 0, at a tie
 
     @classmethod
     def slope(cls, a: Expr, b: Expr) -> tuple[Any, ...]:
@@ -92,7 +92,7 @@ class maximum(Primitive):
 
 
 class minimum(Primitive):
-    """The smaller of two. NaN in the first argument passes through; at a tie the second one counts (so relu6'(6) = 0)."""
+    """The smaller of two. NaN in the first argument passes through; at a tie the slope is that of the second (relu6'(6) = 0)."""
 
     nargs = 2
     spelling: ClassVar = {
@@ -105,7 +105,7 @@ class minimum(Primitive):
 
     @classmethod
     def eval(cls, a: Any, b: Any) -> Any:
-        return cls(b, a) if a.is_number and not b.is_number else None  # the constant counts at a tie
+        return cls(b, a) if a.is_number and not b.is_number else None  # the constant's slope, 0, at a tie
 
     @classmethod
     def slope(cls, a: Expr, b: Expr) -> tuple[Any, ...]:
@@ -136,13 +136,11 @@ class where(Primitive):
 
 
 class clamped(Primitive):
-    """The argument held at the square root of the largest number of its dtype.
+    """The argument clamped at the square root of the largest number of its dtype, so that its square is finite.
 
-    Written by :mod:`actlab.functions.formula.stabilize`, not by authors.
+    Second argument: -1 clamps it from below, 1 from above, 0 on both sides.
 
-    The square root, so that ``x^2`` of a held ``x`` is still finite.
-
-    Second argument: -1 holds it from below, 1 from above, 0 on both sides.
+    Inserted by :mod:`actlab.functions.formula.stabilize`; authors do not write it.
     """
 
     nargs = 2
@@ -160,9 +158,9 @@ class clamped(Primitive):
 
 
 class tamed(Primitive):
-    """An exponent held where its exponential reaches the bound of :class:`clamped`.
+    """An exponent clamped from above, where its exponential reaches the bound of :class:`clamped`.
 
-    Written by :mod:`actlab.functions.formula.stabilize`, not by authors.
+    Inserted by :mod:`actlab.functions.formula.stabilize`; authors do not write it.
     """
 
     spelling: ClassVar = {
@@ -179,9 +177,9 @@ class tamed(Primitive):
 
 
 class capped(Primitive):
-    """An exponent held from above where its exponential (second argument 1), or the square of that (2), is near the largest number.
+    """An exponent clamped from above, where its exponential (second argument 1) or the square of it (2) is near the largest number.
 
-    Written by :mod:`actlab.functions.formula.strength_reduction`, not by authors.
+    Inserted by :mod:`actlab.functions.formula.strength_reduction`; authors do not write it.
     """
 
     nargs = 2
@@ -199,9 +197,9 @@ class capped(Primitive):
 
 
 class reciprocal(Primitive):
-    """``1 / x``: where a denominator is used more than once, or its numerator could overflow, it is divided once and then multiplied.
+    """``1 / x``, multiplied by where a denominator is used more than once or its numerator could overflow.
 
-    Written by :mod:`actlab.functions.formula.strength_reduction`, not by authors.
+    Inserted by :mod:`actlab.functions.formula.strength_reduction`.
     """
 
     spelling: ClassVar = {

@@ -1,4 +1,4 @@
-"""The primitive: a function that owns its stable derivative and its spelling in every target; formulas are made of them."""
+"""Base class of the primitives that formulas consist of: stable derivative, and spelling per target."""
 
 from __future__ import annotations
 
@@ -9,23 +9,28 @@ import sympy
 
 __all__ = ["CAPS", "PRIMITIVES", "Expr", "Primitive"]
 
-Expr: TypeAlias = Any  # sympy.Expr; SymPy is untyped, and its methods answer with whatever fits
+# sympy.Expr; SymPy is untyped, and its methods return several types.
+Expr: TypeAlias = Any
 PRIMITIVES: dict[str, type[Primitive]] = {}
-CAPS = {  # of an exponent, by how often its exponential is multiplied by itself before it must not overflow
+# Largest exponent whose exponential, to the power of the key, does not overflow.
+CAPS = {
     "float32": {1: 87.0, 2: 43.0},
     "float64": {1: 708.0, 2: 354.0},
 }
 
 
-class Primitive(sympy.Function):  # type: ignore[misc]  # SymPy has no types
-    """A function that owns its stable derivative and its spelling per target.
+class Primitive(sympy.Function):  # type: ignore[misc] # SymPy has no types
+    """A function with a stable derivative and a spelling per target.
+
+    SymPy sorts terms and factors by class name, so renaming a primitive reorders printed formulas and changes their last bits.
 
     Class attributes:
         spelling: template per target; ``{0}``, ``{1}``, ... stand for the printed arguments.
     """
 
     nargs = 1
-    is_commutative = True  # a condition among the arguments makes SymPy doubt it, and then refuse comparisons
+    # SymPy derives this from the arguments, and a condition among them (of where) has none; it then refuses comparisons.
+    is_commutative = True
     spelling: ClassVar[Mapping[str, str]] = {}
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -33,15 +38,15 @@ class Primitive(sympy.Function):  # type: ignore[misc]  # SymPy has no types
         PRIMITIVES[cls.__name__] = cls
 
     def _eval_is_commutative(self) -> bool:
-        return True  # all are numbers; SymPy doubts it of where, whose condition is none
+        return True  # see is_commutative
 
     @classmethod
     def slope(cls, *args: Expr) -> tuple[Any, ...]:
         """Return the partial derivative in each argument, in a form that neither overflows nor cancels."""
-        raise NotImplementedError(cls.__name__)  # abstract: every primitive below defines it
+        raise NotImplementedError(cls.__name__)  # abstract: every primitive defines it
 
     def fdiff(self, argindex: int = 1) -> Expr:
-        """Return the partial derivative in argument ``argindex`` (counted from 1), as SymPy's chain rule asks for it."""
+        """Return the partial derivative in argument ``argindex`` (counted from 1), for SymPy's chain rule."""
         return sympy.sympify(self.slope(*self.args)[argindex - 1])
 
     def _latex(self, printer: Any, exp: str | None = None) -> str:

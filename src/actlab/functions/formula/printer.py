@@ -1,7 +1,7 @@
-"""Printing a formula as Python source, for the targets that are Python libraries (NumPy here, torch in the readings).
+"""Print formulas as Python source, for any target the primitives have a spelling for.
 
-The walk is the same for every target: constants are folded to numbers, shared subexpressions are computed once, primitives print by
-their own spelling. A target says only what it calls a square root and where its names come from.
+Constants are folded to numbers, shared subexpressions are computed once, and primitives print by their own spelling. A target decides
+only how powers and divisions are written.
 """
 
 from __future__ import annotations
@@ -17,12 +17,20 @@ from actlab.functions.formula import Expr, Primitive, capped, clamped, exp, tame
 
 __all__ = ["compile_source", "function_source", "print_expression", "print_statements"]
 
-QUOTIENTS = {"triton": "quotient({0}, {1}, EXACT)"}  # elsewhere an operator
+# Division, where a target does not use the operator.
+QUOTIENTS = {"triton": "quotient({0}, {1}, EXACT)"}
 SIGNS = {"StrictGreaterThan": ">", "GreaterThan": ">=", "StrictLessThan": "<", "LessThan": "<="}
 
 
 def print_expression(expression: Any, target: str) -> str:
-    """Return the expression in the target's words.
+    """Return the source text of an expression for a target.
+
+    Args:
+        expression: a SymPy expression over the primitives.
+        target: key of the primitives' ``spelling``: "torch", "numpy", "cpu" or "triton".
+
+    Raises:
+        TypeError: the expression contains a function that is not a primitive.
 
     Example:
         >>> x = sympy.Symbol("x", real=True)
@@ -45,7 +53,7 @@ def print_expression(expression: Any, target: str) -> str:
     if expression.is_Pow:
         return _power(print_expression(expression.base, target), expression.exp, target)
     raise TypeError(
-        f"No spelling of {type(expression).__name__} for {target}: {expression}. Write it with the primitives of actlab.functions.formula."
+        f"{type(expression).__name__} has no spelling for {target}: {expression}. Use the primitives of actlab.functions.formula."
     )
 
 
@@ -57,8 +65,8 @@ def _product(expression: Expr, target: str) -> str:
     numbers = [factor for factor in expression.args if factor.is_number]
     others = [factor for factor in expression.args if not factor.is_number]
     over = [power for power in others if power.is_Pow and power.exp.is_number and power.exp.is_negative]
-    # What was clamped comes last: the exact zero of the other factors has to meet it before anything can overflow.
-    upper = [print_expression(factor, target) for factor in sorted(others, key=_size) if factor not in over]
+    # Clamped factors come last: the exact zero of the other factors has to be multiplied in before anything can overflow.
+    upper = [print_expression(factor, target) for factor in sorted(others, key=_magnitude_rank) if factor not in over]
     constant = float(sympy.Mul(*numbers))
     if constant != 1.0 or not upper:
         upper.insert(0, repr(constant))
@@ -69,8 +77,8 @@ def _product(expression: Expr, target: str) -> str:
     return f"({text})" if len(upper) > 1 else text
 
 
-def _size(factor: Expr) -> int:
-    """Return where a factor belongs in a product: those of held exponents first, as they balance one another; what may be huge last."""
+def _magnitude_rank(factor: Expr) -> int:
+    """Return the place of a factor in a product: 0 for capped exponents, which balance one another, 2 for factors that may be huge."""
     if isinstance(factor, clamped) or (isinstance(factor, exp) and factor.has(tamed)):
         return 2
     if factor.is_Symbol and factor.name.startswith("huge_"):
@@ -95,8 +103,8 @@ def _power(base: str, exponent: Expr, target: str) -> str:
 
 
 def _called_power(base: str, exponent: Expr, target: str) -> str:
-    """Return a power in a target whose numbers have no operator for it: whole ones by multiplication, others by a function."""
-    if exponent.is_Float and (2 * float(exponent)).is_integer():  # a parameter's number, such as 2.0
+    """Return a power for a target without a power operator: multiplications for integer exponents, else a function call."""
+    if exponent.is_Float and (2 * float(exponent)).is_integer():  # a parameter's value, such as 2.0
         exponent = sympy.Rational(int(2 * exponent), 2)
     if exponent == sympy.Rational(1, 2):
         return f"sqrt({base})"
@@ -123,15 +131,15 @@ def function_source(
     prelude: Sequence[str] = (),
     wrap: str = "{0}",
 ) -> str:
-    """Return the source of a Python function of ``arguments`` that computes ``expression``, shared subexpressions once.
+    """Return the source of a Python function of ``arguments`` that computes ``expression``, with shared subexpressions computed once.
 
     Args:
-        name: of the function.
+        name: name of the function.
         arguments: symbols, in order.
         expression: the formula.
         target: key of the primitives' spelling.
-        prelude: statements that come first.
-        wrap: template of the returned value.
+        prelude: statements at the start of the body.
+        wrap: template around the returned value.
     """
     lines, (result,) = print_statements([expression], target)
     lines = [*prelude, *lines, "return " + wrap.format(result)]
@@ -141,7 +149,7 @@ def function_source(
 
 
 def print_statements(expressions: Sequence[Expr], target: str) -> tuple[list[str], list[str]]:
-    """Return the statements that compute what several expressions share, and the text of each expression.
+    """Return statements that assign the shared subexpressions, and the text of each expression.
 
     Example:
         >>> x, y = sympy.symbols("x y", real=True)
@@ -149,39 +157,42 @@ def print_statements(expressions: Sequence[Expr], target: str) -> tuple[list[str
         (['t0 = (x + y)'], ['np.square(t0)', 't0'])
     """
     shared, reduced = sympy.cse(expressions, symbols=sympy.numbered_symbols("t"), order="none", optimizations=[])
-    kept, whole = _named_by_size(*_with_cheap_parts_in_place(shared, sympy.Tuple(*reduced)))
-    return [f"{symbol} = {print_expression(part, target)}" for symbol, part in kept], [print_expression(part, target) for part in whole]
+    shared, reduced = _named_by_magnitude(*_with_conditions_inline(shared, sympy.Tuple(*reduced)))
+    statements = [f"{symbol} = {print_expression(part, target)}" for symbol, part in shared]
+    return statements, [print_expression(expression, target) for expression in reduced]
 
 
-def _with_cheap_parts_in_place(
+def _with_conditions_inline(
     shared: list[tuple[sympy.Symbol, Any]], result: Any
 ) -> tuple[list[tuple[sympy.Symbol, Any]], Any]:
-    """Put conditions and clamps back where they stood: a symbol is no Boolean to SymPy, and products order by their clamps."""
-    cheap: dict[Any, Any] = {}
-    kept = []
+    """Undo the sharing of conditions and clamps: SymPy takes no symbol for a Boolean, and products are ordered by their clamps."""
+    inline: dict[Any, Any] = {}
+    remaining = []
     for symbol, part in shared:
-        replaced = part.xreplace(cheap)
+        replaced = part.xreplace(inline)
         if replaced.is_Boolean or isinstance(replaced, Relational | clamped):
-            cheap[symbol] = replaced
+            inline[symbol] = replaced
         else:
-            kept.append((symbol, replaced))
-    return kept, result.xreplace(cheap)
+            remaining.append((symbol, replaced))
+    return remaining, result.xreplace(inline)
 
 
-def _named_by_size(shared: list[tuple[sympy.Symbol, Any]], result: Any) -> tuple[list[tuple[sympy.Symbol, Any]], Any]:
-    """Give shared parts names that say where they belong in a product."""
+def _named_by_magnitude(
+    shared: list[tuple[sympy.Symbol, Any]], result: Any
+) -> tuple[list[tuple[sympy.Symbol, Any]], Any]:
+    """Prefix the names of shared parts with their magnitude, by which :func:`_magnitude_rank` places them in a product."""
     names: dict[Any, Any] = {}
-    kept = []
+    renamed_parts = []
     for symbol, part in shared:
         renamed = part.xreplace(names)
-        prefix = {0: "held_", 1: "", 2: "huge_"}[_size(renamed)]
+        prefix = {0: "held_", 1: "", 2: "huge_"}[_magnitude_rank(renamed)]
         names[symbol] = sympy.Symbol(f"{prefix}{symbol}")
-        kept.append((names[symbol], renamed))
-    return kept, result.xreplace(names)
+        renamed_parts.append((names[symbol], renamed))
+    return renamed_parts, result.xreplace(names)
 
 
 def compile_source(text: str, name: str, names: Mapping[str, Any]) -> Callable[..., Any]:
-    """Return the function ``name`` of the source ``text``, run with the given global names; tracebacks show the source."""
+    """Execute the source ``text`` with the given globals and return its function ``name``; tracebacks show the source."""
     file = f"<actlab {name} {abs(hash(text)):x}>"
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
     scope = dict(names)

@@ -1,4 +1,4 @@
-"""Integrals: expectations over normal inputs, exact to the quadrature, and the breakpoints at which their panels end."""
+"""Expectations over N(0, 1) inputs by Gauss-Legendre quadrature, and breakpoints of formulas."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GRID = np.concatenate([-np.geomspace(1e4, 20, 400), np.linspace(-20, 20, 40_001)
 
 
 def breakpoints(expression: Expr, x: sympy.Symbol) -> list[float]:
-    """Return the inputs, ascending, at which the formula switches branch: where comparisons, maxima and absolute values change side.
+    """Return the inputs, ascending, at which the formula switches branch (comparisons, extrema, absolute values, rounding).
 
     Example:
         >>> x = sympy.Symbol("x", real=True)
@@ -30,7 +30,7 @@ def breakpoints(expression: Expr, x: sympy.Symbol) -> list[float]:
     differences = [atom.lhs - atom.rhs for node in expression.atoms(where) for atom in node.args[0].atoms(Relational)]
     differences += [node.args[0] - node.args[1] for node in expression.atoms(maximum, minimum)]
     differences += [node.args[0] for node in expression.atoms(absolute, sign)]
-    differences += [cos(sympy.pi * node.args[0]) for node in expression.atoms(rounded)]  # zero at the halves
+    differences += [cos(sympy.pi * node.args[0]) for node in expression.atoms(rounded)]  # zero halfway between integers
     points = {
         root
         for difference in differences
@@ -61,7 +61,13 @@ def normal_mean(f: Callable[[Array], Array], kinks: list[float]) -> float:
 
 @cache
 def normal_quadrature(kinks: tuple[float, ...], width: float = 0.5, order: int = 20) -> tuple[Array, Array]:
-    """Return nodes and weights of the integral against N(0, 1) over [-12, 12], panels ending at the kinks (error below 1e-12)."""
+    """Return nodes and weights of the integral against N(0, 1) over [-12, 12], split at the kinks (error below 1e-12).
+
+    Args:
+        kinks: inputs at which the integrand is not smooth.
+        width: of a panel between kinks.
+        order: Gauss-Legendre nodes per panel.
+    """
     edges = np.unique(np.concatenate([np.arange(-12, 12 + width / 2, width), kinks]))
     node, weight = np.polynomial.legendre.leggauss(order)
     half, middle = np.diff(edges) / 2, (edges[1:] + edges[:-1]) / 2

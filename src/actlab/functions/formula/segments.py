@@ -1,8 +1,8 @@
-"""Pieces: a formula between its breakpoints, where no comparison, maximum or absolute value changes side."""
+"""Split a piecewise formula into smooth segments between its breakpoints."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import inf, isfinite
 
@@ -15,17 +15,17 @@ from actlab.functions.formula.quadrature import breakpoints
 
 __all__ = ["Segment", "segments"]
 
-_SWITCHES = (where, maximum, minimum, absolute, sign, rounded)
+_BRANCHING = (where, maximum, minimum, absolute, sign, rounded)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """A stretch of inputs on which a formula is smooth.
+    """An interval of inputs on which a formula is smooth.
 
     Attributes:
         left: where it begins, or minus infinity.
         right: where it ends, or infinity.
-        expression: the formula there, without any choice in it.
+        expression: the formula there, without branches.
     """
 
     left: float
@@ -41,7 +41,7 @@ class Segment:
 
 
 def segments(expression: Expr, x: sympy.Symbol) -> tuple[Segment, ...]:
-    """Cut a formula at its breakpoints, from left to right.
+    """Split a formula at its breakpoints; segments from left to right.
 
     Args:
         expression: a formula in ``x`` alone; parameters are numbers.
@@ -49,20 +49,20 @@ def segments(expression: Expr, x: sympy.Symbol) -> tuple[Segment, ...]:
 
     Example:
         >>> x = sympy.Symbol("x", real=True)
-        >>> [(piece.left, piece.right, piece.expression) for piece in segments(minimum(maximum(x, 0), 6), x)]
+        >>> [(segment.left, segment.right, segment.expression) for segment in segments(minimum(maximum(x, 0), 6), x)]
         [(-inf, 0.0, 0), (0.0, 6.0, x), (6.0, inf, 6)]
     """
     edges = [-inf, *breakpoints(expression, x), inf]
-    stretches = (Segment(left=left, right=right, expression=expression) for left, right in pairwise(edges))
-    return tuple(Segment(left=p.left, right=p.right, expression=_decided(expression, x, p.inside)) for p in stretches)
+    whole = (Segment(left=left, right=right, expression=expression) for left, right in pairwise(edges))
+    return tuple(replace(segment, expression=_without_branches(expression, x, segment.inside)) for segment in whole)
 
 
-def _decided(expression: Expr, x: sympy.Symbol, at: float) -> Expr:
-    """Return the expression with every choice made as it is at ``at``."""
-    return expression.replace(lambda e: isinstance(e, _SWITCHES), lambda e: _choice(e, x, at))
+def _without_branches(expression: Expr, x: sympy.Symbol, at: float) -> Expr:
+    """Return the expression with every branch replaced by the one taken at ``at``."""
+    return expression.replace(lambda e: isinstance(e, _BRANCHING), lambda e: _branch_at(e, x, at))
 
 
-def _choice(node: Expr, x: sympy.Symbol, at: float) -> Expr:
+def _branch_at(node: Expr, x: sympy.Symbol, at: float) -> Expr:
     if isinstance(node, where):
         return node.args[1] if bool(node.args[0].xreplace({x: sympy.Float(at, 17)})) else node.args[2]
     first = _value(node.args[0], x, at)

@@ -1,11 +1,11 @@
-"""The slope from the output: a derivative rewritten as a function of the value, where the value tells the input.
+"""Derivatives rewritten as functions of the output, so that backward saves the output only.
 
-``tanh' = (1 - y)(1 + y)``, ``softplus' = -expm1(-y)``, ``elu' = y + alpha`` below zero. A backward pass that knows it keeps the output,
-which the next layer keeps anyway, and not the input as well.
+``tanh' = (1 - y)(1 + y)``, ``softplus' = -expm1(-y)``, ``elu' = y + alpha`` below zero. The next layer saves the output anyway, so that
+the input need not be saved.
 
-Each smooth piece of a formula is inverted by rule: a primitive of a straight line, or an algebraic expression that SymPy can solve. The
-pieces are put together by comparing ``y`` with the values at the breakpoints. What comes out is only a candidate: see
-:mod:`actlab.codegen.saved_for_backward` for the numerical check that decides.
+Each smooth segment of a formula is inverted by rule: a primitive of a linear function, or an algebraic expression that SymPy can solve.
+The segments are joined by comparing ``y`` with the values at the breakpoints. The result is a candidate:
+:mod:`actlab.codegen.saved_for_backward` checks it numerically.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from actlab.functions.formula.segments import Segment, segments
 
 __all__ = ["slope_from_output"]
 
-# A primitive's slope at the point where its value is u, in the form that does not cancel.
+# Slope of a primitive where its value is u, in a form that does not cancel.
 _SLOPES: Final[Mapping[type[Primitive], Callable[[Expr], Expr]]] = {
     asinh: lambda u: 2 / (exp(u) + exp(-u)),
     atan: lambda u: cos(u) ** 2,
@@ -55,7 +55,7 @@ _SLOPES: Final[Mapping[type[Primitive], Callable[[Expr], Expr]]] = {
 
 
 def slope_from_output(expression: Expr, x: sympy.Symbol, y: sympy.Symbol) -> Expr | None:
-    """Return the derivative of a rising function as an expression in its value ``y``; None where no rule gives it.
+    """Return the derivative of an increasing function as an expression in its value ``y``, or None where no rule applies.
 
     Args:
         expression: a formula in ``x`` alone; parameters are numbers.
@@ -67,58 +67,60 @@ def slope_from_output(expression: Expr, x: sympy.Symbol, y: sympy.Symbol) -> Exp
         >>> slope_from_output(where(x > 0, x, expm1(x)), x, y)
         where(y >= 0, 1, y + 1)
     """
-    found = _merged(segments(expression, x))
-    slopes = [_slope(piece, x, y) for piece in found]
+    parts = _merge_equal(segments(expression, x))
+    slopes = [_slope(segment, x, y) for segment in parts]
     if any(slope is None for slope in slopes):
         return None
-    whole: Any = slopes[0]
-    for before, after, slope in zip(found[:-1], found[1:], slopes[1:], strict=True):
-        whole = where(_beyond(before, after, expression, x)(y), slope, whole)
-    return whole
+    result: Any = slopes[0]
+    for before, after, slope in zip(parts[:-1], parts[1:], slopes[1:], strict=True):
+        result = where(_above_breakpoint(before, after, expression, x)(y), slope, result)
+    return result
 
 
-def _merged(found: Sequence[Segment]) -> list[Segment]:
-    """Join neighbours of one formula: |x| changes its side at 0 where a shrinkage is flat anyway."""
-    merged = [found[0]]
-    for piece in found[1:]:
-        if piece.expression == merged[-1].expression:
-            merged[-1] = replace(merged[-1], right=piece.right)
+def _merge_equal(parts: Sequence[Segment]) -> list[Segment]:
+    """Merge neighbors of the same formula: |x| switches branch at 0 even where a shrinkage is flat."""
+    merged = [parts[0]]
+    for segment in parts[1:]:
+        if segment.expression == merged[-1].expression:
+            merged[-1] = replace(merged[-1], right=segment.right)
         else:
-            merged.append(piece)
+            merged.append(segment)
     return merged
 
 
-def _beyond(before: Segment, after: Segment, expression: Expr, x: sympy.Symbol) -> Callable[[sympy.Symbol], Expr]:
-    """Return the condition on the value that holds behind a breakpoint: a flat piece has its value for itself alone."""
+def _above_breakpoint(
+    before: Segment, after: Segment, expression: Expr, x: sympy.Symbol
+) -> Callable[[sympy.Symbol], Expr]:
+    """Return the condition on the value that holds right of a breakpoint; only the flat segment takes the value of a flat segment."""
     if not before.expression.has(x):
-        return lambda y: y > _tidy(before.expression)
+        return lambda y: y > _number(before.expression)
     if not after.expression.has(x):
-        return lambda y: y >= _tidy(after.expression)
-    value = _at(after.left, expression, x)
-    behind = _at(after.left, derivative(after.expression, x), x)
-    counts_behind = behind == _at(after.left, derivative(expression, x), x)
-    return lambda y: y >= _tidy(value) if counts_behind else y > _tidy(value)
+        return lambda y: y >= _number(after.expression)
+    value = _value_at(after.left, expression, x)
+    slope_right = _value_at(after.left, derivative(after.expression, x), x)
+    belongs_right = slope_right == _value_at(after.left, derivative(expression, x), x)
+    return lambda y: y >= _number(value) if belongs_right else y > _number(value)
 
 
-def _at(point: float, expression: Expr, x: sympy.Symbol) -> float:
+def _value_at(point: float, expression: Expr, x: sympy.Symbol) -> float:
     return float(numeric(expression, [x])(np.array([point]))[0])
 
 
-def _tidy(value: Expr | float) -> Expr:
+def _number(value: Expr | float) -> Expr:
     number = float(value)
     return sympy.Integer(int(number)) if number == round(number) else sympy.Float(number, 17)
 
 
-def _slope(piece: Segment, x: sympy.Symbol, y: sympy.Symbol) -> Expr | None:
-    """Return the slope on a piece in terms of its value."""
-    slope = sympy.expand(derivative(piece.expression, x))
+def _slope(segment: Segment, x: sympy.Symbol, y: sympy.Symbol) -> Expr | None:
+    """Return the slope on a segment as an expression in its value."""
+    slope = sympy.expand(derivative(segment.expression, x))
     if not slope.has(x):
         return slope
-    return _of_primitive(piece.expression, x, y) or _algebraic(piece, x, y)
+    return _slope_of_primitive(segment.expression, x, y) or _slope_by_solving(segment, x, y)
 
 
-def _of_primitive(expression: Expr, x: sympy.Symbol, y: sympy.Symbol) -> Expr | None:
-    """Take ``a p(b x + c) + d`` apart."""
+def _slope_of_primitive(expression: Expr, x: sympy.Symbol, y: sympy.Symbol) -> Expr | None:
+    """Return the slope of ``a p(b x + c) + d`` for a primitive p; None for any other form."""
     nodes = [node for node in expression.atoms(Primitive) if node.has(x)]
     if len(nodes) != 1 or type(nodes[0]) not in _SLOPES:
         return None
@@ -131,17 +133,17 @@ def _of_primitive(expression: Expr, x: sympy.Symbol, y: sympy.Symbol) -> Expr | 
     return sympy.expand(scale * steepness) * _SLOPES[type(nodes[0])](sympy.expand(value))
 
 
-def _algebraic(piece: Segment, x: sympy.Symbol, y: sympy.Symbol) -> Expr | None:
-    """Solve ``y = piece(x)`` where it is a linear or quadratic equation, and put the solution into the slope.
+def _slope_by_solving(segment: Segment, x: sympy.Symbol, y: sympy.Symbol) -> Expr | None:
+    """Solve ``y = segment(x)`` where it is a linear or quadratic equation, and substitute the solution in the slope.
 
-    Cubic ones take SymPy seconds, and their solutions cost more to compute than they save.
+    Cubic equations take SymPy seconds, and evaluating their solutions costs more than it saves.
     """
-    z, v = sympy.symbols("z v")  # of no known sign: SymPy writes no absolute values for them
-    expression = sympy.nsimplify(piece.expression, rational=True).xreplace({x: z})
+    z, v = sympy.symbols("z v")  # no assumption on the sign, which would bring in absolute values
+    expression = sympy.nsimplify(segment.expression, rational=True).xreplace({x: z})
     equation = sympy.fraction(sympy.together(expression - v))[0]
     if expression.atoms(Primitive) or not equation.is_polynomial(z) or sympy.degree(equation, z) > 2:
         return None
-    slope, at = sympy.diff(expression, z), sympy.Float(piece.inside, 17)
+    slope, at = sympy.diff(expression, z), sympy.Float(segment.inside, 17)
     value = expression.xreplace({z: at})
     for solution in sympy.solve(equation, z):
         candidate = sympy.simplify(slope.xreplace({z: solution}))

@@ -1,6 +1,8 @@
-"""Rewrites that keep a formula finite, or at its limit, wherever it is computed, while its author writes what the paper says.
+"""Rewrite formulas so that values and gradients stay finite, or take their limit, in the tails.
 
-* :func:`guard_branches`: a branch of ``where`` only ever sees inputs of its own region. Without it ``where(x > 0, x, expm1(x))`` has a NaN
+Authors write the formula of the paper; these rewrites are applied before code is generated.
+
+* :func:`guard_branches`: a branch of ``where`` only gets inputs of its own region. Without it ``where(x > 0, x, expm1(x))`` has a NaN
   gradient for large ``x``: the branch not taken overflows, and zero times infinity is NaN.
 * :func:`clamp_saturated_exponents`: the exponential in ``tanh(exp(x))`` stays finite, so that its gradient is 0 in the tail and not NaN.
 * :func:`clamp_products`: a product such as ``x * sigmoid(x)`` takes its limit (here 0) at minus infinity, where plain arithmetic gives NaN.
@@ -22,9 +24,9 @@ INFINITY = float("inf")
 
 
 def guard_branches(expression: Expr) -> Expr:
-    """Rewrite every ``where`` so that a branch that could overflow only sees inputs of its own region.
+    """Rewrite every ``where`` so that a branch that could overflow only gets inputs of its own region.
 
-    Conditions that compare ``x`` or ``|x|`` with something free of ``x`` can be guarded; others are left as they are.
+    Conditions that compare ``x`` or ``|x|`` with something free of ``x`` are rewritten; others are left as they are.
 
     Example:
         >>> x = sympy.Symbol("x", real=True)
@@ -42,9 +44,8 @@ def _guard(node: where) -> Expr:
     x, edge = condition.lhs.args[0] if two_sided else condition.lhs, condition.rhs
     if not x.is_Symbol or x in edge.free_symbols:
         return node
-    inside = (
-        0 if two_sided and isinstance(condition, sympy.StrictLessThan | sympy.LessThan) else edge
-    )  # |x| < edge holds at 0
+    # |x| < edge holds at 0
+    inside = 0 if two_sided and isinstance(condition, sympy.StrictLessThan | sympy.LessThan) else edge
     if _can_overflow(a, x):
         a = a.xreplace({x: where(condition, x, inside)})
     if _can_overflow(b, x):
@@ -53,61 +54,61 @@ def _guard(node: where) -> Expr:
 
 
 def _can_overflow(branch: Expr, x: sympy.Symbol) -> bool:
-    """Tell whether a branch, or its slope, may be infinite or NaN at an input outside its own region."""
+    """Return whether a branch, or its slope, may be infinite or NaN at an input outside its own region."""
     powers = [power for power in branch.atoms(sympy.Pow) if x in power.free_symbols]
     grows = any(not power.exp.is_integer or power.exp.is_negative or power.exp > 2 for power in powers)
     return grows or len(powers) > 1 or bool(branch.atoms(sympy.Mul) and powers) or branch.has(exp, expm1, log, log1p)
 
 
 def clamp_products(expression: Expr, inputs: Sequence[sympy.Symbol], value_at: Callable[[Expr, float], float]) -> Expr:
-    """Rewrite products in which one factor runs to infinity while another runs to zero, so that they take their limit.
+    """Rewrite products in which one factor goes to infinity while another goes to zero, so that they take their limit.
 
-    Where the product itself vanishes (``x sigmoid(x)`` at minus infinity) the infinite factor is clamped and the other's exact zero
-    wins; where it does not (``x / (1 + |x|)``) the input is clamped, far inside the range in which the product has reached its limit.
+    Where the product vanishes (``x sigmoid(x)`` at minus infinity) the infinite factor is clamped, so that the exact zero of the other
+    makes the product zero; where it does not (``x / (1 + |x|)``) the input is clamped, far out where the product has reached its limit.
 
     Args:
         expression: a formula.
-        inputs: the symbols that run to infinity together.
-        value_at: value of a sub-expression where every input has the given value, in IEEE double arithmetic.
+        inputs: the symbols that go to infinity together.
+        value_at: returns the value of a sub-expression where every input has the given value, in float64.
     """
+    return expression.replace(
+        lambda e: isinstance(e, sympy.Mul), lambda product: _clamp_product(product, inputs, value_at)
+    )
 
-    def hold(product: sympy.Mul) -> Expr:
-        factors = list(product.args)
-        ends = {end: [value_at(factor, end) for factor in factors] for end in (-INFINITY, INFINITY)}
-        wrong = [end for end, values in ends.items() if 0.0 in values and any(map(math.isinf, values))]
-        if any(
-            value_at(product, math.copysign(1e100, end)) != 0.0
-            and abs(value_at(product, math.copysign(1e100, end))) > 1e-50
-            for end in wrong
-        ):
-            side = _sides({_sign(end) for end in wrong})
-            return product.xreplace({x: clamped(x, side) for x in inputs})
-        if (
-            len(wrong) == 1
-            and any(
-                math.isinf(ends[wrong[0]][i]) and ends[wrong[0]][i] == ends[-wrong[0]][i] for i in range(len(factors))
-            )
-        ):  # x^2 sigmoid(x) is right at the other end and must stay infinite there: hold the input on its wrong side only
-            return product.xreplace({x: clamped(x, _sign(wrong[0])) for x in inputs})
-        for index, factor in enumerate(factors):
-            signs = {_sign(ends[end][index]) for end in wrong if math.isinf(ends[end][index])}
-            factors[index] = clamped(factor, _sides(signs)) if signs else factor
-        return sympy.Mul(*factors, evaluate=False) if wrong else product
 
-    return expression.replace(lambda e: isinstance(e, sympy.Mul), hold)
+def _clamp_product(
+    product: sympy.Mul, inputs: Sequence[sympy.Symbol], value_at: Callable[[Expr, float], float]
+) -> Expr:
+    factors = list(product.args)
+    ends = {end: [value_at(factor, end) for factor in factors] for end in (-INFINITY, INFINITY)}
+    wrong = [end for end, values in ends.items() if 0.0 in values and any(map(math.isinf, values))]
+    if not wrong:
+        return product
+    if any(abs(value_at(product, math.copysign(1e100, end))) > 1e-50 for end in wrong):
+        side = _side({_sign(end) for end in wrong})
+        return product.xreplace({x: clamped(x, side) for x in inputs})
+    if len(wrong) == 1 and any(
+        math.isinf(value) and value == other for value, other in zip(ends[wrong[0]], ends[-wrong[0]], strict=True)
+    ):
+        # x^2 sigmoid(x) is right at the other end and must stay infinite there: clamp the input at the wrong end only
+        return product.xreplace({x: clamped(x, _sign(wrong[0])) for x in inputs})
+    for index, factor in enumerate(factors):
+        signs = {_sign(ends[end][index]) for end in wrong if math.isinf(ends[end][index])}
+        factors[index] = clamped(factor, _side(signs)) if signs else factor
+    return sympy.Mul(*factors, evaluate=False)
 
 
 def clamp_saturated_exponents(expression: Expr, value_at: Callable[[Expr, float], float]) -> Expr:
-    """Rewrite exponentials inside a function that saturates, such as ``tanh(exp(x))``, so that they stay finite.
+    """Clamp exponentials inside a function that saturates, such as ``tanh(exp(x))``, so that they stay finite.
 
-    The value is the same; the gradient is 0 times a finite number there, where it was 0 times infinity, which is NaN.
+    The value is unchanged; the gradient in the tail becomes 0 times a finite number instead of 0 times infinity, which is NaN.
 
     Args:
         expression: a formula.
         value_at: as for :func:`clamp_products`.
     """
 
-    def tame(node: Primitive) -> Expr:
+    def clamp_exponents(node: Primitive) -> Expr:
         argument = node.args[0]
         saturates = any(
             math.isinf(value_at(argument, end)) and math.isfinite(value_at(node, end)) for end in (-INFINITY, INFINITY)
@@ -117,11 +118,12 @@ def clamp_saturated_exponents(expression: Expr, value_at: Callable[[Expr, float]
         return node.func(argument.replace(lambda e: isinstance(e, exp | expm1), lambda e: e.func(tamed(e.args[0]))))
 
     return expression.replace(
-        lambda e: isinstance(e, Primitive) and len(e.args) == 1 and e.args[0].has(exp, expm1), tame
+        lambda e: isinstance(e, Primitive) and len(e.args) == 1 and e.args[0].has(exp, expm1), clamp_exponents
     )
 
 
-def _sides(signs: set[int]) -> int:
+def _side(signs: set[int]) -> int:
+    """Return the side on which to clamp: -1 or 1, or 0 for both."""
     return signs.pop() if len(signs) == 1 else 0
 
 

@@ -1,11 +1,12 @@
-"""Economy: formulas rewritten to the fewest transcendentals, for every target that computes by itself.
+"""Strength reduction: minimize transcendental calls in formulas before code generation.
 
-``tanh(softplus(x))`` is ``n/(n + 2)`` with ``n = e(e + 2)`` and ``e = e^x``: one exponential and one division, where spelling it out takes
-three of each. A slope needs ``sigmoid(x)`` and ``sigmoid(-x)``, or ``tanh(x)`` beside both at ``2x``: one exponential gives all of them.
-What is computed in one pass is rewritten together, so that it is shared.
+``tanh(softplus(x))`` is ``n/(n + 2)`` with ``n = e(e + 2)`` and ``e = e^x``: one exponential and one division instead of three of each.
+A slope needs ``sigmoid(x)`` and ``sigmoid(-x)``, or ``tanh(x)`` beside both at ``2x``: one exponential gives all of them. The expressions
+of one pass are rewritten together, so that they share it.
 
-Exponents are held (:class:`capped`) where the exponential, or its square, would be infinite, so that no quotient is infinity over infinity.
-What is rewritten is compared with what the author wrote, in float64 and in float32, tails included; where it is worse, it stays as it was.
+Exponents are clamped (:class:`capped`) where the exponential, or its square, would be infinite, so that no quotient is infinity over
+infinity. Each rewritten expression is compared with the original in float64 and float32, tails included; if one is worse, all stay as they
+were.
 
 Example:
     >>> from actlab.functions.formula import softplus, tanh
@@ -49,35 +50,37 @@ __all__ = ["reduce_strength"]
 
 
 def reduce_strength(expressions: Sequence[Expr], inputs: Sequence[sympy.Symbol]) -> list[Expr]:
-    """Return the expressions rewritten together, each one checked against what it was.
+    """Return the expressions rewritten together, or unchanged where a rewritten one is less accurate.
 
     Args:
-        expressions: safe forms of a formula and of its derivatives.
+        expressions: stabilized forms of a formula and of its derivatives.
         inputs: the symbols that stand for tensors; the others are parameters.
     """
-    found = sympy.Tuple(*expressions)
-    for rule in (_plain, _of_softplus, _beside_softplus, _paired):
-        found = rule(found)
-    found = _divided_once(found, set(inputs))
-    pairs = list(zip(expressions, found, strict=True))
-    good = all(new == old or _agrees(old, new, tuple(inputs)) for old, new in pairs)
-    return [new if good else old for old, new in pairs]  # all or none: what is half rewritten shares nothing
+    reduced = sympy.Tuple(*expressions)
+    for rewrite in (_simplify, _rewrite_functions_of_softplus, _rewrite_sigmoid_beside_softplus, _share_exponentials):
+        reduced = rewrite(reduced)
+    reduced = _share_reciprocals(reduced, set(inputs))
+    # All or none: expressions of which only some are rewritten share no subexpressions.
+    accurate = all(
+        new == old or _agrees(old, new, tuple(inputs)) for old, new in zip(expressions, reduced, strict=True)
+    )
+    return list(reduced) if accurate else list(expressions)
 
 
-def _plain(whole: Expr) -> Expr:
-    """Rewrite what is the same number by other means: held exponentials, and branches that are a minimum or a maximum."""
-    whole = whole.replace(
+def _simplify(expressions: Expr) -> Expr:
+    """Rewrite clamped exponentials as exponentials of clamped exponents, and branches that are a minimum or a maximum as such."""
+    expressions = expressions.replace(
         lambda e: isinstance(e, clamped) and isinstance(e.args[0], exp) and e.args[1] == 1,
         lambda e: exp(tamed(e.args[0].args[0])),
     )
-    whole = whole.replace(
+    expressions = expressions.replace(
         lambda e: isinstance(e, exp) and isinstance(-e.args[0], softplus), lambda e: sigmoid(-(-e.args[0]).args[0])
     )
-    return whole.replace(lambda e: isinstance(e, where), _as_extremum)
+    return expressions.replace(lambda e: isinstance(e, where), _as_extremum)
 
 
 def _as_extremum(node: Expr) -> Expr:
-    """Return ``minimum(x, c)`` for ``where(x > c, c, x)``, and its mirror image."""
+    """Return ``minimum(x, c)`` for ``where(x > c, c, x)``, and ``maximum(x, c)`` for ``where(x < c, c, x)``."""
     condition, a, b = node.args
     if not isinstance(condition, Relational) or condition.rhs != a or condition.lhs != b:
         return node
@@ -87,16 +90,16 @@ def _as_extremum(node: Expr) -> Expr:
 
 
 def _times_softplus(argument: Expr) -> tuple[Expr, Expr | None]:
-    """Return ``(k, u)`` for ``k softplus(u)`` with a whole k, else ``(0, None)``."""
+    """Return ``(k, u)`` for ``k softplus(u)`` for k = 1, -1, 2 or -2, else ``(0, None)``."""
     factor, rest = argument.as_coeff_Mul()
     if isinstance(rest, softplus) and factor in {1, -1, 2, -2}:
         return factor, rest.args[0]
     return 0, None
 
 
-def _of_softplus(whole: Expr) -> Expr:
+def _rewrite_functions_of_softplus(expressions: Expr) -> Expr:
     """Rewrite tanh and sigmoid of softplus(u), and sigmoid(u) beside them, as quotients of polynomials in ``e^u``."""
-    composed = [node for node in whole.atoms(tanh, sigmoid) if _times_softplus(node.args[0])[1] is not None]
+    composed = [node for node in expressions.atoms(tanh, sigmoid) if _times_softplus(node.args[0])[1] is not None]
     arguments = {_times_softplus(node.args[0])[1] for node in composed}
 
     def quotient(node: Expr) -> Expr:
@@ -114,15 +117,15 @@ def _of_softplus(whole: Expr) -> Expr:
 
     targets = {
         node
-        for node in whole.atoms(sigmoid)
+        for node in expressions.atoms(sigmoid)
         if node.args[0] in arguments or -node.args[0] in arguments or node in composed
     }
-    return whole.xreplace({node: quotient(node) for node in targets | set(composed)})
+    return expressions.xreplace({node: quotient(node) for node in targets | set(composed)})
 
 
-def _beside_softplus(whole: Expr) -> Expr:
-    """Rewrite sigmoid(u) where softplus(u) stays: that is made of ``e^-|u|`` already."""
-    arguments = {node.args[0] for node in whole.atoms(softplus, logsigmoid)}
+def _rewrite_sigmoid_beside_softplus(expressions: Expr) -> Expr:
+    """Rewrite sigmoid(u) by ``e^-|u|`` where softplus(u) remains, which computes ``e^-|u|`` anyway."""
+    arguments = {node.args[0] for node in expressions.atoms(softplus, logsigmoid)}
     arguments |= {-argument for argument in arguments}
 
     def quotient(node: Expr) -> Expr:
@@ -130,40 +133,42 @@ def _beside_softplus(whole: Expr) -> Expr:
         a = exp(-absolute(u if not u.could_extract_minus_sign() else -u))
         return where(u > 0, 1, a) / (1 + a)
 
-    return whole.xreplace({node: quotient(node) for node in whole.atoms(sigmoid) if node.args[0] in arguments})
+    return expressions.xreplace(
+        {node: quotient(node) for node in expressions.atoms(sigmoid) if node.args[0] in arguments}
+    )
 
 
-def _paired(whole: Expr) -> Expr:
+def _share_exponentials(expressions: Expr) -> Expr:
     """Rewrite sigmoid(w), sigmoid(-w) and tanh(w/2) with one exponential where two of them occur."""
     groups: defaultdict[Expr, set[Expr]] = defaultdict(set)
-    for node in whole.atoms(sigmoid, tanh):
+    for node in expressions.atoms(sigmoid, tanh):
         w = node.args[0] * (2 if isinstance(node, tanh) else 1)
         groups[-w if w.could_extract_minus_sign() else w].add(node)
     replaced: dict[Expr, Expr] = {}
     for w, nodes in groups.items():
         if len(nodes) < 2:
             continue
-        held = capped(-w, 1)
-        e = exp(held)
+        exponent = capped(-w, 1)
+        e = exp(exponent)
         for node in nodes:
             same = node.args[0] * (2 if isinstance(node, tanh) else 1) == w
             if isinstance(node, tanh):
-                replaced[node] = expm1(held) / (1 + e) * (-1 if same else 1)
+                replaced[node] = expm1(exponent) / (1 + e) * (-1 if same else 1)
             else:
                 replaced[node] = 1 / (1 + e) if same else e / (1 + e)
-    return _replaced_inside_out(whole, replaced)
+    return _replace_nested(expressions, replaced)
 
 
-def _replaced_inside_out(whole: Expr, replaced: Mapping[Expr, Expr]) -> Expr:
-    """Replace nodes that may contain one another."""
+def _replace_nested(expressions: Expr, replaced: Mapping[Expr, Expr]) -> Expr:
+    """Replace nodes that may contain one another, outer ones first."""
     for node in sorted(replaced, key=lambda n: -sympy.count_ops(n)):
-        whole = whole.xreplace({node: replaced[node]})
-    return whole
+        expressions = expressions.xreplace({node: replaced[node]})
+    return expressions
 
 
-def _divided_once(whole: Expr, inputs: set[sympy.Symbol]) -> Expr:
-    """Rewrite denominators as reciprocals where they occur twice, hold an exponential, or are the same for a whole tensor."""
-    below = Counter(_base(power) for expression in whole for power in _denominators(expression))
+def _share_reciprocals(expressions: Expr, inputs: set[sympy.Symbol]) -> Expr:
+    """Rewrite denominators as reciprocals where they occur twice, contain a capped exponential, or are free of the inputs."""
+    below = Counter(_base(power) for expression in expressions for power in _denominators(expression))
 
     def invert(power: Expr) -> Expr:
         base, times = _base(power)
@@ -172,7 +177,7 @@ def _divided_once(whole: Expr, inputs: set[sympy.Symbol]) -> Expr:
             return power
         return reciprocal(base) ** times
 
-    return whole.replace(_is_denominator, invert)
+    return expressions.replace(_is_denominator, invert)
 
 
 def _is_denominator(e: Expr) -> bool:
@@ -184,14 +189,14 @@ def _denominators(expression: Expr) -> list[Expr]:
 
 
 def _base(power: Expr) -> tuple[Expr, Expr]:
-    """Return what is to be inverted, and to which power: of ``b^(-3/2)`` the square root, cubed."""
+    """Return the base of the reciprocal and its power: for ``b^(-3/2)`` the square root of b, and 3."""
     if power.exp.is_Integer:
         return power.base, -power.exp
     return sympy.sqrt(power.base), -2 * power.exp
 
 
-def _hold(dtype: str) -> Mapping[str, Any]:
-    """Return the names a NumPy formula needs, with the limits of a dtype."""
+def _names_for(dtype: str) -> Mapping[str, Any]:
+    """Return the global names of a NumPy formula, with the clamps at the limits of a dtype."""
     largest = float(np.sqrt(np.finfo(dtype).max))
     return {
         **NAMES,
@@ -202,7 +207,7 @@ def _hold(dtype: str) -> Mapping[str, Any]:
 
 
 def _evaluator(expression: Expr, symbols: Sequence[sympy.Symbol], dtype: str) -> Callable[..., Any]:
-    function = compile_source(function_source("formula", symbols, expression, "numpy"), "formula", _hold(dtype))
+    function = compile_source(function_source("formula", symbols, expression, "numpy"), "formula", _names_for(dtype))
 
     def formula(*values: Any) -> Any:
         with np.errstate(all="ignore"):
@@ -212,22 +217,21 @@ def _evaluator(expression: Expr, symbols: Sequence[sympy.Symbol], dtype: str) ->
 
 
 def _agrees(old: Expr, new: Expr, inputs: tuple[sympy.Symbol, ...]) -> bool:
-    """Tell whether ``new`` is the number that ``old`` is: in float64, and in float32 with an error that is not much larger."""
+    """Return whether ``new`` equals ``old`` in float64, and has an error not much larger in float32."""
     parameters = sorted((old.free_symbols | new.free_symbols) - set(inputs), key=str)
     symbols = (*inputs, *parameters)
     points = _grid(len(inputs))
     points += [np.full_like(points[0], 1 + i / 16) for i in range(1, len(parameters) + 1)]
-    want, fine = (_evaluator(e, symbols, "float64")(*(p.astype("float64") for p in points)) for e in (old, new))
+    exact, rewritten = (_evaluator(e, symbols, "float64")(*(p.astype("float64") for p in points)) for e in (old, new))
     before, after = (_evaluator(e, symbols, "float32")(*points).astype("float64") for e in (old, new))
     with np.errstate(all="ignore"):
-        worse = 8 * np.abs(before - want) + 4e-6 * np.abs(want) + 1e-6
-    return _near(fine, want, 1e-10 * np.abs(want) + 1e-11) and _near(
-        after, np.where(np.isfinite(before), want, before), worse
-    )
+        allowed = 8 * np.abs(before - exact) + 4e-6 * np.abs(exact) + 1e-6
+    expected = np.where(np.isfinite(before), exact, before)
+    return _near(rewritten, exact, 1e-10 * np.abs(exact) + 1e-11) and _near(after, expected, allowed)
 
 
 def _grid(count: int) -> list[Any]:
-    """Return float32 points: a fine grid, both tails up to 1e30, the infinities; each input sees them in another order."""
+    """Return float32 points per input: a fine grid, both tails up to 1e30, the infinities; in another order for each input."""
     far = np.geomspace(1e-30, 1e30, 241)
     points = np.concatenate([np.linspace(-40, 40, 1603), far, -far, [0.0, np.inf, -np.inf]]).astype("float32")
     clipped = np.clip(points, -1e4, 1e4)
