@@ -1,21 +1,21 @@
-"""Errors of ActLab. Every message says what was asked, what was got, what is allowed and what to try.
+"""Exceptions of ActLab, all subclasses of ``ActlabError``.
 
-The family::
+Every message says what was asked, what was got, what is allowed and what to try::
 
-    ActlabError                 anything a user can put right; the command line shows it without a traceback, exit code 2
-    ├── UnknownNameError        a name that is not registered (carries the nearest ones)
-    ├── DuplicateNameError      a name that is registered already
-    ├── SpecError               an activation spec that cannot be read
-    ├── QueryError              a question about the catalogue that makes no sense
-    ├── KernelError             tensors or functions that a kernel does not take
-    ├── LayerError              a layer that cannot be built or does not fit its input
-    ├── SiteError               a model in which a site cannot be found or replaced
-    ├── TaskError               a task that cannot be used for training
-    ├── PlanError               settings of a study that make no sense
+    ActlabError                 any error that the user can fix; the command line prints it without a traceback, exit code 2
+    ├── UnknownNameError        a name that is not registered (with the nearest registered names)
+    ├── DuplicateNameError      a name that is already registered
+    ├── SpecError               an invalid activation spec
+    ├── QueryError              an invalid query of the catalogue
+    ├── KernelError             tensors or functions that a kernel does not support
+    ├── LayerError              a layer that cannot be built, or an input it does not accept
+    ├── SiteError               a site that cannot be found or replaced in a model
+    ├── TaskError               an invalid task
+    ├── PlanError               invalid settings of a study
     ├── BenchError              something that cannot be timed
-    ├── PackError               a net that cannot be packed, or a packed net's file that cannot be read
+    ├── PackError               a net that cannot be packed, or a packed file that cannot be read
     ├── StoreError              a store that cannot be opened, read or written
-    └── IntegrationError        another library that is not there, or an activation that cannot be had by name in it
+    └── IntegrationError        a library that is not installed, or lacks what is needed
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ __all__ = [
 
 
 class ActlabError(Exception):
-    """Something the caller can put right; the message says how."""
+    """An error that the caller can fix; the message says how."""
 
 
 class UnknownNameError(ActlabError):
     """A name that is not registered.
 
     Attributes:
-        name: what was asked.
-        near: registered names close to it, best first.
+        name: the unknown name.
+        near: similar registered names, best first.
     """
 
     def __init__(self, what: str, name: str, known: Iterable[str], hint: str = "") -> None:
@@ -62,43 +62,43 @@ class UnknownNameError(ActlabError):
 
 
 class DuplicateNameError(ActlabError):
-    """A name that is registered already."""
+    """A name that is already registered."""
 
 
 class SpecError(ActlabError):
-    """An activation spec that cannot be read."""
+    """An invalid activation spec."""
 
 
 class QueryError(ActlabError):
-    """A question about the catalogue that makes no sense."""
+    """An invalid query of the catalogue."""
 
 
 class KernelError(ActlabError):
-    """Tensors or functions that a kernel does not take."""
+    """Tensors or functions that a kernel does not support."""
 
 
 class LayerError(ActlabError):
-    """A layer that cannot be built, or an input that does not fit it."""
+    """A layer that cannot be built, or an input that it does not accept."""
 
 
 class SiteError(ActlabError):
-    """A model in which a site cannot be found or replaced."""
+    """A site that cannot be found or replaced in a model."""
 
 
 class TaskError(ActlabError):
-    """A task that cannot be used for training."""
+    """An invalid task."""
 
 
 class PlanError(ActlabError):
-    """Settings of a study that make no sense."""
+    """Invalid settings of a study."""
 
 
 class BenchError(ActlabError):
-    """Something that cannot be timed, or not here."""
+    """Something that cannot be timed, or not on this machine."""
 
 
 class PackError(ActlabError):
-    """A net that cannot be packed, or a file of a packed net that cannot be read."""
+    """A net that cannot be packed, or a packed file that cannot be read."""
 
 
 class StoreError(ActlabError):
@@ -106,11 +106,11 @@ class StoreError(ActlabError):
 
 
 class IntegrationError(ActlabError):
-    """Another library that is not there, or an activation that cannot be had by name in it."""
+    """A library that is not installed, or an activation that cannot be registered with it."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return `` Did you mean 'gelu'?`` for the nearest of ``known``, or the empty string when none is near.
+    """Return `` Did you mean 'gelu'?`` for the most similar of ``known``, or the empty string if none is similar.
 
     Example:
         >>> did_you_mean("gleu", ["gelu", "relu"])

@@ -204,7 +204,7 @@ def test_specs_are_read_and_written(text, canonical):
         ("step/multi_gaussian(scale=0.5, scale=2)", "twice"),
         ("step/rect(scale=ara)", "Did you mean 'area'"),
         ("step/fourier(scale=normal(2))", "allowed are"),
-        ("relu/grad", "does not say whose derivative"),
+        ("relu/grad", "does not name the activation whose derivative"),
         ("relu/grad(swiglu)", "elementwise"),
         ("relu/grad(relu/1)", "elementwise"),
         ("step/exponential(alpha=learned)", "schedule"),

@@ -1,4 +1,4 @@
-"""The grammar of specs: what a user types to name an activation, parsed into a :class:`Spec`."""
+"""Parse activation specs, such as ``leaky_relu(0.02)`` or ``step/rect(-0.5, 0.5)``."""
 
 from __future__ import annotations
 
@@ -9,31 +9,32 @@ from actlab.errors import SpecError, did_you_mean
 from actlab.functions.activation import Activation, get
 from actlab.functions.parameter import DOMAINS, Learned, Parameter
 from actlab.functions.rule import Rule, get_rule
-from actlab.functions.spec import Backward, Scale, Spec, Value, _default
+from actlab.functions.spec import Backward, Scale, Spec, Value
 
 __all__ = ["parse"]
 
-_WHOLE = re.compile(r"\s*(?P<name>[A-Za-z_][\w\-]*)\s*(?:\((?P<arguments>.*)\))?\s*", re.DOTALL)
+_CALL = re.compile(r"\s*(?P<name>[A-Za-z_][\w\-]*)\s*(?:\((?P<arguments>.*)\))?\s*", re.DOTALL)
 
 _LEARNED = re.compile(r"(?P<word>learned|learned_per_channel)(?:\((?P<initial>[^()]*)\))?")
 
-_NUMBER = re.compile(r"\s*[-+.\d]")  # a constant rule may be written as its number
+# A constant rule may be written as its number.
+_NUMBER = re.compile(r"\s*[-+.\d]")
 
 _GRAMMAR = (
     "Write a name, with parameters in parentheses if needed: "
-    "gelu, leaky_relu(0.02), swish(beta=learned), elu(alpha=learned_per_channel); and behind a slash a gradient rule: step/rect(-0.5, 0.5)."
+    "gelu, leaky_relu(0.02), swish(beta=learned), elu(alpha=learned_per_channel); and after a slash a gradient rule: step/rect(-0.5, 0.5)."
 )
 
 
 def parse(text: str | Spec) -> Spec:
-    """Read a spec.
+    """Parse a spec, see :mod:`actlab.functions.spec` for the grammar.
 
     Args:
-        text: what the user typed, or a spec (returned as it is).
+        text: a string, or a spec, which is returned unchanged.
 
     Raises:
-        SpecError: the text cannot be read, a parameter is unknown, given twice, or out of its range.
-        UnknownNameError: there is no such activation.
+        SpecError: the text does not follow the grammar, or a parameter is unknown, given twice, or out of range.
+        UnknownNameError: there is no activation or rule of that name.
 
     Example:
         >>> str(parse("leaky_relu(0.02)")), str(parse("leaky_relu(0.01)"))
@@ -46,58 +47,56 @@ def parse(text: str | Spec) -> Spec:
     forward, slash, backward = text.partition("/")
     name, arguments = _split(forward, text)
     record = get(name)
-    given = _read_arguments(_pieces(arguments), record, text)
-    assigned = tuple((p.name, given.get(p.name, _default(p))) for p in record.parameters)
+    assigned = _assigned(_split_arguments(arguments), record, text)
     if not slash:
         return Spec(record, assigned)
     if record.kind not in {"elementwise", "stochastic"}:
         raise SpecError(
             f"The spec {text!r} gives {record.name} a gradient rule, but it is a {record.kind} function; "
-            "rules are for functions of single elements."
+            "only elementwise and stochastic functions take one."
         )
-    return Spec(record, assigned, _read_backward(backward, text))
+    return Spec(record, assigned, _parse_backward(backward, text))
 
 
 def _split(part: str, text: str) -> tuple[str, str]:
-    """Return the name before the parentheses, and what stands in them."""
-    match = _WHOLE.fullmatch(part)
+    """Return the name before the parentheses, and the text between them."""
+    match = _CALL.fullmatch(part)
     if not match:
         raise SpecError(f"The spec {text!r} cannot be read. {_GRAMMAR}")
     return match["name"].replace("-", "_"), match["arguments"] or ""
 
 
-def _pieces(arguments: str) -> list[str]:
+def _split_arguments(arguments: str) -> list[str]:
     return [piece.strip() for piece in re.split(r",(?![^()]*\))", arguments) if piece.strip()]
 
 
-def _read_backward(part: str, text: str) -> Backward:
+def _parse_backward(part: str, text: str) -> Backward:
     name, arguments = ("constant", part) if _NUMBER.match(part) else _split(part, text)
     rule = get_rule(name)
-    pieces = _pieces(arguments)
+    pieces = _split_arguments(arguments)
     of = None
     if rule.takes_activation:
         if not pieces or pieces[0].partition("=")[0].strip() == "scale":
             raise SpecError(
-                f"The spec {text!r} does not say whose derivative {rule.name} takes: relu/{rule.name}(silu)."
+                f"The spec {text!r} does not name the activation whose derivative {rule.name} uses; write relu/{rule.name}(silu)."
             )
-        of = _lender(pieces.pop(0), text)
-    scale, rest = _read_scale(pieces, text)
-    given = _read_arguments(rest, rule, text)
-    return Backward(rule, tuple((p.name, given.get(p.name, _default(p))) for p in rule.parameters), scale, of)
+        of = _parse_differentiated(pieces.pop(0), text)
+    scale, rest = _parse_scale(pieces, text)
+    return Backward(rule, _assigned(rest, rule, text), scale, of)
 
 
-def _lender(name: str, text: str) -> Spec:
-    """Return the activation whose derivative another one takes."""
+def _parse_differentiated(name: str, text: str) -> Spec:
+    """Return the activation whose derivative the rule uses."""
     spec = parse(name)
     if spec.activation.kind != "elementwise" or spec.backward or any(isinstance(v, Learned) for _, v in spec.assigned):
         raise SpecError(
-            f"The spec {text!r} takes the derivative of {name!r}; that must be an elementwise function with numbers."
+            f"The spec {text!r} uses the derivative of {name!r}; that must be elementwise, without learned parameters or a rule."
         )
     return spec
 
 
-def _read_scale(pieces: list[str], text: str) -> tuple[Scale, list[str]]:
-    """Take ``scale=`` out of a rule's arguments, which every rule understands."""
+def _parse_scale(pieces: list[str], text: str) -> tuple[Scale, list[str]]:
+    """Return the scale, which every rule accepts, and the other arguments."""
     words = [piece for piece in pieces if re.fullmatch(r"scale\s*=.*", piece)]
     if len(words) > 1:
         raise SpecError(f"The spec {text!r} gives 'scale' twice.")
@@ -116,15 +115,16 @@ def _read_scale(pieces: list[str], text: str) -> tuple[Scale, list[str]]:
         ) from None
 
 
-def _read_arguments(pieces: list[str], record: Activation | Rule, text: str) -> dict[str, Value]:
+def _assigned(pieces: list[str], record: Activation | Rule, text: str) -> tuple[tuple[str, Value], ...]:
+    """Return the value of every parameter, in the record's order: the one given, else the default."""
     given: dict[str, Value] = {}
     for position, piece in enumerate(pieces):
         key, equals, word = (part.strip() for part in piece.partition("="))
         parameter = _by_name(key, record, text) if equals else _by_position(position, record, text)
         if parameter.name in given:
             raise SpecError(f"The spec {text!r} gives {parameter.name!r} twice.")
-        given[parameter.name] = _read_value(word if equals else key, parameter, text)
-    return given
+        given[parameter.name] = _parse_value(word if equals else key, parameter, text)
+    return tuple((p.name, given.get(p.name, p.default_value)) for p in record.parameters)
 
 
 def _by_position(position: int, record: Activation | Rule, text: str) -> Parameter:
@@ -148,7 +148,7 @@ def _signature(record: Activation | Rule) -> str:
     return f"it is {record.name}({listed})"
 
 
-def _read_value(word: str, parameter: Parameter, text: str) -> Value:
+def _parse_value(word: str, parameter: Parameter, text: str) -> Value:
     match = _LEARNED.fullmatch(word)
     if match and not parameter.learnable:
         allowed = DOMAINS[parameter.domain][0]

@@ -1,4 +1,4 @@
-"""The parameter: a number of a function or a rule, which is fixed or learned, and lies in a domain."""
+"""Parameters of activations and rules: default, domain, and whether training learns them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Share = Annotated[float, "share"]
 Count = Annotated[int, "count"]
 Dim = Annotated[int, "dim"]
 Flag = Annotated[int, "flag"]
-WHOLE = {"count", "dim", "flag"}  # domains of whole numbers
+INTEGER_DOMAINS = {"count", "dim", "flag"}
 DOMAINS: dict[str, tuple[str, Callable[[float], bool]]] = {
     "real": ("any number", lambda value: not isnan(value)),
     "positive": ("a number above 0", lambda value: value > 0),
@@ -57,10 +57,10 @@ DOMAINS: dict[str, tuple[str, Callable[[float], bool]]] = {
 
 @dataclass(frozen=True)
 class Learned:
-    """A parameter that training learns: its initial value, and whether there is one per layer or one per channel.
+    """A parameter that training learns, per layer or per channel.
 
     Attributes:
-        initial: starting value; None takes the parameter's default.
+        initial: initial value; None takes the parameter's default.
         scope: "layer" (shape ``()``) or "channel" (shape ``(channels,)``, acting on dimension 1).
     """
 
@@ -79,13 +79,13 @@ def learned(initial: float) -> Learned:
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """A parameter of an activation.
+    """A parameter of an activation or a rule.
 
     Attributes:
         name: as in the spec, ``leaky_relu(negative_slope=0.02)``.
-        default: value where the spec gives none.
+        default: value if the spec gives none.
         learned: whether training learns it unless the spec gives a number.
-        domain: one of ``DOMAINS``.
+        domain: a key of ``DOMAINS``.
     """
 
     name: str
@@ -95,13 +95,18 @@ class Parameter:
 
     @property
     def whole(self) -> bool:
-        """Whether it is a whole number: a size, a dimension or a flag."""
-        return self.domain in WHOLE
+        """Whether it is an integer: a size, a dimension or a flag."""
+        return self.domain in INTEGER_DOMAINS
 
     @property
     def learnable(self) -> bool:
-        """Whether training can learn it: not if it is a whole number, or a share that becomes one."""
+        """Whether training can learn it: not an integer, nor a share, from which a number of elements is computed."""
         return not self.whole and self.domain != "share"
+
+    @property
+    def default_value(self) -> float | Learned:
+        """Value if the spec gives none: the default, or :class:`Learned` starting there."""
+        return Learned(self.default) if self.learned else self.default
 
     @property
     def symbol(self) -> sympy.Symbol:
@@ -109,10 +114,14 @@ class Parameter:
         return sympy.Symbol(self.name, real=True)
 
     def check(self, value: float, of: str) -> float:
-        """Return ``value`` if it lies in the domain.
+        """Return ``value``, as an integer where the domain asks for one.
+
+        Args:
+            value: the number to check.
+            of: the spec that gives it, for the message.
 
         Raises:
-            SpecError: it does not.
+            SpecError: it is outside the domain.
         """
         allowed, holds = DOMAINS[self.domain]
         if not (abs(value) < float("inf") and holds(value)):
@@ -123,10 +132,10 @@ class Parameter:
 
 
 def signature(function: Callable[..., Any]) -> tuple[tuple[sympy.Symbol, ...], tuple[Parameter, ...]]:
-    """Read inputs (arguments without a default) and parameters (those with one) off a function's signature."""
+    """Return the inputs (arguments without a default) and parameters (those with one) of a function."""
     inputs, parameters = [], []
     for argument in inspect.signature(function, eval_str=True).parameters.values():
-        if argument.name == "training":  # tensor code is told whether it trains
+        if argument.name == "training":  # a flag passed to tensor code by the layer, not a parameter
             continue
         if argument.default is argument.empty:
             inputs.append(sympy.Symbol(argument.name, real=True))
@@ -134,6 +143,6 @@ def signature(function: Callable[..., Any]) -> tuple[tuple[sympy.Symbol, ...], t
             domain = getattr(argument.annotation, "__metadata__", ("real",))[0]
             is_learned = isinstance(argument.default, Learned)
             default = float(argument.default.initial if is_learned else argument.default)
-            default = int(default) if domain in WHOLE else default
+            default = int(default) if domain in INTEGER_DOMAINS else default
             parameters.append(Parameter(name=argument.name, default=default, learned=is_learned, domain=domain))
     return tuple(inputs), tuple(parameters)

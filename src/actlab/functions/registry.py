@@ -1,4 +1,4 @@
-"""The registry: records by name and alias, and one message for every name that is not there or taken."""
+"""Registry of records by name and alias, with errors for unknown and duplicate names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Registry"]
 
 
 class Named(Protocol):
-    """What can be registered."""
+    """A record that can be registered."""
 
     @property
     def name(self) -> str:
@@ -23,19 +23,19 @@ class Named(Protocol):
 
     @property
     def source(self) -> str:
-        """Who published it."""
+        """Citation of the source."""
 
 
 T = TypeVar("T", bound=Named)
 
 
 class Registry(Generic[T]):
-    """Records by name and alias.
+    """Records by name and alias; iterates over them in the order of their names.
 
     Args:
-        what: what the records are called in messages: "activation", "rule".
-        hint: what a message about an unknown name suggests.
-        load: imports whatever fills the registry; called before every look-up.
+        what: term for a record in messages, such as "activation" or "gradient rule".
+        hint: suggestion in the message about an unknown name.
+        load: imports the modules that fill the registry; called before every look-up.
     """
 
     def __init__(self, what: str, hint: str, load: Callable[[], object]) -> None:
@@ -49,7 +49,7 @@ class Registry(Generic[T]):
         """Register a record.
 
         Raises:
-            DuplicateNameError: its name or an alias is taken.
+            DuplicateNameError: its name or an alias is already registered.
         """
         for name in (record.name, *record.aliases):
             if name in self._records or name in self._aliases:
@@ -64,7 +64,7 @@ class Registry(Generic[T]):
         return record
 
     def forget(self, name: str) -> None:
-        """Take a record out (for tests and notebooks that redefine one)."""
+        """Remove a record (for tests and notebooks that redefine one)."""
         record = self[name]
         del self._records[record.name]
         for alias in record.aliases:

@@ -1,19 +1,19 @@
-"""The spec: what a user types to name an activation, and the one grammar for it.
+"""Activation specs: an activation with its parameters and gradient rule, as a string and as records.
 
-::
+The grammar, parsed by :func:`actlab.functions.grammar.parse`::
 
     gelu                                  the function at its defaults
     leaky_relu(0.02)                      parameters by position ...
     leaky_relu(negative_slope=0.02)       ... or by name
-    swish(beta=learned)                   learned, one value per layer, starting at the default
-    swish(beta=learned(1.5))              learned, starting at 1.5
+    swish(beta=learned)                   learned, one value per layer, initialized at the default
+    swish(beta=learned(1.5))              learned, initialized at 1.5
     elu(alpha=learned_per_channel)        learned, one value per channel (dimension 1)
-    step/rect(-0.5, 0.5)                  behind a slash, how the gradient passes: a rule with its parameters ...
-    sigmoid/1                             ... or the number that stands for the derivative ...
+    step/rect(-0.5, 0.5)                  after a slash, the gradient rule with its parameters ...
+    sigmoid/1                             ... or a constant in place of the derivative ...
     relu/grad(silu)                       ... or the derivative of another activation
-    sign/arctan(scale=area)               any rule takes a scale: a number, or area or normal for a gain of 1
+    sign/arctan(scale=area)               every rule takes a scale: a number, or area or normal for a gain of 1
 
-``str(parse(text))`` is the canonical text; two specs that mean the same have the same canonical text.
+``str(parse(text))`` is the canonical text; equal specs have equal canonical texts.
 """
 
 from __future__ import annotations
@@ -42,19 +42,20 @@ Scale = float | Literal["area", "normal"]
 
 X: Final = sympy.Symbol("x", real=True)
 
+# Expectations of the noise ingredients, which stand for them where a scale is computed.
 _NOISE_MEANS: Final = {"u": sympy.Rational(1, 2), "unit": sympy.Rational(1, 2)}
 
 
 @dataclass(frozen=True)
 class Backward:
-    """A rule with a value for each of its parameters.
+    """A gradient rule with a value for each of its parameters.
 
     Attributes:
-        rule: the record.
+        rule: the rule.
         assigned: pairs of parameter name and value, in the record's order.
         scale: a number that multiplies the rule; "area" makes the integral of the factor over the input 1, "normal" its mean over
-            inputs from N(0, 1), so that rules are compared at equal gain (noise counts with its mean).
-        of: the activation whose derivative ``grad(...)`` takes; None for every other rule.
+            N(0, 1) inputs, so that rules are compared at equal gain (noise is replaced by its mean).
+        of: the activation whose derivative ``grad(...)`` uses; None for every other rule.
     """
 
     rule: Rule
@@ -65,8 +66,8 @@ class Backward:
     def __post_init__(self) -> None:
         if any(isinstance(value, Learned) for _, value in self.assigned) and self.rule.surrogate is None:
             raise SpecError(
-                f"The rule {self.rule.name} is not the derivative of a function that we know, so that its parameters have no gradient; "
-                "give numbers, or change them while training with a schedule."
+                f"The parameters of the rule {self.rule.name} cannot be learned: it has no surrogate function to differentiate. "
+                "Give numbers, or change them during training with a schedule."
             )
         _ = self.factor_of_scale
 
@@ -77,41 +78,41 @@ class Backward:
 
     @property
     def ingredients(self) -> tuple[str, ...]:
-        """What the gradient is made of beside the arriving one, as far as the values leave it in the formula."""
+        """Ingredients of the rule beside the incoming gradient, without those that the values remove from the formula."""
         free = {symbol.name for symbol in self.gradient.free_symbols}
         needed = self.rule.ingredients if self.of is None else (*self.rule.ingredients, "x")
         return tuple(name for name in needed if name in free and name != "grad")
 
     @property
     def factor(self) -> Expr:
-        """The factor that multiplies the gradient, with numbers in the parameters' places; learned ones stay symbols.
+        """The factor that multiplies the gradient, with numbers for the parameters; learned ones stay symbols.
 
         Raises:
             TypeError: the rule is not linear in the gradient.
         """
         if not self.rule.is_linear:
-            raise TypeError(f"{self.rule.name} is no factor: it is not linear in the gradient.")
-        return self._filled(self.rule.expression)
+            raise TypeError(f"The rule {self.rule.name} has no factor: it is not linear in the gradient.")
+        return self._scaled(self.rule.expression)
 
     @property
     def gradient(self) -> Expr:
-        """The gradient that leaves, a formula in :data:`~actlab.functions.rule.GRAD` and the ingredients."""
-        return GRAD * self.factor if self.rule.is_linear else self._filled(self.rule.expression)
+        """The outgoing gradient, a formula in :data:`~actlab.functions.rule.GRAD` and the ingredients."""
+        return GRAD * self.factor if self.rule.is_linear else self._scaled(self.rule.expression)
 
     @property
     def surrogate(self) -> Expr | None:
-        """The function whose derivative the factor is, where the rule has one."""
-        return None if self.rule.surrogate is None else self._filled(self.rule.surrogate)
+        """The function whose derivative is the factor, or None."""
+        return None if self.rule.surrogate is None else self._scaled(self.rule.surrogate)
 
-    def _filled(self, expression: Expr) -> Expr:
-        return (
-            canonical(self._numbered(expression) * sympy.Float(self.factor_of_scale, 17))
-            if (self.factor_of_scale != 1.0)
-            else canonical(self._numbered(expression))
-        )
+    def _scaled(self, expression: Expr) -> Expr:
+        """Return an expression with numbers for the parameters, multiplied by the scale."""
+        substituted = self._substituted(expression)
+        if self.factor_of_scale == 1.0:
+            return canonical(substituted)
+        return canonical(substituted * sympy.Float(self.factor_of_scale, 17))
 
-    def _numbered(self, expression: Expr, learned: bool = False) -> Expr:
-        """Return an expression with its numbers in place, those that are learned at their initial values if asked for."""
+    def _substituted(self, expression: Expr, learned: bool = False) -> Expr:
+        """Return an expression with numbers for the parameters; with ``learned``, also the initial values of learned ones."""
         numbers = {}
         for name, value in self.assigned:
             if not isinstance(value, Learned) or learned:
@@ -126,31 +127,33 @@ class Backward:
 
     @property
     def factor_of_scale(self) -> float:
-        """The number that multiplies the rule: 1 if the spec says nothing of the scale.
+        """The number that multiplies the rule; 1 if the spec gives no scale.
 
         Raises:
-            SpecError: the scale asked for does not exist.
+            SpecError: the rule has no area or mean to normalize by.
         """
         if not isinstance(self.scale, str):
             return float(self.scale)
         if not self.rule.is_linear or {"slope", "through", "shuffled", "y", "normal"} & set(self.rule.ingredients):
-            raise SpecError(f"The gain of {self.rule.name} depends on more than its input; give scale a number.")
-        expression = self._numbered(self.rule.expression, learned=True).xreplace(
+            raise SpecError(
+                f"The gain of the rule {self.rule.name} depends on more than its input; give scale a number."
+            )
+        expression = self._substituted(self.rule.expression, learned=True).xreplace(
             {sympy.Symbol(name, real=True): mean for name, mean in _NOISE_MEANS.items()}
         )
-        return _unit(expression, self.scale, self.rule.name)
+        return _normalization(expression, self.scale, self.rule.name)
 
     def _arguments(self) -> list[str]:
-        given = [
+        arguments = [
             f"{name}={_rule_text(value, default)}"
             for (name, value), parameter in zip(self.assigned, self.rule.parameters, strict=True)
             if value != (default := parameter.default)
         ]
         if self.of is not None:
-            given.insert(0, str(self.of))
+            arguments.insert(0, str(self.of))
         if self.scale != 1.0:
-            given.append(f"scale={_number(self.scale)}")
-        return given
+            arguments.append(f"scale={_number(self.scale)}")
+        return arguments
 
     def __str__(self) -> str:
         if self.rule.name == "constant" and self.scale == 1.0 and not self.learned:
@@ -171,25 +174,29 @@ def _number(value: Any) -> str:
 
 
 @cache
-def _unit(expression: Expr, scale: str, name: str) -> float:
-    """Return the factor that makes an integral 1: against dx, or against N(0, 1)."""
-    from scipy import integrate  # noqa: PLC0415 few specs ask for a scale, and all would wait for it
+def _normalization(expression: Expr, scale: str, name: str) -> float:
+    """Return the factor that makes the integral of a rule 1: against dx ("area"), or against N(0, 1) ("normal")."""
+    from scipy import integrate  # noqa: PLC0415 slow to import, and few specs have such a scale
 
     from actlab.functions.formula.quadrature import breakpoints, normal_mean  # noqa: PLC0415 as above
 
     f = numeric(expression, [X])
     kinks = breakpoints(expression, X)
     if scale == "normal":
-        whole = normal_mean(f, kinks)
+        integral = normal_mean(f, kinks)
     else:
         if not all(abs(float(f(np.array([end]))[0]) * end) < 1e-3 for end in (-1e12, 1e12)):
-            raise SpecError(f"The area under {name} is infinite; scale=normal, its mean over N(0, 1), always exists.")
+            raise SpecError(
+                f"The area under the rule {name} is infinite; scale=normal, its mean over N(0, 1), is always finite."
+            )
         edges = [-np.inf, *kinks, np.inf] if kinks else [-np.inf, 0.0, np.inf]
         parts = [integrate.quad(lambda z: float(f(np.array([z]))[0]), a, b, limit=200)[0] for a, b in pairwise(edges)]
-        whole = float(np.sum(parts))
-    if not abs(whole) > 1e-12:
-        raise SpecError(f"The rule {name} sums up to {whole:g}, which no factor makes 1; give scale a number.")
-    return 1 / whole
+        integral = float(np.sum(parts))
+    if not abs(integral) > 1e-12:
+        raise SpecError(
+            f"The integral of the rule {name} is {integral:g}, which no factor makes 1; give scale a number."
+        )
+    return 1 / integral
 
 
 @dataclass(frozen=True)
@@ -199,7 +206,7 @@ class Spec:
     Attributes:
         activation: the record.
         assigned: pairs of parameter name and value, in the record's order; every parameter has one.
-        backward: how the gradient passes, where that is not the true derivative.
+        backward: the gradient rule, or None for the true derivative.
     """
 
     activation: Activation
@@ -224,12 +231,12 @@ class Spec:
 
     @property
     def numbers(self) -> Mapping[str, float]:
-        """Number of every parameter by name; a learned one counts with its initial value."""
+        """Number of every parameter by name; of learned ones the initial value."""
         return {name: value.initial or 0.0 if isinstance(value, Learned) else value for name, value in self.assigned}
 
     @property
     def formula(self) -> Expr:
-        """The formula with the numbers in the parameters' places.
+        """The formula with numbers for the parameters.
 
         Raises:
             TypeError: the activation is tensor code and has none.
@@ -240,20 +247,19 @@ class Spec:
             1.0*tanh(2.0*x)
         """
         numbers = {p.symbol: sympy.Float(self.numbers[p.name], 17) for p in self.activation.parameters}
-        return canonical(
-            self.activation.formula.xreplace(numbers)
-        )  # the root of x^2 is SymPy's own |x|, once the 2 is known
+        # SymPy simplifies, as sqrt(x^2) to its own |x| once the exponent is a number.
+        return canonical(self.activation.formula.xreplace(numbers))
 
     @property
     def needs_channels(self) -> bool:
-        """Whether a parameter has one value per channel."""
+        """Whether a parameter is learned per channel."""
         return any(isinstance(value, Learned) and value.scope == "channel" for _, value in self.assigned)
 
     def width(self, size: int) -> int:
-        """Return the size of the output's dimension where the input's is ``size``: half for gated functions, ``size / k`` for maxout.
+        """Return the output's size along the dimension for an input of ``size``: half of it for gated functions, ``size / k`` for maxout.
 
         Raises:
-            SpecError: that size does not fit, as 7 elements in groups of 2.
+            SpecError: the size is not divisible as needed, such as 7 elements in groups of 2.
 
         Example:
             >>> from actlab.functions.grammar import parse
@@ -263,12 +269,14 @@ class Spec:
         sizes = {name: sympy.Integer(value) for name, value in self.assigned if isinstance(value, int)}
         width = sympy.sympify(self.activation.width, locals=sizes | {"n": sympy.Integer(size)})
         if not width.is_Integer:
-            raise SpecError(f"{self} makes {self.activation.width} of n elements; {size} cannot be divided so.")
+            raise SpecError(
+                f"{self} returns {self.activation.width} elements for n; n = {size} is not divisible as needed."
+            )
         return int(width)
 
     @property
     def is_default(self) -> bool:
-        """Whether every parameter stands at its default and the gradient is the true one, so that the name alone says it all."""
+        """Whether all parameters have their defaults and the gradient is the true one, so that the name alone is the spec."""
         return not self._arguments() and self.backward is None
 
     def _arguments(self) -> list[str]:
@@ -276,17 +284,13 @@ class Spec:
         return [
             f"{name}={_text(value, parameters[name])}"
             for name, value in self.assigned
-            if value != _default(parameters[name])
+            if value != parameters[name].default_value
         ]
 
     def __str__(self) -> str:
         arguments = self._arguments()
         text = f"{self.activation.name}({', '.join(arguments)})" if arguments else self.activation.name
         return text if self.backward is None else f"{text}/{self.backward}"
-
-
-def _default(parameter: Parameter) -> Value:
-    return Learned(parameter.default) if parameter.learned else parameter.default
 
 
 def _text(value: Value, parameter: Parameter) -> str:

@@ -148,7 +148,7 @@ def test_attention_asks_for_width_and_tokens():
 
 
 def test_a_width_that_cannot_be_divided_is_refused():
-    with pytest.raises(SpecError, match="7 cannot be divided so"):
+    with pytest.raises(SpecError, match="n = 7 is not divisible as needed"):
         gain("maxout", width=7)
 
 
