@@ -1,1 +1,1 @@
-"""What a function is: formula, record, spec, facts, and the catalogue."""
+"""Activation functions: formulas, records, specs, gradient rules and the catalogue."""

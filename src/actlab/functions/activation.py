@@ -1,15 +1,15 @@
-"""The record of an activation, and the registry.
+"""Activation records, and the decorator that registers a function as an activation.
 
-The decorated function *is* the registration. It is called once with SymPy symbols and gives the formula; its signature gives the
-parameters, their defaults and domains; its docstring is the description::
+The decorated function is called once with SymPy symbols and returns the formula; its signature gives the parameters, their defaults and
+domains; its docstring is the description::
 
     @activation(arxiv="1908.08681", torch="torch.nn.functional.mish", claims=Claims(lower=-0.3089, monotone=False))
     def mish(x):
         \"\"\"Gates its input by the tanh of its softplus.\"\"\"
         return x * tanh(softplus(x))
 
-What is no scalar formula (softmax, attention, random slopes) enters by the same decorator with tensor code and ``kind="vector"`` or
-``kind="stochastic"``; its parameters may be learned, whole numbers (:data:`Count`), flags, or the dimension it works along (:data:`Dim`).
+Functions without a scalar formula (softmax, attention, random slopes) use the same decorator with tensor code and ``kind="vector"`` or
+``kind="stochastic"``; their parameters may be learned, integers (:data:`Count`), flags, or the dimension they work along (:data:`Dim`).
 Gated functions are a formula in two symbols, ``(gate, value)``. A vector function of several inputs, ``(query, key, value)``, mixes tokens.
 """
 
@@ -73,20 +73,20 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 @dataclass(frozen=True, kw_only=True)
 class Claims:
-    """What the paper or common knowledge says of a function, checked against what is measured; None claims nothing.
+    """Properties that the paper or the literature states of a function, tested against measurements; None states nothing.
 
     Attributes:
         lower: infimum of the range.
         upper: supremum of the range.
-        monotone: whether it never falls.
+        monotone: whether it is nondecreasing.
         smoothness: number of continuous derivatives: -1 for a jump, 0 for a kink, ``inf`` for smooth.
         slope_bound: supremum of ``|f'|``.
         zero: whether f(0) = 0.
         simplex: whether the output along the dimension is nonnegative and sums to 1 (vector functions).
-        equivariant: whether permuting the input along the dimension permutes the output alike (vector functions).
-        norm: "kept" if the Euclidean norm of the input is the output's, "shrunk" if the output's is never larger (vector functions).
+        equivariant: whether permuting the input along the dimension permutes the output in the same way (vector functions).
+        norm: "kept" if the output has the Euclidean norm of the input, "shrunk" if it is never larger (vector functions).
 
-    Of a vector or stochastic function ``lower`` and ``upper`` bound the range.
+    For vector and stochastic functions ``lower`` and ``upper`` are bounds of the range, not necessarily attained.
     """
 
     lower: float | None = None
@@ -100,7 +100,7 @@ class Claims:
     norm: Literal["kept", "shrunk"] | None = None
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
-        """Iterate over what is claimed: pairs of name and value."""
+        """Iterate over the claims that are made: pairs of name and value."""
         return ((name, value) for name, value in vars(self).items() if value is not None)
 
 
@@ -111,19 +111,20 @@ class Activation:
     Attributes:
         name: unique, lower case.
         kind: "elementwise", "gated" (two inputs), "vector" (mixes elements) or "stochastic".
-        family: what it stands among: the name of the module that defines it, such as "exponential" or "shrinkage".
+        family: the name of the module that defines it, such as "exponential" or "shrinkage".
         doc: one sentence.
-        expression: the formula over ``inputs`` and the parameters' symbols; None where ``tensor_code`` stands instead.
-        tensor_code: function of tensors, ``code(x, training, **parameters)``, for the kinds that are no scalar formula.
-        inputs: ``(x,)``, ``(gate, value)``, or of functions that mix tokens ``(query, key, value)``.
-        width: size of the dimension it works along in the output: a formula in ``n``, the size in the input, and the parameters.
+        expression: the formula over ``inputs`` and the parameters' symbols; None for tensor code.
+        tensor_code: function of tensors, ``code(x, training, **parameters)``, for kinds without a scalar formula; else None.
+        inputs: ``(x,)``, ``(gate, value)``, or ``(query, key, value)`` for functions that mix tokens.
+        width: size of the output along the dimension: a formula in ``n``, the size of the input, and the parameters.
         parameters: in the order of the spec.
         arxiv: number of the paper, or None.
         paper: the source in words, where there is no arXiv number.
-        torch: dotted name of the fused native, called with the parameters by keyword; or a call template over ``x`` and the parameters.
-        module: the ``torch.nn`` class whose attributes carry the parameters' names, as ``torch.nn.GELU(approximate='tanh')``.
-        claims: what the paper says.
-        aliases: further names of the same function.
+        torch: torch's own implementation: a dotted name, called with the parameters by keyword, or a call template over ``x`` and the
+            parameters.
+        module: the ``torch.nn`` class whose attributes have the parameters' names, as ``torch.nn.GELU(approximate='tanh')``.
+        claims: properties that the paper states.
+        aliases: other names of the function.
     """
 
     name: str
@@ -143,7 +144,7 @@ class Activation:
     aliases: tuple[str, ...] = ()
 
     def __reduce__(self) -> tuple[Callable[[str], Activation], tuple[str]]:
-        return get, (self.name,)  # a record is its name: workers and checkpoints look it up again
+        return get, (self.name,)  # pickled by name: workers and checkpoints look the record up
 
     @property
     def formula(self) -> Expr:
@@ -153,17 +154,17 @@ class Activation:
             TypeError: the activation is tensor code and has none.
         """
         if self.expression is None:
-            raise TypeError(f"{self.name} is a {self.kind} function: it is tensor code and has no formula.")
+            raise TypeError(f"{self.name} is a {self.kind} function, which is tensor code and has no formula.")
         return self.expression
 
     @property
     def mixes_tokens(self) -> bool:
-        """Whether it takes tensors of tokens, ``(..., tokens, dim)``, and lets every token see others."""
+        """Whether it takes tensors of tokens, ``(..., tokens, dim)``, and an output token depends on other tokens."""
         return self.kind == "vector" and len(self.inputs) > 1
 
     @property
     def source(self) -> str:
-        """The paper, as a person would cite it."""
+        """Citation of the paper."""
         return f"arXiv:{self.arxiv}" if self.arxiv else self.paper or "folklore"
 
 
@@ -185,20 +186,20 @@ def activation(
     aliases: tuple[str, ...] = (),
     width: str | None = None,
 ) -> Callable[[Callable[..., Any]], Activation]:
-    """Register the decorated function under its own name, and replace it by its record.
+    """Register the decorated function as an activation under its own name, and return its record.
 
     Args:
         kind: "elementwise" and "gated" functions return a formula; "vector" and "stochastic" ones are tensor code.
         arxiv: number of the paper, e.g. "1908.08681".
-        paper: the source in words where there is no arXiv number.
-        torch: the fused native of torch, see :class:`Activation`.
+        paper: the source in words, where there is no arXiv number.
+        torch: torch's own implementation, see :class:`Activation`.
         module: the class of ``torch.nn``, see :class:`Activation`.
-        claims: what the paper says of the function, checked by the tests.
-        aliases: further names.
-        width: of the output, see :class:`Activation`; "n" if not given, "n/2" for gated functions.
+        claims: properties that the paper states, checked by the tests.
+        aliases: other names.
+        width: size of the output, see :class:`Activation`; by default "n", and "n/2" for gated functions.
 
     Raises:
-        DuplicateNameError: the name or an alias is taken.
+        DuplicateNameError: the name or an alias is already registered.
 
     Example:
         >>> from actlab.functions.formula import sigmoid
@@ -212,35 +213,42 @@ def activation(
     """
 
     def register(function: Callable[..., Any]) -> Activation:
-        inputs, parameters = signature(function)
-        is_formula = kind in {"elementwise", "gated"}
-        expression = (
-            canonical(function(*inputs, *(parameter.symbol for parameter in parameters))) if is_formula else None
-        )
-        record = Activation(
-            name=function.__name__.rstrip("_"),
+        record = _record(
+            function,
             kind=kind,
-            family=function.__module__.rpartition(".")[2],
-            doc=inspect.getdoc(function) or "",
-            expression=expression,
-            tensor_code=None if is_formula else function,
-            inputs=inputs,
-            width=width or ("n/2" if kind == "gated" else "n"),
-            parameters=parameters,
             arxiv=arxiv,
             paper=paper,
             torch=torch,
             module=module,
             claims=claims or Claims(),
             aliases=aliases,
+            width=width or ("n/2" if kind == "gated" else "n"),
         )
         return _registry.add(record)
 
     return register
 
 
+def _record(function: Callable[..., Any], *, kind: Kind, **fields: Any) -> Activation:
+    """Return the record of a function, with formula, parameters and description from the function itself."""
+    inputs, parameters = signature(function)
+    is_formula = kind in {"elementwise", "gated"}
+    symbols = [parameter.symbol for parameter in parameters]
+    return Activation(
+        name=function.__name__.rstrip("_"),
+        kind=kind,
+        family=function.__module__.rpartition(".")[2],
+        doc=inspect.getdoc(function) or "",
+        expression=canonical(function(*inputs, *symbols)) if is_formula else None,
+        tensor_code=None if is_formula else function,
+        inputs=inputs,
+        parameters=parameters,
+        **fields,
+    )
+
+
 def forget(name: str) -> None:
-    """Take an activation out of the registry (for tests and notebooks that redefine one)."""
+    """Remove an activation from the registry (for tests and notebooks that redefine one)."""
     _registry.forget(name)
 
 
@@ -248,7 +256,7 @@ def get(name: str) -> Activation:
     """Return the activation of that name or alias.
 
     Raises:
-        UnknownNameError: there is none; the message names the nearest ones.
+        UnknownNameError: there is none; the message lists similar names.
 
     Example:
         >>> get("swish").parameters[0].name
@@ -263,10 +271,13 @@ def registry_version() -> int:
 
 
 def names(kind: str | None = None) -> list[str]:
-    """Return the registered names, sorted; of one kind if given.
+    """Return the registered names, sorted.
+
+    Args:
+        kind: "elementwise", "gated", "vector" or "stochastic"; None for all.
 
     Raises:
-        UnknownNameError: no such kind.
+        UnknownNameError: there is no such kind.
 
     Example:
         >>> "swiglu" in names("gated"), "gelu" in names("gated")

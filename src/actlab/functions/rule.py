@@ -1,14 +1,14 @@
-"""The rule: how the gradient passes an activation backward when that is not the true derivative; the record, and the registry.
+"""Gradient rules: what replaces the true derivative in backward, and how to register one.
 
-A rule is written once, as a formula for the factor that multiplies the arriving gradient, and registered by its decorator. Its
-signature says what it needs; every argument without a default is one of :data:`INGREDIENTS`::
+A rule is a formula for the factor that multiplies the incoming gradient, registered by its decorator. Its signature lists what it needs;
+every argument without a default is one of :data:`INGREDIENTS`::
 
     @rule(arxiv="1705.11146", surrogate=lambda x, k: x / (1 + k * abs(x)))
     def fast_sigmoid(x, k: Positive = 25.0):
         \"\"\"Slope of x / (1 + k|x|).\"\"\"
         return 1 / (1 + k * abs(x)) ** 2
 
-A rule that asks for ``grad`` returns the whole gradient instead of a factor: only such a rule can be nonlinear in it.
+A rule with the argument ``grad`` returns the outgoing gradient instead of a factor; only such a rule can be nonlinear in it.
 """
 
 from __future__ import annotations
@@ -28,31 +28,34 @@ from actlab.functions.registry import Registry
 __all__ = ["GRAD", "INGREDIENTS", "Rule", "forget_rule", "get_rule", "rule", "rules"]
 
 INGREDIENTS: Final[Mapping[str, str]] = {
-    "x": "the input, measured from where the function is centred (its threshold, if it has one)",
+    "x": "the input, relative to the center of the function (its threshold, if it has one)",
     "y": "the output",
-    "grad": "the gradient that arrives",
+    "grad": "the incoming gradient",
     "slope": "the true derivative of the function",
-    "through": "the derivative where rounding counts as the identity",
-    "shuffled": "the true derivative, dealt out to the elements anew in every call",
+    "through": "the derivative with rounding taken as the identity",
+    "shuffled": "the true derivative, permuted over the elements at random in every call",
     "other": "the derivative of the activation that the spec names in parentheses",
     "u": "noise, uniform on (0, 1), new in every call",
     "normal": "noise, standard normal, new in every call",
-    "unit": "noise, uniform on (0, 1), the same for a unit in every call and for every sample",
+    "unit": "noise, uniform on (0, 1), fixed per unit over calls and samples",
 }
 GRAD: Final = sympy.Symbol("grad", real=True)
+
+# Names no parameter of a rule may have; scale= belongs to the spec of every rule.
+_RESERVED: Final = {*INGREDIENTS, "scale"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """How a gradient passes backward.
+    """A gradient rule.
 
     Attributes:
         name: unique among rules, lower case.
         family: the name of the module that defines it.
         doc: one sentence.
-        ingredients: what the formula is made of, see :data:`INGREDIENTS`.
-        expression: the factor, or the gradient itself if ``grad`` is among the ingredients.
-        surrogate: a function of ``x`` whose derivative the factor is, or None. With it the rule's own parameters can be learned.
+        ingredients: arguments of the formula, see :data:`INGREDIENTS`.
+        expression: the factor, or the outgoing gradient if ``grad`` is among the ingredients.
+        surrogate: a function of ``x`` whose derivative is the factor, or None. The parameters of a rule with a surrogate can be learned.
         parameters: in the order of the spec.
         arxiv: number of the paper, or None.
         paper: the source in words, where there is no arXiv number.
@@ -71,11 +74,11 @@ class Rule:
     aliases: tuple[str, ...] = field(default=(), compare=False)
 
     def __reduce__(self) -> tuple[Callable[[str], Rule], tuple[str]]:
-        return get_rule, (self.name,)  # as activations do: a record is its name
+        return get_rule, (self.name,)  # pickled by name, as activations are
 
     @property
     def is_linear(self) -> bool:
-        """Whether the gradient is a factor times the gradient that arrives, as a derivative's would be."""
+        """Whether the outgoing gradient is a factor times the incoming one, as with a true derivative."""
         return "grad" not in self.ingredients
 
     @property
@@ -85,7 +88,7 @@ class Rule:
 
     @property
     def source(self) -> str:
-        """The paper, as a person would cite it."""
+        """Citation of the paper."""
         return f"arXiv:{self.arxiv}" if self.arxiv else self.paper or "folklore"
 
 
@@ -103,17 +106,17 @@ def rule(
     surrogate: Callable[..., Any] | None = None,
     aliases: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., Any]], Rule]:
-    """Register the decorated function as a gradient rule under its own name, and replace it by its record.
+    """Register the decorated function as a gradient rule under its own name, and return its record.
 
     Args:
         arxiv: number of the paper.
         paper: the source in words where there is no arXiv number.
-        surrogate: the function whose derivative the rule is, of ``x`` and the parameters; the judge holds one against the other.
+        surrogate: the function whose derivative the rule is, of ``x`` and the parameters; the tests compare the two.
         aliases: further names.
 
     Raises:
-        DuplicateNameError: the name or an alias is taken.
-        TypeError: an argument without a default is no ingredient, or a parameter has the name of one.
+        DuplicateNameError: the name or an alias is already registered.
+        TypeError: an argument without a default is not in :data:`INGREDIENTS`, or a parameter has such a name.
 
     Example:
         >>> @rule(paper="an example")
@@ -128,7 +131,7 @@ def rule(
     def register(function: Callable[..., Any]) -> Rule:
         inputs, parameters = signature(function)
         symbols = [parameter.symbol for parameter in parameters]
-        _check(function.__name__, [symbol.name for symbol in inputs], parameters)
+        _check_arguments(function.__name__, [symbol.name for symbol in inputs], parameters)
         x = sympy.Symbol("x", real=True)
         record = Rule(
             name=function.__name__.rstrip("_"),
@@ -147,20 +150,18 @@ def rule(
     return register
 
 
-def _check(name: str, inputs: list[str], parameters: tuple[Parameter, ...]) -> None:
-    foreign = [*(n for n in inputs if n not in INGREDIENTS), *(p.name for p in parameters if p.name in RESERVED)]
-    if foreign:
+def _check_arguments(name: str, inputs: list[str], parameters: tuple[Parameter, ...]) -> None:
+    invalid = [*(n for n in inputs if n not in INGREDIENTS), *(p.name for p in parameters if p.name in _RESERVED)]
+    if invalid:
         allowed = ", ".join(INGREDIENTS)
         raise TypeError(
-            f"The rule {name} asks for {', '.join(foreign)}; arguments without a default are {allowed}, and parameters have other names."
+            f"The rule {name} has invalid arguments: {', '.join(invalid)}. Arguments without a default must be among {allowed}; "
+            "parameters may have none of these names, nor 'scale'."
         )
 
 
-RESERVED: Final = {*INGREDIENTS, "scale"}  # scale= is the spec's own, for every rule
-
-
 def forget_rule(name: str) -> None:
-    """Take a rule out of the registry (for tests and notebooks that redefine one)."""
+    """Remove a rule from the registry (for tests and notebooks that redefine one)."""
     _registry.forget(name)
 
 
@@ -168,7 +169,7 @@ def get_rule(name: str) -> Rule:
     """Return the rule of that name or alias.
 
     Raises:
-        UnknownNameError: there is none; the message names the nearest ones.
+        UnknownNameError: there is none; the message lists similar names.
 
     Example:
         >>> get_rule("ste").name

@@ -1,1 +1,1 @@
-"""What is measured of a function."""
+"""Numerical analysis of activation functions: range, smoothness, gain, equivalence and depth."""

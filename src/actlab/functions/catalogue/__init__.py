@@ -1,4 +1,4 @@
-"""The catalogue: one file per family, one decorated function per activation. Importing it fills the registry."""
+"""Catalogue of activation functions, one file per family; importing it registers all of them."""
 
 from importlib import import_module
 from pkgutil import iter_modules

@@ -1,4 +1,4 @@
-"""The rules: one file per family, one decorated function per gradient rule. Importing it fills the registry."""
+"""Catalogue of gradient rules, one file per family; importing it registers all of them."""
 
 from importlib import import_module
 from pkgutil import iter_modules

@@ -1,4 +1,4 @@
-"""Controls and loans: rules that take another derivative, or tell direction from magnitude by destroying one of them."""
+"""Borrowed derivatives, quantizer gradients, and control rules that keep only sign or magnitude."""
 
 import sympy
 
@@ -14,7 +14,7 @@ def grad_(other):
 
 @rule(arxiv="1606.06160")
 def through(through):
-    """The derivative with rounding taken for the identity: the straight-through estimator of quantisers, bounds and steps included."""
+    """The derivative with rounding taken as the identity: the straight-through estimator of quantisers, with their bounds and steps."""
     return through
 
 
@@ -38,7 +38,7 @@ def fixed_random(unit):
 
 @rule(paper="a control: same magnitudes, no relation to the input")
 def shuffled(shuffled):
-    """The true derivative's values, dealt out to the elements at random in every call."""
+    """The values of the true derivative, permuted over the elements at random in every call."""
     return shuffled
 
 

@@ -1,4 +1,4 @@
-"""Jamming: rules with noise in the place of the derivative, in both readings of arXiv:2509.07236, and noise on top of the gradient."""
+"""Jamming rules: random factors in place of the derivative, after arXiv:2509.07236."""
 
 from actlab.functions.formula import sign, where
 from actlab.functions.parameter import NonNegative

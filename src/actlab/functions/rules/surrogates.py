@@ -1,4 +1,4 @@
-"""Surrogates: the slopes of smooth functions that stand in for a step, a sign or a rectifier."""
+"""Surrogate gradients: slopes of smooth functions in place of a step, sign or rectifier."""
 
 import sympy
 

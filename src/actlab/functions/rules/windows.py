@@ -1,4 +1,4 @@
-"""Windows: rules that pass the gradient where the input lies in an interval, and constants, which pass it everywhere."""
+"""Straight-through estimators: constant factors, and windows outside of which the gradient is zero."""
 
 from actlab.functions.formula import absolute, maximum, minimum, where
 from actlab.functions.parameter import NonNegative, Positive

@@ -1,1 +1,1 @@
-"""Tensor code of the functions that have no formula."""
+"""PyTorch implementations of activations that have no elementwise formula."""
