@@ -27,11 +27,12 @@ from torch.nn import functional
 import actlab
 from actlab.diagnostics.diagnosis import Diagnosis
 from actlab.diagnostics.remedy import Remedy
-from actlab.diagnostics.short_training import REFERENCE, first_steps, short_trial, tolerated_rate
+from actlab.diagnostics.short_training import REFERENCE, first_steps, short_trial, safe_learning_rate
 from actlab.studies.plan import arm_of
 from actlab.studies.trial import batches, run_trial
 from actlab.tasks import Task, resolve
-from actlab.tasks.task import isolated, load_data, seed_all
+from actlab.tasks.isolation import isolated, seed_all
+from actlab.tasks.task import load_data
 
 DIGITS = resolve("digits")
 FRESH = range(100, 106)  # seeds that no doctor has seen
@@ -326,7 +327,7 @@ def rates(seeds: int, settings: Sequence[tuple[str, Task]] = RATES, steps: int =
             course = first_steps(killed, seed, steps=steps)
             said = course.deaths[0].step if course.deaths else None
             by_hand = counted_by_hand(killed, seed, steps)
-            rate = (tolerated_rate(killed, seed, steps=steps, killing=killed.learning_rate) or 0.0) / 2
+            rate = (safe_learning_rate(killed, seed, steps=steps, killing=killed.learning_rate) or 0.0) / 2
             arm = arm_of("relu")
             before = run_trial(killed, arm, seed)["metric"]
             after = run_trial(killed, arm, seed, lr=rate)["metric"] if rate else None

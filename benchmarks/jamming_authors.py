@@ -21,7 +21,8 @@ from torch import nn
 from actlab.nn.layers.layer import layer
 from actlab.nn.transforms.swap import swap_
 from actlab.tasks import resolve
-from actlab.tasks.task import Task, isolated, load_data
+from actlab.tasks.isolation import isolated
+from actlab.tasks.task import Task, load_data
 
 #: spec, the package's forward, its rule and the rule's parameters; None is the true derivative
 SAME = (

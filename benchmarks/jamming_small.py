@@ -33,7 +33,8 @@ from actlab.studies.trial import run_trial
 from actlab.studies.verdict.arm_summary import ArmSummary
 from actlab.studies.verdict.verdict import StudyFacts, Verdict, judge
 from actlab.tasks import resolve
-from actlab.tasks.task import Data, Split, Task, isolated, load_data
+from actlab.tasks.isolation import isolated
+from actlab.tasks.task import Data, Split, Task, load_data
 
 MARGIN = 0.01  # of accuracy, the region in which two rules count as equal
 FEWEST = 6  # seeds, for an answer

@@ -32,7 +32,8 @@ from actlab.studies.plan import arm_of
 from actlab.studies.trial import build_model
 from actlab.system import cores
 from actlab.tasks import resolve
-from actlab.tasks.task import isolated, load_data
+from actlab.tasks.isolation import isolated
+from actlab.tasks.task import load_data
 
 ARMS = ("relu", "leaky_relu", "gelu", "silu", "mish", "elu", "selu", "tanh", "softplus", "sigmoid")
 TASK = "mnist1d"

@@ -48,8 +48,8 @@ from actlab.nn.transforms.morph.morph import Morph
 from actlab.nn.transforms.morph.output_matching import OutputMatch
 from actlab.nn.transforms.swap import swap_
 from actlab.stats.bootstrap import bootstrap_interval
-from actlab.tasks.builtin.fashion_mnist import by_lenet
-from actlab.tasks.task import isolated
+from actlab.tasks.builtin.fashion_mnist import lenet_task
+from actlab.tasks.isolation import isolated
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS, NETS = ROOT / "benchmarks" / "morph.json", ROOT / "build" / "morph"
@@ -101,7 +101,7 @@ def convolutional() -> nn.Module:
 @lru_cache(maxsize=1)
 def images(seed: int) -> dict[str, tuple[Tensor, Tensor]]:
     """Return Fashion-MNIST, split by the seed, standardised."""
-    whole = by_lenet().data(seed)
+    whole = lenet_task().data(seed)
     parts = {"train": whole.train, "validation": whole.validation, "test": whole.test}
     return {name: ((part.x - MEAN) / DEVIATION, part.y) for name, part in parts.items()}
 

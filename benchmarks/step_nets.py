@@ -47,7 +47,7 @@ from actlab.nn.layers.layer import layer
 from actlab.nn.recipes import binary
 from actlab.nn.training.recipe import Recipe
 from actlab.stats.bootstrap import bootstrap_interval
-from actlab.tasks.builtin.fashion_mnist import by_lenet
+from actlab.tasks.builtin.fashion_mnist import lenet_task
 from actlab.tasks.task import Data, Split, accuracy
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -203,7 +203,7 @@ def keep(row: dict[str, Any]) -> None:
 
 def data(seed: int) -> Data:
     """Return Fashion-MNIST, split by the seed: 55,000, 5,000 and the 10,000 test images."""
-    return by_lenet().data(seed)
+    return lenet_task().data(seed)
 
 
 def candidates(wide: bool) -> Iterator[tuple[Arm, float]]:

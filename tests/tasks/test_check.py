@@ -1,4 +1,4 @@
-"""What the judge of a task counts, and that it leaves nothing behind."""
+"""A check of a task tries its largest label and its metric, and leaves no global state behind."""
 
 import dataclasses
 
@@ -24,6 +24,21 @@ def test_checking_moves_no_global_generator():
     assert torch.equal(before, torch.get_rng_state())
 
 
+def test_a_task_is_checked_on_one_thread_so_that_a_forked_process_cannot_deadlock():
+    task, seen, before = resolve("digits"), [], torch.get_num_threads()
+
+    def loss(output, target):
+        seen.append(torch.get_num_threads())
+        return task.loss(output, target)
+
+    torch.set_num_threads(2)
+    try:
+        check(dataclasses.replace(task, loss=loss))
+        assert (seen, torch.get_num_threads()) == ([1], 2)
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_examples_of_test_that_are_in_train_or_validation_are_counted():
     x = torch.arange(20.0).reshape(10, 2)
     part = {
@@ -34,7 +49,7 @@ def test_examples_of_test_that_are_in_train_or_validation_are_counted():
     assert hygiene(Data(**part)) == {"test_examples": 4, "test_in_train": 2, "test_in_validation": 1}
 
 
-def test_the_batch_that_is_tried_holds_the_smallest_and_the_largest_label():
+def test_the_batch_that_is_checked_holds_the_smallest_and_the_largest_label():
     split = Split(x=torch.arange(100.0)[:, None], y=torch.tensor([1] * 50 + [9] + [1] * 48 + [0]))
 
     assert {0, 9} <= set(example_batch(split, 8).y.tolist())
@@ -46,11 +61,11 @@ def test_a_number_may_come_as(value):
 
 
 @pytest.mark.parametrize("value", ["0.5", None, torch.zeros(2), 1 + 2j])
-def test_what_is_no_number_is_refused(value):
+def test_a_value_that_is_no_number_is_refused(value):
     with pytest.raises(TaskError, match="metric must return a number"):
         as_number(value, "metric")
 
 
-def test_a_metric_of_the_curve_is_tried_too():
+def test_a_metric_of_the_curve_is_checked_too():
     with pytest.raises(TaskError, match="curve_metric of mnist1d must return a number, got str"):
         check(dataclasses.replace(resolve("mnist1d"), curve_metric=lambda _: "low"))

@@ -1,11 +1,11 @@
-"""The subject: a model and inputs from a file or a task; what is wrong is told in the user's terms."""
+"""A model and its inputs are loaded from a file or a task; errors name the file and what to change."""
 
 import pytest
 import torch
 from torch import nn
 
 from actlab.errors import TaskError, UnknownNameError
-from actlab.tasks.model_source import subject
+from actlab.tasks.model_source import load_model
 
 HEAD = "import torch\nfrom torch import nn\n"
 
@@ -27,12 +27,12 @@ def written(tmp_path, text):
     ],
     ids=["module", "function", "of a seed", "class", "defaults"],
 )
-def test_a_model_is_a_module_or_what_makes_one(tmp_path, text):
-    found = subject(written(tmp_path, text))
+def test_a_model_is_a_module_or_a_function_that_returns_one(tmp_path, text):
+    loaded = load_model(written(tmp_path, text))
 
-    assert isinstance(found.model, nn.Linear)
-    assert found.model.in_features == 4
-    assert (found.name, found.example_inputs) == ("my_model", None)
+    assert isinstance(loaded.model, nn.Linear)
+    assert loaded.model.in_features == 4
+    assert (loaded.name, loaded.example_inputs) == ("my_model", None)
 
 
 @pytest.mark.parametrize(
@@ -50,9 +50,9 @@ def test_a_model_is_a_module_or_what_makes_one(tmp_path, text):
     ids=["tensor", "tuple", "dict", "function", "data of a task"],
 )
 def test_inputs_come_in_every_form_that_find_takes(tmp_path, text, kind):
-    found = subject(written(tmp_path, f"model = nn.Linear(4, 2)\n{text}"))
+    loaded = load_model(written(tmp_path, f"model = nn.Linear(4, 2)\n{text}"))
 
-    assert isinstance(found.example_inputs, kind)
+    assert isinstance(loaded.example_inputs, kind)
 
 
 def test_the_seed_decides_and_the_global_generator_stays(tmp_path):
@@ -61,7 +61,7 @@ def test_the_seed_decides_and_the_global_generator_stays(tmp_path):
     )
     state = torch.get_rng_state()
 
-    one, again, other = subject(file), subject(file), subject(file, seed=1)
+    one, again, other = load_model(file), load_model(file), load_model(file, seed=1)
 
     assert torch.equal(one.model.weight, again.model.weight)
     assert torch.equal(one.example_inputs, again.example_inputs)
@@ -79,13 +79,13 @@ def test_the_seed_decides_and_the_global_generator_stays(tmp_path):
         ("model = nn.Linear(4, 2)\nraise KeyError('x')", "raised KeyError"),
     ],
 )
-def test_what_is_wrong_is_told(tmp_path, text, message):
+def test_a_mistake_in_the_file_is_reported(tmp_path, text, message):
     with pytest.raises(TaskError, match=message):
-        subject(written(tmp_path, text))
+        load_model(written(tmp_path, text))
 
 
-def test_what_is_not_there_is_told():
+def test_a_missing_file_or_task_is_reported():
     with pytest.raises(TaskError, match=r"There is no file nowhere\.py"):
-        subject("nowhere.py")
+        load_model("nowhere.py")
     with pytest.raises(UnknownNameError, match="Did you mean 'digits'"):
-        subject("digit")
+        load_model("digit")

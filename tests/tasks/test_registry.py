@@ -1,4 +1,4 @@
-"""From what a user types to a task."""
+"""Names, paths and Task objects resolve to tasks; other values are errors that name the nearest task."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from actlab.tasks import names, register, resolve
 from actlab.tasks.registry import forget
 
 
-def test_the_bundled_tasks_are_there():
+def test_the_built_in_tasks_are_registered():
     jamming = [f"jamming:{name}" for name in ("digits", "lenet", "ones", "ones-0.5", "step")]
     others = ["digits", "digits:cnn", "fashion-mnist", "fashion-mnist:mlp", "mnist1d", "mnist1d:accuracy"]
 

@@ -1,4 +1,4 @@
-"""A task's data may be given in the forms a newcomer would think of; what the global generators were, they are again."""
+"""Data are accepted as dicts and tuples of arrays; user code runs with seeded generators, which are restored."""
 
 import random
 
@@ -8,7 +8,8 @@ import torch
 
 from actlab.errors import TaskError
 from actlab.tasks import Data, Split
-from actlab.tasks.task import accuracy, adam, as_data, isolated
+from actlab.tasks.isolation import isolated
+from actlab.tasks.task import accuracy, adam, as_data
 
 PAIR = (np.ones((4, 3)), np.array([0, 1, 0, 1], dtype=np.int32))
 
@@ -43,12 +44,12 @@ def test_data_may_come_as(given):
         (None, "returned a NoneType"),
     ],
 )
-def test_what_is_no_data_is_refused_with_the_forms_that_are(given, said):
+def test_other_forms_of_data_are_refused_and_the_allowed_ones_listed(given, said):
     with pytest.raises(TaskError, match=f"(?s){said}"):
         as_data(given)
 
 
-def test_global_generators_are_seeded_inside_and_put_back_after():
+def test_global_generators_are_seeded_inside_and_restored_after():
     torch.manual_seed(5), np.random.seed(5), random.seed(5)  # noqa: NPY002 # the global generators are what is tested
     states = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002 # as above
 
@@ -63,7 +64,7 @@ def test_global_generators_are_seeded_inside_and_put_back_after():
     assert states[2] == random.getstate()
 
 
-def test_global_generators_are_put_back_after_an_error_too():
+def test_global_generators_are_restored_after_an_error_too():
     before = torch.get_rng_state()
 
     with pytest.raises(ZeroDivisionError), isolated(7):

@@ -1,4 +1,4 @@
-"""A user's own file: what is wrong in it is told in the user's terms, with the user's line, before any training."""
+"""Errors in a task file are reported before any training, with the name or the source line at fault."""
 
 import pytest
 
@@ -162,7 +162,7 @@ REPLACED = [
 @pytest.mark.parametrize(
     ("before", "after", "said"), [case[1:] for case in REPLACED], ids=[case[0] for case in REPLACED]
 )
-def test_a_mistake_is_told_before_any_training(write, before, after, said):
+def test_a_mistake_is_reported_before_any_training(write, before, after, said):
     assert before in GOOD
 
     with pytest.raises(TaskError, match=f"(?s){said}") as caught:
@@ -171,7 +171,7 @@ def test_a_mistake_is_told_before_any_training(write, before, after, said):
     assert "Traceback" not in str(caught.value)
 
 
-def test_a_regression_target_of_another_shape_is_told_although_torch_only_warns(write):
+def test_a_regression_target_of_another_shape_is_an_error_although_torch_only_warns(write):
     text = GOOD.replace("nn.Linear(8, 2)", "nn.Linear(8, 1)").replace(".long()", ".float()")
     file = write(
         text.replace("F.cross_entropy", "F.mse_loss").replace("output.argmax(1) == target", "output - target[:, None]")
@@ -180,7 +180,7 @@ def test_a_regression_target_of_another_shape_is_told_although_torch_only_warns(
     assert "Using a target size" in refused(file)
 
 
-def test_names_that_are_missing_are_listed_with_what_they_are_and_the_nearest_one(write):
+def test_missing_names_are_listed_with_their_meaning_and_the_nearest_name(write):
     said = refused(write(GOOD.replace("def metric", "def metrics").replace("loss = ", "the_loss = ")))
 
     assert "does not define loss and metric" in said
@@ -203,17 +203,17 @@ def test_a_file_that_is_no_python_shows_the_users_line(write):
     assert "line 1" in said
 
 
-def test_a_file_that_exits_is_an_error_and_not_the_end(write):
+def test_a_file_that_exits_is_an_error_and_does_not_end_the_process(write):
     assert "SystemExit" in refused(write("import sys\nsys.exit(3)\n"))
 
 
-def test_a_missing_file_is_told_with_the_nearest_one(write):
+def test_a_missing_file_is_an_error_that_names_the_nearest_one(write):
     write(GOOD)
 
     with pytest.raises(TaskError, match=r"no file .*my_tsk.py. Did you mean 'my_task.py'"):
         resolve(str(write("", "other.py").parent / "my_tsk.py"))
 
 
-def test_a_folder_is_told_with_the_files_in_it(write):
+def test_a_folder_is_an_error_that_lists_the_files_in_it(write):
     with pytest.raises(TaskError, match=r"is a folder.*my_task.py"):
         resolve(str(write(GOOD).parent))

@@ -1,4 +1,4 @@
-"""Material: a task is to be trained, a model that comes with its weights is taken as it is, and anything else is told."""
+"""A task is returned for training, a trained model with its data as it is, and anything else is an error."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from actlab.errors import TaskError, UnknownNameError
-from actlab.tasks.trained_model_source import material
+from actlab.tasks.trained_model_source import load_model_or_task
 
 TRAINED = """
 import torch
@@ -43,10 +43,10 @@ def written(tmp_path, text):
     ids=["a value", "a function", "a function of the seed"],
 )
 def test_a_trained_model_comes_with_its_data(tmp_path, data):
-    found = material(written(tmp_path, TRAINED.format(data=data)), seed=0)
+    loaded = load_model_or_task(written(tmp_path, TRAINED.format(data=data)), seed=0)
 
-    assert isinstance(found.model, nn.Sequential)
-    assert (found.name, found.task, found.loss, len(found.data.train), len(found.data.test)) == (
+    assert isinstance(loaded.model, nn.Sequential)
+    assert (loaded.name, loaded.task, loaded.loss, len(loaded.data.train), len(loaded.data.test)) == (
         "mine",
         None,
         None,
@@ -57,7 +57,7 @@ def test_a_trained_model_comes_with_its_data(tmp_path, data):
 
 def test_a_whole_task_is_a_task_and_draws_its_data_from_the_seed(tmp_path):
     file, state = written(tmp_path, TASK), torch.get_rng_state()
-    one, same, other = (material(file, seed) for seed in (0, 0, 1))
+    one, same, other = (load_model_or_task(file, seed) for seed in (0, 0, 1))
 
     assert one.task.name == "mine"
     assert one.model is None
@@ -75,13 +75,13 @@ def test_a_whole_task_is_a_task_and_draws_its_data_from_the_seed(tmp_path):
         (TRAINED.format(data="data = 3"), "no train and test split"),
     ],
 )
-def test_what_is_missing_is_told(tmp_path, text, words):
+def test_missing_names_are_reported(tmp_path, text, words):
     with pytest.raises(TaskError, match=words):
-        material(written(tmp_path, text))
+        load_model_or_task(written(tmp_path, text))
 
 
-def test_a_name_that_is_none_is_told():
+def test_an_unknown_name_is_reported():
     with pytest.raises(UnknownNameError, match="Did you mean 'digits'"):
-        material("digitz")
+        load_model_or_task("digitz")
     with pytest.raises(TaskError, match="There is no file"):
-        material("nowhere.py")
+        load_model_or_task("nowhere.py")

@@ -29,9 +29,9 @@ def sites(
     """List the activations of a model: which function really runs where, how often, on what, and its share of the time."""
     import actlab
     from actlab.report.terminal import sites as inventory
-    from actlab.tasks.model_source import subject
+    from actlab.tasks.model_source import load_model
 
-    asked = subject(source, seed)
+    asked = load_model(source, seed)
     timed = rounds if asked.example_inputs is not None else 0
     found = actlab.find(asked.model, asked.example_inputs, rounds=timed)
     if as_json:

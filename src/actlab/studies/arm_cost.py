@@ -17,8 +17,10 @@ from torch.profiler import ProfilerActivity, profile
 
 from actlab.stats.e_process import Floats
 from actlab.studies.plan import Arm
-from actlab.studies.trial import build_model, one_thread
-from actlab.tasks.task import Split, Task, isolated, load_data
+from actlab.studies.trial import build_model
+from actlab.tasks.isolation import one_thread
+from actlab.tasks.isolation import isolated
+from actlab.tasks.task import Split, Task, load_data
 
 __all__ = ["measure"]
 

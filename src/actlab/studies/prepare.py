@@ -12,10 +12,12 @@ from actlab.evaluate.data_audit import hygiene
 from actlab.functions.spec import Spec
 from actlab.nn.transforms.changes import Changes
 from actlab.studies.plan import LR_FACTORS, TUNING_SEEDS, Arm, Plan, make_plan, parse_budget
-from actlab.studies.trial import build_model, one_thread
+from actlab.studies.trial import build_model
+from actlab.tasks.isolation import one_thread
 from actlab.system import cores
 from actlab.tasks import check, resolve
-from actlab.tasks.task import Data, Task, isolated
+from actlab.tasks.isolation import isolated
+from actlab.tasks.task import Data, Task
 
 __all__ = ["ArmLike", "Draft", "draft"]
 

@@ -10,7 +10,7 @@ import platform
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from importlib.metadata import version
 from itertools import islice, pairwise
@@ -25,10 +25,11 @@ from actlab.nn.transforms.init import init_
 from actlab.nn.transforms.swap import swap_
 from actlab.studies.plan import Arm
 from actlab.tasks.check import as_number
-from actlab.tasks.task import Split, Task, isolated, load_data, seed_all
+from actlab.tasks.isolation import isolated, one_thread, seed_all
+from actlab.tasks.task import Split, Task, load_data
 from actlab.tasks.user_code import one_line
 
-__all__ = ["Row", "batches", "blank_row", "build_model", "judge", "one_thread", "run_trial", "trained", "versions"]
+__all__ = ["Row", "batches", "blank_row", "build_model", "judge", "run_trial", "trained", "versions"]
 
 Row: TypeAlias = dict[str, Any]
 
@@ -127,19 +128,8 @@ def versions() -> dict[str, str]:
     return dict(_versions())
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Run torch on one thread inside the block: more would change the order of sums, and with it the last bits."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 def build_model(task: Task, arm: Arm, seed: int, *, init: str, batch: Tensor) -> tuple[nn.Module, Changes]:
-    """Build the task's model for a seed and put the arm into it; call it inside :func:`actlab.tasks.task.isolated`.
+    """Build the task's model for a seed and put the arm into it; call it inside :func:`actlab.tasks.isolation.isolated`.
 
     Args:
         task: whose model.

@@ -1,4 +1,4 @@
-"""What activations are tried on."""
+"""Training tasks on which activation functions are compared."""
 
 from actlab.tasks.check import check
 from actlab.tasks.registry import names, register, resolve

@@ -1,4 +1,4 @@
-"""The judge of a task: everything that would go wrong in the first minute of training is found before it."""
+"""Validate a task by one training step and one evaluation before any trial."""
 
 from __future__ import annotations
 
@@ -12,25 +12,27 @@ import torch
 from torch import Tensor, nn
 
 from actlab.errors import TaskError, did_you_mean
-from actlab.tasks.task import Data, Split, Task, isolated, load_data
+from actlab.tasks.isolation import isolated, one_thread
+from actlab.tasks.task import Data, Split, Task, load_data
 from actlab.tasks.user_code import user_code
 
 __all__ = ["as_number", "check", "example_batch"]
 
-_LARGEST_CHECK = 2000  # examples the metric is tried on: 0.2 s for LeNet-5 on one core, and all ten classes are there
+# Test examples on which the metric is evaluated: 0.2 s for LeNet-5 on one core, and enough to contain all ten classes.
+_METRIC_EXAMPLES = 2000
 
 
 def check(task: Task, *, seed: int = 0) -> Data:
-    """Try a task on one batch, before any training, and return its data for the seed.
+    """Validate a task: settings, data, one training step and the metric. Return its data for the seed.
 
-    One step is taken on a model that is thrown away. No global generator is left changed.
+    The step is taken on a model that is discarded, on one thread. The global generators are restored.
 
     Args:
-        task: what to try.
-        seed: the seed that is tried.
+        task: the task to validate.
+        seed: of data and model.
 
     Raises:
-        TaskError: whatever keeps the task from being trained on, in the user's terms.
+        TaskError: the task cannot be trained; the message names the setting or function at fault and, for an exception, its line.
 
     Example:
         >>> from actlab.tasks import resolve
@@ -38,7 +40,7 @@ def check(task: Task, *, seed: int = 0) -> Data:
         360
     """
     _check_settings(task)
-    with isolated(seed):
+    with one_thread(), isolated(seed):
         with user_code(f"data({seed}) of the task {task.name}"):
             data = load_data(task, seed)
         _check_data(task, data)
@@ -95,11 +97,11 @@ def _check_data(task: Task, data: Data) -> None:
             _check_split(split, f"the {name} split of {task.name}")
         elif name == "test":
             raise TaskError(
-                f"data(seed) of {task.name} has no test split. A verdict needs examples that training never saw."
+                f"data(seed) of {task.name} has no test split. A comparison needs examples that were not used in training."
             )
     if data.train.x.shape[1:] != data.test.x.shape[1:]:
         shapes = f"{tuple(data.train.x.shape[1:])} in train and {tuple(data.test.x.shape[1:])} in test"
-        raise TaskError(f"The examples of {task.name} have shape {shapes}; they must be alike.")
+        raise TaskError(f"The examples of {task.name} have shape {shapes}; the shapes must be equal.")
 
 
 def _check_split(split: Split, of: str) -> None:
@@ -124,9 +126,9 @@ def _where_not_finite(values: Tensor) -> str:
 
 
 def example_batch(split: Split, size: int) -> Split:
-    """Return the first ``size`` examples, the last two replaced by the smallest and the largest integer target.
+    """Return the first ``size`` examples, the last two replaced by those with the smallest and the largest integer target.
 
-    A label that is too large for the model would otherwise show up only when its batch comes.
+    A label that is too large for the model would otherwise raise only in the batch that contains it.
     """
     index = torch.arange(min(size, len(split)))
     if not split.y.is_floating_point() and split.y.ndim == 1 and len(index) >= 2:
@@ -143,7 +145,7 @@ def _check_step(task: Task, model: nn.Module, data: Data) -> None:
         raise TaskError(f"The model of {task.name} returned a {type(output).__name__}; it must return one tensor.")
     if output.ndim == 0 or len(output) != len(batch):
         raise TaskError(
-            f"The model of {task.name} made an output of shape {tuple(output.shape)} from {shapes}; "
+            f"The model of {task.name} returned an output of shape {tuple(output.shape)} for {shapes}; "
             "the first dimension must be the batch."
         )
     loss = _loss(task, output, batch.y)
@@ -153,9 +155,8 @@ def _check_step(task: Task, model: nn.Module, data: Data) -> None:
 def _loss(task: Task, output: Tensor, target: Tensor) -> Tensor:
     shapes = f"output {tuple(output.shape)} ({output.dtype}) and target {tuple(target.shape)} ({target.dtype})"
     with warnings.catch_warnings(), user_code(f"loss of {task.name}, given {shapes},"):
-        warnings.filterwarnings(
-            "error", message="Using a target size"
-        )  # torch broadcasts (n, 1) against (n,) to (n, n): a wrong loss
+        # torch only warns when it broadcasts (n, 1) against (n,) to (n, n), and then computes a wrong loss.
+        warnings.filterwarnings("error", message="Using a target size")
         loss = task.loss(output, target)
     if not isinstance(loss, Tensor) or loss.numel() != 1:
         got = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
@@ -164,7 +165,7 @@ def _loss(task: Task, output: Tensor, target: Tensor) -> Tensor:
         )
     if not loss.requires_grad:
         raise TaskError(
-            f"loss of {task.name} does not depend on the model's parameters, so that nothing can be learned."
+            f"loss of {task.name} does not depend on the model's parameters, so training would change nothing."
         )
     if not math.isfinite(loss.item()):
         raise TaskError(f"loss of {task.name} is {loss.item()} on the first batch, before any training.")
@@ -184,7 +185,7 @@ def _check_optimizer(task: Task, model: nn.Module, loss: Tensor) -> None:
 
 
 def _check_metric(task: Task, model: nn.Module, data: Data) -> None:
-    part = Split(x=data.test.x[:_LARGEST_CHECK], y=data.test.y[:_LARGEST_CHECK])
+    part = Split(x=data.test.x[:_METRIC_EXAMPLES], y=data.test.y[:_METRIC_EXAMPLES])
     with torch.no_grad(), user_code(f"The model of {task.name}, given a test batch of shape {tuple(part.x.shape)},"):
         output = model.eval()(part.x)
     with (
@@ -200,17 +201,22 @@ def _check_metric(task: Task, model: nn.Module, data: Data) -> None:
 
 
 def as_number(value: Any, of: str, *, finite: bool = False) -> float:
-    """Return a metric as a float: a number, or a tensor or array that holds one.
+    """Return the value of a metric as a float.
+
+    Args:
+        value: a number, or a tensor or array with one element.
+        of: names the metric in the error message.
+        finite: whether NaN and infinity are errors.
 
     Raises:
-        TaskError: it is something else; or, with ``finite``, NaN or infinite.
+        TaskError: the value is no number, or not finite although it must be.
 
     Example:
         >>> as_number(torch.tensor(0.5), "metric of my_task")
         0.5
     """
-    holds_one = hasattr(value, "item") and getattr(value, "size", None) is not None and _count(value) == 1
-    number = value.item() if holds_one else value
+    is_scalar = hasattr(value, "item") and getattr(value, "size", None) is not None and _element_count(value) == 1
+    number = value.item() if is_scalar else value
     if isinstance(number, str) or not isinstance(number, Real):
         raise TaskError(f"{of} must return a number, got {type(value).__name__}: {str(value)[:60]!r}.")
     if finite and not math.isfinite(number):
@@ -218,5 +224,5 @@ def as_number(value: Any, of: str, *, finite: bool = False) -> float:
     return float(number)
 
 
-def _count(value: Any) -> int:
+def _element_count(value: Any) -> int:
     return value.numel() if isinstance(value, Tensor) else int(cast("Any", value).size)

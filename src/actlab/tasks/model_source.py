@@ -1,12 +1,12 @@
-"""The subject: a model to look at, and inputs for it, from a Python file or a task.
+"""Load a model and example inputs from a task or a Python file.
 
-A file needs ``model``: an ``nn.Module``, or a function that makes one, of a seed or of nothing. It may have ``example_inputs``: a tensor, a
-tuple of positional arguments, a dict of keyword arguments, or a function that makes them. A task's file has both by its ``data(seed)``.
+A file defines ``model``: an ``nn.Module``, or a function ``model()`` or ``model(seed)`` that returns one. It may define
+``example_inputs``: a tensor, a tuple of positional arguments, a dict of keyword arguments, or a function that returns one of these.
+Without it, inputs are taken from the ``data(seed)`` of a task file.
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,23 +16,24 @@ from torch import Tensor, nn
 
 from actlab.errors import TaskError, did_you_mean
 from actlab.tasks import registry, task_file
-from actlab.tasks.task import Task, as_data, isolated, load_data
-from actlab.tasks.user_code import user_code
+from actlab.tasks.isolation import isolated
+from actlab.tasks.task import Task, as_data, load_data
+from actlab.tasks.user_code import call_with_seed
 
-__all__ = ["Subject", "subject"]
+__all__ = ["LoadedModel", "load_model"]
 
 BATCH = 32
-"""Examples that are taken of a task's data."""
+"""Number of examples taken from the data of a task."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Subject:
-    """A model to look at.
+class LoadedModel:
+    """A model with example inputs.
 
     Attributes:
-        name: of the task, or of the file without its ending.
-        model: the model, newly made.
-        example_inputs: what it takes, as :func:`actlab.find` understands it; None where the file has nothing to give.
+        name: of the task, or of the file without its suffix.
+        model: a new model.
+        example_inputs: its inputs, as :func:`actlab.find` takes them; None where the file defines none.
     """
 
     name: str
@@ -40,76 +41,66 @@ class Subject:
     example_inputs: Any
 
 
-def subject(source: str | Path, seed: int = 0) -> Subject:
-    """Return the model that a task or a Python file names, and inputs for it.
+def load_model(source: str | Path, seed: int = 0) -> LoadedModel:
+    """Return the model of a task or a Python file, with example inputs.
 
     Args:
         source: name of a task, or path of a Python file that defines ``model``.
-        seed: what model and data are made with; torch's global generators are as they were afterwards.
+        seed: of model and data; torch's global generators are restored afterwards.
 
     Raises:
         UnknownNameError: no task has this name.
-        TaskError: there is no such file, it raises, or it defines no model.
+        TaskError: the file does not exist, raises, or defines no model.
 
     Example:
-        >>> found = subject("mnist1d")
-        >>> type(found.model).__name__, tuple(found.example_inputs.shape)
+        >>> loaded = load_model("mnist1d")
+        >>> type(loaded.model).__name__, tuple(loaded.example_inputs.shape)
         ('NoisyMLP', (32, 40))
     """
     if isinstance(source, str) and source in registry.names():
-        return _of_task(registry.resolve(source), seed)
-    if not (str(source).endswith(".py") or Path(source).exists()):
-        registry.resolve(source)  # raises, with the names that are near
+        return _from_task(registry.resolve(source), seed)
+    if not task_file.is_file(source):
+        registry.resolve(source)  # raises, and suggests similar names
     file = Path(source).expanduser()
-    defined = task_file.defined_in(file)
+    namespace = task_file.run_file(file)
     with isolated(seed):
-        model = _model(defined, file, seed)
-        return Subject(name=file.stem, model=model, example_inputs=_inputs(defined, file, seed))
+        model = _model(namespace, file, seed)
+        return LoadedModel(name=file.stem, model=model, example_inputs=_example_inputs(namespace, file, seed))
 
 
-def _of_task(task: Task, seed: int) -> Subject:
+def _from_task(task: Task, seed: int) -> LoadedModel:
     with isolated(seed):
-        return Subject(name=task.name, model=task.model(seed), example_inputs=load_data(task, seed).train.x[:BATCH])
+        return LoadedModel(name=task.name, model=task.model(seed), example_inputs=load_data(task, seed).train.x[:BATCH])
 
 
-def _model(defined: Mapping[str, Any], file: Path, seed: int) -> nn.Module:
-    if "model" not in defined:
-        near = did_you_mean("model", [name for name in defined if not name.startswith("_")])
+def _model(namespace: Mapping[str, Any], file: Path, seed: int) -> nn.Module:
+    if "model" not in namespace:
+        near = did_you_mean("model", [name for name in namespace if not name.startswith("_")])
         raise TaskError(
-            f"{file} does not define model: an nn.Module, or a function that makes one: model() or model(seed).{near}"
+            f"{file} does not define model: an nn.Module, or a function model() or model(seed) that returns one.{near}"
         )
-    made = _made(defined["model"], f"model in {file}", seed)
-    if not isinstance(made, nn.Module):
-        raise TaskError(f"model in {file} gives a {type(made).__name__}; it must give a torch.nn.Module.")
-    return made
+    model = _evaluated(namespace["model"], f"model in {file}", seed)
+    if not isinstance(model, nn.Module):
+        raise TaskError(f"model in {file} gives a {type(model).__name__}; it must give a torch.nn.Module.")
+    return model
 
 
-def _inputs(defined: Mapping[str, Any], file: Path, seed: int) -> Any:
-    if "example_inputs" in defined:
-        found = _made(defined["example_inputs"], f"example_inputs in {file}", seed)
-        if not isinstance(found, (Tensor, tuple, Mapping)):
+def _example_inputs(namespace: Mapping[str, Any], file: Path, seed: int) -> Any:
+    if "example_inputs" in namespace:
+        inputs = _evaluated(namespace["example_inputs"], f"example_inputs in {file}", seed)
+        if not isinstance(inputs, (Tensor, tuple, Mapping)):
             raise TaskError(
-                f"example_inputs in {file} gives a {type(found).__name__}; allowed are a tensor, a tuple of positional arguments, "
+                f"example_inputs in {file} gives a {type(inputs).__name__}; allowed are a tensor, a tuple of positional arguments, "
                 "a dict of keyword arguments, and a function that returns one of these."
             )
-        return found
-    if "data" not in defined:
+        return inputs
+    if "data" not in namespace:
         return None
-    return as_data(_made(defined["data"], f"data in {file}", seed), of=str(file)).train.x[:BATCH]
+    return as_data(_evaluated(namespace["data"], f"data in {file}", seed), of=str(file)).train.x[:BATCH]
 
 
-def _made(value: Any, what: str, seed: int) -> Any:
-    """Call what is a function, with the seed if it takes one; anything else is what it is."""
+def _evaluated(value: Any, what: str, seed: int) -> Any:
+    """Return the result of a function; a module, a tensor or another value is returned unchanged."""
     if isinstance(value, (nn.Module, Tensor)) or not callable(value):
         return value
-    with user_code(what):
-        return value(seed) if _takes_one(value) else value()
-
-
-def _takes_one(function: Any) -> bool:
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except ValueError:  # a built-in without a signature
-        return False
-    needed = [p for p in parameters if p.default is p.empty and p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
-    return bool(needed)
+    return call_with_seed(value, what, seed)

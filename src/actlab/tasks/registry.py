@@ -1,4 +1,4 @@
-"""The names of the tasks, and the one way from what a user types to a task."""
+"""Task registry, and resolution of a name, a file path or a Task to a task."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _builders: dict[str, Callable[[], Task]] = {}
 
 
 def _load() -> None:
-    import_module("actlab.tasks.builtin")  # which registers the tasks that ship, as the catalogue does its functions
+    import_module("actlab.tasks.builtin")  # registers the built-in tasks, as the catalogue registers its functions
 
 
 def names() -> list[str]:
@@ -31,14 +31,14 @@ def names() -> list[str]:
 
 
 def register(name: str, build: Callable[[], Task]) -> None:
-    """Register a task under a name; ``build`` makes it.
+    """Register a task under a name; ``build`` returns a new one.
 
     Raises:
         DuplicateNameError: the name is taken.
 
     Example:
         >>> from actlab.tasks.builtin import digits
-        >>> register("my-digits", digits.by_mlp)
+        >>> register("my-digits", digits.mlp_task)
         >>> resolve("my-digits").name
         'digits'
         >>> forget("my-digits")
@@ -50,16 +50,16 @@ def register(name: str, build: Callable[[], Task]) -> None:
 
 
 def forget(name: str) -> None:
-    """Take a task out of the registry (for tests and notebooks that redefine one)."""
+    """Remove a task from the registry, for tests and notebooks that redefine one."""
     del _builders[name]
 
 
 def resolve(task: str | Path | Task) -> Task:
-    """Return the task that is meant: a registered name, the path of a Python file, or a task itself.
+    """Return a task from a registered name, the path of a Python file, or a task itself.
 
     Raises:
-        UnknownNameError: no such name.
-        TaskError: the file cannot be used.
+        UnknownNameError: no task has this name.
+        TaskError: the file does not exist or defines no task.
 
     Example:
         >>> resolve("mnist1d").direction

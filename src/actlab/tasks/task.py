@@ -1,13 +1,11 @@
-"""The task: what activations are tried on. A model and data for every seed, a loss, and a metric with its direction.
+"""Task record with a model, data, a loss and a metric for every seed.
 
-Seed s fixes the split, the order, the initial weights and the dropout for every arm: arms are compared pair by pair.
+Seed s fixes split, order, initial weights and dropout for every arm, so that arms are compared in pairs.
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,7 +15,7 @@ from torch import Tensor, nn
 
 from actlab.errors import TaskError, did_you_mean
 
-__all__ = ["Data", "Split", "Task", "accuracy", "adam", "as_data", "isolated", "load_data"]
+__all__ = ["Data", "Split", "Task", "accuracy", "adam", "as_data", "load_data"]
 
 Direction = Literal["max", "min"]
 Parameters = Iterable[nn.Parameter]
@@ -25,7 +23,7 @@ Parameters = Iterable[nn.Parameter]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Split:
-    """Inputs and targets of one part of the data.
+    """Inputs and targets of one split of the data.
 
     Attributes:
         x: inputs, shape (n, ...).
@@ -45,12 +43,12 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Data:
-    """What one seed trains on, and what it is judged on.
+    """Data of one seed.
 
     Attributes:
-        train: the examples that training sees.
-        test: read once, when the trial ends.
-        validation: what learning rates are chosen on; never the test split.
+        train: the training split.
+        test: the test split, evaluated once, at the end of a trial.
+        validation: the split on which learning rates are chosen, or None.
 
     Example:
         >>> part = Split(x=torch.zeros(3, 2), y=torch.zeros(3))
@@ -61,6 +59,10 @@ class Data:
     train: Split
     test: Split
     validation: Split | None = None
+
+
+# The byte code and the docstrings of `adam` and `accuracy` are part of the fingerprint of a plan whose Task was built in code
+# and uses them (`actlab.studies.plan.task_digest`). An edit of either, even of a docstring, makes such stored studies another plan.
 
 
 def adam(parameters: Parameters, lr: float) -> torch.optim.Optimizer:
@@ -89,24 +91,24 @@ def accuracy(output: Tensor, target: Tensor) -> float:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Task:
-    """A protocol for trials.
+    """Training protocol of a trial.
 
     Attributes:
         name: short, lower case; shown and stored.
         model: called with the seed, returns a new model; torch's global generator is seeded before.
-        data: called with the seed, returns :class:`Data` (or what :func:`as_data` understands).
+        data: called with the seed, returns :class:`Data` or another form that :func:`as_data` takes.
         loss: of (output, target), returns a scalar tensor.
         metric: of (output, target) of the whole test split, returns a number.
-        metric_name: shown.
-        direction: "max" when larger is better, "min" when smaller is.
+        metric_name: name shown for the metric.
+        direction: "max" when a larger metric is better, "min" when a smaller one is.
         optimizer: of (parameters, learning rate), returns a torch optimizer.
-        learning_rate: what a trial uses unless it is tuned.
+        learning_rate: of a trial, unless it is tuned.
         batch_size: examples per step.
         epochs: passes over the training split.
-        steps: stop after so many steps, if that comes first; None for no limit.
-        shuffle: draw a new order for every epoch; else take batches in order.
+        steps: largest number of steps, or None for no limit besides ``epochs``.
+        shuffle: whether every epoch draws a new order; otherwise batches are taken in the order of the data.
         rope: region of practical equivalence, in the metric's units: differences smaller than this do not matter.
-        curve_metric: of the list of all step losses; where given, it is the result of a trial instead of ``metric``.
+        curve_metric: of the list of all step losses, returns a number; if given, it is the result of a trial instead of ``metric``.
         description: one sentence.
         source: text that identifies the code which defines the task; part of a plan's fingerprint.
         file: path of the user's file that defines the task, or None.
@@ -136,16 +138,16 @@ def load_data(task: Task, seed: int) -> Data:
     """Return the task's data for a seed.
 
     Raises:
-        TaskError: what ``task.data`` returns is not data.
+        TaskError: ``task.data`` returned no form of data that :func:`as_data` takes.
     """
     return as_data(task.data(seed), of=task.name)
 
 
 def as_data(value: Any, *, of: str = "the task") -> Data:
-    """Read data from what a newcomer would return.
+    """Convert a dict or a tuple of splits to :class:`Data`.
 
-    That is ``{"train": (x, y), "test": (x, y), "validation": (x, y)}``, or ``((x, y), (x, y))`` for train and test.
-    Arrays become tensors; floating point arrays get torch's default dtype, integer ones int64.
+    The forms are ``{"train": (x, y), "test": (x, y), "validation": (x, y)}``, and ``((x, y), (x, y))`` for train and test.
+    Arrays become tensors: floating point arrays get torch's default dtype, integer arrays int64.
 
     Raises:
         TaskError: there is no train or no test split, or a split is not a pair of arrays.
@@ -213,33 +215,3 @@ def _tensor(value: Any, of: str) -> Tensor:
     raise TaskError(
         f"{of[0].upper()}{of[1:]} holds {array.dtype}; numbers are needed (a tensor or an array of float or int)."
     )
-
-
-@contextmanager
-def isolated(seed: int) -> Iterator[None]:
-    """Seed the global generators of torch, numpy and ``random`` inside the block, and put them back after it.
-
-    A user's code knows only the global generators; this is the one place that touches them.
-
-    Example:
-        >>> before = torch.get_rng_state()
-        >>> with isolated(0):
-        ...     first = torch.rand(1)
-        >>> bool((torch.get_rng_state() == before).all())
-        True
-    """
-    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002 # saved for the user's code, which may use it
-    with torch.random.fork_rng(devices=[]):
-        seed_all(seed)
-        try:
-            yield
-        finally:
-            np.random.set_state(numpy_state)  # noqa: NPY002 # see above
-            random.setstate(python_state)
-
-
-def seed_all(seed: int) -> None:
-    """Seed the global generators of torch, numpy and ``random``; call it inside :func:`isolated` only."""
-    torch.manual_seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002 # a user's code may draw from it
-    random.seed(seed)

@@ -1,4 +1,4 @@
-"""A user's own task: a Python file with ``model(seed)``, ``data(seed)``, ``loss``, ``metric`` and ``direction``."""
+"""Load a task from a Python file that defines model, data, loss, metric and direction."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from actlab.errors import TaskError, did_you_mean
 from actlab.tasks.task import Task
 from actlab.tasks.user_code import user_code
 
-__all__ = ["defined_in", "load"]
+__all__ = ["is_file", "load", "run_file"]
 
-_NEEDED = ("model", "data", "loss", "metric", "direction")
+_REQUIRED = ("model", "data", "loss", "metric", "direction")
 _OPTIONAL = (
     "metric_name",
     "optimizer",
@@ -33,7 +33,7 @@ _OPTIONAL = (
     "name",
     "description",
 )
-_EXPLAINED = {
+_EXPECTED = {
     "model": "a function: model(seed) -> torch.nn.Module",
     "data": "a function: data(seed) -> Data, or {'train': (x, y), 'test': (x, y)}",
     "loss": "a function: loss(output, target) -> scalar tensor",
@@ -43,13 +43,13 @@ _EXPLAINED = {
 
 
 def load(path: str | Path) -> Task:
-    """Load a task from a Python file; the file's folder can be imported from.
+    """Load a task from a Python file; modules in the file's folder can be imported.
 
     Args:
-        path: the file.
+        path: of the file.
 
     Raises:
-        TaskError: there is no such file, it raises when it is run, or a name is missing.
+        TaskError: the file does not exist, raises when it is run, or lacks a name.
 
     Example:
         >>> import tempfile
@@ -58,24 +58,34 @@ def load(path: str | Path) -> Task:
         >>> load(file).name, load(file).epochs
         ('my_task', 3)
     """
-    file = _existing(Path(path).expanduser())
-    module = _run(file)
+    file = _existing_file(Path(path).expanduser())
+    module = _import_file(file)
     settings = _settings(vars(module), file)
     settings.setdefault("name", file.stem)
-    settings.setdefault("metric_name", _name_of(settings["metric"]))
+    settings.setdefault("metric_name", _metric_name(settings["metric"]))
     return Task(**settings, source=file.read_text(encoding="utf-8", errors="replace"), file=str(file.resolve()))
 
 
-def defined_in(path: Path) -> dict[str, Any]:
+def is_file(source: str | Path) -> bool:
+    """Return whether a source is a path rather than the name of a task: it ends in ``.py``, or exists.
+
+    Example:
+        >>> is_file("my_task.py"), is_file("digits")
+        (True, False)
+    """
+    return str(source).endswith(".py") or Path(source).exists()
+
+
+def run_file(path: Path) -> dict[str, Any]:
     """Run a Python file and return the names it defines.
 
     Raises:
-        TaskError: there is no such file, or it raises when it is run.
+        TaskError: the file does not exist, or raises when it is run.
     """
-    return vars(_run(_existing(path)))
+    return vars(_import_file(_existing_file(path)))
 
 
-def _existing(path: Path) -> Path:
+def _existing_file(path: Path) -> Path:
     if path.is_file():
         return path
     if path.is_dir():
@@ -93,8 +103,8 @@ def _python_files(folder: Path) -> list[str]:
     return sorted(file.name for file in folder.glob("*.py")) if folder.is_dir() else []
 
 
-def _run(file: Path) -> ModuleType:
-    """Run the file as a module of its own name; the same file is the same module."""
+def _import_file(file: Path) -> ModuleType:
+    """Run the file as a module whose name follows from its path, so that the same file is the same module."""
     full = str(file.resolve())
     name = f"actlab_task_{file.stem}_{hashlib.sha256(full.encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, full)
@@ -104,7 +114,7 @@ def _run(file: Path) -> ModuleType:
     sys.modules[name] = module
     folder = str(file.resolve().parent)
     if folder not in sys.path:
-        sys.path.append(folder)  # as `python my_task.py` would; at the end, so that it hides nothing
+        sys.path.append(folder)  # as `python my_task.py` would, but at the end: it must not shadow installed packages
     try:
         with user_code(f"The task file {file}"):
             spec.loader.exec_module(module)
@@ -114,20 +124,20 @@ def _run(file: Path) -> ModuleType:
     return module
 
 
-def _settings(defined: Mapping[str, Any], file: Path) -> dict[str, Any]:
-    missing = [name for name in _NEEDED if name not in defined]
+def _settings(namespace: Mapping[str, Any], file: Path) -> dict[str, Any]:
+    missing = [name for name in _REQUIRED if name not in namespace]
     if missing:
-        raise TaskError(_missing_message(missing, defined, file))
-    settings = {name: defined[name] for name in (*_NEEDED, *_OPTIONAL) if name in defined}
+        raise TaskError(_missing_message(missing, namespace, file))
+    settings = {name: namespace[name] for name in (*_REQUIRED, *_OPTIONAL) if name in namespace}
     for name in ("model", "data"):
         _check_takes_seed(name, settings[name], file)
     return settings
 
 
-def _missing_message(missing: list[str], defined: Mapping[str, Any], file: Path) -> str:
-    public = [name for name in defined if not name.startswith("_") and not inspect.ismodule(defined[name])]
+def _missing_message(missing: list[str], namespace: Mapping[str, Any], file: Path) -> str:
+    public = [name for name in namespace if not name.startswith("_") and not inspect.ismodule(namespace[name])]
     lines = [
-        f"\n  {name}: {_EXPLAINED[name]}.{did_you_mean(name, [known for known in public if known not in _NEEDED])}"
+        f"\n  {name}: {_EXPECTED[name]}.{did_you_mean(name, [known for known in public if known not in _REQUIRED])}"
         for name in missing
     ]
     return f"{file} does not define {' and '.join(missing)}. A task needs, at module level:{''.join(lines)}"
@@ -136,11 +146,11 @@ def _missing_message(missing: list[str], defined: Mapping[str, Any], file: Path)
 def _check_takes_seed(name: str, function: Any, file: Path) -> None:
     if isinstance(function, nn.Module):
         raise TaskError(
-            f"{name} in {file} is a Module; every trial needs a new one. "
+            f"{name} in {file} is a Module, but every trial needs a new one. "
             f"Write a function: def {name}(seed): return {type(function).__name__}(...)"
         )
     if not callable(function):
-        raise TaskError(f"{name} in {file} is a {type(function).__name__}; it must be {_EXPLAINED[name]}.")
+        raise TaskError(f"{name} in {file} is a {type(function).__name__}; it must be {_EXPECTED[name]}.")
     try:
         inspect.signature(function).bind(0)
     except TypeError:
@@ -148,9 +158,9 @@ def _check_takes_seed(name: str, function: Any, file: Path) -> None:
             f"{name} in {file} does not take exactly one argument, the seed; write def {name}(seed): ..."
         ) from None
     except ValueError:
-        return  # a built-in without a signature: the trial call will tell
+        return  # a built-in without a signature; `check` calls it and reports an error
 
 
-def _name_of(metric: Any) -> str:
+def _metric_name(metric: Any) -> str:
     name = getattr(metric, "__name__", "metric")
     return "metric" if name == "<lambda>" else name

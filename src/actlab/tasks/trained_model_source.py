@@ -1,7 +1,7 @@
-"""The material: a model, and data to judge it on, from a task or a Python file.
+"""Load a trained model with its data, or a task to train, by name or from a Python file.
 
-A file is a whole task (``model(seed)``, ``data(seed)``, ``loss``, ``metric``, ``direction``), whose model must be trained first; or it
-defines ``model`` as an ``nn.Module`` that is trained already, ``data``, and, where the targets do not tell it, ``loss``.
+A file is either a whole task (``model(seed)``, ``data(seed)``, ``loss``, ``metric``, ``direction``), whose model is trained first, or it
+defines a trained ``nn.Module`` as ``model``, ``data``, and, where it does not follow from the targets, ``loss``.
 """
 
 from __future__ import annotations
@@ -16,24 +16,25 @@ from torch import Tensor, nn
 
 from actlab.errors import TaskError
 from actlab.tasks import registry, task_file
-from actlab.tasks.task import Data, Task, as_data, isolated, load_data
-from actlab.tasks.user_code import user_code
+from actlab.tasks.isolation import isolated
+from actlab.tasks.task import Data, Task, as_data, load_data
+from actlab.tasks.user_code import call_with_seed
 
-__all__ = ["Material", "material"]
+__all__ = ["ModelOrTask", "load_model_or_task"]
 
-_OF_A_TASK = ("loss", "metric", "direction")
+_TASK_NAMES = ("loss", "metric", "direction")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Material:
-    """A model and data.
+class ModelOrTask:
+    """A trained model or a task that trains one, with data. Exactly one of ``task`` and ``model`` is given.
 
     Attributes:
-        name: of the task, or of the file without its ending.
-        data: splits.
-        task: the task, where the model is to be made and trained by it; None where there is a model.
-        model: the model as it is; None where there is a task.
-        loss: of (output, target), a scalar; None where the file has none.
+        name: of the task, or of the file without its suffix.
+        data: its splits.
+        task: the task whose model is to be trained, or None.
+        model: the trained model, or None.
+        loss: of (output, target), returns a scalar tensor; None where the file defines none.
     """
 
     name: str
@@ -43,56 +44,49 @@ class Material:
     loss: Callable[[Tensor, Tensor], Any] | None = None
 
 
-def material(source: str | Path | Task, seed: int = 0) -> Material:
-    """Return what a task or a file gives for a seed.
+def load_model_or_task(source: str | Path | Task, seed: int = 0) -> ModelOrTask:
+    """Return a trained model or a task, with its data for a seed.
 
     Args:
         source: name of a task, a task, or path of a Python file.
-        seed: what data are made with; the global generators are as they were afterwards.
+        seed: of the data; the global generators are restored afterwards.
 
     Raises:
         UnknownNameError: no task has this name.
-        TaskError: there is no such file, it raises, or something is missing.
+        TaskError: the file does not exist, raises, or defines neither a task nor a trained model.
 
     Example:
-        >>> found = material("digits")
-        >>> found.task.name, len(found.data.test)
+        >>> loaded = load_model_or_task("digits")
+        >>> loaded.task.name, len(loaded.data.test)
         ('digits', 360)
     """
-    if isinstance(source, Task) or source in registry.names() or not _is_file(source):
-        return _of_task(registry.resolve(source), seed)
+    if isinstance(source, Task) or source in registry.names() or not task_file.is_file(source):
+        return _from_task(registry.resolve(source), seed)
     file = Path(source).expanduser()
-    defined = task_file.defined_in(file)
-    if isinstance(defined.get("model"), nn.Module):
-        return _of_model(defined, file, seed)
-    if all(name in defined for name in _OF_A_TASK):
-        return _of_task(task_file.load(file), seed)
+    namespace = task_file.run_file(file)
+    if isinstance(namespace.get("model"), nn.Module):
+        return _from_model(namespace, file, seed)
+    if all(name in namespace for name in _TASK_NAMES):
+        return _from_task(task_file.load(file), seed)
     raise TaskError(
-        f"{file} is neither a task nor a trained model. A task defines {', '.join(('model', 'data', *_OF_A_TASK))}; a trained model is "
+        f"{file} is neither a task nor a trained model. A task defines {', '.join(('model', 'data', *_TASK_NAMES))}; a trained model is "
         "model = an nn.Module with its weights, and data = {'train': (x, y), 'test': (x, y)}."
     )
 
 
-def _is_file(source: str | Path) -> bool:
-    return str(source).endswith(".py") or Path(source).exists()
-
-
-def _of_task(task: Task, seed: int) -> Material:
+def _from_task(task: Task, seed: int) -> ModelOrTask:
     with isolated(seed):
-        return Material(name=task.name, data=load_data(task, seed), task=task, loss=task.loss)
+        return ModelOrTask(name=task.name, data=load_data(task, seed), task=task, loss=task.loss)
 
 
-def _of_model(defined: Mapping[str, Any], file: Path, seed: int) -> Material:
-    if "data" not in defined:
-        raise TaskError(f"{file} defines a model and no data = {{'train': (x, y), 'test': (x, y)}} to judge it on.")
+def _from_model(namespace: Mapping[str, Any], file: Path, seed: int) -> ModelOrTask:
+    if "data" not in namespace:
+        raise TaskError(
+            f"{file} defines a model and no data. It needs data = {{'train': (x, y), 'test': (x, y)}} to evaluate the model on."
+        )
     with isolated(seed):
-        data = as_data(_made(defined["data"], file, seed), of=str(file))
-    return Material(name=file.stem, data=data, model=defined["model"], loss=defined.get("loss"))
-
-
-def _made(value: Any, file: Path, seed: int) -> Any:
-    """Call a function, with the seed if it takes one; anything else is what it is."""
-    if not inspect.isfunction(value):
-        return value
-    with user_code(f"data in {file}"):
-        return value(seed) if inspect.signature(value).parameters else value()
+        data = namespace["data"]
+        if inspect.isfunction(data):
+            data = call_with_seed(data, f"data in {file}", seed)
+        splits = as_data(data, of=str(file))
+    return ModelOrTask(name=file.stem, data=splits, model=namespace["model"], loss=namespace.get("loss"))

@@ -1,20 +1,22 @@
-"""Who is to blame: turns an exception of a user's code into a message that shows the user's own line."""
+"""Re-raise exceptions from user code as TaskError with the offending source line."""
 
 from __future__ import annotations
 
+import inspect
 import sysconfig
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from actlab.errors import ActlabError, TaskError
 
-__all__ = ["one_line", "user_code", "user_line"]
+__all__ = ["call_with_seed", "one_line", "user_code", "user_line"]
 
-_OURS = str(Path(__file__).parents[1])
-_NOT_THE_USERS = tuple(
-    {_OURS, "<frozen", *(sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib"))}
+_PACKAGE = str(Path(__file__).parents[1])
+_NOT_USER_CODE = tuple(
+    {_PACKAGE, "<frozen", *(sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib"))}
 )
 
 
@@ -32,12 +34,12 @@ def one_line(error: BaseException) -> str:
 def user_line(error: BaseException) -> str:
     """Return file, line number and text of the user's line that raised, indented; empty if there is none.
 
-    The last frame outside the standard library, the installed packages and ActLab is taken for the user's.
+    This is the last frame outside the standard library, the installed packages and ActLab.
     """
     if isinstance(error, SyntaxError) and error.filename:
         return f"\n  {error.filename}, line {error.lineno}:\n    {(error.text or '').strip()}"
     frames = [
-        frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_NOT_THE_USERS)
+        frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_NOT_USER_CODE)
     ]
     if not frames:
         return ""
@@ -47,17 +49,43 @@ def user_line(error: BaseException) -> str:
 
 @contextmanager
 def user_code(what: str) -> Iterator[None]:
-    """Run a user's code; what it raises becomes a :class:`TaskError` that names ``what`` and shows the line.
+    """Run user code in the block and re-raise its exceptions as :class:`TaskError`, with ``what`` and the source line.
 
     Raises:
-        TaskError: the code raised; errors of ActLab pass through as they are.
+        TaskError: the code raised; errors of ActLab pass through unchanged.
     """
     try:
         yield
     except ActlabError:
         raise
-    except (
-        Exception,
-        SystemExit,
-    ) as error:  # a user's code may raise anything, and `sys.exit()` in it must not end the study
+    # User code may raise anything, and a `sys.exit()` in it must not end the study.
+    except (Exception, SystemExit) as error:
         raise TaskError(f"{what} raised {one_line(error)}{user_line(error)}") from error
+
+
+def call_with_seed(function: Any, what: str, seed: int) -> Any:
+    """Call a function of a user's file: with the seed if it requires an argument or has one named ``seed``, else without.
+
+    Args:
+        function: what to call.
+        what: names it in the error message.
+        seed: passed as the first argument.
+
+    Raises:
+        TaskError: the function raised.
+
+    Example:
+        >>> call_with_seed(lambda seed: seed + 1, "model", 2), call_with_seed(lambda width=8: width, "model", 2)
+        (3, 8)
+    """
+    with user_code(what):
+        return function(seed) if _takes_seed(function) else function()
+
+
+def _takes_seed(function: Any) -> bool:
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except ValueError:  # a built-in without a signature
+        return False
+    positional = [p for p in parameters if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
+    return any(p.default is p.empty for p in positional) or [p.name for p in positional[:1]] == ["seed"]

@@ -1,4 +1,4 @@
-"""The reader of idx files trusts nothing that a file says about itself."""
+"""Idx files are read plain or gzipped, and every damage is reported with the file's name."""
 
 import gzip
 from pathlib import Path

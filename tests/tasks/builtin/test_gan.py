@@ -1,4 +1,4 @@
-"""Both nets of the GAN follow their own loss, take their own activations, and are judged on generated images."""
+"""Both nets of the GAN train on their own loss with their own activations, and are evaluated on generated images."""
 
 import dataclasses
 from pathlib import Path
@@ -37,16 +37,15 @@ def test_each_net_gets_the_gradient_of_its_own_loss_alone():
     make().loss(net(x), x).backward()
 
     torch.manual_seed(1)
-    made = torch.sigmoid(net.generator(torch.randn_like(x[:, 3:])))
-    judge = net.discriminator
-    slope = (
-        judge.weight.square().sum()
-    )  # the gradient of a linear judge is its weight, at every image; half of gamma 10 is paid
-    loss_of_judge = (
-        functional.softplus(-judge(x[:, :3])) + functional.softplus(judge(made.detach()))
+    generated = torch.sigmoid(net.generator(torch.randn_like(x[:, 3:])))
+    discriminator = net.discriminator
+    # The gradient of a linear discriminator is its weight, at every image; the penalty is half of gamma, 10, times its square.
+    slope = discriminator.weight.square().sum()
+    discriminator_loss = (
+        functional.softplus(-discriminator(x[:, :3])) + functional.softplus(discriminator(generated.detach()))
     ).mean() + 5 * slope
-    loss_of_maker = functional.softplus(-judge(made)).mean()
-    for loss, part in ((loss_of_judge, judge), (loss_of_maker, net.generator)):
+    generator_loss = functional.softplus(-discriminator(generated)).mean()
+    for loss, part in ((discriminator_loss, discriminator), (generator_loss, net.generator)):
         wanted = torch.autograd.grad(loss, list(part.parameters()), retain_graph=True)
         for weight, gradient in zip(part.parameters(), wanted, strict=True):
             torch.testing.assert_close(weight.grad, gradient)
@@ -85,20 +84,20 @@ def test_one_spec_for_all_leaves_the_pixels_alone(small):
 
 
 @pytest.mark.parametrize("spec", ["step/rect", "relu/jam", "tanh"])
-def test_the_slope_that_is_paid_for_is_the_one_that_the_generator_gets(spec):
+def test_the_penalised_gradient_is_the_one_that_the_generator_gets(spec):
     torch.manual_seed(0)
-    judge = nn.Sequential(nn.Linear(3, 16), actlab.layer(spec), nn.Linear(16, 1))
-    net = Gan(nn.Linear(2, 3), judge, nn.Identity(), latent=2)
+    discriminator = nn.Sequential(nn.Linear(3, 16), actlab.layer(spec), nn.Linear(16, 1))
+    net = Gan(nn.Linear(2, 3), discriminator, nn.Identity(), latent=2)
     x = torch.randn(8, 5)
 
     slope = net(x)[:, 3]
 
     if "jam" not in spec:  # noise is drawn anew by every pass
-        seen = x[:, :3].clone().requires_grad_()
-        judge(seen).sum().backward()
-        torch.testing.assert_close(slope, seen.grad.square().sum(1))
+        inputs = x[:, :3].clone().requires_grad_()
+        discriminator(inputs).sum().backward()
+        torch.testing.assert_close(slope, inputs.grad.square().sum(1))
     slope.sum().backward()
-    assert judge[0].weight.grad.abs().sum() > 0
+    assert discriminator[0].weight.grad.abs().sum() > 0
     with torch.no_grad():
         assert net(x)[:, 3].eq(0).all()
 
@@ -111,7 +110,7 @@ def test_the_classifier_of_the_metric_is_no_part_of_the_net(small):
 
 
 @needs_images
-def test_the_task_passes_the_judge(small):
+def test_the_task_passes_the_check(small):
     check(small)
 
 
@@ -141,7 +140,7 @@ def test_the_real_images_themselves_are_a_perfect_result(small):
     assert small.metric(features, features) == pytest.approx(0, abs=1e-6)
 
 
-def test_without_the_files_it_is_said_where_to_get_them(monkeypatch, tmp_path):
+def test_without_the_files_the_error_says_where_to_get_them(monkeypatch, tmp_path):
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
     with pytest.raises(TaskError, match="dataset-fashion-mnist"):
         resolve("gan").data(0)

@@ -15,18 +15,18 @@ from actlab.tasks.builtin.jamming import ones
 from actlab.tasks.task import load_data
 
 
-def drawn(count=6600, bits=10, tau=0.7, seed=0):
+def ones_split(count=6600, bits=10, tau=0.7, seed=0):
     return ones(count, bits, tau, torch.Generator().manual_seed(seed))
 
 
 def test_the_number_of_ones_is_uniform():
-    counts = drawn().x.sum(1).long().bincount(minlength=11)
+    counts = ones_split().x.sum(1).long().bincount(minlength=11)
 
     assert stats.chisquare(counts.numpy()).pvalue > 0.001
 
 
 def test_the_ones_are_placed_uniformly():
-    rows = drawn().x
+    rows = ones_split().x
     rows = rows[rows.sum(1) == 3]
 
     assert len(rows) > 400
@@ -35,7 +35,7 @@ def test_the_ones_are_placed_uniformly():
 
 @pytest.mark.parametrize("tau", [0.5, 0.7])
 def test_the_label_says_whether_more_than_the_share_is_set(tau):
-    split = drawn(tau=tau)
+    split = ones_split(tau=tau)
 
     assert split.y.tolist() == [int(10 * sum(row) > 10 * 10 * tau + 1e-6) for row in split.x.tolist()]
 
@@ -74,7 +74,7 @@ def test_the_untied_logistic_unit_leaves_out_one_factor():
 
 
 @pytest.mark.parametrize("name", ["jamming:ones", "jamming:ones-0.5", "jamming:step", "jamming:digits"])
-def test_a_task_passes_the_judge(name):
+def test_a_task_passes_the_check(name):
     check(resolve(name))
 
 

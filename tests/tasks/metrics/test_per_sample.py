@@ -1,4 +1,4 @@
-"""Measures give one number for each sample, the same as torch's means, and refuse what gives none."""
+"""Measures return one number per sample, whose mean is that of torch, and refuse functions that do not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from actlab.errors import PlanError
-from actlab.tasks.metrics.per_sample import MEASURES, Measure, measure_of, one_by_one
+from actlab.tasks.metrics.per_sample import MEASURES, Measure, one_by_one, resolve_measure
 
 
 def test_cross_entropy_of_samples_has_torchs_mean():
@@ -44,18 +44,18 @@ def test_a_loss_of_batches_becomes_one_of_samples():
 
 
 def test_the_default_follows_the_targets():
-    assert measure_of(None, torch.tensor([1])).name == "cross_entropy"
-    assert measure_of(None, torch.tensor([1.0])).name == "squared_error"
-    assert measure_of("error", None).name == "error"
+    assert resolve_measure(None, torch.tensor([1])).name == "cross_entropy"
+    assert resolve_measure(None, torch.tensor([1.0])).name == "squared_error"
+    assert resolve_measure("error", None).name == "error"
 
 
 def test_a_function_is_a_measure_with_its_name_and_direction():
     def agreement(output, target):
         return (output == target).float()
 
-    found = measure_of(agreement, None, direction="max")
+    found = resolve_measure(agreement, None, direction="max")
     assert (found.name, found.direction) == ("agreement", "max")
-    assert measure_of(found, None) is found
+    assert resolve_measure(found, None) is found
 
 
 @pytest.mark.parametrize(
@@ -66,18 +66,18 @@ def test_a_function_is_a_measure_with_its_name_and_direction():
         (3, "a name .* or a function"),
     ],
 )
-def test_what_is_no_measure_is_told(wanted, words):
+def test_an_unknown_measure_is_refused(wanted, words):
     with pytest.raises(PlanError, match=words):
-        measure_of(wanted, None)
+        resolve_measure(wanted, None)
 
 
-def test_a_wrong_direction_is_told():
+def test_an_unknown_direction_is_refused():
     with pytest.raises(PlanError, match="'min'"):
-        measure_of(len, None, direction="up")
+        resolve_measure(len, None, direction="up")
 
 
 @pytest.mark.parametrize("gives", [torch.tensor(1.0), 0.5, torch.zeros(0)])
-def test_a_measure_of_whole_batches_is_told(gives):
+def test_a_measure_of_whole_batches_is_refused(gives):
     with pytest.raises(PlanError, match="reduction='none'"):
         Measure(name="mine", of=lambda *_: gives)(None, None)
 

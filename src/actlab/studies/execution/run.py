@@ -13,7 +13,7 @@ from actlab.studies.execution.progress import Progress, progress_of
 from actlab.studies.execution.scheduler import Scheduler, View
 from actlab.studies.execution.worker import BROKEN, CANNOT_NAME, FINISHED, Job, work
 from actlab.studies.store.store import Result, Store
-from actlab.studies.trial import one_thread
+from actlab.tasks.isolation import one_thread
 from actlab.tasks.task import Task
 
 __all__ = ["StudyInterrupted", "run"]

@@ -30,7 +30,8 @@ from actlab.studies.store.store import HEARTBEAT, Key, Lease, Result, Store
 from actlab.studies.trial import blank_row, build_model, run_trial
 from actlab.system.allocator import tune_allocator
 from actlab.tasks.registry import resolve
-from actlab.tasks.task import Task, isolated, load_data
+from actlab.tasks.isolation import isolated
+from actlab.tasks.task import Task, load_data
 
 __all__ = ["CANNOT_NAME", "Job", "foreman", "main", "work"]
 

@@ -1,4 +1,4 @@
-"""The tasks that ship; importing this room registers them."""
+"""Built-in tasks, registered when this package is imported."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,21 +7,21 @@ from actlab.tasks.builtin import digits, fashion_mnist, gan, jamming, mnist1d
 from actlab.tasks.registry import register
 from actlab.tasks.task import Task
 
-_TASKS: dict[str, Callable[[], Task]] = {
-    "digits": digits.by_mlp,
-    "digits:cnn": digits.by_cnn,
-    "mnist1d": mnist1d.by_training_loss,
-    "mnist1d:accuracy": mnist1d.by_accuracy,
-    "fashion-mnist": fashion_mnist.by_lenet,
-    "fashion-mnist:mlp": fashion_mnist.by_mlp,
-    "gan": gan.by_frechet,
-    "gan:precision": gan.by_precision,
-    "gan:recall": gan.by_recall,
-    "jamming:ones": jamming.by_ones,
-    "jamming:ones-0.5": partial(jamming.by_ones, 0.5),
-    "jamming:step": jamming.by_step,
-    "jamming:digits": jamming.by_digits,
-    "jamming:lenet": jamming.by_lenet,
+_BUILDERS: dict[str, Callable[[], Task]] = {
+    "digits": digits.mlp_task,
+    "digits:cnn": digits.cnn_task,
+    "mnist1d": mnist1d.training_loss_task,
+    "mnist1d:accuracy": mnist1d.accuracy_task,
+    "fashion-mnist": fashion_mnist.lenet_task,
+    "fashion-mnist:mlp": fashion_mnist.mlp_task,
+    "gan": gan.frechet_task,
+    "gan:precision": gan.precision_task,
+    "gan:recall": gan.recall_task,
+    "jamming:ones": jamming.ones_task,
+    "jamming:ones-0.5": partial(jamming.ones_task, 0.5),
+    "jamming:step": jamming.step_task,
+    "jamming:digits": jamming.digits_task,
+    "jamming:lenet": jamming.lenet_task,
 }
-for _name, _build in _TASKS.items():
+for _name, _build in _BUILDERS.items():
     register(_name, _build)

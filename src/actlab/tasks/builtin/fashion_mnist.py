@@ -1,14 +1,14 @@
-"""Fashion-MNIST: 70,000 images of clothes, 28 x 28, read from idx files (Debian: ``dataset-fashion-mnist``)."""
+"""Classification of Fashion-MNIST with LeNet-5 or an MLP, from local idx files."""
 
 from __future__ import annotations
 
 import gzip
 import os
 import zlib
+from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,23 +19,23 @@ from torch.nn import functional
 from actlab.errors import TaskError
 from actlab.tasks.task import Data, Split, Task, accuracy
 
-__all__ = ["FOLDER_VARIABLE", "by_lenet", "by_mlp", "read_idx"]
+__all__ = ["FOLDER_VARIABLE", "lenet_task", "mlp_task", "read_idx"]
 
 FOLDER_VARIABLE = "ACTLAB_FASHION_MNIST"
 _DEBIAN_FOLDER = "/usr/share/datasets/fashion-mnist"
 _FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 _UNSIGNED_BYTE = 0x08
-_VALIDATION = 5_000
+_VALIDATION = 5_000  # images held back from training
 
 
 def read_idx(path: Path) -> npt.NDArray[np.uint8]:
     """Read an idx file of unsigned bytes, gzipped or plain: two zero bytes, type, number of dimensions, sizes, values.
 
     Returns:
-        Array of the shape that the file names.
+        Array, uint8, of the shape in the file's header.
 
     Raises:
-        TaskError: the file is missing, cut short, damaged, or no idx file of unsigned bytes.
+        TaskError: the file is missing, truncated, damaged, or no idx file of unsigned bytes.
 
     Example:
         >>> import tempfile
@@ -53,14 +53,14 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
     start = 4 + 4 * content[3]
     if len(content) < start:
         raise TaskError(
-            f"{path} is cut short: its header needs {start} bytes and it has {len(content)}. Fetch it again."
+            f"{path} is cut short: its header needs {start} bytes and it has {len(content)}. Download it again."
         )
     shape = np.frombuffer(content[4:start], dtype=">u4").astype(np.int64)
     expected = start + int(np.prod(shape))
     if len(content) != expected:
         raise TaskError(
             f"{path} has {len(content)} bytes where its header asks for {expected} "
-            f"(shape {tuple(shape.tolist())}). Fetch it again."
+            f"(shape {tuple(shape.tolist())}). Download it again."
         )
     return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
 
@@ -72,7 +72,7 @@ def _content(path: Path) -> bytes:
     except OSError as error:
         raise TaskError(f"{path} cannot be read: {error.strerror or error}.") from error
     except (EOFError, zlib.error) as error:
-        raise TaskError(f"{path} is damaged ({error}). Fetch it again.") from error
+        raise TaskError(f"{path} is damaged ({error}). Download it again.") from error
 
 
 def _folder() -> Path:
@@ -115,7 +115,7 @@ def _cached(folder: Path) -> tuple[Split, Split]:
 
 
 def _data(seed: int) -> Data:
-    """Split the training images 55,000 / 5,000 for a seed; inputs (n, 1, 28, 28) in [0, 1]; test is fixed."""
+    """Split the training images 55,000 / 5,000 for a seed; inputs (n, 1, 28, 28) in [0, 1]; the test split is fixed."""
     rest, test = _cached(_folder())
     order = torch.randperm(len(rest), generator=torch.Generator().manual_seed(seed))
     train, validation = order[_VALIDATION:], order[:_VALIDATION]
@@ -159,39 +159,39 @@ def _unit_norm(layer: nn.Linear) -> nn.Linear:
     return layer
 
 
-def by_lenet() -> Task:
-    """Return the task with LeNet-5 (61,706 parameters): 5 epochs.
+def lenet_task() -> Task:
+    """Return the task with LeNet-5 (61,706 parameters), 5 epochs.
 
     Example:
-        >>> sum(p.numel() for p in by_lenet().model(0).parameters())
+        >>> sum(p.numel() for p in lenet_task().model(0).parameters())
         61706
     """
-    return _task(name="fashion-mnist", model=_lenet, epochs=5, description="Fashion-MNIST, LeNet-5")
-
-
-def by_mlp() -> Task:
-    """Return the task with the 8x128 net of the GELU paper (arXiv:1606.08415, ``mnist_fcn.py``): 20 epochs.
-
-    Example:
-        >>> by_mlp().model(0)[1].weight.norm(dim=1).allclose(torch.ones(128))
-        True
-    """
-    return _task(
-        name="fashion-mnist:mlp",
-        model=_gelu_paper_mlp,
-        epochs=20,
-        description="Fashion-MNIST, the 8x128 MLP of the GELU paper",
-    )
-
-
-def _task(**differences: Any) -> Task:
     return Task(
+        name="fashion-mnist",
+        model=_lenet,
         data=_data,
         loss=functional.cross_entropy,
         metric=accuracy,
         learning_rate=1e-3,
         batch_size=128,
+        epochs=5,
         rope=0.003,
+        description="Fashion-MNIST, LeNet-5",
         source="fashion-mnist, protocol 1",
-        **differences,
+    )
+
+
+def mlp_task() -> Task:
+    """Return the task with the 8x128 net of the GELU paper (arXiv:1606.08415, ``mnist_fcn.py``), 20 epochs.
+
+    Example:
+        >>> mlp_task().model(0)[1].weight.norm(dim=1).allclose(torch.ones(128))
+        True
+    """
+    return replace(
+        lenet_task(),
+        name="fashion-mnist:mlp",
+        model=_gelu_paper_mlp,
+        epochs=20,
+        description="Fashion-MNIST, the 8x128 MLP of the GELU paper",
     )

@@ -1,7 +1,7 @@
-"""The jamming tasks: what arXiv:2509.07236 tries its gradient rules on: Ones, a small MLP on digits and LeNet-5 by plain SGD.
+"""Tasks of the gradient-jamming paper (arXiv:2509.07236), with Ones, digits and LeNet-5 under plain SGD.
 
-"Ones" counts: of d bits, K are set, K uniform on 0..d, and the question is whether more than a share tau of them is. One unit can
-answer it. The settings are those of the authors' examples; where a validation split was needed to choose learning rates, it is said.
+Ones is a counting problem: of d bits, K are set, with K uniform on 0..d; the target is whether more than a share tau of the bits is
+set. One linear unit can solve it. The settings are those of the authors' examples, with a validation split added where they have none.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,38 +17,37 @@ from torch.nn import functional
 from actlab.tasks.builtin import digits, fashion_mnist
 from actlab.tasks.task import Data, Parameters, Split, Task, accuracy
 
-__all__ = ["by_digits", "by_lenet", "by_ones", "by_step", "ones"]
+__all__ = ["digits_task", "lenet_task", "ones", "ones_task", "step_task"]
 
-_VALIDATION_OF_DIGITS = 180  # images, a tenth; the authors have none, and train on them as well
+_VALIDATION_OF_DIGITS = 180  # images, a tenth; the authors have no validation split and train on these images
 
 
 def ones(count: int, bits: int, tau: float, generator: torch.Generator) -> Split:
-    """Draw rows of bits with a uniform number of ones, and whether more than a share ``tau`` of each is set.
+    """Draw rows of bits with a uniformly distributed number of ones, labelled by whether more than a share ``tau`` is set.
 
     Args:
-        count: rows.
-        bits: in each row.
+        count: number of rows.
+        bits: number of bits in each row.
         tau: the share, between 0 and 1.
-        generator: of the random numbers.
+        generator: source of the random numbers.
 
     Returns:
         Split of x, float32 (count, bits) of zeros and ones, and y, int64 (count,).
 
     Example:
-        >>> drawn = ones(4, 10, 0.5, torch.Generator().manual_seed(0))
-        >>> drawn.x.shape, bool((drawn.y == (drawn.x.mean(1) > 0.5)).all())
+        >>> split = ones(4, 10, 0.5, torch.Generator().manual_seed(0))
+        >>> split.x.shape, bool((split.y == (split.x.mean(1) > 0.5)).all())
         (torch.Size([4, 10]), True)
     """
     number = torch.randint(bits + 1, (count, 1), generator=generator)
     rank = torch.rand(count, bits, generator=generator).argsort(1)
-    set_ = rank < number
-    return Split(x=set_.float(), y=(number[:, 0] > tau * bits).long())
+    return Split(x=(rank < number).float(), y=(number[:, 0] > tau * bits).long())
 
 
 class _Unit(nn.Module):
-    """One unit, whose activation's value is the probability of the second of two classes.
+    """One unit whose activation value is the probability of the second of two classes.
 
-    Both probabilities are returned: the activation is then no output of the model, and can be swapped.
+    The output has both probabilities, so that the activation itself is not an output of the model and can be swapped.
     """
 
     def __init__(self, bits: int, activation: nn.Module) -> None:
@@ -63,7 +61,7 @@ class _Unit(nn.Module):
 
 
 def _ones_data(count: int, bits: int, tau: float, seed: int) -> Data:
-    """Draw 80 % for training and 20 % for the test, and as many again as the test's for choosing learning rates."""
+    """Draw 80 % for training and 20 % for the test, and a further validation split of the size of the test split."""
     generator = torch.Generator().manual_seed(seed)
     held_out = count // 5
     train, test, validation = (ones(number, bits, tau, generator) for number in (count - held_out, held_out, held_out))
@@ -78,7 +76,7 @@ def _cross_entropy(output: Tensor, target: Tensor) -> Tensor:
     return functional.binary_cross_entropy(output[:, 1], target.to(output.dtype))
 
 
-def _squares(output: Tensor, target: Tensor) -> Tensor:
+def _squared_error(output: Tensor, target: Tensor) -> Tensor:
     return functional.mse_loss(output[:, 1], target.to(output.dtype))
 
 
@@ -86,14 +84,14 @@ def _sgd(parameters: Parameters, lr: float) -> torch.optim.Optimizer:
     return torch.optim.SGD(parameters, lr=lr)
 
 
-def by_ones(tau: float = 0.7) -> Task:
-    """Return the logistic unit on Ones: 2,000 rows of 10 bits, binary cross-entropy, SGD at 0.1, 30 epochs.
+def ones_task(tau: float = 0.7) -> Task:
+    """Return the logistic unit on Ones, with 2,000 rows of 10 bits, binary cross-entropy, SGD at 0.1, 30 epochs.
 
     Args:
-        tau: the share of ones that decides; the authors' code has 0.7 and its docstring 0.5.
+        tau: the share of ones above which the label is 1; the authors' code has 0.7 and its docstring 0.5.
 
     Example:
-        >>> by_ones(0.5).name, len(by_ones().data(0).train)
+        >>> ones_task(0.5).name, len(ones_task().data(0).train)
         ('jamming:ones-0.5', 1600)
     """
     return Task(
@@ -112,18 +110,18 @@ def by_ones(tau: float = 0.7) -> Task:
     )
 
 
-def by_step() -> Task:
-    """Return the threshold unit on Ones: 4,096 rows of 64 bits, tau 0.5, squared error, SGD at 0.1, 20 epochs.
+def step_task() -> Task:
+    """Return the threshold unit on Ones, with 4,096 rows of 64 bits, tau 0.5, squared error, SGD at 0.1, 20 epochs.
 
     Example:
-        >>> by_step().batch_size, by_step().data(0).test.x.shape
+        >>> step_task().batch_size, step_task().data(0).test.x.shape
         (64, torch.Size([819, 64]))
     """
     return Task(
         name="jamming:step",
         data=partial(_ones_data, 4096, 64, 0.5),
         model=partial(_unit, 64, nn.Sigmoid),
-        loss=_squares,
+        loss=_squared_error,
         metric=accuracy,
         optimizer=_sgd,
         learning_rate=0.1,
@@ -136,14 +134,14 @@ def by_step() -> Task:
 
 
 def _digits_data(seed: int) -> Data:
-    """Draw the 80 / 20 split of the images for a seed; 180 of the 80 % choose learning rates: 1,257 / 180 / 360."""
-    whole = digits.by_mlp().data(seed)
-    held = whole.validation
-    more = Split(x=held.x[_VALIDATION_OF_DIGITS:], y=held.y[_VALIDATION_OF_DIGITS:])
+    """Draw the 80 / 20 split of the images for a seed, with 180 of the 80 % for validation: 1,257 / 180 / 360."""
+    data = digits.mlp_task().data(seed)
+    held_out = data.validation
+    extra = Split(x=held_out.x[_VALIDATION_OF_DIGITS:], y=held_out.y[_VALIDATION_OF_DIGITS:])
     return Data(
-        train=Split(x=torch.cat((whole.train.x, more.x)), y=torch.cat((whole.train.y, more.y))),
-        validation=Split(x=held.x[:_VALIDATION_OF_DIGITS], y=held.y[:_VALIDATION_OF_DIGITS]),
-        test=whole.test,
+        train=Split(x=torch.cat((data.train.x, extra.x)), y=torch.cat((data.train.y, extra.y))),
+        validation=Split(x=held_out.x[:_VALIDATION_OF_DIGITS], y=held_out.y[:_VALIDATION_OF_DIGITS]),
+        test=data.test,
     )
 
 
@@ -151,11 +149,11 @@ def _digits_mlp(seed: int) -> nn.Module:  # noqa: ARG001 # the generator is seed
     return nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
 
 
-def by_digits() -> Task:
-    """Return the 64-64-10 net on scikit-learn's digits: SGD at 0.05, batches of 64, 100 epochs.
+def digits_task() -> Task:
+    """Return the 64-64-10 net on scikit-learn's digits, with SGD at 0.05, batches of 64, 100 epochs.
 
     Example:
-        >>> data = by_digits().data(0)
+        >>> data = digits_task().data(0)
         >>> len(data.train), len(data.validation), len(data.test)
         (1257, 180, 360)
     """
@@ -175,19 +173,21 @@ def by_digits() -> Task:
     )
 
 
-def by_lenet() -> Task:
-    """Return LeNet-5 on Fashion-MNIST: SGD at 0.01 without momentum, batches of 64, 20 epochs.
+def lenet_task() -> Task:
+    """Return LeNet-5 on Fashion-MNIST, with SGD at 0.01 without momentum, batches of 64, 20 epochs.
 
     Example:
-        >>> by_lenet().learning_rate, by_lenet().epochs
+        >>> lenet_task().learning_rate, lenet_task().epochs
         (0.01, 20)
     """
-    settings: dict[str, Any] = {"learning_rate": 0.01, "batch_size": 64, "epochs": 20, "rope": 0.01}
     return replace(
-        fashion_mnist.by_lenet(),
+        fashion_mnist.lenet_task(),
         name="jamming:lenet",
         optimizer=_sgd,
+        learning_rate=0.01,
+        batch_size=64,
+        epochs=20,
+        rope=0.01,
         description="Fashion-MNIST, LeNet-5 by SGD without momentum (arXiv:2509.07236, tables 6 to 8)",
         source="jamming lenet, protocol 1",
-        **settings,
     )

@@ -1,1 +1,1 @@
-"""Metrics."""
+"""Metrics of model outputs, per sample and for generated samples."""

@@ -1,4 +1,4 @@
-"""The measure: what is measured of a model's output for every sample alone, so that two models can be compared sample by sample."""
+"""Per-sample losses and error measures for paired comparisons of two models."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from actlab.errors import PlanError, did_you_mean
 
-__all__ = ["MEASURES", "Measure", "measure_of", "one_by_one"]
+__all__ = ["MEASURES", "Measure", "one_by_one", "resolve_measure"]
 
 Direction = Literal["min", "max"]
 PerSample = Callable[[Any, Any], Tensor]
@@ -20,11 +20,11 @@ PerSample = Callable[[Any, Any], Tensor]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Measure:
-    """A number for every sample.
+    """A loss or metric with one value per sample.
 
     Attributes:
-        name: shown.
-        of: of (output, target); returns one number for each sample, shape (n,), or more of them, whose mean is taken.
+        name: name shown for it.
+        of: of (output, target), returns one number per sample, shape (n,), or several, shape (n, ...), whose mean is taken.
         direction: "min" when smaller is better, "max" when larger is.
     """
 
@@ -36,48 +36,48 @@ class Measure:
         """Return the measure of a batch, float64 on the CPU, shape (n,).
 
         Raises:
-            PlanError: it gives no number for each sample.
+            PlanError: the function does not return a number for each sample.
         """
         values = self.of(output, target)
         if not isinstance(values, Tensor) or values.dim() == 0 or not values.numel():
             what = f"a tensor of shape {tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
             raise PlanError(
-                f"The measure {self.name} gave {what}; a number for each sample is needed, shape (n,), because differences are taken "
-                "sample by sample: a loss with reduction='none', or actlab.tasks.metrics.per_sample.one_by_one(loss)."
+                f"The measure {self.name} returned {what}; a number for each sample is needed, shape (n,), because differences are taken "
+                "sample by sample. Try a loss with reduction='none', or actlab.tasks.metrics.per_sample.one_by_one(loss)."
             )
         return values.detach().double().reshape(len(values), -1).mean(1).cpu()
 
 
 def one_by_one(function: Callable[[Any, Any], Any]) -> PerSample:
-    """Return a function of single samples, from a loss or metric of batches.
+    """Return a per-sample function that calls a loss or metric of batches on one sample at a time.
 
-    The function is called on batches of one sample; that is the same number for every mean over samples.
+    For a loss that is a mean over samples, these are the values of which it is the mean.
 
     Example:
         >>> one_by_one(F.mse_loss)(torch.tensor([[1.0], [2.0]]), torch.zeros(2, 1)).tolist()
         [1.0, 4.0]
     """
 
-    def of_each(output: Tensor, target: Tensor) -> Tensor:
-        pairs = ((output[i : i + 1], target[i : i + 1]) for i in range(len(output)))
-        return torch.tensor([float(function(y, wanted)) for y, wanted in pairs], dtype=torch.float64)
+    def per_sample(output: Tensor, target: Tensor) -> Tensor:
+        values = [float(function(output[i : i + 1], target[i : i + 1])) for i in range(len(output))]
+        return torch.tensor(values, dtype=torch.float64)
 
-    return of_each
+    return per_sample
 
 
 def _classes_second(output: Any, target: Any) -> Tensor:
-    """Return the output with its classes in dimension 1, as torch's losses have them."""
-    made, wanted = _tensors(output, target)
-    is_last = made.dim() == wanted.dim() + 1 and made.shape[:-1] == wanted.shape
-    return made.movedim(-1, 1) if is_last and made.dim() > 2 else made
+    """Return the output with its classes in dimension 1, as torch's losses take them."""
+    y, expected = _check_tensors(output, target)
+    is_last = y.dim() == expected.dim() + 1 and y.shape[:-1] == expected.shape
+    return y.movedim(-1, 1) if is_last and y.dim() > 2 else y
 
 
-def _tensors(output: Any, target: Any) -> tuple[Tensor, Tensor]:
+def _check_tensors(output: Any, target: Any) -> tuple[Tensor, Tensor]:
     if isinstance(output, Tensor) and isinstance(target, Tensor):
         return output, target
     raise PlanError(
         f"The output is a {type(output).__name__} and the target a {type(target).__name__}; the built-in measures compare tensors. "
-        "Give your own: measure=lambda output, target: ..., one number for each sample."
+        "Give your own function: measure=lambda output, target: ..., with one number for each sample."
     )
 
 
@@ -91,7 +91,7 @@ def _error(output: Any, target: Any) -> Tensor:
 
 
 def _squared_error(output: Any, target: Any) -> Tensor:
-    output, target = _tensors(output, target)
+    output, target = _check_tensors(output, target)
     return F.mse_loss(output.float(), target.float().reshape(output.shape), reduction="none")
 
 
@@ -102,38 +102,38 @@ MEASURES: Final = {
 }
 
 
-def measure_of(wanted: str | Measure | PerSample | None, target: Any, *, direction: Direction = "min") -> Measure:
-    """Return the measure that is meant.
+def resolve_measure(measure: str | Measure | PerSample | None, target: Any, *, direction: Direction = "min") -> Measure:
+    """Return a measure from its name, a function, or the type of the targets.
 
     Args:
-        wanted: a name, a function of (output, target), a measure; by default "cross_entropy" for whole-number targets and
-            "squared_error" for others.
-        target: of one batch, for the default.
-        direction: of a function.
+        measure: a name, a function of (output, target), a measure, or None for "cross_entropy" with integer targets and
+            "squared_error" with others.
+        target: targets of one batch, for the default.
+        direction: "min" or "max", for a function.
 
     Raises:
-        PlanError: there is no such measure.
+        PlanError: no measure has this name, or the direction is neither "min" nor "max".
 
     Example:
-        >>> measure_of(None, torch.tensor([1, 2])).name
+        >>> resolve_measure(None, torch.tensor([1, 2])).name
         'cross_entropy'
     """
     if direction not in get_args(Direction):
-        raise PlanError(f"direction is 'min' (smaller is better) or 'max'; got {direction!r}.")
-    if isinstance(wanted, Measure):
-        return wanted
-    if wanted is None:
-        is_whole = isinstance(target, Tensor) and not target.is_floating_point() and not target.is_complex()
-        return MEASURES["cross_entropy" if is_whole else "squared_error"]
-    if isinstance(wanted, str):
-        if wanted not in MEASURES:
+        raise PlanError(f"direction is {direction!r}; allowed are 'min' (smaller is better) and 'max'.")
+    if isinstance(measure, Measure):
+        return measure
+    if measure is None:
+        is_integer = isinstance(target, Tensor) and not target.is_floating_point() and not target.is_complex()
+        return MEASURES["cross_entropy" if is_integer else "squared_error"]
+    if isinstance(measure, str):
+        if measure not in MEASURES:
             allowed = ", ".join(MEASURES)
             raise PlanError(
-                f"There is no measure {wanted!r}.{did_you_mean(wanted, MEASURES)} Allowed: {allowed}, a function."
+                f"There is no measure {measure!r}.{did_you_mean(measure, MEASURES)} Allowed: {allowed}, a function."
             )
-        return MEASURES[wanted]
-    if not callable(wanted):
+        return MEASURES[measure]
+    if not callable(measure):
         raise PlanError(
-            f"A measure is a name ({', '.join(MEASURES)}) or a function of output and target; got {wanted!r}."
+            f"A measure is a name ({', '.join(MEASURES)}) or a function of output and target; got {measure!r}."
         )
-    return Measure(name=getattr(wanted, "__name__", "measure"), of=wanted, direction=direction)
+    return Measure(name=getattr(measure, "__name__", "measure"), of=measure, direction=direction)

@@ -1,0 +1,62 @@
+"""Context managers that seed and restore global random generators and limit torch to one thread."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+__all__ = ["isolated", "one_thread", "seed_all"]
+
+
+@contextmanager
+def isolated(seed: int) -> Iterator[None]:
+    """Seed the global generators of torch, numpy and ``random`` inside the block, and restore them afterwards.
+
+    User code draws from the global generators; this is the only place that changes them.
+
+    Example:
+        >>> before = torch.get_rng_state()
+        >>> with isolated(0):
+        ...     first = torch.rand(1)
+        >>> bool((torch.get_rng_state() == before).all())
+        True
+    """
+    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002 # saved for user code, which may use it
+    with torch.random.fork_rng(devices=[]):
+        seed_all(seed)
+        try:
+            yield
+        finally:
+            np.random.set_state(numpy_state)  # noqa: NPY002 # see above
+            random.setstate(python_state)
+
+
+def seed_all(seed: int) -> None:
+    """Seed the global generators of torch, numpy and ``random``; call it inside :func:`isolated` only."""
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 # user code may draw from it
+    random.seed(seed)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch on one thread inside the block.
+
+    More threads would change the order of sums, and with it the last bits. A forked process in which torch has already used its
+    thread pool needs it as well: the pool's threads do not exist in the copy, and a parallel operation would wait for them forever.
+
+    Example:
+        >>> with one_thread():
+        ...     torch.get_num_threads()
+        1
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
