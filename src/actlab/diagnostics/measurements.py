@@ -1,4 +1,4 @@
-"""The examination: what is measured of a model at its init, and of its first steps, before anything is said about it."""
+"""Measurements that the doctor's checks use, at initialization and over a short training run."""
 
 from __future__ import annotations
 
@@ -11,140 +11,141 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 from actlab.diagnostics.remedy import Swap
-from actlab.diagnostics.training_record import Course
+from actlab.diagnostics.training_record import TrainingRecord
 from actlab.errors import SiteError
 from actlab.nn.probes.probe import probe
 from actlab.nn.probes.probe_report import ProbeReport, ProbeRow
 from actlab.nn.probes.propagation import Layer, Propagation, propagation
-from actlab.nn.sites.dry_run import Inputs, copied, run, undisturbed
+from actlab.nn.sites.dry_run import Inputs, copy_inputs, run, no_side_effects
 from actlab.nn.sites.find import Entry, Survey, survey
 from actlab.nn.sites.trace import Step
 from actlab.nn.transforms.insert_norms import NORMS
 
-__all__ = ["ENOUGH", "Hidden", "Measurements", "examine", "last_function_twice"]
+__all__ = ["ENOUGH", "HiddenActivation", "Measurements", "doubled_output_function", "measure_model"]
 
-ENOUGH: Final = 128  # samples, below which a unit that was never seen alive may well be
-_ROWS: Final = 256  # of the inputs, on which gradients are followed
-_FAR: Final = 20.0  # a logit whose sigmoid is 1 to 2e-9
+# samples; with fewer, a unit that is zero for all of them may still be active for others
+ENOUGH: Final = 128
+# samples on which gradients are measured
+_ROWS: Final = 256
+# logit whose sigmoid is 1 up to 2e-9
+_FAR: Final = 20.0
 Measured = TypeVar("Measured")
 _CONVOLUTIONS: Final = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hidden:
-    """An activation inside a model: one that ran, and whose result the model does not return.
+class HiddenActivation:
+    """Activation that ran and whose result the model does not return.
 
     Attributes:
         path: of the site.
-        spec: what runs there; None where the parameters are not known.
-        feeds: whether a layer with weights takes its result itself. What is multiplied with something, as a gate is, does not feed.
-        behind: class of the layer with weights whose output it takes itself; "" where it is none.
+        spec: of the function; None if its parameters are unknown.
+        feeds_layer: whether its result goes directly into a layer with weights; that of a gate, which is multiplied first, does not.
+        layer_class: class of the layer with weights whose output it takes directly; "" if there is none.
         layer: path of that layer, or "".
-        replaceable: whether a swap can take it.
+        replaceable: whether :func:`actlab.swap_` can replace it.
     """
 
     path: str
     spec: str | None
-    feeds: bool
-    behind: str
+    feeds_layer: bool
+    layer_class: str
     layer: str
     replaceable: bool
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Measurements:
-    """What was measured.
+    """Measurements of one model.
 
     Attributes:
-        samples: inputs that were looked at.
-        propagation: signal and gradient by depth; None where no activation stands behind a layer with weights.
-        at_init: the probe's report.
-        hidden: the activations inside, in order of execution.
-        convolutions: how many ran.
-        norms: how many there are.
-        attends: whether tokens see each other.
-        dropouts: paths of ``nn.Dropout``.
-        twice: the function that both the end of the model and its loss apply, or None.
-        course: the first steps of training; None without a task.
-        tolerated: the largest learning rate found that kills nothing, where the one in use does; None otherwise.
+        samples: number of inputs.
+        propagation: signal and gradient by depth; None if no activation follows a layer with weights.
+        at_init: report of the probe.
+        hidden: hidden activations in order of execution.
+        convolutions: number of convolutions that ran.
+        norms: number of normalization layers.
+        has_attention: whether the model contains attention.
+        dropouts: paths of active ``nn.Dropout`` layers.
+        doubled_output: function that both the end of the model and the loss apply, or None.
+        course: record of the first training steps; None without a task.
+        tolerated: largest learning rate found at which no layer dies, if layers die at the one in use; None otherwise.
         notes: what could not be measured, and why.
     """
 
     samples: int
     propagation: Propagation | None
     at_init: ProbeReport | None
-    hidden: tuple[Hidden, ...]
+    hidden: tuple[HiddenActivation, ...]
     convolutions: int = 0
     norms: int = 0
-    attends: bool = False
+    has_attention: bool = False
     dropouts: tuple[str, ...] = ()
-    twice: Literal["softmax", "sigmoid"] | None = None
-    course: Course | None = None
+    doubled_output: Literal["softmax", "sigmoid"] | None = None
+    course: TrainingRecord | None = None
     tolerated: float | None = None
     notes: tuple[str, ...] = ()
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """The layers that the propagation knows."""
+        """Layers whose propagation was measured."""
         return self.propagation.layers if self.propagation else ()
 
     def swap(self, paths: Sequence[str], spec: str) -> Swap | None:
-        """Return a swap of those of the paths that can be swapped; None where there are none."""
-        possible = {site.path for site in self.hidden if site.replaceable}
-        wanted = tuple(dict.fromkeys(path for path in paths if path in possible))
-        return Swap(paths=wanted, spec=spec) if wanted else None
+        """Return a swap of the replaceable sites among ``paths``; None if there are none."""
+        replaceable = {site.path for site in self.hidden if site.replaceable}
+        swapped = tuple(dict.fromkeys(path for path in paths if path in replaceable))
+        return Swap(paths=swapped, spec=spec) if swapped else None
 
     def row(self, name: str) -> ProbeRow | None:
-        """Return what was measured at the init at a point, by its name."""
+        """Return the probe's row of that name at initialization."""
         return next((row for row in self.at_init or () if row.name == name), None)
 
     def is_convolution(self, row: ProbeRow) -> bool:
         """Tell whether the units of a row are channels of a convolution."""
-        return any(site.path == row.path and site.behind.startswith("Conv") for site in self.hidden)
+        return any(site.path == row.path and site.layer_class.startswith("Conv") for site in self.hidden)
 
 
-def examine(
+def measure_model(
     model: nn.Module, inputs: Inputs, target: Any = None, loss: Callable[[Any, Any], Tensor] | None = None
 ) -> Measurements:
-    """Measure a model at its init; it is left as it was.
+    """Measure a model at initialization without modifying it.
 
     Args:
         model: any module.
-        inputs: a batch as the model takes it; 128 samples or more tell dead units from sparse ones.
+        inputs: a batch as the model takes it; 128 samples or more distinguish dead units from sparse ones.
         target: of the loss.
-        loss: of (output, target). Without it, nothing is said about the end of the model.
+        loss: of (output, target). Without it, the model's output function is not checked.
 
     Raises:
         SiteError: the model raises on the inputs.
 
     Example:
         >>> _ = torch.manual_seed(0)
-        >>> found = examine(nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 2)), torch.randn(200, 4))
-        >>> found.samples, found.hidden[0].spec, found.hidden[0].feeds, found.twice
+        >>> measured = measure_model(nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 2)), torch.randn(200, 4))
+        >>> measured.samples, measured.hidden[0].spec, measured.hidden[0].feeds_layer, measured.doubled_output
         (200, 'relu', True, None)
     """
+    samples = _sample_count(inputs)
     notes: list[str] = []
-    if _samples(inputs) < ENOUGH:
-        few = (
-            f"Dead and saturated units were not judged: there are {_samples(inputs)} samples, and {ENOUGH} are needed."
-        )
-        notes.append(few)
-    whole = survey(model, inputs)
+    if samples < ENOUGH:
+        notes.append(f"Dead and saturated units were not judged: {samples} samples were given, {ENOUGH} are needed.")
+    surveyed = survey(model, inputs)
     return Measurements(
-        samples=_samples(inputs),
-        propagation=_tried(lambda: propagation(model, _fewer(inputs)), notes),
-        at_init=_tried(lambda: probe(model, [inputs], inputs=lambda batch: batch, rank=False), notes),
-        hidden=tuple(_hidden(whole)),
-        convolutions=sum(isinstance(step.module, _CONVOLUTIONS) for step in _steps(whole)),
+        samples=samples,
+        propagation=_measured_or_noted(lambda: propagation(model, _first_rows(inputs)), notes),
+        at_init=_measured_or_noted(lambda: probe(model, [inputs], inputs=lambda batch: batch, rank=False), notes),
+        hidden=tuple(_hidden_activations(surveyed)),
+        convolutions=sum(isinstance(step.module, _CONVOLUTIONS) for step in _steps(surveyed)),
         norms=sum(isinstance(module, NORMS) for module in model.modules()),
-        attends=_attends(model, whole),
+        has_attention=_has_attention(model, surveyed),
         dropouts=tuple(path for path, module in model.named_modules() if type(module) is nn.Dropout and module.p > 0),
-        twice=None if loss is None else _twice(model, inputs, target, loss),
+        doubled_output=None if loss is None else _doubled_output(model, inputs, target, loss),
         notes=tuple(dict.fromkeys(notes)),
     )
 
 
-def _tried(measure: Callable[[], Measured], notes: list[str]) -> Measured | None:
+def _measured_or_noted(measure: Callable[[], Measured], notes: list[str]) -> Measured | None:
     try:
         return measure()
     except SiteError as error:
@@ -152,66 +153,66 @@ def _tried(measure: Callable[[], Measured], notes: list[str]) -> Measured | None
         return None
 
 
-def _samples(inputs: Inputs) -> int:
+def _sample_count(inputs: Inputs) -> int:
     return next((len(leaf) for leaf in tree_leaves(inputs) if isinstance(leaf, Tensor) and leaf.dim()), 0)
 
 
-def _fewer(inputs: Inputs) -> Inputs:
-    """Return the first rows, of all tensors that have as many as the first one."""
-    count = _samples(inputs)
-    fewer: Inputs = tree_map(
+def _first_rows(inputs: Inputs) -> Inputs:
+    """Truncate all tensors that have as many rows as the first one."""
+    count = _sample_count(inputs)
+    rows: Inputs = tree_map(
         lambda leaf: leaf[:_ROWS] if isinstance(leaf, Tensor) and leaf.dim() and len(leaf) == count else leaf, inputs
     )
-    return fewer
+    return rows
 
 
-def _steps(whole: Survey) -> list[Step]:
-    return [step for step in whole.trace.steps if isinstance(step, Step)] if whole.trace else []
+def _steps(surveyed: Survey) -> list[Step]:
+    return [step for step in surveyed.trace.steps if isinstance(step, Step)] if surveyed.trace else []
 
 
-def _hidden(whole: Survey) -> list[Hidden]:
-    return [_described(entry, whole) for entry in whole.entries if entry.runs and not entry.site.output]
+def _hidden_activations(surveyed: Survey) -> list[HiddenActivation]:
+    return [_hidden(entry, surveyed) for entry in surveyed.entries if entry.runs and not entry.site.output]
 
 
-def _described(entry: Entry, whole: Survey) -> Hidden:
-    notes = whole.trace
-    assert notes is not None  # noqa: S101 # what ran was traced
-    made = {step.result: step for step in _steps(whole)}
-    taken = {notes.origin(step.source) for step in _steps(whole)}
-    before = made.get(notes.origin(entry.runs[0].source))
-    paths = whole.paths.get(id(before.module), [""]) if before else [""]
-    return Hidden(
+def _hidden(entry: Entry, surveyed: Survey) -> HiddenActivation:
+    trace = surveyed.trace
+    assert trace is not None  # noqa: S101 # an entry with runs was traced
+    step_of = {step.result: step for step in _steps(surveyed)}
+    layer_inputs = {trace.origin(step.source) for step in _steps(surveyed)}
+    before = step_of.get(trace.origin(entry.runs[0].source))
+    paths = surveyed.paths.get(id(before.module), [""]) if before else [""]
+    return HiddenActivation(
         path=entry.site.path,
         spec=entry.running.spec,
-        feeds=any(ran.result in taken for ran in entry.runs),
-        behind=type(before.module).__name__ if before else "",
+        feeds_layer=any(activation.result in layer_inputs for activation in entry.runs),
+        layer_class=type(before.module).__name__ if before else "",
         layer=paths[0],
         replaceable=entry.site.replaceable,
     )
 
 
-def _attends(model: nn.Module, whole: Survey) -> bool:
+def _has_attention(model: nn.Module, surveyed: Survey) -> bool:
     if any(isinstance(module, nn.MultiheadAttention) for module in model.modules()):
         return True
-    hidden = _hidden(whole)
-    return any((site.spec or "").startswith("softmax") and not site.feeds for site in hidden)
+    hidden = _hidden_activations(surveyed)
+    return any((site.spec or "").startswith("softmax") and not site.feeds_layer for site in hidden)
 
 
-def _twice(
+def _doubled_output(
     model: nn.Module, inputs: Inputs, target: Any, loss: Callable[[Any, Any], Tensor]
 ) -> Literal["softmax", "sigmoid"] | None:
-    with undisturbed(model):
-        output = run(model, copied(inputs))
-    return last_function_twice(output, target, loss) if isinstance(output, Tensor) else None
+    with no_side_effects(model):
+        output = run(model, copy_inputs(inputs))
+    return doubled_output_function(output, target, loss) if isinstance(output, Tensor) else None
 
 
-def last_function_twice(
+def doubled_output_function(
     output: Tensor, target: Any, loss: Callable[[Any, Any], Tensor]
 ) -> Literal["softmax", "sigmoid"] | None:
-    """Tell whether a loss applies a softmax or a sigmoid to what is one already, by what the loss does.
+    """Return the function that the loss applies to outputs to which the model has already applied it.
 
-    A loss that takes a softmax does not change when a number is added to all outputs of a row; one that takes a sigmoid has
-    nothing to object to outputs of 20 for targets of 1, and of -20 for 0, where it is zero.
+    Found from values of the loss: one with a softmax is unchanged when a constant is added to all outputs of a row; one with a sigmoid
+    is zero for outputs of 20 at targets of 1, and of -20 at targets of 0.
 
     Args:
         output: of the model.
@@ -221,22 +222,25 @@ def last_function_twice(
     Example:
         >>> from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss, nll_loss
         >>> p, y = torch.randn(8, 3).softmax(1), torch.arange(8) % 3
-        >>> last_function_twice(p, y, cross_entropy), last_function_twice(p.log(), y, nll_loss)
+        >>> doubled_output_function(p, y, cross_entropy), doubled_output_function(p.log(), y, nll_loss)
         ('softmax', None)
-        >>> last_function_twice(p[:, :1], (y == 1).float()[:, None], binary_cross_entropy_with_logits)
+        >>> doubled_output_function(p[:, :1], (y == 1).float()[:, None], binary_cross_entropy_with_logits)
         'sigmoid'
-        >>> last_function_twice(p[:, :1], (y == 1).float()[:, None], mse_loss) is None
+        >>> doubled_output_function(p[:, :1], (y == 1).float()[:, None], mse_loss) is None
         True
     """
     if not output.is_floating_point() or output.dim() < 2 or not bool(((output >= 0) & (output <= 1)).all()):
         return None
     try:
-        return _twice_of(output.detach().double(), target, loss)
+        return _doubled_function(output.detach().double(), target, loss)
     except (RuntimeError, ValueError, IndexError, TypeError, AttributeError):
-        return None  # a loss that does not take such outputs (BCELoss above 1, a dtype of its own) says nothing here
+        # a loss may refuse the shifted outputs (BCELoss those above 1) or the dtype: then nothing is known
+        return None
 
 
-def _twice_of(output: Tensor, target: Any, loss: Callable[[Any, Any], Tensor]) -> Literal["softmax", "sigmoid"] | None:
+def _doubled_function(
+    output: Tensor, target: Any, loss: Callable[[Any, Any], Tensor]
+) -> Literal["softmax", "sigmoid"] | None:
     target = target.double() if isinstance(target, Tensor) and target.is_floating_point() else target
     with torch.no_grad():
         if output.shape[1] > 1 and _near(output.sum(1), 1.0):

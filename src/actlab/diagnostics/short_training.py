@@ -1,4 +1,4 @@
-"""First steps: a short training of a task's model, as it is or as prescribed, with a look at its units on the way."""
+"""Short training runs of a task's model, with or without a remedy, recording its units."""
 
 from __future__ import annotations
 
@@ -12,31 +12,37 @@ import torch
 from torch import nn
 
 from actlab.diagnostics.remedy import Remedy
-from actlab.diagnostics.training_record import Course, Look, look_at
+from actlab.diagnostics.training_record import TrainingRecord, Snapshot, snapshot_of
 from actlab.nn.probes.probe import Probe
-from actlab.nn.sites.dry_run import undisturbed
-from actlab.studies.trial import batches, judge, one_thread
+from actlab.nn.sites.dry_run import no_side_effects
+from actlab.studies.trial import batches, judge
 from actlab.tasks.check import as_number
-from actlab.tasks.task import Data, Split, Task, isolated, load_data, seed_all
+from actlab.tasks.isolation import isolated, one_thread, seed_all
+from actlab.tasks.task import Data, Split, Task, load_data
 
-__all__ = ["REFERENCE", "Outcome", "first_steps", "short_trial", "tolerated_rate", "untrained"]
+__all__ = ["REFERENCE", "Outcome", "first_steps", "short_trial", "safe_learning_rate", "untrained_metric"]
 
-REFERENCE: Final = 512  # inputs on which units are looked at
-_EVERY: Final = 10  # steps between two looks
-_HELD_OUT: Final = 5  # one example in so many of the training split, where there is no validation split
-_DECADES: Final = 5  # down which a learning rate is looked for that kills nothing
-_HALVINGS: Final = 2  # of the decade in which it lies, on a log scale
-_NOTHING: Final = Remedy()
+# inputs on which units are measured
+REFERENCE: Final = 512
+# training steps between two snapshots
+_EVERY: Final = 10
+# one example in this many of the training split is held out if there is no validation split
+_HELD_OUT: Final = 5
+# powers of ten over which a safe learning rate is searched
+_DECADES: Final = 5
+# halvings, on a log scale, of the last power of ten
+_HALVINGS: Final = 2
+_UNCHANGED: Final = Remedy()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a short training came to.
+    """Result of a short training.
 
     Attributes:
-        value: the task's metric on examples that were not trained on, never those of the test split; NaN where it is no number.
-        steps: that were made.
-        diverged: whether the loss stopped being a number.
+        value: the task's metric on held-out examples, never those of the test split; may be NaN.
+        steps: number of training steps.
+        diverged: whether the loss became non-finite.
     """
 
     value: float
@@ -44,62 +50,62 @@ class Outcome:
     diverged: bool
 
 
-def first_steps(task: Task, seed: int, *, steps: int, learning_rate: float | None = None) -> Course:
-    """Train a task's model for a few steps and look at its units: every ten steps, and at every step if some are lost for good.
+def first_steps(task: Task, seed: int, *, steps: int, learning_rate: float | None = None) -> TrainingRecord:
+    """Train a task's model for a few steps and record its units every ten steps, or at every step if layers lose units permanently.
 
     Args:
         task: what to train.
         seed: of data, weights and order.
-        steps: how many; no more than the task makes itself.
-        learning_rate: the task's own if not given.
+        steps: number of steps, limited by the task's own.
+        learning_rate: by default the task's own.
 
     Example:
         >>> from actlab.tasks import resolve
-        >>> course = first_steps(resolve("digits"), 0, steps=20)
-        >>> [look.step for look in course.looks], course.killed, course.losses[-1] < course.losses[0]
+        >>> record = first_steps(resolve("digits"), 0, steps=20)
+        >>> [look.step for look in record.looks], record.killed, record.losses[-1] < record.losses[0]
         ([0, 10, 20], False, True)
     """
     rate = task.learning_rate if learning_rate is None else learning_rate
-    course = _course(task, seed, rate, steps, range(0, steps + 1, _EVERY))
-    if not course.deaths:
-        return course
-    return course.with_looks(
-        _course(task, seed, rate, steps, range(steps + 1)).looks
-    )  # a layer may come back for a moment
+    record = _record(task, seed, rate, steps, range(0, steps + 1, _EVERY))
+    if not record.deaths:
+        return record
+    # train again with a snapshot at every step: a layer may recover between two of the first snapshots
+    return record.with_snapshots(_record(task, seed, rate, steps, range(steps + 1)).looks)
 
 
-def _course(task: Task, seed: int, rate: float, steps: int, looked: Collection[int]) -> Course:
-    looks: list[Look] = []
+def _record(task: Task, seed: int, rate: float, steps: int, at: Collection[int]) -> TrainingRecord:
+    """Train, with snapshots at the steps of ``at`` and after the last one."""
+    looks: list[Snapshot] = []
     with one_thread(), isolated(seed):
-        train, _ = _parts(load_data(task, seed), seed)
+        train, _ = _train_and_held_out(load_data(task, seed), seed)
         reference = train.x[:REFERENCE]
-        model = _prepared(task, seed, _NOTHING, train)
-        watch = Probe(
-            model, rank=False
-        )  # one for all looks: to find a model's activations takes longer than to look at them
+        model = _initial_model(task, seed, _UNCHANGED, train)
+        # one probe for all snapshots: finding a model's activations takes longer than measuring them
+        probe = Probe(model, rank=False)
 
         def look(step: int, *, last: bool) -> None:
-            if step in looked or last:
-                with undisturbed(model), watch.sampling(step):
+            if step in at or last:
+                with no_side_effects(model), probe.sampling(step):
                     model(reference)
-                looks.append(look_at(watch.report(), step))
-                watch.reset()
+                looks.append(snapshot_of(probe.report(), step))
+                probe.reset()
 
         losses = tuple(_train(task, model, train, seed=seed, rate=rate, steps=steps, look=look))
-    return Course(learning_rate=rate, losses=losses, looks=tuple(looks))
+    return TrainingRecord(learning_rate=rate, losses=losses, looks=tuple(looks))
 
 
-def tolerated_rate(task: Task, seed: int, *, steps: int, killing: float) -> float | None:
-    """Return a learning rate that kills nothing: found by tenths from one that does, then by halving the last decade twice.
+def safe_learning_rate(task: Task, seed: int, *, steps: int, killing: float) -> float | None:
+    """Search the largest learning rate at which no layer dies and the loss does not diverge, down to a hundred-thousandth.
 
     Args:
         task: what to train.
         seed: of the training.
-        steps: how long it is watched.
-        killing: the rate that kills.
+        steps: length of each training.
+        killing: a rate at which layers die or the loss diverges.
 
     Returns:
-        The largest rate that was found to kill nothing; None if a rate of a hundred-thousandth kills too, as the fault lies elsewhere.
+        The largest rate found: within a factor of 10 ** 0.25 below the first one that is too large. None if there is none, so that the
+        fault has another cause.
     """
     high = killing
     for _ in range(_DECADES):
@@ -116,46 +122,46 @@ def tolerated_rate(task: Task, seed: int, *, steps: int, killing: float) -> floa
 
 
 def _kills(task: Task, seed: int, steps: int, rate: float) -> bool:
-    return _course(task, seed, rate, steps, range(0, steps + 1, _EVERY)).killed
+    return _record(task, seed, rate, steps, range(0, steps + 1, _EVERY)).killed
 
 
-def short_trial(task: Task, seed: int, prescription: Remedy, *, steps: int) -> Outcome:
-    """Train a task's model with a prescription for a few steps, and judge it on examples that it has not seen.
+def short_trial(task: Task, seed: int, remedy: Remedy, *, steps: int) -> Outcome:
+    """Train a task's model with a remedy for a few steps, and evaluate it on held-out examples.
 
-    Those are the validation split's, or else a fifth of the training split. A training that diverges is judged as it is.
+    Those are the validation split or, without one, a fifth of the training split. A training that diverges is evaluated where it ended.
 
     Raises:
-        ActlabError: the prescription does not fit the model.
+        ActlabError: the remedy does not fit the model.
 
     Example:
         >>> from actlab.tasks import resolve
         >>> short_trial(resolve("digits"), 0, Remedy(learning_rate=0.01), steps=30).value > 0.5
         True
     """
-    rate = prescription.learning_rate or task.learning_rate
+    rate = remedy.learning_rate or task.learning_rate
     with one_thread(), isolated(seed):
-        train, judged = _parts(load_data(task, seed), seed)
-        model = _prepared(task, seed, prescription, train)
+        train, held_out = _train_and_held_out(load_data(task, seed), seed)
+        model = _initial_model(task, seed, remedy, train)
         losses = list(_train(task, model, train, seed=seed, rate=rate, steps=steps))
         diverged = not losses or not math.isfinite(losses[-1])
-        return Outcome(value=_value(task, model, judged, losses), steps=len(losses), diverged=diverged)
+        return Outcome(value=_metric(task, model, held_out, losses), steps=len(losses), diverged=diverged)
 
 
-def untrained(task: Task, seed: int) -> float:
-    """Return the metric of a task's model before its first step, on the examples that a short trial is judged by."""
+def untrained_metric(task: Task, seed: int) -> float:
+    """Return the metric of a task's untrained model on the held-out examples of a short trial."""
     with one_thread(), isolated(seed):
-        train, judged = _parts(load_data(task, seed), seed)
-        return _value(task, _prepared(task, seed, _NOTHING, train), judged, [])
+        train, held_out = _train_and_held_out(load_data(task, seed), seed)
+        return _metric(task, _initial_model(task, seed, _UNCHANGED, train), held_out, [])
 
 
-def _value(task: Task, model: nn.Module, judged: Split, losses: list[float]) -> float:
+def _metric(task: Task, model: nn.Module, held_out: Split, losses: list[float]) -> float:
     if task.curve_metric is not None and losses:
         return as_number(task.curve_metric(losses), f"curve_metric of {task.name}")
-    return judge(task, model.eval(), judged)
+    return judge(task, model.eval(), held_out)
 
 
-def _parts(data: Data, seed: int) -> tuple[Split, Split]:
-    """Return what to train on, and what to judge by."""
+def _train_and_held_out(data: Data, seed: int) -> tuple[Split, Split]:
+    """Return the examples to train on, and those to evaluate on."""
     if data.validation is not None:
         return data.train, data.validation
     order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(seed))
@@ -163,10 +169,10 @@ def _parts(data: Data, seed: int) -> tuple[Split, Split]:
     return Split(x=data.train.x[rest], y=data.train.y[rest]), Split(x=data.train.x[held], y=data.train.y[held])
 
 
-def _prepared(task: Task, seed: int, prescription: Remedy, train: Split) -> nn.Module:
+def _initial_model(task: Task, seed: int, remedy: Remedy, train: Split) -> nn.Module:
     seed_all(seed)
-    model = prescription.apply(task.model(seed), train.x[: task.batch_size], seed)
-    seed_all(seed)  # again: the prescription may have drawn numbers, and dropout must not depend on it
+    model = remedy.apply(task.model(seed), train.x[: task.batch_size], seed)
+    seed_all(seed)  # again: the remedy may have drawn random numbers, and dropout must not depend on it
     return model.train()
 
 
@@ -180,13 +186,13 @@ def _train(
     steps: int,
     look: Callable[..., None] | None = None,
 ) -> Iterator[float]:
-    """Train, and yield the loss of every step; it ends with one that is not finite."""
+    """Train, and yield the loss of every step; stop after one that is not finite."""
     optimizer = task.optimizer(model.parameters(), rate)
     limit = steps if task.steps is None else min(steps, task.steps)
-    made = 0
+    done = 0
     for x, y in islice(batches(task, split, seed), limit):
         if look is not None:
-            look(made, last=False)
+            look(done, last=False)
         loss = task.loss(model(x), y)
         value = float(loss.detach())
         yield value
@@ -195,6 +201,6 @@ def _train(
         loss.backward()  # type: ignore[no-untyped-call] # torch has no annotation for it
         optimizer.step()
         optimizer.zero_grad()
-        made += 1
+        done += 1
     if look is not None:
-        look(made, last=True)
+        look(done, last=True)

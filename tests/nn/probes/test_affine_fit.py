@@ -123,7 +123,7 @@ def test_convolutions_have_a_line_for_each_channel_over_all_positions():
     torch.manual_seed(0)
     net, x = Functional(), torch.randn(8, 1, 6, 6)
     (entry,) = survey(net, x).entries
-    line = lines(net, [x[:5], x[5:]], [entry.place.key], inputs=lambda batch: batch)[entry.place.key]
+    line = lines(net, [x[:5], x[5:]], [entry.slot.key], inputs=lambda batch: batch)[entry.slot.key]
 
     with torch.no_grad():
         before = net.stem(x)
@@ -145,7 +145,7 @@ def test_a_site_that_runs_behind_two_layers_has_the_line_of_both():
     with torch.no_grad():
         net(x)
     hook.remove()
-    line = lines(net, [x], [entry.place.key], inputs=lambda batch: batch)[entry.place.key]
+    line = lines(net, [x], [entry.slot.key], inputs=lambda batch: batch)[entry.slot.key]
 
     both = torch.cat(seen)[:, 2].flatten().double().numpy()
     np.testing.assert_allclose(line.slope[2], numpy_line(both, np.maximum(both, 0))[0], rtol=1e-5)  # float32 inputs

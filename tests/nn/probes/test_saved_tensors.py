@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from actlab.nn.probes.saved_tensors import Ledger, saved_bytes
+from actlab.nn.probes.saved_tensors import SavedTensors, saved_bytes
 
 
 def test_every_storage_counts_once():
     x = torch.ones(10, requires_grad=True)
-    with Ledger([x]) as ledger:
+    with SavedTensors([x]) as ledger:
         y = x.exp()  # keeps its result
         z = y * y[:]  # keeps the same storage, twice
 
@@ -20,7 +20,7 @@ def test_every_storage_counts_once():
 
 def test_what_is_freed_no_longer_counts():
     x = torch.ones(10, requires_grad=True)
-    with Ledger([x]) as ledger:
+    with SavedTensors([x]) as ledger:
         y = x.exp()
         before = ledger.bytes
         y.sum().backward()
@@ -30,7 +30,7 @@ def test_what_is_freed_no_longer_counts():
 
 def test_gradients_inside_are_those_outside():
     x = torch.linspace(-1, 1, 7, requires_grad=True)
-    with Ledger():
+    with SavedTensors():
         (inside,) = torch.autograd.grad((x.sin() * x).sum(), x, create_graph=True)
         (twice,) = torch.autograd.grad(inside.sum(), x)
 

@@ -6,7 +6,7 @@ import functools
 
 import pytest
 
-from actlab.nn.sites.decorators import rewrapped
+from actlab.nn.sites.decorators import rewrap
 
 
 def one(x):
@@ -37,13 +37,13 @@ def counted(function):
 
 
 def test_a_function_without_wrappers_is_replaced_as_it_is():
-    assert rewrapped(one, hundred) is hundred
+    assert rewrap(one, hundred) is hundred
 
 
 def test_wrappers_stay_in_their_order_and_share_what_they_shared():
     held = doubled(counted(one))
 
-    new = rewrapped(held, hundred)
+    new = rewrap(held, hundred)
 
     assert [held(1), new(1), held(1)] == [2 * 1002, 2 * 2101, 2 * 3002]
     assert (new.__name__, new.__wrapped__.__wrapped__) == ("one", hundred)
@@ -59,7 +59,7 @@ def test_defaults_and_attributes_of_a_wrapper_are_kept():
         wrapper.mark = "kept"
         return wrapper
 
-    new = rewrapped(wrapped(one), hundred)
+    new = rewrap(wrapped(one), hundred)
 
     assert (new(1), new(1, times=1), new.mark) == (303, 101, "kept")
 
@@ -127,5 +127,5 @@ def test_a_wrapper_that_may_go_on_running_the_old_one_is_refused(hiding):
     held = hiding(one)
     assert held(1) == 2
 
-    assert rewrapped(held, hundred) is None
-    assert rewrapped(doubled(held), hundred) is None
+    assert rewrap(held, hundred) is None
+    assert rewrap(doubled(held), hundred) is None

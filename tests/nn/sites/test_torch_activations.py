@@ -1,4 +1,4 @@
-"""Torch's spellings: every module and call of torch.nn that is registered is recognised, parameters included."""
+"""Modules and functional calls of torch.nn that are registered are recognized, parameters included."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F  # the name everybody uses
 from torch import nn
 
-from actlab.functions.activation import get, names
+from actlab.functions.activation import activation, forget, get, names
+from actlab.functions.formula import maximum
 from actlab.nn.layers.layer import layer
 from actlab.nn.sites.torch_activations import UNKNOWN, describe_call, describe_module, recognise
 
@@ -107,3 +108,44 @@ def test_vector_modules_are_known_along_any_dimension():
     assert [describe_module(module).kind for module in (nn.Softmax(dim=1), nn.LogSoftmax(dim=-1), nn.Softmax2d())] == [
         "vector"
     ] * 3
+
+
+class PlusOne(nn.Module):
+    def forward(self, x):
+        return torch.relu(x) + 1
+
+
+class PlusTwo(nn.Module):
+    def forward(self, x):
+        return torch.relu(x) + 2
+
+
+def test_an_activation_that_is_registered_redefined_or_forgotten_later_is_known_at_once():
+    def described():
+        return [describe_module(module) is not None for module in (PlusOne(), PlusTwo())]
+
+    def define(cls):
+        @activation(paper="an example", module=f"{__name__}.{cls.__name__}")
+        def relu_with_offset(x):
+            """Adds a number to ReLU."""
+            return maximum(x, 0) + (1 if cls is PlusOne else 2)
+
+    assert described() == [False, False]
+    define(PlusOne)
+    assert described() == [True, False]
+    forget("relu_with_offset")
+    define(PlusTwo)
+    assert described() == [False, True]
+    forget("relu_with_offset")
+    assert described() == [False, False]
+
+
+def test_modules_are_described_without_a_look_up_of_the_whole_registry(monkeypatch):
+    describe_module(nn.ReLU())
+    looked_up = []
+    monkeypatch.setattr("actlab.nn.sites.torch_activations.get", lambda name: looked_up.append(name) or get(name))
+
+    for module in (nn.ReLU(), nn.Linear(1, 1), nn.GELU()):
+        describe_module(module)
+
+    assert looked_up == ["relu", "gelu"]

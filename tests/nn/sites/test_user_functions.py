@@ -10,7 +10,7 @@ import torch.nn.functional as F  # the name everybody uses
 from torch import Tensor, nn
 
 from actlab.nn.sites.find import find
-from actlab.nn.sites.user_functions import homemade
+from actlab.nn.sites.user_functions import match_function
 from actlab.nn.transforms.swap import swap_
 
 X = torch.linspace(-2, 2, 12).reshape(3, 4)
@@ -68,7 +68,7 @@ def relu_squared(x):
     ],
 )
 def test_a_formula_is_recognised_by_what_it_computes(function, name):
-    assert homemade(function).name == name
+    assert match_function(function).name == name
 
 
 def gelu_off(x):
@@ -93,7 +93,7 @@ def plain(x):
 
 @pytest.mark.parametrize("function", [gelu_off, normalised, of_two, noisy, plain, torch.relu, len, lambda x: x.relu()])
 def test_what_is_none_is_not_recognised(function):
-    assert homemade(function) is None
+    assert match_function(function) is None
 
 
 def writes(x):
@@ -136,7 +136,7 @@ def raises(x):
 def test_what_may_have_an_effect_is_never_called(function):
     CALLS.clear()
 
-    assert homemade(function) is None
+    assert match_function(function) is None
     assert CALLS == []
 
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F  # the name everybody uses
 from torch import nn
 
 from actlab.nn.sites.find import find
-from actlab.nn.sites.user_modules import describe_lookalike
+from actlab.nn.sites.user_modules import match_module
 from actlab.nn.transforms.swap import swap_
 
 X = torch.linspace(-2, 2, 12).reshape(3, 4)
@@ -68,7 +68,7 @@ class Clamp(nn.Module):
     ],
 )
 def test_a_module_that_computes_a_known_function_is_that_function(cls, name):
-    assert describe_lookalike(cls()).name == name
+    assert match_module(cls()).name == name
 
 
 class OwnSoftmax(nn.Module):
@@ -114,7 +114,7 @@ class Halves(nn.Module):
     "cls", [OwnSoftmax, Scaled, DropPath, Noisy, Gate, Weighted, Halves, nn.Dropout, nn.ReLU, nn.Identity]
 )
 def test_everything_else_is_not_guessed_at(cls):
-    assert describe_lookalike(cls()) is None
+    assert match_module(cls()) is None
 
 
 @pytest.mark.parametrize("example_inputs", [None, X], ids=["as written", "as run"])

@@ -330,7 +330,7 @@ def test_a_result_that_depends_on_overwriting_is_refused_by_the_rehearsal():
 
     model = Overwrites()
 
-    with pytest.raises(SiteError, match="it overwrites its input, and the model goes on using that"):
+    with pytest.raises(SiteError, match="it overwrites its input, which the model uses afterwards"):
         swap_(model, {"relu": "gelu"}, X)
     changes = swap_(model, "sine", X)
 
@@ -569,7 +569,7 @@ def test_a_model_that_does_not_run_any_more_is_taken_back():
 
     model = Checks()
     with pytest.raises(
-        SiteError, match=r"The swapped model does not run, so the swap was taken back.*ValueError: negative"
+        SiteError, match=r"The swapped model does not run, so the swap was undone.*ValueError: negative"
     ):
         swap_(model, "sine", X)
 

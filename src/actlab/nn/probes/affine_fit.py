@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from actlab.errors import SiteError
 from actlab.nn.probes.hooks import Again, Hooks, Point, Side
-from actlab.nn.sites.dry_run import Inputs, copied, run, undisturbed
+from actlab.nn.sites.dry_run import Inputs, copy_inputs, run, no_side_effects
 
 __all__ = ["Line", "Moments", "lines"]
 
@@ -180,9 +180,9 @@ def lines(
     """
     ear = _Ear(places)
     taps = Hooks(model, ear)
-    with undisturbed(model):
+    with no_side_effects(model):
         for batch in batches:
-            arguments = copied(inputs(batch))
+            arguments = copy_inputs(inputs(batch))
             taps.open()
             try:
                 run(model, arguments)

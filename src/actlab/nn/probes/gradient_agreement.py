@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from actlab.errors import SiteError
 from actlab.nn.probes.hooks import Again, Hooks, Point, Side
-from actlab.nn.sites.dry_run import Inputs, copied, run, undisturbed
+from actlab.nn.sites.dry_run import Inputs, copy_inputs, run, no_side_effects
 
 __all__ = ["Agreement", "Flips", "agreement", "flipped", "gradient_agreement"]
 
@@ -152,10 +152,10 @@ def _gradients(
     collected = _Gradients()
     taps = Hooks(model, collected)
     weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    with undisturbed(model, training=training), torch.enable_grad():
+    with no_side_effects(model, training=training), torch.enable_grad():
         taps.open()
         try:
-            value = loss(run(model, copied(inputs)))
+            value = loss(run(model, copy_inputs(inputs)))
         finally:
             taps.close()
         torch.autograd.grad(value, weights, allow_unused=True)
@@ -216,10 +216,10 @@ class Flips:
         """
         self._found = {}
         model = self._taps.model
-        with undisturbed(model):
+        with no_side_effects(model):
             self._taps.open()
             try:
-                run(model, copied(self._inputs))
+                run(model, copy_inputs(self._inputs))
             finally:
                 self._taps.close()
         now = {path: torch.cat(parts) for path, parts in self._found.items()}

@@ -22,10 +22,10 @@ from actlab.errors import SiteError
 from actlab.nn.layers.activation_layer import ActivationLayer
 from actlab.nn.layers.deferred import Deferred
 from actlab.nn.sites.find import survey
-from actlab.nn.sites.running_calls import place_of_call
-from actlab.nn.sites.slot import Slot, place_of_module
-from actlab.nn.sites.torch_activations import Native, Running, describe_call, recognise
-from actlab.nn.sites.user_modules import known_modules
+from actlab.nn.sites.running_calls import slot_of_running_call
+from actlab.nn.sites.slot import Slot, slot_of_module
+from actlab.nn.sites.torch_activations import ActivationFunction, Running, describe_call, recognise
+from actlab.nn.sites.user_modules import activation_modules
 
 __all__ = ["Again", "Hooks", "Observer", "Point", "Side"]
 
@@ -62,7 +62,7 @@ class Point:
         dim: dimension of the units, counted from the end; None for functions that mix elements, which have none.
         width: number of units.
         inplace: whether the input is overwritten.
-        interleaved: whether a packed gate lies at every other place, and not in one half.
+        interleaved: whether a packed gate lies at every other slot, and not in one half.
     """
 
     key: Hashable
@@ -109,18 +109,18 @@ class Hooks:
         observer: is told what happens.
 
     Raises:
-        SiteError: the model is one that cannot be watched: DataParallel, or compiled in place.
+        SiteError: the model is one that cannot be watched: DataParallel, or compiled in slot.
     """
 
     def __init__(self, model: nn.Module, observer: Observer) -> None:
         _check(model)
         self.model = model
         self.observer = observer
-        self.known = known_modules(model)
+        self.known = activation_modules(model)
         whole = survey(model)
         self.paths = whole.paths
-        self.hidden = {e.site.path: e.site.reason or "" for e in whole.entries if e.place.tail.startswith(":")}
-        self._labels = {entry.place.key: entry.site.path for entry in whole.entries}
+        self.hidden = {e.site.path: e.site.reason or "" for e in whole.entries if e.slot.tail.startswith(":")}
+        self._labels = {entry.slot.key: entry.site.path for entry in whole.entries}
         named = model.named_parameters(remove_duplicate=False)
         self._weights = {id(p): name.rpartition(".")[0] or name for name, p in named}  # the layer that holds it
         self._points: dict[Hashable, Point] = {}
@@ -165,7 +165,7 @@ class Hooks:
     # ------------------------------------------------------------------------------------------- modules
 
     def _watch(self, module: nn.Module, running: Running) -> None:
-        place = place_of_module(module)
+        slot = slot_of_module(module)
         held: list[tuple[Point, Tensor, bool] | None] = []
 
         def enter(_: nn.Module, args: Any, kwargs: Any) -> None:
@@ -174,7 +174,7 @@ class Hooks:
             if value is None or self._inside > 1 or not _countable(value):
                 held.append(None)
                 return
-            point = self._point(place, running, value, getattr(module, "gate", "second") == "interleaved")
+            point = self._point(slot, running, value, getattr(module, "gate", "second") == "interleaved")
             held.append((point, self._before(point, value), len(args) == 1 and not kwargs))
 
         def leave(_: nn.Module, _args: Any, result: Any) -> None:
@@ -189,7 +189,7 @@ class Hooks:
 
     # --------------------------------------------------------------------------------------------- calls
 
-    def call(self, native: Native, place: Slot, func: Any, args: Any, kwargs: Any) -> Any:
+    def call(self, native: ActivationFunction, slot: Slot, func: Any, args: Any, kwargs: Any) -> Any:
         """Carry out a functional call that is an activation, and show it."""
         value, rest = (args[0], args[1:]) if args else (kwargs["input"], ())
         named = {key: given for key, given in kwargs.items() if key != "input"}
@@ -197,7 +197,7 @@ class Hooks:
             return func(*args, **kwargs)
         self._inside += 1
         try:
-            point = self._point(place, describe_call(native, rest, named), value)
+            point = self._point(slot, describe_call(native, rest, named), value)
             x = self._before(point, value)
             result = func(*args, **kwargs)
             self._after(point, x, result, lambda z: func(z, *rest, **named))
@@ -224,15 +224,15 @@ class Hooks:
 
     # -------------------------------------------------------------------------------------------- points
 
-    def _point(self, place: Slot, running: Running, x: Tensor, interleaved: bool = False) -> Point:
+    def _point(self, slot: Slot, running: Running, x: Tensor, interleaved: bool = False) -> Point:
         dim = None if running.kind == "vector" else self._dim(x)
         size = 1 if dim is None or x.dim() == 0 else x.shape[dim]
         width = size // 2 if running.kind == "gated" and dim is not None and dim == (running.dim or -1) else size
-        key = (place.key, self._feed.after, width)
+        key = (slot.key, self._feed.after, width)
         if key not in self._points:
             self._points[key] = Point(
                 key=key,
-                path=self._labels.get(place.key) or self._written(place),
+                path=self._labels.get(slot.key) or self._written(slot),
                 after=self._feed.after,
                 running=running,
                 dim=dim,
@@ -242,10 +242,10 @@ class Hooks:
             )
         return self._points[key]
 
-    def _written(self, place: Slot) -> str:
+    def _written(self, slot: Slot) -> str:
         """Return the path of a site that only a run can find."""
-        owner = self.paths.get(id(place.owner), ["?"])[0]
-        return f"{owner}.{place.tail}" if owner and place.tail else owner or place.tail
+        owner = self.paths.get(id(slot.owner), ["?"])[0]
+        return f"{owner}.{slot.tail}" if owner and slot.tail else owner or slot.tail
 
     def _dim(self, x: Tensor) -> int:
         """Return the dimension of the units: that of the convolution's channels, where it is still there; else the last."""
@@ -279,16 +279,16 @@ class _Calls(TorchFunctionMode):
         super().__init__()
         self.taps = taps
         self.parts = frozenset(map(id, taps.model.modules()))
-        self._places: dict[Hashable, Slot | None] = {}
+        self._slots: dict[Hashable, Slot | None] = {}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if self.taps._inside:
             return func(*args, **kwargs)
         native = recognise(func)
-        place = place_of_call(native, sys._getframe(1), None, self.parts) if native else None
-        if native is not None and place is not None:
-            return self.taps.call(native, place, func, args, kwargs)
+        slot = slot_of_running_call(native, sys._getframe(1), None, self.parts) if native else None
+        if native is not None and slot is not None:
+            return self.taps.call(native, slot, func, args, kwargs)
         result = func(*args, **kwargs)
         name = getattr(func, "__name__", "")
         if isinstance(result, Tensor) and name in _FEEDS:

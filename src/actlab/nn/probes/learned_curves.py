@@ -20,9 +20,9 @@ from actlab.nn.layers.deferred import Deferred
 from actlab.nn.probes.batch import input_of
 from actlab.nn.probes.hooks import Again, Hooks, Point, Side
 from actlab.nn.probes.quantile_sketch import Sketch
-from actlab.nn.sites.dry_run import Inputs, copied, run, undisturbed
+from actlab.nn.sites.dry_run import Inputs, copy_inputs, run, no_side_effects
 from actlab.nn.sites.torch_activations import Running
-from actlab.nn.sites.user_modules import known_modules
+from actlab.nn.sites.user_modules import activation_modules
 
 __all__ = ["Shape", "Shapes", "shapes"]
 
@@ -177,7 +177,7 @@ class _Curve:
 
 def _curves(model: nn.Module) -> Iterator[_Curve]:
     """Yield the adaptive activations in order of definition: known functions of one number, or gated, with parameters of their own."""
-    known = known_modules(model)
+    known = activation_modules(model)
     for path, module in model.named_modules():
         running = known.get(id(module))
         if running is None or running.kind == "vector" or not any(True for _ in module.parameters()):
@@ -204,11 +204,11 @@ def _spans(model: nn.Module, batches: Iterable[Any], inputs: Callable[[Any], Inp
     """Return the range of every activation's inputs, by path; none where it is a point or not finite."""
     ear = _Range()
     taps = Hooks(model, ear)
-    with undisturbed(model):
+    with no_side_effects(model):
         for batch in batches:
             taps.open()
             try:
-                run(model, copied(inputs(batch)))
+                run(model, copy_inputs(inputs(batch)))
             finally:
                 taps.close()
     ends = {path: sketch.quantiles(_SHARES) for path, sketch in ear.sketches.items()}

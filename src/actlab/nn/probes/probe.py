@@ -16,7 +16,7 @@ from actlab.nn.probes.accumulator import Accumulator
 from actlab.nn.probes.batch import input_of, moved, target_of
 from actlab.nn.probes.hooks import Again, Hooks, Point, Side
 from actlab.nn.probes.probe_report import ProbeReport, row_of, slim
-from actlab.nn.sites.dry_run import Inputs, copied, run, undisturbed
+from actlab.nn.sites.dry_run import Inputs, copy_inputs, run, no_side_effects
 
 __all__ = ["Probe", "Scaler", "Writer", "probe"]
 
@@ -117,7 +117,7 @@ def probe(
             "A loss was given, and no parameter of the model has requires_grad set: no gradient would flow. Leave the loss out."
         )
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    with undisturbed(model, training=training), torch.set_grad_enabled(loss is not None):
+    with no_side_effects(model, training=training), torch.set_grad_enabled(loss is not None):
         for batch in islice(loader, batches):
             _pass(taps, moved(batch, device), inputs or input_of, loss, weights)
             bench.end_batch()
@@ -130,7 +130,7 @@ def probe(
 def _pass(
     taps: Hooks, batch: Any, inputs: Callable[[Any], Inputs], loss: Loss | None, weights: Sequence[Tensor]
 ) -> None:
-    arguments = copied(inputs(batch))
+    arguments = copy_inputs(inputs(batch))
     taps.open()
     try:
         output = run(taps.model, arguments)

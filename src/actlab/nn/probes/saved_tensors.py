@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from actlab.nn.sites.dry_run import Inputs, copied, run, undisturbed
+from actlab.nn.sites.dry_run import Inputs, copy_inputs, run, no_side_effects
 
-__all__ = ["Ledger", "saved_bytes"]
+__all__ = ["SavedTensors", "saved_bytes"]
 
 
 class _Slip:
@@ -24,7 +24,7 @@ class _Slip:
         self.tensor = tensor
 
 
-class Ledger:
+class SavedTensors:
     """Counts what autograd keeps of the operations inside: every storage once, however many tensors look at it, as long as it is kept.
 
     Args:
@@ -32,7 +32,7 @@ class Ledger:
 
     Example:
         >>> x = torch.ones(256, requires_grad=True)
-        >>> with Ledger([x]) as ledger:
+        >>> with SavedTensors([x]) as ledger:
         ...     y = x.sigmoid().exp()
         >>> ledger.bytes
         2048
@@ -59,7 +59,7 @@ class Ledger:
         self._slips.add(slip)
         return slip
 
-    def __enter__(self) -> Ledger:
+    def __enter__(self) -> SavedTensors:
         self._hooks.__enter__()
         return self
 
@@ -87,9 +87,9 @@ def saved_bytes(model: nn.Module, example_inputs: Inputs) -> int:
         >>> saved_bytes(mlp, torch.zeros(16, 2))  # 128 hidden elements, twice, of 4 bytes
         1024
     """
-    arguments = copied(example_inputs)
+    arguments = copy_inputs(example_inputs)
     inputs = [leaf for leaf in tree_leaves(arguments) if isinstance(leaf, Tensor)]
-    with undisturbed(model, training=True), Ledger([*model.parameters(), *model.buffers(), *inputs]) as ledger:
+    with no_side_effects(model, training=True), SavedTensors([*model.parameters(), *model.buffers(), *inputs]) as ledger:
         output = run(model, arguments)
         kept = ledger.bytes
     del output  # until here: it holds the graph

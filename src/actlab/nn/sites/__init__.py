@@ -1,1 +1,1 @@
-"""Which activation runs where."""
+"""Find every activation of a model, as a module or a functional call."""

@@ -1,4 +1,4 @@
-"""The callee: which activation a call in a method's source names, found without running any code of the model."""
+"""Resolve which activation a call in a method's source names, without running the model."""
 
 from __future__ import annotations
 
@@ -15,33 +15,41 @@ import torch
 from torch import nn
 
 from actlab.nn.sites.method_source import Method
-from actlab.nn.sites.torch_activations import METHODS, UNKNOWN, Native, Running, by_name, describe_call, recognise
-from actlab.nn.sites.user_functions import homemade
+from actlab.nn.sites.torch_activations import (
+    METHODS,
+    UNKNOWN,
+    ActivationFunction,
+    Running,
+    describe_call,
+    function_named,
+    recognise,
+)
+from actlab.nn.sites.user_functions import match_function
 
-__all__ = ["callee_of", "names_in", "running_as_written"]
+__all__ = ["called_activation", "describe_source_call", "known_names"]
 
-_MISSING: Final = object()  # what a name stands for is not known: it may be a tensor
-_OTHER: Final = object()  # what it stands for is not known, but it is no tensor
+_MISSING: Final = object()  # an unknown value, which may be a tensor
+_OTHER: Final = object()  # an unknown value that is no tensor
 _NAMESPACES: Final = (ModuleType, type)
 
 
-def callee_of(call: ast.Call, names: Mapping[str, Any]) -> tuple[Native, str] | None:
-    """Return which activation a call names, and in which style: "function" or "method"; None if it names none."""
-    found = _resolve(call.func, names)
-    native = recognise(found)
-    if native:
-        return native, "function"
-    own = homemade(found)
-    if own and len(call.args) == 1 and {keyword.arg for keyword in call.keywords} <= {"inplace"}:
-        return own, "function"
-    if found is _MISSING and isinstance(call.func, ast.Attribute) and len(call.args) <= METHODS.get(call.func.attr, -1):
-        native = by_name(call.func.attr)
-        return (native, "method") if native else None
-    return None
+def called_activation(call: ast.Call, names: Mapping[str, Any]) -> tuple[ActivationFunction, str] | None:
+    """Return the activation that a call names and its style, "function" or "method"; None where it names none."""
+    target = _resolve(call.func, names)
+    function = recognise(target)
+    if function:
+        return function, "function"
+    matched = match_function(target)
+    if matched and len(call.args) == 1 and {keyword.arg for keyword in call.keywords} <= {"inplace"}:
+        return matched, "function"
+    if target is not _MISSING or not isinstance(call.func, ast.Attribute):
+        return None
+    function = function_named(call.func.attr) if len(call.args) <= METHODS.get(call.func.attr, -1) else None
+    return (function, "method") if function else None
 
 
 def _resolve(node: ast.expr, names: Mapping[str, Any]) -> Any:
-    """Return what an expression of names, dots and subscripts stands for, without running any code of the model."""
+    """Return the value of an expression of names, attributes and subscripts, without running any code of the model."""
     if isinstance(node, ast.Name):
         return names.get(node.id, _MISSING)
     if isinstance(node, ast.Constant):
@@ -57,13 +65,12 @@ def _member(base: Any, name: str) -> Any:
     if base is _MISSING or isinstance(base, torch.Tensor):
         return _MISSING
     if isinstance(base, nn.Module):
-        held = inspect.getattr_static(type(base), name, _MISSING)
-        return ChainMap(vars(base), base._modules, base._parameters, base._buffers, {name: held})[name]
+        of_class = inspect.getattr_static(type(base), name, _MISSING)
+        return ChainMap(vars(base), base._modules, base._parameters, base._buffers, {name: of_class})[name]
     if isinstance(base, _NAMESPACES):
         return getattr(base, name, _OTHER)
-    return getattr(base, "__dict__", {}).get(
-        name, _OTHER
-    )  # plain data of a config or an output record; no property is run
+    # attributes of a config or an output record; no property is run
+    return getattr(base, "__dict__", {}).get(name, _OTHER)
 
 
 def _item(base: Any, index: Any) -> Any:
@@ -75,8 +82,8 @@ def _item(base: Any, index: Any) -> Any:
         return _MISSING
 
 
-def names_in(owner: nn.Module, method: Method) -> Mapping[str, Any]:
-    """Return what the names in a method stand for, as far as that is known without running it."""
+def known_names(owner: nn.Module, method: Method) -> Mapping[str, Any]:
+    """Return the values of the names in a method, as far as they are known without running it."""
     function = method.function
     closure = inspect.getclosurevars(function).nonlocals
     local = {
@@ -88,7 +95,7 @@ def names_in(owner: nn.Module, method: Method) -> Mapping[str, Any]:
 
 
 def _imported(method: Method) -> Iterator[tuple[str, Any]]:
-    """Yield what a method imports, as far as it is imported already; nothing is run."""
+    """Yield name and value of what a method imports, where it is imported already; nothing is run."""
     for node in ast.walk(method.node):
         for alias in node.names if isinstance(node, (ast.Import, ast.ImportFrom)) else ():
             if isinstance(node, ast.ImportFrom):
@@ -99,18 +106,17 @@ def _imported(method: Method) -> Iterator[tuple[str, Any]]:
                 yield alias.asname or name, sys.modules.get(name, _OTHER)
 
 
-def running_as_written(callee: tuple[Native, str], call: ast.Call, names: Mapping[str, Any]) -> Running:
-    """Describe a call by its source: parameters that are literals or plain attributes are known, others only to a run."""
-    native, style = callee
+def describe_source_call(target: tuple[ActivationFunction, str], call: ast.Call, names: Mapping[str, Any]) -> Running:
+    """Describe a call by its source: parameters that are literals or plain attributes are known, others only in a run."""
+    function, style = target
     arguments = call.args if style == "method" else call.args[1:]
-    return describe_call(
-        native, [_value(a, names) for a in arguments], {k.arg: _value(k.value, names) for k in call.keywords if k.arg}
-    )
+    keywords = {keyword.arg: _value(keyword.value, names) for keyword in call.keywords if keyword.arg}
+    return describe_call(function, [_value(argument, names) for argument in arguments], keywords)
 
 
 def _value(node: ast.expr, names: Mapping[str, Any]) -> Any:
     try:
         return ast.literal_eval(node)
     except ValueError:
-        found = _resolve(node, names)
-        return found if isinstance(found, (bool, int, float, str, torch.Tensor)) else UNKNOWN
+        value = _resolve(node, names)
+        return value if isinstance(value, (bool, int, float, str, torch.Tensor)) else UNKNOWN

@@ -1,8 +1,8 @@
-"""The wrapper: what a decorator has put around a method, and the same wrapper around another method.
+"""Apply the decorators of a method to another function, without running them again.
 
 ``@torch.no_grad()`` and the decorators of transformers return a function that holds the decorated one in a cell of its closure. A copy of
-that function, with another one in the cell, is what the decorator would have returned for the other one, without being run again: what it
-counts or registers when it is applied stays as it is, and what its cells share stays shared.
+that function, with another function in the cell, is what the decorator would have returned for it. Counters and registrations made when
+the decorator ran are not repeated, and what its cells share stays shared.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from collections.abc import Callable
 from types import CellType, FunctionType
 from typing import Any
 
-__all__ = ["rewrapped"]
+__all__ = ["rewrap"]
 
 
-def rewrapped(held: Callable[..., Any], new: FunctionType) -> FunctionType | None:
-    """Return the wrappers of a method around another one.
+def rewrap(held: Callable[..., Any], new: FunctionType) -> FunctionType | None:
+    """Return a decorated method with another function inside its decorators.
 
     Args:
-        held: the function as its class holds it, with all its wrappers.
-        new: what is to run in the place of the innermost one.
+        held: the function as its class holds it, with all its decorators.
+        new: the function to run in place of the innermost one.
 
     Returns:
-        ``new`` itself where there is no wrapper; None where a wrapper does not hold what it wraps in its closure, or not there alone, so
-        that a copy might go on running the old one.
+        ``new`` itself where there is no decorator; None where a wrapper holds the wrapped function elsewhere than in its closure, so that
+        a copy might still run the old one.
 
     Example:
         >>> import torch
         >>> decorated = torch.no_grad()(lambda x: x + 1)
-        >>> rewrapped(decorated, lambda x: (x + 2, torch.is_grad_enabled()))(1)
+        >>> rewrap(decorated, lambda x: (x + 2, torch.is_grad_enabled()))(1)
         (3, False)
     """
     inner = getattr(held, "__wrapped__", None)
@@ -37,20 +37,20 @@ def rewrapped(held: Callable[..., Any], new: FunctionType) -> FunctionType | Non
         return new
     if not isinstance(held, FunctionType) or not isinstance(inner, FunctionType):
         return None
-    below = rewrapped(inner, new)
-    if below is None or not _only_in_cells(held, inner):
+    replacement = rewrap(inner, new)
+    if replacement is None or not _only_in_cells(held, inner):
         return None
-    cells = tuple(CellType(below) if _holds(cell, inner) else cell for cell in held.__closure__ or ())
+    cells = tuple(CellType(replacement) if _holds(cell, inner) else cell for cell in held.__closure__ or ())
     copy = FunctionType(held.__code__, held.__globals__, held.__name__, held.__defaults__, cells)
     copy.__kwdefaults__ = held.__kwdefaults__
     copy.__annotations__ = held.__annotations__
     copy.__qualname__, copy.__module__, copy.__doc__ = held.__qualname__, held.__module__, held.__doc__
-    copy.__dict__.update(held.__dict__ | {"__wrapped__": below})
+    copy.__dict__.update(held.__dict__ | {"__wrapped__": replacement})
     return copy
 
 
 def _only_in_cells(held: FunctionType, inner: FunctionType) -> bool:
-    """Whether a wrapper can reach what it wraps through its closure, and has it nowhere else that it could run it from."""
+    """Whether a wrapper holds the wrapped function in its closure and nowhere else."""
     cells = [cell for cell in held.__closure__ or () if _holds(cell, inner)]
     others = [cell.cell_contents for cell in held.__closure__ or () if _is_filled(cell) and cell not in cells]
     elsewhere = [*others, *(held.__defaults__ or ()), *(held.__kwdefaults__ or {}).values()]
@@ -60,7 +60,7 @@ def _only_in_cells(held: FunctionType, inner: FunctionType) -> bool:
 def _is_filled(cell: CellType) -> bool:
     try:
         return cell.cell_contents is not cell
-    except ValueError:  # a cell that is filled later
+    except ValueError:  # an empty cell
         return False
 
 
@@ -69,7 +69,7 @@ def _holds(cell: CellType, inner: FunctionType) -> bool:
 
 
 def _reaches(value: object, inner: FunctionType, depth: int = 3) -> bool:
-    """Whether a function can be got at from a value: through closures, attributes, lists and dicts, a few steps deep."""
+    """Whether a function can be reached from a value through closures, attributes, lists and dicts, ``depth`` steps deep."""
     if value is inner:
         return True
     if depth == 0 or isinstance(value, type) or inspect.ismodule(value):
@@ -77,6 +77,6 @@ def _reaches(value: object, inner: FunctionType, depth: int = 3) -> bool:
     if isinstance(value, FunctionType):
         parts = [cell.cell_contents for cell in value.__closure__ or () if _is_filled(cell)]
         return any(_reaches(part, inner, depth - 1) for part in [*parts, *vars(value).values()])
-    held = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple, set)) else ()
-    parts = [*held, *getattr(value, "__dict__", {}).values()]
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple, set)) else ()
+    parts = [*items, *getattr(value, "__dict__", {}).values()]
     return any(_reaches(part, inner, depth - 1) for part in parts)

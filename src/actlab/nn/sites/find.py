@@ -1,8 +1,8 @@
-"""The site: a place in a model where an activation runs, and what runs there.
+"""Find every activation of a model, as a module or functional call, and whether it can be replaced.
 
 Sites are modules (``nn.ReLU``) and functions (``F.relu(x)``, ``x.relu_()``, ``self.act = torch.tanh``). With example inputs the model is
-run once and what ran is reported: functions picked at run time, calls in a loop, shapes, counts. Without, the source is read; that misses
-what only a run can tell.
+run once and what ran is reported: functions picked at run time, calls in a loop, shapes, counts. Without example inputs the source is read,
+which misses what is decided at run time.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from torch import nn
 
 from actlab.errors import SiteError
 from actlab.nn.sites.dry_run import Inputs
-from actlab.nn.sites.model_outputs import written_outputs
-from actlab.nn.sites.slot import Slot, attributes_of, place_in_fused_module, place_of_module
-from actlab.nn.sites.source_calls import calls_of
-from actlab.nn.sites.timing import Times, timed
+from actlab.nn.sites.model_outputs import returned_slots
+from actlab.nn.sites.slot import Slot, function_attributes, slot_in_fused_module, slot_of_module
+from actlab.nn.sites.source_calls import activation_calls
+from actlab.nn.sites.timing import Times, time_sites
 from actlab.nn.sites.torch_activations import Running
-from actlab.nn.sites.torchscript import SCRIPTED, activations_in
+from actlab.nn.sites.torchscript import SCRIPTED, scripted_activations
 from actlab.nn.sites.trace import Run, Trace, trace
-from actlab.nn.sites.user_modules import known_modules
+from actlab.nn.sites.user_modules import activation_modules
 
 __all__ = ["Entry", "Site", "Survey", "find", "survey"]
 
@@ -42,21 +42,21 @@ class Site:
         kind: "module" or "function".
         where: file and line of a call, class of a module.
         shape: shape of the input in its first call; None without example inputs, or where nothing ran.
-        calls: how often it runs in one forward pass; None without example inputs and in TorchScript, where nobody can look on; 0 where the
-            pass went another way.
-        channels: size of dimension 1 of its input; None if not known or not the same in all calls.
+        calls: how often it runs in one forward pass; None without example inputs and in TorchScript, whose calls cannot be observed; 0
+            where the pass took another branch.
+        channels: size of dimension 1 of its input; None if unknown or different from call to call.
         replaceable: whether :func:`swap_` can put a layer here.
-        reason: why it cannot.
-        output: whether the model returns what it makes; such a site is replaced only when it is named by its path.
-        aliases: further paths of a module that is shared, or lies in a compiled one (``_orig_mod.features.1`` is ``features.1`` as well).
-        depth: its number, from 0, among the sites that can be replaced and whose result the model does not return; None for the others.
-            They are counted in order of execution, without example inputs in order of definition.
-        shapes: shapes of its inputs, each once, in the order in which they came.
-        written: what the module or the source says that runs here: a spec, or a name where the parameters are not written; None where only
-            a run shows that there is a site.
-        seconds: how long its calls take in one forward pass; None where it was not timed, or is a part of one call of torch.
-        share: of the time of the forward pass.
-        warning: where torch may run something else here than what is written.
+        reason: why no layer can be put here; None if one can.
+        output: whether the model returns its result; such a site is replaced only when it is named by its path.
+        aliases: further paths of a module that is shared or inside a compiled one (``_orig_mod.features.1`` is ``features.1`` as well).
+        depth: number, from 0, among the sites that are replaceable and no output, in order of execution (of definition without example
+            inputs); None for the others.
+        shapes: distinct shapes of its inputs, in order of appearance.
+        written: spec according to the module or the source, or the name where the parameters are not written; None where only a run
+            shows that there is a site.
+        seconds: duration of its calls in one forward pass; None where it was not timed, or is a part of one call of torch.
+        share: share of the time of the forward pass.
+        warning: where torch may run another function here than the one that is written.
     """
 
     path: str
@@ -84,31 +84,31 @@ class Entry:
     """A site, with what is needed to replace it.
 
     Attributes:
-        site: what the user sees.
-        place: the objects it sits in.
+        site: the public record.
+        slot: where it sits in the model's objects and source.
         running: what runs there.
         runs: its executions in the trace, in order.
     """
 
     site: Site
-    place: Slot
+    slot: Slot
     running: Running
     runs: tuple[Run, ...] = ()
 
     def refused(self, reason: str) -> Entry:
-        """Return the entry, no longer replaceable."""
+        """Return the entry as not replaceable, with the reason."""
         return replace(self, site=replace(self.site, replaceable=False, reason=reason))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Survey:
-    """Everything known of the activations of a model.
+    """All activations of a model, with the forward pass they were found in.
 
     Attributes:
         model: the model.
-        entries: one for each site: in order of execution where the model was run, in order of definition otherwise.
+        entries: one for each site, in order of execution where the model was run, in order of definition otherwise.
         trace: the forward pass; None without example inputs.
-        paths: the paths of every module, by identity of the module.
+        paths: the paths of every module, by its ``id``.
     """
 
     model: nn.Module
@@ -118,13 +118,13 @@ class Survey:
 
     @cached_property
     def compiled_themselves(self) -> set[int]:
-        """Identities of the modules that ``torch.compile`` was given."""
+        """The ``id`` of every module that was given to ``torch.compile``."""
         inner = {id(m._modules["_orig_mod"]) for m in self.model.modules() if "_orig_mod" in m._modules}
         return inner | {id(module) for module in self.model.modules() if module._compiled_call_impl is not None}
 
     @cached_property
     def compiled(self) -> set[int]:
-        """Identities of the modules that ``torch.compile`` has seen, with everything below them."""
+        """The ``id`` of every module that was given to ``torch.compile``, and of all modules inside."""
         tops = (m for m in self.model.modules() if m._compiled_call_impl is not None or "_orig_mod" in m._modules)
         return {id(module) for top in tops for module in top.modules()}
 
@@ -132,21 +132,21 @@ class Survey:
 def find(model: nn.Module, example_inputs: Inputs | None = None, *, rounds: int = 0) -> list[Site]:
     """List every activation of a model: modules and functional calls.
 
-    Calls of ``torch.clamp``, ``torch.sin``, ``torch.where`` and the like are not listed: they are activations in some places only. A module
-    of the user's own that computes a registered function is one site, whatever it calls inside.
+    Calls of ``torch.clamp``, ``torch.sin``, ``torch.where`` and the like are not listed, as they are activations only in some places. A
+    user-defined module that computes a registered function is one site, whatever it calls inside.
 
     Args:
-        model: any module. It is left as it was: weights, buffers, training flags and random generators.
+        model: any module; weights, buffers, training flags and random generators are left unchanged.
         example_inputs: a tensor, a tuple of positional arguments or a dict of keyword arguments, as the model takes them. With them the
-            model runs once, in eval mode without gradients, and the sites say what really ran, how often and on which shape. Only a
-            run shows softmax inside ``F.scaled_dot_product_attention``.
-        rounds: how many further forward passes are timed, each as it is and watched; then the sites say which share of the time is theirs.
+            model runs once, in eval mode without gradients, and the sites say what ran, how often and on which shape. Only a run shows
+            softmax inside ``F.scaled_dot_product_attention``.
+        rounds: how many further forward passes are timed, with and without hooks; then the sites have ``seconds`` and ``share``.
 
     Returns:
-        Sites: in order of execution with example inputs (those that did not run come last), in order of definition without.
+        Sites in order of execution with example inputs (those that did not run come last), in order of definition without.
 
     Raises:
-        SiteError: the model raises on the example inputs, or ``rounds`` are asked for without them.
+        SiteError: the model raises on the example inputs, or ``rounds`` is given without example inputs.
 
     Example:
         >>> [(site.path, site.spec, site.shape) for site in find(nn.Sequential(nn.Linear(3, 4), nn.ELU(0.5)), torch.zeros(2, 3))]
@@ -157,37 +157,35 @@ def find(model: nn.Module, example_inputs: Inputs | None = None, *, rounds: int 
     entries = survey(model, example_inputs).entries
     if not rounds or example_inputs is None:
         return [entry.site for entry in entries]
-    times = timed(model, example_inputs, rounds)
+    times = time_sites(model, example_inputs, rounds)
     return [_with_time(entry, times) for entry in entries]
 
 
 def _with_time(entry: Entry, times: Times) -> Site:
-    seconds = times.sites.get(entry.place.key)
-    return replace(entry.site, seconds=seconds, share=None if seconds is None else seconds / times.whole)
+    seconds = times.sites.get(entry.slot.key)
+    return replace(entry.site, seconds=seconds, share=None if seconds is None else seconds / times.forward)
 
 
 def survey(model: nn.Module, example_inputs: Inputs | None = None, *, training: bool = False) -> Survey:
     """Find the sites of a model, with what is needed to replace them; see :func:`find`, and :func:`trace` for ``training``."""
-    known = known_modules(model)
-    paths = _paths(model)
-    drafts = {
-        draft.place.key: draft for draft in _written(model, known)
-    }  # before the run, which looks out for homemade functions
-    notes = None if example_inputs is None else trace(model, example_inputs, known, training=training)
+    known = activation_modules(model)
+    # reading the source comes before the run, which looks only for user functions that were matched before
+    drafts = {draft.slot.key: draft for draft in _defined(model, known)}
+    traced = None if example_inputs is None else trace(model, example_inputs, known, training=training)
     for draft in drafts.values():
         draft.written = draft.running.spec or draft.running.name
-    for run in notes.runs if notes else ():
-        draft = drafts.setdefault(run.place.key, _Draft(place=run.place, running=run.running))
+    for run in traced.runs if traced else ():
+        draft = drafts.setdefault(run.slot.key, _Draft(slot=run.slot, running=run.running))
         draft.runs.append(run)
-    whole = Survey(model=model, entries=(), trace=notes, paths=paths)
-    outputs = written_outputs(model, known) if notes is None else _outputs_that_ran(drafts.values(), notes)
-    entries = [_entry(draft, whole, output=draft.place.key in outputs) for draft in _in_order(drafts.values(), notes)]
-    return replace(whole, entries=tuple(_numbered(_with_unique_paths(entries))))
+    result = Survey(model=model, entries=(), trace=traced, paths=_paths(model))
+    outputs = returned_slots(model, known) if traced is None else _traced_outputs(drafts.values(), traced)
+    entries = [_entry(draft, result, output=draft.slot.key in outputs) for draft in _in_order(drafts.values(), traced)]
+    return replace(result, entries=tuple(_numbered(_with_unique_paths(entries))))
 
 
-def _outputs_that_ran(drafts: Iterable[_Draft], notes: Trace) -> set[Hashable]:
-    """Return the keys of the places all of whose results the model returns."""
-    return {draft.place.key for draft in drafts if draft.runs and all(map(notes.is_output, draft.runs))}
+def _traced_outputs(drafts: Iterable[_Draft], traced: Trace) -> set[Hashable]:
+    """Return the keys of the slots all of whose results the model returns."""
+    return {draft.slot.key for draft in drafts if draft.runs and all(map(traced.is_output, draft.runs))}
 
 
 def _paths(model: nn.Module) -> dict[int, list[str]]:
@@ -202,39 +200,41 @@ def _paths(model: nn.Module) -> dict[int, list[str]]:
 
 @dataclass(kw_only=True, eq=False)
 class _Draft:
-    place: Slot
+    """A slot, with what was found out about it so far."""
+
+    slot: Slot
     running: Running
     runs: list[Run] = field(default_factory=list)
     written: str | None = None
 
 
-def _written(model: nn.Module, known: Mapping[int, Running]) -> Iterator[_Draft]:
-    """Yield what can be found without running the model: modules, attributes, calls in methods."""
+def _defined(model: nn.Module, known: Mapping[int, Running]) -> Iterator[_Draft]:
+    """Yield what is found without running the model: modules, attributes, calls in methods."""
     inside: set[int] = set()
     for module in model.modules():
         if id(module) in inside:
             continue
         if id(module) in known:
             inside |= {id(part) for part in module.modules()}
-            yield _Draft(place=_place_of_module(module, model), running=known[id(module)])
+            yield _Draft(slot=_slot_of_module(module, model), running=known[id(module)])
             continue
         if isinstance(module, torch.jit.ScriptModule):
-            yield from (_Draft(place=place, running=held) for place, held in activations_in(module))
+            yield from (_Draft(slot=slot, running=running) for slot, running in scripted_activations(module))
             continue
-        for place, held in (*_fused(module), *attributes_of(module), *calls_of(module)):
-            yield _Draft(place=place, running=held)
+        for slot, running in (*_fused(module), *function_attributes(module), *activation_calls(module)):
+            yield _Draft(slot=slot, running=running)
 
 
-def _place_of_module(module: nn.Module, model: nn.Module) -> Slot:
+def _slot_of_module(module: nn.Module, model: nn.Module) -> Slot:
     if isinstance(module, torch.jit.ScriptModule):
-        return place_of_module(module, SCRIPTED)
-    return place_of_module(
+        return slot_of_module(module, SCRIPTED)
+    return slot_of_module(
         module, "the model itself is the activation; build layer(...) in its stead" if module is model else None
     )
 
 
 def _fused(module: nn.Module) -> Iterator[tuple[Slot, Running]]:
-    """Yield the activations inside torch's fused modules: to be seen, not to be replaced."""
+    """Yield the activations inside torch's fused modules, which are listed and cannot be replaced."""
     names: tuple[str, ...] = ()
     if isinstance(module, (nn.RNN, nn.RNNCell)):
         names = (str(module.nonlinearity),)
@@ -243,55 +243,57 @@ def _fused(module: nn.Module) -> Iterator[tuple[Slot, Running]]:
     elif isinstance(module, nn.MultiheadAttention):
         names = ("softmax",)
     for name in names:
-        yield place_in_fused_module(module, name), Running(name=name, spec=name)
+        yield slot_in_fused_module(module, name), Running(name=name, spec=name)
 
 
-def _in_order(drafts: Iterable[_Draft], notes: Trace | None) -> list[_Draft]:
+def _in_order(drafts: Iterable[_Draft], traced: Trace | None) -> list[_Draft]:
     """Sort by first execution; what did not run keeps its order, at the end."""
-    if notes is None:
+    if traced is None:
         return list(drafts)
-    first = {id(run): position for position, run in enumerate(notes.runs)}
+    first = {id(run): position for position, run in enumerate(traced.runs)}
     return sorted(drafts, key=lambda draft: first[id(draft.runs[0])] if draft.runs else len(first))
 
 
 # --------------------------------------------------------------------------------------------- entries
 
 
-def _entry(draft: _Draft, whole: Survey, *, output: bool) -> Entry:
-    place, runs = draft.place, draft.runs
-    owners = whole.paths.get(id(place.owner), [])
-    running = _agreed(draft)
-    paths = [_join(owner, place.tail) for owner in owners or ["?"]]
+def _entry(draft: _Draft, result: Survey, *, output: bool) -> Entry:
+    slot, runs = draft.slot, draft.runs
+    owners = result.paths.get(id(slot.owner), [])
+    running = _running_of(draft)
+    paths = [_join(owner, slot.tail) for owner in owners or ["?"]]
     channels = {run.shape[1] if len(run.shape) > 1 else None for run in runs}
-    is_fused = place.tail.startswith(":")
-    reason = place.reason or _refusal(draft, running) or _misplaced(place, whole)
+    is_fused = slot.tail.startswith(":")
+    reason = slot.reason or _function_reason(draft, running) or _slot_reason(slot, result)
     site = Site(
         path=paths[0],
         name=running.name,
         spec=running.spec,
-        kind="module" if place.kind == "module" or is_fused else "function",
-        where=place.where,
+        kind="module" if slot.kind == "module" or is_fused else "function",
+        where=slot.where,
         shape=runs[0].shape if runs else None,
-        calls=len(runs) if whole.trace and not isinstance(place.owner, torch.jit.ScriptModule) else None,
+        calls=len(runs) if result.trace and not isinstance(slot.owner, torch.jit.ScriptModule) else None,
         channels=channels.pop() if len(channels) == 1 else None,
         replaceable=reason is None,
         reason=reason,
         output=output,
-        aliases=tuple(dict.fromkeys(path for path in [*paths, *map(_bare, paths)] if path != paths[0])),
+        aliases=tuple(
+            dict.fromkeys(path for path in [*paths, *map(_without_compile_prefix, paths)] if path != paths[0])
+        ),
         shapes=tuple(dict.fromkeys(run.shape for run in runs)),
         written=draft.written,
-        warning=_fused_otherwise(place, running, whole.model),
+        warning=_fused_kernel_warning(slot, running, result.model),
     )
-    return Entry(site=site, place=place, running=running, runs=tuple(runs))
+    return Entry(site=site, slot=slot, running=running, runs=tuple(runs))
 
 
-def _fused_otherwise(place: Slot, running: Running, model: nn.Module) -> str | None:
-    """Say what torch's fused encoder layer runs in eval mode where its flag does not stand for the function that it holds, or return None.
+def _fused_kernel_warning(slot: Slot, running: Running, model: nn.Module) -> str | None:
+    """Return a warning where the fused kernel of ``nn.TransformerEncoderLayer`` runs another function than the layer holds, or None.
 
-    The flag is set when the layer is built, and every ``nn.GELU`` counts as the exact one.
+    The kernel goes by a flag that is set when the layer is built; every ``nn.GELU`` counts as the exact one.
     """
     layers = (layer for layer in model.modules() if isinstance(layer, nn.TransformerEncoderLayer))
-    here = (layer for layer in layers if _holds(layer, place))
+    here = (layer for layer in layers if _holds(layer, slot))
     flags = ({0: None, 1: "relu", 2: "gelu"}.get(int(layer.activation_relu_or_gelu)) for layer in here)
     fused = next((name for name in flags if name and name != running.name), None)
     if fused is None:
@@ -302,16 +304,16 @@ def _fused_otherwise(place: Slot, running: Running, model: nn.Module) -> str | N
     )
 
 
-def _holds(layer: nn.TransformerEncoderLayer, place: Slot) -> bool:
-    is_held = place.kind == "attribute" and place.owner is layer and place.attribute == "activation"
-    return is_held or (place.kind == "module" and layer.activation is place.owner)
+def _holds(layer: nn.TransformerEncoderLayer, slot: Slot) -> bool:
+    is_held = slot.kind == "attribute" and slot.owner is layer and slot.attribute == "activation"
+    return is_held or (slot.kind == "module" and layer.activation is slot.owner)
 
 
-def _misplaced(place: Slot, whole: Survey) -> str | None:
-    """Say why a place cannot be reached from the model, or must not be, or return None."""
-    if id(place.owner) not in whole.paths:
+def _slot_reason(slot: Slot, result: Survey) -> str | None:
+    """Return why a slot cannot, or must not, be changed from the model, or None."""
+    if id(slot.owner) not in result.paths:
         return "its module was made during the forward pass"
-    if place.kind == "module" and id(place.owner) in whole.compiled_themselves:
+    if slot.kind == "module" and id(slot.owner) in result.compiled_themselves:
         return "torch.compile was given the activation itself; compile the model around it instead"
     return None
 
@@ -320,24 +322,24 @@ def _join(owner: str, tail: str) -> str:
     return f"{owner}{tail}" if not owner or tail.startswith(":") or not tail else f"{owner}.{tail}"
 
 
-def _bare(path: str) -> str:
-    """Leave out what torch.compile has put into a path."""
+def _without_compile_prefix(path: str) -> str:
+    """Return a path without the ``_orig_mod`` that torch.compile inserts."""
     return path.replace("_orig_mod.", "")
 
 
-def _agreed(draft: _Draft) -> Running:
-    """Return what ran; without a spec if the parameters differed from call to call."""
+def _running_of(draft: _Draft) -> Running:
+    """Return what ran; without a spec where the parameters differed from call to call."""
     if not draft.runs:
         return draft.running
     first = draft.runs[0].running
     return first if len({run.running.spec for run in draft.runs}) == 1 else replace(first, spec=None)
 
 
-def _refusal(draft: _Draft, running: Running) -> str | None:
-    """Say why what runs here cannot be replaced, wherever it sits."""
-    ran = {run.running.name for run in draft.runs}
-    if len(ran) > 1:
-        return f"one call runs more than one function ({', '.join(sorted(map(str, ran)))})"
+def _function_reason(draft: _Draft, running: Running) -> str | None:
+    """Return why the function that runs cannot be replaced, wherever it sits, or None."""
+    names = {run.running.name for run in draft.runs}
+    if len(names) > 1:
+        return f"one call runs more than one function ({', '.join(sorted(map(str, names)))})"
     if running.kind == "vector":
         return f"{running.name} mixes the elements of its input; no elementwise function can take its place"
     last = {len(run.shape) - 1 for run in draft.runs} | {-1}
@@ -357,7 +359,7 @@ def _with_unique_paths(entries: list[Entry]) -> Iterator[Entry]:
 
 
 def _numbered(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Give its depth to every site that a swap of everything would take."""
+    """Set the depth of every site that a swap of all sites would replace."""
     depth = count()
     for entry in entries:
         is_counted = entry.site.replaceable and not entry.site.output

@@ -1,7 +1,7 @@
-"""The source of a method: its text, its calls, and the proof that this text is what runs.
+"""Source of a method: syntax tree, calls, and proof that this source is the code that runs.
 
-A call is known by where it ends (line and column): no two calls of a file end at the same place, and Python keeps that place for every
-instruction (PEP 657), so the call that really ran can be told from its neighbours on the same line.
+A call is identified by where it ends (line and column): no two calls of a file end at the same position, and Python records it for every
+instruction (PEP 657), so the call that runs can be told from others on the same line.
 """
 
 from __future__ import annotations
@@ -23,14 +23,9 @@ __all__ = ["Method", "compiled", "contains", "end_of_call", "read"]
 
 _FUTURES: Final = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 _SILENT: Final = frozenset({"CACHE", "NOP", "PRECALL", "PUSH_NULL", "RESUME"})  # instructions that change no value
-_NAMING: Final = (
-    ast.Name,
-    ast.Attribute,
-    ast.Subscript,
-    ast.Constant,
-    ast.expr_context,
-)  # what a readable callee is made of
-_LONG: Final = 40  # characters of a callee that still make a readable path
+# What a callee consists of that is written out in a path, and the most characters of it.
+_NAMING: Final = (ast.Name, ast.Attribute, ast.Subscript, ast.Constant, ast.expr_context)
+_MOST_CHARACTERS: Final = 40
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,13 +46,13 @@ class Method:
 
     @property
     def receiver(self) -> str | None:
-        """Name of the first argument, as a rule ``self``."""
+        """Name of the first argument, usually ``self``."""
         arguments = [*self.node.args.posonlyargs, *self.node.args.args]
         return arguments[0].arg if arguments else None
 
     @property
     def rebinds_receiver(self) -> bool:
-        """Whether the name of the first argument means something else anywhere in the method."""
+        """Whether the name of the first argument is bound to something else anywhere in the method."""
         stored = (n.id for n in ast.walk(self.node) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load))
         arguments = [n.arg for n in ast.walk(self.node) if isinstance(n, ast.arg)]
         return str(self.receiver) in stored or arguments.count(str(self.receiver)) > 1
@@ -69,7 +64,7 @@ class Method:
 
     @property
     def digest(self) -> str:
-        """Fingerprint of the method's text, to tell whether it is still the same (12 hex digits)."""
+        """Fingerprint of the method's text, 12 hex digits."""
         text = "".join(self.lines[self.first_line - 1 : self.node.end_lineno])
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -78,12 +73,12 @@ class Method:
         return next((call for call in self.calls if (call.end_lineno, call.end_col_offset) == end), None)
 
     def label(self, call: ast.Call) -> str:
-        """Name a call as a reader would, with its number among those of the same name: ``F.relu@2``."""
+        """Return the name of a call, with its number among those of the same name: ``F.relu@2``."""
         same = [other for other in self.calls if _callee(other) == _callee(call)]
         return f"{_callee(call)}@{same.index(call) + 1}"
 
     def attribute(self, call: ast.Call) -> str | None:
-        """Return the name of the attribute of the module that is called: ``act`` for ``self.act(x)``; else None."""
+        """Return the name of the module's attribute that is called: ``act`` for ``self.act(x)``; else None."""
         callee = call.func
         is_own = (
             isinstance(callee, ast.Attribute)
@@ -93,7 +88,7 @@ class Method:
         return callee.attr if is_own and isinstance(callee, ast.Attribute) else None
 
     def statement(self, call: ast.Call) -> ast.Expr | None:
-        """Return the statement that is nothing but this call, so that its result is dropped; else None."""
+        """Return the statement that consists of this call alone, so that its result is dropped; else None."""
         return next((n for n in ast.walk(self.node) if isinstance(n, ast.Expr) and n.value is call), None)
 
     def is_outermost(self, node: ast.AST) -> bool:
@@ -105,7 +100,7 @@ class Method:
 
 def _callee(call: ast.Call) -> str:
     plain = all(isinstance(node, _NAMING) for node in ast.walk(call.func))
-    if plain and len(ast.unparse(call.func)) <= _LONG:
+    if plain and len(ast.unparse(call.func)) <= _MOST_CHARACTERS:
         return ast.unparse(call.func)
     return f".{call.func.attr}" if isinstance(call.func, ast.Attribute) else "call"
 
@@ -151,20 +146,20 @@ def _definition(text: str, code: CodeType) -> ast.FunctionDef | None:
 def _parse(text: str) -> ast.Module:
     try:
         return ast.parse(text)
-    except SyntaxError:  # edited since the import, and not finished: as good as no source
+    except SyntaxError:  # edited since the import, and not finished: counts as no source
         return ast.Module(body=[], type_ignores=[])
 
 
 def compiled(node: ast.FunctionDef, like: FunctionType, filename: str) -> CodeType:
-    """Compile a method's syntax tree to code that can stand in for that of ``like``.
+    """Compile a method's syntax tree to code that can replace that of ``like``.
 
-    The tree is compiled inside a class of the same name, inside a function with the same free variables: so ``super()``, private names
-    and closures mean what they meant.
+    The tree is compiled inside a class of the same name, inside a function with the same free variables, so that ``super()``, private
+    names and closures keep their meaning.
 
     Args:
         node: definition of the method, with positions.
-        like: the function it stands in for.
-        filename: what tracebacks shall say.
+        like: the function whose code it replaces.
+        filename: file name for tracebacks.
     """
     owner = like.__qualname__.split(".")[-2:-1]
     position: dict[str, Any] = {
@@ -182,8 +177,8 @@ def compiled(node: ast.FunctionDef, like: FunctionType, filename: str) -> CodeTy
     outer = ast.FunctionDef(name="<scope>", args=arguments, body=[inner], decorator_list=[], **position)
     outer.type_params = []  # type: ignore[attr-defined] # a field from Python 3.12 on
     flags = like.__code__.co_flags & _FUTURES
-    whole = compile(ast.Module(body=[outer], type_ignores=[]), filename, "exec", flags=flags, dont_inherit=True)
-    return next(code for code in _nested(whole) if code.co_name == node.name and code is not whole)
+    module_code = compile(ast.Module(body=[outer], type_ignores=[]), filename, "exec", flags=flags, dont_inherit=True)
+    return next(code for code in _nested(module_code) if code.co_name == node.name)
 
 
 def _nested(code: CodeType) -> Iterator[CodeType]:
@@ -199,26 +194,26 @@ def contains(code: CodeType, inner: CodeType) -> bool:
 
 
 def _same(ran: CodeType, source: CodeType) -> bool:
-    """Whether two codes do the same. Where pytest has rewritten the asserts of a test module, only names can be compared."""
+    """Whether two code objects do the same. Where pytest has rewritten the asserts of a test module, only names are compared."""
     if any(name.startswith("@py_") for name in ran.co_varnames):
         return set(source.co_names) - {"AssertionError"} <= set(ran.co_names)
-    return _gist(ran) == _gist(source)
+    return _instructions(ran) == _instructions(source)
 
 
-def _gist(code: CodeType) -> list[tuple[str, str]]:
-    """Return what a code does, without how: the compiler calls ``F.relu`` another way where it has seen ``F`` imported."""
-    gist = []
+def _instructions(code: CodeType) -> list[tuple[str, str]]:
+    """Return the instructions of a code object without details of the compiler, which loads ``F.relu`` in several ways."""
+    instructions = []
     for step in dis.get_instructions(code):
         if step.opname in _SILENT:
             continue
         jumps = step.opcode in dis.hasjrel or step.opcode in dis.hasjabs
-        value = _gist(step.argval) if isinstance(step.argval, CodeType) else step.argval
+        value = _instructions(step.argval) if isinstance(step.argval, CodeType) else step.argval
         name = "LOAD_ATTR" if step.opname == "LOAD_METHOD" else step.opname
-        gist.append((name, "" if jumps else repr(value)))
-    return gist
+        instructions.append((name, "" if jumps else repr(value)))
+    return instructions
 
 
 def end_of_call(frame: FrameType) -> tuple[int, int] | None:
-    """Return line and column at which the call ends that a frame is in; None where Python keeps no columns (``-X no_debug_ranges``)."""
+    """Return line and column where a frame's current call ends; None where Python keeps no columns (``-X no_debug_ranges``)."""
     _, line, _, column = list(frame.f_code.co_positions())[frame.f_lasti // 2]
     return None if line is None or column is None else (line, column)

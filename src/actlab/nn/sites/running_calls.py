@@ -1,4 +1,4 @@
-"""The slot of a call that is running, found from its stack frame."""
+"""Find the slot of a running call from its stack frame."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import torch
 from torch import nn
 
 from actlab.errors import SiteError
-from actlab.nn.sites.call_edit import original_class
-from actlab.nn.sites.call_target import callee_of
+from actlab.nn.sites.call_slot import HeldMethod, held_method, location, slot_of_call
+from actlab.nn.sites.call_target import called_activation
 from actlab.nn.sites.method_source import contains, end_of_call, read
-from actlab.nn.sites.slot import _ATTENTION, _RECURRENT, Slot, _Found, _found, _placed, _where, place_in_fused_module
-from actlab.nn.sites.torch_activations import Native
+from actlab.nn.sites.slot import Slot, fused_reason, original_class, slot_in_fused_module
+from actlab.nn.sites.torch_activations import ActivationFunction
 
-__all__ = ["place_of_call", "place_of_fused"]
+__all__ = ["slot_in_fused_call", "slot_of_running_call"]
 
 _TORCH_FILES: Final = frozenset(
     str(Path(torch.__file__).parent / name)
@@ -28,70 +28,72 @@ _TORCH_FILES: Final = frozenset(
 )
 
 
-# ---------------------------------------------------------------------------------- calls, as they run
-def place_of_call(native: Native, frame: FrameType, stop: CodeType | None, parts: Container[int]) -> Slot | None:
-    """Return the place of a call that is running.
+def slot_of_running_call(
+    function: ActivationFunction, frame: FrameType, stop: CodeType | None, parts: Container[int]
+) -> Slot | None:
+    """Return the slot of a call that is running.
 
     Args:
-        native: the function of torch that runs.
-        frame: the frame that reached torch; torch's own frames on top of it are passed over.
-        stop: code of the function outside the model, at which the search ends.
-        parts: identities of the modules of the model.
+        function: the activation that runs.
+        frame: the frame that called torch; torch's own frames on top of it are skipped.
+        stop: code of the function outside the model at which the search ends.
+        parts: ``id`` of every module of the model.
 
     Returns:
-        The place, or None where no module of the model is at work.
+        The slot, or None where the call is not made by a module of the model.
     """
     site = _outside_torch(frame)
     caller, owner = _owner(site, stop)
     if caller is None or owner is None:
         return None
     if id(owner) not in parts:
-        return _in_a_stranger(native, caller, owner, stop, parts)
-    found = _method_running(type(owner), caller.f_code)
-    if found is None or not contains(caller.f_code, site.f_code):
-        return _out_of_reach(native, site, caller, owner)
+        return _slot_in_unregistered_module(function, caller, owner, stop, parts)
+    held = _running_method(type(owner), caller.f_code)
+    if held is None or not contains(caller.f_code, site.f_code):
+        return _slot_outside_methods(function, site, caller, owner)
     try:
-        method = read(found.function)
+        method = read(held.function)
     except SiteError as error:
-        return _unreadable(native, site, owner, found, str(error))
+        return _slot_without_source(function, site, owner, held, str(error))
     end = end_of_call(site)
     call = method.call_ending_at(end) if end else None
     if call is None:
-        return _unreadable(native, site, owner, found, "Python keeps no columns for its calls (-X no_debug_ranges)")
-    names = {**vars(builtins), **site.f_globals, **site.f_locals}
-    callee = callee_of(call, names)
-    if callee is None or callee[0].name != native.name:
-        return _unreadable(
-            native, site, owner, found, f"it is reached through {ast.unparse(call.func)}(...), not called by its name"
+        return _slot_without_source(
+            function, site, owner, held, "Python keeps no columns for its calls (-X no_debug_ranges)"
         )
-    return _placed(owner, found, method, call, callee[1])
+    names = {**vars(builtins), **site.f_globals, **site.f_locals}
+    target = called_activation(call, names)
+    if target is None or target[0].name != function.name:
+        reason = f"it is reached through {ast.unparse(call.func)}(...), not called by its name"
+        return _slot_without_source(function, site, owner, held, reason)
+    return slot_of_call(owner, held, method, call, target[1])
 
 
-def place_of_fused(name: str, inside: str, frame: FrameType, stop: CodeType | None) -> Slot | None:
-    """Return the place of an activation that torch computes inside a call of its own.
+def slot_in_fused_call(name: str, inside: str, frame: FrameType, stop: CodeType | None) -> Slot | None:
+    """Return the slot of an activation that torch computes inside one fused call.
 
     Args:
         name: the activation.
-        inside: the function of torch, like ``scaled_dot_product_attention``.
-        frame: the frame that reached torch.
-        stop: code of the function outside the model, at which the search ends.
+        inside: the function of torch, such as ``scaled_dot_product_attention``.
+        frame: the frame that called torch.
+        stop: code of the function outside the model at which the search ends.
 
     Returns:
-        The place, which no layer can take, or None where no module of the model is at work.
+        The slot, which cannot be replaced, or None where the call is not made by a module of the model.
     """
     site = _outside_torch(frame)
     caller, owner = _owner(site, stop)
     if caller is None or owner is None:
         return None
     if isinstance(owner, (nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)):
-        return place_in_fused_module(owner, name)
+        return slot_in_fused_module(owner, name)
     return Slot(
         kind="hidden",
         key=("fused call", id(owner), site.f_code, site.f_lasti, name),
         owner=owner,
         tail=f"{caller.f_code.co_name}:{inside}:{name}",
-        where=_where(site.f_code.co_filename, site.f_lineno),
-        reason=_ATTENTION if name == "softmax" else _RECURRENT,
+        where=location(site.f_code.co_filename, site.f_lineno),
+        reason=fused_reason(name),
     )
 
 
@@ -101,34 +103,34 @@ def _outside_torch(frame: FrameType) -> FrameType:
     return frame
 
 
-def _in_a_stranger(
-    native: Native, frame: FrameType, stranger: nn.Module, stop: CodeType | None, parts: Container[int]
+def _slot_in_unregistered_module(
+    function: ActivationFunction, frame: FrameType, module: nn.Module, stop: CodeType | None, parts: Container[int]
 ) -> Slot | None:
-    """Return the place of a call in a module that is no part of the model: ``nn.Softmax(dim=-1)(x)`` in a ``forward``."""
+    """Return the slot of a call in a module that is no part of the model: ``nn.Softmax(dim=-1)(x)`` in a ``forward``."""
     caller: FrameType | None = frame
-    owner: nn.Module = stranger
+    owner: nn.Module = module
     while id(owner) not in parts:
-        above = caller.f_back if caller else None
-        caller, nearest = _owner(above, stop, inside=False) if above else (None, None)
+        outer = caller.f_back if caller else None
+        caller, nearest = _owner(outer, stop, inside=False) if outer else (None, None)
         if caller is None or nearest is None:
-            return _out_of_reach(native, frame, frame, stranger)
+            return _slot_outside_methods(function, frame, frame, module)
         owner = nearest
-    cls = type(stranger).__name__
+    cls = type(module).__name__
     reason = (
         f"it runs in a {cls} that is no registered part of the model (made during the forward pass, or kept in a plain list or dict); "
         "make it in __init__, as an attribute or in an nn.ModuleList"
     )
-    key = ("stranger", id(owner), type(stranger), caller.f_lasti if caller else 0, frame.f_lasti)
+    key = ("stranger", id(owner), type(module), caller.f_lasti if caller else 0, frame.f_lasti)
     tail = f"{caller.f_code.co_name if caller else '?'}:{cls}"
-    where = _where(frame.f_code.co_filename, frame.f_lineno)
+    where = location(frame.f_code.co_filename, frame.f_lineno)
     return Slot(kind="hidden", key=key, owner=owner, tail=tail, where=where, reason=reason)
 
 
 def _owner(site: FrameType, stop: CodeType | None, *, inside: bool = True) -> tuple[FrameType | None, nn.Module | None]:
     """Return the frame of the module's method that makes a call, and the module.
 
-    That is the nearest method, from ``site`` outwards, in whose source the call stands: a lambda may be handed on to other methods before
-    it runs. If there is none, or ``inside`` is False, it is the nearest method.
+    It is the nearest method, from ``site`` outwards, whose source contains the call: a lambda may be passed to other methods before it
+    runs. Where there is none, or ``inside`` is False, it is the nearest method.
     """
     nearest: tuple[FrameType | None, nn.Module | None] = None, None
     frame: FrameType | None = site
@@ -143,30 +145,33 @@ def _owner(site: FrameType, stop: CodeType | None, *, inside: bool = True) -> tu
     return nearest
 
 
-def _method_running(cls: type, code: CodeType) -> _Found | None:
+def _running_method(cls: type, code: CodeType) -> HeldMethod | None:
     """Return the method of a class, or of one it derives from, that has this code."""
     for base in cls.__mro__:
         for name, value in vars(base).items():
             if isinstance(value, FunctionType) and code in {value.__code__, inspect.unwrap(value).__code__}:
-                return _found(cls, original_class(base), name)
+                return held_method(cls, original_class(base), name)
     return None
 
 
-def _out_of_reach(native: Native, site: FrameType, caller: FrameType, owner: nn.Module) -> Slot:
+def _slot_outside_methods(function: ActivationFunction, site: FrameType, caller: FrameType, owner: nn.Module) -> Slot:
+    """Return the slot of a call in code that is no method of a module, such as a lambda."""
     code = site.f_code
     what = "a lambda" if code.co_name == "<lambda>" else code.co_qualname
     reason = (
         f"it runs in {what}, which is no plain method of a module; call a module there, or move the call into a method"
     )
     inside = "" if code is caller.f_code else f"{code.co_name}:"
-    tail = f"{caller.f_code.co_name}:{inside}{native.name}"
+    tail = f"{caller.f_code.co_name}:{inside}{function.name}"
     key = ("outside", id(owner), code, site.f_lasti)
-    return Slot(
-        kind="hidden", key=key, owner=owner, tail=tail, where=_where(code.co_filename, site.f_lineno), reason=reason
-    )
+    where = location(code.co_filename, site.f_lineno)
+    return Slot(kind="hidden", key=key, owner=owner, tail=tail, where=where, reason=reason)
 
 
-def _unreadable(native: Native, site: FrameType, owner: nn.Module, found: _Found, reason: str) -> Slot:
-    where = _where(found.function.__code__.co_filename, site.f_lineno)
+def _slot_without_source(
+    function: ActivationFunction, site: FrameType, owner: nn.Module, held: HeldMethod, reason: str
+) -> Slot:
+    """Return the slot of a call in a method that is not identified in the method's source."""
+    where = location(held.function.__code__.co_filename, site.f_lineno)
     key = ("unreadable", id(owner), site.f_code, site.f_lasti)
-    return Slot(kind="hidden", key=key, owner=owner, tail=f"{found.name}:{native.name}", where=where, reason=reason)
+    return Slot(kind="hidden", key=key, owner=owner, tail=f"{held.name}:{function.name}", where=where, reason=reason)

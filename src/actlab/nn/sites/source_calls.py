@@ -1,4 +1,4 @@
-"""The slots of the activation calls in the source of forward()."""
+"""Slots of the activation calls in the source of ``forward`` and the methods it calls."""
 
 from __future__ import annotations
 
@@ -10,55 +10,54 @@ import torch
 from torch import nn
 
 from actlab.errors import SiteError
-from actlab.nn.sites.call_edit import edits_of, original_class
-from actlab.nn.sites.call_target import callee_of, names_in, running_as_written
+from actlab.nn.sites.call_slot import HeldMethod, end_offset, held_method, slot_of_call
+from actlab.nn.sites.call_target import called_activation, describe_source_call, known_names
 from actlab.nn.sites.method_source import read
-from actlab.nn.sites.slot import Slot, _end, _Found, _found, _placed
+from actlab.nn.sites.slot import Slot, edits_of, original_class
 from actlab.nn.sites.torch_activations import Running
 
-__all__ = ["calls_of"]
+__all__ = ["activation_calls"]
 
 
-# -------------------------------------------------------------------------- calls, as they are written
-def calls_of(owner: nn.Module) -> Iterator[tuple[Slot, Running]]:
-    """Yield the activations that a module's ``forward`` calls, and the methods it calls on ``self``, as the source has them.
+def activation_calls(owner: nn.Module) -> Iterator[tuple[Slot, Running]]:
+    """Yield the activation calls in the source of a module's ``forward`` and of the methods it calls on ``self``.
 
-    What only a run can tell (a function picked from a list, a call in a helper function) is not among them. Torch's own modules are not
-    read: what they call is not the model's.
+    What is known only in a run (a function picked from a list, a call in a helper function) is not included. Torch's own modules are not
+    read.
     """
     if type(owner).__module__.split(".")[0] == "torch" or isinstance(owner, torch.jit.ScriptModule):
         return
-    for found in _reachable(original_class(type(owner))):
+    for held in _reachable(original_class(type(owner))):
         try:
-            method = read(found.function)
+            method = read(held.function)
         except SiteError:  # no source, so nothing to report; a run still finds what it calls
             continue
-        names = names_in(owner, method)
-        done = {edit.end for edit in edits_of(type(owner)) if edit.method == found.name}
+        names = known_names(owner, method)
+        replaced = {edit.end for edit in edits_of(type(owner)) if edit.method == held.name}
         for call in method.calls:
-            callee = callee_of(call, names)
-            if callee and _end(method, call) not in done:
-                yield _placed(owner, found, method, call, callee[1]), running_as_written(callee, call, names)
+            target = called_activation(call, names)
+            if target and end_offset(method, call) not in replaced:
+                yield slot_of_call(owner, held, method, call, target[1]), describe_source_call(target, call, names)
 
 
-def _reachable(cls: type) -> list[_Found]:
-    """Return ``forward`` and the methods it calls on ``self`` or ``super()``, and so on, in the order in which they are met."""
-    found: dict[FunctionType, _Found] = {}
+def _reachable(cls: type) -> list[HeldMethod]:
+    """Return ``forward`` and the methods it reaches through ``self`` or ``super()``, breadth first."""
+    methods: dict[FunctionType, HeldMethod] = {}
     names: list[tuple[type, str]] = [(cls, "forward")]
     while names:
         after, name = names.pop(0)
         base = next((base for base in after.__mro__ if isinstance(vars(base).get(name), FunctionType)), None)
         if base is None or base is nn.Module:
             continue
-        method = _found(cls, base, name)
-        if method.function not in found:
-            found[method.function] = method
-            names += [(base.__mro__[1] if above else cls, called) for called, above in _called(method.function)]
-    return list(found.values())
+        method = held_method(cls, base, name)
+        if method.function not in methods:
+            methods[method.function] = method
+            names += [(base.__mro__[1] if is_super else cls, used) for used, is_super in _used_members(method.function)]
+    return list(methods.values())
 
 
-def _called(function: FunctionType) -> Iterator[tuple[str, bool]]:
-    """Yield what a method takes from its own object (to call it, or to hand it on), and whether through ``super()``."""
+def _used_members(function: FunctionType) -> Iterator[tuple[str, bool]]:
+    """Yield the members of its own object that a method uses (to call or pass on), and whether through ``super()``."""
     try:
         method = read(function)
     except SiteError:

@@ -1,15 +1,15 @@
-"""Torch's own activations: which registered activation a call or a module of torch is, and with which parameters.
+"""Map torch modules and functional calls to registered activations and their parameters.
 
-Two spellings are known: calls (``F.leaky_relu(x, 0.2)``, ``torch.relu(x)``, ``x.relu_()``) and modules (``nn.LeakyReLU(0.2)``). Which
-module is which activation is read off the registry (:attr:`Activation.module`), so an activation that is added there is found in models.
+Calls are ``F.leaky_relu(x, 0.2)``, ``torch.relu(x)`` and ``x.relu_()``; modules are ``nn.LeakyReLU(0.2)``. Modules are looked up in the
+registry (:attr:`Activation.module`), so an activation that is added there is found in models.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from importlib import import_module
 from types import BuiltinFunctionType, FunctionType, MethodDescriptorType
 from typing import Any, Final
@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from actlab.errors import SpecError, UnknownNameError
-from actlab.functions.activation import Activation, get, names
+from actlab.functions.activation import Activation, get, names, registry_version
 from actlab.functions.grammar import parse
 from actlab.nn.layers.activation_layer import ActivationLayer
 
@@ -26,16 +26,17 @@ __all__ = [
     "FUSED",
     "METHODS",
     "UNKNOWN",
-    "Native",
+    "ActivationFunction",
     "Running",
-    "by_name",
     "describe_call",
     "describe_module",
+    "function_named",
     "name_of_class",
     "recognise",
 ]
 
-UNKNOWN: Final = object()  # an argument whose value only a run can tell
+UNKNOWN: Final = object()
+"""An argument whose value is not known before a run."""
 
 # Torch's functions by their bare name, with their arguments after the input, in order.
 _ARGUMENTS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -93,7 +94,7 @@ FUSED: Final[Mapping[str, tuple[str, ...]]] = {
     "rnn_tanh_cell": ("tanh",),
     "scaled_dot_product_attention": ("softmax",),
 }
-"""What torch computes inside one call of its own, by the name of the function."""
+"""Activations that torch computes inside one fused call, by the name of the function."""
 
 METHODS: Final[Mapping[str, int]] = {
     method: 1 if name in {"hardshrink", "log_softmax", "prelu", "softmax"} else 0
@@ -101,24 +102,24 @@ METHODS: Final[Mapping[str, int]] = {
     for method in (name, f"{name}_")
     if hasattr(torch.Tensor, method)
 }
-"""Names of the tensor methods that are activations (``relu``, ``relu_``, ``sigmoid``, ...), with the number of arguments they may have."""
+"""Tensor methods that are activations (``relu``, ``relu_``, ``sigmoid``, ...), with the largest number of arguments."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Native:
-    """A function of torch that is an activation.
+class ActivationFunction:
+    """A Python function that computes an activation.
 
     Attributes:
-        name: bare name in torch, without a trailing underscore; for ``gelu`` the arguments decide which one it is.
+        name: name in torch, without a trailing underscore; for ``gelu`` the arguments decide between ``gelu`` and ``gelu_tanh``.
         inplace: whether its name says that it overwrites its input.
-        keywords: arguments a ``functools.partial`` has bound.
-        homemade: whether it is no function of torch but a user's, that computes the registered function ``name``.
+        keywords: arguments bound by a ``functools.partial``.
+        user_defined: whether it is a user's function; then ``name`` is the registered function it computes.
     """
 
     name: str
     inplace: bool = False
     keywords: tuple[tuple[str, Any], ...] = ()
-    homemade: bool = False
+    user_defined: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,10 +127,10 @@ class Running:
     """What runs at a site.
 
     Attributes:
-        name: registered name, or None where it is not registered.
-        spec: canonical spec with the parameters; None where they are not known before a run or do not fit the grammar.
+        name: registered name; None where it is not registered.
+        spec: canonical spec with the parameters; None where they are not known before a run, or cannot be written as a spec.
         inplace: whether the input is overwritten.
-        dim: the dimension a vector or gated function works along, None where it has none.
+        dim: dimension a vector or gated function works along; None where it has none.
     """
 
     name: str | None
@@ -143,8 +144,8 @@ class Running:
         return get(self.name).kind if self.name else "elementwise"
 
 
-def recognise(function: object) -> Native | None:
-    """Return the activation that a Python object is, or None.
+def recognise(function: object) -> ActivationFunction | None:
+    """Return the activation that a function of torch, a tensor method or a partial of one computes; None for any other object.
 
     Example:
         >>> recognise(torch.nn.functional.silu).name, recognise(torch.relu_).inplace, recognise(torch.add)
@@ -153,45 +154,49 @@ def recognise(function: object) -> Native | None:
     if isinstance(function, partial):
         inner = recognise(function.func)
         bound = tuple(sorted(function.keywords.items()))
-        return Native(name=inner.name, inplace=inner.inplace, keywords=bound) if inner and not function.args else None
+        return (
+            ActivationFunction(name=inner.name, inplace=inner.inplace, keywords=bound)
+            if inner and not function.args
+            else None
+        )
     if isinstance(function, MethodDescriptorType):
-        return by_name(function.__name__) if issubclass(torch.Tensor, function.__objclass__) else None
+        return function_named(function.__name__) if issubclass(torch.Tensor, function.__objclass__) else None
     if isinstance(function, (FunctionType, BuiltinFunctionType)) and function.__module__ in _HOMES:
-        return by_name(function.__name__)
+        return function_named(function.__name__)
     return None
 
 
-def by_name(name: str) -> Native | None:
-    """Return the activation of that name in torch: ``relu``, ``relu_``, ``log_sigmoid``."""
+def function_named(name: str) -> ActivationFunction | None:
+    """Return the activation that torch has under a name (``relu``, ``relu_``, ``log_sigmoid``); None if it has none."""
     bare = name.strip("_")
     bare = _SPELLINGS.get(bare, bare)
-    return Native(name=bare, inplace=name.endswith("_")) if bare in _ARGUMENTS else None
+    return ActivationFunction(name=bare, inplace=name.endswith("_")) if bare in _ARGUMENTS else None
 
 
-def describe_call(native: Native, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> Running:
-    """Describe a call of torch.
+def describe_call(function: ActivationFunction, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> Running:
+    """Describe a call of an activation.
 
     Args:
-        native: what is called.
-        arguments: positional arguments after the input; :data:`UNKNOWN` where only a run can tell.
-        keywords: keyword arguments, likewise.
+        function: what is called.
+        arguments: positional arguments after the input; :data:`UNKNOWN` where the value is not known before a run.
+        keywords: keyword arguments; values as in ``arguments``.
 
     Example:
         >>> describe_call(recognise(torch.nn.functional.leaky_relu), [0.2], {}).spec
         'leaky_relu(negative_slope=0.2)'
     """
-    if native.homemade:
-        return Running(name=native.name, spec=native.name, inplace=keywords.get("inplace") is True)
-    bound = dict(native.keywords) | dict(zip(_ARGUMENTS[native.name], arguments, strict=False)) | dict(keywords)
-    name = "gelu_tanh" if native.name == "gelu" and bound.get("approximate") == "tanh" else native.name
-    inplace = native.inplace or bound.get("inplace") is True
+    if function.user_defined:
+        return Running(name=function.name, spec=function.name, inplace=keywords.get("inplace") is True)
+    bound = dict(function.keywords) | dict(zip(_ARGUMENTS[function.name], arguments, strict=False)) | dict(keywords)
+    name = "gelu_tanh" if function.name == "gelu" and bound.get("approximate") == "tanh" else function.name
+    inplace = function.inplace or bound.get("inplace") is True
     return _running(name, bound, inplace=inplace)
 
 
 def describe_module(module: nn.Module) -> Running | None:
-    """Describe a module that is an activation, torch's or ours; None where it is none.
+    """Describe a module that is an activation of torch or ActLab; None for any other module.
 
-    A subclass counts as long as it keeps the ``forward`` of the class it comes from.
+    A subclass counts as long as it keeps the ``forward`` of the class it derives from.
 
     Example:
         >>> describe_module(nn.ELU(0.5)).spec, describe_module(nn.Linear(1, 1))
@@ -199,42 +204,59 @@ def describe_module(module: nn.Module) -> Running | None:
     """
     if isinstance(module, ActivationLayer):
         return Running(name=module.spec.activation.name, spec=str(module.spec), dim=-1)
-    lineage = type(module).__mro__
-    fits = [
-        (lineage.index(cls), name) for cls, fixed, name in _templates() if cls in lineage and _is(module, cls, fixed)
-    ]
-    if not fits:
+    template = _template_of(module)
+    if template is None:
         return None
-    _, name = min(fits)  # the nearest class: ReLU6 is a Hardtanh as well
-    channels = {"dim": -3} if isinstance(module, nn.Softmax2d) else {}  # written into its forward, not held
+    channels = {"dim": -3} if isinstance(module, nn.Softmax2d) else {}  # written into its forward, no attribute
     return _running(
-        name,
+        template.name,
         vars(module) | channels | dict(module.named_parameters(recurse=False)),
         inplace=getattr(module, "inplace", False) is True,
     )
 
 
 def name_of_class(name: str) -> str | None:
-    """Return the registered name of a class of ``torch.nn`` by the class's bare name: "LeakyReLU" is "leaky_relu"; None if it is none."""
-    return next((registered for cls, _, registered in _templates() if cls.__name__ == name), None)
+    """Return the registered name of a ``torch.nn`` class ("LeakyReLU": "leaky_relu"); None if it is no activation."""
+    classes = _module_templates(registry_version()).items()
+    return next((templates[0].name for cls, templates in classes if cls.__name__ == name), None)
 
 
-def _is(module: nn.Module, cls: type[nn.Module], fixed: Mapping[str, Any]) -> bool:
-    return type(module).forward is cls.forward and fixed.items() <= vars(module).items()
+@dataclass(frozen=True, kw_only=True)
+class _Template:
+    """A registered activation as instances of a class that have certain attributes."""
+
+    name: str
+    attributes: Mapping[str, Any]
 
 
-def _templates() -> Iterator[tuple[type[nn.Module], Mapping[str, Any], str]]:
-    """Yield class, attributes that must be equal, and name, for every registered activation torch has a module for."""
+def _template_of(module: nn.Module) -> _Template | None:
+    """Return the template that a module fits, of the nearest class: ReLU6 is a Hardtanh as well."""
+    templates = _module_templates(registry_version())
+    for cls in type(module).__mro__:
+        for template in templates.get(cls, ()):
+            keeps_forward = type(module).forward is getattr(cls, "forward", None)
+            if keeps_forward and template.attributes.items() <= vars(module).items():
+                return template
+    return None
+
+
+@lru_cache(maxsize=1)  # one version at a time: an activation that is registered or redefined later starts a new one
+def _module_templates(_version: int) -> Mapping[type, Sequence[_Template]]:
+    """Return the templates of all registered activations that have a module, by class, sorted by name."""
+    templates: dict[type, list[_Template]] = {}
     for name in names():
-        template = get(name).module
-        if template and name != "identity":  # nn.Identity is a placeholder in models, not an activation
-            yield *_template(template), name
+        module = get(name).module
+        if module and name != "identity":  # nn.Identity is a placeholder in models, not an activation
+            cls, attributes = _parse_module(module)
+            templates.setdefault(cls, []).append(_Template(name=name, attributes=attributes))
     for cls, name in _ANY_DIMENSION.items():
-        yield cls, {}, name
+        templates.setdefault(cls, []).append(_Template(name=name, attributes={}))
+    return {cls: sorted(each, key=lambda template: template.name) for cls, each in templates.items()}
 
 
 @cache
-def _template(text: str) -> tuple[type[nn.Module], Mapping[str, Any]]:
+def _parse_module(text: str) -> tuple[type[nn.Module], Mapping[str, Any]]:
+    """Return class and attributes of ``torch.nn.GELU(approximate='tanh')``."""
     call = ast.parse(text, mode="eval").body
     keywords = call.keywords if isinstance(call, ast.Call) else []
     path, _, attribute = ast.unparse(call.func if isinstance(call, ast.Call) else call).rpartition(".")
@@ -250,21 +272,19 @@ def _running(name: str, bound: Mapping[str, Any], *, inplace: bool) -> Running:
 
 
 def _spec(record: Activation, bound: Mapping[str, Any]) -> str | None:
-    given = {parameter.name: bound[parameter.name] for parameter in record.parameters if parameter.name in bound}
-    if any(value is UNKNOWN for value in given.values()):
+    values = {parameter.name: bound[parameter.name] for parameter in record.parameters if parameter.name in bound}
+    if any(value is UNKNOWN for value in values.values()):
         return None
     try:
-        return str(parse(f"{record.name}({', '.join(f'{name}={_word(value)}' for name, value in given.items())})"))
-    except (
-        SpecError,
-        TypeError,
-        ValueError,
-    ):  # a value outside the grammar: the function is known, its parameters are not
+        return str(
+            parse(f"{record.name}({', '.join(f'{name}={_value_text(value)}' for name, value in values.items())})")
+        )
+    except (SpecError, TypeError, ValueError):  # no spec can say the value: the name is known, the parameters are not
         return None
 
 
-def _word(value: Any) -> str:
-    """Write the value of a parameter as a spec does; a tensor is a learned one."""
+def _value_text(value: Any) -> str:
+    """Return the value of a parameter as text in a spec; a tensor is a learned parameter."""
     if not isinstance(value, torch.Tensor):
         return repr(float(value))
     initial = value.detach().float().mean().item()

@@ -1,6 +1,6 @@
-"""Scripted modules: the activations in TorchScript, which its graph tells of and no run does.
+"""Find activations in TorchScript modules, from their graphs.
 
-They are seen and never replaced: the graph is compiled. How often they run is not known, because nothing that watches Python sees them.
+They are listed and cannot be replaced, as the graph is compiled. How often they run is unknown: Python hooks do not see their calls.
 """
 
 from __future__ import annotations
@@ -12,44 +12,45 @@ from typing import Any, Final
 import torch
 
 from actlab.nn.sites.slot import Slot
-from actlab.nn.sites.torch_activations import Running, by_name
+from actlab.nn.sites.torch_activations import Running, function_named
 
-__all__ = ["SCRIPTED", "activations_in"]
+__all__ = ["SCRIPTED", "scripted_activations"]
 
 SCRIPTED: Final = "it is compiled by TorchScript; swap in the Python module, then script it again"
 
 
-def activations_in(module: torch.jit.ScriptModule) -> Iterator[tuple[Slot, Running]]:
-    """Yield the activations that a scripted or traced module's own ``forward`` calls; its parts tell of theirs.
+def scripted_activations(module: torch.jit.ScriptModule) -> Iterator[tuple[Slot, Running]]:
+    """Yield the activations in the ``forward`` of a scripted or traced module, without those of its submodules.
 
     Example:
         >>> import warnings
         >>> with warnings.catch_warnings():
         ...     warnings.simplefilter("ignore")  # torch.jit is deprecated
         ...     traced = torch.jit.trace(torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU()), torch.zeros(1, 2))
-        >>> [running.name for _, running in activations_in(getattr(traced, "1"))]
+        >>> [running.name for _, running in scripted_activations(getattr(traced, "1"))]
         ['relu']
     """
-    seen: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     try:
         nodes = list(_nodes(module.graph))
     except RuntimeError:  # a module without a forward: nothing runs in it
         return
     for node in nodes:
-        native = by_name(_function(node))
-        if native is None:
+        function = function_named(_function_name(node))
+        if function is None:
             continue
-        seen[native.name] += 1
+        name = function.name
+        counts[name] += 1
         yield (
             Slot(
                 kind="hidden",
-                key=("scripted", id(module), native.name, seen[native.name]),
+                key=("scripted", id(module), name, counts[name]),
                 owner=module,
-                tail=f"forward:{native.name}@{seen[native.name]}",
+                tail=f"forward:{name}@{counts[name]}",
                 where=f"TorchScript of {module.original_name}",
                 reason=SCRIPTED,
             ),
-            Running(name=native.name, spec=None),
+            Running(name=name, spec=None),
         )
 
 
@@ -61,11 +62,11 @@ def _nodes(block: Any) -> Iterator[Any]:
             yield from _nodes(inner)
 
 
-def _function(node: Any) -> str:
-    """Return the name of the function that a node calls: of an operator, or of a scripted function; empty for any other node."""
+def _function_name(node: Any) -> str:
+    """Return the name of the operator or scripted function that a node calls; empty for any other node."""
     if node.kind().startswith("aten::"):
         return str(node.kind()).removeprefix("aten::")
     if node.kind() == "prim::CallFunction":
-        called = next(iter(node.inputs())).node()
-        return str(called.s("name")) if called.hasAttribute("name") else ""
+        callee = next(iter(node.inputs())).node()
+        return str(callee.s("name")) if callee.hasAttribute("name") else ""
     return ""

@@ -1,9 +1,8 @@
-"""The homemade function: an activation that somebody wrote as a plain Python function.
+"""Recognize activations written as plain Python functions.
 
-``def gelu(x): return x * 0.5 * (1.0 + torch.erf(x / math.sqrt(2.0)))`` is in half the forks of BERT. What runs there is ``gelu``, though
-no function of torch of that name does. A function is recognised by what it does, as a lookalike module is: it agrees with a registered one
-on a grid. It is only called where its source shows that nothing can come of it: arithmetic, calls of torch and ``math``, no loops, nothing
-stored outside.
+``def gelu(x): return x * 0.5 * (1.0 + torch.erf(x / math.sqrt(2.0)))`` is in many forks of BERT. A function is matched by its values: it
+agrees with a registered function on a grid. It is called only where its source shows that it has no side effects: arithmetic, calls of
+torch and ``math``, no loops, nothing stored outside.
 """
 
 from __future__ import annotations
@@ -21,12 +20,13 @@ from torch import Tensor
 
 from actlab.errors import SiteError
 from actlab.nn.sites.method_source import read
-from actlab.nn.sites.torch_activations import Native
-from actlab.nn.sites.user_modules import elementwise, name_of_values
+from actlab.nn.sites.torch_activations import ActivationFunction
+from actlab.nn.sites.user_modules import elementwise_values, name_from_values
 
-__all__ = ["any_seen", "homemade", "running_in"]
+__all__ = ["any_matched", "match_frame", "match_function"]
 
-_SEEN: Final[dict[CodeType, tuple[Native, dict[str, Any]]]] = {}  # with the defaults of further arguments
+# Functions that were matched, by their code, with the defaults of their further arguments.
+_MATCHED: Final[dict[CodeType, tuple[ActivationFunction, dict[str, Any]]]] = {}
 
 _STATEMENTS: Final = (ast.Assign, ast.AnnAssign, ast.Expr, ast.If, ast.Return, ast.Pass)
 _EXPRESSIONS: Final = (
@@ -46,65 +46,65 @@ _EXPRESSIONS: Final = (
     ast.boolop,
     ast.expr_context,
 )
-_MAKERS: Final = frozenset({"as_tensor", "full_like", "ones_like", "tensor", "zeros_like"})
-_DEPTH: Final = 3  # how many functions may call one another
+_CONSTRUCTORS: Final = frozenset({"as_tensor", "full_like", "ones_like", "tensor", "zeros_like"})
+_DEPTH: Final = 3  # nested calls of user functions
 _UNKNOWN: Final = object()
 
 
-def homemade(function: object) -> Native | None:
-    """Return which registered function a user's Python function computes at its defaults, or None.
+def match_function(function: object) -> ActivationFunction | None:
+    """Return the registered function that a user's Python function computes at its defaults; None if there is none.
 
     Example:
         >>> def quick(x):
         ...     return x * torch.sigmoid(1.702 * x)
-        >>> homemade(quick), homemade(len)  # a doctest has no source that could be read, so it is not called
+        >>> match_function(quick), match_function(len)  # functions of a doctest have no source to read, so they do not match
         (None, None)
     """
-    if not isinstance(function, FunctionType) or _is_a_library(function):
+    if not isinstance(function, FunctionType) or _is_library(function):
         return None
-    return _recognised(function)
+    return _match(function)
 
 
-def _is_a_library(function: FunctionType) -> bool:
+def _is_library(function: FunctionType) -> bool:
     return str(function.__module__).partition(".")[0] in {"torch", "actlab", "builtins"}
 
 
 @lru_cache(maxsize=1024)
-def _recognised(function: FunctionType) -> Native | None:
-    if not _takes_one(function) or not _is_formula(function, _DEPTH):
+def _match(function: FunctionType) -> ActivationFunction | None:
+    if not _takes_one_argument(function) or not _is_formula(function, _DEPTH):
         return None
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        values = elementwise(function)
-    name = name_of_values(values) if values is not None else None
+        values = elementwise_values(function)
+    name = name_from_values(values) if values is not None else None
     if name is None:
         return None
-    found = Native(name=name, homemade=True)
+    result = ActivationFunction(name=name, user_defined=True)
     further = function.__code__.co_varnames[1 : function.__code__.co_argcount]
-    _SEEN[function.__code__] = found, dict(zip(further, function.__defaults__ or (), strict=True))
-    return found
+    _MATCHED[function.__code__] = result, dict(zip(further, function.__defaults__ or (), strict=True))
+    return result
 
 
-def any_seen() -> bool:
-    """Whether any function was recognised in this process, so that a watched run must look out for them."""
-    return bool(_SEEN)
+def any_matched() -> bool:
+    """Whether any function was matched in this process, so that a trace must look for calls of it."""
+    return bool(_MATCHED)
 
 
-def running_in(frame: FrameType) -> Native | None:
-    """Return the activation that a frame is a call of, at its defaults, if it was recognised before; None for any other frame."""
-    native, defaults = _SEEN.get(frame.f_code, (None, {}))
-    if native is None:
+def match_frame(frame: FrameType) -> ActivationFunction | None:
+    """Return the activation of a frame that is a call, at its defaults, of a function matched before; None for any other frame."""
+    function, defaults = _MATCHED.get(frame.f_code, (None, {}))
+    if function is None:
         return None
-    given = frame.f_locals
-    changed = (key for key, value in defaults.items() if key != "inplace" and not _same(given.get(key), value))
-    return native if next(changed, None) is None else None
+    values = frame.f_locals
+    changed = (key for key, value in defaults.items() if key != "inplace" and not _same(values.get(key), value))
+    return function if next(changed, None) is None else None
 
 
-def _same(given: object, default: object) -> bool:
-    return given is default or (isinstance(default, (bool, int, float, str)) and bool(given == default))
+def _same(value: object, default: object) -> bool:
+    return value is default or (isinstance(default, (bool, int, float, str)) and bool(value == default))
 
 
-def _takes_one(function: FunctionType) -> bool:
-    """Whether a function takes one argument, and further ones only if it is given them."""
+def _takes_one_argument(function: FunctionType) -> bool:
+    """Whether a function has exactly one argument without a default, the first."""
     parameters = list(inspect.signature(function).parameters.values())
     plain = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
     needed = [parameter for parameter in parameters if parameter.default is parameter.empty]
@@ -112,7 +112,7 @@ def _takes_one(function: FunctionType) -> bool:
 
 
 def _is_formula(function: FunctionType, depth: int) -> bool:
-    """Whether the source of a function shows a formula, with no effect but its result."""
+    """Whether the source of a function is a formula without side effects."""
     try:
         node = read(function).node
     except SiteError:
@@ -122,33 +122,32 @@ def _is_formula(function: FunctionType, depth: int) -> bool:
     names = {**vars(builtins), **function.__globals__, **inspect.getclosurevars(function).nonlocals}
     names |= dict.fromkeys(local, _UNKNOWN)
     parts = list(_parts(node))
-    return all(isinstance(part, (*_STATEMENTS, *_EXPRESSIONS)) for part in parts) and all(
-        _may_be_called(part, names, depth) for part in parts if isinstance(part, ast.Call)
-    )
+    allowed = all(isinstance(part, (*_STATEMENTS, *_EXPRESSIONS)) for part in parts)
+    return allowed and all(_has_no_effect(part, names, depth) for part in parts if isinstance(part, ast.Call))
 
 
 def _parts(node: ast.FunctionDef) -> Iterator[ast.AST]:
-    """Yield everything in the body; what is assigned to must be a plain name."""
+    """Yield all nodes of the body; an assignment to anything but a plain name yields the definition, which is not allowed."""
     for statement in node.body:
         for part in ast.walk(statement):
             is_stored = isinstance(getattr(part, "ctx", None), ast.Store)
             yield part if not is_stored or isinstance(part, ast.Name) else node
 
 
-def _may_be_called(call: ast.Call, names: Mapping[str, Any], depth: int) -> bool:
-    found = _resolve(call.func, names)
-    if found is _UNKNOWN:  # a method of something that is computed here: a tensor
+def _has_no_effect(call: ast.Call, names: Mapping[str, Any], depth: int) -> bool:
+    target = _resolve(call.func, names)
+    if target is _UNKNOWN:  # a method of a computed value, which is a tensor
         return isinstance(call.func, ast.Attribute) and hasattr(Tensor, call.func.attr)
-    if any(found is harmless for harmless in (float, int, max, min, abs)):
+    if any(target is builtin for builtin in (float, int, max, min, abs)):
         return True
-    if isinstance(found, FunctionType) and not _is_a_library(found):
-        return depth > 0 and _is_formula(found, depth - 1)
-    name = getattr(found, "__name__", "")
-    home = str(getattr(found, "__module__", ""))
-    if isinstance(found, BuiltinFunctionType) and home == "math":
+    if isinstance(target, FunctionType) and not _is_library(target):
+        return depth > 0 and _is_formula(target, depth - 1)
+    name = getattr(target, "__name__", "")
+    module = str(getattr(target, "__module__", ""))
+    if isinstance(target, BuiltinFunctionType) and module == "math":
         return True
-    from_torch = getattr(torch, name, None) is found and (hasattr(Tensor, name) or name in _MAKERS)
-    return from_torch or home in {"torch.nn.functional", "torch._C._nn"}
+    from_torch = getattr(torch, name, None) is target and (hasattr(Tensor, name) or name in _CONSTRUCTORS)
+    return from_torch or module in {"torch.nn.functional", "torch._C._nn"}
 
 
 def _resolve(node: ast.expr, names: Mapping[str, Any]) -> Any:

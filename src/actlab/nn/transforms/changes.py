@@ -1,4 +1,4 @@
-"""What a transform changed, and undo()."""
+"""Report of an in-place transform, with undo()."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["Change", "Changes", "Skipped"]
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """One thing that was replaced.
+    """One replaced activation, or one Linear of another width.
 
     Attributes:
-        path: path of the site, or of the Linear that got another width.
-        old: spec that ran there; its name, or "?", where the parameters are not known. For a Linear, its shape.
+        path: path of the site or Linear.
+        old: spec that ran there before; its name, or "?", where the parameters are not known. For a Linear, its shape.
         new: spec that runs there now.
-        idle: whether the site did not run on the example inputs, so that nothing has shown that the swap makes a difference.
+        idle: whether the site did not run on the example inputs, so that the effect of the swap is untested.
     """
 
     path: str
@@ -32,11 +32,11 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Skipped:
-    """A site that was asked for and left as it is.
+    """A selected site that was left as it is.
 
     Attributes:
         site: the site.
-        reason: why.
+        reason: why it was left.
     """
 
     site: Site
@@ -44,10 +44,10 @@ class Skipped:
 
 
 class Changes(Sequence[Change]):
-    """What a swap has changed: a sequence of :class:`Change`, one for each site.
+    """What a transform changed: a sequence of :class:`Change`, one for each site.
 
     Attributes:
-        skipped: sites that a pattern took, or a swap of everything, and that were left, with the reason.
+        skipped: selected sites that were left as they are, with the reason.
         widened: Linears that got another width, for gated activations.
     """
 
@@ -75,7 +75,7 @@ class Changes(Sequence[Change]):
 
     @property
     def replacements(self) -> tuple[Replacement, ...]:
-        """The single changes to the model's objects; none once they are undone."""
+        """The changes to the model's objects; empty once they are undone."""
         return self._replacements or ()
 
     def __repr__(self) -> str:
@@ -85,12 +85,12 @@ class Changes(Sequence[Change]):
         return "\n".join(lines)
 
     def undo(self) -> None:
-        """Take everything back: the model computes what it computed before, bit for bit, and its ``state_dict`` has its old keys.
+        """Restore the original modules: the model computes the same as before, to the bit, and its ``state_dict`` has its old keys.
 
-        Weights that were trained meanwhile stay trained. Linears that were widened come back with the weights they had.
+        Weights trained since then stay trained. Linears that got another width are restored with their old weights.
 
         Raises:
-            SiteError: it was undone already, or something was changed on top of it that must be undone first.
+            SiteError: it was undone already, or a later change must be undone first.
 
         Example:
             >>> from torch import nn
@@ -102,7 +102,7 @@ class Changes(Sequence[Change]):
         """
         if self._replacements is None:
             raise SiteError("This swap was undone already. Call swap_ again to swap once more.")
-        if not all(replacement.intact() for replacement in self._replacements):
+        if not all(replacement.is_intact() for replacement in self._replacements):
             raise SiteError(
                 "The model was changed again after this swap. Undo the later changes first, the last one first."
             )

@@ -1,4 +1,4 @@
-"""The takers of an activation's output: whether all of them are layers with weights, which can compute it themselves."""
+"""Consumers of an activation's output, and whether they can recompute it."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ _FORWARDS: Final = {cls.forward for cls in (nn.Linear, nn.Conv1d, nn.Conv2d, nn.
 
 
 def reason_not_deferrable(model_survey: Survey, entries: Sequence[Entry]) -> dict[str, str | None]:
-    """Say by path why a layer after a site cannot compute its activation, or None where it can.
+    """Return by path why the layers after a site cannot recompute its activation, or None where they can.
 
     Args:
-        model_survey: the model, with its trace in training.
-        entries: the sites in question. An activation of an activation can be deferred with the one after it.
+        model_survey: the sites of the model, with a trace in training mode.
+        entries: the sites to check. An activation that feeds another one can be deferred together with it.
     """
     trace = model_survey.trace or Trace()
     reasons: dict[str, str | None] = {}
     deferred: set[int] = set()
     for entry in reversed(entries):
-        found = (_Consumers(model_survey, trace, deferred).complaint(run.result) for run in entry.runs)
-        reasons[entry.site.path] = next((words for words in found if words), None)
+        consumers = _Consumers(model_survey, trace, deferred)
+        found = (consumers.obstacle(run.result) for run in entry.runs)
+        reasons[entry.site.path] = next((reason for reason in found if reason), None)
         if reasons[entry.site.path] is None:
             deferred |= {id(run) for run in entry.runs}
     return reasons
@@ -40,17 +41,17 @@ class _Consumers:
         self.trace = trace
         self.deferred = deferred
 
-    def complaint(self, token: Token) -> str | None:
-        """Say what is wrong with those who take a value, or return None."""
+    def obstacle(self, token: Token) -> str | None:
+        """Return why a consumer of a value cannot recompute it, or None."""
         users = self.trace.users.get(token, [])
         if not users:
             return "nothing but the model's caller takes its output"
         if token in self.trace.returned:
             return "the model returns its output, too"
-        products = [self.complaint(product) for product in self.trace.products.get(token, [])]
-        return next((words for user in users if (words := self._of(user))), None) or next(filter(None, products), None)
+        products = [self.obstacle(product) for product in self.trace.products.get(token, [])]
+        return next((reason for user in users if (reason := self._of_user(user))), None) or next(filter(None, products), None)
 
-    def _of(self, user: Run | Step | str) -> str | None:
+    def _of_user(self, user: Run | Step | str) -> str | None:
         if isinstance(user, Run):
             return None if id(user) in self.deferred else f"{user.running.name} takes its output"
         if isinstance(user, str):

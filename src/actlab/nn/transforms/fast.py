@@ -1,4 +1,4 @@
-"""Fast: a model's activations on our own kernels, where those are quicker, with a way back."""
+"""Run a model's activations on compiled kernels where those are faster, with undo()."""
 
 from __future__ import annotations
 
@@ -17,25 +17,28 @@ from actlab.nn.layers.activation_layer import ActivationLayer
 from actlab.nn.sites.dry_run import Inputs
 from actlab.nn.sites.find import Site, find
 from actlab.nn.transforms.changes import Change, Changes, Skipped
+from actlab.nn.transforms.replacements import apply_all
 from actlab.nn.transforms.selection import Key
 from actlab.nn.transforms.swap import swap_
 
 __all__ = ["fast"]
 
+_DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _FastReplacement:
-    """Makes a layer fast."""
+    """Lets an activation layer use compiled kernels."""
 
     layer: ActivationLayer
 
-    def do(self) -> None:
+    def apply(self) -> None:
         self.layer.set_fast(True)
 
     def undo(self) -> None:
         self.layer.set_fast(False)
 
-    def intact(self) -> bool:
+    def is_intact(self) -> bool:
         return self.layer.fast
 
     @property
@@ -44,14 +47,14 @@ class _FastReplacement:
 
 
 def fast(model: nn.Module, example_inputs: Inputs | None = None) -> Changes:
-    """Put a model's activations on kernels made from their formulas, in place, wherever those are quicker than what runs now.
+    """Let a model's activations use kernels compiled from their formulas, in place, wherever those are faster than what runs now.
 
-    The numbers stay the same to a few units in the last place. Each call still looks at its tensor: small ones, other devices, dtypes and
-    modes of torch run what they ran before. Kernels are compiled when they first run, within a second each, and kept on disk.
+    The results stay the same to a few units in the last place. Each call checks its tensor: small ones, other devices, dtypes and modes of
+    torch run what they ran before. Kernels are compiled when they first run, within a second each, and cached on disk.
 
     Args:
         model: any module.
-        example_inputs: as for :func:`find`; recommended, for what only a run can tell, and for a rehearsal.
+        example_inputs: as for :func:`find`; recommended, for sites that only a run shows and for a dry run.
 
     Returns:
         The changes, with ``skipped`` and ``undo()``.
@@ -66,21 +69,20 @@ def fast(model: nn.Module, example_inputs: Inputs | None = None) -> Changes:
         1: telu -> telu
     """
     modules = dict(model.named_modules(remove_duplicate=False))
-    own = {path: module for path, module in modules.items() if isinstance(module, ActivationLayer) and not module.fast}
-    sites = [site for site in find(model, example_inputs) if site.path not in own and not site.output]
+    layers = {path: module for path, module in modules.items() if isinstance(module, ActivationLayer) and not module.fast}
+    sites = [site for site in find(model, example_inputs) if site.path not in layers and not site.output]
     reasons = {site.path: reason for site in sites if (reason := _reason(site))}
     wanted: dict[Key, str | Spec] = {site.path: str(site.spec) for site in sites if site.path not in reasons}
     swapped = swap_(model, wanted, example_inputs, fast=True) if wanted else Changes((), (), (), ())
-    hastes = [_FastReplacement(layer=module) for module in dict.fromkeys(own.values())]
-    for haste in hastes:
-        haste.do()
-    changes = [Change(path=path, old=str(module.spec), new=str(module.spec)) for path, module in own.items()]
+    switched = [_FastReplacement(layer=module) for module in dict.fromkeys(layers.values())]
+    apply_all(switched)
+    changes = [Change(path=path, old=str(module.spec), new=str(module.spec)) for path, module in layers.items()]
     skipped = [Skipped(site=site, reason=reasons[site.path]) for site in sites if site.path in reasons]
-    return Changes([*changes, *swapped], [*skipped, *swapped.skipped], (), [*hastes, *swapped.replacements])
+    return Changes([*changes, *swapped], [*skipped, *swapped.skipped], (), [*switched, *swapped.replacements])
 
 
 def _reason(site: Site) -> str | None:
-    """Return why a site is left as it is, or None."""
+    """Return why a site is skipped, or None."""
     if not site.replaceable:
         return site.reason
     if site.spec is None:
@@ -93,10 +95,7 @@ def _reason(site: Site) -> str | None:
     native = pytorch.native(spec) is not None
     if all(
         isinf(crossover(spec.activation.name, device, dtype, native=native, threads=threads))
-        for device, dtype, threads in product(("cpu", "cuda"), DTYPES, (1, 2))
+        for device, dtype, threads in product(("cpu", "cuda"), _DTYPES, (1, 2))
     ):
-        return "torch's own kernel is as quick at every size"
+        return "torch's own kernel is as fast at every size"
     return None
-
-
-DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)

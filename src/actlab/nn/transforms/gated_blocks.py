@@ -1,11 +1,11 @@
-"""The gate: an MLP block with a scalar activation becomes one with a gated activation, at equal parameters.
+"""Replace a scalar activation of an MLP block by a gated one, at equal parameters.
 
-``Linear(d, h) -> relu -> Linear(h, o)`` becomes ``Linear(d, 2h') -> swiglu -> Linear(h', o)``: the first layer makes value and gate in
-one product, ``h'`` is smaller than ``h`` by one factor for all blocks of the model, chosen so that its number of parameters stays as near
-as can be to what it was (the factor is about 2/3; Shazeer 2020, arXiv:2002.05202).
+``Linear(d, h) -> relu -> Linear(h, o)`` becomes ``Linear(d, 2h') -> swiglu -> Linear(h', o)``: the first layer computes value and gate in
+one product, ``h'`` is smaller than ``h`` by one factor for all blocks of the model, chosen so that its number of parameters changes as
+little as possible (the factor is about 2/3; Shazeer 2020, arXiv:2002.05202).
 
-That is only right where nothing else sees the hidden values. So the trace must show that the activation takes the output of one Linear and
-that one Linear alone takes what it makes (dropout in between is fine).
+This is valid only where nothing else uses the hidden values: the trace must show that the activation's input is the output of one Linear
+and that one Linear alone consumes its output (dropout in between is fine).
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _INSTEAD = "Use a scalar function here, or write the block with layer(...) and t
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GatingPlan:
-    """The blocks of a model that become gated.
+    """The Linears around the sites that become gated, and their new widths.
 
     Attributes:
-        producers: the Linears that will make value and gate, in order of execution.
-        consumers: the Linears that will take the gated values, in order of execution.
-        before: parameters of the model as it is.
-        after: parameters of the model as it will be.
-        widths: the new width of a hidden layer, by the old one.
+        producers: the Linears that will compute value and gate, in execution order.
+        consumers: the Linears that will consume the gated values, in execution order.
+        before: number of parameters of the model now.
+        after: number of parameters of the model afterwards.
+        widths: new width of a hidden layer, by its old width.
     """
 
     producers: tuple[nn.Linear, ...]
@@ -48,7 +48,7 @@ class GatingPlan:
     widths: Mapping[int, int]
 
     def linears(self, generator: torch.Generator | None) -> dict[nn.Linear, nn.Linear]:
-        """Return the new Linear for each old one, drawn as ``nn.Linear`` draws, from ``generator`` (seed 0 if None)."""
+        """Return the new Linear for each old one, initialized as ``nn.Linear`` does, from ``generator`` (None for seed 0)."""
         generator = generator or torch.Generator().manual_seed(0)
         return {old: self._linear(old, generator) for old in dict.fromkeys([*self.producers, *self.consumers])}
 
@@ -63,7 +63,7 @@ class GatingPlan:
         return new
 
     def shape(self, old: nn.Linear) -> tuple[int, int]:
-        """Return inputs and outputs of the Linear that takes the place of ``old``."""
+        """Return inputs and outputs of the Linear that replaces ``old``."""
         return _shape(old, self.producers, self.consumers, self.widths.__getitem__)
 
 
@@ -76,7 +76,7 @@ def _shape(
 
 
 def is_gating(selection: Selection) -> bool:
-    """Whether a selection puts a gated function where a scalar one is."""
+    """Whether a selection replaces a scalar function by a gated one."""
     return selection.spec.activation.kind == "gated" and selection.entry.running.kind != "gated"
 
 
@@ -85,12 +85,12 @@ def is_gating(selection: Selection) -> bool:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Block:
-    """A Linear, an activation that is to become gated, and the Linear that takes what it makes.
+    """An activation that becomes gated, with the Linear before and the Linear after it.
 
     Attributes:
         selection: the activation.
-        producers: the Linear that feeds it; more than one where it runs in several places.
-        consumers: likewise.
+        producers: the Linear whose output it gets; several where it runs in several places.
+        consumers: the Linear that consumes its output; several where it runs in several places.
     """
 
     selection: Selection
@@ -99,7 +99,7 @@ class Block:
 
 
 def gated_blocks(model_survey: Survey, selections: Sequence[Selection]) -> list[Block]:
-    """Return the blocks around the selections that :func:`plan_gating` has planned with, in order of execution."""
+    """Return the blocks around selections that :func:`plan_gating` accepted, in execution order."""
     blocks = _Blocks(model_survey, selections)
     return [
         Block(
@@ -119,66 +119,66 @@ def plan_gating(model_survey: Survey, selections: Sequence[Selection]) -> tuple[
     """Plan the blocks that become gated.
 
     Args:
-        model_survey: the model, with its trace.
-        selections: the selections that put a gated function where a scalar one is.
+        model_survey: the sites of the model, with a trace.
+        selections: those that replace a scalar function by a gated one.
 
     Returns:
-        The plan (None where no block fits), and by path the reason why a block does not fit.
+        The plan (None where no block is suitable), and by path the reason why a site is not.
     """
     reasons: dict[str, str] = {}
-    fitting = list(selections)
-    while True:  # a block that does not fit may take its neighbour with it: they share a Linear
-        blocks = _Blocks(model_survey, fitting)
-        unfit = {selection.site.path: reason for selection in fitting if (reason := blocks.misfit(selection))}
-        if not unfit:
-            return (_equal_parameters(model_survey, fitting, blocks) if fitting else None), reasons
-        reasons |= unfit
-        fitting = [selection for selection in fitting if selection.site.path not in unfit]
+    suitable = list(selections)
+    while True:  # an unsuitable block can make its neighbor unsuitable: they share a Linear
+        blocks = _Blocks(model_survey, suitable)
+        unsuitable = {selection.site.path: reason for selection in suitable if (reason := blocks.obstacle(selection))}
+        if not unsuitable:
+            return (_equal_parameters(model_survey, suitable, blocks) if suitable else None), reasons
+        reasons |= unsuitable
+        suitable = [selection for selection in suitable if selection.site.path not in unsuitable]
 
 
 class _Blocks:
-    """The layers around the sites that are to become gated."""
+    """The layers around the sites that become gated, from the trace."""
 
     def __init__(self, model_survey: Survey, selections: Sequence[Selection]) -> None:
         self.model_survey = model_survey
         self.trace = model_survey.trace or Trace()
         self.steps = [step for step in self.trace.steps if isinstance(step, Step)]
-        self.makers = {step.result: step for step in self.steps}
+        self.producer_of = {step.result: step for step in self.steps}
         self.runs = [run for selection in selections for run in selection.entry.runs]
         self.tied = Counter(id(p) for _, p in model_survey.model.named_parameters(remove_duplicate=False))
 
     def producer(self, run: Run) -> Step | None:
-        """The layer whose output goes into a run, as it is and nowhere else."""
-        step = self.makers.get(run.source)
+        """Return the layer whose output a run gets, unchanged and exclusively; None if there is none."""
+        step = self.producer_of.get(run.source)
         return step if step and self.trace.users[run.source] == [run] else None
 
     def consumer(self, run: Run) -> Step | None:
-        """The layer that alone takes, as it is, what a run makes."""
+        """Return the layer that alone consumes a run's output, unchanged; None if there is none."""
         users = self.trace.users[run.result]
         step = users[0] if len(users) == 1 else None
         return step if isinstance(step, Step) and step.source == run.result else None
 
-    def misfit(self, selection: Selection) -> str | None:
-        """Say why a site cannot become gated, or return None."""
+    def obstacle(self, selection: Selection) -> str | None:
+        """Return why a site cannot become gated, or None."""
         if self.model_survey.trace is None:
             return f"{selection.spec} needs the layers around it widened; pass example_inputs, so that they are found"
         if not selection.entry.runs:
             return f"{selection.spec} needs the layers around it widened, and it did not run on example_inputs"
         if selection.spec.needs_channels:
             return f"{selection.spec} learns a parameter per channel, which a widened block does not keep"
-        reasons = (self._misfit(run) for run in selection.entry.runs)
+        reasons = (self._obstacle(run) for run in selection.entry.runs)
         return next((f"{reason}. {_INSTEAD}" for reason in reasons if reason), None)
 
-    def _misfit(self, run: Run) -> str | None:
+    def _obstacle(self, run: Run) -> str | None:
         before, after = self.producer(run), self.consumer(run)
         if before is None or not isinstance(before.module, nn.Linear):
-            return f"its input is not the output of an nn.Linear alone ({self._made_by(run)})"
+            return f"its input is not the output of an nn.Linear alone ({self._input_source(run)})"
         if after is None or not isinstance(after.module, nn.Linear):
-            return f"its result does not go into one nn.Linear alone ({self._used_by(run)})"
-        return self._fixed(before.module) or self._fixed(after.module) or self._elsewhere(before.module, after.module)
+            return f"its result does not go into one nn.Linear alone ({self._output_uses(run)})"
+        return self._reason_to_keep(before.module) or self._reason_to_keep(after.module) or self._other_use(before.module, after.module)
 
-    def _made_by(self, run: Run) -> str:
-        step = self.makers.get(run.source)
+    def _input_source(self, run: Run) -> str:
+        step = self.producer_of.get(run.source)
         if step is None:
             return "another operation is in between"
         others = [user for user in self.trace.users[run.source] if user is not run]
@@ -188,7 +188,7 @@ class _Blocks:
             else f"it comes from {self._name(step.module)}"
         )
 
-    def _used_by(self, run: Run) -> str:
+    def _output_uses(self, run: Run) -> str:
         users = self.trace.users[run.result]
         return f"it goes into {' and '.join(map(self._user, users))}" if users else "the model returns it"
 
@@ -200,10 +200,10 @@ class _Blocks:
     def _name(self, module: nn.Module) -> str:
         return f"{self.model_survey.paths.get(id(module), ['?'])[0]} ({type(module).__name__})"
 
-    def _fixed(self, linear: nn.Linear) -> str | None:
-        """Say why a Linear cannot be made anew, or return None."""
+    def _reason_to_keep(self, linear: nn.Linear) -> str | None:
+        """Return why a Linear cannot be replaced by a new one, or None."""
         if type(linear) is not nn.Linear:
-            return f"{self._name(linear)} is a special Linear, of which a plain one would not keep what it adds"
+            return f"{self._name(linear)} is a subclass of nn.Linear, and a plain one would lose what it adds"
         if linear._forward_hooks or linear._forward_pre_hooks or linear._backward_hooks:
             return f"{self._name(linear)} has hooks, which a new one would not have"
         owners = len(self.model_survey.paths.get(id(linear), ()))
@@ -211,8 +211,8 @@ class _Blocks:
             return f"{self._name(linear)} shares its weights with another module"
         return None
 
-    def _elsewhere(self, before: nn.Linear, after: nn.Linear) -> str | None:
-        """Say which of the two layers works for something else as well, or return None."""
+    def _other_use(self, before: nn.Linear, after: nn.Linear) -> str | None:
+        """Return which of the two layers is used by something else as well, or None."""
         sources, results = {run.source for run in self.runs}, {run.result for run in self.runs}
         if any(step.module is before and step.result not in sources for step in self.steps):
             return f"{self._name(before)} also feeds something else than the sites that become gated"
@@ -225,21 +225,21 @@ class _Blocks:
 
 
 def _equal_parameters(model_survey: Survey, selections: Sequence[Selection], blocks: _Blocks) -> GatingPlan:
-    """Choose the width factor at which the model has as many parameters as before, as nearly as can be."""
+    """Choose the width factor at which the model's number of parameters changes least."""
     producers = _linears(map(blocks.producer, blocks.runs))
     consumers = _linears(map(blocks.consumer, blocks.runs))
     linears = dict.fromkeys([*producers, *consumers])
     before = _count(model_survey.model)
-    gone = sum(map(_count, linears)) + sum(
+    removed = sum(map(_count, linears)) + sum(
         _count(c.entry.slot.owner) for c in selections if c.entry.slot.kind == "module"
     )
-    kept = before - gone + sum(_count(layer(selection.spec)) for selection in selections)
+    rest = before - removed + sum(_count(layer(selection.spec)) for selection in selections)
 
     def after(factor: float) -> int:
         shapes = (
             (_shape(old, producers, consumers, lambda h: _scaled(h, factor)), old.bias is not None) for old in linears
         )
-        return kept + sum(inputs * outputs + outputs * has_bias for (inputs, outputs), has_bias in shapes)
+        return rest + sum(inputs * outputs + outputs * has_bias for (inputs, outputs), has_bias in shapes)
 
     hidden = sorted({linear.out_features for linear in producers})
     factors = sorted({width / old for old in hidden for width in range(1, old + 1)})

@@ -1,9 +1,9 @@
-"""The matched init: weights drawn at the gain of the activation before them.
+"""Initialize weights with the gain of the activation before them (He initialization for any function).
 
-``nn.Linear`` and the convolutions draw their weights in the same way whatever activation follows, which favours some: a 20-layer GELU net
+``nn.Linear`` and convolutions initialize their weights in the same way whatever activation follows, which favors some: a 20-layer GELU net
 then starts with about a thousand times less gradient than a ReLU one. Here every weight is drawn from ``N(0, gain / sqrt(fan_in))`` (the
-second argument is the standard deviation), where the gain is that of the activation that ran last (He et al. 2015, arXiv:1502.01852).
-How deep a net of that activation keeps its scale then, and why some do not, is forecast by :mod:`actlab.functions.analysis.depth_forecast`.
+second argument is the standard deviation), where the gain belongs to the activation that ran last (He et al. 2015, arXiv:1502.01852).
+How deep a net of that activation preserves its scale then is forecast by :mod:`actlab.functions.analysis.depth_forecast`.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ def init_(
     generator: torch.Generator | None = None,
     bias: float = 0.0,
 ) -> list[tuple[str, float]]:
-    """Draw the weights of every ``nn.Linear`` and convolution anew, at the gain of the activation that ran last before it.
+    """Draw new weights for every ``nn.Linear`` and convolution, with the gain of the activation that ran last before it.
 
-    The model is run once, as by :func:`find`. Layers are drawn in the order in which they run, from the same underlying normal numbers
-    whatever the activations are: two models that differ in their activations only, with generators in the same state, get weights that
-    differ by one factor per layer. Layers that do not run, embeddings, norms, and layers inside fused modules (attention, LSTM) stay.
+    The model is run once, as by :func:`find`. Layers are drawn in execution order, from the same normal numbers whatever the activations are:
+    two models that differ in their activations only get, from generators in the same state, weights that differ by one factor per layer.
+    Layers that do not run, embeddings, norms, and layers inside fused modules (attention, LSTM) keep their weights.
 
     Args:
         model: any module; changed in place.
         example_inputs: as for :func:`find`.
-        generator: where the normal numbers come from; seeded with 0 if not given.
-        bias: what every bias of those layers is set to.
+        generator: source of the normal numbers; None for seed 0.
+        bias: value of every bias of those layers.
 
     Returns:
-        Path of each weight that was drawn, with its gain, in order. 1 before any activation. A vector function's gain is that at the width
-        (and number of tokens) it ran with, for layers that take its output itself; a layer behind something else that was made of it, such
-        as the values weighted by a softmax, gets 1.
+        Path of each weight that was drawn, with its gain, in order; 1 before any activation. The gain of a vector function is that at the
+        width (and number of tokens) it ran with, for layers that consume its output directly; a layer behind another operation on it,
+        such as the values weighted by a softmax, gets 1.
 
     Raises:
         SiteError: an activation has no known gain, or a weight is computed from other parameters.
@@ -61,7 +61,7 @@ def init_(
         if isinstance(step, Run):
             last = step
         elif step.module not in gains:
-            gains[step.module] = 1.0 if last is None else _gain(last, is_direct=_takes(step, last, model_survey.trace))
+            gains[step.module] = 1.0 if last is None else _gain(last, is_direct=_consumes(step, last, model_survey.trace))
     generator = generator or torch.Generator().manual_seed(0)
     paths = {module: model_survey.paths[id(module)][0] for module in gains}
     for module in gains:
@@ -71,8 +71,8 @@ def init_(
     return [(f"{paths[module]}.weight".lstrip("."), value) for module, value in gains.items()]
 
 
-def _takes(step: Step, run: Run, trace: Trace | None) -> bool:
-    """Tell whether the layer takes the activation's output itself, reshaped or not."""
+def _consumes(step: Step, run: Run, trace: Trace | None) -> bool:
+    """Whether the layer consumes the activation's output directly, reshaped or not."""
     return trace is not None and trace.origin(step.source) == run.result
 
 
@@ -88,7 +88,7 @@ def _gain(run: Run, *, is_direct: bool) -> float:
 
 
 def _sizes(run: Run) -> tuple[int, int] | tuple[()]:
-    """Return the width and the number of tokens that a function worked on, where its gain depends on them."""
+    """Return the width and the number of tokens of a function's input, where its gain depends on them."""
     spec = parse(run.running.spec or "")
     if "dim" in spec.numbers:
         return run.shape[int(spec.numbers["dim"])], 1
@@ -100,7 +100,7 @@ def _sizes(run: Run) -> tuple[int, int] | tuple[()]:
 def _check(module: nn.Module, path: str) -> None:
     if not isinstance(module._parameters.get("weight"), nn.Parameter):
         raise SiteError(
-            f"The weight of {path} is computed from other parameters (weight_norm, parametrize); take that off, then call init_."
+            f"The weight of {path} is computed from other parameters (weight_norm, parametrize); remove that, then call init_."
         )
 
 

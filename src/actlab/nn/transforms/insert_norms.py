@@ -9,7 +9,7 @@ from torch.utils.hooks import RemovableHandle
 from actlab.errors import SiteError
 from actlab.nn.layers.activation_layer import ActivationLayer
 from actlab.nn.layers.binary import binary_values
-from actlab.nn.sites.dry_run import Inputs, copy_inputs, run, no_side_effects
+from actlab.nn.sites.dry_run import Inputs, copy_inputs, no_side_effects, run
 
 __all__ = ["NORMS", "place_norms_"]
 

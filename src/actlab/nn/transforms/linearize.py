@@ -1,4 +1,4 @@
-"""The linearisation: lines in the place of activations, in a model, with a way back."""
+"""Replace activations by the affine functions that fit them best, in place, with undo()."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from actlab.nn.sites.dry_run import Inputs
 from actlab.nn.sites.find import Entry, Site, Survey, survey
 from actlab.nn.transforms.changes import Change, Changes, Skipped
 from actlab.nn.transforms.rehearsal import rehearsal_failures
-from actlab.nn.transforms.replacements import Insertion, ModelPaths, Replacement, plan_replacements, temporarily_applied
+from actlab.nn.transforms.replacements import Insertion, ModelPaths, Replacement, apply_all, plan_replacements, temporarily_applied
 from actlab.nn.transforms.selection import Key, Selection, check_selections, refusal_reason, select_sites
 
 __all__ = ["LINE", "Affine", "linearise_", "sites_for_lines", "temporary_lines"]
 
+#: ``Change.new`` of a linearised site.
 LINE = "line"
-"""What a change says is there in the place of an activation."""
 
 
 class Affine(nn.Module):
-    """A line for each channel: ``x * slope + shift``.
+    """Affine function of each channel: ``x * slope + shift``.
 
-    The numbers are buffers: they are saved with the model and not trained. A linear layer behind it can take them in.
+    Slope and shift are buffers: saved with the model, not trained. A linear layer behind it can absorb them.
 
     Args:
-        line: what it computes.
+        line: the fitted slope and shift.
 
     Example:
         >>> line = Line(slope=torch.tensor([2.0]), shift=torch.tensor([1.0]), mean=torch.zeros(1), dim=-1, r2=1.0, elements=1)
@@ -49,7 +49,7 @@ class Affine(nn.Module):
         self.register_buffer("shift", line.shift.to(torch.get_default_dtype()))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Compute the line.
+        """Apply it.
 
         Args:
             x: floating tensor with the channels in the dimension that the line was fitted along.
@@ -76,67 +76,67 @@ class Affine(nn.Module):
 def sites_for_lines(
     model_survey: Survey, keys: Iterable[Key] | None, example_inputs: Inputs
 ) -> tuple[list[Entry], list[Skipped]]:
-    """Return the sites that a line can take the place of, and the others with the reason.
+    """Return the sites that a line can replace, and the others with the reason.
 
     Args:
         model_survey: the sites of the model.
-        keys: as in :func:`swap_`; all that do not make the model's output if not given.
-        example_inputs: what the exchange is rehearsed on: nothing may depend on how the present functions were written.
+        keys: as in :func:`swap_`; None for all sites whose output the model does not return.
+        example_inputs: the inputs of a dry run, with layers of the same functions.
 
     Raises:
-        SiteError: a key matches no site, or a site that was named, or every site, cannot be replaced.
+        SiteError: a key matches no site, a site named by its path cannot be replaced, or no site can.
     """
     selections = select_sites(model_survey, "identity" if keys is None else dict.fromkeys(keys, "identity"))
     reasons = {
         selection.site.path: reason
         for selection in selections
-        if (reason := refusal_reason(selection) or _no_line(selection))
+        if (reason := refusal_reason(selection) or _line_obstacle(selection))
     }
     reasons |= rehearsal_failures(
         model_survey, [selection for selection in selections if selection.site.path not in reasons], example_inputs
     )
     check_selections(selections, reasons)
-    kept = [selection.entry for selection in selections if selection.site.path not in reasons]
-    left = [
+    entries = [selection.entry for selection in selections if selection.site.path not in reasons]
+    skipped = [
         Skipped(site=selection.site, reason=reasons[selection.site.path])
         for selection in selections
         if selection.site.path in reasons
     ]
-    return kept, left
+    return entries, skipped
 
 
-def _no_line(selection: Selection) -> str | None:
+def _line_obstacle(selection: Selection) -> str | None:
     site = selection.site
     if selection.entry.running.kind not in {"elementwise", "stochastic"}:
-        return f"{site.name} is no function of one number, so no line blend_sites in for it"
+        return f"{site.name} is no function of one number, so that no line can replace it"
     return "it did not run on the example inputs" if site.calls == 0 else None
 
 
-def line_replacements(model_survey: Survey, stand_ins: Mapping[Hashable, Line]) -> list[Replacement]:
-    """Return the replacements that put lines in, by the key of the place; nothing is changed yet."""
+def line_replacements(model_survey: Survey, lines: Mapping[Hashable, Line]) -> list[Replacement]:
+    """Return the replacements that insert lines, by slot key; the model is not changed yet."""
     model_paths = ModelPaths(model=model_survey.model, paths=model_survey.paths)
     insertions = [
         Insertion(
             owner=entry.slot.owner,
-            new=model_paths.place_like_neighbours(Affine(stand_ins[entry.slot.key]), entry.slot.owner),
+            new=model_paths.match_neighbors(Affine(lines[entry.slot.key]), entry.slot.owner),
             attribute=entry.slot.attribute,
             edit=entry.slot.edit,
         )
         for entry in model_survey.entries
-        if entry.slot.key in stand_ins
+        if entry.slot.key in lines
     ]
     return plan_replacements(model_paths, insertions)
 
 
 @contextmanager
-def temporary_lines(model_survey: Survey, stand_ins: Mapping[Hashable, Line]) -> Iterator[None]:
-    """Run what is inside with lines in the place of activations; then take them out again.
+def temporary_lines(model_survey: Survey, lines: Mapping[Hashable, Line]) -> Iterator[None]:
+    """Context manager: replace activations by lines on entry, restore them on exit.
 
     Args:
-        model_survey: the sites of the model as it is without them.
-        stand_ins: lines, by the key of the place.
+        model_survey: the sites of the original model.
+        lines: lines by slot key.
     """
-    with temporarily_applied(line_replacements(model_survey, stand_ins)):
+    with temporarily_applied(line_replacements(model_survey, lines)):
         yield
 
 
@@ -148,17 +148,17 @@ def linearise_(
     per_channel: bool = True,
     inputs: Callable[[Any], Inputs] = input_of,
 ) -> Changes:
-    """Put the best affine fit in the place of activations, in place.
+    """Replace activations by the affine functions that fit them best, in place.
 
-    Sites are taken in the order in which they run, and each is fitted in the net as it then is: behind those that are lines already.
+    Sites are fitted in execution order, each in the model in which the sites before it are lines already.
 
     Args:
         model: any module.
-        sites: which ones: paths, names, patterns or depths, as the keys of :func:`actlab.swap_`.
-        calibration: batches the lines are fitted to: tensors, mappings of keyword arguments, or sequences that begin with the model's
-            input. They are kept while it works.
-        per_channel: a line for each channel; else one for each site.
-        inputs: picks the model's input from a batch, where that is none of these.
+        sites: paths, names, patterns or depths, as the keys of :func:`actlab.swap_`.
+        calibration: batches to fit the lines on: tensors, mappings of keyword arguments, or sequences that begin with the model's input.
+            All are held in memory.
+        per_channel: fit one line per channel; otherwise one per site.
+        inputs: picks the model's input from a batch, for batches of any other kind.
 
     Returns:
         The changes, with ``undo()``.
@@ -176,23 +176,22 @@ def linearise_(
         >>> net[1]
         ReLU()
     """
-    kept = list(calibration)
-    if not kept:
+    batches = list(calibration)
+    if not batches:
         raise SiteError(
             "Lines are fitted to data, and the calibration gave no batch (a generator that was read before is empty)."
         )
-    example = inputs(kept[0])
-    model_survey = survey(model, example)
-    entries, left = sites_for_lines(model_survey, list(sites), example)
+    example_inputs = inputs(batches[0])
+    model_survey = survey(model, example_inputs)
+    entries, skipped = sites_for_lines(model_survey, list(sites), example_inputs)
     fitted: dict[Hashable, Line] = {}
     for entry in entries:
-        fitted |= refit_line(model_survey, fitted, entry, kept, inputs=inputs, per_channel=per_channel)
+        fitted |= refit_line(model_survey, fitted, entry, batches, inputs=inputs, per_channel=per_channel)
     replacements = line_replacements(model_survey, fitted)
-    for replacement in replacements:
-        replacement.do()
+    apply_all(replacements)
     done = [entry.site for entry in entries if entry.slot.key in fitted]
     changes = [Change(path=site.path, old=site.spec or site.name or "?", new=LINE) for site in done]
-    return Changes(changes, left, (), replacements)
+    return Changes(changes, skipped, (), replacements)
 
 
 def refit_line(
@@ -204,10 +203,10 @@ def refit_line(
     inputs: Callable[[Any], Inputs],
     per_channel: bool,
 ) -> dict[Hashable, Line]:
-    """Fit one site in the net as it is with other lines in it.
+    """Fit one site of the model with other sites replaced by lines.
 
     Returns:
-        The line by the key of its place; nothing where the site does not run any more.
+        The line by slot key; empty where the site does not run any more.
     """
     key = entry.slot.key
     with temporary_lines(model_survey, fitted):

@@ -1,7 +1,7 @@
-"""The surgery: the single changes to a model's objects, each with its way back.
+"""Reversible changes to a model's objects, and how a transform plans them.
 
-A replacement is done by :meth:`do` and taken back by :meth:`undo`; :meth:`intact` tells whether what it left is still there, so that replacements are
-never taken back over somebody else's later change.
+Each has ``apply`` and ``undo``. ``is_intact`` tells whether the change is still in the model: ``Changes.undo()`` refuses when a replacement
+was modified afterwards.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from torch import nn
 from actlab.nn.sites.slot import Edit, edits_of, original_class
 from actlab.nn.transforms.rewrite_methods import rewritten_class
 
-__all__ = ["Insertion", "ModelPaths", "Replacement", "plan_replacements", "temporarily_applied"]
+__all__ = ["AttributeReplacement", "Insertion", "ModelPaths", "ModuleReplacement", "Replacement", "apply_all", "plan_replacements", "temporarily_applied", "undo_all"]
 
 
 class Replacement(Protocol):
     """One change to a model's objects."""
 
-    def do(self) -> None:
+    def apply(self) -> None:
         """Make the change."""
 
     def undo(self) -> None:
-        """Take it back."""
+        """Reverse it."""
 
-    def intact(self) -> bool:
-        """Whether what the change left is still there."""
+    def is_intact(self) -> bool:
+        """Whether the change is still in the model."""
 
     @property
     def new_modules(self) -> tuple[nn.Module, ...]:
@@ -38,21 +38,21 @@ class Replacement(Protocol):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ModuleReplacement:
-    """Puts a module where another one was; the order among its siblings stays."""
+    """Replaces a submodule by another; the order of the parent's children stays."""
 
     parent: nn.Module
     name: str
     old: nn.Module
     new: nn.Module
 
-    def do(self) -> None:
+    def apply(self) -> None:
         self.parent._modules[self.name] = self.new
 
     def undo(self) -> None:
-        _follow(self.old, self.new, self.parent)
+        _move_like(self.old, self.new, self.parent)
         self.parent._modules[self.name] = self.old
 
-    def intact(self) -> bool:
+    def is_intact(self) -> bool:
         return self.parent._modules.get(self.name) is self.new
 
     @property
@@ -62,14 +62,14 @@ class ModuleReplacement:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AttributeReplacement:
-    """Puts a module where a plain function was held."""
+    """Replaces a plain function that a module holds as an attribute by a submodule."""
 
     owner: nn.Module
     name: str
     old: Any
     new: nn.Module
 
-    def do(self) -> None:
+    def apply(self) -> None:
         del vars(self.owner)[self.name]
         self.owner._modules[self.name] = self.new
 
@@ -77,7 +77,7 @@ class AttributeReplacement:
         del self.owner._modules[self.name]
         vars(self.owner)[self.name] = self.old
 
-    def intact(self) -> bool:
+    def is_intact(self) -> bool:
         return self.owner._modules.get(self.name) is self.new
 
     @property
@@ -87,14 +87,14 @@ class AttributeReplacement:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ClassReplacement:
-    """Gives an object a class whose method calls submodules, and the submodules."""
+    """Gives a module a rewritten class whose methods call submodules, and these submodules."""
 
     owner: nn.Module
     old: type
     new: type
     layers: dict[str, nn.Module]
 
-    def do(self) -> None:
+    def apply(self) -> None:
         self.owner._modules.update(self.layers)
         object.__setattr__(self.owner, "__class__", self.new)
 
@@ -103,7 +103,7 @@ class ClassReplacement:
         for name in self.layers:
             del self.owner._modules[name]
 
-    def intact(self) -> bool:
+    def is_intact(self) -> bool:
         return type(self.owner) is self.new and all(self.owner._modules.get(n) is m for n, m in self.layers.items())
 
     @property
@@ -113,20 +113,20 @@ class ClassReplacement:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FlagReplacement:
-    """Sets an attribute that tells torch which activation its fused kernel may run."""
+    """Sets an attribute by which torch chooses a fused kernel with a fixed activation."""
 
     owner: nn.Module
     name: str
     old: Any
     new: Any
 
-    def do(self) -> None:
+    def apply(self) -> None:
         vars(self.owner)[self.name] = self.new
 
     def undo(self) -> None:
         vars(self.owner)[self.name] = self.old
 
-    def intact(self) -> bool:
+    def is_intact(self) -> bool:
         return bool(vars(self.owner).get(self.name) == self.new)
 
     @property
@@ -134,8 +134,8 @@ class FlagReplacement:
         return ()
 
 
-def _follow(old: nn.Module, new: nn.Module, parent: nn.Module) -> None:
-    """Bring a module that comes back to where the model has gone meanwhile: device, dtype and training flag."""
+def _move_like(old: nn.Module, new: nn.Module, parent: nn.Module) -> None:
+    """Give a restored module the device, dtype and training flag that the model has now."""
     like = next(new.parameters(), None)
     near = next(parent.parameters(), None)
     if like is not None:
@@ -148,12 +148,12 @@ def _follow(old: nn.Module, new: nn.Module, parent: nn.Module) -> None:
 # -------------------------------------------------------------------------------------------- planning
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Insertion:
-    """A module to be put in: in the stead of a module (``old``), of an attribute, or of a call (``edit``).
+    """A new module, in the place of a module, of a function held as an attribute, or of a call.
 
     Attributes:
         owner: the module that is replaced, or the one that holds the attribute or makes the call.
-        new: what is put in.
-        attribute: name of the attribute, for a function that is held.
+        new: the new module.
+        attribute: name of the attribute, for a function held there.
         edit: the edit of the owner's class, for a call.
     """
 
@@ -180,8 +180,8 @@ class ModelPaths:
                 seen.add((id(parent), name))
                 yield parent, name
 
-    def place_like_neighbours(self, new: nn.Module, owner: nn.Module) -> nn.Module:
-        """Bring a new layer to the device and dtype of the parameters nearest to ``owner``, and to its training flag."""
+    def match_neighbors(self, new: nn.Module, owner: nn.Module) -> nn.Module:
+        """Give a new layer the device and dtype of the parameters nearest to ``owner``, and the training flag of ``owner``."""
         path = self.paths[id(owner)][0].split(".")
         for depth in range(len(path), -1, -1):
             near = self.model.get_submodule(".".join(path[:depth]))
@@ -193,7 +193,7 @@ class ModelPaths:
 
 
 def plan_replacements(model_paths: ModelPaths, insertions: Sequence[Insertion]) -> list[Replacement]:
-    """Return the replacements that put modules in; nothing is changed yet.
+    """Return the replacements that insert new modules; the model is not changed yet.
 
     Raises:
         SiteError: a class cannot be rewritten.
@@ -201,9 +201,9 @@ def plan_replacements(model_paths: ModelPaths, insertions: Sequence[Insertion]) 
     replacements: list[Replacement] = []
     for insertion in insertions:
         if insertion.attribute is not None:
-            held = vars(insertion.owner)[insertion.attribute]
+            function = vars(insertion.owner)[insertion.attribute]
             replacements.append(
-                AttributeReplacement(owner=insertion.owner, name=insertion.attribute, old=held, new=insertion.new)
+                AttributeReplacement(owner=insertion.owner, name=insertion.attribute, old=function, new=insertion.new)
             )
         elif insertion.edit is None:
             replacements += [
@@ -215,7 +215,7 @@ def plan_replacements(model_paths: ModelPaths, insertions: Sequence[Insertion]) 
 
 
 def _class_replacements(insertions: Iterable[Insertion]) -> Iterator[ClassReplacement]:
-    """Group the calls by the object that makes them: each object gets one class."""
+    """Group the calls by the module that makes them: each module gets one rewritten class."""
     owners: dict[int, list[Insertion]] = {}
     for insertion in insertions:
         owners.setdefault(id(insertion.owner), []).append(insertion)
@@ -234,16 +234,16 @@ def _class_replacements(insertions: Iterable[Insertion]) -> Iterator[ClassReplac
         )
 
 
-def _free_name(owner: nn.Module, taken: Container[str], name: str) -> str:
-    while name in taken or hasattr(owner, name):
+def _free_name(owner: nn.Module, used: Container[str], name: str) -> str:
+    while name in used or hasattr(owner, name):
         name += "_"
     return name
 
 
 def _flag_replacements(model: nn.Module, replacements: Iterable[Replacement]) -> Iterator[FlagReplacement]:
-    """Switch off the fused path of torch's transformer encoder where its activation changes: it would go on with the old one."""
-    touched = {id(s.owner) for s in replacements if isinstance(s, AttributeReplacement)} | {
-        id(s.parent) for s in replacements if isinstance(s, ModuleReplacement)
+    """Switch off the fused path of torch's transformer encoder where its activation changes, as it would run the old one."""
+    touched = {id(r.owner) for r in replacements if isinstance(r, AttributeReplacement)} | {
+        id(r.parent) for r in replacements if isinstance(r, ModuleReplacement)
     }
     for module in model.modules():
         if (
@@ -259,19 +259,20 @@ def _flag_replacements(model: nn.Module, replacements: Iterable[Replacement]) ->
 
 
 def apply_all(replacements: Sequence[Replacement]) -> None:
+    """Apply replacements in order."""
     for replacement in replacements:
-        replacement.do()
+        replacement.apply()
 
 
 def undo_all(replacements: Sequence[Replacement]) -> None:
+    """Undo replacements in reverse order."""
     for replacement in reversed(replacements):
         replacement.undo()
 
 
-# ------------------------------------------------------------------------------------------- rehearsal
 @contextmanager
 def temporarily_applied(replacements: Sequence[Replacement]) -> Iterator[None]:
-    """Run what is inside with the replacements done; then take them back."""
+    """Context manager: apply replacements on entry, undo them on exit."""
     apply_all(replacements)
     try:
         yield

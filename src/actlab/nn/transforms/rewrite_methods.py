@@ -28,9 +28,10 @@ from typing import Any
 from torch import nn
 
 from actlab.errors import SiteError
-from actlab.nn.sites.slot import EDITS, Edit, edits_of, input_expression, original_class
+from actlab.nn.sites.call_slot import input_expression
 from actlab.nn.sites.decorators import rewrap
 from actlab.nn.sites.method_source import Method, compiled, read
+from actlab.nn.sites.slot import EDITS, Edit, edits_of, original_class
 
 __all__ = ["rewritten_class"]
 

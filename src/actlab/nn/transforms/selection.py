@@ -1,9 +1,9 @@
-r"""The choice: which sites a swap replaces, by which spec, and why the others are left.
+r"""Select sites by path, name, pattern or depth, with the spec each one gets.
 
-A key of the mapping is a site or its path, the name or the spec of the activation that is there now, or a pattern over paths or names:
-``"encoder.*"`` as in a shell, ``r"re:encoder\.layer\.[0-5]\..*"`` or a compiled regular expression, which must match the whole text. Or it
+A key of the mapping is a site or its path, the name or spec of the activation that is there now, or a pattern over paths or names:
+``"encoder.*"`` as in a shell, ``r"re:encoder\.layer\.[0-5]\..*"`` or a compiled regular expression, which must match the full text. Or it
 is a depth: ``"@0"`` is the first site, ``"@-1"`` the last, ``"@4:"``, ``"@:4"`` and ``"@::2"`` are slices, counted by
-:attr:`Site.depth`. The first key that matches a site takes it.
+:attr:`Site.depth`. The first key that matches a site applies.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _DEPTH, _REGEX = "@", "re:"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Selection:
-    """A site that a key has taken.
+    """A site selected by a key, and its new spec.
 
     Attributes:
-        entry: the site, with its place.
-        spec: what it is to get.
-        key: the key that took it.
+        entry: the site, with its slot in the model.
+        spec: the spec it gets.
+        key: the key that matches it.
     """
 
     entry: Entry
@@ -48,12 +48,12 @@ class Selection:
 
     @property
     def by_path(self) -> bool:
-        """Whether the key is the site's own path, so that the user has named this very site."""
+        """Whether the key is the path of this very site."""
         return self.key in {self.site.path, *self.site.aliases}
 
 
 def select_sites(model_survey: Survey, wanted: Wanted) -> list[Selection]:
-    """Return the sites that are to be replaced, by key.
+    """Return the sites to be replaced, each with its key and new spec.
 
     Args:
         model_survey: the sites of the model.
@@ -80,11 +80,11 @@ def select_sites(model_survey: Survey, wanted: Wanted) -> list[Selection]:
     for key in specs:
         _check(key, model_survey)
     depth = sum(entry.site.depth is not None for entry in model_survey.entries)
-    selections = (
+    matches = (
         (entry, next((key for key in specs if _matches(key, entry.site, depth)), None))
         for entry in model_survey.entries
     )
-    return [Selection(entry=entry, spec=specs[key], key=key) for entry, key in selections if key is not None]
+    return [Selection(entry=entry, spec=specs[key], key=key) for entry, key in matches if key is not None]
 
 
 def _key(key: Key) -> str:
@@ -135,15 +135,15 @@ def _check_depth(key: str, sites: Sequence[Site]) -> None:
 
 
 def _depths(key: str, depth: int) -> range:
-    """Return the depths that a key means, in a model that has so many; none where it cannot be read."""
+    """Return the depths that a key stands for in a model with this many; empty where the key is malformed."""
     parts = key.removeprefix(_DEPTH).split(":")
     try:
         numbers = [int(part) if part else None for part in parts]
     except ValueError:
         return range(0)
     if len(numbers) == 1:
-        at = numbers[0]
-        return range(0) if at is None or not -depth <= at < depth else range(at % depth, at % depth + 1)
+        index = numbers[0]
+        return range(0) if index is None or not -depth <= index < depth else range(index % depth, index % depth + 1)
     return range(depth)[slice(*numbers)] if len(numbers) <= 3 and numbers[2:] != [0] else range(0)
 
 
@@ -161,19 +161,19 @@ def _matches(key: str, site: Site, depth: int) -> bool:
     texts = [site.path, *site.aliases, *([site.name] if site.name else [])]
     if key.startswith(_REGEX):
         return any(re.fullmatch(key.removeprefix(_REGEX), text) for text in texts)
-    return key in texts or _means(key, site) or any(fnmatchcase(text, key) for text in texts)
+    return key in texts or _names_function(key, site) or any(fnmatchcase(text, key) for text in texts)
 
 
-def _means(key: str, site: Site) -> bool:
-    """Whether a key is another way to write the function of a site: an alias, or a spec with its parameters."""
+def _names_function(key: str, site: Site) -> bool:
+    """Whether a key denotes the function of a site: an alias, or a spec with its parameters."""
     try:
         return (str(parse(key)) == site.spec) if "(" in key else (get(key).name == site.name)
-    except ActlabError:  # no name and no spec, so a path or a pattern
+    except ActlabError:  # neither a name nor a spec: a path or a pattern
         return False
 
 
 def refusal_reason(selection: Selection) -> str | None:
-    """Say why a claimed site is to be left as it is, as far as the site itself tells; None if it can be replaced."""
+    """Return why a selected site cannot be replaced, judging by the site alone; None if it can."""
     site, spec = selection.site, selection.spec
     old, new = selection.entry.running.kind, spec.activation.kind
     if site.reason:
@@ -188,7 +188,7 @@ def refusal_reason(selection: Selection) -> str | None:
 
 
 def _no_channels(site: Site) -> str | None:
-    """Say why the number of channels of a site is not known, or return None."""
+    """Return why the number of channels of a site is not known, or None."""
     if site.channels is not None:
         return None
     if site.calls is None:
@@ -199,14 +199,14 @@ def _no_channels(site: Site) -> str | None:
 
 
 def check_selections(selections: Sequence[Selection], reasons: Mapping[str, str]) -> None:
-    """Raise if a swap would do less than it was asked for.
+    """Raise if a swap would replace less than was asked for.
 
-    A site named by its path, and a name without wildcards none of whose sites can be replaced, are errors; so is a swap that would replace
-    nothing. A pattern takes what it can get.
+    Errors are a refused site that is named by its path, a name without wildcards none of whose sites can be replaced, and a swap that
+    would replace nothing. With a pattern, the sites that cannot be replaced are skipped.
 
     Args:
-        selections: the selections.
-        reasons: why a site is left, by path; every other one will be replaced.
+        selections: the sites that were asked for.
+        reasons: why a site is not replaced, by path; every other one is.
 
     Raises:
         SiteError: with the sites and reasons.
@@ -218,9 +218,9 @@ def check_selections(selections: Sequence[Selection], reasons: Mapping[str, str]
     if len(refused) == len(selections):
         raise SiteError(f"Nothing could be replaced: {_list(refused, reasons)}")
     for key in dict.fromkeys(selection.key for selection in refused):
-        mine = [selection for selection in selections if selection.key == key]
-        if not _is_pattern(key) and all(selection in refused for selection in mine):
-            raise SiteError(f"Nothing could be replaced for {key!r}: {_list(mine, reasons)}")
+        same_key = [selection for selection in selections if selection.key == key]
+        if not _is_pattern(key) and all(selection in refused for selection in same_key):
+            raise SiteError(f"Nothing could be replaced for {key!r}: {_list(same_key, reasons)}")
 
 
 def _list(refused: Iterable[Selection], reasons: Mapping[str, str]) -> str:

@@ -1,15 +1,14 @@
-"""The slimming: a model's activations keep less for the backward pass, and compute the same.
+"""Reduce the memory that a model's activations save for the backward pass.
 
-Each site gets the form that keeps least: deferred into the Linear or convolution that alone takes its output
-(:mod:`actlab.nn.layers.deferred`), its output, or bits (:mod:`actlab.nn.layers.memory_saving`). With example inputs the model is run
-as it is trained, which shows who takes what and what autograd keeps anyway; and the slim model is rehearsed: its output must be the same
-to the bit,
-and its gradients the same but for rounding.
+Each site gets the form that saves least: recomputed inside the Linear or convolution that alone consumes its output
+(:mod:`actlab.nn.layers.deferred`), its output only, or a few bits per element (:mod:`actlab.nn.layers.memory_saving`). With example inputs
+the model runs in training mode, which shows the consumers and what autograd saves anyway; then a dry run of the changed model must give the
+same output to the bit, and the same gradients up to rounding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Final
@@ -23,28 +22,28 @@ from actlab.errors import SiteError
 from actlab.nn.layers.custom_gradient import CustomGradientLayer
 from actlab.nn.layers.deferred import Deferred
 from actlab.nn.layers.layer import layer
-from actlab.nn.layers.memory_saving import SlimLayer, keeps
+from actlab.nn.layers.memory_saving import Keep, SlimLayer, keep_options
 from actlab.nn.probes.saved_tensors import SavedTensors, address
-from actlab.nn.sites.dry_run import Inputs, copy_inputs, run, no_side_effects
+from actlab.nn.sites.dry_run import Inputs, copy_inputs, no_side_effects, run
 from actlab.nn.sites.find import Entry, Survey, survey
-from actlab.nn.sites.trace import Run, Trace
+from actlab.nn.sites.trace import Run, Token, Trace
 from actlab.nn.transforms.changes import Change, Changes, Skipped
 from actlab.nn.transforms.consumers import reason_not_deferrable
-from actlab.nn.transforms.rehearsal import fixed
-from actlab.nn.transforms.replacements import Insertion, ModelPaths, Replacement, plan_replacements, temporarily_applied
+from actlab.nn.transforms.rehearsal import has_known_parameters
+from actlab.nn.transforms.replacements import Insertion, ModelPaths, Replacement, apply_all, plan_replacements, temporarily_applied
 
 __all__ = ["Savings", "slim_"]
 
+# Relative to a gradient's norm: sums of many products in another order, and slopes computed from rounded outputs.
 TOLERANCE: Final = {torch.float64: 1e-10, torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}
-"""Relative to a gradient's norm: sums of many products, taken in another order, and slopes from rounded outputs."""
 
 
 class Savings(Changes):
-    """What was slimmed: a sequence of :class:`Change`, with ``skipped`` and ``undo()`` as of a swap.
+    """What was changed: a sequence of :class:`Change`, with ``skipped`` and ``undo()`` as of a swap.
 
     Attributes:
-        before: bytes that autograd kept of a training step's forward pass; None without example inputs.
-        after: bytes that it keeps now.
+        before: bytes that autograd saved in the forward pass of a training step; None without example inputs.
+        after: bytes that it saves now.
     """
 
     def __init__(
@@ -65,30 +64,69 @@ class Savings(Changes):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class _Candidate:
+    """A site that may save less.
+
+    Attributes:
+        entry: the site.
+        function: computes the activation out of place: the site's own module, or a layer of the same function.
+    """
+
+    entry: Entry
+    function: nn.Module
+
+    @property
+    def current(self) -> nn.Module:
+        """The module that runs now, in place or not; for a functional call, a layer of the same function."""
+        slot = self.entry.slot
+        return slot.owner if slot.kind == "module" else self.function
+
+    @property
+    def keep_options(self) -> tuple[Keep, ...]:
+        """What a :class:`SlimLayer` could keep here."""
+        is_known = has_known_parameters(self.entry.site) and self.entry.running.kind == "elementwise"
+        return keep_options(str(self.entry.site.spec)) if is_known else ()
+
+    def slim(self, keep: Keep) -> _Choice:
+        """Choose a :class:`SlimLayer`."""
+        spec = str(self.entry.site.spec)
+        bits = _bits(self.entry)
+        text = "keeps its output" if keep == "output" else f"keeps {bits} bit{'' if bits == 1 else 's'} per element"
+        return _Choice(entry=self.entry, new=SlimLayer(spec, keep), text=text)
+
+    def deferred(self) -> _Choice:
+        """Choose recomputation in the next layer."""
+        is_elementwise = self.entry.running.kind == "elementwise"
+        pointwise = is_elementwise and all(p.numel() == 1 for p in self.function.parameters())
+        text = "computed again inside the layer after it"
+        return _Choice(entry=self.entry, new=Deferred(self.function, pointwise=pointwise), text=text)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class _Choice:
-    """A site, and the module it gets.
+    """A site and its new module.
 
     Attributes:
         entry: the site.
         new: the module.
-        words: what that keeps.
+        text: what that keeps.
     """
 
     entry: Entry
     new: nn.Module
-    words: str
+    text: str
 
 
 def slim_(model: nn.Module, example_inputs: Inputs | None = None) -> Savings:
-    """Make the activations of a model keep less memory for the backward pass, in place. What it computes stays the same.
+    """Reduce the memory that a model's activations save for the backward pass, in place. Its outputs stay the same.
 
     Args:
         model: any module. Its ``state_dict`` keeps its keys: checkpoints load both ways.
         example_inputs: a batch as the model gets it in training: a tensor, a tuple of positional arguments or a dict of keyword arguments.
-            Without it nothing is known of who takes an activation's output, and only what saves memory by itself is done.
+            Without it the consumers of an activation's output are unknown, and only what saves memory in any case is done.
 
     Returns:
-        The changes, with ``skipped`` (what was left, and why), ``before`` and ``after`` in bytes, and ``undo()``.
+        The changes, with ``skipped`` (sites left as they are, with the reason), ``before`` and ``after`` in bytes, and ``undo()``.
 
     Raises:
         SiteError: the model raises on the example inputs.
@@ -100,14 +138,13 @@ def slim_(model: nn.Module, example_inputs: Inputs | None = None) -> Savings:
         kept for backward: 1024 bytes -> 512
     """
     model_survey = survey(model, example_inputs, training=True)
-    choices, reasons = _choices(model_survey)
+    choices, reasons = _choose(model_survey)
     measured = None
     if example_inputs is not None:
-        choices, measured = _rehearsed(model_survey, choices, reasons, example_inputs)
+        choices, measured = _rehearse(model_survey, choices, reasons, example_inputs)
     replacements = _replacements(model_survey, choices)
-    for replacement in replacements:
-        replacement.do()
-    changes = [Change(path=c.entry.site.path, old=_name(c.entry), new=c.words) for c in choices]
+    apply_all(replacements)
+    changes = [Change(path=c.entry.site.path, old=_name(c.entry), new=c.text) for c in choices]
     skipped = [
         Skipped(site=e.site, reason=reasons[e.site.path]) for e in model_survey.entries if e.site.path in reasons
     ]
@@ -121,44 +158,41 @@ def _name(entry: Entry) -> str:
 def _replacements(model_survey: Survey, choices: Sequence[_Choice]) -> list[Replacement]:
     insertions = []
     for choice in choices:
-        place = choice.entry.slot
-        choice.new.train(place.owner.training)
-        insertions.append(Insertion(owner=place.owner, new=choice.new, attribute=place.attribute, edit=place.edit))
+        slot = choice.entry.slot
+        choice.new.train(slot.owner.training)
+        insertions.append(Insertion(owner=slot.owner, new=choice.new, attribute=slot.attribute, edit=slot.edit))
     return plan_replacements(ModelPaths(model=model_survey.model, paths=model_survey.paths), insertions)
 
 
 # -------------------------------------------------------------------------------------------- choosing
 
 
-def _choices(model_survey: Survey) -> tuple[list[_Choice], dict[str, str]]:
-    """Choose a form for every site; and by path, the reason for each that is left."""
-    reasons = {
-        entry.site.path: reason for entry in model_survey.entries if (reason := _refusal(entry, model_survey.trace))
-    }
-    deferrable: dict[str, str | None] = {}
-    if model_survey.trace:
-        deferrable = reason_not_deferrable(
-            model_survey, [e for e in model_survey.entries if e.site.path not in reasons]
-        )
-    choices: list[_Choice] = []
-    for entry in reversed(model_survey.entries):  # consumers first: who waits for an activation keeps its input
-        if entry.site.path in reasons:
-            continue
-        waiting = {id(r) for c in choices if isinstance(c.new, Deferred) for r in c.entry.runs}
-        made = (
-            _best(entry, model_survey.trace, deferrable.get(entry.site.path), waiting)
-            if model_survey.trace
-            else _local(entry)
-        )
-        if isinstance(made, str):
-            reasons[entry.site.path] = made
+def _choose(model_survey: Survey) -> tuple[list[_Choice], dict[str, str]]:
+    """Choose a form for every site; and return by path why the others are left as they are."""
+    trace = model_survey.trace
+    candidates: list[_Candidate] = []
+    reasons: dict[str, str] = {}
+    for entry in model_survey.entries:
+        candidate = _candidate(entry, trace)
+        if isinstance(candidate, str):
+            reasons[entry.site.path] = candidate
         else:
-            choices.insert(0, made)
+            candidates.append(candidate)
+    deferrable = reason_not_deferrable(model_survey, [c.entry for c in candidates]) if trace else {}
+    choices: list[_Choice] = []
+    for candidate in reversed(candidates):  # consumers first: a deferred consumer saves this site's output as its input
+        path = candidate.entry.site.path
+        deferred = {id(r) for c in choices if isinstance(c.new, Deferred) for r in c.entry.runs}
+        choice = _best(candidate, trace, deferrable.get(path), deferred) if trace else _without_trace(candidate)
+        if isinstance(choice, str):
+            reasons[path] = choice
+        else:
+            choices.insert(0, choice)
     return choices, reasons
 
 
-def _refusal(entry: Entry, trace: Trace | None) -> str | None:
-    """Say why a site is out of the question, or return None."""
+def _candidate(entry: Entry, trace: Trace | None) -> _Candidate | str:
+    """Return the site as a candidate, or the reason why it cannot be one."""
     owner = entry.slot.owner
     if isinstance(owner, (Deferred, SlimLayer)):
         return "it is slim already"
@@ -168,69 +202,56 @@ def _refusal(entry: Entry, trace: Trace | None) -> str | None:
         return "it keeps what its gradient rule needs, and no more"
     if entry.running.kind == "stochastic":
         return "it draws random numbers, which a second computation would draw anew"
-    if _callable(entry) is None:
+    function = _function(entry)
+    if function is None:
         return "its parameters are not plain numbers"
     if trace is not None and not entry.runs:
         return "it did not run on example_inputs"
-    if trace is not None and not any(trace.kept[run.source].requires_grad for run in entry.runs):
+    if trace is not None and not any(trace.tensors[run.source].requires_grad for run in entry.runs):
         return "no gradient passes through it"
-    return None
+    return _Candidate(entry=entry, function=function)
 
 
-def _callable(entry: Entry) -> nn.Module | None:
-    """Return what computes the activation out of place: its own module, or a layer of the same function."""
+def _function(entry: Entry) -> nn.Module | None:
+    """Return a module that computes the activation out of place, or None where its parameters are unknown."""
     if entry.slot.kind == "module" and not entry.running.inplace:
         return entry.slot.owner
-    return layer(str(entry.site.spec)) if fixed(entry.site) else None
+    return layer(str(entry.site.spec)) if has_known_parameters(entry.site) else None
 
 
-def _local(entry: Entry) -> _Choice | str:
-    """Choose without knowing who takes the output: only what keeps less whoever it is."""
-    function, possible = _callable(entry), _keeps(entry)
-    x = torch.linspace(-1.0, 1.0, 64).requires_grad_()
-    if not function or not possible:
+def _without_trace(candidate: _Candidate) -> _Choice | str:
+    """Choose without knowing the consumers of the output: only what saves less in any case."""
+    possible = candidate.keep_options
+    if not possible:
         return "its backward pass needs its input; pass example_inputs, so that the layer after it is found"
-    with SavedTensors() as ledger:
-        y = function(x)
-    if not set(ledger.sizes) - {address(y)}:
+    x = torch.linspace(-1.0, 1.0, 64).requires_grad_()
+    with SavedTensors() as saved:
+        y = candidate.function(x)
+    if not set(saved.sizes) - {address(y)}:
         return "it keeps its output only, as it is"
-    return _slimmed(entry, "bits" if "bits" in possible else "output")
+    return candidate.slim("bits" if "bits" in possible else "output")
 
 
-def _keeps(entry: Entry) -> tuple[str, ...]:
-    return keeps(str(entry.site.spec)) if fixed(entry.site) and entry.running.kind == "elementwise" else ()
+def _best(candidate: _Candidate, trace: Trace, reason: str | None, deferred: set[int]) -> _Choice | str:
+    """Choose the form that saves least; among equals, the one that computes least.
 
-
-def _slimmed(entry: Entry, keep: str) -> _Choice:
-    found = saved_for_backward(str(entry.site.spec))
-    bits = found.bits if found else 0
-    words = "keeps its output" if keep == "output" else f"keeps {bits} bit{'' if bits == 1 else 's'} per element"
-    return _Choice(entry=entry, new=SlimLayer(str(entry.site.spec), keep), words=words)  # type: ignore[arg-type]  # a site has a spec here, or it would not be an entry
-
-
-def _best(entry: Entry, trace: Trace, reason: str | None, waiting: set[int]) -> _Choice | str:
-    """Choose the form that keeps least; among equals the one that computes least."""
-    costs = {"as it is": sum(_own(entry, run, trace) for run in entry.runs)}
-    for keep in _keeps(entry):
-        costs[keep] = sum(_slim_cost(entry, run, trace, keep) for run in entry.runs)
-    if reason is None:
-        costs["deferred"] = sum(_deferred_cost(entry, run, trace, waiting) for run in entry.runs)
+    Args:
+        candidate: the site.
+        trace: the forward pass.
+        reason: why the site cannot be deferred; None if it can.
+        deferred: identities of the runs that are deferred already.
+    """
+    entry = candidate.entry
+    now = sum(_bytes_now(candidate, run, trace) for run in entry.runs)
+    costs: dict[Keep | None, float] = {None: now}
+    for keep in candidate.keep_options:
+        costs[keep] = sum(_bytes_slim(entry, run, trace, keep) for run in entry.runs)
     best = min(costs, key=costs.__getitem__)
-    if best == "as it is":
-        return _left(reason, costs)
-    if best != "deferred":
-        return _slimmed(entry, best)
-    function = _callable(entry)
-    if function is None:
-        raise AssertionError("refused before")
-    pointwise = entry.running.kind == "elementwise" and all(p.numel() == 1 for p in function.parameters())
-    return _Choice(
-        entry=entry, new=Deferred(function, pointwise=pointwise), words="computed again inside the layer after it"
-    )
-
-
-def _left(reason: str | None, costs: Mapping[str, float]) -> str:
-    if reason is None or not costs["as it is"] or len(costs) > 1:
+    if reason is None and sum(_bytes_deferred(entry, run, trace, deferred) for run in entry.runs) < costs[best]:
+        return candidate.deferred()
+    if best is not None:
+        return candidate.slim(best)
+    if reason is None or not now or len(costs) > 1:
         return "it keeps no more than the layers around it keep anyway"
     return f"its backward pass needs its input, and {reason}"
 
@@ -238,60 +259,64 @@ def _left(reason: str | None, costs: Mapping[str, float]) -> str:
 # --------------------------------------------------------------------------------------------- costing
 
 
-def _own(entry: Entry, run: Run, trace: Trace) -> float:
-    """Return the bytes that the site keeps now and nobody else does: measured, by running it once more."""
-    x = trace.kept[run.source].detach().clone().requires_grad_()
+def _bytes_now(candidate: _Candidate, run: Run, trace: Trace) -> float:
+    """Return the bytes that are saved for this site only: measured, by running it once more."""
+    entry = candidate.entry
+    x = trace.tensors[run.source].detach().clone().requires_grad_()
     x = x.view_as(x).clone() if entry.running.inplace else x
-    function = entry.slot.owner if entry.slot.kind == "module" else _callable(entry)
-    if function is None:
-        raise AssertionError("refused before")
-    with torch.enable_grad(), SavedTensors(function.parameters()) as ledger:
+    function = candidate.current
+    with torch.enable_grad(), SavedTensors(function.parameters()) as saved:
         y = function(x)
-    sizes = ledger.sizes
-    taken = {
+    sizes = saved.sizes
+    is_shared = {
         address(x): _is_saved(run.source, trace) and not entry.running.inplace,
         address(y): _is_saved(run.result, trace),
     }
-    return float(sum(size for where, size in sizes.items() if not taken.get(where, False)))
+    return float(sum(size for storage, size in sizes.items() if not is_shared.get(storage, False)))
 
 
-def _is_saved(token: tuple[int, int], trace: Trace) -> bool:
-    """Tell whether others than activations keep a value."""
-    return address(trace.kept[token]) in trace.saved
+def _is_saved(token: Token, trace: Trace) -> bool:
+    """Whether other operations than activations save a value."""
+    return address(trace.tensors[token]) in trace.saved
 
 
-def _bytes(token: tuple[int, int], trace: Trace) -> int:
-    return trace.kept[token].untyped_storage().nbytes()
+def _storage_bytes(token: Token, trace: Trace) -> int:
+    return trace.tensors[token].untyped_storage().nbytes()
 
 
-def _slim_cost(entry: Entry, run: Run, trace: Trace, keep: str) -> float:
-    y = trace.kept[run.result]
+def _bits(entry: Entry) -> int:
+    """Return the bits per element that the slope of a site's function takes."""
+    saved = saved_for_backward(str(entry.site.spec))
+    return (saved.bits or 0) if saved else 0
+
+
+def _bytes_slim(entry: Entry, run: Run, trace: Trace, keep: Keep) -> float:
+    y = trace.tensors[run.result]
     if keep == "output":
         return 0.0 if _is_saved(run.result, trace) else float(y.numel() * y.element_size())
-    found = saved_for_backward(str(entry.site.spec))
-    return ceil(y.numel() / 8) * float(found.bits or 0) if found else 0.0
+    return ceil(y.numel() / 8) * float(_bits(entry))
 
 
-def _deferred_cost(entry: Entry, run: Run, trace: Trace, waiting: set[int]) -> float:
-    """Return what a deferred activation keeps, less what those who wait for it no longer keep."""
-    alone = entry.running.inplace or not _is_saved(run.source, trace)
-    cost = float(_bytes(run.source, trace)) if alone else 0.0
+def _bytes_deferred(entry: Entry, run: Run, trace: Trace, deferred: set[int]) -> float:
+    """Return what a deferred activation saves, less what its consumers no longer save."""
+    is_new = entry.running.inplace or not _is_saved(run.source, trace)
+    cost = float(_storage_bytes(run.source, trace)) if is_new else 0.0
     gone = [run.result, *trace.products.get(run.result, [])]
-    is_waited_for = any(id(user) in waiting for user in trace.users.get(run.result, []))
-    return cost - sum(_bytes(token, trace) for token in gone if _is_saved(token, trace) or is_waited_for)
+    feeds_deferred = any(id(user) in deferred for user in trace.users.get(run.result, []))
+    return cost - sum(_storage_bytes(token, trace) for token in gone if _is_saved(token, trace) or feeds_deferred)
 
 
-# ------------------------------------------------------------------------------------------- rehearsal
+# --------------------------------------------------------------------------------------------- dry run
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Pass:
+class _TrainingStep:
     """One training step without its update.
 
     Attributes:
         outputs: tensors of the output.
         gradients: of the parameters, of a fixed random combination of the outputs.
-        bytes: what was kept in between.
+        bytes: what autograd saved in between.
     """
 
     outputs: list[Tensor]
@@ -299,17 +324,19 @@ class _Pass:
     bytes: int
 
 
-def _step(model: nn.Module, example_inputs: Inputs) -> _Pass:
+def _step(model: nn.Module, example_inputs: Inputs) -> _TrainingStep:
     arguments = copy_inputs(example_inputs)
     known = [leaf for leaf in tree_leaves(arguments) if isinstance(leaf, Tensor)]
     with no_side_effects(model, training=True):
-        with SavedTensors([*model.parameters(), *model.buffers(), *known]) as ledger:
+        with SavedTensors([*model.parameters(), *model.buffers(), *known]) as saved:
             outputs = [leaf for leaf in tree_leaves(run(model, arguments)) if isinstance(leaf, Tensor)]
-            kept_bytes = ledger.bytes
-        loss = [(o * _weights(o)).sum() for o in outputs if o.requires_grad]
-        wanted = [p for p in model.parameters() if p.requires_grad]
-        made = torch.autograd.grad(sum(loss), wanted, allow_unused=True) if loss and wanted else ()  # type: ignore[arg-type]  # sum() of tensors is a tensor; of none it is not reached
-    return _Pass(outputs=[o.detach() for o in outputs], gradients=list(made), bytes=kept_bytes)
+            saved_bytes = saved.bytes
+        parts = [(output * _weights(output)).sum() for output in outputs if output.requires_grad]
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        gradients: Sequence[Tensor | None] = ()
+        if parts and parameters:
+            gradients = torch.autograd.grad(parts, parameters, allow_unused=True)
+    return _TrainingStep(outputs=[o.detach() for o in outputs], gradients=list(gradients), bytes=saved_bytes)
 
 
 def _weights(output: Tensor) -> Tensor:
@@ -317,27 +344,31 @@ def _weights(output: Tensor) -> Tensor:
     return torch.rand(output.shape, generator=generator).to(output) + 0.5
 
 
-def _rehearsed(
+def _rehearse(
     model_survey: Survey, choices: list[_Choice], reasons: dict[str, str], example_inputs: Inputs
 ) -> tuple[list[_Choice], tuple[int, int]]:
-    """Try the choices out, and drop those that change anything; their reasons are added."""
+    """Run the changed model, and drop the choices that alter its results; their reasons are added to ``reasons``.
+
+    Returns:
+        The choices that remain, and the bytes saved before and after.
+    """
     before = _step(model_survey.model, example_inputs)
-    complaint, after = _tried(model_survey, choices, before, example_inputs)
-    if complaint:
-        complaints = {c.entry.site.path: _tried(model_survey, [c], before, example_inputs)[0] for c in choices}
-        culprits = {path: words for path, words in complaints.items() if words} or dict.fromkeys(complaints, complaint)
-        reasons |= culprits
-        choices = [c for c in choices if c.entry.site.path not in culprits]
-        complaint, after = _tried(model_survey, choices, before, example_inputs)
-        if complaint:
-            raise SiteError(f"The model cannot be slimmed: {complaint}.")
+    failure, after = _try(model_survey, choices, before, example_inputs)
+    if failure:
+        alone = {c.entry.site.path: _try(model_survey, [c], before, example_inputs)[0] for c in choices}
+        failures = {path: reason for path, reason in alone.items() if reason} or dict.fromkeys(alone, failure)
+        reasons |= failures
+        choices = [c for c in choices if c.entry.site.path not in failures]
+        failure, after = _try(model_survey, choices, before, example_inputs)
+        if failure:
+            raise SiteError(f"The model cannot be slimmed: {failure}.")
     return choices, (before.bytes, after.bytes)
 
 
-def _tried(
-    model_survey: Survey, choices: Sequence[_Choice], before: _Pass, example_inputs: Inputs
-) -> tuple[str | None, _Pass]:
-    """Return what is wrong with a slim model, or None; and its step."""
+def _try(
+    model_survey: Survey, choices: Sequence[_Choice], before: _TrainingStep, example_inputs: Inputs
+) -> tuple[str | None, _TrainingStep]:
+    """Return why a changed model is not equivalent, or None; and its training step."""
     try:
         with temporarily_applied(_replacements(model_survey, choices)):
             after = _step(model_survey.model, example_inputs)
@@ -349,9 +380,9 @@ def _tried(
 
 
 def _agree(before: Sequence[Tensor | None], after: Sequence[Tensor | None]) -> bool:
-    """Whether gradients are the same but for rounding, measured at their own size and at that of the largest.
+    """Whether gradients agree up to rounding, relative to their own norm and to the largest norm.
 
-    The gradient of a bias before a BatchNorm is nothing but rounding, at the size of the gradients it is a sum of.
+    The gradient of a bias before a BatchNorm is rounding error only, of the size of the gradients that it sums up.
     """
     if [a is None for a in before] != [b is None for b in after]:
         return False

@@ -1,7 +1,7 @@
-"""The swap: other activations in a model, in place, with a way back.
+"""Replace the activations of a model in place, with undo().
 
-Everything is checked before the first change. With example inputs the swap is rehearsed too: every site gets a layer of the function it has
-now, and the model must still give the same output; and the swapped model must run.
+Everything is checked before the first change. With example inputs there is a dry run as well: every site gets a layer of the function it
+has now, and the model's output must stay the same; then the swapped model must run.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from actlab.nn.sites.dry_run import Inputs
 from actlab.nn.sites.find import Survey, survey
 from actlab.nn.transforms.changes import Change, Changes, Skipped
 from actlab.nn.transforms.gated_blocks import GatingPlan, is_gating, plan_gating
-from actlab.nn.transforms.rehearsal import _layers, _replacements, rehearsal_failures, run_or_undo
+from actlab.nn.transforms.rehearsal import new_layers, rehearsal_failures, replacements_of, run_or_undo
 from actlab.nn.transforms.replacements import apply_all
 from actlab.nn.transforms.selection import Selection, Wanted, check_selections, refusal_reason, select_sites
 
@@ -33,24 +33,24 @@ def swap_(
 ) -> Changes:
     """Replace activations of a model, in place.
 
-    Modules and functional calls are replaced alike; see :func:`find`. New layers come to the device and dtype of their neighbours and keep
-    the training flag. Sites whose result the model returns (an output sigmoid) are replaced only when they are named by their path.
+    Modules and functional calls are both replaced; see :func:`find`. New layers get the device and dtype of their neighbors and the training
+    flag. Sites whose result the model returns (an output sigmoid) are replaced only when named by their path.
 
     Args:
         model: any module.
         wanted: a spec for all sites (gates such as the sigmoid of squeeze-and-excitation included), or a mapping to specs from sites, paths
             (``"features.1"``), names (``"relu"``), specs, patterns (``"encoder.*"``, ``"*relu*"``, ``"re:layer[0-3].*"``) or depths
-            (``"@0"``, ``"@:4"``, ``"@-1"``); the first key that matches a site takes it. See :mod:`actlab.nn.transforms.selection`.
+            (``"@0"``, ``"@:4"``, ``"@-1"``); the first key that matches a site applies. See :mod:`actlab.nn.transforms.selection`.
         example_inputs: as for :func:`find`. Needed for parameters learned per channel and for gated activations in the place of scalar
-            ones; otherwise optional, and recommended: what only a run can tell is found, and the swap is rehearsed.
-        generator: draws the weights of Linears that get another width for a gated activation; seeded with 0 if not given.
-        fast: put fast layers in, see :func:`layer`.
+            ones; otherwise optional and recommended: sites that only a run shows are found, and the swap is tried first.
+        generator: draws the weights of Linears that get another width for a gated activation; None for seed 0.
+        fast: insert fast layers, see :func:`layer`.
 
     Returns:
         The changes, with ``skipped`` and ``undo()``.
 
     Raises:
-        SiteError: a key matches nothing, a site that was named cannot be replaced, or nothing can. The model is as it was.
+        SiteError: a key matches nothing, a site named by its path cannot be replaced, or no site can. The model is as it was.
         SpecError: a spec cannot be read.
         UnknownNameError: a spec names an activation that does not exist.
 
@@ -66,13 +66,13 @@ def swap_(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AppliedSwap:
-    """A swap that was carried out, with what went on to happen in which place.
+    """A swap in effect, with the objects that it was made from.
 
     Attributes:
         changes: what the user sees.
-        model_survey: the model before the swap.
+        model_survey: the sites of the model before the swap.
         selections: the sites that were replaced.
-        layers: the layer that each of them has got, in the same order.
+        layers: the new layer of each of them, in the same order.
         linears: the new Linear for each old one that got another width.
     """
 
@@ -91,21 +91,21 @@ def apply_swap(
     generator: torch.Generator | None = None,
     fast: bool = False,
 ) -> AppliedSwap:
-    """Swap as :func:`swap_` does, and tell what blend_sites where; arguments and errors are the same."""
+    """Swap as :func:`swap_` does, and return the details; arguments and errors are the same."""
     model_survey = survey(model, example_inputs)
     selections = select_sites(model_survey, wanted)
     reasons = {selection.site.path: reason for selection in selections if (reason := refusal_reason(selection))}
     if example_inputs is not None:
         reasons |= rehearsal_failures(model_survey, _without(selections, reasons), example_inputs)
-    gates, misfits = plan_gating(
+    gating, unsuitable = plan_gating(
         model_survey, [selection for selection in _without(selections, reasons) if is_gating(selection)]
     )
-    reasons |= misfits
+    reasons |= unsuitable
     check_selections(selections, reasons)
     chosen = _without(selections, reasons)
-    linears = gates.linears(generator) if gates else {}
-    layers = _layers(model_survey, [(selection.entry, selection.spec) for selection in chosen], fast=fast)
-    replacements = _replacements(model_survey, layers, linears)
+    linears = gating.linears(generator) if gating else {}
+    layers = new_layers(model_survey, [(selection.entry, selection.spec) for selection in chosen], fast=fast)
+    replacements = replacements_of(model_survey, layers, linears)
     apply_all(replacements)
     if example_inputs is not None:
         run_or_undo(model, example_inputs, replacements)
@@ -116,7 +116,7 @@ def apply_swap(
         if selection.site.path in reasons
     ]
     return AppliedSwap(
-        changes=Changes(changes, skipped, _widened(model_survey, gates), replacements),
+        changes=Changes(changes, skipped, _widened(model_survey, gating), replacements),
         model_survey=model_survey,
         selections=tuple(chosen),
         layers=tuple(insertion.new for insertion in layers),
@@ -133,14 +133,14 @@ def _without(selections: Sequence[Selection], reasons: Mapping[str, str]) -> lis
     return [selection for selection in selections if selection.site.path not in reasons]
 
 
-def _widened(model_survey: Survey, gates: GatingPlan | None) -> list[Change]:
-    if gates is None:
+def _widened(model_survey: Survey, gating: GatingPlan | None) -> list[Change]:
+    if gating is None:
         return []
     return [
         Change(
             path=model_survey.paths[id(old)][0],
             old=f"Linear({old.in_features}, {old.out_features})",
-            new=f"Linear{gates.shape(old)}",
+            new=f"Linear{gating.shape(old)}",
         )
-        for old in dict.fromkeys([*gates.producers, *gates.consumers])
+        for old in dict.fromkeys([*gating.producers, *gating.consumers])
     ]

@@ -1,1 +1,1 @@
-"""From one activation to another without losing what was trained."""
+"""Gradual replacement of activations in trained models, with fine-tuning."""

@@ -1,4 +1,4 @@
-"""The blending: in which places of a swapped model blends of old and new stand for a while, and how they come in and go."""
+"""Insert blends of old and new functions into a swapped model, and remove them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from actlab.errors import SiteError
 from actlab.nn.layers.blend import Blend
 from actlab.nn.layers.layer import layer
 from actlab.nn.transforms.gated_blocks import Block, gated_blocks, is_gating
-from actlab.nn.transforms.rehearsal import fixed
+from actlab.nn.transforms.rehearsal import has_known_parameters
 from actlab.nn.transforms.replacements import AttributeReplacement, ModelPaths, ModuleReplacement
 from actlab.nn.transforms.selection import Selection
 from actlab.nn.transforms.swap import AppliedSwap
@@ -22,11 +22,11 @@ __all__ = ["BlendSite", "gated_blocks_of", "insert_blends"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BlendSite:
-    """A blend, and where in the model it blend_sites for the time being.
+    """A blend and its position in the model.
 
     Attributes:
         path: of the site, or of the Linear that gets another width.
-        blend: what blend_sites there.
+        blend: the blend.
         holders: the modules that hold it, with the name it has in each.
     """
 
@@ -35,21 +35,21 @@ class BlendSite:
     holders: tuple[tuple[nn.Module, str], ...]
 
     def insert_blend(self) -> None:
-        """Put the blend in its place."""
-        self._put(self.blend)
+        """Put the blend into the model."""
+        self._insert(self.blend)
 
     def insert_new(self) -> None:
-        """Put the new function there, and the blend away."""
-        self._put(self.blend.new.train(self.blend.training))
+        """Put the new function into the model instead of the blend."""
+        self._insert(self.blend.new.train(self.blend.training))
 
-    def _put(self, module: nn.Module) -> None:
+    def _insert(self, module: nn.Module) -> None:
         for holder, name in self.holders:
             holder._modules[name] = module
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _BlendPlan:
-    """What is to be insert_blends: old and new, and how."""
+    """Arguments of one blend, and the site it is for."""
 
     path: str
     owner: nn.Module
@@ -66,34 +66,34 @@ def gated_blocks_of(swap: AppliedSwap) -> list[Block]:
 
 
 def insert_blends(swap: AppliedSwap, blocks: Sequence[Block], *, learned: bool) -> list[BlendSite]:
-    """Put a blend in every place in which a swap has put a new function, or a Linear of another width.
+    """Put a blend wherever a swap has put a new function, or a Linear of another width.
 
     Args:
-        swap: the swap, carried out.
+        swap: the swap, already applied.
         blocks: those of its blocks that become gated.
         learned: whether the blends learn their pace.
 
     Raises:
-        SiteError: an old function cannot be run beside the new one; nothing was put in.
+        SiteError: an old function cannot run beside the new one; no blend was inserted.
     """
     model_paths = ModelPaths(model=swap.model_survey.model, paths=swap.model_survey.paths)
     plans = [*_functions(swap, blocks, model_paths), *_linears(swap, blocks)]
-    return [_put_in(swap.model_survey.model, model_paths, plan, learned=learned) for plan in plans]
+    return [_insert(swap.model_survey.model, model_paths, plan, learned=learned) for plan in plans]
 
 
 def _functions(swap: AppliedSwap, blocks: Sequence[Block], model_paths: ModelPaths) -> list[_BlendPlan]:
-    replacements = (s for s in swap.changes.replacements if isinstance(s, (ModuleReplacement, AttributeReplacement)))
-    held: dict[int, Any] = {id(replacement.new): replacement.old for replacement in replacements}
+    replacements = (r for r in swap.changes.replacements if isinstance(r, (ModuleReplacement, AttributeReplacement)))
+    old_of: dict[int, Any] = {id(replacement.new): replacement.old for replacement in replacements}
     splits = {block.selection.site.path: block.producers[0].out_features for block in blocks}
     return [
         _BlendPlan(
             path=selection.site.path,
             owner=selection.entry.slot.owner,
-            old=held[id(new)] if id(new) in held else _written_out(selection, model_paths),
+            old=old_of[id(new)] if id(new) in old_of else _layer_of_call(selection, model_paths),
             new=new,
             joins=selection.site.path not in splits,
             split=splits.get(selection.site.path),
-            overwrites=selection.entry.running.inplace and id(new) in held,
+            overwrites=selection.entry.running.inplace and id(new) in old_of,
         )
         for selection, new in zip(swap.selections, swap.layers, strict=True)
     ]
@@ -115,9 +115,9 @@ def _linears(swap: AppliedSwap, blocks: Sequence[Block]) -> list[_BlendPlan]:
     ]
 
 
-def _put_in(model: nn.Module, model_paths: ModelPaths, plan: _BlendPlan, *, learned: bool) -> BlendSite:
+def _insert(model: nn.Module, model_paths: ModelPaths, plan: _BlendPlan, *, learned: bool) -> BlendSite:
     holders = tuple((h, name) for h in model.modules() for name, child in h._modules.items() if child is plan.new)
-    like = model_paths.place_like_neighbours(nn.PReLU(), plan.owner)._parameters["weight"]
+    like = model_paths.match_neighbors(nn.PReLU(), plan.owner)._parameters["weight"]
     blend = Blend(
         plan.old,
         plan.new,
@@ -132,11 +132,12 @@ def _put_in(model: nn.Module, model_paths: ModelPaths, plan: _BlendPlan, *, lear
     return blend_site
 
 
-def _written_out(selection: Selection, model_paths: ModelPaths) -> nn.Module:
-    """Return a layer of what a call computes."""
-    if not fixed(selection.site):
+def _layer_of_call(selection: Selection, model_paths: ModelPaths) -> nn.Module:
+    """Return a layer that computes the same as a functional call."""
+    site = selection.site
+    if not has_known_parameters(site):
         raise SiteError(
-            f"{selection.site.path} ({selection.site.name}) is a call whose parameters are computed elsewhere, so that it cannot run beside "
-            "its successor; write it as a module, swap it bluntly first (swap_), or leave it out."
+            f"{site.path} ({site.name}) is a call whose parameters are computed elsewhere, so that it cannot run beside its successor; "
+            "write it as a module, swap it with swap_ first, or leave it out."
         )
-    return model_paths.place_like_neighbours(layer(str(selection.site.spec)), selection.entry.slot.owner)
+    return model_paths.match_neighbors(layer(str(site.spec)), selection.entry.slot.owner)

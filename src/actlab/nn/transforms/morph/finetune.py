@@ -1,6 +1,6 @@
-"""The recovery: a trained model goes over to other activations and is trained until it is as good as before; what it was at each stage.
+"""Replace activations of a trained model and fine-tune it until it recovers.
 
-Only the loop, the checks and the stop rule are here; what happens to the model is in :mod:`actlab.nn.transforms.morph.morph`.
+The training loop, the evaluations and early stopping; the changes to the model are in :mod:`actlab.nn.transforms.morph.morph`.
 """
 
 from __future__ import annotations
@@ -9,35 +9,38 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import isfinite, nan
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import torch
 from torch import Tensor, nn
 
 from actlab.errors import LayerError, SiteError
-from actlab.nn.probes.batch import cycle_batches, first_inputs, input_of, to_device, target_of
+from actlab.nn.probes.batch import cycle_batches, first_inputs, input_of, target_of, to_device
 from actlab.nn.sites.dry_run import Inputs, copy_inputs
-from actlab.nn.training.early_stopping import Direction, EarlyStopping
+from actlab.nn.training.early_stopping import EarlyStopping
 from actlab.nn.training.recipe import Recipe
 from actlab.nn.transforms.batchnorm_statistics import recalibrate_
 from actlab.nn.transforms.morph.gated_block_init import GatedBlockInit
 from actlab.nn.transforms.morph.morph import Morph
 from actlab.nn.transforms.morph.output_matching import OutputMatch
+from actlab.nn.transforms.morph.settings import MorphOptions, MorphSettings
 from actlab.nn.transforms.selection import Wanted
 from actlab.nn.transforms.swap import swap_
+from actlab.system.options import from_options
 
-__all__ = ["Check", "Recovery", "morph_"]
+__all__ = ["Evaluation", "Recovery", "morph_"]
 
 Ending = Literal["recovered", "patience", "steps", "diverged"]
+_Loss = Callable[[Any, Any], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check:
-    """One look at the model on its way.
+class Evaluation:
+    """One evaluation of the model during fine-tuning.
 
     Attributes:
         step: steps done.
-        share: how far the old functions have gone, from 0 to 1.
+        share: how far the blend had gone, from 0 to 1.
         value: what ``evaluate`` returned.
     """
 
@@ -48,20 +51,20 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True)
 class Recovery:
-    """What became of a model whose activations were changed.
+    """Quality of a model before and after its activations were changed.
 
     Attributes:
-        before: ``evaluate`` of the model as it came.
-        blunt: of the model right after a plain swap, without any training.
+        before: ``evaluate`` of the original model.
+        blunt: of the model right after a plain swap, without blending or training.
         after: of the model as it is now.
-        recovered: whether ``after`` is ``before`` within the tolerance.
-        ending: why it ended: recovered, out of patience, all steps used, or a loss that was no number.
-        steps: training steps taken.
-        at: step of the check to whose weights the model was brought back: the best one.
-        history: the checks, in order.
+        recovered: whether ``after`` is at least ``before``, within the tolerance.
+        ending: why training ended: recovered, out of patience, all steps used, or a loss that was not finite.
+        steps: training steps done.
+        at: step of the best evaluation, whose weights the model has.
+        history: the evaluations, in order.
         changes: what was swapped: path, old, new.
         matches: factors of outputs, by path.
-        takeovers: how near gated blocks began, by path.
+        takeovers: how the gated blocks were initialized, by path.
         morph: the morph, with ``undo()``.
 
     Example:
@@ -76,17 +79,17 @@ class Recovery:
     ending: Ending
     steps: int
     at: int
-    history: tuple[Check, ...] = ()
+    history: tuple[Evaluation, ...] = ()
     changes: tuple[tuple[str, str, str], ...] = ()
     matches: Mapping[str, OutputMatch] = field(default_factory=dict)
     takeovers: Mapping[str, GatedBlockInit] = field(default_factory=dict)
     morph: Morph | None = field(default=None, repr=False, compare=False)
 
     def undo(self) -> None:
-        """Take everything back: functions, weights and statistics as they were before, to the bit.
+        """Restore functions, weights and statistics as they were before, to the bit.
 
         Raises:
-            SiteError: it was undone already, or something was changed on top of it.
+            SiteError: it was undone already, or the model was changed again afterwards.
         """
         if self.morph is not None:
             self.morph.undo()
@@ -101,63 +104,36 @@ def morph_(
     model: nn.Module,
     swaps: Wanted,
     loader: Iterable[Any],
-    loss: Callable[[Any, Any], Tensor] | None = None,
+    loss: _Loss | None = None,
     *,
     evaluate: Callable[[nn.Module], float],
-    steps: int = 500,
-    anneal: float = 0.2,
-    learned: bool = False,
-    match: bool = True,
-    learning_rate: float = 3e-4,
-    step: Callable[[Any], Any] | None = None,
-    optimizer: torch.optim.Optimizer | None = None,
-    tolerance: float | None = 0.005,
-    patience: int | None = 5,
-    direction: Direction = "max",
-    every: int | None = None,
-    calibration: int = 8,
-    inputs: Callable[[Any], Inputs] | None = None,
-    example_inputs: Inputs | None = None,
-    generator: torch.Generator | None = None,
-    fast: bool = False,
+    settings: MorphSettings | None = None,
+    **options: Unpack[MorphOptions],
 ) -> Recovery:
-    """Change the activations of a trained model without breaking it, in place.
+    """Change the activations of a trained model in place, and fine-tune it until it is as good as before.
 
-    The old functions go over into the new ones in the first ``anneal * steps`` steps; then the model, which holds the new ones only, is
-    trained on until it is as good as it was, or does not get better. It ends with the weights of its best check. An error, or Ctrl-C, on
-    the way takes everything back.
+    The old functions are blended into the new ones over the first ``anneal * steps`` steps. Then the model, which holds the new functions
+    only, is trained until it has recovered or stops improving. It ends with the weights of its best evaluation. An exception on the way,
+    KeyboardInterrupt included, restores the original model.
 
     Args:
-        model: a trained model; changed in place. It ends with the training flags that it came with. One that comes in training mode is
-            trained as it is, with norms that are frozen in it.
-        swaps: what :func:`actlab.swap_` takes: a spec for all sites, or specs by path, name, pattern or depth.
+        model: a trained model; changed in place. It keeps its training flags. One in training mode is trained as it is, with norms that
+            are frozen in it.
+        swaps: as for :func:`actlab.swap_`: a spec for all sites, or specs by path, name, pattern or depth.
         loader: training batches, as for :func:`actlab.probe`; read again from its beginning where it ends.
-        loss: of output and target. Steps are then those of :class:`actlab.nn.training.recipe.Recipe`: Adam, warm-up, cosine to zero.
-        evaluate: of the model, in eval mode and without gradients: a number on validation data, never on the test split.
-        steps: training steps at most.
-        anneal: share of the steps in which the old functions go; 0 for a blunt swap with matched outputs.
-        learned: each site learns its pace.
-        match: measure the outputs' scales, and let gated blocks begin near the old ones; see :class:`actlab.Morph`.
-        learning_rate: the highest one of the built-in step.
-        step: a whole training step of your own, of a batch, with backward and optimizer, in the place of ``loss``.
-        optimizer: the one that ``step`` uses; parameters that are new in the model are added to it.
-        tolerance: see :class:`EarlyStopping`.
-        patience: see :class:`EarlyStopping`.
-        direction: see :class:`EarlyStopping`.
-        every: steps between two checks; a tenth of ``steps`` if not given. Checks while the old functions go are kept in the history only.
-        calibration: how many batches scales and BatchNorm statistics are measured on.
-        inputs: picks the model's input from a batch, as for :func:`actlab.probe`.
-        example_inputs: as for :func:`actlab.swap_`; the input of the first batch if not given.
-        generator: as for :func:`actlab.swap_`.
-        fast: as for :func:`actlab.swap_`.
+        loss: of output and target. Training steps are then those of :class:`actlab.nn.training.recipe.Recipe`: Adam, warm-up, cosine to
+            zero. Or give ``step``, a training step of your own.
+        evaluate: returns a number on validation data, never on the test split. It is called with the model in eval mode, without gradients.
+        settings: see :class:`~actlab.nn.transforms.morph.settings.MorphSettings`.
+        options: fields of ``settings`` by name, such as ``steps=200``; they take precedence.
 
     Returns:
-        What the model was before, after a blunt swap, and is now; with ``undo()``.
+        The quality before, after a blunt swap, and now; with ``undo()``.
 
     Raises:
-        SiteError: as :func:`actlab.swap_`; the loader has no batch; ``step`` does not know of new parameters.
+        SiteError: as :func:`actlab.swap_`; the loader has no batch; or new parameters have no optimizer, where ``step`` is given.
         SpecError: a spec cannot be read.
-        LayerError: a number makes no sense, or neither or both of ``loss`` and ``step`` are given.
+        LayerError: a number is out of range, or neither or both of ``loss`` and ``step`` are given.
 
     Example:
         >>> _ = torch.manual_seed(0)
@@ -165,42 +141,38 @@ def morph_(
         >>> batches = [(x, x.prod(1, keepdim=True))]
         >>> net = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 1))
         >>> error = lambda net: float(nn.functional.mse_loss(net(x), batches[0][1]))
-        >>> found = morph_(
+        >>> recovery = morph_(
         ...     net, "gelu", batches, nn.functional.mse_loss, evaluate=error, direction="min", tolerance=0, steps=60, learning_rate=0.01
         ... )
-        >>> found.ending, found.recovered, net[1]
+        >>> recovery.ending, recovery.recovered, net[1]
         ('recovered', True, ActivationLayer(gelu))
     """
-    stop = EarlyStopping(tolerance=tolerance, patience=patience, direction=direction)
-    every = max(steps // 10, 1) if every is None else every
-    _check(loss, step, every, calibration)
-    picked = first_inputs(model, loader, calibration, inputs or input_of)
-    example_inputs = picked[0] if example_inputs is None else example_inputs
-    before = _evaluated(model, evaluate)
-    blunt = _blunt(model, swaps, example_inputs, evaluate, generator)
-    with _in_training(model):
-        morph = Morph(
-            model,
-            swaps,
-            example_inputs,
-            total=steps,
-            anneal=anneal,
-            learned=learned,
-            data=picked if match else (),
-            generator=generator,
-            fast=fast,
+    chosen = from_options(MorphSettings, settings, options)
+    if (loss is None) == (chosen.step is None):
+        raise LayerError(
+            "Give either a loss, of output and target, or a step of your own, of a batch; got "
+            + ("neither." if loss is None else "both.")
         )
+    calibration = first_inputs(model, loader, chosen.calibration, chosen.inputs or input_of)
+    example_inputs = calibration[0] if chosen.example_inputs is None else chosen.example_inputs
+    before = _evaluate(model, evaluate)
+    blunt = _evaluate_blunt_swap(model, swaps, example_inputs, evaluate, chosen.generator)
+    with _training_mode(model):
+        data = calibration if chosen.match else ()
+        morph = Morph(model, swaps, example_inputs, total=chosen.steps, data=data, settings=chosen)
         try:
-            train = _trainer(
-                morph, loss=loss, step=step, optimizer=optimizer, rate=learning_rate, inputs=inputs or input_of
+            run = _FineTuning(
+                morph=morph,
+                evaluate=evaluate,
+                stopping=chosen.stopping,
+                before=before,
+                every=chosen.checks_every,
+                calibration=calibration,
             )
-            walk = _FineTuning(
-                morph=morph, evaluate=evaluate, stop=stop, before=before, every=every, calibration=picked
-            )
-            ending = walk.go(cycle_batches(loader, steps), train)
+            ending = run.train(cycle_batches(loader, chosen.steps), _training_step(morph, loss, chosen))
             morph.finish()
-            return walk.report(blunt, ending)
-        except BaseException:  # also where somebody stops it: half a morph is no model to go on with
+            return run.report(blunt, ending)
+        except BaseException:  # includes KeyboardInterrupt: restore the original model
             morph.undo()
             raise
 
@@ -210,57 +182,61 @@ def morph_(
 
 @dataclass(kw_only=True, eq=False)
 class _FineTuning:
-    """The way of a model, with its checks."""
+    """The training loop and its evaluations.
+
+    Attributes:
+        best: value, step and weights of the best evaluation with the new functions only.
+    """
 
     morph: Morph
     evaluate: Callable[[nn.Module], float]
-    stop: EarlyStopping
+    stopping: EarlyStopping
     before: float
     every: int
     calibration: Sequence[Inputs]
-    history: list[Check] = field(default_factory=list)
-    kept: tuple[float, int, dict[str, Tensor]] | None = None
+    history: list[Evaluation] = field(default_factory=list)
+    best: tuple[float, int, dict[str, Tensor]] | None = None
 
-    def go(self, batches: Iterator[Any], train: Callable[[Any], float]) -> Ending:
-        """Train until the stop rule says so; return why it ended."""
+    def train(self, batches: Iterator[Any], step: Callable[[Any], float]) -> Ending:
+        """Train until early stopping or the last step; return why it ended."""
         morph = self.morph
         if morph.merged:
-            self._look()
+            self._check()
         while morph.done < morph.total and self._reason() is None:
-            if not isfinite(train(next(batches))):
+            if not isfinite(step(next(batches))):
                 return "diverged"
             was_merged = morph.merged
             morph.step()
             if morph.done % self.every == 0 or morph.done == morph.total or morph.merged is not was_merged:
-                self._look()
+                self._check()
         return self._reason() or "steps"
 
     def _reason(self) -> Literal["recovered", "patience"] | None:
-        return self.stop.reason(self.before, [check.value for check in self.history if check.share == 1.0])
+        return self.stopping.reason(self.before, [check.value for check in self.history if check.share == 1.0])
 
-    def _look(self) -> None:
-        """Check the model; keep its weights where they are the best of those with the new functions alone."""
+    def _check(self) -> None:
+        """Evaluate the model; remember its weights if they are the best with the new functions only."""
         morph = self.morph
         recalibrate_(morph.model, self.calibration)
-        value = _evaluated(morph.model, self.evaluate)
-        self.history.append(Check(step=morph.done, share=morph.share, value=value))
-        if morph.merged and (self.kept is None or self.stop.loss(value) < self.stop.loss(self.kept[0])):
+        value = _evaluate(morph.model, self.evaluate)
+        self.history.append(Evaluation(step=morph.done, share=morph.share, value=value))
+        if morph.merged and (self.best is None or self.stopping.loss(value) < self.stopping.loss(self.best[0])):
             state = {key: tensor.detach().clone() for key, tensor in morph.model.state_dict().items()}
-            self.kept = value, morph.done, state
+            self.best = value, morph.done, state
 
     def report(self, blunt: float, ending: Ending) -> Recovery:
-        """Bring the model, which has its new functions alone, back to its best check, and say what became of it."""
+        """Load the best weights into the finished model, and return the report."""
         morph = self.morph
-        if self.kept is None:
-            self._look()
-        after, at, state = self.kept or (nan, morph.done, morph.model.state_dict())
+        if self.best is None:
+            self._check()
+        after, at, state = self.best or (nan, morph.done, morph.model.state_dict())
         morph.model.load_state_dict(state)
         changes = (*morph.changes, *morph.changes.widened)
         return Recovery(
             before=self.before,
             blunt=blunt,
             after=after,
-            recovered=self.stop.is_recovered(self.before, after),
+            recovered=self.stopping.is_recovered(self.before, after),
             ending=ending,
             steps=morph.done,
             at=at,
@@ -272,78 +248,61 @@ class _FineTuning:
         )
 
 
-def _check(loss: object, step: object, every: int, calibration: int) -> None:
-    if (loss is None) == (step is None):
-        raise LayerError(
-            "Give either a loss, of output and target, or a step of your own, of a batch; got "
-            + ("neither." if loss is None else "both.")
-        )
-    if every < 1 or calibration < 1:
-        raise LayerError(
-            f"every and calibration are numbers from 1 up; got every={every!r}, calibration={calibration!r}."
-        )
+# ------------------------------------------------------------------------------------- training steps
 
 
-def _trainer(
-    morph: Morph,
-    *,
-    loss: Callable[[Any, Any], Tensor] | None,
-    step: Callable[[Any], Any] | None,
-    optimizer: torch.optim.Optimizer | None,
-    rate: float,
-    inputs: Callable[[Any], Inputs],
-) -> Callable[[Any], float]:
-    """Return what takes a training step on a batch and returns the loss; 0 where a user's step does not tell."""
-    if step is not None:
-        _introduce(morph, optimizer)
-        return _told(step)
+def _training_step(morph: Morph, loss: _Loss | None, settings: MorphSettings) -> Callable[[Any], float]:
+    """Return a function that trains on a batch and returns the loss; 0 where a user's step returns nothing."""
+    if settings.step is not None:
+        _add_new_parameters(morph, settings.optimizer)
+        return _users_step(settings.step)
     if loss is None:
-        raise LayerError("A built-in step needs a loss.")
-    return _built_in(Recipe(morph.model, total=morph.total, learning_rate=rate), loss, inputs)
+        raise LayerError("The built-in training step needs a loss.")
+    recipe = Recipe(morph.model, total=morph.total, learning_rate=settings.learning_rate)
+    return _builtin_step(recipe, loss, settings.inputs or input_of)
 
 
-def _introduce(morph: Morph, optimizer: torch.optim.Optimizer | None) -> None:
-    """Let a user's optimizer know of the parameters that are new in the model."""
+def _add_new_parameters(morph: Morph, optimizer: torch.optim.Optimizer | None) -> None:
+    """Add the parameters that are new in the model to a user's optimizer."""
     if optimizer is None and morph.new_parameters:
         raise SiteError(
-            f"The new functions bring {len(morph.new_parameters)} parameters that the optimizer of your step does not know, so the swap "
-            "was taken back. Pass optimizer= as well, to which they are added; or use actlab.Morph in a loop of your own."
+            f"The new functions bring {len(morph.new_parameters)} parameters that the optimizer of your step does not have, so the swap "
+            "was undone. Pass optimizer= as well, to which they are added; or use actlab.Morph in a loop of your own."
         )
     if optimizer is not None and morph.new_parameters:
         optimizer.add_param_group({"params": morph.new_parameters})
 
 
-def _told(step: Callable[[Any], Any]) -> Callable[[Any], float]:
-    """Return a user's step as one that tells its loss."""
-
+def _users_step(step: Callable[[Any], Any]) -> Callable[[Any], float]:
     def train(batch: Any) -> float:
-        made = step(batch)
-        return 0.0 if made is None else float(made)
+        value = step(batch)
+        return 0.0 if value is None else float(value)
 
     return train
 
 
-def _built_in(
-    recipe: Recipe, loss: Callable[[Any, Any], Tensor], inputs: Callable[[Any], Inputs]
-) -> Callable[[Any], float]:
+def _builtin_step(recipe: Recipe, loss: _Loss, inputs: Callable[[Any], Inputs]) -> Callable[[Any], float]:
     device = next((p.device for p in recipe.model.parameters()), torch.device("cpu"))
 
     def train(batch: Any) -> float:
         batch = to_device(batch, device)
         args, kwargs = copy_inputs(inputs(batch))
-        found = loss(recipe.model(*args, **kwargs), target_of(batch))
-        value = float(found.detach())
-        if isfinite(value):  # the weights are left as they are by a loss that is no number
-            found.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        error = loss(recipe.model(*args, **kwargs), target_of(batch))
+        value = float(error.detach())
+        if isfinite(value):  # otherwise the weights stay as they are
+            error.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             recipe.step()
         return value
 
     return train
 
 
+# ----------------------------------------------------------------------------------------- evaluation
+
+
 @contextmanager
-def _in_training(model: nn.Module) -> Iterator[None]:
-    """Bring a model into training mode, and back; one that is in it keeps the flags of its parts, a frozen BatchNorm's too."""
+def _training_mode(model: nn.Module) -> Iterator[None]:
+    """Switch a model to training mode, and back; one that is in it keeps the flags of its parts, such as a frozen BatchNorm's."""
     if model.training:
         yield
         return
@@ -358,8 +317,8 @@ def _in_training(model: nn.Module) -> Iterator[None]:
 
 
 @torch.no_grad()
-def _evaluated(model: nn.Module, evaluate: Callable[[nn.Module], float]) -> float:
-    """Evaluate a model in eval mode; its flags are put back."""
+def _evaluate(model: nn.Module, evaluate: Callable[[nn.Module], float]) -> float:
+    """Evaluate a model in eval mode, and restore its flags."""
     flags = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -369,17 +328,17 @@ def _evaluated(model: nn.Module, evaluate: Callable[[nn.Module], float]) -> floa
             module.training = flag
 
 
-def _blunt(
+def _evaluate_blunt_swap(
     model: nn.Module,
     swaps: Wanted,
     example_inputs: Inputs,
     evaluate: Callable[[nn.Module], float],
     generator: torch.Generator | None,
 ) -> float:
-    """Evaluate the model with the functions swapped and nothing else done; the model is as it was afterwards."""
-    same = None if generator is None else torch.Generator(generator.device).set_state(generator.get_state())
-    changes = swap_(model, swaps, example_inputs, generator=same)
+    """Evaluate the model with its functions swapped and nothing else done, and undo the swap."""
+    copied = None if generator is None else torch.Generator(generator.device).set_state(generator.get_state())
+    changes = swap_(model, swaps, example_inputs, generator=copied)
     try:
-        return _evaluated(model, evaluate)
+        return _evaluate(model, evaluate)
     finally:
         changes.undo()

@@ -1,8 +1,8 @@
-"""The fold: a factor of an activation's output, moved into the weights of the layers that take it.
+"""Fold a scale of an activation's output into the weights of the layers behind it.
 
-Which layers can carry a factor is not guessed but tried: the activation's output is doubled and the weights of the candidates halved,
-and the model's output must stay the same to the bit. Doubling rounds nothing, so that convolutions, poolings, dropout, reshapes and
-sums pass it on exactly, and a norm, a second branch or a second use of the weights gives itself away.
+Whether layers can absorb a scale is tested: the activation's output is doubled, the weights of the candidate layers are halved, and the
+model's output must stay the same to the bit. Doubling rounds nothing, so that convolutions, pooling, dropout, reshapes and sums pass it on
+exactly, while a norm, a second branch or a second use of the weights changes the output.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from actlab.nn.sites.dry_run import Inputs, copy_inputs, run, no_side_effects
+from actlab.nn.sites.dry_run import Inputs, copy_inputs, no_side_effects, run
 from actlab.nn.sites.find import Entry, Survey
 from actlab.nn.sites.trace import Step, Trace
 
@@ -25,14 +25,14 @@ __all__ = ["fold_scale_", "foldable_layers"]
 def foldable_layers(
     model: nn.Module, function: nn.Module, entry: Entry, model_survey: Survey, example_inputs: Inputs
 ) -> tuple[nn.Module, ...]:
-    """Return the layers into whose weights a factor of an activation's output can be folded; none where that would change the model.
+    """Return the layers whose weights can absorb a scale of an activation's output; none where that would change the model.
 
     Args:
         model: the model as it is, with ``function`` in it.
         function: the module that runs at the site.
-        entry: the site, in a survey of the model as it was before ``function`` came in.
+        entry: the site, in a survey of the model before ``function`` was inserted.
         model_survey: that survey, with its trace.
-        example_inputs: what the model is tried on.
+        example_inputs: a batch on which folding is tried.
 
     Example:
         >>> from actlab.nn.sites.find import survey
@@ -45,17 +45,17 @@ def foldable_layers(
     """
     if model_survey.trace is None:
         return ()
-    found = tuple(dict.fromkeys(_takers(model_survey.trace, entry)))
+    layers = tuple(dict.fromkeys(_consumers(model_survey.trace, entry)))
     present = set(model.modules())
     tied = Counter(id(p) for _, p in model.named_parameters(remove_duplicate=False))
     paths = Counter(id(m) for _, m in model.named_modules(remove_duplicate=False))
-    if not found or not all(m in present and _is_plain(m, tied, paths) for m in found):
+    if not layers or not all(m in present and _has_own_weight(m, tied, paths) for m in layers):
         return ()
-    return found if _carries(model, function, found, example_inputs) else ()
+    return layers if _can_fold(model, function, layers, example_inputs) else ()
 
 
-def _takers(trace: Trace, entry: Entry) -> Iterator[nn.Module]:
-    """Yield the layers that take what an activation makes, and where something blend_sites in between, the next layer that runs."""
+def _consumers(trace: Trace, entry: Entry) -> Iterator[nn.Module]:
+    """Yield the layers that consume an activation's output; behind another operation, the next layer that runs."""
     for run_ in entry.runs:
         users = trace.users[run_.result]
         yield from (user.module for user in users if isinstance(user, Step))
@@ -66,13 +66,13 @@ def _takers(trace: Trace, entry: Entry) -> Iterator[nn.Module]:
                 yield following.module
 
 
-def _is_plain(module: nn.Module, tied: Counter[int], paths: Counter[int]) -> bool:
-    """Whether a layer's weight is a parameter of its own, in training."""
+def _has_own_weight(module: nn.Module, tied: Counter[int], paths: Counter[int]) -> bool:
+    """Whether a layer's weight is a trainable parameter that no other module uses."""
     weight = module._parameters.get("weight")
     return weight is not None and weight.requires_grad and tied[id(weight)] <= paths[id(module)]
 
 
-def _carries(model: nn.Module, function: nn.Module, layers: Sequence[nn.Module], example_inputs: Inputs) -> bool:
+def _can_fold(model: nn.Module, function: nn.Module, layers: Sequence[nn.Module], example_inputs: Inputs) -> bool:
     with no_side_effects(model):
         _shift_norms(model)
         plain = run(model, copy_inputs(example_inputs))
@@ -80,13 +80,13 @@ def _carries(model: nn.Module, function: nn.Module, layers: Sequence[nn.Module],
             other = run(model, copy_inputs(example_inputs))
             with _halved(layers):
                 folded = run(model, copy_inputs(example_inputs))
-    # where doubling alone changes nothing the batch does not reach the output, and proves nothing
+    # Where doubling alone changes nothing, the site does not affect the output on this batch, and the test is void.
     return _equal(plain, folded) and not _equal(plain, other)
 
 
 @torch.no_grad()
 def _shift_norms(model: nn.Module) -> None:
-    """Take every BatchNorm's mean off zero: a fresh one in eval mode would pass a factor on, which it does not in training."""
+    """Shift every BatchNorm's mean: with mean 0 a fresh one in eval mode passes a scale on, which it does not in training."""
     for module in model.modules():
         mean, variance = module._buffers.get("running_mean"), module._buffers.get("running_var")
         if mean is not None and variance is not None:
@@ -104,13 +104,13 @@ def _doubled(function: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _halved(layers: Sequence[nn.Module]) -> Iterator[None]:
-    kept = [layer.get_parameter("weight").detach().clone() for layer in layers]
+    weights = [layer.get_parameter("weight").detach().clone() for layer in layers]
     fold_scale_(layers, 0.5)
     try:
         yield
     finally:
         with torch.no_grad():
-            for layer, weight in zip(layers, kept, strict=True):
+            for layer, weight in zip(layers, weights, strict=True):
                 layer.get_parameter("weight").copy_(weight)
 
 
@@ -121,7 +121,7 @@ def _equal(a: object, b: object) -> bool:
 
 @torch.no_grad()
 def fold_scale_(layers: Sequence[nn.Module], factor: float) -> None:
-    """Multiply the weights of layers by a factor; their biases stay.
+    """Multiply the weights of layers by a factor; biases stay.
 
     Example:
         >>> linear = nn.Linear(1, 1)

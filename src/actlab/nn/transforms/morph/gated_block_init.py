@@ -1,12 +1,12 @@
-"""The takeover: first weights of a gated block with which it computes nearly what the block of scalar functions in its place computed.
+"""Initialize a gated MLP block to approximate the ungated block it replaces.
 
-A gated block at equal parameters has about two thirds of the hidden units. Its value branch begins as the constant 1 (weights 0,
-bias 1), so that each unit is the gate's function of one number. The gate's rows are those of the units that tell most of all units,
-found by a QR decomposition with pivoting of the old hidden values, weighted by what the next layer makes of them; they are stretched
-by one factor k, at which the gate's function comes nearest to the old one (silu(4z)/4 is nearer to relu than silu). The next layer
-then gets the weights that reproduce its old sums best, by least squares with an intercept, over calibration data.
+At equal parameters a gated block has about two thirds of the hidden units. Its value branch starts as the constant 1 (weights 0, bias 1),
+so that each unit is the gate's function of one number. The gate's rows are those of the most informative units, found by a QR decomposition
+with pivoting of the old hidden values, weighted by the next layer. The rows are multiplied by the factor k at which the gate's function
+comes nearest to the old one (silu(4z)/4 is nearer to relu than silu). The next layer gets the weights that reproduce its old sums best, by
+least squares with an intercept on calibration data.
 
-Choosing units and giving the next layer what they tell of the others is how units are pruned: Luo et al. 2017 (ThiNet, arXiv:1707.06342).
+Selecting units and letting the next layer reconstruct the others is a pruning method: Luo et al. 2017 (ThiNet, arXiv:1707.06342).
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ from torch import Tensor, nn
 
 __all__ = ["GatedBlockInit", "init_gated_block_"]
 
-_STRETCHES: Final = (0.5, 0.7, 1.0, 1.4, 1.702, 2.0, 2.8, 4.0, 5.6, 8.0)  # 1.702: silu(1.702 z) / 1.702 is GELU to 0.02
-_RIDGE: Final = 1e-4  # of the mean variance of a unit: keeps the weights small where units tell the same
+# Factors of the gate's rows that are tried; silu(1.702 z) / 1.702 is GELU to 0.02.
+_STRETCHES: Final = (0.5, 0.7, 1.0, 1.4, 1.702, 2.0, 2.8, 4.0, 5.6, 8.0)
+# Ridge penalty, relative to the mean variance of a unit: keeps the weights small where units are collinear.
+_RIDGE: Final = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
 class GatedBlockInit:
-    """How near a gated block begins to the block that was there.
+    """How well a gated block reproduces the block it replaces, before any training.
 
     Attributes:
         units: hidden units before.
@@ -58,15 +60,16 @@ def init_gated_block_(
     """Set the weights of the two layers of a gated block; value and gate are packed in this order.
 
     Args:
-        old: the layer with weights ``(units, inputs)`` that fed the old function, and the layer ``(outputs, units)`` that took its values.
-        new: the layer ``(2 kept, inputs)`` that makes value and gate, with a bias; and the layer ``(outputs, kept)`` that takes the gated
-            values.
-        function: what the gated function makes of a gate at value 1.
+        old: the layer with weights ``(units, inputs)`` that fed the old function, and the layer ``(outputs, units)`` that consumed its
+            output.
+        new: the layer ``(2 kept, inputs)`` that computes value and gate, with a bias; and the layer ``(outputs, kept)`` that consumes the
+            gated values.
+        function: the gated function of its gate, with the value fixed at 1.
         sums: inputs of the old function over calibration data, shape (n, units).
         values: its outputs, the same shape.
 
     Returns:
-        How near the block begins.
+        How well the block fits.
 
     Example:
         >>> _ = torch.manual_seed(0)
@@ -80,8 +83,8 @@ def init_gated_block_(
     kept = new_after.in_features
     z, a = sums.double(), values.double()
     outgoing = after.weight.double()
-    chosen = _tellers(a, outgoing, kept)
-    stretch = min(_STRETCHES, key=lambda k: _misfit(function(k * z[:, chosen]), a[:, chosen]))
+    chosen = _informative_units(a, outgoing, kept)
+    stretch = min(_STRETCHES, key=lambda k: _residual(function(k * z[:, chosen]), a[:, chosen]))
     features = function(stretch * z[:, chosen])
     mixing, shift = _least_squares(features, a, intercept=after.bias is not None)
     _set_gate(before, new_before, chosen, stretch)
@@ -89,19 +92,19 @@ def init_gated_block_(
     if after.bias is not None and new_after.bias is not None:
         new_after.bias.copy_(after.bias.double() + outgoing @ shift)
     error = (a - features @ mixing.T - shift) @ outgoing.T
-    whole = (a - a.mean(0)) @ outgoing.T
-    explained = 1 - float(error.square().sum() / whole.square().sum().clamp_min(1e-300))
+    total = (a - a.mean(0)) @ outgoing.T
+    explained = 1 - float(error.square().sum() / total.square().sum().clamp_min(1e-300))
     return GatedBlockInit(units=a.shape[1], kept=kept, stretch=stretch, explained=explained)
 
 
-def _tellers(a: Tensor, outgoing: Tensor, kept: int) -> Tensor:
-    """Return the units whose values tell most of all: pivots of a QR decomposition, in order of size."""
+def _informative_units(a: Tensor, outgoing: Tensor, kept: int) -> Tensor:
+    """Return the units that determine the others best: the first pivots of a QR decomposition, in ascending order."""
     weighted = (a - a.mean(0)) * outgoing.norm(dim=0)
     order = qr(weighted.cpu().numpy(), mode="r", pivoting=True)[1]
     return torch.as_tensor(order[:kept].copy(), device=a.device).sort().values
 
 
-def _misfit(features: Tensor, a: Tensor) -> float:
+def _residual(features: Tensor, a: Tensor) -> float:
     """Return the squared error of the best line from each unit's feature to its old value, summed over units."""
     f, y = features - features.mean(0), a - a.mean(0)
     slope = (f * y).sum(0) / f.square().sum(0).clamp_min(1e-300)
@@ -109,7 +112,7 @@ def _misfit(features: Tensor, a: Tensor) -> float:
 
 
 def _least_squares(features: Tensor, a: Tensor, *, intercept: bool) -> tuple[Tensor, Tensor]:
-    """Return the matrix (units, kept) and the shift (units,) that make the old values of the features."""
+    """Return the matrix (units, kept) and the shift (units,) that reproduce the old values from the features."""
     f_mean = features.mean(0) if intercept else torch.zeros_like(features[0])
     a_mean = a.mean(0) if intercept else torch.zeros_like(a[0])
     f, y = features - f_mean, a - a_mean

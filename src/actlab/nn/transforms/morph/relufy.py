@@ -1,10 +1,10 @@
-"""The relufication: smooth activations of a trained model become ReLU, whose zeros can be skipped; measured before and after."""
+"""Replace smooth activations of a trained model by ReLU (relufication), with output sparsity before and after."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 from torch import Tensor, nn
 
@@ -15,11 +15,13 @@ from actlab.nn.probes.probe import probe
 from actlab.nn.sites.dry_run import Inputs
 from actlab.nn.sites.find import find
 from actlab.nn.transforms.morph.finetune import Recovery, morph_
+from actlab.nn.transforms.morph.settings import MorphOptions, MorphSettings
 from actlab.nn.transforms.selection import Key
+from actlab.system.options import from_options
 
 __all__ = ["SMOOTH", "Relufication", "relufy_"]
 
-#: What becomes ReLU, and what becomes ReGLU: functions that are near ReLU and zero nowhere but at the origin.
+#: What each function is replaced by: functions close to ReLU that are zero only at the origin.
 SMOOTH: Final[Mapping[str, str]] = {
     "gelu": "relu",
     "gelu_sigmoid": "relu",
@@ -35,11 +37,11 @@ SMOOTH: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Relufication:
-    """What a relufication has cost and brought.
+    """Quality and output sparsity before and after a relufication.
 
     Attributes:
         recovery: quality before, after a blunt swap, and now; with ``undo()``.
-        before: share of exact zeros in each changed activation's output, by path, as the model came.
+        before: share of exact zeros in each changed activation's output of the original model, by path.
         after: the same now.
 
     Example:
@@ -58,7 +60,7 @@ class Relufication:
         return f"Relufication: {old:.0%} of the outputs were zero, {new:.0%} are\n{self.recovery}"
 
     def undo(self) -> None:
-        """Take everything back, see :meth:`Recovery.undo`."""
+        """Restore the original model, see :meth:`Recovery.undo`."""
         self.recovery.undo()
 
 
@@ -68,23 +70,23 @@ def relufy_(
     loss: Callable[[Any, Any], Tensor] | None = None,
     *,
     evaluate: Callable[[nn.Module], float],
-    inputs: Callable[[Any], Inputs] | None = None,
     batches: int = 4,
-    **options: Any,
+    settings: MorphSettings | None = None,
+    **options: Unpack[MorphOptions],
 ) -> Relufication:
-    """Let every smooth activation of a trained model become ReLU (and GEGLU and SwiGLU become ReGLU), and measure the zeros.
+    """Replace every smooth activation of a trained model by ReLU (GEGLU and SwiGLU by ReGLU), fine-tune it, and measure the zeros.
 
-    That zeros are many after a fine-tuning, and quality nearly what it was: Mirzadeh et al. 2023, arXiv:2310.04564. Zeros are only worth
-    something where a kernel skips them; ActLab has none for that.
+    That many outputs are zero after fine-tuning, at nearly the old quality: Mirzadeh et al. 2023, arXiv:2310.04564. Zeros save time only
+    where a kernel skips them; ActLab has no such kernel.
 
     Args:
         model: a trained model; changed in place.
         loader: as for :func:`actlab.morph_`.
-        loss: likewise.
-        evaluate: likewise.
-        inputs: likewise.
-        batches: on how many batches zeros are counted.
-        options: of :func:`actlab.morph_`.
+        loss: as for :func:`actlab.morph_`.
+        evaluate: as for :func:`actlab.morph_`.
+        batches: number of batches on which zeros are counted.
+        settings: as for :func:`actlab.morph_`.
+        options: as for :func:`actlab.morph_`.
 
     Returns:
         Quality and zeros, before and after.
@@ -100,35 +102,36 @@ def relufy_(
         >>> batches = [(x, x.prod(1, keepdim=True))]
         >>> net = nn.Sequential(nn.Linear(2, 16), nn.SiLU(), nn.Linear(16, 1))
         >>> error = lambda net: float(nn.functional.mse_loss(net(x), batches[0][1]))
-        >>> found = relufy_(net, batches, nn.functional.mse_loss, evaluate=error, direction="min", steps=40)
-        >>> found.before["1"], 0.3 < found.after["1"] < 0.7
+        >>> result = relufy_(net, batches, nn.functional.mse_loss, evaluate=error, direction="min", steps=40)
+        >>> result.before["1"], 0.3 < result.after["1"] < 0.7
         (0.0, True)
     """
     sites = find(model)
-    there: dict[Key, str | Spec] = {
+    swaps: dict[Key, str | Spec] = {
         name: SMOOTH[name] for name in (site.name for site in sites) if name and name in SMOOTH
     }
-    if not there:
+    if not swaps:
         names = ", ".join(sorted({str(site.name) for site in sites})) or "none"
         raise SiteError(
-            f"{type(model).__name__} has no activation that relufication is for: its activations are {names}, and these become ReLU: "
-            f"{', '.join(SMOOTH)}. For others say what is to become what: morph_(model, {{'tanh': 'relu'}}, ...)."
+            f"{type(model).__name__} has no activation that relufication is for: its activations are {names}; replaced are "
+            f"{', '.join(SMOOTH)}. For others name both functions: morph_(model, {{'tanh': 'relu'}}, ...)."
         )
-    pick = inputs or input_of
-    before = _zeros(model, loader, batches, pick)
-    recovery = morph_(model, there, loader, loss, evaluate=evaluate, inputs=inputs, **options)
-    places = recovery.morph.paths if recovery.morph else {}
-    after = _zeros(model, loader, batches, pick)
+    chosen = from_options(MorphSettings, settings, options)
+    inputs = chosen.inputs or input_of
+    before = _zeros(model, loader, batches, inputs)
+    recovery = morph_(model, swaps, loader, loss, evaluate=evaluate, settings=chosen)
+    new_paths = recovery.morph.paths if recovery.morph else {}
+    after = _zeros(model, loader, batches, inputs)
     return Relufication(
         recovery=recovery,
-        before={path: share for path, share in before.items() if path in places},
-        after={path: after[place] for path, place in places.items() if place in after},
+        before={path: share for path, share in before.items() if path in new_paths},
+        after={path: after[new] for path, new in new_paths.items() if new in after},
     )
 
 
 def _zeros(model: nn.Module, loader: Iterable[Any], batches: int, inputs: Callable[[Any], Inputs]) -> dict[str, float]:
-    """Return the share of zeros by path of the site; a site behind several layers counts its points alike."""
+    """Return the share of zeros by path of the site, the mean over the points where it was measured."""
     shares: dict[str, list[float]] = {}
     for row in probe(model, loader, batches=batches, inputs=inputs, rank=False).rows:
         shares.setdefault(row.path, []).append(row.sparsity)
-    return {path: sum(found) / len(found) for path, found in shares.items()}
+    return {path: sum(values) / len(values) for path, values in shares.items()}
