@@ -103,7 +103,7 @@ def actlab_rule(results: Array) -> Rounds:
     left = np.full((studies, arms), NEVER)
     for own, study in zip(left, results.tolist(), strict=True):
         table = {label: dict(enumerate(values)) for label, values in zip(labels, study, strict=True)}
-        for label, elimination in race.alive_after(table, range(seeds)).eliminated.items():
+        for label, elimination in race.replay(table, range(seeds)).eliminated.items():
             own[labels.index(label)] = elimination.after
     return left
 

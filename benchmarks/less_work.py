@@ -110,9 +110,9 @@ def by_full_grid(seeds: int, threads: int) -> tuple[Way, dict[str, dict[int, flo
         begin, cpu = time.perf_counter(), time.process_time()
         table = {arm: {seed: plain_trial(arm, seed) for seed in range(seeds)} for arm in ARMS}
         seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
-    alive = Race(ARMS, "min").alive_after(table, range(seeds)).alive
+    active = Race(ARMS, "min").replay(table, range(seeds)).active
     name = f"full grid, 1 process, {_counted(threads)}"
-    return Way(name=name, trials=len(ARMS) * seeds, seconds=seconds, cpu_seconds=cpu, best=alive), table
+    return Way(name=name, trials=len(ARMS) * seeds, seconds=seconds, cpu_seconds=cpu, best=active), table
 
 
 def by_optuna(seeds: int, threads: int) -> Way:

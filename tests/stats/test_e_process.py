@@ -1,4 +1,4 @@
-"""Each number agrees with scipy, a closed form, or the integral that defines it; evidence keeps the promise it makes."""
+"""Statistics agree with scipy, a closed form or their defining integral, and e-processes keep their error rate."""
 
 from __future__ import annotations
 

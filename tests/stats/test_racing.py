@@ -1,4 +1,4 @@
-"""The race keeps its error rate however often one looks, finds clear losers soon, and replays the same whatever came first."""
+"""A race keeps its error rate at every look, eliminates clear losers soon, and does not depend on the order of trials."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def table_of(results: np.ndarray) -> dict[str, dict[int, float | None]]:
 
 def race(results: np.ndarray, direction: str = "max", alpha: float = 0.05) -> RaceState:
     table = table_of(results)
-    return Race(list(table), direction, alpha).alive_after(table, range(results.shape[1]))
+    return Race(list(table), direction, alpha).replay(table, range(results.shape[1]))
 
 
 def clear(arms: int = 4, seeds: int = 12, effect: float = 4.0) -> np.ndarray:
@@ -60,7 +60,7 @@ class TestErrorControl:
 
     @DRAWS
     @pytest.mark.parametrize("arms", [2, 5])
-    def test_a_best_arm_is_sent_away_in_at_most_alpha_of_the_studies(self, draw: Draw, arms: int) -> None:
+    def test_a_best_arm_is_eliminated_in_at_most_alpha_of_the_studies(self, draw: Draw, arms: int) -> None:
         assert self.errors(lambda results: bool(race(results).eliminated), draw, arms) <= self.LIMIT
 
     def test_a_repeated_t_test_in_its_place_is_caught(self) -> None:
@@ -72,17 +72,17 @@ class TestErrorControl:
 
         assert self.errors(repeated_t, lambda rng, shape: rng.normal(size=shape), 2) > self.LIMIT
 
-    def test_a_race_that_forgets_the_number_of_arms_is_caught(self) -> None:
-        def forgetful(results: np.ndarray) -> bool:
+    def test_a_race_that_ignores_the_number_of_arms_is_caught(self) -> None:
+        def uncorrected(results: np.ndarray) -> bool:
             e_values = race(results).pair_e.values()
             return max(e_values) >= 1 / self.ALPHA
 
-        assert self.errors(forgetful, lambda rng, shape: rng.normal(size=shape), 5) > self.LIMIT
+        assert self.errors(uncorrected, lambda rng, shape: rng.normal(size=shape), 5) > self.LIMIT
 
 
 class TestPower:
     @pytest.mark.parametrize(("effect", "soon"), [(2.0, 12), (3.0, 9), (6.0, 7)])
-    def test_a_clear_loser_among_ten_arms_leaves_soon(self, effect: float, soon: int) -> None:
+    def test_a_clear_loser_among_ten_arms_is_eliminated_soon(self, effect: float, soon: int) -> None:
         rng, rounds = np.random.default_rng(0), []
         for _ in range(60):
             results = rng.normal(size=(10, 20)) / np.sqrt(2)
@@ -99,17 +99,17 @@ class TestPower:
 
 
 class TestReplay:
-    def test_the_best_arm_is_left_and_the_others_leave_with_their_strongest_rival(self) -> None:
+    def test_the_best_arm_remains_and_the_others_are_eliminated_by_their_strongest_rival(self) -> None:
         state = race(clear())
 
-        assert state.alive == ("d",)
+        assert state.active == ("d",)
         assert set(state.eliminated) == {"a", "b", "c"}
         assert state.eliminated["c"].rival == "d"
         assert state.rounds == 12
 
-    def test_a_smaller_result_is_better_when_told_so(self) -> None:
-        assert race(clear(), "max").alive == ("d",)
-        assert race(clear(), "min").alive == ("a",)
+    def test_with_direction_min_a_smaller_result_is_better(self) -> None:
+        assert race(clear(), "max").active == ("d",)
+        assert race(clear(), "min").active == ("a",)
         assert race(-clear(), "min") == race(clear(), "max")
 
     def test_a_pair_has_the_evidence_of_its_own_differences(self) -> None:
@@ -118,7 +118,7 @@ class TestReplay:
 
         assert race(results).pair_e["b", "a"] == pytest.approx(expected, rel=1e-9)
 
-    def test_an_arm_leaves_when_its_evidence_reaches_the_number_of_arms_over_alpha(self) -> None:
+    def test_an_arm_is_eliminated_when_its_evidence_reaches_the_number_of_arms_over_alpha(self) -> None:
         results = clear(arms=3, effect=1.2)
         state = race(results)
         first = next(iter(state.eliminated))
@@ -136,58 +136,58 @@ class TestReplay:
         assert len(needed) >= 2
         assert all(e.e_value >= bound for e, bound in zip(state.eliminated.values(), needed, strict=True))
 
-    def test_the_order_in_which_trials_ended_plays_no_part(self) -> None:
+    def test_the_order_in_which_trials_ended_does_not_matter(self) -> None:
         table = table_of(clear())
         shuffled = {arm: dict(sorted(row.items(), key=lambda cell: -cell[0])) for arm, row in reversed(table.items())}
-        referee = Race(list(table), "max")
+        table_race = Race(list(table), "max")
 
-        assert referee.alive_after(table, range(12)) == referee.alive_after(shuffled, range(12))
+        assert table_race.replay(table, range(12)) == table_race.replay(shuffled, range(12))
 
     def test_a_look_in_between_changes_nothing_later(self) -> None:
         table = table_of(clear())
-        referee = Race(list(table), "max")
-        looks = [referee.alive_after(table, range(n)).eliminated for n in range(13)]
+        table_race = Race(list(table), "max")
+        looks = [table_race.replay(table, range(n)).eliminated for n in range(13)]
 
         assert all(set(early) <= set(late) for early, late in pairwise(looks))
         assert {arm: e.after for arm, e in looks[-1].items()} == {
             arm: next(n for n, look in enumerate(looks) if arm in look) for arm in looks[-1]
         }
 
-    def test_results_from_after_an_arm_left_are_not_looked_at(self) -> None:
+    def test_results_from_after_an_elimination_are_ignored(self) -> None:
         table = table_of(clear())
-        full = Race(list(table), "max").alive_after(table, range(12))
+        full = Race(list(table), "max").replay(table, range(12))
         after = full.eliminated["a"].after
         table["a"] = {seed: (value if seed < after else 1e9) for seed, value in table["a"].items()}
 
-        assert Race(list(table), "max").alive_after(table, range(12)) == full
+        assert Race(list(table), "max").replay(table, range(12)) == full
 
-    def test_an_arm_that_left_needs_no_more_results(self) -> None:
+    def test_an_eliminated_arm_needs_no_more_results(self) -> None:
         table = table_of(clear())
-        full = Race(list(table), "max").alive_after(table, range(12))
+        full = Race(list(table), "max").replay(table, range(12))
         for arm, elimination in full.eliminated.items():
             table[arm] = {seed: table[arm][seed] for seed in range(elimination.after)}
 
-        assert Race(list(table), "max").alive_after(table, range(12)) == full
+        assert Race(list(table), "max").replay(table, range(12)) == full
 
     def test_a_seed_that_some_arm_has_not_run_is_no_round(self) -> None:
         table = table_of(clear())
         del table["b"][2]
-        state = Race(list(table), "max").alive_after(table, range(12))
+        state = Race(list(table), "max").replay(table, range(12))
 
         assert state.rounds == 2
-        assert state.alive == ("a", "b", "c", "d")
+        assert state.active == ("a", "b", "c", "d")
 
     def test_seeds_are_taken_in_the_order_of_the_plan(self) -> None:
         results = clear()
         order = [11, 3, 5, 0, 1, 2, 4, 6, 7, 8, 9, 10]
-        shuffled = Race(list("abcd"), "max").alive_after(table_of(results), order)
+        shuffled = Race(list("abcd"), "max").replay(table_of(results), order)
 
         assert shuffled == race(results[:, order])
 
-    def test_equal_results_leave_everybody_in(self) -> None:
+    def test_equal_results_eliminate_no_arm(self) -> None:
         state = race(np.full((3, 20), 0.9))
 
-        assert state.alive == ("a", "b", "c")
+        assert state.active == ("a", "b", "c")
         assert set(state.pair_e.values()) == {1.0}
 
     @pytest.mark.parametrize("scale", [1e-30, 1e30, 1e-200, 1e150])
@@ -202,19 +202,19 @@ class TestReplay:
     def test_a_single_arm_wins_without_a_race(self) -> None:
         state = race(np.array([[0.1, 0.2]]))
 
-        assert state.alive == ("a",)
+        assert state.active == ("a",)
         assert state.e_values == {"a": 1.0}
         assert state.rounds == 2
 
-    def test_the_last_arm_never_leaves(self) -> None:
-        # a beats b, b beats c, c beats a, each at another time: everybody has been shown to be beaten by somebody
+    def test_the_last_arm_is_never_eliminated(self) -> None:
+        # a beats b, b beats c, c beats a, each at another time: every arm is beaten by another one
         up, down = np.linspace(5, 6, 15), -np.linspace(5, 6, 15)
         gains = np.concatenate([np.stack([up, down, 0 * up]), np.stack([0 * up, 99 * up, 99 * down])], axis=1)
 
-        assert len(race(gains, alpha=0.9).alive) >= 1
+        assert len(race(gains, alpha=0.9).active) >= 1
 
     def test_no_seeds_no_rounds(self) -> None:
-        assert Race(["a", "b"], "max").alive_after({"a": {}, "b": {}}, []).alive == ("a", "b")
+        assert Race(["a", "b"], "max").replay({"a": {}, "b": {}}, []).active == ("a", "b")
 
     def test_the_state_can_be_written_as_json(self) -> None:
         state = race(clear(effect=1e9))
@@ -223,12 +223,12 @@ class TestReplay:
 
 
 class TestTroubledArms:
-    def test_an_arm_that_diverges_always_leaves(self) -> None:
+    def test_an_arm_that_always_diverges_is_eliminated(self) -> None:
         rng = np.random.default_rng(0)
         table = {"good": dict(enumerate(0.9 + 0.01 * rng.normal(size=20))), "bad": dict.fromkeys(range(20))}
-        state = Race(["good", "bad"], "max").alive_after(table, range(20))
+        state = Race(["good", "bad"], "max").replay(table, range(20))
 
-        assert state.alive == ("good",)
+        assert state.active == ("good",)
 
     @pytest.mark.parametrize("nothing", [None, math.nan, math.inf, -math.inf])
     def test_no_finite_number_is_a_diverged_trial(self, nothing: float | None) -> None:
@@ -236,15 +236,13 @@ class TestTroubledArms:
         table["b"][4] = nothing
         expected = {**table, "b": {**table["b"], 4: None}}
 
-        assert Race(["a", "b"], "max").alive_after(table, range(12)) == Race(["a", "b"], "max").alive_after(
-            expected, range(12)
-        )
+        assert Race(["a", "b"], "max").replay(table, range(12)) == Race(["a", "b"], "max").replay(expected, range(12))
 
     @pytest.mark.parametrize("direction", ["max", "min"])
     def test_diverged_trials_count_against_their_arm(self, direction: str) -> None:
         same = dict(enumerate(np.random.default_rng(1).normal(size=8).tolist()))
         table = {"a": same | dict.fromkeys(range(2, 8)), "b": same}
-        state = Race(["a", "b"], direction).alive_after(table, range(8))
+        state = Race(["a", "b"], direction).replay(table, range(8))
 
         assert state.pair_e["b", "a"] > 20
         assert state.pair_e["a", "b"] == 1.0
@@ -259,33 +257,33 @@ class TestTroubledArms:
 
         assert paired_gains(x, y).tolist() == (-paired_gains(y, x)).tolist()
 
-    def test_nothing_but_diverged_trials_leaves_everybody_in(self) -> None:
-        state = Race(["a", "b"], "max").alive_after({"a": {0: None, 1: None}, "b": {0: None, 1: None}}, range(2))
+    def test_diverged_trials_only_eliminate_no_arm(self) -> None:
+        state = Race(["a", "b"], "max").replay({"a": {0: None, 1: None}, "b": {0: None, 1: None}}, range(2))
 
-        assert state.alive == ("a", "b")
+        assert state.active == ("a", "b")
         assert state.rounds == 2
 
     def test_an_arm_that_is_not_in_the_table_does_not_race(self) -> None:
         table = table_of(clear())
         del table["d"]
-        state = Race(list("abcd"), "max").alive_after(table, range(12))
+        state = Race(list("abcd"), "max").replay(table, range(12))
 
-        assert state.alive == ("c",)
+        assert state.active == ("c",)
         assert "d" not in state.e_values
 
-    def test_nobody_waits_for_a_withdrawn_arm_and_what_it_showed_stays(self) -> None:
+    def test_rounds_are_complete_without_a_failed_arm_and_its_results_still_count(self) -> None:
         table = table_of(clear())
-        full = Race(list(table), "max").alive_after(table, range(12))
+        full = Race(list(table), "max").replay(table, range(12))
         done = max(e.after for e in full.eliminated.values())
         table["d"] = {seed: table["d"][seed] for seed in range(done)}
-        state = Race(list(table), "max").alive_after(table, range(12), withdrawn=["d"])
+        state = Race(list(table), "max").replay(table, range(12), failed=["d"])
 
         assert state.eliminated == full.eliminated
-        assert state.alive == ()
+        assert state.active == ()
 
     def test_an_unknown_arm_is_refused_with_the_nearest_name(self) -> None:
         with pytest.raises(PlanError, match=r"'gleu' that is not raced. Did you mean 'gelu'?"):
-            Race(["relu", "gelu"], "max").alive_after({"gleu": {}}, [0])
+            Race(["relu", "gelu"], "max").replay({"gleu": {}}, [0])
 
 
 class TestSettings:
@@ -299,9 +297,7 @@ class TestSettings:
             (["a"], "max", 1.5, "alpha=1.5"),
         ],
     )
-    def test_settings_without_sense_are_refused(
-        self, arms: list[str], direction: str, alpha: float, message: str
-    ) -> None:
+    def test_invalid_settings_are_refused(self, arms: list[str], direction: str, alpha: float, message: str) -> None:
         with pytest.raises(PlanError, match=message):
             Race(arms, direction, alpha)
 
@@ -316,7 +312,7 @@ class TestSettings:
         times = []
         for _ in range(3):
             started = time.perf_counter()
-            Race(list(table), "max").alive_after(table, range(seeds))
+            Race(list(table), "max").replay(table, range(seeds))
             times.append(time.perf_counter() - started)
 
         assert min(times) < limit

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from actlab.errors import TaskError
-from actlab.evaluate.data_audit import hygiene
+from actlab.evaluate.data_audit import count_duplicates
 from actlab.tasks import Data, Split, check, names, resolve
 from actlab.tasks.check import as_number, example_batch
 
@@ -46,7 +46,7 @@ def test_examples_of_test_that_are_in_train_or_validation_are_counted():
         for name, index in {"train": range(6), "validation": [6], "test": [0, 5, 6, 9]}.items()
     }
 
-    assert hygiene(Data(**part)) == {"test_examples": 4, "test_in_train": 2, "test_in_validation": 1}
+    assert count_duplicates(Data(**part)) == {"test_examples": 4, "test_in_train": 2, "test_in_validation": 1}
 
 
 def test_the_batch_that_is_checked_holds_the_smallest_and_the_largest_label():

@@ -1,1 +1,1 @@
-"""Axes beyond the main metric, and the audit of a task's data."""
+"""Evaluation beyond the main metric of a task."""

@@ -1,4 +1,4 @@
-"""Audit of a task's data: exact duplicates between splits."""
+"""Data audit that counts exact duplicates between train, validation and test splits."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from torch import Tensor
 
 from actlab.tasks.task import Data
 
-__all__ = ["hygiene"]
+__all__ = ["count_duplicates"]
 
 
-def hygiene(data: Data) -> Mapping[str, Any]:
-    """Count exact duplicates between the splits, for the verdict's warnings.
+def count_duplicates(data: Data) -> Mapping[str, Any]:
+    """Count test examples whose input is, bit for bit, also in the training or the validation split.
 
     Returns:
-        ``test_examples``; ``test_in_train``: how many of them have an input that is in train, bit for bit;
-        ``test_in_validation``: the same for validation.
+        ``test_examples``, the size of the test split; ``test_in_train`` and ``test_in_validation``, the numbers of test examples
+        that are also in these splits.
 
     Example:
         >>> import torch
         >>> from actlab.tasks import Data, Split
         >>> part = Split(x=torch.eye(3), y=torch.zeros(3))
-        >>> hygiene(Data(train=part, test=part))["test_in_train"]
+        >>> count_duplicates(Data(train=part, test=part))["test_in_train"]
         3
     """
     test = _row_hashes(data.test.x)

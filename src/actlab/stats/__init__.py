@@ -1,1 +1,1 @@
-"""Statistics of paired differences: pure functions of arrays."""
+"""Statistics of paired differences, as pure functions of arrays."""

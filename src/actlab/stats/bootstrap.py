@@ -1,4 +1,8 @@
-"""Bootstrap confidence intervals of means and of paired differences."""
+"""Interquartile means and bootstrap confidence intervals of means.
+
+Sources: Agarwal et al. (2021), arXiv 2108.13264, for the IQM; Efron (1987) for BCa; Hesterberg (2015), arXiv 1411.5279, for the
+widened levels.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +12,20 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri, stdtrit
 
-from actlab.stats.e_process import _SAME, Floats
+from actlab.stats.e_process import ROUNDING, Floats
 
 __all__ = ["bootstrap_interval", "iqm"]
 
 Interval: TypeAlias = tuple[float, float]
 
-# Below this many values an interval cannot come from resampling them.
-_FEW = 6
+# With fewer values than this, resampling gives no valid interval; see `bootstrap_interval`.
+_FEWEST_RESAMPLED = 6
 
 
 def iqm(values: ArrayLike) -> float | None:
-    """Return the interquartile mean: the mean of what is left when a quarter is cut from each end.
+    """Return the interquartile mean, the mean of the values without the lowest and the highest quarter.
 
-    As in rliable (``scipy.stats.trim_mean(values, 0.25)``): ``floor(n / 4)`` whole values leave at each end, so nothing
+    As in rliable (``scipy.stats.trim_mean(values, 0.25)``), ``floor(n / 4)`` values are dropped at each end, so nothing
     is trimmed below n = 4.
 
     Args:
@@ -42,23 +46,22 @@ def iqm(values: ArrayLike) -> float | None:
 
 
 def bootstrap_interval(values: ArrayLike, *, seed: int, level: float = 0.95, resamples: int = 4000) -> Interval | None:
-    """Return a confidence interval for the mean: a BCa bootstrap with levels widened for small n, or Student's below 6.
+    """Return a confidence interval for the mean, by BCa bootstrap with levels widened for small n, or Student's below n = 6.
 
-    Give paired differences to get the paired interval. A plain bootstrap is too narrow for a handful of seeds, because
+    For paired differences this is the paired interval. A plain bootstrap is too narrow for a handful of seeds, because
     it uses the spread with 1/n and normal instead of t quantiles; the levels are widened by exactly that factor
-    (Hesterberg). Below 6 values resampling cannot work: it never leaves the range of the data, which holds the mean of
-    Gaussian numbers in 51 / 74 / 87 / 91 % of cases for n = 2 / 3 / 4 / 5 (measured; 94 % from n = 6), so Student's
-    interval takes over. The interval is a fixed-n statement: unlike the e-process it does not allow for having looked
-    before.
+    (Hesterberg). Below 6 values resampling does not work: bootstrap means never leave the range of the data, which contains
+    the mean of Gaussian numbers in 51 / 74 / 87 / 91 % of cases for n = 2 / 3 / 4 / 5 (measured; 94 % from n = 6); Student's
+    interval is used instead. The interval holds for a fixed n: unlike the e-process it does not allow for repeated looks.
 
     Args:
         values: results or paired differences, shape (n,); no NaN.
         seed: of this function's own generator; the same seed gives the same interval.
         level: confidence level.
-        resamples: bootstrap means drawn.
+        resamples: number of bootstrap means.
 
     Returns:
-        (low, high) in the unit of the values, or None for n < 2, where nothing is known about the spread.
+        (low, high) in the unit of the values, or None for n < 2, where the spread is unknown.
 
     Example:
         >>> low, high = bootstrap_interval([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], seed=0)
@@ -72,7 +75,7 @@ def bootstrap_interval(values: ArrayLike, *, seed: int, level: float = 0.95, res
         return float(sample[0]), float(sample[0])
     centre, scale = float(sample.mean()), float(np.ptp(sample))
     unit = (sample - centre) / scale
-    if sample.size < _FEW:
+    if sample.size < _FEWEST_RESAMPLED:
         half = scale * float(stdtrit(sample.size - 1, (1 + level) / 2) * unit.std(ddof=1) / np.sqrt(sample.size))
         return centre - half, centre + half
     draws = np.random.default_rng(seed).integers(sample.size, size=(resamples, sample.size))
@@ -82,14 +85,14 @@ def bootstrap_interval(values: ArrayLike, *, seed: int, level: float = 0.95, res
 
 
 def _bca_levels(unit: Floats, means: Floats, level: float) -> Floats:
-    """Return the two quantile levels of ``means`` that BCa asks for, for a sample ``unit`` with mean zero."""
+    """Return the two quantile levels of ``means`` by BCa, for a sample ``unit`` with mean zero."""
     n = unit.size
     wide = np.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 + level) / 2)
-    below = np.mean(means < -_SAME) + np.mean(np.abs(means) <= _SAME) / 2
+    below = np.mean(means < -ROUNDING) + np.mean(np.abs(means) <= ROUNDING) / 2
     bias = ndtri(np.clip(below, 1 / means.size, 1 - 1 / means.size))
     # For the mean the jackknife values are linear in the sample, so the acceleration is a skewness.
     acceleration = np.sum(unit**3) / (6 * np.sum(unit**2) ** 1.5)
     z = bias + np.array([-wide, wide])
-    # Far out (n = 2: wide = 18) the correction may turn round at its pole; there the plain level is the right one.
+    # For small n (wide = 18 for n = 2) the correction may pass its pole and change sign; the plain level is used there.
     shrink = 1 - acceleration * z
     return np.asarray(ndtr(np.where(shrink > 0, bias + z / np.where(shrink > 0, shrink, 1), z)), dtype=np.float64)

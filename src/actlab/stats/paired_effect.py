@@ -1,4 +1,4 @@
-"""The effect: what a change to a model does to a measure, sample by sample, with an interval and what may be said of it."""
+"""Paired per-sample effect of a model change, with interval and Holm-adjusted p-value."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from scipy.special import stdtr, stdtrit
 
 from actlab.stats.bootstrap import bootstrap_interval
 
-__all__ = ["Effect", "effect", "holm", "judged"]
+__all__ = ["Effect", "State", "classify_effects", "estimate_effect", "holm"]
 
 State = Literal["worse", "better", "not distinguishable from zero", "none"]
 Floats = NDArray[np.float64]
 
-_BY_RESAMPLING: Final = 1000
-"""Up to so many samples the interval is a bootstrap; beyond, Student's: the mean of a thousand is normal enough, and 4,000 draws of
-10,000 samples would take 320 MB."""
+_MOST_RESAMPLED: Final = 1000
+"""Largest number of samples with a bootstrap interval. Beyond, the interval is Student's: the mean of a thousand samples is close enough
+to normal, and 4,000 resamples of 10,000 samples would take 320 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Effect:
-    """How much worse a measure gets.
+    """Paired effect of a change to a model.
 
     Attributes:
-        mean: over samples of the paired difference, positive where the change makes the model worse.
-        low: lower end of its interval.
-        high: upper end.
-        p: of "the mean is zero", two-sided, paired t.
-        adjusted: the p value after Holm's correction over all tests of the table; the p value itself before.
-        state: "none" where no sample changes by more than rounding; "worse" or "better" where the adjusted p is below the error rate.
+        mean: mean over samples of the paired difference, positive where the change makes the model worse.
+        low: lower end of its confidence interval.
+        high: upper end of its confidence interval.
+        p: two-sided p-value of the paired t-test for "the mean is zero".
+        adjusted: p-value after Holm's correction over all tests of a table; before the correction, equal to ``p``.
+        state: "none" if no sample changes by more than rounding, "worse" or "better" if the adjusted p is below the error rate.
     """
 
     mean: float
@@ -43,18 +43,18 @@ class Effect:
     state: State
 
 
-def effect(worsening: Floats, *, rounding: float, level: float = 0.95, seed: int = 0) -> Effect:
-    """Judge paired differences.
+def estimate_effect(worsening: Floats, *, rounding: float, level: float = 0.95, seed: int = 0) -> Effect:
+    """Estimate an effect from paired differences, before the correction for multiple tests.
 
     Args:
-        worsening: for every sample, positive where the change is for the worse, shape (n,), n >= 2.
-        rounding: differences up to this are rounding.
-        level: of the interval, which holds for this effect alone.
+        worsening: paired differences, positive where the change makes the model worse, shape (n,), n >= 2.
+        rounding: largest difference that counts as a rounding error.
+        level: confidence level of the interval, for this effect alone.
         seed: of the bootstrap.
 
     Example:
-        >>> found = effect(np.array([0.1, 0.3, 0.2, 0.25, 0.15, 0.2]), rounding=1e-6)
-        >>> found.low < 0.2 < found.high, found.p < 0.01
+        >>> effect = estimate_effect(np.array([0.1, 0.3, 0.2, 0.25, 0.15, 0.2]), rounding=1e-6)
+        >>> effect.low < 0.2 < effect.high, effect.p < 0.01
         (True, True)
     """
     mean = float(worsening.mean())
@@ -66,10 +66,9 @@ def effect(worsening: Floats, *, rounding: float, level: float = 0.95, seed: int
 
 
 def _interval(values: Floats, level: float, seed: int) -> tuple[float, float]:
-    if len(values) <= _BY_RESAMPLING:
-        found = bootstrap_interval(values, seed=seed, level=level)
-        assert found is not None  # noqa: S101 # there are two values at least
-        return found
+    interval = bootstrap_interval(values, seed=seed, level=level) if len(values) <= _MOST_RESAMPLED else None
+    if interval is not None:
+        return interval
     error = float(values.std(ddof=1)) / np.sqrt(len(values))
     half = float(stdtrit(len(values) - 1, (1 + level) / 2)) * error
     return float(values.mean()) - half, float(values.mean()) + half
@@ -83,10 +82,10 @@ def _t_test(values: Floats) -> float:
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Return Holm's adjusted p values: the error rate at which each would be rejected, whatever depends on what.
+    """Return Holm's adjusted p-values, the error rates at which each hypothesis would be rejected, under any dependence.
 
     Args:
-        p: p values, in any order.
+        p: p-values, in any order.
 
     Source: Holm (1979), "A simple sequentially rejective multiple test procedure".
 
@@ -95,19 +94,19 @@ def holm(p: Sequence[float]) -> list[float]:
         [0.03, 0.06, 0.06]
     """
     order = np.argsort(p, kind="stable")
-    stepped = np.asarray(p, dtype=np.float64)[order] * np.arange(len(p), 0, -1)
+    scaled = np.asarray(p, dtype=np.float64)[order] * np.arange(len(p), 0, -1)
     adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum(np.maximum.accumulate(stepped), 1.0)
+    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
     return [float(value) for value in adjusted]
 
 
-def judged(effects: Sequence[Effect], *, alpha: float) -> list[Effect]:
-    """Return the effects with their adjusted p values, over all of them, and what may be said of each at the error rate ``alpha``."""
-    adjusted = holm([found.p for found in effects])
-    return [_said(found, p, alpha) for found, p in zip(effects, adjusted, strict=True)]
+def classify_effects(effects: Sequence[Effect], *, alpha: float) -> list[Effect]:
+    """Return the effects with p-values adjusted over all of them, and their states at the error rate ``alpha``."""
+    adjusted = holm([effect.p for effect in effects])
+    return [_classified(effect, p, alpha) for effect, p in zip(effects, adjusted, strict=True)]
 
 
-def _said(found: Effect, adjusted: float, alpha: float) -> Effect:
-    if found.state == "none" or adjusted >= alpha:
-        return replace(found, adjusted=adjusted)
-    return replace(found, adjusted=adjusted, state="worse" if found.mean > 0 else "better")
+def _classified(effect: Effect, adjusted: float, alpha: float) -> Effect:
+    if effect.state == "none" or adjusted >= alpha:
+        return replace(effect, adjusted=adjusted)
+    return replace(effect, adjusted=adjusted, state="worse" if effect.mean > 0 else "better")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from actlab.errors import ActlabError, PlanError
-from actlab.evaluate.data_audit import hygiene
+from actlab.evaluate.data_audit import count_duplicates
 from actlab.functions.spec import Spec
 from actlab.nn.transforms.changes import Changes
 from actlab.studies.plan import LR_FACTORS, TUNING_SEEDS, Arm, Plan, make_plan, parse_budget
@@ -108,7 +108,7 @@ def draft(
         trials=grid + len(plan.arms) * len(plan.seeds),
         jobs=workers,
         budget=seconds,
-        hygiene=hygiene(data),
+        hygiene=count_duplicates(data),
     )
 
 

@@ -50,12 +50,12 @@ def round_by_round(plan, fates):
     """The same study without any look ahead: a round, a decision, a round. Written from the race alone."""
     race, ran, state = Race(plan.labels, plan.direction, plan.alpha), set(), None
     for position in range(len(plan.seeds)):
-        alive = plan.labels if state is None else state.alive
-        if len(alive) == 1:
+        active = plan.labels if state is None else state.active
+        if len(active) == 1:
             break
-        ran |= {(arm, plan.seeds[position]) for arm in (*alive, plan.baseline)}
+        ran |= {(arm, plan.seeds[position]) for arm in (*active, plan.baseline)}
         table = {arm: {seed: fates[arm, seed].metric for own, seed in ran if own == arm} for arm in plan.labels}
-        state = race.alive_after(table, plan.seeds[: position + 1])
+        state = race.replay(table, plan.seeds[: position + 1])
     return ran
 
 

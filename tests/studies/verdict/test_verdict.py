@@ -145,10 +145,10 @@ class TestNumbers:
     def test_the_best_set_is_who_is_left_in_the_race(self) -> None:
         rows = rows_of(ALIKE)
         table = {arm: dict(enumerate(values(rows, arm))) for arm in ALIKE}
-        state = Race(list(ALIKE), "max").alive_after(table, range(10))
+        state = Race(list(ALIKE), "max").replay(table, range(10))
         verdict = judge(rows, facts(ALIKE), {})
 
-        assert set(state.alive) == set(verdict.best_set) == {"relu", "gelu"}
+        assert set(state.active) == set(verdict.best_set) == {"relu", "gelu"}
         assert summary(verdict, "tanh").e_value == pytest.approx(state.e_values["tanh"])
 
     def test_arms_come_best_first_by_paired_difference(self) -> None:

@@ -2,7 +2,7 @@
 
 import torch
 
-from actlab.evaluate.data_audit import hygiene
+from actlab.evaluate.data_audit import count_duplicates
 from actlab.tasks import resolve
 from actlab.tasks.task import load_data
 
@@ -17,9 +17,9 @@ def test_a_seed_splits_1797_images_in_three_stratified_parts():
 
 
 def test_the_parts_do_not_overlap():
-    found = hygiene(load_data(resolve("digits"), 0))
+    duplicates = count_duplicates(load_data(resolve("digits"), 0))
 
-    assert found == {"test_examples": 360, "test_in_train": 0, "test_in_validation": 0}
+    assert duplicates == {"test_examples": 360, "test_in_train": 0, "test_in_validation": 0}
 
 
 def test_a_seed_gives_the_same_split_and_another_seed_another():

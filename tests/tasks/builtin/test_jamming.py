@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
-from actlab.evaluate.data_audit import hygiene
+from actlab.evaluate.data_audit import count_duplicates
 from actlab.nn.transforms.swap import swap_
 from actlab.studies.plan import arm_of
 from actlab.studies.trial import run_trial
@@ -82,7 +82,7 @@ def test_the_digits_are_split_80_to_20_with_a_tenth_held_back():
     data = load_data(resolve("jamming:digits"), 3)
 
     assert [len(data.train), len(data.validation), len(data.test)] == [1257, 180, 360]
-    assert hygiene(data) == {"test_examples": 360, "test_in_train": 0, "test_in_validation": 0}
+    assert count_duplicates(data) == {"test_examples": 360, "test_in_train": 0, "test_in_validation": 0}
 
 
 def test_lenet_has_the_papers_settings():

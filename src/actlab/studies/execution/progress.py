@@ -58,7 +58,7 @@ def progress_of(plan: Plan, view: View, results: Sequence[Result], *, workers: i
 
 def _leader(plan: Plan, view: View, results: Sequence[Result]) -> str | None:
     """Return the arm with the best mean over the seeds that all arms in the race have."""
-    values: dict[str, dict[int, float]] = {arm: {} for arm in view.alive}
+    values: dict[str, dict[int, float]] = {arm: {} for arm in view.active}
     for result in results:
         if result.key.stage == "main" and result.metric is not None and result.key.arm in values:
             values[result.key.arm][result.key.seed] = result.metric

@@ -40,7 +40,7 @@ class View:
         round_size: how many of them complete the open round (all, while tuning).
         done: rows that count.
         total: rows at the end if nobody else leaves.
-        alive: arms in the race.
+        active: arms in the race.
         eliminated: arms that left by the evidence.
         finished: nothing is left to do.
     """
@@ -49,7 +49,7 @@ class View:
     round_size: int
     done: int
     total: int
-    alive: tuple[str, ...]
+    active: tuple[str, ...]
     eliminated: tuple[str, ...]
     finished: bool
 
@@ -113,7 +113,7 @@ class Scheduler:
             round_size=open_round,
             done=len(results),
             total=len(results) if over else self._total(main, len(grid)),
-            alive=self._alive(),
+            active=self._alive(),
             eliminated=tuple(self._state.eliminated) if self._state else (),
             finished=over,
         )
@@ -129,7 +129,7 @@ class Scheduler:
         ]
 
     def _alive(self) -> tuple[str, ...]:
-        return self._plan.labels if self._state is None else self._state.alive
+        return self._plan.labels if self._state is None else self._state.active
 
     def _decide(self, main: Mapping[tuple[str, int], Result]) -> None:
         """Count the rounds that are complete, and after each one see who runs how far."""
@@ -142,7 +142,7 @@ class Scheduler:
             self._decided += 1
             passed = seeds[: self._decided]
             table = {arm: _values(main, arm, passed) for arm in self._plan.labels}
-            self._state = self._race.alive_after(table, passed, withdrawn=self._withdrawn(main))
+            self._state = self._race.replay(table, passed, withdrawn=self._withdrawn(main))
             self._look_ahead(main)
 
     def _is_over(self) -> bool:

@@ -178,4 +178,4 @@ def _fate(outcome: Outcome, state: RaceState, facts: StudyFacts) -> tuple[Status
 
 def is_over(state: RaceState, facts: StudyFacts) -> bool:
     """Say whether the race ended before its seeds did, because one arm is left: then no seed is missing."""
-    return len(facts.arms) > 1 and len(state.alive) <= 1
+    return len(facts.arms) > 1 and len(state.active) <= 1

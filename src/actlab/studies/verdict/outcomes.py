@@ -152,7 +152,7 @@ def raced(outcomes: Mapping[str, Outcome], facts: StudyFacts) -> RaceState:
         if outcome.trials > len(outcome.failed)
     }
     withdrawn = [arm for arm, outcome in outcomes.items() if outcome.failed]
-    return Race(facts.arms, facts.direction, facts.alpha).alive_after(table, facts.seeds, withdrawn=withdrawn)
+    return Race(facts.arms, facts.direction, facts.alpha).replay(table, facts.seeds, withdrawn=withdrawn)
 
 
 def gains(one: Outcome, other: Outcome, facts: StudyFacts) -> Floats:

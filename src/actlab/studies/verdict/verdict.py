@@ -104,11 +104,11 @@ def judge(rows: Iterable[Row], facts: StudyFacts, costs: Costs) -> Verdict:
     rows = list(rows)
     outcomes = read(rows, facts)
     state = raced(outcomes, facts)
-    alive = {arm for arm in state.alive if outcomes[arm].metrics}
+    active = {arm for arm in state.active if outcomes[arm].metrics}
     found = summarise(outcomes, state, facts, costs)
     baseline = found[facts.arms.index(facts.baseline)]
-    arms = sorted(found, key=lambda arm: _rank(arm, alive, baseline, facts))
-    best = tuple(arm.spec for arm in arms if arm.spec in alive)
+    arms = sorted(found, key=lambda arm: _rank(arm, active, baseline, facts))
+    best = tuple(arm.spec for arm in arms if arm.spec in active)
     ties = find_ties(arms, best, outcomes, state, facts)
     return Verdict(
         study=facts.name,
@@ -134,7 +134,7 @@ def judge(rows: Iterable[Row], facts: StudyFacts, costs: Costs) -> Verdict:
     )
 
 
-def _rank(arm: ArmSummary, alive: set[str], baseline: ArmSummary, facts: StudyFacts) -> tuple[bool, bool, float]:
+def _rank(arm: ArmSummary, active: set[str], baseline: ArmSummary, facts: StudyFacts) -> tuple[bool, bool, float]:
     """Best set first, then by how much better than the baseline: paired, as arms that left early saw fewer seeds."""
     gain = arm.diff.mean if arm.diff is not None else (arm.mean or 0.0) - (baseline.mean or 0.0)
-    return arm.spec not in alive, arm.mean is None, -facts.sign * gain
+    return arm.spec not in active, arm.mean is None, -facts.sign * gain
