@@ -150,11 +150,11 @@ def test_the_spec_says_the_width_of_the_output(spec, size, width):
 
 
 def test_what_cannot_be_divided_is_refused():
-    with pytest.raises(SpecError, match=r"makes n/k of n elements; 7 cannot be divided"):
+    with pytest.raises(SpecError, match=r"returns n/k elements for n; n = 7 is not divisible"):
         parse("maxout").width(7)
-    with pytest.raises(LayerError, match="Groups of 2 do not divide dimension -1, which has 7 elements"):
+    with pytest.raises(LayerError, match="Dimension -1 has 7 elements, which is not divisible into groups of 2"):
         layer("maxout")(torch.zeros(7))
-    with pytest.raises(LayerError, match="cannot be halved"):
+    with pytest.raises(LayerError, match="an even number is needed"):
         layer("maxmin")(torch.zeros(7))
 
 

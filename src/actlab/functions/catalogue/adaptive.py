@@ -1,4 +1,4 @@
-"""Adaptive functions: rectifiers, hinges and saturating curves whose shape is learned."""
+"""Adaptive activations with a learned shape, such as PELU, PReU, PACT and dynamic tanh."""
 
 from math import inf
 

@@ -1,8 +1,8 @@
-"""Attention as an activation: functions that let tokens see each other. Tensor code over ``(..., tokens, dim)``.
+"""Attention and token mixing as activations, on tensors ``(..., tokens, dim)``.
 
-``layer(spec)(x)`` takes one tensor in all roles; ``layer(spec)(query, key, value)`` takes what the model's own maps made.
-For a table, its features are the tokens. All but ``softmax_attention`` cost time linear in the tokens (``fourier_mixing``: n log n);
-``causal=1`` lets a token see itself and earlier ones only.
+``layer(spec)(x)`` uses one tensor in all roles; ``layer(spec)(query, key, value)`` takes the projections of the model.
+For tabular data, the features are the tokens. All but ``softmax_attention`` cost time linear in the tokens (``fourier_mixing``: n log n);
+``causal=1`` restricts a token to itself and earlier ones.
 """
 
 from actlab.functions.activation import Count, Flag, Positive, activation, learned
@@ -21,9 +21,9 @@ def linear_attention(query, key, value, heads: Count = 1, causal: Flag = 0, eps:
     """Attention with products of elu + 1 features as weights, summed in linear time."""
     from actlab.functions.tensor_code import attention
 
-    q, k, v = (attention.split(x, heads) for x in (query, key, value))
+    q, k, v = (attention.split_heads(x, heads) for x in (query, key, value))
     features = attention.elu_plus_one
-    return attention.merged(attention.kernel_attention(features(q), features(k), v, causal=bool(causal), eps=eps))
+    return attention.merge_heads(attention.kernel_attention(features(q), features(k), v, causal=bool(causal), eps=eps))
 
 
 @activation(kind="vector", arxiv="2205.14756")
@@ -31,8 +31,8 @@ def relu_linear_attention(query, key, value, heads: Count = 1, causal: Flag = 0,
     """Attention with products of ReLU features as weights, summed in linear time (EfficientViT)."""
     from actlab.functions.tensor_code import attention
 
-    q, k, v = (attention.split(x, heads) for x in (query, key, value))
-    return attention.merged(attention.kernel_attention(q.relu(), k.relu(), v, causal=bool(causal), eps=eps))
+    q, k, v = (attention.split_heads(x, heads) for x in (query, key, value))
+    return attention.merge_heads(attention.kernel_attention(q.relu(), k.relu(), v, causal=bool(causal), eps=eps))
 
 
 @activation(
@@ -42,8 +42,10 @@ def squared_relu_linear_attention(query, key, value, heads: Count = 1, causal: F
     """Attention with products of squared ReLU features as weights, summed in linear time."""
     from actlab.functions.tensor_code import attention
 
-    q, k, v = (attention.split(x, heads) for x in (query, key, value))
-    return attention.merged(attention.kernel_attention(q.relu() ** 2, k.relu() ** 2, v, causal=bool(causal), eps=eps))
+    q, k, v = (attention.split_heads(x, heads) for x in (query, key, value))
+    return attention.merge_heads(
+        attention.kernel_attention(q.relu() ** 2, k.relu() ** 2, v, causal=bool(causal), eps=eps)
+    )
 
 
 @activation(kind="vector", arxiv="2402.18668", aliases=("based_attention",))
@@ -51,8 +53,8 @@ def taylor_attention(query, key, value, heads: Count = 1, causal: Flag = 0, eps:
     """Attention with the exponential's Taylor polynomial 1 + s + s^2/2, in linear time; features grow with (dim / heads)^2 (Based)."""
     from actlab.functions.tensor_code import attention
 
-    q, k, v = (attention.split(x, heads) for x in (query, key, value))
-    return attention.merged(attention.taylor_attention(q, k, v, causal=bool(causal), eps=eps))
+    q, k, v = (attention.split_heads(x, heads) for x in (query, key, value))
+    return attention.merge_heads(attention.taylor_attention(q, k, v, causal=bool(causal), eps=eps))
 
 
 @activation(kind="vector", arxiv="2402.04347")
@@ -62,9 +64,9 @@ def hedgehog_attention(
     """Attention with softmax features of the input and its negative; the paper's trained map is the layer before."""
     from actlab.functions.tensor_code import attention
 
-    q, k, v = (attention.split(x, heads) for x in (query, key, value))
+    q, k, v = (attention.split_heads(x, heads) for x in (query, key, value))
     q, k = attention.two_sided_softmax(scale * q), attention.two_sided_softmax(scale * k)
-    return attention.merged(attention.kernel_attention(q, k, v, causal=bool(causal), eps=eps))
+    return attention.merge_heads(attention.kernel_attention(q, k, v, causal=bool(causal), eps=eps))
 
 
 @activation(kind="vector", arxiv="2202.08791")
@@ -72,9 +74,9 @@ def cosformer(query, key, value, heads: Count = 1, causal: Flag = 0, eps: Positi
     """Attention with ReLU features, weighted by the cosine of the tokens' distance, in linear time."""
     from actlab.functions.tensor_code import attention
 
-    q, k, v = (attention.split(x, heads) for x in (query, key, value))
-    q, k = attention.cosine_weighted(q.relu()), attention.cosine_weighted(k.relu())
-    return attention.merged(attention.kernel_attention(q, k, v, causal=bool(causal), eps=eps))
+    q, k, v = (attention.split_heads(x, heads) for x in (query, key, value))
+    q, k = attention.cosine_features(q.relu()), attention.cosine_features(k.relu())
+    return attention.merge_heads(attention.kernel_attention(q, k, v, causal=bool(causal), eps=eps))
 
 
 @activation(kind="vector", arxiv="1812.01243")
@@ -82,8 +84,8 @@ def efficient_attention(query, key, value, heads: Count = 1):
     """Values summed with the keys' softmax over tokens, read out with the queries' softmax over features; not causal."""
     from actlab.functions.tensor_code import attention
 
-    q, k, v = (attention.split(x, heads) for x in (query, key, value))
-    return attention.merged(q.softmax(-1) @ (k.softmax(-2).transpose(-2, -1) @ v))
+    q, k, v = (attention.split_heads(x, heads) for x in (query, key, value))
+    return attention.merge_heads(q.softmax(-1) @ (k.softmax(-2).transpose(-2, -1) @ v))
 
 
 @activation(kind="vector", arxiv="2209.07484")
@@ -108,9 +110,9 @@ def retention(query, key, value, heads: Count = 1):
     """Causal attention without softmax: products with the keys that decay by 1 - 2^(-5 - head) per token (RetNet, no GroupNorm)."""
     from actlab.functions.tensor_code import attention
 
-    q, k, v = (attention.split(x, heads) for x in (query, key, value))
+    q, k, v = (attention.split_heads(x, heads) for x in (query, key, value))
     decay = attention.retention_decay(k)
-    return attention.merged(attention.decayed_sum(q, k / k.shape[-1] ** 0.5, v, decay))
+    return attention.merge_heads(attention.decayed_sum(q, k / k.shape[-1] ** 0.5, v, decay))
 
 
 @activation(kind="vector", arxiv="2312.06635", aliases=("gla",))
@@ -118,8 +120,8 @@ def gated_linear_attention(query, key, value, gate, heads: Count = 1, tau: Posit
     """Causal attention without softmax whose memory decays by sigmoid(gate)^(1 / tau) per token and feature."""
     from actlab.functions.tensor_code import attention
 
-    q, k, v, g = (attention.split(x, heads) for x in (query, key, value, gate))
-    return attention.merged(attention.decayed_sum(q / q.shape[-1] ** 0.5, k, v, attention.logsigmoid(g) / tau))
+    q, k, v, g = (attention.split_heads(x, heads) for x in (query, key, value, gate))
+    return attention.merge_heads(attention.decayed_sum(q / q.shape[-1] ** 0.5, k, v, attention.logsigmoid(g) / tau))
 
 
 @activation(kind="vector", arxiv="2105.03824", aliases=("fnet",))

@@ -1,4 +1,4 @@
-"""Localised functions: bell curves, wavelets and other bumps that vanish far from their centre."""
+"""Localised activations, such as Gaussian bumps and wavelets, which vanish far from their centre."""
 
 from math import inf, pi
 

@@ -1,4 +1,4 @@
-"""Rectifiers in curves: powers, parabolas, roots and logarithms in place of the lines or of the kink."""
+"""Rectifiers with powers, roots or logarithms, such as squared ReLU, squareplus and SmeLU."""
 
 from math import inf
 

@@ -1,4 +1,4 @@
-"""Exponential rectifiers: linear above zero, saturating below."""
+"""Rectifiers with an exponential branch, such as ELU, SELU, CELU and softplus."""
 
 from math import inf
 

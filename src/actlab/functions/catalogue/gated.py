@@ -1,6 +1,8 @@
-"""Gated units: a formula in two symbols. A layer takes both packed in the last dimension, or as two tensors, ``layer(gate, value)``.
+"""Gated linear units, such as GLU, GEGLU and SwiGLU.
 
-Which half is the gate differs by library; ``layer(spec, gate=...)`` says it. "second" (the default): torch, JAX and Keras ``glu``,
+A formula in two symbols. A layer takes gate and value packed in the last dimension, or as two tensors, ``layer(gate, value)``.
+
+Which half is the gate differs by library; ``layer(spec, gate=...)`` selects it. "second" (the default): torch, JAX and Keras ``glu``,
 x-transformers, timm's GluMlp. "first": vLLM, TransformerEngine, Liger, timm's SwiGLUPacked. "interleaved" (gate at even places):
 gpt-oss.
 """

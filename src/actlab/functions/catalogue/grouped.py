@@ -1,6 +1,6 @@
-"""Functions of groups and norms: what a dimension's elements do together, other than becoming weights.
+"""Activations over groups or norms of a dimension, such as maxout, GroupSort, CReLU and squash.
 
-For images, ``dim=1`` makes the channels the dimension, as in the papers; the default is the last one.
+For images, ``dim=1`` selects the channels, as in the papers; the default is the last dimension.
 """
 
 from math import pi
@@ -13,9 +13,9 @@ PERMUTES = Claims(norm="kept", zero=True)
 @activation(kind="vector", arxiv="1302.4389", width="n/k", claims=Claims(zero=True))
 def maxout(x, k: Count = 2, dim: Dim = -1):
     """The largest of each group of k neighbours (its linear maps are the layer before)."""
-    from actlab.functions.tensor_code.groups import grouped
+    from actlab.functions.tensor_code.groups import split_groups
 
-    return grouped(x, k, dim).amax(-1)
+    return split_groups(x, k, dim).amax(-1)
 
 
 @activation(
@@ -23,9 +23,9 @@ def maxout(x, k: Count = 2, dim: Dim = -1):
 )
 def soft_maxout(x, k: Count = 2, dim: Dim = -1):
     """The logarithm of the summed exponentials of each group of k neighbours."""
-    from actlab.functions.tensor_code.groups import grouped
+    from actlab.functions.tensor_code.groups import split_groups
 
-    return grouped(x, k, dim).logsumexp(-1)
+    return split_groups(x, k, dim).logsumexp(-1)
 
 
 @activation(
@@ -36,17 +36,17 @@ def soft_maxout(x, k: Count = 2, dim: Dim = -1):
 )
 def pnorm(x, k: Count = 2, dim: Dim = -1):
     """The Euclidean norm of each group of k neighbours (the paper's p = 2, which is best in it)."""
-    from actlab.functions.tensor_code.groups import grouped
+    from actlab.functions.tensor_code.groups import split_groups
 
-    return grouped(x, k, dim).norm(dim=-1)
+    return split_groups(x, k, dim).norm(dim=-1)
 
 
 @activation(kind="vector", arxiv="1811.05381", claims=PERMUTES)
 def group_sort(x, group_size: Count = 2, dim: Dim = -1):
     """Each group of neighbours in ascending order; keeps norms and gradients."""
-    from actlab.functions.tensor_code.groups import grouped, ungrouped
+    from actlab.functions.tensor_code.groups import merge_groups, split_groups
 
-    return ungrouped(grouped(x, group_size, dim).sort(-1).values, dim)
+    return merge_groups(split_groups(x, group_size, dim).sort(-1).values, dim)
 
 
 @activation(kind="vector", arxiv="1604.02313", claims=PERMUTES, aliases=("oplu",))
@@ -60,9 +60,9 @@ def maxmin(x, dim: Dim = -1):
 @activation(kind="vector", arxiv="2108.04062", claims=PERMUTES)
 def householder(x, theta=learned(pi / 2), dim: Dim = -1):
     """The halves as points of a plane, mirrored to one side of the line at angle theta / 2; theta = pi / 2 sorts each pair."""
-    from actlab.functions.tensor_code.groups import reflected
+    from actlab.functions.tensor_code.groups import reflect_halves
 
-    return reflected(x, theta, dim)
+    return reflect_halves(x, theta, dim)
 
 
 @activation(
@@ -70,9 +70,9 @@ def householder(x, theta=learned(pi / 2), dim: Dim = -1):
 )
 def lwta(x, block: Count = 2, dim: Dim = -1):
     """The largest of each block of neighbours, zero for the others."""
-    from actlab.functions.tensor_code.groups import winner
+    from actlab.functions.tensor_code.groups import group_winners
 
-    return winner(x, block, dim)
+    return group_winners(x, block, dim)
 
 
 @activation(kind="vector", arxiv="1905.10510", claims=Claims(norm="shrunk", zero=True, equivariant=True))

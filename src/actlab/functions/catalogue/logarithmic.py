@@ -1,4 +1,4 @@
-"""Odd functions that grow without bound: logarithms, roots, and their inverse."""
+"""Odd unbounded activations made of logarithms and roots, such as symlog and asinh."""
 
 from math import inf
 

@@ -1,4 +1,4 @@
-"""Periodic and oscillating functions."""
+"""Periodic and oscillating activations, such as sine, Snake and GCU."""
 
 from math import inf, pi
 

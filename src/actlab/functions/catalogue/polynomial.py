@@ -1,4 +1,7 @@
-"""Polynomials and rational functions; coefficients a0, a1, ... belong to x^0, x^1, ..."""
+"""Polynomial and rational activations, such as cube, PAU and Hermite series.
+
+Coefficients a0, a1, ... belong to x^0, x^1, ...
+"""
 
 from math import inf, pi
 

@@ -1,4 +1,7 @@
-"""Binary, ternary and quantised functions, forward only: their slope is zero where it exists; surrogate gradients are rules."""
+"""Binary, ternary and quantized activations, such as step, sign, DoReFa and LSQ.
+
+Forward only: their slope is zero where it exists; surrogate gradients are rules.
+"""
 
 from math import inf
 

@@ -1,4 +1,4 @@
-"""Rectifiers and moduli in lines: what is zero, or weaker, on one side of a kink."""
+"""Piecewise linear rectifiers, such as ReLU, leaky ReLU, PReLU and hardtanh, and absolute values."""
 
 from math import inf
 
@@ -205,7 +205,7 @@ def pan(x, a=1.0):
     aliases=("tribas", "mirrored_relu"),
 )
 def tent(x, delta=learned(1.0)):
-    """A triangle over [-delta, delta], zero elsewhere: bounded, and silent far from what was seen."""
+    """A triangle over [-delta, delta], zero elsewhere: bounded, and zero far from the training data."""
     return maximum(delta - absolute(x), 0)
 
 

@@ -1,4 +1,4 @@
-"""Self-gated functions without parameters: the input times a sigmoid-like gate of itself."""
+"""Self-gated activations with a fixed gate, such as SiLU, GELU and Mish."""
 
 from math import inf, log, pi
 

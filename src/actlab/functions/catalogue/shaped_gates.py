@@ -1,4 +1,4 @@
-"""Self-gated functions with parameters that shape the gate: sharpness, amplitude, shift; many of them learned."""
+"""Self-gated activations with gate parameters, such as E-Swish, ACON and AGLU."""
 
 from math import inf, pi
 

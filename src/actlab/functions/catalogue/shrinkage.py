@@ -1,4 +1,4 @@
-"""Shrinkage: functions that set small inputs to zero, from wavelet denoising and sparse coding."""
+"""Shrinkage functions from wavelet denoising and sparse coding, which set small inputs to zero."""
 
 from math import inf
 

@@ -1,4 +1,4 @@
-"""Sigmoidal functions: bounded and monotone, and what is made of them."""
+"""Sigmoidal activations, such as sigmoid, tanh, erf and softsign."""
 
 from math import inf, pi
 

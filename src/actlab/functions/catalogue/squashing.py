@@ -1,4 +1,4 @@
-"""Squashing functions in pieces: lines, parabolas and waves clipped to an interval, and cheap approximations of sigmoids."""
+"""Piecewise squashing functions, clipped to an interval, such as hard sigmoids and smoothstep."""
 
 from math import inf, pi
 

@@ -1,4 +1,7 @@
-"""Stochastic functions: tensor code that draws from torch's generator while training; in evaluation the mean, or the mean noise."""
+"""Stochastic activations, such as RReLU and Gumbel softmax.
+
+Tensor code that draws from torch's generator in training mode; in evaluation it returns the mean, or the value at the mean noise.
+"""
 
 from actlab.functions.activation import Claims, Dim, Fraction, Positive, activation
 

@@ -1,6 +1,6 @@
-"""Relatives of softmax: a vector along a dimension becomes weights. Tensor code, since no scalar formula exists.
+"""Softmax and its variants, such as sparsemax, entmax and log-softmax.
 
-``softmax2d`` of torch is ``softmax(dim=-3)``.
+Tensor code along a dimension; ``softmax2d`` of torch is ``softmax(dim=-3)``.
 """
 
 from math import factorial, log

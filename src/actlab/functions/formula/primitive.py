@@ -1,4 +1,4 @@
-"""Base class of the primitives that formulas consist of: stable derivative, and spelling per target."""
+"""Base class of formula primitives, with a stable derivative and a spelling per target."""
 
 from __future__ import annotations
 

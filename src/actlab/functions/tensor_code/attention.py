@@ -1,8 +1,8 @@
-"""Mixing: tensor code of attention and what replaces it. Tensors are ``(..., tokens, dim)``; heads are split from ``dim``.
+"""Attention, linear attention and other token mixing on tensors ``(..., tokens, dim)``.
 
-Everything but softmax attention costs time and memory linear in the number of tokens. Sums over tokens are computed in chunks, so that a
-product's operands stay in the cache however many tokens there are; a causal sum by a masked product inside a chunk, and by a running state
-between chunks.
+All but softmax attention take time and memory linear in the number of tokens. Sums over tokens are computed in chunks, so that the operands
+of a product stay in the cache for any number of tokens; a causal sum uses a masked product inside a chunk and a running state between
+chunks.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from torch.nn.functional import logsigmoid
 from actlab.errors import LayerError
 
 __all__ = [
-    "cosine_weighted",
+    "cosine_features",
     "decayed_sum",
     "elu_plus_one",
     "kernel_attention",
     "logsigmoid",
-    "merged",
+    "merge_heads",
     "retention_decay",
     "running_sum",
     "softmax_attention",
-    "split",
+    "split_heads",
     "taylor_attention",
     "taylor_features",
     "two_sided_softmax",
 ]
 
-CHUNK = 64  # of plain sums; the masked product inside is as large as the states between
-DECAY_CHUNK = 16  # of sums with a decay per feature, whose inner product is over pairs and features
+CHUNK = 64  # tokens per chunk of plain sums; the masked product inside is as large as the states between chunks
+DECAY_CHUNK = 16  # tokens per chunk of sums with a decay per feature, whose inner product is over pairs and features
 
 
-def split(x: Tensor, heads: int) -> Tensor:
+def split_heads(x: Tensor, heads: int) -> Tensor:
     """Return ``(..., tokens, dim)`` as ``(..., heads, tokens, dim / heads)``.
 
     Raises:
-        LayerError: the heads do not divide the dimension, or there is no dimension of tokens.
+        LayerError: ``dim`` is not divisible by ``heads``, or there is no token dimension.
     """
     if x.dim() < 2 or x.shape[-1] % heads:
         raise LayerError(
@@ -48,29 +48,29 @@ def split(x: Tensor, heads: int) -> Tensor:
     return x.reshape(*x.shape[:-1], heads, x.shape[-1] // heads).transpose(-3, -2)
 
 
-def merged(x: Tensor) -> Tensor:
-    """Undo :func:`split`."""
+def merge_heads(x: Tensor) -> Tensor:
+    """Undo :func:`split_heads`."""
     return x.transpose(-3, -2).flatten(-2)
 
 
 def softmax_attention(query: Tensor, key: Tensor, value: Tensor, heads: int, *, causal: bool) -> Tensor:
     """Return softmax attention (Vaswani et al. 2017): quadratic in the number of tokens."""
-    q, k, v = (split(x, heads) for x in (query, key, value))
+    q, k, v = (split_heads(x, heads) for x in (query, key, value))
     scores = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
     if causal:
         later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
         scores = scores.masked_fill(later, float("-inf"))
-    return merged(scores.softmax(-1) @ v)
+    return merge_heads(scores.softmax(-1) @ v)
 
 
 def kernel_attention(q: Tensor, k: Tensor, v: Tensor, *, causal: bool, eps: float) -> Tensor:
     """Return sum_j (q_i . k_j) v_j / (sum_j q_i . k_j + eps) for nonnegative features, over j <= i if causal.
 
     Args:
-        q: features of the queries, ``(..., tokens, features)``; ``k`` those of the keys.
-        k: see ``q``.
+        q: features of the queries, ``(..., tokens, features)``.
+        k: features of the keys, of the same shape.
         v: values, ``(..., tokens, dim)``.
-        causal: whether a token sees itself and earlier ones only.
+        causal: whether a token attends to itself and earlier ones only.
         eps: added to the normaliser.
     """
     v = torch.cat([v, torch.ones_like(v[..., :1])], -1)  # the last column sums the weights
@@ -79,7 +79,7 @@ def kernel_attention(q: Tensor, k: Tensor, v: Tensor, *, causal: bool, eps: floa
 
 
 def taylor_attention(q: Tensor, k: Tensor, v: Tensor, *, causal: bool, eps: float) -> Tensor:
-    """Return attention whose weights are 1 + s + s^2/2 for s = q . k / sqrt(dim): by features, or by pairs where those are fewer."""
+    """Return attention with weights 1 + s + s^2/2 for s = q . k / sqrt(dim), by features or by pairs of tokens, whichever are fewer."""
     if k.shape[-2] > q.shape[-1] ** 2:
         return kernel_attention(taylor_features(q), taylor_features(k), v, causal=causal, eps=eps)
     scores = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
@@ -91,7 +91,7 @@ def taylor_attention(q: Tensor, k: Tensor, v: Tensor, *, causal: bool, eps: floa
 
 def _sum(k: Tensor, v: Tensor) -> Tensor:
     """Return the sum over tokens of k_j v_j, ``(..., features, dim)``."""
-    k, v = (_chunks(x, CHUNK) for x in (k, v))
+    k, v = (_split_chunks(x, CHUNK) for x in (k, v))
     chunks: Tensor = k.transpose(-2, -1) @ v
     return chunks.sum(-3)
 
@@ -99,7 +99,7 @@ def _sum(k: Tensor, v: Tensor) -> Tensor:
 def _causal_sum(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Return sum over j <= i of (q_i . k_j) v_j."""
     tokens = q.shape[-2]
-    q, k, v = (_chunks(x, CHUNK) for x in (q, k, v))
+    q, k, v = (_split_chunks(x, CHUNK) for x in (q, k, v))
     states = k.transpose(-2, -1) @ v
     earlier = states.cumsum(-3) - states
     inside = (q @ k.transpose(-2, -1)).tril() @ v
@@ -109,17 +109,17 @@ def _causal_sum(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 def running_sum(x: Tensor) -> Tensor:
     """Return the sum of every token and all earlier ones.
 
-    ``cumsum`` over tokens walks down one feature after the other, past the cache as soon as there are thousands of tokens.
+    ``cumsum`` over tokens reads one feature after the other, which misses the cache from thousands of tokens on.
     """
-    chunks = _chunks(x, CHUNK)
+    chunks = _split_chunks(x, CHUNK)
     inside = x.new_ones(chunks.shape[-2], chunks.shape[-2]).tril() @ chunks
     totals = inside[..., -1:, :]
     sums = inside + (totals.cumsum(-3) - totals)
     return sums.flatten(-3, -2).narrow(-2, 0, x.shape[-2])
 
 
-def _chunks(x: Tensor, size: int) -> Tensor:
-    """Return ``(..., tokens, dim)`` as ``(..., chunks, size, dim)``, with zeros behind the last token."""
+def _split_chunks(x: Tensor, size: int) -> Tensor:
+    """Return ``(..., tokens, dim)`` as ``(..., chunks, size, dim)``, with zeros after the last token."""
     size = min(size, max(1, x.shape[-2]))
     padding = -x.shape[-2] % size
     padded = torch.nn.functional.pad(x, (0, 0, 0, padding))
@@ -129,13 +129,13 @@ def _chunks(x: Tensor, size: int) -> Tensor:
 def decayed_sum(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor) -> Tensor:
     """Return q_i . S_i with S_i = a_i S_(i-1) + k_i v_i, where ``log_decay`` = log a_i <= 0 has one column or one per feature.
 
-    Only differences of summed log decays within a chunk, later minus earlier, are raised, so that nothing overflows.
+    Only differences of summed log decays within a chunk, later minus earlier, are exponentiated, so that nothing overflows.
     """
     tokens = q.shape[-2]
     if not tokens:
         return v
-    q, k, v, log_decay = (_chunks(x, DECAY_CHUNK) for x in (q, k, v, log_decay))
-    since = log_decay.cumsum(-2)  # from the chunk's start up to and including the token
+    q, k, v, log_decay = (_split_chunks(x, DECAY_CHUNK) for x in (q, k, v, log_decay))
+    since = log_decay.cumsum(-2)  # from the start of the chunk to the token, inclusive
     until = since[..., -1:, :] - since
     pairs = since.unsqueeze(-2) - since.unsqueeze(-3)
     later = torch.ones(pairs.shape[-3:-1], dtype=torch.bool, device=q.device).triu(1).unsqueeze(-1)
@@ -150,7 +150,7 @@ def decayed_sum(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor) -> Tensor:
 
 
 def _states_before(states: Tensor, decay: Tensor) -> Tensor:
-    """Return the running state with which every chunk is entered, from the states each chunk adds and its whole decay."""
+    """Return the running state at the start of every chunk, from the states the chunks add and their total decays."""
     running = torch.zeros_like(states.select(-3, 0))
     entering = []
     for state, factor in zip(states.unbind(-3), decay.unbind(-2), strict=True):
@@ -160,7 +160,7 @@ def _states_before(states: Tensor, decay: Tensor) -> Tensor:
 
 
 def elu_plus_one(x: Tensor) -> Tensor:
-    """Return elu(x) + 1, as e^x below zero: ``expm1`` plus one is 0 in float32 below -17."""
+    """Return elu(x) + 1, as e^x below zero, because ``expm1`` plus one is 0 in float32 below -17."""
     return x.relu() + x.clamp(max=0).exp()
 
 
@@ -176,7 +176,7 @@ def two_sided_softmax(x: Tensor) -> Tensor:
     return torch.cat([x, -x], -1).softmax(-1)
 
 
-def cosine_weighted(x: Tensor) -> Tensor:
+def cosine_features(x: Tensor) -> Tensor:
     """Return features whose products are those of ``x`` times cos(pi/2 (i - j) / tokens) (Qin et al. 2022, arXiv:2202.08791)."""
     tokens = x.shape[-2]
     angle = (pi / 2 / max(tokens, 1)) * torch.arange(1, tokens + 1, device=x.device, dtype=x.dtype).unsqueeze(-1)

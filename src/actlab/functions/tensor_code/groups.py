@@ -1,4 +1,4 @@
-"""Groups: tensor code that splits a dimension into groups of neighbours, and picks winners."""
+"""Group-wise tensor operations, such as winner-take-all, k-winners, channel halves and spikes."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from actlab.errors import LayerError
 
 __all__ = [
     "excess_over_quantile",
-    "grouped",
+    "group_winners",
     "halves",
     "hardmax",
     "k_winners",
     "larger_then_smaller",
-    "reflected",
+    "merge_groups",
+    "reflect_halves",
     "spikes",
-    "ungrouped",
-    "winner",
+    "split_groups",
 ]
 
 
-def grouped(x: Tensor, size: int, dim: int) -> Tensor:
-    """Return ``x`` with dimension ``dim`` split into groups of ``size`` neighbours, which come last.
+def split_groups(x: Tensor, size: int, dim: int) -> Tensor:
+    """Return ``x`` with dimension ``dim`` split into groups of ``size`` neighbours; the elements of a group are the last dimension.
 
     Raises:
-        LayerError: the dimension cannot be divided so.
+        LayerError: the dimension is not divisible by ``size``.
     """
     if x.shape[dim] % size:
-        raise LayerError(f"Groups of {size} do not divide dimension {dim}, which has {x.shape[dim]} elements.")
+        raise LayerError(f"Dimension {dim} has {x.shape[dim]} elements, which is not divisible into groups of {size}.")
     groups: Tensor = torch.unflatten(x, dim, (x.shape[dim] // size, size))
     return groups.movedim(dim if dim < 0 else dim + 1, -1)
 
 
-def ungrouped(x: Tensor, dim: int) -> Tensor:
-    """Undo :func:`grouped`."""
+def merge_groups(x: Tensor, dim: int) -> Tensor:
+    """Undo :func:`split_groups`."""
     after = x.movedim(-1, dim if dim < 0 else dim + 1)
     return after.flatten(dim - 1, dim) if dim < 0 else after.flatten(dim, dim + 1)
 
@@ -42,17 +42,17 @@ def ungrouped(x: Tensor, dim: int) -> Tensor:
 def hardmax(x: Tensor, dim: int) -> Tensor:
     """Return 1 at the first largest element along ``dim``, else 0; the gradient is zero."""
     chosen = torch.zeros_like(x).scatter(dim, x.argmax(dim, keepdim=True), 1.0)
-    return chosen + x.sign() * 0.0  # a path for the gradient
+    return chosen + x.sign() * 0.0  # keeps the output in the graph, with gradient zero
 
 
-def winner(x: Tensor, size: int, dim: int) -> Tensor:
+def group_winners(x: Tensor, size: int, dim: int) -> Tensor:
     """Return ``x`` with all but the first largest element of every group set to zero."""
-    groups = grouped(x, size, dim)
-    return ungrouped(groups * hardmax(groups, -1).detach(), dim)
+    groups = split_groups(x, size, dim)
+    return merge_groups(groups * hardmax(groups, -1).detach(), dim)
 
 
 def k_winners(x: Tensor, count: int, dim: int) -> Tensor:
-    """Return ``x`` with all but the ``count`` largest elements along ``dim`` set to zero; at a tie more are kept."""
+    """Return ``x`` with all but the ``count`` largest elements along ``dim``, and those tied with them, set to zero."""
     least = x.topk(count, dim).values.amin(dim, keepdim=True)
     return torch.where(x >= least, x, 0.0)
 
@@ -64,7 +64,7 @@ def halves(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
         LayerError: it has an odd number of elements.
     """
     if x.shape[dim] % 2:
-        raise LayerError(f"Dimension {dim} has {x.shape[dim]} elements, which cannot be halved.")
+        raise LayerError(f"Dimension {dim} has {x.shape[dim]} elements; an even number is needed to halve it.")
     first, second = x.chunk(2, dim)
     return first, second
 
@@ -75,7 +75,7 @@ def larger_then_smaller(x: Tensor, dim: int) -> Tensor:
     return torch.cat([a.maximum(b), a.minimum(b)], dim)
 
 
-def reflected(x: Tensor, theta: Tensor | float, dim: int) -> Tensor:
+def reflect_halves(x: Tensor, theta: Tensor | float, dim: int) -> Tensor:
     """Return the halves of ``x`` as points of a plane, mirrored where they lie on one side of the line at angle ``theta / 2``.
 
     Source: Singla, Singla & Feizi 2021 (arXiv:2108.04062), order 1.
@@ -83,8 +83,8 @@ def reflected(x: Tensor, theta: Tensor | float, dim: int) -> Tensor:
     a, b = halves(x, dim)
     angle = x.new_zeros(()) + theta
     cos, sin = angle.cos(), angle.sin()
-    stays = a * (angle / 2).sin() <= b * (angle / 2).cos()
-    return torch.cat([torch.where(stays, a, a * cos + b * sin), torch.where(stays, b, a * sin - b * cos)], dim)
+    unchanged = a * (angle / 2).sin() <= b * (angle / 2).cos()
+    return torch.cat([torch.where(unchanged, a, a * cos + b * sin), torch.where(unchanged, b, a * sin - b * cos)], dim)
 
 
 def excess_over_quantile(x: Tensor, share: Tensor | float, dim: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Noise: draws from torch's own generator, for stochastic functions."""
+"""Noise samplers of stochastic activations, such as Gumbel, logistic and Bernoulli."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ DENSITY = 0.3989422804014327  # 1 / sqrt(2 pi)
 
 
 def bernoulli(x: Tensor, probability: Tensor) -> Tensor:
-    """Return 1 with the probability given, else 0, without a slope."""
-    return (torch.rand_like(x) < probability).to(x.dtype) + x.sign() * 0.0  # a path for the gradient
+    """Return 1 with the given probability, else 0; the gradient is zero."""
+    return (torch.rand_like(x) < probability).to(
+        x.dtype
+    ) + x.sign() * 0.0  # keeps the output in the graph, with gradient zero
 
 
 def gumbel(x: Tensor) -> Tensor:
-    """Return Gumbel noise in the shape of ``x``: ``-log(-log u)`` would be infinite at u = 0 and 1."""
+    """Return Gumbel noise in the shape of ``x``, finite unlike ``-log(-log u)`` at u = 0 and 1."""
     return -torch.empty_like(x).exponential_().clamp_min(torch.finfo(x.dtype).tiny).log()
 
 
@@ -28,7 +30,7 @@ def logistic(x: Tensor) -> Tensor:
 
 
 def normal_cdf(x: Tensor) -> Tensor:
-    """Return the distribution function of N(0, 1), without cancelling below zero."""
+    """Return the distribution function of N(0, 1), without cancellation below zero."""
     return 0.5 * torch.erfc(-x * HALF_ROOT)
 
 

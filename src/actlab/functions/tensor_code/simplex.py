@@ -1,6 +1,6 @@
-"""Projections onto the simplex: tensor code of the sparse relatives of softmax.
+"""Sparse softmax alternatives by projection onto the simplex, as sparsemax and entmax.
 
-Each finds the threshold tau at which the kept part sums to 1, and is differentiable (twice) in everything it takes.
+Each finds the threshold tau above which the remainder sums to 1, and is twice differentiable in all its arguments.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from torch import Tensor
 
 __all__ = ["alpha_entmax", "entmax15", "sparsemax"]
 
-NEWTON_STEPS = 24  # the start is at most ln(n) + 5 steps from float64 rounding (measured: 14 for n = 10 000); 2 more carry the derivatives
+# The start is at most ln(n) + 5 steps from float64 rounding (measured: 14 for n = 10 000); the last 2 carry the derivatives.
+NEWTON_STEPS = 24
 
 
 def _ranks(x: Tensor, dim: int) -> Tensor:
@@ -37,7 +38,8 @@ def entmax15(x: Tensor, dim: int) -> Tensor:
     mean = ordered.cumsum(dim) / ranks
     spread = (ordered**2).cumsum(dim) - ranks * mean**2
     rest = (1 - spread) / ranks
-    taus = mean - torch.where(rest > 0, rest, 1.0).sqrt() * (rest > 0)  # where: the slope of a root at 0 is infinite
+    # where: the derivative of a root at 0 is infinite
+    taus = mean - torch.where(rest > 0, rest, 1.0).sqrt() * (rest > 0)
     support = (taus <= ordered).sum(dim, keepdim=True)
     tau = taus.gather(dim, support - 1)
     return (x - tau).relu() ** 2
@@ -46,30 +48,29 @@ def entmax15(x: Tensor, dim: int) -> Tensor:
 def alpha_entmax(x: Tensor, alpha: Tensor | float, dim: int) -> Tensor:
     """Return the alpha-entmax along ``dim`` for 1 < alpha <= 2, by Newton's method (same source; learned alpha: arXiv:1909.00015).
 
-    The sum over the kept part is convex in tau, so that Newton's steps from the left, tau = max - 1, never pass the root.
+    The sum above tau is convex in tau, so that Newton's steps from the left, tau = max - 1, never pass the root.
     """
     z = (alpha - 1) * (x - x.amax(dim, keepdim=True).detach())
     power = 1 / (alpha - 1)
     tau = torch.full_like(z.narrow(dim, 0, 1), -1.0)
     for step in range(NEWTON_STEPS):
-        late = (
-            step >= NEWTON_STEPS - 2
-        )  # two steps at the root give first and second derivatives (implicit differentiation)
-        tau = _newton(z, power, tau, dim) if late else _newton(z.detach(), _detached(power), tau, dim).detach()
-    return _raised(z - tau, power)
+        # Two steps at the root give first and second derivatives (implicit differentiation).
+        differentiable = step >= NEWTON_STEPS - 2
+        tau = _newton(z, power, tau, dim) if differentiable else _newton(z.detach(), _detach(power), tau, dim).detach()
+    return _positive_power(z - tau, power)
 
 
 def _newton(z: Tensor, power: Tensor | float, tau: Tensor, dim: int) -> Tensor:
-    slopes = _raised(z - tau, power - 1)
+    slopes = _positive_power(z - tau, power - 1)
     excess = (slopes * (z - tau)).sum(dim, keepdim=True) - 1
     return tau + excess / (power * slopes.sum(dim, keepdim=True))
 
 
-def _raised(base: Tensor, power: Tensor | float) -> Tensor:
+def _positive_power(base: Tensor, power: Tensor | float) -> Tensor:
     """Return ``base**power`` where the base is above zero, else 0 (also for power 0), with finite derivatives."""
-    kept = base > 0
-    return torch.where(kept, torch.where(kept, base, 1.0) ** power, 0.0)
+    positive = base > 0
+    return torch.where(positive, torch.where(positive, base, 1.0) ** power, 0.0)
 
 
-def _detached(value: Tensor | float) -> Tensor | float:
+def _detach(value: Tensor | float) -> Tensor | float:
     return value.detach() if isinstance(value, Tensor) else value
