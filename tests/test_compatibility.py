@@ -1,0 +1,95 @@
+"""Files of earlier builds: stores, plans and packed nets written by 0.1.0 before the modules moved still open, and studies go on.
+
+``compatibility/v0_1_0`` was written by commit ab7cbfb: a store with three studies (a task file with four arms, ``digits``, and an arm
+per site with tuned learning rates), the verdicts, plans and fingerprints that build computed from it, and a packed net with its outputs.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tests.export.packed.test_pack import pixels
+
+import actlab
+from actlab.export.packed.file import load_packed
+from actlab.studies.plan import Plan, make_plan, source_of
+from actlab.tasks.registry import resolve
+
+FILES = Path(__file__).parent / "compatibility" / "v0_1_0"
+EXPECTED = json.loads((FILES / "expected.json").read_text(encoding="utf-8"))
+STUDIES = ["from-file", "digits", "per-site"]
+WORDS = {"recommendation", "warnings", "store"}  # sentences may be worded better; the store's path is this machine's
+
+
+@pytest.fixture
+def store(tmp_path):
+    for name in ("store.sqlite", "task.py"):
+        shutil.copy(FILES / name, tmp_path)
+    return tmp_path / "store.sqlite"
+
+
+def rounded(value):
+    """Return the value with its numbers rounded to 9 digits: means and quantiles may differ in the last bit between processors."""
+    if isinstance(value, dict):
+        return {key: rounded(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [rounded(entry) for entry in value]
+    return float(f"{value:.9g}") if isinstance(value, float) else value
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_stored_study_gives_the_verdict_it_gave(name, store):
+    study = actlab.load_study(store, name)
+
+    assert len(study.rows()) == EXPECTED[name]["rows"]
+    verdict, stored = rounded(study.verdict().to_dict()), rounded(EXPECTED[name]["verdict"])
+    assert {key: verdict[key] for key in stored.keys() - WORDS} == {key: stored[key] for key in stored.keys() - WORDS}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_stored_plan_is_read_with_its_fingerprint(name, store):
+    plan = Plan.from_json(json.dumps(EXPECTED[name]["plan"]))
+
+    assert plan.fingerprint == EXPECTED[name]["fingerprint"]
+    assert actlab.load_study(store, name).plan == plan
+
+
+def test_the_same_arguments_make_the_same_plan_as_before():
+    arms = ["relu", "gelu", "step/rect(-0.5,0.5)", "swish(beta=learned)"]
+    plan = make_plan(resolve(str(FILES / "task.py")), arms, seeds=4)
+
+    assert plan.fingerprint == EXPECTED["from-file"]["fingerprint"]
+
+
+def test_a_study_goes_on_and_keeps_its_rows(store, monkeypatch):
+    monkeypatch.chdir(store.parent)
+    before = {(row["arm"], row["seed"]): row["metric"] for row in actlab.load_study(store, "from-file").rows()}
+    arms = ["relu", "gelu", "step/rect(-0.5,0.5)", "swish(beta=learned)"]
+
+    study = actlab.compare("task.py", arms, seeds=5, store=str(store), name="from-file", jobs=1)
+
+    after = {(row["arm"], row["seed"]): row["metric"] for row in study.rows()}
+    assert {key: after[key] for key in before} == before
+    assert {key[1] for key in after.keys() - before.keys()} == {4}
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="a built-in task counts by its byte code, stored by 3.11")
+@pytest.mark.parametrize("name", sorted(EXPECTED["task_sources"]))
+def test_the_tasks_that_ship_count_as_the_same_tasks(name):
+    try:
+        task = resolve(name)
+    except actlab.ActlabError as error:
+        pytest.skip(f"its data are not installed: {error}")
+
+    assert source_of(task) == EXPECTED["task_sources"][name]
+
+
+def test_a_packed_net_computes_what_it_computed():
+    net = load_packed(FILES / "packed.npz")
+
+    assert torch.equal(net(pixels(8, 1, 11, 12)), torch.tensor(EXPECTED["packed"]["outputs"]))
