@@ -1,14 +1,14 @@
-"""Find and swap on architectures nobody here wrote: sites against dispatched operators, swaps against models built with the other function.
+"""Sites and swaps in third-party architectures, compared with dispatched operators and with models built with the other function.
 
-    python benchmarks/architectures.py                     # the table; ends with 1 if anything does not hold
+    python benchmarks/architectures.py                     # the table; exit code 1 on a fault
     python benchmarks/architectures.py --out docs/reference/architectures.md
     python benchmarks/architectures.py Bert Whisper        # only these
 
-Every model is small and from random weights; nothing is downloaded. The reference for *found* knows nothing of ActLab: a dispatch mode
-below autograd sees every operator of ATen that runs, and torch's global hooks say in which module. Each operator that is an activation must
-be accounted for by a site, as often as the site says it was called. The reference for *swapped* is the same model built with mish (by its
-config, or by hand), with the same weights: outputs must agree. After the swap the old checkpoint must load, and the other way about; after
-undo the output must be the old one to the bit.
+Every model is small and has random weights; nothing is downloaded. The reference for the sites is independent of ActLab: a dispatch mode
+below autograd records every ATen operator that runs, and torch's global hooks record the module. Each operator that is an activation must
+be accounted for by a site, as often as the site reports. The reference for a swap is the same model built with mish (by its
+config, or by hand), with the same weights: outputs must agree. After the swap the old checkpoint must load, and vice versa; after
+undo the output must equal the old one to the bit.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-os.environ["HF_HUB_OFFLINE"] = "1"  # nothing here may ask the network
+os.environ["HF_HUB_OFFLINE"] = "1"  # no network access
 
 import torch
-import zoo  # the one beside this file
+import zoo  # beside this file
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -37,7 +37,7 @@ from zoo import Architecture
 import actlab
 from actlab.nn.sites.find import Site
 
-# Operators of ATen that are activations, and the names of the sites that they may be.
+# ATen operators that are activations, and the possible names of their sites.
 OPERATORS = {
     "_log_softmax": {"log_softmax"},
     "_prelu_kernel": {"prelu"},
@@ -48,7 +48,7 @@ OPERATORS = {
     "_softmax": {"softmax", "softmin"},
     "celu": {"celu"},
     "elu": {"elu", "selu", "celu"},
-    "_transformer_encoder_layer_fwd": {"gelu", "relu"},  # with its attention, which is not counted apart
+    "_transformer_encoder_layer_fwd": {"gelu", "relu"},  # includes its attention, which is not counted separately
     "erf": {"gelu"},
     "gelu": {"gelu", "gelu_tanh"},
     "glu": {"glu"},
@@ -76,7 +76,7 @@ TOLERANCE = 1e-5
 
 @dataclass
 class Dispatched:
-    """Operators that ran: how often, by the modules they ran in (innermost last) and their name."""
+    """Number of calls of operators by the modules in which they ran (innermost last) and by name."""
 
     counts: Counter[tuple[tuple[int, ...], str]] = field(default_factory=Counter)
 
@@ -95,7 +95,7 @@ class _Listener(TorchDispatchMode):
 
 @contextmanager
 def _stack() -> Iterator[list[int]]:
-    """Keep the modules that are running, by identity, through torch's hooks on all modules."""
+    """Track the modules that are running, by identity, with torch's global module hooks."""
     stack: list[int] = []
     enter = nn.modules.module.register_module_forward_pre_hook(lambda module, _: stack.append(id(module)))
     leave = nn.modules.module.register_module_forward_hook(lambda *_: _drop(stack), always_call=True)
@@ -109,7 +109,7 @@ def _drop(stack: list[int]) -> None:
 
 
 def called(model: nn.Module, inputs: Any) -> Any:
-    """Return what a model makes of its inputs, in eval mode without gradients."""
+    """Return the output of a model without gradients."""
     with torch.no_grad():
         return model(**inputs) if isinstance(inputs, dict) else model(inputs)
 
@@ -120,7 +120,7 @@ def dispatched(model: nn.Module, inputs: Any) -> Dispatched:
     with _stack() as stack, _Listener(heard, stack), warnings.catch_warnings():
         warnings.filterwarnings(
             "ignore", "Using `torch.compile.module.` when there are global hooks"
-        )  # as they are here
+        )  # which are used here
         called(model, inputs)
     return heard
 
@@ -129,19 +129,19 @@ def dispatched(model: nn.Module, inputs: Any) -> Dispatched:
 
 
 def _owner(site: Site) -> str:
-    """Return the path of the module that a site is, or in which it is called."""
+    """Return the path of the module that is the site, or in which it is called."""
     before = site.path.partition(":")[0].partition("#")[0]
     return before if site.kind == "module" else before.rpartition(".")[0]
 
 
 @dataclass
 class Reconciled:
-    """Operators against sites.
+    """Comparison of operators and sites.
 
     Attributes:
-        heard: operators that are activations, each time one ran.
+        heard: number of calls of operators that are activations.
         explained: how many of them a site accounts for.
-        strangers: operators without a site, and sites that say they ran more often than an operator did.
+        strangers: operators without a site, and sites that report more calls than there were operators.
     """
 
     heard: int
@@ -171,11 +171,11 @@ def reconciled(model: nn.Module, sites: list[Site], heard: Dispatched) -> Reconc
         taken = _take(calls, at, operator, count)
         explained += taken
         if taken < count:
-            strangers.append(f"{operator} ran {count - taken} times in {at or 'the model'}, where no site says so")
+            strangers.append(f"{operator} ran {count - taken} times in {at or 'the model'}, where no site reports it")
     strangers += [f"{path} was called {site.calls} times and {inside[path]} operators ran" for path, site in whole.items()
                   if (inside[path] % site.calls if site.calls else inside[path]) or (site.calls and not inside[path])]  # fmt: skip
     strangers += [
-        f"{name} in {path or 'the model'} ran {n} times less than its site says"
+        f"{name} in {path or 'the model'} ran {n} times less often than its site reports"
         for (path, name), n in calls.items()
         if n
     ]
@@ -183,7 +183,7 @@ def reconciled(model: nn.Module, sites: list[Site], heard: Dispatched) -> Reconc
 
 
 def _take(calls: dict[tuple[str, str], int], at: str, operator: str, count: int) -> int:
-    """Take operators from the calls that the sites of a module tell of; return how many there were."""
+    """Subtract operators from the calls that the sites of a module report; return how many could be subtracted."""
     taken = 0
     for name in OPERATORS[operator]:
         here = min(count - taken, calls.get((at, name), 0))
@@ -195,21 +195,21 @@ def _take(calls: dict[tuple[str, str], int], at: str, operator: str, count: int)
 
 @dataclass
 class Row:
-    """One architecture: what was found, and whether the swap held.
+    """Results for one architecture.
 
     Attributes:
         name: of the architecture.
-        source: who wrote it.
+        source: library that defines it.
         ran: sites that ran.
-        replaceable: of these, the ones a swap can take.
-        operators: operators that are activations.
-        explained: of these, the ones a site accounts for.
+        replaceable: those of them that a swap can replace.
+        operators: calls of operators that are activations.
+        explained: those of them that a site accounts for.
         swapped: sites that were swapped.
-        difference: largest difference to the model that was built with the other function, relative to its largest output.
-        loads: whether the checkpoint from before loads afterwards, and the other way about.
-        undone: whether undo gives the old output to the bit.
-        faults: what does not hold.
-        reasons: why sites cannot be replaced, with how many there are of each.
+        difference: largest difference from the model built with the other function, relative to its largest output.
+        loads: whether the checkpoint from before loads afterwards, and vice versa.
+        undone: whether undo restores the old output to the bit.
+        faults: statements that do not hold.
+        reasons: why sites cannot be replaced, with their number.
         unsupported: why nothing was swapped.
     """
 
@@ -229,7 +229,7 @@ class Row:
 
 
 def examined(one: Architecture) -> Row:
-    """Look into an architecture, swap it, compare, and take the swap back."""
+    """Find the sites of an architecture, swap them, compare, and undo the swap."""
     row = Row(name=one.name, source=one.source)
     model = stirred(one.build(None)).eval()
     sites = actlab.find(model, one.inputs)
@@ -246,7 +246,7 @@ def examined(one: Architecture) -> Row:
 
 
 def stirred(model: nn.Module) -> nn.Module:
-    """Draw the weights anew, so large that the activations matter: some models start with all but none of them in the output."""
+    """Draw weights large enough for the activations to affect the output, which they hardly do at some models' init."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for weight in model.parameters():
@@ -260,7 +260,7 @@ def _short(site: Site) -> str:
     reason = str(site.reason)
     for start, words in {
         "it runs in": "it runs in a function outside the model's classes" if "no plain method" in reason else "",
-        f"{site.name} mixes": "softmax mixes the elements of its input; no elementwise function can take its place",
+        f"{site.name} mixes": "softmax mixes the elements of its input; no elementwise function can replace it",
     }.items():
         if reason.startswith(start) and words:
             return words
@@ -289,10 +289,10 @@ def _swap(row: Row, one: Architecture, model: nn.Module) -> None:
         row.faults.append(f"after the swap, {row.difference:.1e} from the model built with {zoo.NEW}")
     if _difference(before, called(twin, one.inputs)) <= TOLERANCE:
         row.faults.append(
-            f"the model built with {zoo.NEW} computes what the other does, so that the comparison shows nothing"
+            f"the model built with {zoo.NEW} computes the same as the other, so that the comparison is void"
         )
     if not row.undone:
-        row.faults.append("undo does not give the old output")
+        row.faults.append("undo does not restore the old output")
 
 
 def _tensors(output: Any) -> list[Tensor]:
@@ -313,10 +313,10 @@ def _identical(a: Any, b: Any) -> bool:
 
 
 def attempted(one: Architecture) -> Row:
-    """Examine an architecture; what it raises is a fault in its row."""
+    """Examine an architecture; an exception becomes a fault in its row."""
     try:
         return examined(one)
-    except Exception as error:  # one that cannot be built or swapped is a row, not the end of the table
+    except Exception as error:  # a model that cannot be built or swapped is one row, and the table goes on
         return Row(name=one.name, source=one.source, faults=[f"{type(error).__name__}: {error}"])
 
 
@@ -332,12 +332,12 @@ def _line(row: Row) -> str:
     return "| " + " | ".join(map(str, (*cells, *swap))) + " |"
 
 
-HEAD = """| architecture | written by | ran | replaceable | explained | swapped | equals | loads | undone |
+HEAD = """| architecture | source | ran | replaceable | explained | swapped | equals | loads | undone |
 |---|---|---|---|---|---|---|---|---|"""
 
 
 def page(rows: list[Row]) -> str:
-    """Return the page: the table, what is not replaced and why, and what does not hold."""
+    """Return the page: the table, sites that are not replaced with reasons, and faults."""
     good = [row for row in rows if not row.faults and not row.unsupported]
     reasons: Counter[str] = sum((row.reasons for row in rows), Counter())
     where = {words: [row.name for row in rows if words in row.reasons] for words in reasons}
@@ -348,35 +348,37 @@ def page(rows: list[Row]) -> str:
         f"{len(good)} of {len(rows)} architectures without a fault; {sum(bool(row.unsupported) for row in rows)} unsupported.",
         "",
     ]
-    lines += ["## What is found and not replaced", "", "| sites | reason | for example in |", "|---|---|---|"]
+    lines += ["## Sites that are not replaced", "", "| sites | reason | examples |", "|---|---|---|"]
     lines += [f"| {n} | {words} | {', '.join(where[words][:4])} |" for words, n in reasons.most_common()]
     lines += ["", *(f"- {row.name} is not swapped: {row.unsupported}." for row in rows if row.unsupported)]
     faults = [f"- {row.name}: {fault}" for row in rows for fault in row.faults]
-    return "\n".join([*lines, *(["", "## What does not hold", "", *faults] if faults else [])])
+    return "\n".join([*lines, *(["", "## Faults", "", *faults] if faults else [])])
 
 
-INTRODUCTION = """# Architectures: what `find` and `swap_` do to models nobody here wrote
+INTRODUCTION = """# Tested architectures
+
+Results of `find` and `swap_` on models of transformers, timm and torch:
 
     $ OMP_NUM_THREADS=1 python benchmarks/architectures.py --out docs/reference/architectures.md
 
-{versions}. Small models from random weights; nothing is downloaded. The columns:
+{versions}. Small models with random weights; nothing is downloaded. The columns:
 
-- **ran**, **replaceable**: sites that ran in a forward pass, and those of them that a swap can take.
-- **explained**: a dispatch mode below autograd counts the operators of ATen that are activations, by the module they run in. It knows
-  nothing of ActLab. Each must be accounted for by a site, as often as the site says it was called. What torch computes inside one operator
+- **ran**, **replaceable**: sites that ran in a forward pass, and those of them that a swap can replace.
+- **explained**: a dispatch mode below autograd, independent of ActLab, counts the ATen operators that are activations, by the module in
+  which they run. Each must be accounted for by a site, as often as the site reports. What torch computes inside one operator
   (softmax in the attention kernel, sigmoid and tanh in an LSTM) is explained by a site in that module.
 - **swapped**, **equals**: the model with these sites swapped to mish, against the same model built with mish by its config (`hidden_act`,
   `act_layer`) or by hand, with the same weights: "to the bit", or the largest difference over the largest output.
-- **loads**: a `state_dict` from before the swap loads strictly after it, and the other way about.
-- **undone**: after `changes.undo()` the output is the old one to the bit.
+- **loads**: a `state_dict` from before the swap loads strictly after it, and vice versa.
+- **undone**: after `changes.undo()` the output equals the old one to the bit.
 
 """
 
 
 def main() -> int:
-    """Run it."""
+    """Run the comparison and print or write the table; return 1 on a fault."""
     words = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    words.add_argument("names", nargs="*", help="only these")
+    words.add_argument("names", nargs="*", help="names of architectures; all if none is given")
     words.add_argument("--out", type=Path, help="write the page")
     asked = words.parse_args()
     torch.set_num_threads(1)

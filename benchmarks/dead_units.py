@@ -1,17 +1,17 @@
-"""Dead units: planted dead, sparse, saturated and healthy units, told apart at every batch size, beside what a hook that counts zeros says.
+"""Classification of planted dead, sparse, saturated and healthy units at every batch size, beside a hook that counts zeros.
 
 Run: python benchmarks/dead_units.py [--quick]        (four minutes of CPU time; --quick: one)
 
-One hidden layer of 64 units over 4096 inputs (whole numbers from 0 to 4095, in random order), linear or as the channels of a convolution
-over images of 2 x 2 equal pixels. A unit of each kind has its own weight and bias, drawn from a range that makes it what it is:
+One hidden layer of 64 units over 4096 inputs (integers from 0 to 4095, in random order), linear or as the channels of a convolution
+over images of 2 x 2 equal pixels. A unit of each kind has its own weight and bias, drawn from a range that determines its kind:
 
-    dead         its input is far below zero whatever comes, where the function and its slope are exactly zero in float32
+    dead         its input is always far below zero, where the function and its slope are exactly zero in float32
     sparse       above zero for 1 to 100 inputs of 4096, below for all others
-    saturated    its input is far above zero whatever comes
-    healthy      its input goes from -1 to 1, at least
+    saturated    its input is always far above zero
+    healthy      its input covers at least -1 to 1
 
-The last columns are what is usually counted: the share of units that are zero throughout a batch, over all batches, and how many of the
-units that are alive were called dead that way in at least one batch. The exit code is 1 if any unit is told wrongly.
+The last columns show the usual count: the share of units that are zero throughout a batch, averaged over batches, and the share of the
+living units that this count calls dead in at least one batch. The exit code is 1 if any unit is classified wrongly.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from actlab.nn.layers.layer import layer
 
 INPUTS, UNITS = 4096, 64
 SIZES = (1, 2, 16, 128, 1024, 4096)
-FAR = 1e3  # below zero, where sigmoid and GELU are exactly zero in float32 too
-KINDS = {  # what can be planted with each function: sparse needs an exact zero, saturated an upper or a lower end that is not zero
+FAR = 1e3  # distance from zero at which sigmoid and GELU are exactly zero in float32, too
+KINDS = {  # kinds possible with each function: sparse needs an exact zero, saturated a flat end that is not zero
     "relu": ("dead", "sparse", "healthy"),
     "gelu": ("dead", "sparse", "healthy"),
     "silu": ("dead", "sparse", "healthy"),
@@ -42,11 +42,11 @@ KINDS = {  # what can be planted with each function: sparse needs an exact zero,
 
 @dataclass(frozen=True, kw_only=True)
 class Planted:
-    """A net and what its units are.
+    """Net with units of known kinds.
 
     Attributes:
         net: the layer and its activation.
-        kinds: of the units.
+        kinds: the kind of each unit.
     """
 
     net: nn.Sequential
@@ -70,7 +70,9 @@ def _unit(kind: str, function: str, generator: torch.Generator) -> tuple[float, 
     draw = float(torch.rand((), generator=generator))
     if kind == "dead":
         return 0.01 * draw, -FAR * (1 + draw)
-    if kind == "sparse":  # the smooth ones are exactly zero only far below, so that the step up to zero is steep
+    if (
+        kind == "sparse"
+    ):  # smooth functions are exactly zero only far below, so that the step up to zero has to be steep
         steep = FAR if function in {"gelu", "silu"} else 1.0
         return steep, -steep * (INPUTS - 1 - int(1 + 99 * draw) + 0.5)
     if kind == "saturated":
@@ -88,7 +90,7 @@ def batches(size: int, *, convolution: bool) -> list[Tensor]:
 
 
 def counted_by_hook(planted: Planted, data: list[Tensor]) -> tuple[float, float]:
-    """Return the share of units that a hook on zeros finds, and the share of the living that it calls dead at least once."""
+    """Return the share of units that a hook on zeros finds, and the share of living units that it calls dead at least once."""
     shares, ever = [], torch.zeros(UNITS, dtype=torch.bool)
 
     def hook(_module: nn.Module, _inputs: object, y: Tensor) -> None:
@@ -127,7 +129,7 @@ def main() -> int:
                     f"{function:12} {where:10} {size:5} {UNITS - misses:6} {misses:6} {row.dead:6.1%} {share:16.1%} {called:19.1%}",
                     flush=True,
                 )
-    print(f"\n{wrong} units told wrongly")
+    print(f"\n{wrong} units classified wrongly")
     return 1 if wrong else 0
 
 

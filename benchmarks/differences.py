@@ -1,11 +1,11 @@
-"""Run PyPI's torch_activation, torch itself and others beside ours: what is not finite, what differs, and who follows the paper.
+"""Differences between ActLab and torch_activation, torch, echoAI and snntorch, and values that are not finite.
 
 Run: python benchmarks/differences.py [--write]
 
 Every class that torch_activation 1.0.0 registers is evaluated with its gradient on a float32 grid of [-100, 100]; those that
-correspond to an entry of ours (by name, or by benchmarks/differences.toml) are compared in float64 on [-10, 10]. Where they
-differ the definition of tests/functions/references is computed as well. ``--write`` puts the tables into docs/reference/differences.md.
-Exit 1 if a difference has no reason in the .toml, or a reason no difference. Installed with ``--no-deps``: torch_activation,
+correspond to an entry of ActLab (by name, or by benchmarks/differences.toml) are compared in float64 on [-10, 10]. Where they
+differ, the definition in tests/functions/references is evaluated as well. ``--write`` writes the tables to docs/reference/differences.md.
+Exit code 1 if a difference has no reason in the .toml file, or a reason no difference. Installed with ``--no-deps``: torch_activation,
 snntorch, echoAI.
 """
 
@@ -38,92 +38,96 @@ references = importlib.import_module("tests.functions.references").REFERENCES
 
 NEAR = torch.linspace(-10, 10, 1281, dtype=torch.float64)[:, None]
 ROWS = 3 * torch.randn(6, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-APART = 1e-5  # relative to the larger of 1 and the value: their constants are rounded to 7 digits at worst
+APART = 1e-5  # relative to the larger of 1 and the value; the packages' constants are rounded to at least 7 digits
 KINKS = 4
 TABLES: Mapping[str, Any] = tomllib.loads((Path(__file__).parent / "differences.toml").read_text(encoding="utf-8"))
 
 
-# --- what differs ------------------------------------------------------------------------------------------------------------------
+# --- differences ------------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Their class beside our spec."""
+    """Class of a package and the corresponding ActLab spec."""
 
     name: str
-    ours: str
+    spec_text: str
     differs: str = ""
 
 
 def counterpart(name: str, table: Mapping[str, Any]) -> str | None:
-    """Return our spec for their class: from the table, or by the name."""
+    """Return the ActLab spec of a class: from the table, or by the name."""
     if name in table["same"]:
         return str(table["same"][name])
     spelled = {alias.replace("_", ""): own for own in names() for alias in (own, *get(own).aliases)}
-    found = spelled.get(name.lower().replace("_", ""))
-    return None if found is None or get(found).kind == "gated" else found
+    entry = spelled.get(name.lower().replace("_", ""))
+    return None if entry is None or get(entry).kind == "gated" else entry
 
 
 def compare(name: str, cls: type[nn.Module], table: Mapping[str, Any]) -> Comparison | None:
-    """Compare in float64; None where it has no counterpart here."""
-    ours = counterpart(name, table)
-    if ours is None:
+    """Compare in float64; return None if the class has no counterpart in ActLab."""
+    spec_text = counterpart(name, table)
+    if spec_text is None:
         return None
-    x = NEAR if parse(ours).activation.kind in {"elementwise", "stochastic"} else ROWS
+    x = NEAR if parse(spec_text).activation.kind in {"elementwise", "stochastic"} else ROWS
     try:
         value, slope = evaluated(prepared(cls, table), x)
-    except Exception as error:  # whatever it raises is what the table says
-        return Comparison(name=name, ours=ours, differs=f"raises {type(error).__name__}: {error}")
-    my_value, my_slope = evaluated(layer(ours, native=False, dtype=torch.float64).eval(), x)
+    except Exception as error:  # any exception becomes an entry of the table
+        return Comparison(name=name, spec_text=spec_text, differs=f"raises {type(error).__name__}: {error}")
+    my_value, my_slope = evaluated(layer(spec_text, native=False, dtype=torch.float64).eval(), x)
     if value.shape != my_value.shape:
-        return Comparison(name=name, ours=ours, differs=f"{_size(x)} becomes {_size(value)}, ours {_size(my_value)}")
-    return Comparison(name=name, ours=ours, differs=_worst(x, value, my_value, ours) or _slopes(x, slope, my_slope))
+        return Comparison(
+            name=name, spec_text=spec_text, differs=f"{_size(x)} becomes {_size(value)}, ActLab {_size(my_value)}"
+        )
+    return Comparison(
+        name=name, spec_text=spec_text, differs=_worst(x, value, my_value, spec_text) or _slopes(x, slope, my_slope)
+    )
 
 
 def _size(values: Tensor) -> str:
     return " x ".join(map(str, values.shape))
 
 
-def _worst(x: Tensor, theirs: Tensor, mine: Tensor, ours: str) -> str:
-    apart = ((theirs - mine).abs() / mine.abs().clamp_min(1)).nan_to_num(nan=torch.inf)
+def _worst(x: Tensor, values: Tensor, expected: Tensor, spec_text: str) -> str:
+    apart = ((values - expected).abs() / expected.abs().clamp_min(1)).nan_to_num(nan=torch.inf)
     at = int(apart.argmax())
     if apart.max() <= APART:
         return ""
-    found = f"{theirs.flatten()[at]:.6g}, ours {mine.flatten()[at]:.6g}"
+    numbers = f"{values.flatten()[at]:.6g}, ActLab {expected.flatten()[at]:.6g}"
     if x.shape != NEAR.shape:
-        return found
-    paper = _reference(ours, x.flatten()[at].item())
-    return f"at {x.flatten()[at]:g}: {found}" + (
+        return numbers
+    paper = _reference(spec_text, x.flatten()[at].item())
+    return f"at {x.flatten()[at]:g}: {numbers}" + (
         f", the definition in the tests {paper:.6g}" if paper is not None else ""
     )
 
 
-def _reference(ours: str, x: float) -> float | None:
-    spec = parse(ours)
+def _reference(spec_text: str, x: float) -> float | None:
+    spec = parse(spec_text)
     if not spec.is_default or spec.activation.name not in references:
         return None
     with mpmath.workdps(50):
         return float(references[spec.activation.name](mpmath.mpf(x)))
 
 
-def _slopes(x: Tensor, theirs: Tensor, mine: Tensor) -> str:
-    apart = ~((theirs - mine).abs() <= APART * mine.abs().clamp_min(1))
+def _slopes(x: Tensor, values: Tensor, expected: Tensor) -> str:
+    apart = ~((values - expected).abs() <= APART * expected.abs().clamp_min(1))
     if apart.sum() <= KINKS:  # a convention at a kink
         return ""
     at = int(apart.flatten().to(torch.uint8).argmax())
-    return f"gradient at {x.flatten()[at]:g}: {theirs.flatten()[at]:.6g}, ours {mine.flatten()[at]:.6g}"
+    return f"gradient at {x.flatten()[at]:g}: {values.flatten()[at]:.6g}, ActLab {expected.flatten()[at]:.6g}"
 
 
 # --- torch at the infinities, and near its roundings ---------------------------------------------------------------------------------
 
 
 def natives() -> list[str]:
-    """Return those of our functions of one number that torch has a kernel for."""
+    """Return the elementwise entries for which torch has a kernel."""
     return [name for name in names("elementwise") if pytorch.native(parse(name)) is not None]
 
 
 def at_infinities() -> list[str]:
-    """Return table rows: torch's kernel and our formula at both infinities, where one of them is not a number."""
+    """Return table rows: torch's kernel and the formula at both infinities, where one of them is NaN."""
     rows = []
     for name in natives():
         for x in (torch.inf, -torch.inf):
@@ -179,24 +183,26 @@ def surrogate() -> list[str]:
 def not_finite_table(scans: list[Scan]) -> list[str]:
     """Return rows of classes grouped by where they are not finite."""
     groups: dict[str, list[str]] = {}
-    for found in scans:
-        if not found.is_finite:
+    for result in scans:
+        if not result.is_finite:
             where = [
-                f"{part} at {points(xs)}" for part, xs in (("value", found.value), ("gradient", found.gradient)) if xs
+                f"{part} at {points(xs)}" for part, xs in (("value", result.value), ("gradient", result.gradient)) if xs
             ]
-            groups.setdefault(found.error or "; ".join(where), []).append(found.name)
+            groups.setdefault(result.error or "; ".join(where), []).append(result.name)
     ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
-    return [f"| {where} | {len(found)} | {', '.join(found)} |" for where, found in ordered]
+    return [f"| {where} | {len(members)} | {', '.join(members)} |" for where, members in ordered]
 
 
-def judged(package: str, classes: Mapping[str, type[nn.Module]]) -> tuple[list[Comparison], list[str]]:
-    """Return the comparisons of a package, and what is wrong with the table's reasons."""
+def compare_package(package: str, classes: Mapping[str, type[nn.Module]]) -> tuple[list[Comparison], list[str]]:
+    """Return the comparisons of a package, and the missing or outdated reasons of the table."""
     table = TABLES[package]
-    found = [row for name, cls in classes.items() if (row := compare(name, cls, table))]
-    unexplained = [f"{row.name}: {row.differs}" for row in found if row.differs and row.name not in table["reasons"]]
-    different = {row.name for row in found if row.differs}
+    comparisons = [row for name, cls in classes.items() if (row := compare(name, cls, table))]
+    unexplained = [
+        f"{row.name}: {row.differs}" for row in comparisons if row.differs and row.name not in table["reasons"]
+    ]
+    different = {row.name for row in comparisons if row.differs}
     stale = [f"{name}: no difference" for name in table["reasons"] if name not in different]
-    return found, unexplained + stale
+    return comparisons, unexplained + stale
 
 
 def _cell(text: str) -> str:
@@ -204,7 +210,7 @@ def _cell(text: str) -> str:
 
 
 def ours_not_finite() -> list[str]:
-    """Return which of our functions of one number are not finite on the same grid, formula and gradient."""
+    """Return the elementwise entries whose formula or gradient is not finite on the same grid."""
     found = []
     for name in names("elementwise"):
         value, slope = evaluated(layer(name, native=False).eval(), WIDE)
@@ -215,51 +221,52 @@ def ours_not_finite() -> list[str]:
 
 
 def differing(package: str, rows: list[Comparison]) -> list[str]:
-    """Return the table of what differs, and the list of what agrees."""
+    """Return the table of differences, and the list of classes that agree."""
     reasons = TABLES[package]["reasons"]
-    lines = ["| theirs | ours | what differs | why |", "|---|---|---|---|"]
+    lines = ["| class | ActLab spec | difference | reason |", "|---|---|---|---|"]
     lines += [
-        f"| {row.name} | `{row.ours}` | {row.differs} | {_cell(reasons.get(row.name, ''))} |"
+        f"| {row.name} | `{row.spec_text}` | {row.differs} | {_cell(reasons.get(row.name, ''))} |"
         for row in rows
         if row.differs
     ]
-    agree = [f"{row.name} `{row.ours}`" for row in rows if not row.differs]
+    agree = [f"{row.name} `{row.spec_text}`" for row in rows if not row.differs]
     return [*lines, "", f"{len(agree)} agree to 5 digits, value and gradient: {', '.join(agree)}."]
 
 
 def page(
     counts: tuple[int, int], scans: list[Scan], rival: list[Comparison], echo: list[Comparison], rest: list[str]
 ) -> str:
-    """Return the page; the counts are classes registered without plotly, and classes whose parameters are fixed by default."""
+    """Return the page; ``counts`` are the classes registered without plotly, and those whose parameters are fixed by default."""
     alone, fixed = counts
-    bad = [found for found in scans if not found.is_finite]
+    bad = [result for result in scans if not result.is_finite]
     own = ours_not_finite()
     lines = [
         HEAD,
-        "## torch_activation 1.0.0: what is not finite",
+        "## torch_activation 1.0.0: values and gradients that are not finite",
         "",
-        f"`pip install torch_activation` registers {alone} classes; {len(scans)} where plotly is there, which it imports and does not",
+        f"`pip install torch_activation` registers {alone} classes; {len(scans)} if plotly is installed, which it imports but does not",
         f"require. {fixed} of them take `learnable`, which is off by default. Evaluated at {len(WIDE)} points of [-100, 100] in float32,",
         f"{len(bad)} have a value or a gradient that is not finite:",
         "",
-        "| where | classes | which |",
+        "| where | number of classes | classes |",
         "|---|---|---|",
         *not_finite_table(scans),
         "",
-        f"Of our {len(names('elementwise'))} functions of one number, by formula: {'; '.join(own)}; the value is there above float32's",
-        "largest number, or below it by less than a factor of 6 (`hyper_sinh`, up to 90.5).",
+        f"Of ActLab's {len(names('elementwise'))} functions of one number, by formula: {'; '.join(own)}; the exact value there",
+        "exceeds float32's largest number, or is below it by less than a factor of 6 (`hyper_sinh`, up to 90.5).",
         "",
-        "## torch_activation 1.0.0: what differs",
+        "## torch_activation 1.0.0: differences",
         "",
         *differing("torch_activation", rival),
         "",
-        f"{len(rest)} have no counterpart here (blends of others, variants of one entry by another constant, layers): {', '.join(rest)}.",
+        f"{len(rest)} have no counterpart in ActLab (blends of others, variants of one entry by another constant, layers):",
+        f"{', '.join(rest)}.",
         "",
         "## torch 2.13.0",
         "",
-        "Value and gradient at the infinities, where torch's kernel or our formula is not a number. `actlab.layer(name)` takes torch's",
+        "Value and gradient at the infinities, where torch's kernel or ActLab's formula is NaN. `actlab.layer(name)` uses torch's",
         "kernel and `layer(name, native=False)` the formula: see",
-        "[decision 2](decisions/0002-the-layer-uses-the-native-and-the-formula-judges-it.md).",
+        "[decision 2](../decisions/0002-torchs-functions-run-and-formulas-check-them.md).",
         "",
         "| function | at | torch: value, gradient | formula: value, gradient |",
         "|---|---|---|---|",
@@ -277,39 +284,42 @@ def page(
         "",
         "## snntorch 1.0.0",
         "",
-        "The gradient of `surrogate.sigmoid()` (slope 25) is computed as k e^-ku / (e^-ku + 1)^2: 0 where the square overflows, not a",
-        "number where the numerator does as well:",
+        "The gradient of `surrogate.sigmoid()` (slope 25) is computed as k e^-ku / (e^-ku + 1)^2: 0 where the square overflows, NaN",
+        "where the numerator does as well:",
         "",
-        "| u | theirs | exact |",
+        "| u | snntorch | exact |",
         "|---|---|---|",
         *surrogate(),
     ]
     return "\n".join(lines) + "\n"
 
 
-HEAD = """# Where we differ from other packages, and why
+HEAD = """# Differences from other packages
 
-Written by `python benchmarks/differences.py --write`, which runs all that is named here. The reasons stand in
-`benchmarks/differences.toml`; a difference without one fails the command. What the paper says is judged by the definitions in
-`tests/functions/references/`, which are written in mpmath and share no code with either side. The peers, Keras' wrong sparsemax
-among them, are in [coverage](coverage.md).
+Written by `python benchmarks/differences.py --write`, which runs everything named here. The reasons are in
+`benchmarks/differences.toml`; a difference without a reason fails the command. The reference for the papers are the definitions in
+`tests/functions/references/`, which are written in mpmath and share no code with either side. Other libraries, including Keras'
+wrong sparsemax, are in [names in other libraries](other_libraries.md).
 """
 
 
 def main() -> int:
-    """Print what was found, and write the page if asked to."""
+    """Print the findings, and write the page with ``--write``."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    theirs = classes()
-    scans = [scan(name, cls) for name, cls in theirs.items()]
-    rival, wrong = judged("torch_activation", theirs)
-    echo, wrong_echo = judged("echoAI", echo_classes())
+    package_classes = classes()
+    scans = [scan(name, cls) for name, cls in package_classes.items()]
+    rival, wrong = compare_package("torch_activation", package_classes)
+    echo, wrong_echo = compare_package("echoAI", echo_classes())
     compared = {row.name for row in rival}
-    rest = [name for name in theirs if name not in compared]
-    options = [inspect.signature(cls).parameters.get("learnable") for cls in theirs.values()]
+    rest = [name for name in package_classes if name not in compared]
+    options = [inspect.signature(cls).parameters.get("learnable") for cls in package_classes.values()]
     fixed = sum(option is not None and option.default is False for option in options)
-    print(f"torch_activation: {len(theirs)} classes, {sum(bool(found.error) for found in scans)} raise, ", end="")
-    print(f"{sum(not found.is_finite for found in scans)} not finite, {len(rival)} compared, ", end="")
+    print(
+        f"torch_activation: {len(package_classes)} classes, {sum(bool(result.error) for result in scans)} raise, ",
+        end="",
+    )
+    print(f"{sum(not result.is_finite for result in scans)} not finite, {len(rival)} compared, ", end="")
     print(
         f"{sum(bool(row.differs) for row in rival)} differ; echoAI: {sum(bool(row.differs) for row in echo)} of {len(echo)} differ"
     )

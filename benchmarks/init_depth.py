@@ -1,14 +1,14 @@
-"""Scale of the activations in deep nets with `actlab.init_`, last layer over first, for every entry of the catalogue, against the forecast.
+"""Scale of activations in deep nets with `actlab.init_` for every entry of the catalogue, against the forecast.
 
-Run: python benchmarks/init_depth.py [--write] [name ...]        (about 25 minutes on one core; --write puts the table into docs/reference/init.md)
+Run: python benchmarks/init_depth.py [--write] [name ...]        (about 25 minutes on one core; --write updates docs/reference/init.md)
 
 Twenty times Linear(512) and the activation, without biases, norms or skips; inputs N(0, 1), 256 of them; 3 seeds. Gated functions get 1024
-sums, gate and value; a function that changes the width is followed by a Linear of what comes; functions that see tokens get 16 inputs of
-16 tokens. Functions that draw are in training mode. Measured are the second moment of the activations, which is what the theory of
-`actlab.functions.analysis.depth_forecast` concerns (the length map), and their variance over units and inputs, which follows from it.
+sums, gate and value; a function that changes the width is followed by a Linear of matching size; functions that mix tokens get 16 inputs of
+16 tokens. Stochastic functions are in training mode. The benchmark measures the second moment of the activations, which is the subject of
+`actlab.functions.analysis.depth_forecast` (the length map), and their variance over units and inputs, which follows from it.
 
-The forecast is made from the function alone. Where it says that the scale is kept, the geometric mean of the seeds must lie within a factor
-of 2, for the second moment and for the variance, or the exit code is 1. Where it says that it cannot be kept, it says why.
+The forecast is made from the function alone. If it predicts that the scale is kept, the geometric mean of the seeds must lie within a
+factor of 2, for the second moment and for the variance, or the exit code is 1. If it predicts otherwise, it gives the reason.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ BEGIN, END = "<!-- table -->\n", "<!-- /table -->"
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """How the scale changed in one net, last layer over first.
+    """Change of scale in one net, last layer over first.
 
     Attributes:
         second: ratio of the second moments of the activations.
@@ -54,7 +54,7 @@ class Scale:
 
 
 def net(spec: str, *, layers: int = LAYERS, width: int = WIDTH) -> nn.Sequential:
-    """Return linear layers with the activation behind each; ``width`` elements go into it, twice as many into gated functions."""
+    """Return linear layers, each followed by the activation with ``width`` inputs, twice as many for gated functions."""
     parsed = parse(spec)
     sums = 2 * width if parsed.activation.kind == "gated" else width
     units = width if sees_tokens(parsed) else parsed.width(sums)
@@ -65,14 +65,14 @@ def net(spec: str, *, layers: int = LAYERS, width: int = WIDTH) -> nn.Sequential
 
 
 def inputs(spec: str, generator: torch.Generator, *, width: int = WIDTH, batch: int = BATCH) -> Tensor:
-    """Return N(0, 1) inputs; independent tokens where the function sees tokens."""
+    """Return N(0, 1) inputs; independent tokens if the function mixes tokens."""
     shape = (batch // TOKENS, TOKENS, width) if sees_tokens(spec) else (batch, width)
     return torch.randn(shape, generator=generator)
 
 
 @torch.no_grad()
 def measured(model: nn.Sequential, x: Tensor, seed: int) -> Scale:
-    """Return how the scale changes in a model that has been drawn; functions that draw do so from the seed."""
+    """Return the change of scale in an initialized model; stochastic functions use the seed."""
     ends = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -88,7 +88,7 @@ def measured(model: nn.Sequential, x: Tensor, seed: int) -> Scale:
 
 
 def drawn(spec: str, seed: int, *, layers: int = LAYERS, width: int = WIDTH) -> Scale:
-    """Return how the scale changes in one net that `init_` has drawn."""
+    """Return the change of scale in one net initialized by `init_`."""
     generator = torch.Generator().manual_seed(seed)
     model = net(spec, layers=layers, width=width)
     x = inputs(spec, generator, width=width)
@@ -100,7 +100,7 @@ def average(scales: Sequence[Scale]) -> Scale:
     """Return the geometric mean."""
 
     def mean(ratios: list[float]) -> float:
-        logs = [math.log(r) if r > 0 else -math.inf for r in ratios]  # zero and infinity: the signal is lost
+        logs = [math.log(r) if r > 0 else -math.inf for r in ratios]  # zero or infinite: the signal is lost
         return math.exp(sum(logs) / len(logs)) if not any(map(math.isnan, ratios)) else math.nan
 
     return Scale(second=mean([s.second for s in scales]), variance=mean([s.variance for s in scales]))
@@ -147,19 +147,19 @@ def row(name: str, foreseen: Forecast, scales: Sequence[Scale]) -> str:
 
 
 def summary(lines: Sequence[str], outcomes: Sequence[tuple[Forecast, Scale]]) -> str:
-    """Return the counts in words."""
+    """Return the counts as a sentence."""
     kept = [mean for foreseen, mean in outcomes if foreseen.holds]
     reasons = Counter(foreseen.reason.split(":")[0] for foreseen, _ in outcomes if foreseen.reason)
     nevertheless = sum(mean.kept for foreseen, mean in outcomes if not foreseen.holds)
     listed = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
     return (
-        f"{len(lines)} entries: {len(kept)} hold by the forecast, of which {sum(m.kept for m in kept)} lie within the factor "
-        f"{FACTOR:g}; {len(lines) - len(kept)} exceptions ({listed or 'none'}), of which {nevertheless} lie within it all the same."
+        f"{len(lines)} entries: {len(kept)} keep their scale by the forecast, of which {sum(m.kept for m in kept)} lie within the factor "
+        f"{FACTOR:g}; {len(lines) - len(kept)} exceptions ({listed or 'none'}), of which {nevertheless} lie within it nevertheless."
     )
 
 
 def main() -> int:
-    """Print the table and the counts; return 1 if an entry that should hold does not."""
+    """Print the table and the counts; return 1 if an entry that should keep its scale does not."""
     torch.set_num_threads(1)
     chosen = [argument for argument in sys.argv[1:] if argument != "--write"] or names()
     lines, outcomes = [], []

@@ -1,6 +1,6 @@
-"""Ask libraries for their activations: all their names, and from each name the function with its value and gradient.
+"""Activations of other libraries by name, with value and gradient.
 
-Not run by itself: ``benchmarks/peers.py`` compares what these functions find, and the tests ask torch and transformers.
+Not a script: ``benchmarks/peers.py`` compares them with ActLab's, and the tests use those of torch and transformers.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from actlab.functions.analysis.other_libraries import OtherLibrary
 SOUNDS_LIKE_ONE = re.compile(
     "relu|gelu|silu|glu|^solu|swish|mish|sigmoid|tanh|tlu|derf|softmax|softclamp", re.IGNORECASE
 )
-# What has no default in their library; ours stands at its own.
+# Arguments without a default in the library; the values are ActLab's defaults.
 REQUIRED: dict[str, dict[str, Any]] = {
     "nn.Threshold": {"threshold": 1, "value": 0},
     "nn.functional.threshold": {"threshold": 1, "value": 0},
@@ -75,13 +75,13 @@ Evaluate = Callable[[Any, np.ndarray, np.ndarray], Evaluated]
 
 @dataclass(frozen=True, kw_only=True)
 class Library:
-    """How a library is asked.
+    """Access to the activations of a library.
 
     Attributes:
-        version: of the installed one.
-        names: all activations it has, as a user writes them.
-        build: from one of our ``same`` names and a dtype to a function of an array or tensor.
-        evaluate: from that function, input and cotangent to value and gradient.
+        version: the installed version.
+        names: all activations of the library, as a user writes them.
+        build: returns, for a name of the mapping (``same``) and a dtype, a function of an array or tensor.
+        evaluate: returns value and gradient of that function for an input and a cotangent.
     """
 
     version: str
@@ -91,16 +91,16 @@ class Library:
 
 
 def missing(peer: OtherLibrary, names: Iterable[str]) -> list[str]:
-    """Return the library's names that the peer neither maps nor explains; one that needs arguments is known with any."""
+    """Return the names of the library that the table neither maps nor explains; a name that needs arguments counts as mapped with any."""
     with_arguments = {name.partition("(")[0] for name in peer.same if "(" in name}
     return sorted(name for name in names if peer.lacks(name) and not (name in REQUIRED and name in with_arguments))
 
 
-# --- asking the libraries ----------------------------------------------------------------------------------------------------------
+# --- names and functions per library ------------------------------------------------------------------------------------------------------
 
 
 def torch_names() -> set[str]:
-    """Return torch's activations: the modules of its own list, and the functions that take one tensor to a floating one."""
+    """Return torch's activations: the modules of its own list, and the functions from one tensor to a floating-point tensor."""
     modules = {f"nn.{name}" for name in importlib.import_module("torch.nn.modules.activation").__all__}
     functional = vars(torch.nn.functional).items()
     public = [(name, it) for name, it in functional if callable(it) and name.islower() and not name.startswith("_")]
@@ -108,7 +108,7 @@ def torch_names() -> set[str]:
 
 
 def _is_activation(function: Any) -> bool:
-    """Whether a function is one of a single tensor: with numbers (threshold), a weight (prelu) or itself (attention) as arguments."""
+    """Whether a function takes one tensor, and numbers (threshold), a weight (prelu) or the same tensor (attention) besides."""
     x = torch.linspace(-1, 1, 24).reshape(2, 3, 4)
     trials = [(x,), (x, 0.5, 0.5), (x, torch.full((1,), 0.25)), (x, x, x)]
     return any(_makes_tensor(function, arguments) for arguments in trials[: 4 if _takes_qkv(function) else 3])
@@ -128,7 +128,7 @@ def _makes_tensor(function: Any, arguments: tuple[Any, ...]) -> bool:
 
 
 def ask_torch() -> Library:
-    """Ask torch."""
+    """Return torch's activations."""
     return Library(
         version=torch.__version__, names=torch_names(), build=partial(_torch_function, torch), evaluate=with_torch
     )
@@ -140,7 +140,7 @@ def transformers_names() -> set[str]:
 
 
 def gated_in_models() -> set[str]:
-    """Return the experts in transformers' models that spell a gated activation of their own out, as ``_apply_gate``."""
+    """Return the expert modules in transformers' models that implement a gated activation of their own (``_apply_gate``)."""
     found = set()
     for file in (Path(importlib.import_module("transformers").__file__ or "").parent / "models").glob(
         "*/modeling_*.py"
@@ -155,7 +155,7 @@ def gated_in_models() -> set[str]:
 
 
 def ask_transformers() -> Library:
-    """Ask transformers."""
+    """Return transformers' activations."""
     table = importlib.import_module("transformers.activations").ACT2FN
     version = importlib.import_module("transformers").__version__
 
@@ -176,24 +176,24 @@ def ask_transformers() -> Library:
 
 
 class Placeholder(type):
-    """A class of torchvision that has everything and does nothing."""
+    """Metaclass of empty torchvision classes, whose attributes are empty classes again."""
 
     def __getattr__(cls, name: str) -> Any:
-        """Return another placeholder."""
+        """Return an empty class for any public attribute."""
         if name.startswith("__"):
             raise AttributeError(name)
         return Placeholder(name, (), {})
 
 
 class WithoutTorchvision(MetaPathFinder, Loader):
-    """Lets timm be imported where torchvision is not installed: no activation needs it."""
+    """Import hook with empty modules in place of torchvision, which no activation in timm needs."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:  # noqa: ARG002 importlib calls it so
-        """Claim torchvision and its modules."""
+        """Return a spec for torchvision and its submodules."""
         return ModuleSpec(name, self, is_package=True) if name.partition(".")[0] == "torchvision" else None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """Return a module of placeholders."""
+        """Return a module whose attributes are empty classes."""
         module = ModuleType(spec.name)
         vars(module)["__getattr__"] = partial(Placeholder.__getattr__, Placeholder("torchvision", (), {}))
         return module
@@ -203,18 +203,18 @@ class WithoutTorchvision(MetaPathFinder, Loader):
 
 
 def ask_timm() -> Library:
-    """Ask timm: the tables behind ``create_act_layer``, and every class in its sources whose name sounds like an activation."""
+    """Return timm's activations: the tables behind ``create_act_layer``, and classes in its sources that are named like an activation."""
     stand_in = WithoutTorchvision()
     sys.meta_path.append(stand_in)
     timm = importlib.import_module("timm")
-    sys.meta_path.remove(stand_in)  # transformers asks for torchvision's version
+    sys.meta_path.remove(stand_in)  # transformers reads torchvision's version
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
         del sys.modules[name]
     home = Path(timm.__file__).parent
     tables = importlib.import_module("timm.layers.create_act")
     names = {name for table in (*tables._ACT_FNS, *tables._ACT_LAYERS) for name in table}
     for file in (*home.glob("layers/*.py"), *home.glob("models/*.py")):
-        if not file.name.startswith("activations"):  # what these define is in the tables
+        if not file.name.startswith("activations"):  # their definitions are in the tables
             prefix = "layers" if file.parent.name == "layers" else f"models.{file.stem}"
             names |= {f"{prefix}.{name}" for name in _defined(file, ast.ClassDef)}
     return Library(version=timm.__version__, names=names, build=partial(_timm_function, timm), evaluate=with_torch)
@@ -232,7 +232,7 @@ def _timm_function(timm: Any, name: str, dtype: str) -> Any:
 
 
 def ask_x_transformers() -> Library:
-    """Ask x-transformers: what its sources name like an activation, and the functions that ``Attend`` chooses from for its weights."""
+    """Return x-transformers' activations: definitions named like one, and the functions that ``Attend`` offers for its weights."""
     package = importlib.import_module("x_transformers.x_transformers")
     attend = importlib.import_module("x_transformers.attend").Attend
     names = set(_defined(Path(package.__file__), ast.ClassDef, ast.FunctionDef))
@@ -258,7 +258,7 @@ def keras_names() -> set[str]:
 
 
 def ask_keras() -> Library:
-    """Ask Keras, on JAX."""
+    """Return Keras' activations, on the JAX backend."""
     os.environ["KERAS_BACKEND"] = "jax"
     importlib.import_module("jax").config.update("jax_enable_x64", val=True)
     keras = importlib.import_module("keras")
@@ -275,7 +275,7 @@ def ask_keras() -> Library:
 
 
 def ask_jax() -> Library:
-    """Ask JAX."""
+    """Return JAX' activations."""
     jax = importlib.import_module("jax")
     jax.config.update("jax_enable_x64", val=True)
     names = {f"nn.{name}" for name in vars(importlib.import_module("jax.nn")) if not name.startswith("_")}
@@ -298,7 +298,7 @@ ASK: dict[str, Callable[[], Library]] = {
     "x_transformers": ask_x_transformers,
 }
 
-# --- building what a name says -----------------------------------------------------------------------------------------------------
+# --- functions by name -----------------------------------------------------------------------------------------------------
 
 
 def called(text: str) -> tuple[str, dict[str, Any]]:
@@ -315,7 +315,7 @@ def _required(name: str, marker: str) -> dict[str, Any]:
 
 
 def _torch_function(home: Any, text: str, dtype: str) -> Any:
-    """Return the module that a name builds, or the function that it is with its arguments bound."""
+    """Return the module or the function of a name, with its arguments bound."""
     node = ast.parse(text, mode="eval").body
     arguments: list[Any] = []
     keywords: dict[str, Any] = {}
@@ -343,7 +343,7 @@ def _typed(module: nn.Module, dtype: str) -> nn.Module:
 
 
 class Half(nn.Module):
-    """One half of the last dimension."""
+    """Module that returns one half of the last dimension."""
 
     def __init__(self, which: int) -> None:
         super().__init__()
@@ -355,7 +355,7 @@ class Half(nn.Module):
 
 
 def bare(module: Any) -> Any:
-    """Take projections and norms out of a layer, so that its function is left."""
+    """Remove projections and norms from a layer, so that only its function remains."""
     for name in ("proj", "fc1", "fc2", "w2", "norm"):
         if hasattr(module, name):
             setattr(module, name, nn.Identity())

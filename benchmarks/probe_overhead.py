@@ -1,19 +1,19 @@
-"""Overhead and memory of the probe against hooks written by hand, interleaved, on a residual net.
+"""Time and memory overhead of the probe against hand-written hooks on a residual net, interleaved.
 
 Run: python benchmarks/probe_overhead.py [--rounds 12]        (a few minutes on one core)
 
 A ResNet-18 for images of 32 x 32 (17 ReLUs, 2.8 million parameters at width 32), batch 16, CPU time of one thread. In every round each
-variant runs once, in turn; shown are medians of the ratios to the plain pass of the same round, with quartiles:
+variant runs once; printed are medians of the ratios to the plain pass of the same round, with quartiles:
 
-    between         a pass in a loop watched by Probe(every=100) that is not looked at
-    looked at       a pass that is
-    every 100       what comes of both: 0.99 of the one and 0.01 of the other
-    hooks, always   what people write: a forward hook on every ReLU that takes mean, deviation and share of zeros with .item()
-    hooks, every    the same hooks, which return at once in 99 passes of 100 (a pass in which they do)
-    hooks, store    hooks that keep every output, to look at them later
+    between         a pass in a loop with Probe(every=100) that is not recorded
+    looked at       a recorded pass
+    every 100       both combined: 0.99 of the first and 0.01 of the second
+    hooks, always   the usual hand-written form: a forward hook on every ReLU that takes mean, deviation and share of zeros with .item()
+    hooks, every    the same hooks when they return at once, as in 99 passes of 100
+    hooks, store    hooks that keep every output for later analysis
 
 The probe measures moments, quantiles, zeros, slopes, units and effective rank, and in a training step the gradients on both sides.
-Memory is what a pass allocates at its peak (torch's profiler), and what is kept afterwards.
+Memory is the peak allocation of a pass (torch's profiler), and what is kept afterwards.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ BATCH, WIDTH, EVERY = 16, 32, 100
 
 
 class Block(nn.Module):
-    """A residual block, its ReLU shared and in place."""
+    """Residual block with one shared in-place ReLU."""
 
     def __init__(self, before: int, after: int, stride: int) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Module):
-    """ResNet-18 as it is used for small images."""
+    """ResNet-18 for small images."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ Kept = list[object]
 
 
 def measured(kept: Kept, _module: nn.Module, _inputs: object, y: Tensor) -> None:
-    """Take the numbers that people take."""
+    """Record mean, deviation and share of zeros."""
     kept.append((y.mean().item(), y.std().item(), (y == 0).float().mean().item()))
 
 
@@ -91,20 +91,20 @@ def stored(kept: Kept, _module: nn.Module, _inputs: object, y: Tensor) -> None:
 
 
 def idle(_module: nn.Module, _inputs: object, _y: Tensor, *, step: int = 1) -> None:
-    """Return at once, as it is not the turn of this step."""
+    """Return at once, except in every ``EVERY``-th step."""
     if step % EVERY:
         return
 
 
 class Watched:
-    """Puts a variant on the model for one pass."""
+    """Model to which a variant is applied for one pass."""
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
         self.kept: Kept = []
 
     def variants(self) -> dict[str, Callable[[ExitStack], object]]:
-        """Return what each variant does to the model before the pass."""
+        """Return the function that applies each variant to the model before the pass."""
         return {
             "plain": lambda _: None,
             "between": partial(self._probe, passes=1),
@@ -132,13 +132,13 @@ def forward(model: nn.Module) -> None:
 
 
 def step(model: nn.Module) -> None:
-    """Run a training step without the optimiser."""
+    """Run a training step without the optimizer."""
     F.cross_entropy(model(X), Y).backward()
     model.zero_grad()
 
 
 def times(work: Callable[[nn.Module], None], rounds: int) -> dict[str, list[float]]:
-    """Return the ratios to the plain pass of the same round, by variant; reading the probe off is part of its pass."""
+    """Return the ratios to the plain pass of the same round, by variant; reading the probe's results is part of its pass."""
     model = ResNet().train()
     watched = Watched(model)
     found: dict[str, list[float]] = {}
@@ -160,7 +160,7 @@ def times(work: Callable[[nn.Module], None], rounds: int) -> dict[str, list[floa
 
 
 def peak(work: Callable[[nn.Module], None], name: str) -> tuple[float, float]:
-    """Return the most bytes alive at once in a pass, beyond what was there before, and what is kept of it, in MiB."""
+    """Return the peak memory of a pass beyond the memory before it, and the memory kept afterwards, in MiB."""
     model = ResNet().train()
     watched = Watched(model)
     work(model)
@@ -176,7 +176,7 @@ def peak(work: Callable[[nn.Module], None], name: str) -> tuple[float, float]:
 
 
 def straight(passes: int = 2 * EVERY) -> float:
-    """Return the CPU time of the forward passes of a watched loop over those of a plain one; the two loops take turns pass by pass."""
+    """Return the CPU time of the forward passes of a loop with the probe over those of a plain one, interleaved pass by pass."""
     models = ResNet().train(), ResNet().train()
     spent = [0.0, 0.0]
     with actlab.Probe(models[1], every=EVERY):
@@ -206,7 +206,7 @@ def main() -> int:
                 memory = f"   peak {top:6.1f} MiB, kept {kept:6.2f} MiB"
             print(f"  {name:14} {middle:6.3f} ({low:.3f} to {high:.3f}){memory}", flush=True)
     ratio = straight()
-    print(f"{2 * EVERY} forward passes in a loop, watched over plain, taking turns: {ratio:.3f}")
+    print(f"{2 * EVERY} forward passes in a loop, with the probe over plain, interleaved: {ratio:.3f}")
     return 0 if amounts["forward every 100"] < 1.15 and ratio < 1.15 else 1
 
 

@@ -1,11 +1,11 @@
-"""Signal propagation, measured against closed forms: gradients by depth, critical points, SELU's map, nets that are born dead.
+"""Signal propagation against closed forms (gradients by depth, critical points, SELU's map, born-dead nets).
 
 Run: python benchmarks/propagation.py [--seeds 3] [--quick]        (about two minutes on one core)
 
-20 times Linear(512) and the function, 256 inputs from N(0, 1), torch's default init or He's. Measured is log10 of the gradient's norm at
-the sums of layer 1 over that at the sums of layer 20, for a random linear function of the output. The closed form takes functions, widths
-and the mean squares of the weights, nothing else. The exit code is 1 where the mean of the seeds misses it by more than 0.05 decades on the
-default init, or another statement below does not hold.
+20 times Linear(512) and the function, 256 inputs from N(0, 1), torch's default init or He's. The measured value is log10 of the
+gradient's norm at the pre-activations of layer 1 over that of layer 20, for a random linear function of the output. The closed form
+uses functions, widths and the mean squares of the weights only. The exit code is 1 if the mean of the seeds differs from it by more
+than 0.05 decades with the default init, or if another printed statement does not hold.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NETS = 8000
 
 
 def net(spec: str, init: str, seed: int, *, width: int = WIDTH, layers: int = LAYERS) -> nn.Sequential:
-    """Return linear layers, each with the function behind it."""
+    """Return linear layers, each followed by the function."""
     torch.manual_seed(seed)
     linears = [nn.Linear(width, width) for _ in range(layers)]
     for linear in linears if init == "he" else ():
@@ -40,7 +40,7 @@ def net(spec: str, init: str, seed: int, *, width: int = WIDTH, layers: int = LA
 
 
 def decades(spec: str, init: str, seeds: int, *, width: int = WIDTH) -> tuple[list[float], list[float], str]:
-    """Return measured and forecast decades of every seed, and what the diagnosis says of the last net."""
+    """Return measured and forecast decades of every seed, and the diagnosis of the last net."""
     found = [propagation(net(spec, init, seed, width=width), torch.randn(BATCH, width)) for seed in range(seeds)]
     trouble = found[-1].trouble
     words = "kept" if trouble is None else f"{trouble.kind} from layer {int(trouble.begins) // 2 + 1}"
@@ -48,7 +48,7 @@ def decades(spec: str, init: str, seeds: int, *, width: int = WIDTH) -> tuple[li
 
 
 def depth_table(seeds: int) -> bool:
-    """Print the table of both inits; tell whether the default one agrees."""
+    """Print the table of both inits; return whether the default one agrees."""
     print(
         f"{'init':8} {'function':8} {'measured, by seed':>28} {'mean':>8} {'closed form':>12} {'off by':>7}  diagnosis"
     )
@@ -67,7 +67,7 @@ def depth_table(seeds: int) -> bool:
 
 
 def widths(seeds: int, sizes: tuple[int, ...]) -> None:
-    """Print how the closed form is reached as GELU's nets at He's init become wider."""
+    """Print the convergence to the closed form with the width, for GELU at He's init."""
     print("\ngelu at He's init: the gap is one of finite width")
     slope = forecast("gelu").slope
     print(
@@ -84,8 +84,8 @@ def widths(seeds: int, sizes: tuple[int, ...]) -> None:
 
 
 def critical_points(layers: int = 30) -> bool:
-    """Print the critical points at biases of 0.2, and what nets drawn there do; tell whether they keep their gradient."""
-    print(f"\ncritical points at sigma_b = 0.2, and {layers} layers of {WIDTH} drawn there, mean of 3 seeds")
+    """Print the critical points at biases of 0.2, and the gradients of nets initialized there; return whether these keep their gradient."""
+    print(f"\ncritical points at sigma_b = 0.2, and {layers} layers of {WIDTH} initialized there, mean of 3 seeds")
     holds = True
     for spec in ("tanh", "elu", "gelu"):
         point = critical_point(spec, 0.2)
@@ -108,7 +108,7 @@ def critical_points(layers: int = 30) -> bool:
 
 
 def _drawn(spec: str, weight: float, bias: float, layers: int, seed: int) -> nn.Sequential:
-    """Return a net with weights and biases of these scales, whose inputs pass an identity first: they are sums already."""
+    """Return a net with weights and biases of these scales; its inputs are pre-activations, so that it begins with the activation."""
     made = net(spec, "default", seed, layers=layers)
     with torch.no_grad():
         for module in made:
@@ -121,7 +121,7 @@ def _drawn(spec: str, weight: float, bias: float, layers: int, seed: int) -> nn.
 def born_dead(depth: int, width: int, nets: int = NETS) -> float:
     """Return the share of ReLU nets of one input and ``depth - 1`` hidden layers, He-normal and without biases, that are constant."""
     generator = torch.Generator().manual_seed(depth * 100 + width)
-    x = torch.tensor([[1.0], [-1.0]]).expand(nets, 2, 1)  # without biases all inputs of one sign are one
+    x = torch.tensor([[1.0], [-1.0]]).expand(nets, 2, 1)  # without biases all inputs of one sign behave alike
     for _ in range(depth - 1):
         fan_in = x.shape[-1]
         weights = torch.randn(nets, fan_in, width, generator=generator) * math.sqrt(2 / fan_in)
@@ -130,8 +130,8 @@ def born_dead(depth: int, width: int, nets: int = NETS) -> float:
 
 
 def dead_table() -> bool:
-    """Print measured shares of born-dead nets beside their bound; tell whether none is above it."""
-    print(f"\nborn dead, {NETS} nets a cell: share, its standard error, bound")
+    """Print measured shares of born-dead nets beside their bound; return whether none is above it."""
+    print(f"\nborn dead, {NETS} nets per cell: share, its standard error, bound")
     holds = True
     for depth, width in CELLS:
         share, bound = born_dead(depth, width), born_dead_bound([width] * (depth - 1))
@@ -142,7 +142,7 @@ def dead_table() -> bool:
 
 
 def main() -> int:
-    """Print everything; return the exit code."""
+    """Print all tables; return the exit code."""
     torch.set_num_threads(1)
     seeds = int(sys.argv[sys.argv.index("--seeds") + 1]) if "--seeds" in sys.argv else 3
     holds = [depth_table(seeds)]

@@ -1,9 +1,9 @@
-"""The share of a forward pass that `find(..., rounds=n)` gives the activations, against torch's profiler on the same models.
+"""Share of a forward pass spent in activations by `find(..., rounds=n)`, against torch's profiler.
 
     python benchmarks/site_times.py
 
-The profiler knows operators, not sites, so what is compared is the sum over a model: the share of its activations' operators in the time of
-all operators. Rounds of the two take turns; medians.
+The profiler reports operators, not sites, so the sums over a model are compared: the share of its activations' operators in the time of
+all operators. Rounds of both are interleaved; printed are medians.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from statistics import median
 
-os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # the profiler tells of itself on every start
+os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # otherwise the profiler prints a message at every start
 
 import torch
 from torch import Tensor, nn
@@ -22,9 +22,9 @@ from torch.profiler import ProfilerActivity, profile
 import actlab
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from tests.nn.convnets import NETS  # the path must be there first
+from tests.nn.convnets import NETS  # the path has to be extended first
 
-OPERATORS = {  # relu_ and hardtanh_ do their work in clamps
+OPERATORS = {  # relu_ and hardtanh_ run as clamps
     *(
         "aten::clamp",
         "aten::clamp_",
@@ -40,7 +40,7 @@ ROUNDS, TURNS = 5, 7
 
 
 def models() -> dict[str, tuple[nn.Module, Tensor]]:
-    """Return models whose activations are operators of their own."""
+    """Return models whose activations are separate operators."""
     torch.manual_seed(0)
     images = torch.randn(64, 3, 64, 64)
     mlp = nn.Sequential(*(part for _ in range(4) for part in (nn.Linear(512, 512), nn.GELU())))
@@ -50,12 +50,12 @@ def models() -> dict[str, tuple[nn.Module, Tensor]]:
 
 
 def ours(model: nn.Module, x: Tensor) -> float:
-    """Return the share of all sites together."""
+    """Return the share of all sites together, by `find`."""
     return sum(site.share or 0.0 for site in actlab.find(model, x, rounds=ROUNDS))
 
 
 def profilers(model: nn.Module, x: Tensor) -> float:
-    """Return the share of the operators, each with its own time only."""
+    """Return the share of the activations' operators by the profiler, self time only."""
     with torch.no_grad(), profile(activities=[ProfilerActivity.CPU]) as seen:
         for _ in range(ROUNDS):
             model(x)

@@ -1,7 +1,7 @@
-"""Architectures nobody here wrote, small and from random weights: how to build each, what to feed it, and with another function.
+"""Small third-party architectures with random weights, their inputs, and the same models with mish.
 
-Not run by itself: `benchmarks/architectures.py` looks into them. Nothing is downloaded. Convolutional nets in torchvision's spelling are
-those of `tests/nn/convnets.py`; timm's own are built where timm can be imported (it wants torchvision).
+Not a script: `benchmarks/architectures.py` uses it. Nothing is downloaded. Convolutional nets in torchvision's style are
+those of `tests/nn/convnets.py`; timm's models are built if timm can be imported (it needs torchvision or its stub).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import libraries  # the one beside this file
+import libraries  # beside this file
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -38,20 +38,20 @@ INPUTS: dict[str, Any] = {
 }
 sys.path.insert(0, str(ROOT))
 convnets = importlib.import_module("tests.nn.convnets")
-NEW = "mish"  # what the swap puts in: none of the models below uses it, and transformers, timm and torch all know it
+NEW = "mish"  # inserted by the swap: no model below uses it, and transformers, timm and torch have it
 
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """An architecture.
+    """Architecture with a builder and example inputs.
 
     Attributes:
-        name: what people call it.
-        source: the library, or the file, that wrote it.
-        build: makes it at a fixed seed; with "mish" where its activation is to be mish.
-        inputs: what it takes.
-        old: the sites in whose place ``build("mish")`` has mish: the keys of a swap.
-        unsupported: why a swap cannot reach all of them; then nothing is swapped, and the row shows what is found.
+        name: as in its library.
+        source: library, or file, that defines it.
+        build: returns the model at a fixed seed; with "mish" as its activation if given.
+        inputs: example inputs.
+        old: the sites where ``build("mish")`` has mish: the keys of a swap.
+        unsupported: why a swap cannot reach all of them; then nothing is swapped, and the row shows only the sites.
     """
 
     name: str
@@ -78,11 +78,11 @@ def _hugging_face(name: str, words: list[str], options: dict[str, Any], act: str
 
 
 UNSUPPORTED = {
-    "Mamba": "transformers 5 runs silu inside the function mamba_selective_scan and in modules that it makes on the way",
-    "Mamba2": "transformers 5 runs silu in modules that it makes during the forward pass",
+    "Mamba": "transformers 5 runs silu inside the function mamba_selective_scan and in modules that it creates during the forward pass",
+    "Mamba2": "transformers 5 runs silu in modules that it creates during the forward pass",
 }
 
-# What no word of a config chooses, by hand: the module's class, its method, and what is written there.
+# Activations that no config key selects: the module's class, its method, the call there and its replacement.
 BY_HAND: dict[str, tuple[str, str, str, str]] = {
     "Esm": ("EsmIntermediate", "forward", "gelu(", "nn.functional.mish("),
     "GptOss": ("GptOssExperts", "_apply_gate", "torch.sigmoid(", "nn.functional.mish("),
@@ -93,7 +93,7 @@ BY_HAND: dict[str, tuple[str, str, str, str]] = {
 
 
 def _by_hand(name: str, options: dict[str, Any], act: str | None) -> nn.Module:
-    """Build a model; with "mish", type its method anew with the other call in it."""
+    """Build a model; with "mish", redefine its method with the other call."""
     model = _hugging_face(name, [], options, None)
     kind, method, old, new = BY_HAND[name]
     for module in model.modules() if act else ():
@@ -112,7 +112,7 @@ def _gated_t5(act: str | None) -> nn.Module:
 
 
 def _two_towers(name: str, act: str | None) -> nn.Module:
-    """CLIP and its kin: a config for words, one for images, and each names its activation."""
+    """Build a model with a text and a vision config (CLIP and similar), each of which names its activation."""
     transformers = importlib.import_module("transformers")
     torch.manual_seed(0)
     given = {"hidden_act": act} if act else {}
@@ -121,7 +121,7 @@ def _two_towers(name: str, act: str | None) -> nn.Module:
 
 
 def hugging_face() -> list[Architecture]:
-    """Return those of transformers, where it is installed."""
+    """Return models of transformers, if it is installed."""
     if importlib.util.find_spec("transformers") is None:
         return []
     make = partial(Architecture, source="transformers")
@@ -148,7 +148,7 @@ def hugging_face() -> list[Architecture]:
 
 # ------------------------------------------------------------------------------------------------- timm
 
-TIMM = {  # name: the activation that act_layer stands for
+TIMM = {  # name: the activation that act_layer replaces
     "resnet18": "relu",
     "resnext50_32x4d": "relu",
     "densenet121": "relu",
@@ -162,7 +162,7 @@ TIMM = {  # name: the activation that act_layer stands for
     "vgg11_bn": "relu",
     "levit_128s": "hardswish",
 }
-SIZED = {"vit_tiny_patch16_224", "mixer_s32_224", "levit_128s"}  # these are built for one size of image
+SIZED = {"vit_tiny_patch16_224", "mixer_s32_224", "levit_128s"}  # built for one image size
 
 
 def _timm(name: str, act: str | None) -> nn.Module:
@@ -173,11 +173,11 @@ def _timm(name: str, act: str | None) -> nn.Module:
 
 
 def of_timm() -> list[Architecture]:
-    """Return those of timm, where it is installed; torchvision, which it imports and does not need here, may be missing."""
+    """Return models of timm, if it is installed; torchvision, which it imports but does not need here, may be missing."""
     if importlib.util.find_spec("timm") is None:
         return []
     if importlib.util.find_spec("torchvision") is None:
-        libraries.ask_timm()  # imports it with a stand-in for torchvision
+        libraries.ask_timm()  # imports it with a stub of torchvision
     images = {size: torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0)) for size in (64, 224)}
     return [
         Architecture(
@@ -195,7 +195,7 @@ def of_timm() -> list[Architecture]:
 
 
 class Tower(nn.Module):
-    """torch's transformer encoder, whose layers have a fused path for ReLU and GELU."""
+    """Transformer encoder of torch, whose layers have a fused path for ReLU and GELU."""
 
     def __init__(self, act: Any = F.gelu, *, batch_first: bool = True) -> None:
         super().__init__()
@@ -208,7 +208,7 @@ class Tower(nn.Module):
 
 
 class Recurrent(nn.Module):
-    """Torch's three recurrent layers, whose functions nobody can choose, and an MLP."""
+    """Three recurrent layers of torch, whose functions are fixed, and an MLP."""
 
     def __init__(self, act: Any = F.relu) -> None:
         super().__init__()
@@ -216,7 +216,7 @@ class Recurrent(nn.Module):
         self.first, self.second, self.act = nn.Linear(16, 16), nn.Linear(16, 4), act
 
     def forward(self, x: Tensor) -> Tensor:
-        """Run them one after the other."""
+        """Apply the recurrent layers, then the MLP."""
         for layer in (self.lstm, self.gru, self.rnn):
             x = layer(x)[0]
         return self.second(self.act(self.first(x)))
@@ -226,14 +226,14 @@ TANH_GELU = partial(F.gelu, approximate="tanh")
 
 
 class TanhGELU(nn.GELU):
-    """A subclass that fixes the argument, as libraries have it."""
+    """Subclass of GELU with a fixed argument, as in libraries."""
 
     def __init__(self) -> None:
         super().__init__("tanh")
 
 
 class Bound(nn.Module):
-    """A function with its argument bound, and one module for two places."""
+    """Net with a function whose argument is bound, and one module used at two places."""
 
     def __init__(self, act: Any = TANH_GELU, module: type[nn.Module] = TanhGELU) -> None:
         super().__init__()
@@ -241,7 +241,7 @@ class Bound(nn.Module):
         self.bound, self.shared = act, module()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply it."""
+        """Return the output."""
         return self.third(self.shared(self.second(self.shared(self.bound(self.first(x))))))
 
 
@@ -259,12 +259,12 @@ def _parallel(make: Callable[[], nn.Module], twin: Callable[[], nn.Module], act:
 
 
 def of_torch() -> list[Architecture]:
-    """Return torch's own blocks, and nets in torchvision's spelling, plain and wrapped."""
+    """Return blocks of torch, and nets in torchvision's style, plain and wrapped."""
     x = torch.randn(5, 3, 16, generator=torch.Generator().manual_seed(0))
     make = partial(Architecture, source="torch")
     nets = [
         Architecture(
-            name=name, source="torchvision's spelling", build=partial(_at_seed, *net[:2]), inputs=IMAGES, old=(net[2],)
+            name=name, source="torchvision's style", build=partial(_at_seed, *net[:2]), inputs=IMAGES, old=(net[2],)
         )
         for name, net in convnets.NETS.items()
     ]
@@ -295,5 +295,5 @@ def of_torch() -> list[Architecture]:
 
 
 def architectures() -> list[Architecture]:
-    """Return all that can be built here."""
+    """Return all architectures that can be built in this environment."""
     return [*hugging_face(), *of_timm(), *of_torch()]
