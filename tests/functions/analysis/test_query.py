@@ -1,7 +1,8 @@
-"""Queries against facts that everybody knows, and against the facts measured one by one."""
+"""Queries against well-known properties, and against the facts of single activations."""
 
 from __future__ import annotations
 
+from dataclasses import fields
 from math import inf, nan
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy import integrate, special, stats
 from actlab.errors import QueryError, SpecError, UnknownNameError
 from actlab.functions.activation import get, names
 from actlab.functions.analysis.facts import facts
-from actlab.functions.analysis.query import query
+from actlab.functions.analysis.query import Criteria, CriteriaOptions, query
 
 
 @pytest.mark.parametrize(
@@ -100,6 +101,24 @@ def test_what_is_most_alike_comes_first_by_the_distance_under_a_normal():
 def test_a_question_without_sense_is_refused(asked, error, says):
     with pytest.raises(error, match=says):
         query(**asked)
+
+
+def test_criteria_as_a_record_and_as_options_give_the_same_result():
+    criteria = Criteria(monotone=True, lower=0.0, smooth=1)
+
+    assert query(criteria=criteria) == query(monotone=True, lower=0.0, smooth=1)
+    assert query(criteria=criteria, smooth=0) == query(monotone=True, lower=0.0, smooth=0)
+
+
+def test_an_option_that_does_not_exist_names_the_nearest():
+    with pytest.raises(TypeError, match="unknown option 'monoton'"):
+        query(monoton=True)
+
+
+def test_options_and_criteria_have_the_same_fields_and_types():
+    assert {field.name: field.type for field in fields(Criteria)} == {
+        name: annotation.__forward_arg__ for name, annotation in CriteriaOptions.__annotations__.items()
+    }
 
 
 def test_the_facts_that_are_asked_for_belong_to_the_defaults():
