@@ -10,8 +10,8 @@ from tests.nn.nets import Residual
 from torch import nn
 
 from actlab.errors import SiteError
-from actlab.nn.probes import affine_fit as home
-from actlab.nn.probes.affine_fit import Moments, lines
+from actlab.nn.probes import affine_fit
+from actlab.nn.probes.affine_fit import JointMoments, fit_lines
 from actlab.nn.sites.find import survey
 
 EXACT = {"rtol": 1e-10, "atol": 1e-10}  # float64 in another order of sums, on numbers of order one
@@ -35,7 +35,7 @@ def pairs(seed=0, rows=500, width=3):
 @pytest.mark.parametrize("cuts", [[500], [1, 499], [7, 200, 293], [100] * 5])
 def test_a_streamed_fit_is_the_least_squares_of_numpy_however_the_data_comes(cuts):
     x, y = pairs()
-    moments = Moments(3)
+    moments = JointMoments(3)
     for a, b in zip(x.split(cuts), y.split(cuts), strict=True):
         moments.add(a, b)
     line = moments.line(dim=-1)
@@ -48,7 +48,7 @@ def test_a_streamed_fit_is_the_least_squares_of_numpy_however_the_data_comes(cut
 
 def test_r2_is_the_explained_share_of_the_variance_within_channels():
     x, y = pairs()
-    moments = Moments(3)
+    moments = JointMoments(3)
     moments.add(x, y)
     line = moments.line(dim=-1)
 
@@ -58,7 +58,7 @@ def test_r2_is_the_explained_share_of_the_variance_within_channels():
 
 def test_two_halves_merged_are_the_whole_and_pooled_channels_are_one_long_channel():
     x, y = pairs()
-    whole, first, second, long = Moments(3), Moments(3), Moments(3), Moments(1)
+    whole, first, second, long = JointMoments(3), JointMoments(3), JointMoments(3), JointMoments(1)
     whole.add(x, y)
     first.add(x[:100], y[:100])
     second.add(x[100:], y[100:])
@@ -72,9 +72,9 @@ def test_two_halves_merged_are_the_whole_and_pooled_channels_are_one_long_channe
 
 def test_chunks_change_nothing(monkeypatch):
     x, y = pairs()
-    whole, chunked = Moments(3), Moments(3)
+    whole, chunked = JointMoments(3), JointMoments(3)
     whole.add(x, y)
-    monkeypatch.setattr(home, "_CHUNK", 10)
+    monkeypatch.setattr(affine_fit, "_CHUNK", 10)
     chunked.add(x, y)
 
     np.testing.assert_allclose(chunked.line(dim=-1).slope, whole.line(dim=-1).slope, **EXACT)
@@ -83,17 +83,17 @@ def test_chunks_change_nothing(monkeypatch):
 def test_a_large_offset_costs_no_digits():
     """Raw sums of squares would lose all of them: 1e7 squared is 1e14, with 16 digits in a double."""
     x, y = pairs()
-    moments = Moments(3)
+    moments = JointMoments(3)
     for a, b in zip(x.split(50), y.split(50), strict=True):
         moments.add(a + 1e7, b)
-    centred = Moments(3)
+    centred = JointMoments(3)
     centred.add(x, y)
 
     np.testing.assert_allclose(moments.line(dim=-1).slope, centred.line(dim=-1).slope, rtol=1e-7)
 
 
 def test_what_does_not_vary_has_a_flat_line_that_explains_everything():
-    moments = Moments(1)
+    moments = JointMoments(1)
     moments.add(torch.full((5, 1), 2.0), torch.full((5, 1), 7.0))
     line = moments.line(dim=-1)
 
@@ -103,7 +103,7 @@ def test_what_does_not_vary_has_a_flat_line_that_explains_everything():
 def test_an_identity_is_fitted_exactly():
     """Slope 1 and shift 0 to the bit: a site that is linear on the data changes nothing at all when its line takes its place."""
     x = torch.rand(1000, 4) + 3
-    moments = Moments(4)
+    moments = JointMoments(4)
     moments.add(x, torch.relu(x))
     line = moments.line(dim=-1)
 
@@ -123,7 +123,7 @@ def test_convolutions_have_a_line_for_each_channel_over_all_positions():
     torch.manual_seed(0)
     net, x = Functional(), torch.randn(8, 1, 6, 6)
     (entry,) = survey(net, x).entries
-    line = lines(net, [x[:5], x[5:]], [entry.slot.key], inputs=lambda batch: batch)[entry.slot.key]
+    line = fit_lines(net, [x[:5], x[5:]], [entry.slot.key], inputs=lambda batch: batch)[entry.slot.key]
 
     with torch.no_grad():
         before = net.stem(x)
@@ -145,7 +145,7 @@ def test_a_site_that_runs_behind_two_layers_has_the_line_of_both():
     with torch.no_grad():
         net(x)
     hook.remove()
-    line = lines(net, [x], [entry.slot.key], inputs=lambda batch: batch)[entry.slot.key]
+    line = fit_lines(net, [x], [entry.slot.key], inputs=lambda batch: batch)[entry.slot.key]
 
     both = torch.cat(seen)[:, 2].flatten().double().numpy()
     np.testing.assert_allclose(line.slope[2], numpy_line(both, np.maximum(both, 0))[0], rtol=1e-5)  # float32 inputs
@@ -153,14 +153,14 @@ def test_a_site_that_runs_behind_two_layers_has_the_line_of_both():
 
 def test_one_line_for_the_site_where_that_is_asked_for():
     net, x = nn.Sequential(nn.Linear(2, 5), nn.Tanh()), torch.randn(50, 2)
-    key = survey(net, x).entries[0].place.key
+    key = survey(net, x).entries[0].slot.key
 
-    assert len(lines(net, [x], [key], inputs=lambda batch: batch, per_channel=False)[key].slope) == 1
+    assert len(fit_lines(net, [x], [key], inputs=lambda batch: batch, per_channel=False)[key].slope) == 1
 
 
 def test_numbers_that_are_not_finite_are_refused_with_the_site():
     net, x = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1)), torch.full((3, 2), float("inf"))
-    key = survey(net, torch.zeros(1, 2)).entries[0].place.key
+    key = survey(net, torch.zeros(1, 2)).entries[0].slot.key
 
     with pytest.raises(SiteError, match="activation 1 met or made numbers that are not finite"):
-        lines(net, [x], [key], inputs=lambda batch: batch)
+        fit_lines(net, [x], [key], inputs=lambda batch: batch)

@@ -1,4 +1,4 @@
-"""Effective rank, against NumPy's covariance."""
+"""Effective rank, compared with NumPy's covariance."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from actlab.nn.probes.effective_rank import Spread
+from actlab.nn.probes.effective_rank import UnitCovariance
 
 
 def exact(rows):
@@ -23,46 +23,47 @@ def rows(count, width, *, offset=0.0):
 
 @pytest.mark.parametrize("offset", [0.0, 300.0])
 def test_it_is_the_participation_ratio_far_from_zero_too(offset):
-    data, spread = rows(400, 12, offset=offset), Spread(12)
+    data, covariance = rows(400, 12, offset=offset), UnitCovariance(12)
     for part in data.split(57):
-        spread.add(part)
+        covariance.add(part)
 
-    assert spread.rows == 400
-    assert spread.effective_rank == pytest.approx(exact(data), rel=1e-4)
+    assert covariance.rows == 400
+    assert covariance.effective_rank == pytest.approx(exact(data), rel=1e-4)
 
 
 def test_wide_layers_are_projected_and_what_that_adds_is_taken_off():
-    data, spread = rows(8000, 1500), Spread(1500)
-    spread.add(data)
+    data, covariance = rows(8000, 1500), UnitCovariance(1500)
+    covariance.add(data)
 
-    assert spread.effective_rank == pytest.approx(exact(data), rel=0.05)
+    assert covariance.effective_rank == pytest.approx(exact(data), rel=0.05)
 
 
 def test_two_streams_add_up():
     data = rows(300, 5, offset=2.0)
-    whole, first, second = Spread(5), Spread(5), Spread(5)
+    whole, first, second = UnitCovariance(5), UnitCovariance(5), UnitCovariance(5)
     whole.add(data)
     first.add(data[:100])
     second.add(data[100:] + 0)
     first.merge(second)
-    first.merge(Spread(5))
+    first.merge(UnitCovariance(5))
 
     assert first.effective_rank == pytest.approx(whole.effective_rank, rel=1e-6)
     assert first.rows == 300
 
 
 def test_what_does_not_move_has_no_rank():
-    spread = Spread(3)
-    assert math.isnan(spread.effective_rank)
-    spread.add(torch.ones(4, 3))
-    assert math.isnan(spread.effective_rank)
+    covariance = UnitCovariance(3)
+    assert math.isnan(covariance.effective_rank)
+    covariance.add(torch.ones(4, 3))
+    assert math.isnan(covariance.effective_rank)
 
 
 def test_without_the_correction_the_projection_would_be_far_off():
-    data, spread = rows(8000, 1500), Spread(1500)
-    spread.add(data)
-    mean = spread._sum / spread.rows
-    covariance = spread._products / spread.rows - torch.outer(mean, mean)
-    plain = float(covariance.trace()) ** 2 / float(covariance.square().sum())
+    data, covariance = rows(8000, 1500), UnitCovariance(1500)
+    covariance.add(data)
+    sums = covariance._sums
+    mean = sums.total / covariance.rows
+    projected = sums.products / covariance.rows - torch.outer(mean, mean)
+    plain = float(projected.trace()) ** 2 / float(projected.square().sum())
 
     assert plain < 0.6 * exact(data)

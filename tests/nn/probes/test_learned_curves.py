@@ -12,7 +12,7 @@ from torch import nn
 
 import actlab
 from actlab.errors import SiteError
-from actlab.nn.probes import learned_curves as home
+from actlab.nn.probes import learned_curves
 from actlab.nn.probes.learned_curves import Shapes, shapes
 
 
@@ -169,7 +169,7 @@ def test_only_training_passes_are_counted():
 
 
 def test_a_long_training_keeps_a_bounded_number_of_states(monkeypatch):
-    monkeypatch.setattr(home, "_MOST", 8)
+    monkeypatch.setattr(learned_curves, "_MOST", 8)
     model = net()
     with Shapes(model, every=1) as record:
         for _ in range(1000):

@@ -1,4 +1,4 @@
-"""The probe, against hooks written by hand, closed forms and planted units."""
+"""The probe, compared with hooks written by hand, closed forms and planted units."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_type_hints
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from torch.utils.checkpoint import checkpoint
 import actlab
 from actlab.errors import SiteError, UnknownNameError
 from actlab.functions.analysis.edge_of_chaos import slope_moment
+from actlab.nn.probes.probe import ProbeOptions, ProbeSettings
 from actlab.nn.probes.probe_report import QUANTILES
 from actlab.nn.probes.quantile_sketch import ERROR
 from actlab.nn.probes.unit_states import STATES
@@ -419,21 +421,39 @@ def test_scaled_losses_are_told_and_overflow_is_counted_apart():
     assert scaled.report()["1"].overflowed == 1
 
 
+def tensors_in(value):
+    """Yield the tensors in the attributes of an object, and of its attributes."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif hasattr(value, "__dict__") and not isinstance(value, type):
+        for attribute in vars(value).values():
+            yield from tensors_in(attribute)
+
+
 def test_memory_does_not_grow_with_the_data():
     def held(count):
         watch = actlab.Probe(mlp(nn.ReLU()), every=1).start()
         for x in batches([4] * count, 6):
             watch.model(x).sum().backward()
         watch.stop()
-        tensors = [t for tally in watch._whole.tallies.values() for t in vars(tally).values()]
-        tensors += [t for tally in watch._whole.tallies.values() for part in (tally.sketch, tally.spread, tally.output)
-                    for t in vars(part).values()]  # fmt: skip
-        return sum(t.untyped_storage().nbytes() for t in tensors if isinstance(t, torch.Tensor))
+        return sum(t.untyped_storage().nbytes() for each in watch._total.by_point.values() for t in tensors_in(each))
 
     assert held(3) == held(30)
 
 
 # ------------------------------------------------------------------------------------------------ errors
+
+
+def test_settings_and_keyword_options_are_the_same():
+    assert get_type_hints(ProbeSettings) == get_type_hints(ProbeOptions)
+
+    net, data = mlp(nn.ReLU()), batches([8, 8], 6)
+    by_record = actlab.probe(net, data, settings=ProbeSettings(batches=1, rank=False))
+    by_keyword = actlab.probe(net, data, batches=1, rank=False)
+    assert by_record.values() == by_keyword.values()
+    assert actlab.probe(net, data, settings=ProbeSettings(batches=1, rank=False), batches=2)[0].batches == 2
+    with pytest.raises(TypeError, match=r"unknown option 'batch'\. Did you mean 'batches'"):
+        actlab.probe(net, data, batch=1)
 
 
 def test_messages_say_what_to_try():

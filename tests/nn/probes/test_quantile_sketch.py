@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from actlab.nn.probes.quantile_sketch import BUCKETS, ERROR, Sketch
+from actlab.nn.probes.quantile_sketch import BUCKETS, ERROR, QuantileSketch
 
 SHARES = [0.001, 0.01, 0.25, 0.5, 0.75, 0.99, 0.999]
 
 
 def sketched(*parts):
-    sketch = Sketch()
+    sketch = QuantileSketch()
     for part in parts:
         sketch.add(part)
     return sketch
@@ -40,7 +40,7 @@ def test_merging_is_adding():
     a, b = torch.randn(100), torch.randn(50)
     merged = sketched(a)
     merged.merge(sketched(b))
-    merged.merge(Sketch())
+    merged.merge(QuantileSketch())
 
     assert torch.equal(merged.counts, sketched(a, b).counts)
     assert merged.counts.numel() == BUCKETS
@@ -51,7 +51,7 @@ def test_infinities_have_their_place_and_nan_has_none():
     assert sketch.nonfinite == 4
     assert sketch.quantiles([0.0, 1.0]) == [-math.inf, math.inf]
     assert math.isnan(sketched(torch.tensor([math.nan])).quantiles([0.5])[0])
-    assert math.isnan(Sketch().quantiles([0.5])[0])
+    assert math.isnan(QuantileSketch().quantiles([0.5])[0])
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

@@ -10,22 +10,22 @@ from actlab.nn.probes.saved_tensors import SavedTensors, saved_bytes
 
 def test_every_storage_counts_once():
     x = torch.ones(10, requires_grad=True)
-    with SavedTensors([x]) as ledger:
+    with SavedTensors([x]) as saved:
         y = x.exp()  # keeps its result
         z = y * y[:]  # keeps the same storage, twice
 
-    assert ledger.bytes == 40
+    assert saved.bytes == 40
     assert z.shape == (10,)
 
 
 def test_what_is_freed_no_longer_counts():
     x = torch.ones(10, requires_grad=True)
-    with SavedTensors([x]) as ledger:
+    with SavedTensors([x]) as saved:
         y = x.exp()
-        before = ledger.bytes
+        before = saved.bytes
         y.sum().backward()
 
-    assert (before, ledger.bytes) == (40, 0)
+    assert (before, saved.bytes) == (40, 0)
 
 
 def test_gradients_inside_are_those_outside():

@@ -1,1 +1,1 @@
-"""What a model does while it runs."""
+"""Measure what the activations of a model do while it runs."""

@@ -1,10 +1,11 @@
-"""The tally: what is counted at one point of a model, batch after batch, in memory that does not grow.
+"""Streaming statistics of one activation in constant memory.
 
-Numbers are summed within a batch in float32 at least, from batch to batch in float64, whatever the model computes in.
+Sums within a batch are in float32 at least, sums over batches in float64, whatever the dtype of the model.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from math import nan, prod, sqrt
 from typing import Final
 
@@ -13,264 +14,342 @@ from torch import Tensor
 
 from actlab.errors import ActlabError
 from actlab.functions.analysis.saturation import tails
-from actlab.nn.probes.effective_rank import ROWS, Spread
-from actlab.nn.probes.hooks import Again, Point, Side
-from actlab.nn.probes.quantile_sketch import Sketch
+from actlab.nn.probes.effective_rank import ROWS, UnitCovariance
+from actlab.nn.probes.hooks import Point, Recompute, Side
+from actlab.nn.probes.quantile_sketch import QuantileSketch
 from actlab.nn.probes.slopes import slopes_squared
 
-__all__ = ["Accumulator", "Moments"]
+__all__ = ["Accumulator", "BatchCounts", "GradientSums", "Moments", "SlopeSums", "UnitSums"]
 
 _EXACT: Final = 1 << 24
 _NARROW: Final = {torch.float16, torch.bfloat16}
 
 
+# -------------------------------------------------------------------------------------------- records
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Moments:
     """Count, mean and sum of squared deviations, streamed (Chan, Golub, LeVeque 1979).
 
     Attributes:
-        count: elements.
-        mean: of them, float64.
-        squares: sum of squared deviations from it.
+        count: number of elements.
+        mean: their mean, float64.
+        squares: sum of squared deviations from the mean, float64.
     """
 
-    def __init__(self) -> None:
-        self.count = 0
-        self.mean: Tensor = torch.zeros(())
-        self.squares: Tensor = torch.zeros(())
+    count: int = 0
+    mean: Tensor = field(default_factory=lambda: torch.zeros(()))
+    squares: Tensor = field(default_factory=lambda: torch.zeros(()))
 
-    def see(self, values: Tensor) -> None:
-        """Take in all elements of a tensor: in passes that cancel nothing; ``torch.var_mean`` takes 20 times as long on a CPU."""
+    def with_values(self, values: Tensor) -> Moments:
+        """Return the moments with all elements of a tensor added; ``torch.var_mean`` takes 20 times as long on a CPU."""
         mean = values.mean()
-        self.add(values.numel(), mean, (values - mean).square_().mean())
+        return self.with_elements(values.numel(), mean, (values - mean).square_().mean())
 
-    def add(self, count: int, mean: Tensor, variance: Tensor) -> None:
-        """Take in ``count`` elements with this mean and (biased) variance."""
-        mean = mean.to(_accumulated(mean))
+    def with_elements(self, count: int, mean: Tensor, variance: Tensor) -> Moments:
+        """Return the moments with ``count`` elements of this mean and (biased) variance added."""
+        mean = mean.to(_wide_dtype(mean))
         squares = variance.to(mean.dtype) * count
         if not self.count:
-            self.count, self.mean, self.squares = count, mean, squares
-            return
+            return Moments(count=count, mean=mean, squares=squares)
         total = self.count + count
-        away = mean - self.mean
-        self.mean = self.mean + away * (count / total)
-        self.squares = self.squares + squares + away.square() * (self.count * count / total)
-        self.count = total
+        gap = mean - self.mean
+        return Moments(
+            count=total,
+            mean=self.mean + gap * (count / total),
+            squares=self.squares + squares + gap.square() * (self.count * count / total),
+        )
 
-    def merge(self, other: Moments) -> None:
-        """Take in the elements of another stream."""
-        if other.count:
-            self.add(other.count, other.mean, other.squares / other.count)
+    def __add__(self, other: Moments) -> Moments:
+        return self.with_elements(other.count, other.mean, other.squares / other.count) if other.count else self
 
     @property
-    def whole(self) -> tuple[float, float]:
-        """Mean and variance."""
+    def mean_and_variance(self) -> tuple[float, float]:
+        """Mean and variance; NaN without elements."""
         return (float(self.mean), float(self.squares) / self.count) if self.count else (nan, nan)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class UnitSums:
+    """Sums over the outputs of each unit; tensors have shape ``(units,)``.
+
+    Attributes:
+        count: number of outputs of each unit.
+        outputs: sum of the outputs.
+        zeros: number of outputs that were exactly zero.
+        inactive: number of outputs whose absolute value was not above the threshold.
+        saturated: number of outputs on a flat end of the function and not zero; None for functions without a flat end.
+    """
+
+    count: int = 0
+    outputs: Tensor | float = 0.0
+    zeros: Tensor | int = 0
+    inactive: Tensor | int = 0
+    saturated: Tensor | None = None
+
+    def __add__(self, other: UnitSums) -> UnitSums:
+        return UnitSums(
+            count=self.count + other.count,
+            outputs=self.outputs + other.outputs,
+            zeros=self.zeros + other.zeros,
+            inactive=self.inactive + other.inactive,
+            saturated=_sum(self.saturated, other.saturated),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SlopeSums:
+    """Sums over the slopes of each unit.
+
+    Attributes:
+        count: number of slopes of each unit.
+        squares: sum of squared slopes, shape ``(units,)``; None where slopes are not known.
+        moved: whether any slope was not exactly zero, bool, shape ``(units,)``; None where slopes are not known.
+    """
+
+    count: int = 0
+    squares: Tensor | None = None
+    moved: Tensor | None = None
+
+    def __add__(self, other: SlopeSums) -> SlopeSums:
+        either = self.moved if other.moved is None else other.moved if self.moved is None else self.moved | other.moved
+        return SlopeSums(count=self.count + other.count, squares=_sum(self.squares, other.squares), moved=either)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GradientSums:
+    """Sums over the gradients of each batch.
+
+    Attributes:
+        input: sum of the squared gradient norms at the input.
+        output: sum of the squared gradient norms at the output.
+        units: sum of the squared gradients at the input, shape ``(units,)``; None where they were not measured.
+        batches: number of batches with finite gradients.
+        overflowed: number of batches without, as happens with scaled losses; they count nowhere else.
+    """
+
+    input: float = 0.0
+    output: float = 0.0
+    units: Tensor | None = None
+    batches: int = 0
+    overflowed: int = 0
+
+    def __add__(self, other: GradientSums) -> GradientSums:
+        return GradientSums(
+            input=self.input + other.input,
+            output=self.output + other.output,
+            units=_sum(self.units, other.units),
+            batches=self.batches + other.batches,
+            overflowed=self.overflowed + other.overflowed,
+        )
+
+    def norm(self, side: Side) -> float:
+        """Return the root mean square over batches of the gradient's norm; NaN without batches."""
+        squares = self.input if side == "input" else self.output
+        return sqrt(squares / self.batches) if self.batches else nan
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BatchCounts:
+    """Counts over batches.
+
+    Attributes:
+        batches: number of batches.
+        samples: number of samples, by the first dimension.
+        silent: number of batches in which a unit was zero throughout, shape ``(units,)``.
+    """
+
+    batches: int = 0
+    samples: int = 0
+    silent: Tensor | int = 0
+
+    def __add__(self, other: BatchCounts) -> BatchCounts:
+        return BatchCounts(
+            batches=self.batches + other.batches,
+            samples=self.samples + other.samples,
+            silent=self.silent + other.silent,
+        )
+
+
+@dataclass(kw_only=True, eq=False)
+class _OpenBatch:
+    """What was seen of the current batch: zeros and outputs of each unit, squared gradient norms."""
+
+    zeros: Tensor | int = 0
+    count: int = 0
+    gradients: dict[Side, Tensor] = field(default_factory=dict)
+    unit_gradients: Tensor | None = None
+
+
+# ---------------------------------------------------------------------------------------- accumulator
+
+
 class Accumulator:
-    """What is counted at one point.
+    """Statistics of one point.
 
     Args:
         point: where.
         threshold: outputs whose absolute value is not above it count as inactive.
-        rank: whether the covariance is summed up.
+        rank: whether the covariance of the units is accumulated.
 
     Attributes:
         output: moments of the output, over all units.
-        input: moments of the input, likewise.
-        count: outputs of each unit that were seen.
-        sums: of the outputs of each unit.
-        zeros: elements of each unit that were exactly zero.
-        inactive: elements of each unit that were not above the threshold.
-        saturated: elements of each unit on a flat end of the function and not zero; None where it has none that counts.
-        slopes: sum of squared slopes, by unit; None where they are not known.
-        moved: whether the slope of any element of the unit was not exactly zero.
-        silent: batches in which the unit was zero throughout.
-        batches: how many.
-        samples: how many, by the first dimension.
-        gradients: sums over batches of the squared gradient norms, by side.
-        gradient_batches: batches whose gradients were finite.
-        overflowed: batches whose gradients were not, as happens with scaled losses.
+        input: moments of the input, over all units.
+        sketch: quantiles of the output.
+        covariance: covariance of the units; None without ``rank``, and for functions that mix elements.
+        units: sums over the outputs.
+        slopes: sums over the slopes.
+        gradients: sums over the gradients.
+        batches: counts over batches.
+        saturates_on_both_sides: whether the function has two flat ends.
     """
 
     def __init__(self, point: Point, *, threshold: float = 0.0, rank: bool = True) -> None:
         self.point = point
         self.threshold = threshold
         self.output, self.input = Moments(), Moments()
-        self.sketch = Sketch()
-        self.spread = Spread(point.width) if rank and point.dim is not None else None
-        self.bounds = _bounds(point)
-        self.saturates_on_both_sides = self.bounds is not None and self.bounds[1]
-        self.count = 0
-        self.sums: Tensor | float = 0.0
-        self.zeros: Tensor | int = 0
-        self.inactive: Tensor | int = 0
-        self.saturated: Tensor | None = None
-        self.slopes: Tensor | None = None
-        self.slope_count = 0
-        self.moved: Tensor | None = None
-        self.silent: Tensor | int = 0
-        self.batches = self.samples = 0
-        self.gradients: dict[Side, float] = {"input": 0.0, "output": 0.0}
-        self.unit_gradients: Tensor | None = None
-        self.gradient_batches = self.overflowed = 0
-        self._batch_zeros: Tensor | int = 0
-        self._batch_count = 0
-        self._batch_gradients: dict[Side, Tensor] = {}
-        self._batch_units: Tensor | None = None
-
-    # ------------------------------------------------------------------------------------------- forward
+        self.sketch = QuantileSketch()
+        self.covariance = UnitCovariance(point.width) if rank and point.dim is not None else None
+        self.units, self.slopes = UnitSums(), SlopeSums()
+        self.gradients, self.batches = GradientSums(), BatchCounts()
+        self._flat_ends = _flat_ends(point)
+        self.saturates_on_both_sides = self._flat_ends is not None and self._flat_ends[1]
+        self._batch = _OpenBatch()
 
     @torch.no_grad()
-    def see(self, x: Tensor, y: Tensor, again: Again | None) -> None:
-        """Count one execution."""
-        squared = slopes_squared(self.point, x, again) if again is not None else None
-        x, y = _wide(x.detach()), _wide(y.detach())
+    def add(self, x: Tensor, y: Tensor, recompute: Recompute | None) -> None:
+        """Add one execution: input, output, and a function that computes the output again, for the slopes."""
+        squared = slopes_squared(self.point, x, recompute) if recompute is not None else None
+        x, y = _widened(x.detach()), _widened(y.detach())
         dims, count = self._dims(y), y.numel() // self.point.width
-        if not self._batch_count:  # of a net that runs several times in a batch, the samples count once
-            self.samples += y.shape[0] if y.dim() > 1 else 1
-        self._output(y, dims, count)
-        self.input.see(x)
-        if self.bounds is not None and x.shape == y.shape:
-            (low, high), _ = self.bounds
-            stuck = ((x < low) | (x > high)) & (y != 0)
-            self.saturated = _sum(self.saturated, _counted(stuck.to(y.dtype), dims))
-        if squared is not None:
-            self._slopes(squared, dims, count)
-        if self.spread is not None:
-            self.spread.add(_rows(y, self.point.dim or -1))
-
-    def _output(self, y: Tensor, dims: list[int], count: int) -> None:
-        self.output.see(y)
-        self.count += count
-        sums = (y.sum(dims) if dims else y).reshape(-1)
-        self.sums = self.sums + sums.to(_accumulated(sums))
-        zeros = _counted(torch.eq(y, 0, out=torch.empty_like(y)), dims)
-        self._batch_zeros, self._batch_count = self._batch_zeros + zeros, self._batch_count + count
-        self.zeros = self.zeros + zeros
-        self.inactive = self.inactive + (
-            _counted((y.abs() <= self.threshold).to(y.dtype), dims) if self.threshold else zeros
-        )
+        if not self._batch.count:  # a net may run several times in a batch, whose samples count once
+            self.batches += BatchCounts(samples=y.shape[0] if y.dim() > 1 else 1)
+        self.output = self.output.with_values(y)
+        self.input = self.input.with_values(x)
+        units = self._unit_sums(x, y, dims, count)
+        self.units += units
+        self._batch.zeros, self._batch.count = self._batch.zeros + units.zeros, self._batch.count + count
         self.sketch.add(y)
+        if squared is not None:
+            self.slopes += _slope_sums(squared, dims, count)
+        if self.covariance is not None:
+            self.covariance.add(_rows(y, self.point.dim or -1))
 
-    def _slopes(self, squared: Tensor, dims: list[int], count: int) -> None:
-        per_unit = squared.sum(dims).reshape(-1) if dims else squared.reshape(-1)
-        largest = squared.amax(dims).reshape(-1) if dims else squared.reshape(-1)
-        self.slopes = _sum(self.slopes, per_unit.to(_accumulated(per_unit)))
-        self.slope_count += count
-        self.moved = largest > 0 if self.moved is None else self.moved | (largest > 0)
+    def _unit_sums(self, x: Tensor, y: Tensor, dims: list[int], count: int) -> UnitSums:
+        outputs = (y.sum(dims) if dims else y).reshape(-1)
+        zeros = inactive = _count_by_unit(torch.eq(y, 0, out=torch.empty_like(y)), dims)
+        if self.threshold:
+            inactive = _count_by_unit((y.abs() <= self.threshold).to(y.dtype), dims)
+        saturated = None
+        if self._flat_ends is not None and x.shape == y.shape:
+            (low, high), _ = self._flat_ends
+            is_flat = ((x < low) | (x > high)) & (y != 0)
+            saturated = _count_by_unit(is_flat.to(y.dtype), dims)
+        outputs = outputs.to(_wide_dtype(outputs))
+        return UnitSums(count=count, outputs=outputs, zeros=zeros, inactive=inactive, saturated=saturated)
 
     def _dims(self, y: Tensor) -> list[int]:
-        """Return the dimensions over which a unit's elements are spread."""
+        """Return the dimensions over which the elements of one unit are spread."""
         if self.point.dim is None or y.dim() == 0:
             return list(range(y.dim()))
         unit = self.point.dim % y.dim()
         return [dim for dim in range(y.dim()) if dim != unit]
 
-    # ------------------------------------------------------------------------------------------ gradient
-
     @torch.no_grad()
-    def see_gradient(self, side: Side, gradient: Tensor, scale: float = 1.0) -> None:
-        """Count the gradient at the input or the output of one execution, of a loss that was multiplied by ``scale``."""
+    def add_gradient(self, side: Side, gradient: Tensor, scale: float = 1.0) -> None:
+        """Add the gradient at the input or output of one execution, of a loss that was multiplied by ``scale``."""
         wide = torch.promote_types(gradient.dtype, torch.float32)
         dims = self._dims(gradient)
         has_units = side == "input" and self.point.dim is not None and gradient.numel() > 0 and dims
         if has_units and gradient.shape[self.point.dim or -1] == self.point.width:
             norms = torch.linalg.vector_norm(gradient, dim=dims, dtype=wide) / scale
-            self._batch_units = _sum(self._batch_units, norms.square().to(_accumulated(norms)))
+            self._batch.unit_gradients = _sum(self._batch.unit_gradients, norms.square().to(_wide_dtype(norms)))
             total = norms.square().sum()
         else:
             total = (torch.linalg.vector_norm(gradient, dtype=wide) / scale).square()
-        before = self._batch_gradients.get(side)
-        self._batch_gradients[side] = total if before is None else before + total
+        before = self._batch.gradients.get(side)
+        self._batch.gradients[side] = total if before is None else before + total
 
     def end_batch(self) -> None:
-        """Close the batch: what is defined by batches is counted now."""
-        if self._batch_count:
-            self.batches += 1
-            self.silent = self.silent + (self._batch_zeros == self._batch_count)
-        self._batch_zeros, self._batch_count = 0, 0
-        sums: dict[Side, float] = {side: float(total) for side, total in self._batch_gradients.items()}
-        if sums and all(map(_is_finite, sums.values())):
-            self.gradient_batches += 1
-            for side, total in sums.items():
-                self.gradients[side] += total
-            if self._batch_units is not None:
-                self.unit_gradients = _sum(self.unit_gradients, self._batch_units)
-        elif sums:
-            self.overflowed += 1
-        self._batch_gradients, self._batch_units = {}, None
-
-    # --------------------------------------------------------------------------------------------- whole
+        """End the batch: add what is counted by batches."""
+        batch, self._batch = self._batch, _OpenBatch()
+        if batch.count:
+            self.batches += BatchCounts(batches=1, silent=batch.zeros == batch.count)
+        if not batch.gradients:
+            return
+        sums: dict[Side, float] = {side: float(total) for side, total in batch.gradients.items()}
+        if all(map(_is_finite, sums.values())):
+            self.gradients += GradientSums(
+                input=sums.get("input", 0.0), output=sums.get("output", 0.0), units=batch.unit_gradients, batches=1
+            )
+        else:
+            self.gradients += GradientSums(overflowed=1)
 
     def merge(self, other: Accumulator) -> None:
-        """Take in what another tally of the same point has counted."""
-        self.output.merge(other.output)
-        self.input.merge(other.input)
+        """Add what another accumulator of the same point has counted."""
+        self.output += other.output
+        self.input += other.input
+        self.units += other.units
+        self.slopes += other.slopes
+        self.gradients += other.gradients
+        self.batches += other.batches
         self.sketch.merge(other.sketch)
-        if self.spread is not None and other.spread is not None:
-            self.spread.merge(other.spread)
-        for name in ("sums", "zeros", "inactive", "silent"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        for name in ("saturated", "slopes", "unit_gradients"):
-            if getattr(other, name) is not None:
-                setattr(self, name, _sum(getattr(self, name), getattr(other, name)))
-        if other.moved is not None:
-            self.moved = other.moved if self.moved is None else self.moved | other.moved
-        for name in ("count", "slope_count", "batches", "samples", "gradient_batches", "overflowed"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        for side in self.gradients:
-            self.gradients[side] += other.gradients[side]
+        if self.covariance is not None and other.covariance is not None:
+            self.covariance.merge(other.covariance)
 
     @property
     def chi(self) -> float:
         """Mean squared slope, E f'^2; NaN where slopes are not known."""
-        if self.slopes is None:
+        if self.slopes.squares is None:
             return nan
-        return float(self.slopes.sum()) / (self.slope_count * self.point.width)
-
-    def gradient_norm(self, side: Side) -> float:
-        """Root mean square over batches of the gradient's norm; NaN where none was seen."""
-        return sqrt(self.gradients[side] / self.gradient_batches) if self.gradient_batches else nan
+        return float(self.slopes.squares.sum()) / (self.slopes.count * self.point.width)
 
 
-def _bounds(point: Point) -> tuple[tuple[float, float], bool] | None:
-    """Return beyond which inputs a unit is saturated, and whether the function saturates on both sides; None where it never does."""
+def _flat_ends(point: Point) -> tuple[tuple[float, float], bool] | None:
+    """Return the inputs beyond which a unit is saturated, and whether the function saturates on both sides; None if it never does."""
     if point.running.kind != "elementwise" or point.running.spec is None:
         return None
     try:
         ends = tails(point.running.spec)
-    except (ActlabError, ArithmeticError):  # no formula to ask
+    except (ActlabError, ArithmeticError):  # no formula
         return None
     low, high = ends.saturated
     return None if low == -float("inf") and high == float("inf") else ((low, high), ends.both)
 
 
-def _counted(ones: Tensor, dims: list[int]) -> Tensor:
-    """Count floating ones by unit: whole numbers in float32 are exact up to 2^24, and summed eight times as fast as booleans."""
+def _slope_sums(squared: Tensor, dims: list[int], count: int) -> SlopeSums:
+    per_unit = squared.sum(dims).reshape(-1) if dims else squared.reshape(-1)
+    largest = squared.amax(dims).reshape(-1) if dims else squared.reshape(-1)
+    return SlopeSums(count=count, squares=per_unit.to(_wide_dtype(per_unit)), moved=largest > 0)
+
+
+def _count_by_unit(ones: Tensor, dims: list[int]) -> Tensor:
+    """Count floating ones by unit: float32 is exact up to 2^24, and summed eight times as fast as booleans."""
     wide = torch.float64 if ones.numel() > _EXACT and ones.device.type != "mps" else None
-    counted = ones.sum(dims, dtype=wide) if dims else ones
-    return counted.reshape(-1).to(_accumulated(ones))
+    counts = ones.sum(dims, dtype=wide) if dims else ones
+    return counts.reshape(-1).to(_wide_dtype(ones))
 
 
-def _sum(before: Tensor | None, more: Tensor) -> Tensor:
-    return more if before is None else before + more
+def _sum(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+    """Return the sum; None counts as zero."""
+    return second if first is None else first if second is None else first + second
 
 
 def _is_finite(value: float) -> bool:
     return value - value == 0
 
 
-def _wide(tensor: Tensor) -> Tensor:
+def _widened(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.dtype in _NARROW else tensor
 
 
-def _accumulated(tensor: Tensor) -> torch.dtype:
+def _wide_dtype(tensor: Tensor) -> torch.dtype:
     return torch.float32 if tensor.device.type == "mps" else torch.float64  # MPS has no float64
 
 
 def _rows(y: Tensor, dim: int) -> Tensor:
-    """Return at most :data:`ROWS` rows of units, evenly spread over the batch and its positions, which are not copied as a whole."""
+    """Return at most :data:`ROWS` rows of units, evenly spread over batch and positions; only these are copied."""
     if y.dim() < 2:
         return y.reshape(1, -1)
     last = y.movedim(dim, -1)

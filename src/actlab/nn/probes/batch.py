@@ -1,4 +1,4 @@
-"""The batch: what a loader gives, told apart into the model's input and the target."""
+"""Split the batches of a loader into the model's input and the target."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from torch.utils._pytree import tree_map
 from actlab.errors import SiteError
 from actlab.nn.sites.dry_run import Inputs
 
-__all__ = ["endless", "first_inputs", "input_of", "moved", "target_of"]
+__all__ = ["cycle_batches", "first_inputs", "input_of", "target_of", "to_device"]
 
 
 def input_of(batch: Any) -> Inputs:
-    """Return what a model takes: a tensor, keyword arguments, or the first element of a sequence.
+    """Return the model's input: a tensor, keyword arguments, or the first element of a sequence.
 
     Raises:
-        SiteError: the batch is none of these.
+        SiteError: the batch has another type.
 
     Example:
         >>> input_of([torch.zeros(2), torch.ones(2)])
@@ -33,12 +33,12 @@ def input_of(batch: Any) -> Inputs:
         return first
     raise SiteError(
         f"A batch is a {type(batch).__name__}; allowed are a tensor, a mapping of keyword arguments, and a sequence whose first element "
-        "is the model's input. For anything else say how to take it: inputs=lambda batch: batch.x."
+        "is the model's input. For any other type pass a function that picks it: inputs=lambda batch: batch.x."
     )
 
 
 def target_of(batch: Any) -> Any:
-    """Return what a loss takes beside the output: the second element of a sequence, or the batch itself.
+    """Return the target for the loss: the second element of a sequence, or the batch itself.
 
     Example:
         >>> target_of((torch.zeros(2), torch.ones(2)))
@@ -47,11 +47,11 @@ def target_of(batch: Any) -> Any:
     return batch[1] if isinstance(batch, Sequence) and len(batch) > 1 else batch
 
 
-def moved(batch: Any, device: torch.device) -> Any:
+def to_device(batch: Any, device: torch.device) -> Any:
     """Return a batch with its tensors on a device.
 
     Example:
-        >>> moved({"x": torch.zeros(1)}, torch.device("meta"))["x"].device
+        >>> to_device({"x": torch.zeros(1)}, torch.device("meta"))["x"].device
         device(type='meta')
     """
     return tree_map(lambda leaf: leaf.to(device) if isinstance(leaf, Tensor) else leaf, batch)
@@ -63,7 +63,7 @@ def first_inputs(model: nn.Module, loader: Iterable[Any], count: int, inputs: Ca
     Args:
         model: the model.
         loader: batches.
-        count: how many, at most.
+        count: most batches to take.
         inputs: picks the input from a batch.
 
     Raises:
@@ -74,37 +74,37 @@ def first_inputs(model: nn.Module, loader: Iterable[Any], count: int, inputs: Ca
         3
     """
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    batches = [inputs(moved(batch, device)) for batch in islice(loader, count)]
+    batches = [inputs(to_device(batch, device)) for batch in islice(loader, count)]
     if not batches:
         raise SiteError(
-            "The loader gave no batch. A generator that was read before is empty: give a list or a DataLoader."
+            "The loader gave no batch. A generator that was read before is empty; pass a list or a DataLoader."
         )
     return batches
 
 
-def endless(loader: Iterable[Any], steps: int) -> Iterator[Any]:
-    """Yield batches, from the beginning again where the loader ends.
+def cycle_batches(loader: Iterable[Any], steps: int) -> Iterator[Any]:
+    """Yield batches endlessly, starting over where the loader ends.
 
     Args:
         loader: batches.
-        steps: how many may be asked for; said in the error.
+        steps: number of batches that may be needed; named in the error.
 
     Raises:
         SiteError: the loader cannot be read again.
 
     Example:
-        >>> given = endless([1, 2], 3)
-        >>> [next(given) for _ in range(3)]
+        >>> batches = cycle_batches([1, 2], 3)
+        >>> [next(batches) for _ in range(3)]
         [1, 2, 1]
     """
-    given = 0
+    count = 0
     while True:
-        before = given
+        before = count
         for batch in loader:
-            given += 1
+            count += 1
             yield batch
-        if given == before:
+        if count == before:
             raise SiteError(
-                f"The loader ended after {given} batches and gives none from its beginning, and there may be {steps} steps. "
-                "Give a list or a DataLoader, which can be read again."
+                f"The loader ended after {count} batches and cannot be read again, but up to {steps} batches are needed. "
+                "Pass a list or a DataLoader, which can be read again."
             )

@@ -1,7 +1,7 @@
-"""The taps: for as long as they are open, every activation of a model shows what goes in, what comes out and which gradients come back.
+"""Hooks that show an observer the input, output and gradients of every activation of a model.
 
-Modules are watched by hooks, functional calls by torch's function mode, as in :mod:`actlab.nn.sites.trace`; nothing is kept, and when the
-taps are closed nothing of them is left. Gradients are seen by hooks on the tensors of that pass, which change nothing.
+Modules are observed by module hooks, functional calls by a torch function mode, as in :mod:`actlab.nn.sites.trace`. Nothing is stored, and
+no hook is left when they are closed. Gradients are observed by hooks on the tensors of the pass, which change nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
 from copy import copy
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol
+from types import TracebackType
+from typing import Any, Final, Literal, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -27,45 +28,38 @@ from actlab.nn.sites.slot import Slot, slot_of_module
 from actlab.nn.sites.torch_activations import ActivationFunction, Running, describe_call, recognise
 from actlab.nn.sites.user_modules import activation_modules
 
-__all__ = ["Again", "Hooks", "Observer", "Point", "Side"]
+__all__ = ["Hooks", "Observer", "Point", "Recompute", "Side"]
 
 Side = Literal["input", "output"]
-Again = Callable[[Tensor], Tensor]
+Recompute = Callable[[Tensor], Tensor]
+"""Computes an activation's output from another input of the same shape."""
 
-_LINEAR: Final = {
-    "linear": 1,
-    "addmm": 2,
-    "baddbmm": 2,
-    "matmul": 1,
-    "mm": 1,
-    "bmm": 1,
-    "__matmul__": 1,
-    "__rmatmul__": 1,
-}
+_LINEAR: Final = {"linear", "addmm", "baddbmm", "matmul", "mm", "bmm", "__matmul__", "__rmatmul__"}
 _CONVOLUTIONS: Final = {f"conv{transposed}{n}d": n for n in (1, 2, 3) for transposed in ("", "_transpose")}
-_NORMS_OF_CHANNELS: Final = {"batch_norm", "group_norm", "instance_norm"}
-_NORMS_OF_LAST: Final = {"layer_norm", "rms_norm"}
+_CHANNEL_NORMS: Final = {"batch_norm", "group_norm", "instance_norm"}
+_LAST_DIMENSION_NORMS: Final = {"layer_norm", "rms_norm"}
+_SOURCES: Final = {*_LINEAR, *_CONVOLUTIONS, *_CHANNEL_NORMS, *_LAST_DIMENSION_NORMS}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Point:
-    """A stretch of a model's computation: one activation, behind one layer with weights.
+    """One activation behind one layer with weights.
 
-    An activation module that is used twice, as the ReLU of a residual block often is, is two points, with units of their own; in a
-    recurrent net it is one point that runs once a step.
+    An activation module that is used twice, such as the ReLU of a residual block, is two points with separate units; in a recurrent net it
+    is one point that runs once a step.
 
     Attributes:
-        key: tells points apart.
+        key: identifies the point: key of the slot, path of the layer before, number of units.
         path: of the site, as :func:`actlab.find` has it.
         after: path of the layer whose weights made the input; None where there is none.
         running: what runs.
-        dim: dimension of the units, counted from the end; None for functions that mix elements, which have none.
+        dim: dimension of the units, counted from the end; None for functions that mix elements, which have no units.
         width: number of units.
         inplace: whether the input is overwritten.
-        interleaved: whether a packed gate lies at every other slot, and not in one half.
+        interleaved: whether a packed gate takes every other element, instead of one half.
     """
 
-    key: Hashable
+    key: tuple[Hashable, str | None, int]
     path: str
     after: str | None
     running: Running
@@ -76,25 +70,25 @@ class Point:
 
 
 class Observer(Protocol):
-    """What listens to the taps."""
+    """Receives what the hooks see."""
 
-    def seen(self, point: Point, x: Tensor, y: Tensor, again: Again | None, /) -> None:
-        """Take note of one execution.
+    def on_forward(self, point: Point, x: Tensor, y: Tensor, recompute: Recompute | None, /) -> None:
+        """Receive one execution.
 
         Args:
             point: where.
-            x: the input as it was before the call, with gradients as it had them.
+            x: the input as it was before the call, attached to the graph as it was.
             y: the output.
-            again: computes the output from another input of the shape of ``x``; None where that is not known.
+            recompute: computes the output from another input of the shape of ``x``; None where that is not known.
         """
 
-    def gradient(self, point: Point, side: Side, gradient: Tensor, /) -> None:
-        """Take note of the gradient that reached a point's input or output."""
+    def on_gradient(self, point: Point, side: Side, gradient: Tensor, /) -> None:
+        """Receive the gradient at a point's input or output."""
 
 
 @dataclass(kw_only=True)
-class _Feed:
-    """What made the values that flow at this moment."""
+class _Source:
+    """The layer that made the current values: its path, and dimension and number of its channels."""
 
     after: str | None = None
     dim: int = -1
@@ -102,14 +96,14 @@ class _Feed:
 
 
 class Hooks:
-    """Watches a model's activations between :meth:`open` and :meth:`close`.
+    """Observe a model's activations between :meth:`open` and :meth:`close`, or inside a ``with`` block.
 
     Args:
         model: any module.
-        observer: is told what happens.
+        observer: receives every execution and gradient.
 
     Raises:
-        SiteError: the model is one that cannot be watched: DataParallel, or compiled in slot.
+        SiteError: the model cannot be observed: DataParallel, or compiled in place.
     """
 
     def __init__(self, model: nn.Module, observer: Observer) -> None:
@@ -117,87 +111,95 @@ class Hooks:
         self.model = model
         self.observer = observer
         self.known = activation_modules(model)
-        whole = survey(model)
-        self.paths = whole.paths
-        self.hidden = {e.site.path: e.site.reason or "" for e in whole.entries if e.slot.tail.startswith(":")}
-        self._labels = {entry.slot.key: entry.site.path for entry in whole.entries}
+        sites = survey(model)
+        self.paths = sites.paths
+        fused = [entry.site for entry in sites.entries if entry.slot.tail.startswith(":")]
+        self.unseen = {site.path: site.reason or "" for site in fused}
+        self._site_paths = {entry.slot.key: entry.site.path for entry in sites.entries}
         named = model.named_parameters(remove_duplicate=False)
-        self._weights = {id(p): name.rpartition(".")[0] or name for name, p in named}  # the layer that holds it
+        self._layers = {id(p): name.rpartition(".")[0] or name for name, p in named}  # path by parameter
         self._points: dict[Hashable, Point] = {}
-        self._handles: list[Any] = []  # of hooks on modules
-        self._graph: list[Any] = []  # of hooks on tensors
+        self._module_hooks: list[Any] = []
+        self._tensor_hooks: list[Any] = []
         self._contexts: list[AbstractContextManager[Any]] = []
-        self._feed = _Feed()
-        self._inside = 0
+        self._source = _Source()
+        self._inside = 0  # depth of activations, whose inner calls are not observed
 
     @property
     def is_open(self) -> bool:
-        """Whether the model is watched at this moment."""
+        """Whether the model is observed at the moment."""
         return bool(self._contexts)
 
     def open(self) -> None:
-        """Begin to watch; forget the hooks on the tensors of an earlier pass."""
+        """Start observing; remove the hooks on the tensors of an earlier pass."""
         self.release()
-        self._inside, self._feed = 0, _Feed()
+        self._inside, self._source = 0, _Source()
         if any(m._compiled_call_impl is not None or "_orig_mod" in m._modules for m in self.model.modules()):
             self._enter(torch.compiler.set_stance("force_eager"))
         for module in self.model.modules():
             if id(module) in self.known and not isinstance(module, torch.jit.ScriptModule):
-                self._watch(module, self.known[id(module)])
-        self._enter(_Calls(self))
+                self._observe_module(module, self.known[id(module)])
+        self._enter(_FunctionMode(self))
 
     def _enter(self, context: AbstractContextManager[Any]) -> None:
         context.__enter__()
         self._contexts.append(context)
 
     def close(self) -> None:
-        """Stop watching. Gradients of what was seen still arrive, until :meth:`release`."""
+        """Stop observing. Gradients of the pass still arrive, until :meth:`release`."""
         while self._contexts:
             self._contexts.pop().__exit__(None, None, None)
-        while self._handles:
-            self._handles.pop().remove()
+        while self._module_hooks:
+            self._module_hooks.pop().remove()
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
 
     def release(self) -> None:
-        """Take the hooks off the tensors of the pass that was watched."""
-        while self._graph:
-            self._graph.pop().remove()
+        """Remove the hooks on the tensors of the observed pass."""
+        while self._tensor_hooks:
+            self._tensor_hooks.pop().remove()
 
     # ------------------------------------------------------------------------------------------- modules
 
-    def _watch(self, module: nn.Module, running: Running) -> None:
+    def _observe_module(self, module: nn.Module, running: Running) -> None:
         slot = slot_of_module(module)
-        held: list[tuple[Point, Tensor, bool] | None] = []
+        entered: list[tuple[Point, Tensor, bool] | None] = []
 
         def enter(_: nn.Module, args: Any, kwargs: Any) -> None:
             self._inside += 1
             value = next((leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)), None)
-            if value is None or self._inside > 1 or not _countable(value):
-                held.append(None)
+            if value is None or self._inside > 1 or not _is_measurable(value):
+                entered.append(None)
                 return
             point = self._point(slot, running, value, getattr(module, "gate", "second") == "interleaved")
-            held.append((point, self._before(point, value), len(args) == 1 and not kwargs))
+            entered.append((point, self._before(point, value), len(args) == 1 and not kwargs))
 
         def leave(_: nn.Module, _args: Any, result: Any) -> None:
-            before = held.pop()
+            before = entered.pop()
             if before is not None and isinstance(result, Tensor):  # on an error there is no result
-                point, x, is_alone = before
-                self._after(point, x, result, _again(module) if is_alone else None)
+                point, x, is_only_input = before
+                self._after(point, x, result, _function_of(module) if is_only_input else None)
             self._inside -= 1
 
-        self._handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
-        self._handles.append(module.register_forward_hook(leave, always_call=True))
+        self._module_hooks.append(module.register_forward_pre_hook(enter, with_kwargs=True))
+        self._module_hooks.append(module.register_forward_hook(leave, always_call=True))
 
     # --------------------------------------------------------------------------------------------- calls
 
-    def call(self, native: ActivationFunction, slot: Slot, func: Any, args: Any, kwargs: Any) -> Any:
-        """Carry out a functional call that is an activation, and show it."""
+    def call(self, function: ActivationFunction, slot: Slot, func: Any, args: Any, kwargs: Any) -> Any:
+        """Run a functional call that is an activation, and show it to the observer."""
         value, rest = (args[0], args[1:]) if args else (kwargs["input"], ())
-        named = {key: given for key, given in kwargs.items() if key != "input"}
-        if not _countable(value) or "out" in named:
+        named = {key: argument for key, argument in kwargs.items() if key != "input"}
+        if not _is_measurable(value) or "out" in named:
             return func(*args, **kwargs)
         self._inside += 1
         try:
-            point = self._point(slot, describe_call(native, rest, named), value)
+            point = self._point(slot, describe_call(function, rest, named), value)
             x = self._before(point, value)
             result = func(*args, **kwargs)
             self._after(point, x, result, lambda z: func(z, *rest, **named))
@@ -205,22 +207,22 @@ class Hooks:
         finally:
             self._inside -= 1
 
-    def feed(self, name: str, args: Any, kwargs: Any, result: Any) -> None:
-        """Note what layer with weights, or norm, the values come from that flow from now on."""
+    def set_source(self, name: str, args: Any, kwargs: Any, result: Any) -> None:
+        """Set the layer with weights or the norm that the following values come from."""
         if name in _CONVOLUTIONS:
             spatial = _CONVOLUTIONS[name]
             weight = args[1] if len(args) > 1 else kwargs["weight"]
             width = result.shape[-spatial - 1]
-            self._feed = _Feed(after=self._weights.get(id(weight)), dim=-spatial - 1, width=width)
+            self._source = _Source(after=self._layers.get(id(weight)), dim=-spatial - 1, width=width)
         elif name in _LINEAR:
-            weight = next((leaf for leaf in (*args, *kwargs.values()) if id(leaf) in self._weights), None)
+            weight = next((leaf for leaf in (*args, *kwargs.values()) if id(leaf) in self._layers), None)
             if weight is not None or name == "linear":
-                self._feed = _Feed(after=self._weights.get(id(weight)))
-        elif name in _NORMS_OF_CHANNELS:
+                self._source = _Source(after=self._layers.get(id(weight)))
+        elif name in _CHANNEL_NORMS:
             spatial = max(0, result.dim() - 2)
-            self._feed = _Feed(after=self._feed.after, dim=-spatial - 1, width=result.shape[-spatial - 1])
-        elif name in _NORMS_OF_LAST:
-            self._feed = _Feed(after=self._feed.after)
+            self._source = _Source(after=self._source.after, dim=-spatial - 1, width=result.shape[-spatial - 1])
+        elif name in _LAST_DIMENSION_NORMS:
+            self._source = _Source(after=self._source.after)
 
     # -------------------------------------------------------------------------------------------- points
 
@@ -228,12 +230,12 @@ class Hooks:
         dim = None if running.kind == "vector" else self._dim(x)
         size = 1 if dim is None or x.dim() == 0 else x.shape[dim]
         width = size // 2 if running.kind == "gated" and dim is not None and dim == (running.dim or -1) else size
-        key = (slot.key, self._feed.after, width)
+        key = (slot.key, self._source.after, width)
         if key not in self._points:
             self._points[key] = Point(
                 key=key,
-                path=self._labels.get(slot.key) or self._written(slot),
-                after=self._feed.after,
+                path=self._site_paths.get(slot.key) or self._path_of(slot),
+                after=self._source.after,
                 running=running,
                 dim=dim,
                 width=width,
@@ -242,14 +244,14 @@ class Hooks:
             )
         return self._points[key]
 
-    def _written(self, slot: Slot) -> str:
-        """Return the path of a site that only a run can find."""
+    def _path_of(self, slot: Slot) -> str:
+        """Return the path of a site that is found only in a run."""
         owner = self.paths.get(id(slot.owner), ["?"])[0]
         return f"{owner}.{slot.tail}" if owner and slot.tail else owner or slot.tail
 
     def _dim(self, x: Tensor) -> int:
-        """Return the dimension of the units: that of the convolution's channels, where it is still there; else the last."""
-        dim, width = self._feed.dim, self._feed.width
+        """Return the dimension of the units: that of the convolution's channels if it still has their number; else the last."""
+        dim, width = self._source.dim, self._source.width
         return dim if x.dim() >= -dim and width in {None, x.shape[dim]} else -1
 
     def _before(self, point: Point, x: Tensor) -> Tensor:
@@ -258,58 +260,54 @@ class Hooks:
         return x.detach().clone() if point.inplace else x
 
     def _hook(self, tensor: Tensor, point: Point, side: Side) -> None:
-        handle = tensor.register_hook(lambda g: self.observer.gradient(point, side, g))  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        self._graph.append(handle)
+        handle = tensor.register_hook(lambda g: self.observer.on_gradient(point, side, g))  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        self._tensor_hooks.append(handle)
 
-    def _after(self, point: Point, x: Tensor, y: Tensor, again: Again | None) -> None:
-        if type(y) not in {Tensor, nn.Parameter}:  # a pending value: looking at it would compute it
-            if again is None:
+    def _after(self, point: Point, x: Tensor, y: Tensor, recompute: Recompute | None) -> None:
+        if type(y) not in {Tensor, nn.Parameter}:  # a deferred value: reading it would compute it
+            if recompute is None:
                 return
             with torch.no_grad():
-                y = again(x.detach())
+                y = recompute(x.detach())
         elif torch.is_grad_enabled() and y.requires_grad:
             self._hook(y, point, "output")
-        self.observer.seen(point, x, y, again)
+        self.observer.on_forward(point, x, y, recompute)
 
 
-class _Calls(TorchFunctionMode):
-    """Shows the taps every call of torch that is an activation, or a layer with weights."""
+class _FunctionMode(TorchFunctionMode):
+    """Passes every call of torch that is an activation, a layer with weights or a norm to the hooks."""
 
-    def __init__(self, taps: Hooks) -> None:
+    def __init__(self, hooks: Hooks) -> None:
         super().__init__()
-        self.taps = taps
-        self.parts = frozenset(map(id, taps.model.modules()))
-        self._slots: dict[Hashable, Slot | None] = {}
+        self.hooks = hooks
+        self.parts = frozenset(map(id, hooks.model.modules()))
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if self.taps._inside:
+        if self.hooks._inside:
             return func(*args, **kwargs)
-        native = recognise(func)
-        slot = slot_of_running_call(native, sys._getframe(1), None, self.parts) if native else None
-        if native is not None and slot is not None:
-            return self.taps.call(native, slot, func, args, kwargs)
+        function = recognise(func)
+        slot = slot_of_running_call(function, sys._getframe(1), None, self.parts) if function else None
+        if function is not None and slot is not None:
+            return self.hooks.call(function, slot, func, args, kwargs)
         result = func(*args, **kwargs)
         name = getattr(func, "__name__", "")
-        if isinstance(result, Tensor) and name in _FEEDS:
-            self.taps.feed(name, args, kwargs, result)
+        if isinstance(result, Tensor) and name in _SOURCES:
+            self.hooks.set_source(name, args, kwargs, result)
         return result
 
 
-_FEEDS: Final = {*_LINEAR, *_CONVOLUTIONS, *_NORMS_OF_CHANNELS, *_NORMS_OF_LAST}
-
-
-def _countable(value: Any) -> bool:
+def _is_measurable(value: Any) -> bool:
     return isinstance(value, Tensor) and value.is_floating_point() and value.numel() > 0 and not value.is_meta
 
 
-def _again(module: nn.Module) -> Again:
-    """Return what computes a module's function anew without touching the module: no hooks run, no state changes."""
+def _function_of(module: nn.Module) -> Recompute:
+    """Return a function that computes what a module does without running its hooks or changing its state."""
     if isinstance(module, Deferred):
-        return _again(module.activation)
+        return _function_of(module.activation)
     if isinstance(module, ActivationLayer) or type(module).__module__.split(".")[0] == "torch":
         return module.forward
-    twin = copy(module)  # a lookalike's code may count its calls, and may have a gradient of its own
+    twin = copy(module)  # a user's code may count its calls, and may have its own gradient
     twin.__dict__["_buffers"] = {name: None if b is None else b.clone() for name, b in module._buffers.items()}
     return twin.forward
 
@@ -317,7 +315,7 @@ def _again(module: nn.Module) -> Again:
 def _check(model: nn.Module) -> None:
     if isinstance(model, nn.DataParallel):
         raise SiteError(
-            "A DataParallel model runs on copies of itself, in threads that cannot be watched. "
+            "A DataParallel model runs on copies of itself, in threads that cannot be observed. "
             "Probe what it wraps (model.module), or use DistributedDataParallel."
         )
     if model._compiled_call_impl is not None:

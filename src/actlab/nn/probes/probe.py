@@ -1,71 +1,106 @@
-"""The probe: what every activation of a model does, over a set of data or while it trains, measured in constant memory."""
+"""Measure every activation of a model over data or during training, in constant memory."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
 
 from actlab.errors import SiteError
 from actlab.nn.probes.accumulator import Accumulator
-from actlab.nn.probes.batch import input_of, moved, target_of
-from actlab.nn.probes.hooks import Again, Hooks, Point, Side
-from actlab.nn.probes.probe_report import ProbeReport, row_of, slim
-from actlab.nn.sites.dry_run import Inputs, copy_inputs, run, no_side_effects
+from actlab.nn.probes.batch import input_of, target_of, to_device
+from actlab.nn.probes.hooks import Hooks, Point, Recompute, Side
+from actlab.nn.probes.probe_report import ProbeReport, row_of, without_units
+from actlab.nn.sites.dry_run import Inputs, copy_inputs, no_side_effects, run
+from actlab.system.options import from_options
 
-__all__ = ["Probe", "Scaler", "Writer", "probe"]
+__all__ = ["Probe", "ProbeOptions", "ProbeSettings", "Scaler", "Writer", "probe"]
 
 Loss = Callable[[Any, Any], Tensor]
 Writer = Callable[[int, Mapping[str, float]], None]
 
 
 class Scaler(Protocol):
-    """What multiplies the loss before the backward pass: a ``torch.amp.GradScaler``."""
+    """Scales the loss before the backward pass, such as ``torch.amp.GradScaler``."""
 
     def get_scale(self) -> float:
-        """Return the factor of this moment."""
+        """Return the current factor."""
 
 
-class _Bench:
-    """The tallies of all points: what listens to the taps.
+@dataclass(frozen=True, kw_only=True)
+class ProbeSettings:
+    """Options of :func:`probe`.
+
+    Attributes:
+        batches: most batches to use; all if not given.
+        inputs: picks the model's input (a tensor, a tuple of positional arguments, or a dict) from a batch; by default the batch is a
+            tensor, a mapping of keyword arguments, or a sequence whose first element is the input.
+        at_init: a report of the same model at initialization; dead units that were dead there are *born dead*.
+        threshold: outputs whose absolute value is not above it count for the sparsity. Dead units are found by exact zeros.
+        rank: measure the effective rank too; it takes ``8 * width**2`` bytes for each activation, of at most 512 units.
+        training: run the model in training mode (dropout, batch statistics); otherwise in eval mode.
+    """
+
+    batches: int | None = None
+    inputs: Callable[[Any], Inputs] | None = None
+    at_init: ProbeReport | None = None
+    threshold: float = 0.0
+    rank: bool = True
+    training: bool = False
+
+
+class ProbeOptions(TypedDict, total=False):
+    """Keyword options of :func:`probe`: the fields of :class:`ProbeSettings`."""
+
+    batches: int | None
+    inputs: Callable[[Any], Inputs] | None
+    at_init: ProbeReport | None
+    threshold: float
+    rank: bool
+    training: bool
+
+
+class _Accumulators:
+    """The accumulators of all points; an observer of :class:`Hooks`.
 
     Args:
-        threshold: see :func:`probe`.
-        rank: see :func:`probe`.
+        threshold: see :class:`ProbeSettings`.
+        rank: see :class:`ProbeSettings`.
         scaler: see :class:`Probe`.
     """
 
     def __init__(self, *, threshold: float, rank: bool, scaler: Scaler | None = None) -> None:
         self.threshold, self.rank, self.scaler = threshold, rank, scaler
-        self.tallies: dict[Hashable, Accumulator] = {}
+        self.by_point: dict[Hashable, Accumulator] = {}
 
-    def seen(self, point: Point, x: Tensor, y: Tensor, again: Again | None, /) -> None:
-        """Count an execution."""
-        self._tally(point).see(x, y, again)
+    def on_forward(self, point: Point, x: Tensor, y: Tensor, recompute: Recompute | None, /) -> None:
+        """Add an execution."""
+        self._at(point).add(x, y, recompute)
 
-    def gradient(self, point: Point, side: Side, gradient: Tensor, /) -> None:
-        """Count a gradient."""
-        self._tally(point).see_gradient(side, gradient, self.scaler.get_scale() if self.scaler else 1.0)
+    def on_gradient(self, point: Point, side: Side, gradient: Tensor, /) -> None:
+        """Add a gradient."""
+        self._at(point).add_gradient(side, gradient, self.scaler.get_scale() if self.scaler else 1.0)
 
-    def _tally(self, point: Point) -> Accumulator:
-        if point.key not in self.tallies:
-            self.tallies[point.key] = Accumulator(point, threshold=self.threshold, rank=self.rank)
-        return self.tallies[point.key]
+    def _at(self, point: Point) -> Accumulator:
+        if point.key not in self.by_point:
+            self.by_point[point.key] = Accumulator(point, threshold=self.threshold, rank=self.rank)
+        return self.by_point[point.key]
 
     def end_batch(self) -> None:
-        """Close the batch at every point."""
-        for tally in self.tallies.values():
-            tally.end_batch()
+        """End the batch at every point."""
+        for accumulator in self.by_point.values():
+            accumulator.end_batch()
 
-    def take(self, other: dict[Hashable, Accumulator]) -> None:
-        """Add what others have counted."""
-        for tally in other.values():
-            self._tally(tally.point).merge(tally)
+    def merge(self, others: Iterable[Accumulator]) -> None:
+        """Add what other accumulators have counted."""
+        for accumulator in others:
+            self._at(accumulator.point).merge(accumulator)
 
 
 def probe(
@@ -73,32 +108,25 @@ def probe(
     loader: Iterable[Any],
     loss: Loss | None = None,
     *,
-    batches: int | None = None,
-    inputs: Callable[[Any], Inputs] | None = None,
-    at_init: ProbeReport | None = None,
-    threshold: float = 0.0,
-    rank: bool = True,
-    training: bool = False,
+    settings: ProbeSettings | None = None,
+    **options: Unpack[ProbeOptions],
 ) -> ProbeReport:
     """Measure every activation of a model over a set of data.
 
-    Memory does not grow with the data. The model is left as it was: weights and their gradients, buffers, flags, hooks, random generators.
+    Memory does not grow with the data. The model is left unchanged: weights and their gradients, buffers, flags, hooks, random generators.
 
     Args:
         model: any module.
-        loader: batches: tensors, mappings of keyword arguments, or sequences whose first element is the model's input, as a DataLoader's
-            pairs. They are taken to the device of the model.
-        loss: a function of output and target that gives a scalar; with it gradients are measured. The target is the second element of a
-            sequence, or the batch itself: ``lambda output, batch: output.loss``.
-        batches: how many are looked at; all if not given.
-        inputs: picks the model's input from a batch, where that is neither of these: a tensor, a tuple of positional arguments, or a dict.
-        at_init: a report of the same model when it was initialised; dead units that were dead there are *born dead*.
-        threshold: outputs whose absolute value is not above it count for the sparsity. Death is judged by exact zeros.
-        rank: measure the effective rank too; it takes ``8 * width**2`` bytes a point, of at most 512 units.
-        training: run the model in training mode (dropout, batch statistics); otherwise in eval mode.
+        loader: batches: tensors, mappings of keyword arguments, or sequences whose first element is the model's input, such as the pairs
+            of a DataLoader. They are moved to the device of the model.
+        loss: a function of output and target that returns a scalar; with it gradients are measured. The target is the second element of
+            a sequence, or the batch itself: ``lambda output, batch: output.loss``.
+        settings: options, see :class:`ProbeSettings`.
+        options: the same options as keywords, which take precedence.
 
     Raises:
         SiteError: there is no batch, the model raises on one, no activation runs, or nothing has a gradient although a loss was given.
+        TypeError: an option is unknown.
 
     Example:
         >>> _ = torch.manual_seed(0)
@@ -109,70 +137,66 @@ def probe(
         >>> report["1"].dead, report["1"].samples
         (0.25, 24)
     """
-    bench = _Bench(threshold=threshold, rank=rank)
-    taps = Hooks(model, bench)
+    chosen = from_options(ProbeSettings, settings, options)
+    accumulators = _Accumulators(threshold=chosen.threshold, rank=chosen.rank)
+    hooks = Hooks(model, accumulators)
     weights = [p for p in model.parameters() if p.requires_grad] if loss else []
     if loss and not weights:
         raise SiteError(
-            "A loss was given, and no parameter of the model has requires_grad set: no gradient would flow. Leave the loss out."
+            "A loss was given, but no parameter of the model has requires_grad set, so there is no gradient. Leave the loss out."
         )
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    with no_side_effects(model, training=training), torch.set_grad_enabled(loss is not None):
-        for batch in islice(loader, batches):
-            _pass(taps, moved(batch, device), inputs or input_of, loss, weights)
-            bench.end_batch()
-    rows = tuple(row_of(tally, at_init) for tally in bench.tallies.values() if tally.batches)
-    if not rows:
-        raise SiteError(_nothing(model, taps))
-    return ProbeReport(rows=rows, unseen=taps.hidden)
+    with no_side_effects(model, training=chosen.training), torch.set_grad_enabled(loss is not None):
+        for batch in islice(loader, chosen.batches):
+            _pass(hooks, to_device(batch, device), chosen.inputs or input_of, loss, weights)
+            accumulators.end_batch()
+    seen = [accumulator for accumulator in accumulators.by_point.values() if accumulator.batches.batches]
+    if not seen:
+        raise SiteError(_no_activation(model, hooks))
+    return ProbeReport(rows=tuple(row_of(each, chosen.at_init) for each in seen), unseen=hooks.unseen)
 
 
 def _pass(
-    taps: Hooks, batch: Any, inputs: Callable[[Any], Inputs], loss: Loss | None, weights: Sequence[Tensor]
+    hooks: Hooks, batch: Any, inputs: Callable[[Any], Inputs], loss: Loss | None, weights: Sequence[Tensor]
 ) -> None:
     arguments = copy_inputs(inputs(batch))
-    taps.open()
-    try:
-        output = run(taps.model, arguments)
-    finally:
-        taps.close()
-    if loss is not None:
-        torch.autograd.grad(
-            loss(output, target_of(batch)), weights, allow_unused=True
-        )  # not backward(): no .grad is written
-    taps.release()
+    with hooks:
+        output = run(hooks.model, arguments)
+    if loss is not None:  # backward() would write to .grad
+        torch.autograd.grad(loss(output, target_of(batch)), weights, allow_unused=True)
+    hooks.release()
 
 
-def _nothing(model: nn.Module, taps: Hooks) -> str:
-    hidden = "".join(f" {path}: {reason}." for path, reason in taps.hidden.items())
+def _no_activation(model: nn.Module, hooks: Hooks) -> str:
+    unseen = "".join(f" {path}: {reason}." for path, reason in hooks.unseen.items())
     return (
         f"No activation was seen in {type(model).__name__}: either the loader gave no batch (a generator that was read before is empty), "
-        f"or none runs that can be watched.{hidden} actlab.find(model, example_inputs) lists what there is."
+        f"or no activation runs that can be observed.{unseen} actlab.find(model, example_inputs) lists all activations."
     )
 
 
 class Probe:
-    """Measures the activations of a model while it trains, in one pass of many.
+    """Measure the activations of a model during training, in every n-th pass.
 
-    As a context manager around any training loop it counts the model's passes in training mode and looks at every ``every``-th of them,
-    beginning with the first. Between these passes nothing but one counting hook is on the model, and after the loop nothing at all. The
-    training is the same to the bit with it and without it, under autocast too (of a compiled model, the passes that are looked at run
-    without the compiler, and round as eager torch does).
+    As a context manager around any training loop it counts the model's passes in training mode and measures every ``every``-th of them,
+    beginning with the first. Between these passes the model has one counting hook, and after the loop none. Training is the same to the
+    bit with it and without it, under autocast too (of a compiled model, the measured passes run without the compiler, and round as eager
+    torch does).
 
-    Losses that are scaled for half precision are told by ``scaler``. Trainers that tell what they do (Lightning, transformers) are served
-    by :mod:`actlab.integrations`.
+    Losses that are scaled for half precision need ``scaler``. For Lightning and transformers there are callbacks in
+    :mod:`actlab.integrations`.
 
     Args:
         model: any module; a compiled one as ``torch.compile`` returned it.
-        every: how many passes lie between two that are looked at.
-        writer: called with the number of the pass and ``{"path/name": value}`` for each; see :mod:`actlab.integrations.writers`.
-        at_init: see :func:`probe`.
-        threshold: see :func:`probe`.
-        rank: see :func:`probe`.
+        every: number of passes between two measured ones.
+        writer: called with the number and ``{"path/name": value}`` of every measured pass; see :mod:`actlab.integrations.writers`.
+        at_init: see :class:`ProbeSettings`.
+        threshold: see :class:`ProbeSettings`.
+        rank: see :class:`ProbeSettings`.
         scaler: the ``GradScaler`` in use.
 
     Raises:
-        SiteError: the model cannot be watched, or ``every`` is no positive number.
+        SiteError: the model cannot be observed, or ``every`` is no positive integer.
 
     Example:
         >>> net = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1))
@@ -195,37 +219,37 @@ class Probe:
         scaler: Scaler | None = None,
     ) -> None:
         if every < 1 or every != int(every):
-            raise SiteError(f"every says how many passes lie between two that are measured: 1 or more; got {every!r}.")
+            raise SiteError(f"every is the number of passes between two measured ones, 1 or more; got {every!r}.")
         self.model = model
         self.every = every
         self.writer = writer
         self.at_init = at_init
-        self._bench = _Bench(threshold=threshold, rank=rank, scaler=scaler)  # of the pass that is looked at
-        self._whole = _Bench(threshold=threshold, rank=rank)
-        self._taps = Hooks(model, self._bench)
+        self._current = _Accumulators(threshold=threshold, rank=rank, scaler=scaler)  # of the measured pass
+        self._total = _Accumulators(threshold=threshold, rank=rank)
+        self._hooks = Hooks(model, self._current)
         self._history: list[ProbeReport] = []
-        self._counter: Any = None
-        self._last: Any = None
-        self._armed: Any = None
+        self._counting_hook: Any = None
+        self._closing_hook: Any = None
+        self._armed_hook: Any = None
         self._passes = 0
         self._step = 0
 
-    # ---------------------------------------------------------------------------------------------- when
+    # ---------------------------------------------------------------------------------------- measured passes
 
     def start(self) -> Self:
-        """Begin to count passes."""
-        if self._counter is None:
-            self._counter = self.model.register_forward_pre_hook(self._count)
+        """Start to count passes."""
+        if self._counting_hook is None:
+            self._counting_hook = self.model.register_forward_pre_hook(self._count)
         return self
 
     def stop(self) -> None:
-        """Take everything off the model. The measurements stay."""
+        """Remove all hooks from the model. The measurements stay."""
         self.end()
         self._disarm()
-        self._settle()
-        if self._counter is not None:
-            self._counter.remove()
-            self._counter = None
+        self._finish_pass()
+        if self._counting_hook is not None:
+            self._counting_hook.remove()
+            self._counting_hook = None
 
     def __enter__(self) -> Self:
         return self.start()
@@ -234,54 +258,54 @@ class Probe:
         self.stop()
 
     def arm(self, step: int) -> None:
-        """Look at the model's next pass in training mode, and at no other.
+        """Measure the model's next pass in training mode, and no other.
 
         Args:
             step: its number in the history.
         """
         self._disarm()
-        self._armed = self.model.register_forward_pre_hook(lambda module, _: self._follow(module, step))
+        self._armed_hook = self.model.register_forward_pre_hook(lambda module, _: self._measure(module, step))
 
     def _count(self, module: nn.Module, _args: Any) -> None:
         if self._is_training(module):
             number, self._passes = self._passes, self._passes + 1
             if number % self.every == 0:
-                self._follow(module, number)
+                self._measure(module, number)
 
-    def _follow(self, module: nn.Module, step: int) -> None:
+    def _measure(self, module: nn.Module, step: int) -> None:
         if self._is_training(module):
             self._disarm()
             self.begin(step)
-            self._last = module.register_forward_hook(lambda *_: self.end(), always_call=True)
+            self._closing_hook = module.register_forward_hook(lambda *_: self.end(), always_call=True)
 
     def _is_training(self, module: nn.Module) -> bool:
-        return module.training and torch.is_grad_enabled() and not self._taps.is_open
+        return module.training and torch.is_grad_enabled() and not self._hooks.is_open
 
     def _disarm(self) -> None:
-        if self._armed is not None:
-            self._armed.remove()
-            self._armed = None
+        if self._armed_hook is not None:
+            self._armed_hook.remove()
+            self._armed_hook = None
 
     def begin(self, step: int) -> None:
-        """Look at what the model does from now on, up to :meth:`end`: for loops that count their steps themselves.
+        """Measure the model from now on, up to :meth:`end`; for loops that count their steps themselves.
 
         Args:
             step: its number in the history.
         """
-        self._settle()
+        self._finish_pass()
         self._step = step
-        self._taps.open()
+        self._hooks.open()
 
     def end(self) -> None:
-        """Stop looking; the gradients of what was seen still count, until the next :meth:`begin`."""
-        self._taps.close()
-        if self._last is not None:
-            self._last.remove()
-            self._last = None
+        """Stop measuring; gradients of the measured pass still count, until the next :meth:`begin`."""
+        self._hooks.close()
+        if self._closing_hook is not None:
+            self._closing_hook.remove()
+            self._closing_hook = None
 
     @contextmanager
     def sampling(self, step: int) -> Iterator[None]:
-        """Look at the passes inside: ``begin`` and ``end`` as a context.
+        """Measure the passes inside: ``begin`` and ``end`` as a context manager.
 
         Args:
             step: its number in the history.
@@ -292,44 +316,44 @@ class Probe:
         finally:
             self.end()
 
-    # ---------------------------------------------------------------------------------------------- what
+    # ------------------------------------------------------------------------------------------- reports
 
     @property
     def history(self) -> list[ProbeReport]:
-        """A report for each pass that was looked at, without the single units."""
-        self._settle()
+        """A report for each measured pass, without the single units."""
+        self._finish_pass()
         return list(self._history)
 
     def report(self) -> ProbeReport:
-        """Return all passes that were looked at as one report, since the beginning or the last :meth:`reset`.
+        """Return all measured passes as one report, since the start or the last :meth:`reset`.
 
-        A unit is dead here if it was dead in each of them.
+        A unit is dead here if it was dead in every pass.
 
         Raises:
             SiteError: no activation was seen yet.
         """
-        self._settle()
-        rows = tuple(row_of(tally, self.at_init) for tally in self._whole.tallies.values())
+        self._finish_pass()
+        rows = tuple(row_of(accumulator, self.at_init) for accumulator in self._total.by_point.values())
         if not rows:
-            raise SiteError(_nothing(self.model, self._taps))
-        return ProbeReport(rows=rows, step=self._history[-1].step, unseen=self._taps.hidden)
+            raise SiteError(_no_activation(self.model, self._hooks))
+        return ProbeReport(rows=rows, step=self._history[-1].step, unseen=self._hooks.unseen)
 
     def reset(self) -> None:
-        """Forget what :meth:`report` sums up; the history stays."""
-        self._settle()
-        self._whole.tallies.clear()
+        """Start a new :meth:`report`; the history stays."""
+        self._finish_pass()
+        self._total.by_point.clear()
 
-    def _settle(self) -> None:
-        """Read off the pass that was looked at, once its gradients have come."""
-        if self._taps.is_open or not self._bench.tallies:
+    def _finish_pass(self) -> None:
+        """Report the measured pass, whose gradients have arrived, and add it to the total."""
+        if self._hooks.is_open or not self._current.by_point:
             return
-        self._taps.release()
-        self._bench.end_batch()
-        tallies = {key: tally for key, tally in self._bench.tallies.items() if tally.batches}
-        self._bench.tallies.clear()
-        rows = tuple(row_of(tally, self.at_init) for tally in tallies.values())
-        report = ProbeReport(rows=slim(rows), step=self._step, unseen=self._taps.hidden)
+        self._hooks.release()
+        self._current.end_batch()
+        seen = [accumulator for accumulator in self._current.by_point.values() if accumulator.batches.batches]
+        self._current.by_point.clear()
+        rows = tuple(row_of(accumulator, self.at_init) for accumulator in seen)
+        report = ProbeReport(rows=without_units(rows), step=self._step, unseen=self._hooks.unseen)
         self._history.append(report)
-        self._whole.take(tallies)
+        self._total.merge(seen)
         if self.writer is not None:
             self.writer(self._step, report.values())

@@ -1,9 +1,9 @@
-"""The readout: what a probe has measured, point by point, as frozen numbers."""
+"""Report of a probe: a frozen row of measurements for each activation."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from math import isnan, nan
 from typing import Any, Final, overload
 
@@ -12,42 +12,43 @@ from torch import Tensor
 
 from actlab.errors import UnknownNameError
 from actlab.nn.probes.accumulator import Accumulator
-from actlab.nn.probes.unit_states import Census, census
+from actlab.nn.probes.hooks import Side
+from actlab.nn.probes.unit_states import Census, classify_units
 
-__all__ = ["QUANTILES", "ProbeReport", "ProbeRow", "row_of"]
+__all__ = ["QUANTILES", "ProbeReport", "ProbeRow", "row_of", "without_units"]
 
 QUANTILES: Final = (0.01, 0.25, 0.5, 0.75, 0.99)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ProbeRow:
-    """What was measured at one point: one activation behind one layer. NaN stands for what was not measured, or is not defined.
+    """Measurements of one activation behind one layer. NaN stands for values that were not measured or are not defined.
 
     Attributes:
-        path: of the site, as :func:`actlab.find` has it.
+        path: path of the site, as in :func:`actlab.find`.
         after: path of the layer whose weights made the input; None where there is none.
         spec: what runs there; its name, or "?", where the parameters are not known.
         units: channels of a convolution, or elements of the last dimension; 0 for functions that mix elements.
-        samples: how many, by the first dimension.
-        batches: how many.
-        elements: outputs that were seen.
-        mean: of the output, over all elements.
-        variance: likewise.
-        quantiles: of the output, at :data:`QUANTILES`, to a relative error of 1/32.
-        sparsity: share of outputs that are exactly zero, or not above the threshold that was asked for.
+        samples: number of samples, by the first dimension.
+        batches: number of batches.
+        elements: number of outputs.
+        mean: mean output, over all elements.
+        variance: variance of the output, over all elements.
+        quantiles: quantiles of the output, at :data:`QUANTILES`, to a relative error of 1/32.
+        sparsity: share of outputs that are exactly zero, or not above the threshold.
         saturated: share of elements on a flat end (slope within 1 % of the steepest) and not zero, where both sides saturate.
-        input_mean: of the input.
-        input_variance: of the input.
+        input_mean: mean input.
+        input_variance: variance of the input.
         chi: E f'^2, the mean squared slope; times the squared weight scale, the factor of the squared gradient (the gradient factor).
         gradient_norm: of the loss with respect to the output: root mean square over batches.
-        gradient_ratio: norm of the gradient at the input over that at the output. It is the square root of a weighted chi where nothing
-            else takes the input.
+        gradient_ratio: norm of the gradient at the input over that at the output; the square root of a weighted chi where nothing else
+            uses the input.
         effective_rank: participation ratio of the covariance of the units, on up to 1024 rows a batch.
-        nonfinite: outputs that were infinite or NaN.
-        healthy, sparse, stuck, dead, born_dead: shares of units, see :mod:`actlab.nn.probes.unit_states`; ``stuck`` are the saturated ones,
-            ``dead`` counts those that were born dead too.
-        silent: share of units that were zero throughout a batch, mean over batches. No sign of death.
-        overflowed: batches whose gradients were not finite; they count nowhere else.
+        nonfinite: number of outputs that were infinite or NaN.
+        healthy, sparse, stuck, dead, born_dead: shares of units, see :mod:`actlab.nn.probes.unit_states`; ``stuck`` are the saturated
+            units, and ``dead`` includes the born dead.
+        silent: share of units that were zero throughout a batch, mean over batches; such units need not be dead.
+        overflowed: number of batches whose gradients were not finite; they count nowhere else.
         census: the units one by one; None where there are none, and in a probe's history.
     """
 
@@ -81,11 +82,11 @@ class ProbeRow:
 
     @property
     def name(self) -> str:
-        """Path, and the layer before it where the site has several."""
+        """Path, with the layer before it if there is one."""
         return f"{self.path} after {self.after}" if self.after else self.path
 
     def numbers(self) -> dict[str, float]:
-        """Return everything that is one number, by name, without what was not measured: for a log, or a file.
+        """Return all scalar measurements by name, without NaNs, for a log or file.
 
         Example:
             >>> import torch, actlab
@@ -93,20 +94,19 @@ class ProbeRow:
             >>> "sparsity" in report[0].numbers(), "gradient_norm" in report[0].numbers()
             (True, False)
         """
-        found = {f.name: getattr(self, f.name) for f in fields(self)}
-        values = {name: float(v) for name, v in found.items() if isinstance(v, (int, float)) and not isnan(v)}
+        values = {name: float(v) for name, v in _fields(self).items() if isinstance(v, (int, float)) and not isnan(v)}
         quantiles = zip(QUANTILES, self.quantiles, strict=True)
         return values | {f"q{round(100 * share):02d}": value for share, value in quantiles if not isnan(value)}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ProbeReport(Sequence[ProbeRow]):
-    """What a probe measured: one row for each point, in the order of execution.
+    """Result of a probe: one row for each activation behind each layer, in order of execution.
 
     Attributes:
         rows: the rows.
-        step: number of the pass of training it was taken at, the last one where there are several; None outside of training.
-        unseen: activations inside torch's fused modules, which no hook reaches, by path, with the reason.
+        step: number of the measured training pass, the last one of several; None outside of training.
+        unseen: reasons of the activations inside torch's fused modules, which no hook reaches, by path.
     """
 
     rows: tuple[ProbeRow, ...]
@@ -136,92 +136,93 @@ class ProbeReport(Sequence[ProbeRow]):
     def __iter__(self) -> Iterator[ProbeRow]:
         return iter(self.rows)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the report as plain numbers and texts, such as JSON holds."""
-        rows = [{"path": r.path, "after": r.after, "spec": r.spec} | r.numbers() for r in self.rows]
-        return {"step": self.step, "rows": rows, "unseen": dict(self.unseen)}
-
     def values(self) -> dict[str, float]:
-        """Return every number under ``path/name``, as the writers of training logs want them."""
+        """Return every number under ``path/name``, for writers of training logs."""
         return {f"{row.name}/{name}": value for row in self.rows for name, value in row.numbers().items()}
 
     def dead_at(self, row: ProbeRow) -> np.ndarray | None:
-        """Return which units were dead at the same point of this report; None where it has none like it."""
-        for own in self.rows:
-            if (own.path, own.after, own.units) == (row.path, row.after, row.units) and own.census is not None:
-                return own.census.dead
+        """Return which units are dead in the row of this report for the same activation; None if there is no such row."""
+        for other in self.rows:
+            if (other.path, other.after, other.units) == (row.path, row.after, row.units) and other.census is not None:
+                return other.census.dead
         return None
 
 
-def row_of(tally: Accumulator, at_init: ProbeReport | None = None) -> ProbeRow:
-    """Read a tally.
+def row_of(accumulator: Accumulator, at_init: ProbeReport | None = None) -> ProbeRow:
+    """Return the row of an accumulator.
 
     Args:
-        tally: with its batches ended.
-        at_init: a report of the same model when it was initialised, by which units that were born dead are known.
+        accumulator: with its batches ended.
+        at_init: a report of the same model at initialization, for the units that were born dead.
     """
-    point = tally.point
-    mean, variance = tally.output.whole
-    input_mean, input_variance = tally.input.whole
-    elements = tally.output.count
-    sides = tally.gradient_norm("input"), tally.gradient_norm("output")
-    both = tally.saturates_on_both_sides and tally.saturated is not None
+    point, units, batches = accumulator.point, accumulator.units, accumulator.batches
+    mean, variance = accumulator.output.mean_and_variance
+    input_mean, input_variance = accumulator.input.mean_and_variance
+    elements = accumulator.output.count
+    norms: dict[Side, float] = {side: accumulator.gradients.norm(side) for side in ("input", "output")}
+    has_saturation = accumulator.saturates_on_both_sides and units.saturated is not None
     row = ProbeRow(
         path=point.path,
         after=point.after,
         spec=point.running.spec or point.running.name or "?",
         units=point.width if point.dim is not None else 0,
-        samples=tally.samples,
-        batches=tally.batches,
+        samples=batches.samples,
+        batches=batches.batches,
         elements=elements,
         mean=mean,
         variance=variance,
-        quantiles=tuple(tally.sketch.quantiles(QUANTILES)),
-        sparsity=float(_numpy(tally.inactive, 1).sum()) / elements if elements else nan,
-        saturated=float(_numpy(tally.saturated, 1).sum()) / elements if both else nan,
+        quantiles=tuple(accumulator.sketch.quantiles(QUANTILES)),
+        sparsity=float(_numpy(units.inactive, 1).sum()) / elements if elements else nan,
+        saturated=float(_numpy(units.saturated, 1).sum()) / elements if has_saturation else nan,
         input_mean=input_mean,
         input_variance=input_variance,
-        chi=tally.chi,
-        gradient_norm=sides[1],
-        gradient_ratio=sides[0] / sides[1] if sides[1] > 0 else nan,
-        effective_rank=tally.spread.effective_rank if tally.spread else nan,
-        nonfinite=tally.sketch.nonfinite,
-        overflowed=tally.overflowed,
+        chi=accumulator.chi,
+        gradient_norm=norms["output"],
+        gradient_ratio=norms["input"] / norms["output"] if norms["output"] > 0 else nan,
+        effective_rank=accumulator.covariance.effective_rank if accumulator.covariance else nan,
+        nonfinite=accumulator.sketch.nonfinite,
+        overflowed=accumulator.gradients.overflowed,
     )
-    return row if point.dim is None else _with_units(row, tally, at_init)
+    return row if point.dim is None else _with_units(row, accumulator, at_init)
 
 
-def _with_units(row: ProbeRow, tally: Accumulator, at_init: ProbeReport | None) -> ProbeRow:
-    units, elements = row.units, tally.count
-    zeros, saturated, silent = (_numpy(v, units) for v in (tally.zeros, tally.saturated, tally.silent))
-    moved = np.ones(units, bool) if tally.moved is None else tally.moved.cpu().numpy()
-    states = census(
-        zeros=zeros,
-        moved=moved,
+def _with_units(row: ProbeRow, accumulator: Accumulator, at_init: ProbeReport | None) -> ProbeRow:
+    has_slopes = accumulator.slopes.moved is not None
+    census = _census(accumulator, row.units, at_init.dead_at(row) if at_init else None)
+    return replace(
+        row,
+        healthy=census.share("healthy"),
+        sparse=census.share("sparse"),
+        stuck=census.share("saturated"),
+        dead=census.share("dead", "born dead") if has_slopes else nan,
+        born_dead=census.share("born dead") if at_init else nan,
+        silent=float(census.silent.mean()),
+        census=census,
+    )
+
+
+def _census(accumulator: Accumulator, units: int, dead_at_init: np.ndarray | None) -> Census:
+    sums, gradients, batches = accumulator.units, accumulator.gradients, accumulator.batches
+    moved = accumulator.slopes.moved
+    saturated = _numpy(sums.saturated, units)
+    states = classify_units(
+        zeros=_numpy(sums.zeros, units),
+        moved=np.ones(units, bool) if moved is None else moved.cpu().numpy(),
         saturated=saturated,
-        elements=elements,
-        at_init=at_init.dead_at(row) if at_init else None,
+        elements=sums.count,
+        at_init=dead_at_init,
     )
     gradient = np.full(units, nan)
-    if tally.unit_gradients is not None:
-        gradient = np.sqrt(_numpy(tally.unit_gradients, units) / (tally.gradient_batches or 1))
-    found = Census(
+    if gradients.units is not None:
+        gradient = np.sqrt(_numpy(gradients.units, units) / (gradients.batches or 1))
+    return Census(
         states=states,
-        activity=1 - _numpy(tally.inactive, units) / elements,
-        mean=_numpy(tally.sums, units) / elements,
-        saturated=saturated / elements,
-        silent=silent / max(1, tally.batches),
+        activity=1 - _numpy(sums.inactive, units) / sums.count,
+        mean=_numpy(sums.outputs, units) / sums.count,
+        saturated=saturated / sums.count,
+        silent=_numpy(batches.silent, units) / max(1, batches.batches),
         gradient=gradient,
     )
-    shares = {
-        "healthy": found.share("healthy"),
-        "sparse": found.share("sparse"),
-        "stuck": found.share("saturated"),
-        "dead": found.share("dead", "born dead") if tally.moved is not None else nan,
-        "born_dead": found.share("born dead") if at_init else nan,
-        "silent": float(found.silent.mean()),
-    }
-    return ProbeRow(**(_fields(row) | shares | {"census": found}))
 
 
 def _fields(row: ProbeRow) -> dict[str, Any]:
@@ -234,6 +235,6 @@ def _numpy(values: Tensor | float | None, units: int) -> np.ndarray:
     return np.full(units, float(values or 0))
 
 
-def slim(rows: Iterable[ProbeRow]) -> tuple[ProbeRow, ...]:
-    """Return the rows without their units, which are what takes memory."""
-    return tuple(ProbeRow(**(_fields(row) | {"census": None})) for row in rows)
+def without_units(rows: Iterable[ProbeRow]) -> tuple[ProbeRow, ...]:
+    """Return the rows without their units, which take most of the memory."""
+    return tuple(replace(row, census=None) for row in rows)

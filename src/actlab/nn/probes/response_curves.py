@@ -1,7 +1,7 @@
-"""The picture: the numbers behind a drawing of any activation, whatever its kind.
+"""Numbers for plots of an activation: function and slope, quantiles of draws, vectors, token maps.
 
-Elementwise: the function and its slope. Gated: the same in the gate, at three values. Stochastic: what training draws, and evaluation.
-Vector: one vector before and after. Mixing tokens: how strongly each token's output depends on each token.
+Elementwise: the function and its slope. Gated: the same in the gate, at three values. Stochastic: quantiles of training draws, and
+evaluation. Vector: one vector before and after. Mixing tokens: how strongly each token's output depends on each token.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from actlab.nn.layers.layer import layer
 __all__ = ["Bars", "Lines", "Map", "Picture", "picture"]
 
 REACH = 4.0
-VALUES = (1.0, 0.5, -1.0)  # of a gated unit's second input
+VALUES = (1.0, 0.5, -1.0)  # second inputs of a gated unit
 VECTOR = (-1.5, 0.3, 2.0, -0.4, 1.1, 0.6, -2.2, 0.9)
 DRAWS, TOKENS, WIDTH = 2000, 8, 16
 
@@ -33,11 +33,11 @@ class Lines:
     """Curves over one axis.
 
     Attributes:
-        title: what they show, "f(x)".
+        title: what they show, such as "f(x)".
         axis: name of the input.
         x: inputs, ascending.
-        curves: name to values; the first is the main one.
-        band: lower and upper end of what most draws lie between, or None.
+        curves: values by name; the first is the main curve.
+        band: 10 % and 90 % quantiles of the draws; None where nothing is random.
     """
 
     title: str
@@ -68,14 +68,14 @@ Picture = Lines | Bars | Map
 
 
 def picture(spec: str | Spec, points: int = 161) -> list[Picture]:
-    """Return one or two panels that show what an activation does, at the values of its spec.
+    """Return the numbers of one or two plots of an activation, at the parameters of its spec.
 
     Args:
-        spec: of any kind.
-        points: how many inputs a curve has, over [-4, 4].
+        spec: an activation of any kind.
+        points: number of inputs of a curve, over [-4, 4].
 
     Raises:
-        SpecError: the spec cannot be read.
+        SpecError: the spec is invalid.
 
     Example:
         >>> [panel.title for panel in picture("gelu")], picture("relu", points=3)[0].curves
@@ -110,11 +110,11 @@ def _slices(spec: Spec, x: Array, others: Mapping[str, tuple[float, ...]]) -> li
 
 
 def _factor(spec: Spec, x: Array) -> Lines:
-    """Return what a gradient of 1 becomes on its way back, with the noise that a rule may have."""
+    """Return the gradient of a gradient rule for an incoming gradient of 1, with the quantiles of a random rule."""
     module = layer(spec, channels=x.size)
     rows = torch.from_numpy(x).float().repeat(DRAWS, 1).requires_grad_()
-    drawn = _seeded(lambda: torch.autograd.grad(module(rows).sum(), rows)[0])
-    low, middle, high = np.quantile(drawn.double().numpy(), [0.1, 0.5, 0.9], axis=0)
+    draws = _seeded(lambda: torch.autograd.grad(module(rows).sum(), rows)[0])
+    low, middle, high = np.quantile(draws.double().numpy(), [0.1, 0.5, 0.9], axis=0)
     is_noisy = bool(np.any(low != high))
     return Lines(
         title=f"backward: {spec.backward}",
@@ -137,10 +137,10 @@ def _curves(
 def _draws(spec: Spec, x: Array) -> Lines:
     module = layer(spec, channels=x.size)
     rows = torch.from_numpy(x).float().repeat(DRAWS, 1)
-    drawn = _seeded(lambda: module.train()(rows)).double().numpy()
-    low, middle, high = np.quantile(drawn, [0.1, 0.5, 0.9], axis=0)
-    sure = module.eval()(rows[:1])[0].detach().double()
-    curves = {"evaluation": sure.tolist(), "median draw": middle.tolist()}
+    draws = _seeded(lambda: module.train()(rows)).double().numpy()
+    low, middle, high = np.quantile(draws, [0.1, 0.5, 0.9], axis=0)
+    evaluation = module.eval()(rows[:1])[0].detach().double()
+    curves = {"evaluation": evaluation.tolist(), "median draw": middle.tolist()}
     return Lines(
         title="f(x), and where 8 of 10 draws lie",
         axis="x",
@@ -170,7 +170,7 @@ def _map(spec: Spec) -> Map:
 
 
 def _seeded(run: Callable[[], Tensor]) -> Tensor:
-    """Run it with torch's generator at a fixed seed, and leave the generator as it was."""
+    """Return the result at a fixed seed, and restore the generator."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return run().detach()

@@ -1,4 +1,4 @@
-"""Saved bytes: what autograd keeps of a forward pass until the backward pass, counted to the byte."""
+"""Count the bytes that autograd saves in the forward pass for the backward pass."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from actlab.nn.sites.dry_run import Inputs, copy_inputs, run, no_side_effects
+from actlab.nn.sites.dry_run import Inputs, copy_inputs, no_side_effects, run
 
-__all__ = ["SavedTensors", "saved_bytes"]
+__all__ = ["SavedTensors", "address", "saved_bytes"]
 
 
-class _Slip:
-    """Stands in the graph for a tensor that is kept, and lives as long."""
+class _SavedTensor:
+    """Holds a saved tensor in the graph, and lives as long as the graph needs it."""
 
     __slots__ = ("__weakref__", "tensor")
 
@@ -25,39 +25,39 @@ class _Slip:
 
 
 class SavedTensors:
-    """Counts what autograd keeps of the operations inside: every storage once, however many tensors look at it, as long as it is kept.
+    """Count the storages that autograd saves for the operations of a ``with`` block, each once and as long as it is saved.
 
     Args:
-        known: tensors that are there anyway (parameters, inputs) and do not count.
+        known: tensors that exist anyway (parameters, inputs) and do not count.
 
     Example:
         >>> x = torch.ones(256, requires_grad=True)
-        >>> with SavedTensors([x]) as ledger:
+        >>> with SavedTensors([x]) as saved:
         ...     y = x.sigmoid().exp()
-        >>> ledger.bytes
+        >>> saved.bytes
         2048
     """
 
     def __init__(self, known: Iterable[Tensor] = ()) -> None:
         self._known = {address(tensor) for tensor in known}
-        self._slips: WeakSet[_Slip] = WeakSet()
-        self._hooks = torch.autograd.graph.saved_tensors_hooks(self._note, lambda slip: slip.tensor)
+        self._saved: WeakSet[_SavedTensor] = WeakSet()
+        self._hooks = torch.autograd.graph.saved_tensors_hooks(self._pack, lambda saved: saved.tensor)
 
     @property
     def bytes(self) -> int:
-        """How much is kept at this moment."""
+        """Number of bytes that are saved at the moment."""
         return sum(self.sizes.values())
 
     @property
     def sizes(self) -> dict[int, int]:
-        """Size of every storage that is kept at this moment, by its address."""
-        found = {address(slip.tensor): slip.tensor.untyped_storage().nbytes() for slip in self._slips}
-        return {where: size for where, size in found.items() if where not in self._known}
+        """Bytes of every storage that is saved at the moment, by its address."""
+        sizes = {address(saved.tensor): saved.tensor.untyped_storage().nbytes() for saved in self._saved}
+        return {where: size for where, size in sizes.items() if where not in self._known}
 
-    def _note(self, tensor: Tensor) -> _Slip:
-        slip = _Slip(tensor.detach())
-        self._slips.add(slip)
-        return slip
+    def _pack(self, tensor: Tensor) -> _SavedTensor:
+        saved = _SavedTensor(tensor.detach())
+        self._saved.add(saved)
+        return saved
 
     def __enter__(self) -> SavedTensors:
         self._hooks.__enter__()
@@ -73,10 +73,10 @@ def address(tensor: Tensor) -> int:
 
 
 def saved_bytes(model: nn.Module, example_inputs: Inputs) -> int:
-    """Return the bytes that autograd keeps of one training step's forward pass; parameters, buffers and inputs do not count.
+    """Return the bytes that autograd saves in the forward pass of one training step, without parameters, buffers and inputs.
 
     Args:
-        model: any module. It is left as it was.
+        model: any module; left unchanged.
         example_inputs: a tensor, a tuple of positional arguments, or a dict of keyword arguments.
 
     Raises:
@@ -89,8 +89,8 @@ def saved_bytes(model: nn.Module, example_inputs: Inputs) -> int:
     """
     arguments = copy_inputs(example_inputs)
     inputs = [leaf for leaf in tree_leaves(arguments) if isinstance(leaf, Tensor)]
-    with no_side_effects(model, training=True), SavedTensors([*model.parameters(), *model.buffers(), *inputs]) as ledger:
+    with no_side_effects(model, training=True), SavedTensors([*model.parameters(), *model.buffers(), *inputs]) as saved:
         output = run(model, arguments)
-        kept = ledger.bytes
-    del output  # until here: it holds the graph
-    return kept
+        count = saved.bytes
+    del output  # held the graph until here
+    return count

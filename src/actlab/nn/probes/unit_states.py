@@ -1,13 +1,13 @@
-"""The units: which of a layer's units are dead, saturated, sparse or healthy, told apart over the whole of the data.
+"""Classify the units of a layer as dead, saturated, sparse or healthy, over all the data.
 
-- **dead**: the output is exactly zero and so is the slope, for every sample and position: whatever the loss, no gradient passes;
-- **born dead**: dead now, and dead already when the net was initialised;
+- **dead**: the output is exactly zero and so is the slope, for every sample and position: no loss sends a gradient through it;
+- **born dead**: dead now, and dead already at initialization;
 - **saturated**: not dead, and on a flat end of the function (slope within 1 % of the steepest) for at least 95 % of the elements;
-- **sparse**: neither, and not zero for less than 5 % of the elements. That is no illness: it learns from the samples it answers to;
+- **sparse**: neither, and not zero for less than 5 % of the elements. Not a fault: gradient still arrives on active samples;
 - **healthy**: all others.
 
-A unit that is zero throughout one batch is called *silent in a batch*. The smaller the batch, the more healthy units are; counting them
-is what most hand-written hooks do, and it says nothing of death.
+A unit that is zero throughout one batch is *silent in a batch*. The smaller the batch, the more healthy units are silent in it, so counting
+them, as many hand-written hooks do, does not find dead units.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from typing import Final
 
 import numpy as np
 
-__all__ = ["SATURATED", "SPARSE", "STATES", "Census", "census"]
+__all__ = ["SATURATED", "SPARSE", "STATES", "Census", "classify_units"]
 
-SATURATED: Final = 0.95  # of the elements
-SPARSE: Final = 0.05  # of the elements
+# Shares of the elements.
+SATURATED: Final = 0.95
+SPARSE: Final = 0.05
 STATES: Final = ("healthy", "sparse", "saturated", "dead", "born dead")
 HEALTHY, IS_SPARSE, IS_SATURATED, DEAD, BORN_DEAD = range(len(STATES))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Census:
-    """The units of one layer, over everything that was measured. All arrays have one element per unit.
+    """States and statistics of the units of one layer, over all measured data. All arrays have one element per unit.
 
     Attributes:
         states: index into :data:`STATES`.
@@ -52,15 +53,15 @@ class Census:
 
     @property
     def dead(self) -> np.ndarray:
-        """Whether each unit is dead, born so or not."""
+        """Whether each unit is dead, born dead included."""
         return self.states >= DEAD
 
     def state_of(self, unit: int) -> str:
-        """Return the state of a unit in words."""
+        """Return the state of a unit, one of :data:`STATES`."""
         return STATES[int(self.states[unit])]
 
 
-def census(
+def classify_units(
     *,
     zeros: np.ndarray,
     moved: np.ndarray,
@@ -68,21 +69,21 @@ def census(
     elements: float,
     at_init: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Tell the states of units.
+    """Return the state of every unit. All arrays have shape ``(units,)``.
 
     Args:
-        zeros: how many elements of each unit were exactly zero.
-        moved: whether the slope was not exactly zero for any element of it.
-        saturated: how many lay on a flat end and were not zero.
-        elements: how many were seen of each unit.
-        at_init: whether each was dead when the net was initialised.
+        zeros: number of elements that were exactly zero.
+        moved: whether the slope of any element was not exactly zero.
+        saturated: number of elements on a flat end and not zero.
+        elements: number of elements of each unit.
+        at_init: whether the unit was dead at initialization.
 
     Returns:
         Indices into :data:`STATES`.
 
     Example:
         >>> counts = {"zeros": np.array([100, 97, 0, 0]), "saturated": np.array([0, 0, 99, 3])}
-        >>> [STATES[state] for state in census(**counts, moved=np.array([False, True, True, True]), elements=100)]
+        >>> [STATES[state] for state in classify_units(**counts, moved=np.array([False, True, True, True]), elements=100)]
         ['dead', 'sparse', 'saturated', 'healthy']
     """
     states = np.where(zeros > (1 - SPARSE) * elements, IS_SPARSE, HEALTHY)
