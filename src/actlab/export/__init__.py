@@ -1,1 +1,1 @@
-"""What leaves the lab."""
+"""Export trained models to formats that run without ActLab."""

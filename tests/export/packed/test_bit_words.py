@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from actlab.export.packed.bit_words import ones, pack_words, product, unpack_words
+from actlab.export.packed.bit_words import binary_matmul, count_ones, pack_words, unpack_words
 
 SIZES = [1, 31, 32, 33, 64, 100]
 
@@ -36,7 +36,7 @@ def test_ones_are_counted_as_python_counts_them():
 
     expected = [int(word % 2**32).bit_count() for word in words.tolist()]
 
-    assert ones(words.to(torch.int32)).tolist() == expected
+    assert count_ones(words.to(torch.int32)).tolist() == expected
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -45,13 +45,13 @@ def test_products_are_those_of_the_numbers(size, low):
     a, w = random_bits(6, size, seed=1), random_bits(4, size, seed=2)
     values, signs = torch.where(a, 1.0, low), torch.where(w, 1.0, -1.0)
 
-    assert torch.equal(product(pack_words(a), pack_words(w), size, low).float(), values @ signs.T)
+    assert torch.equal(binary_matmul(pack_words(a), pack_words(w), size, low).float(), values @ signs.T)
 
 
 def test_products_are_the_same_in_several_goes(monkeypatch):
     a, w = random_bits(50, 70, seed=1), random_bits(9, 70, seed=2)
-    whole = product(pack_words(a), pack_words(w), 70, -1.0)
-    monkeypatch.setattr("actlab.export.packed.bit_words._ROWS", 27 * 4)
+    whole = binary_matmul(pack_words(a), pack_words(w), 70, -1.0)
+    monkeypatch.setattr("actlab.export.packed.bit_words._MOST_WORDS", 27 * 4)
 
-    assert torch.equal(product(pack_words(a), pack_words(w), 70, -1.0), whole)
-    assert product(pack_words(a[:0]), pack_words(w), 70, -1.0).shape == (0, 9)
+    assert torch.equal(binary_matmul(pack_words(a), pack_words(w), 70, -1.0), whole)
+    assert binary_matmul(pack_words(a[:0]), pack_words(w), 70, -1.0).shape == (0, 9)

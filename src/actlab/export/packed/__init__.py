@@ -1,1 +1,1 @@
-"""Binary nets as packed bits."""
+"""Binary nets as packed bits: conversion, integer arithmetic and file format."""

@@ -1,4 +1,7 @@
-"""The file of a packed net: an npz archive with a JSON header, read without pickle; ``docs/reference/binary_format.md`` says what stands where."""
+"""Read and write packed nets as npz files with a JSON header, without pickle.
+
+``docs/reference/binary_format.md`` describes the format.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +27,10 @@ __all__ = ["FORMAT", "VERSION", "load_packed", "save_packed"]
 FORMAT: Final = "actlab-packed-net"
 VERSION: Final = 1
 _HEADER: Final = "header"
-_DTYPES: Final = {"words": "<u4", "above": "|u1"}  # of a threshold's value, int32 or float32; of all others, float32
+# Dtypes by field; a threshold's value is int32 or float32, and all other fields are float32.
+_DTYPES: Final = {"words": "<u4", "above": "|u1"}
 _FLOAT: Final = "<f4"
-_WHOLE: Final = "<i4"
+_INTEGER: Final = "<i4"
 
 Array = npt.NDArray[Any]
 
@@ -34,11 +38,11 @@ Array = npt.NDArray[Any]
 def save_packed(net: PackedNet, path: str | Path) -> Path:
     """Write a packed net.
 
-    The same net makes the same bytes. An existing file is replaced in one move, so that nobody reads half of one.
+    The same net gives the same bytes. An existing file is replaced atomically.
 
     Args:
-        net: what :func:`pack` returned.
-        path: of the file; nothing is appended to it.
+        net: a packed net, see :func:`actlab.export.packed.pack.pack`.
+        path: path of the file; no extension is appended.
 
     Returns:
         The path.
@@ -59,9 +63,9 @@ def save_packed(net: PackedNet, path: str | Path) -> Path:
     ops: list[dict[str, Any]] = []
     arrays: dict[str, Array] = {}
     for index, op in enumerate(net.ops):
-        held = {name: _array(name, tensor) for name, tensor in op.tensors.items()}
-        arrays |= {f"{index}.{name}": array for name, array in held.items()}
-        ops.append({"op": op.name, "arrays": sorted(held), **op.settings})
+        fields_ = {name: _array(name, tensor) for name, tensor in op.tensors.items()}
+        arrays |= {f"{index}.{name}": array for name, array in fields_.items()}
+        ops.append({"op": op.name, "arrays": sorted(fields_), **op.settings})
     header = {
         "format": FORMAT,
         "version": VERSION,
@@ -83,14 +87,14 @@ def _array(name: str, tensor: Tensor) -> Array:
     array = tensor.detach().cpu().contiguous().numpy()
     if name == "words":
         return array.view(np.uint32).astype("<u4", copy=False)
-    return array.astype(_WHOLE if array.dtype == np.int32 else array.dtype.newbyteorder("<"), copy=False)
+    return array.astype(_INTEGER if array.dtype == np.int32 else array.dtype.newbyteorder("<"), copy=False)
 
 
 def load_packed(path: str | Path) -> PackedNet:
-    """Read a packed net, and check every number of its header against its arrays.
+    """Read a packed net, and check its header against its arrays.
 
     Raises:
-        PackError: the file is missing, damaged, cut short, of another format or of a later version, or its parts do not fit each other.
+        PackError: the file is missing, damaged, truncated, of another format or version, or its parts do not fit each other.
 
     Example:
         >>> load_packed("nowhere.npz")
@@ -104,15 +108,15 @@ def load_packed(path: str | Path) -> PackedNet:
     ops = [_op(path, index, dict(entry), arrays) for index, entry in enumerate(header["ops"])]
     unused = sorted(arrays.keys() - {_HEADER} - {f"{i}.{n}" for i, op in enumerate(ops) for n in op.tensors})
     if unused:
-        raise PackError(f"{path} holds arrays that its header does not name: {', '.join(unused)}.")
-    given = header["input"]
+        raise PackError(f"{path} contains arrays that its header does not name: {', '.join(unused)}.")
+    inputs = header["input"]
     net = PackedNet(
         ops=tuple(ops),
-        input_shape=tuple(int(size) for size in given["shape"]),
-        whole_inputs=bool(given["whole"]),
-        largest_input=int(given["largest"]),
+        input_shape=tuple(int(size) for size in inputs["shape"]),
+        whole_inputs=bool(inputs["whole"]),
+        largest_input=int(inputs["largest"]),
     )
-    _rehearse(path, net)
+    _run_on_zeros(path, net)
     return net
 
 
@@ -120,7 +124,7 @@ def _arrays(path: Path) -> dict[str, Array]:
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             for name in archive.namelist():
-                archive.read(name)  # its checksum, before anything is believed
+                archive.read(name)  # verifies its checksum
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except OSError as error:
@@ -139,20 +143,20 @@ def _header(path: Path, arrays: Mapping[str, Array]) -> dict[str, Any]:
     try:
         header = json.loads(arrays[_HEADER].tobytes())
     except ValueError as error:
-        raise PackError(f"The header of {path} is no JSON ({error}).") from error
+        raise PackError(f"The header of {path} is not valid JSON ({error}).") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise PackError(f"{path} is no file of a packed net: its header does not say {FORMAT!r}.")
     if header.get("version") != VERSION:
         raise PackError(
             f"{path} is of version {header.get('version')!r}; this ActLab reads version {VERSION}. Update it, or write the file again."
         )
-    given = header.get("input")
+    inputs = header.get("input")
     if (
-        not isinstance(given, dict)
-        or not {"shape", "whole", "largest"} <= given.keys()
-        or not isinstance(given["shape"], list)
-        or not all(isinstance(size, int) and size > 0 for size in given["shape"])
-        or not isinstance(given["largest"], int)
+        not isinstance(inputs, dict)
+        or not {"shape", "whole", "largest"} <= inputs.keys()
+        or not isinstance(inputs["shape"], list)
+        or not all(isinstance(size, int) and size > 0 for size in inputs["shape"])
+        or not isinstance(inputs["largest"], int)
         or not isinstance(header.get("ops"), list)
         or not all(isinstance(entry, dict) for entry in header["ops"])
     ):
@@ -166,16 +170,15 @@ def _op(path: Path, index: int, entry: dict[str, Any], arrays: Mapping[str, Arra
         raise PackError(f"Operation {index} of {path} is {name!r}, which is unknown.{did_you_mean(str(name), OPS)}")
     kind = OPS[name]
     known = {f.name: f for f in fields(kind)}
-    held = entry.pop("arrays", None)
-    if not isinstance(held, list) or not (set(held) | entry.keys()) <= known.keys():
-        raise PackError(
-            f"Operation {index} of {path}, {name}, has unknown fields: {sorted({*(held or ()), *entry} - known.keys())}."
-        )
-    missing = [f for f, field in known.items() if field.default is MISSING and f not in {*held, *entry}]
-    missing += [f"array {f}" for f in held if f"{index}.{f}" not in arrays]
+    array_names = entry.pop("arrays", None)
+    if not isinstance(array_names, list) or not (set(array_names) | entry.keys()) <= known.keys():
+        unknown = sorted({*(array_names or ()), *entry} - known.keys())
+        raise PackError(f"Operation {index} of {path}, {name}, has unknown fields: {unknown}.")
+    missing = [f for f, field in known.items() if field.default is MISSING and f not in {*array_names, *entry}]
+    missing += [f"array {f}" for f in array_names if f"{index}.{f}" not in arrays]
     if missing:
         raise PackError(f"Operation {index} of {path}, {name}, lacks {', '.join(missing)}.")
-    tensors = {f: _tensor(path, f"{index}.{f}", arrays[f"{index}.{f}"]) for f in held}
+    tensors = {f: _tensor(path, f"{index}.{f}", arrays[f"{index}.{f}"]) for f in array_names}
     settings = {f: tuple(value) if isinstance(value, list) else value for f, value in entry.items()}
     try:
         return kind(**settings, **tensors)
@@ -185,15 +188,15 @@ def _op(path: Path, index: int, entry: dict[str, Any], arrays: Mapping[str, Arra
 
 def _tensor(path: Path, name: str, array: Array) -> Tensor:
     field = name.partition(".")[2]
-    allowed = {_DTYPES.get(field, _FLOAT)} | ({_WHOLE} if field == "value" else set())
+    allowed = {_DTYPES.get(field, _FLOAT)} | ({_INTEGER} if field == "value" else set())
     if array.dtype.newbyteorder("<").str not in allowed:
         raise PackError(f"The array {name} of {path} is {array.dtype}; allowed is {' or '.join(sorted(allowed))}.")
     native = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("=")))
     return torch.from_numpy(native.view(np.int32) if field == "words" else native)
 
 
-def _rehearse(path: Path, net: PackedNet) -> None:
-    """Run the net on zeros: operations that do not fit each other are found here, and not in use."""
+def _run_on_zeros(path: Path, net: PackedNet) -> None:
+    """Run the net once, so that operations that do not fit each other raise at loading."""
     try:
         net(torch.zeros(1, *net.input_shape))
     except (RuntimeError, ValueError, TypeError, IndexError) as error:

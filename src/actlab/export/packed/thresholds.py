@@ -1,8 +1,9 @@
-"""The threshold: a norm and a binary activation in one comparison per channel.
+"""Replace a norm and a binary activation by one comparison per channel.
 
-A BatchNorm at inference is monotone in its input, in floating point too: a product and a sum, each rounded, keep the order. So what follows
-it switches once, and where it does is found among all float32 numbers by bisection on the modules themselves, not by solving the formula,
-whose rounding would differ from theirs. Where gamma is negative, the unit is high below its threshold; where it is zero, always or never.
+A BatchNorm in eval mode is monotone in its input, in floating point too, because a product and a sum keep the order when they are rounded.
+So its activation switches at most once, and the switching point among all float32 numbers is found by bisection on the modules themselves.
+Solving the formula would round differently. Where gamma is negative, the unit is high below its threshold; where gamma is zero, it is high
+always or never.
 """
 
 from __future__ import annotations
@@ -15,20 +16,21 @@ from torch import Tensor
 
 from actlab.errors import PackError
 
-__all__ = ["LARGEST_SUM", "Thresholds", "fold"]
+__all__ = ["LARGEST_SUM", "Thresholds", "find_thresholds"]
 
-#: Up to here float32 holds every whole number.
 LARGEST_SUM = 2**24
+"""Largest magnitude up to which float32 holds every integer."""
+
 _LARGEST_FLOAT = 0x7F7FFFFF  # bits of the largest finite float32
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Thresholds:
-    """Where each channel is high.
+    """Comparison of each channel with a threshold.
 
     Attributes:
-        value: shape (C,), or (1,) for all channels alike; float32, or int32 for inputs that are whole numbers.
-        above: shape as ``value``, bool: high from the value up; otherwise from the value down.
+        value: shape (C,), or (1,) for all channels; float32, or int32 for integer inputs.
+        above: bool, shape as ``value``: high from the value up; otherwise from the value down.
 
     Example:
         >>> t = Thresholds(value=torch.tensor([0.5, 0.5]), above=torch.tensor([True, False]))
@@ -41,39 +43,39 @@ class Thresholds:
     above: Tensor
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Return which elements are high, bool; channels lie in dimension 1. NaN is low."""
+        """Return which elements are high, bool; dimension 1 has the channels. NaN is low."""
         shape = (-1, *([1] * (x.dim() - 2)))
         value, above = self.value.to(x.dtype).view(shape), self.above.view(shape)
         return torch.where(above, x >= value, x <= value)
 
-    def whole(self) -> Thresholds:
-        """Return the same for inputs that are whole numbers up to 2**24 in size, as int32.
+    def to_integers(self) -> Thresholds:
+        """Return equivalent int32 thresholds for inputs that are integers of magnitude up to 2**24.
 
         Example:
-            >>> Thresholds(value=torch.tensor([0.5, 0.5]), above=torch.tensor([True, False])).whole().value
+            >>> Thresholds(value=torch.tensor([0.5, 0.5]), above=torch.tensor([True, False])).to_integers().value
             tensor([1, 0], dtype=torch.int32)
         """
         rounded = torch.where(self.above, self.value.ceil(), self.value.floor())
-        # one beyond every sum: always or never, as infinity was; float32 cannot hold it, float64 can
+        # infinite thresholds become one beyond every sum, which float64 holds and float32 does not
         bounded = rounded.double().clamp(-LARGEST_SUM - 1, LARGEST_SUM + 1)
         return Thresholds(value=bounded.to(torch.int32), above=self.above)
 
 
 @torch.no_grad()
-def fold(
-    function: Callable[[Tensor], Tensor], high: float, channels: int, dimensions: int, *, whole: bool = False
+def find_thresholds(
+    function: Callable[[Tensor], Tensor], high: float, channels: int, dimensions: int, *, integers: bool = False
 ) -> Thresholds:
     """Find where a function of each channel takes its high value.
 
     Args:
-        function: monotone in every channel, elementwise otherwise; maps shape (1, C, ...) to itself, float32.
-        high: the value that counts as high; every other one is low.
+        function: elementwise, and monotone in every channel; maps float32 of shape (1, C, ...) to the same shape.
+        high: the value that counts as high; every other value is low.
         channels: C.
-        dimensions: of the tensors that the function takes, the others of size 1.
-        whole: look no further than the whole numbers that float32 holds.
+        dimensions: number of dimensions of the function's input; those after the second have size 1.
+        integers: search only the range in which float32 holds every integer.
 
     Returns:
-        Thresholds, float32; equal to the function on every float32 number (up to 2**24 in size, if whole).
+        Thresholds, float32; equal to the function on every float32 number (of magnitude up to 2**24 with ``integers``).
 
     Raises:
         PackError: the function gives NaN.
@@ -81,35 +83,33 @@ def fold(
     Example:
         >>> norm = torch.nn.BatchNorm1d(2).eval()
         >>> _ = norm.weight.data.copy_(torch.tensor([1.0, -1.0])), norm.running_mean.copy_(torch.tensor([3.0, 3.0]))
-        >>> t = fold(lambda x: torch.where(norm(x) >= 0, 1.0, -1.0), 1.0, 2, 2)
+        >>> t = find_thresholds(lambda x: torch.where(norm(x) >= 0, 1.0, -1.0), 1.0, 2, 2)
         >>> t.value, t.above
         (tensor([3., 3.]), tensor([ True, False]))
     """
     shape = (1, channels, *([1] * (dimensions - 2)))
-    end = int(torch.tensor(float(LARGEST_SUM)).view(torch.int32)) if whole else _LARGEST_FLOAT
+    end = int(torch.tensor(float(LARGEST_SUM)).view(torch.int32)) if integers else _LARGEST_FLOAT
 
     def is_high(order: Tensor) -> Tensor:
-        made = function(_float(order).view(shape))
-        if bool(made.isnan().any()):
-            raise PackError(
-                "What follows a layer gives NaN; its norm has running statistics or weights that are no numbers."
-            )
-        return made.view(-1) == high
+        output = function(_float(order).view(shape))
+        if bool(output.isnan().any()):
+            raise PackError("The norm after a layer gives NaN: its running statistics or weights contain NaN.")
+        return output.view(-1) == high
 
     low, top = torch.full((channels,), -end), torch.full((channels,), end)
     below, above = is_high(low), is_high(top)
-    rising = above  # of the two ends, this one is high, if only one is
+    rising = above  # where only one end is high
     no, yes = torch.where(rising, low, top), torch.where(rising, top, low)
     while bool(((yes - no).abs() > 1).any()):
         middle = (no + yes) // 2
-        found = is_high(middle)
-        yes, no = torch.where(found, middle, yes), torch.where(found, no, middle)
+        high_there = is_high(middle)
+        yes, no = torch.where(high_there, middle, yes), torch.where(high_there, no, middle)
     value = _float(yes)
     value = torch.where(below & above, -torch.inf, torch.where(below | above, value, torch.inf))
     return Thresholds(value=value, above=rising | ~below)
 
 
 def _float(order: Tensor) -> Tensor:
-    """Return the float32 with this place in the order of all of them, 0 being zero: int64 to float32."""
+    """Return the float32 of a rank (int64) in the order of all float32 numbers, where rank 0 is zero."""
     bits = torch.where(order < 0, -order - 2**31, order)
     return bits.to(torch.int32).view(torch.float32)
