@@ -1,1 +1,1 @@
-"""Activations in an ``nn.Module``: layers, sites, probes, training and in-place transforms."""
+"""Activations in an ``nn.Module``, as layers, sites, probes, training and in-place transforms."""

@@ -61,7 +61,7 @@ def rule_is_kept_in_every_mode(spec: str) -> None:
     value, want = _seeded(lambda: _value_and_gradient(module, x))
     plain = built(parse(spec).forward, dtype=torch.float64)(x)
     torch.testing.assert_close(value, plain.detach())
-    injected = _seeded(lambda: _value_and_gradient(cast("CustomGradientLayer", module)._injected, x))
+    injected = _seeded(lambda: _value_and_gradient(cast("CustomGradientLayer", module)._in_tensor_code, x))
     torch.testing.assert_close(injected[1], want)
     torch.testing.assert_close(_seeded(lambda: torch.func.grad(lambda x: module(x).sum())(x)), want)
     again = pickle.loads(pickle.dumps(copy.deepcopy(module)))  # noqa: S301 our own bytes

@@ -155,7 +155,7 @@ def test_binarise_replaces_all_but_the_ends_and_keeps_the_parameters():
 
 
 def test_binarise_says_why_nothing_is_left():
-    with pytest.raises(SiteError, match="the first and the last of which are kept"):
+    with pytest.raises(SiteError, match="the first and the last of which stay float"):
         binarise_(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), torch.zeros(1, 2))
     with pytest.raises(SiteError, match="padding_mode='reflect'"):
         binarise_(

@@ -543,9 +543,9 @@ def test_no_other_layer_takes_a_spec_with_a_rule():
 
 
 def test_a_parameter_that_the_rule_does_not_have_cannot_be_set():
-    with pytest.raises(LayerError, match="there is: t"):
+    with pytest.raises(LayerError, match="allowed: t"):
         layer("sign/ede").set_rule_parameter("alpha", 2.0)
-    with pytest.raises(LayerError, match="there is: none"):
+    with pytest.raises(LayerError, match="allowed: none"):
         layer("step/arctan(alpha=learned)").set_rule_parameter("alpha", 2.0)
 
 

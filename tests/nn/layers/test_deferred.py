@@ -68,7 +68,7 @@ def test_whatever_meets_it_the_value_and_gradient_are_the_plain_ones(use):
     x, z = values(), values()
 
     ours, plain = USES[use](gelu()(x)), USES[use](F.gelu(z))
-    ours = ours.now() if isinstance(ours, Pending) else ours
+    ours = ours.compute() if isinstance(ours, Pending) else ours
 
     if use == STRIDED:  # BLAS may add in another order where the matrix is a view: with AVX-512 it does
         torch.testing.assert_close(ours, plain, rtol=1e-15, atol=1e-15)
@@ -164,7 +164,7 @@ def test_an_input_that_is_overwritten_meanwhile_is_an_error_and_no_wrong_number(
     pending = gelu()(hidden)
     hidden.add_(1.0)
 
-    with pytest.raises(RuntimeError, match="overwritten before a layer took its output"):
+    with pytest.raises(RuntimeError, match="overwritten before the next layer used its output"):
         F.linear(pending, WEIGHT)
 
 

@@ -26,7 +26,7 @@ SHAPES = {  # shape, dim
 
 @pytest.fixture
 def through_kernels(monkeypatch):
-    monkeypatch.setattr(module, "_FEWEST", 1)
+    monkeypatch.setattr(module, "_MIN_ELEMENTS", 1)
     ran = []
     forward = GroupedKernel.forward
     monkeypatch.setattr(GroupedKernel, "forward", lambda self, *tensors: ran.append(1) or forward(self, *tensors))
@@ -124,7 +124,7 @@ def test_what_cannot_be_mixed_is_refused(specs, message):
 
 
 def test_a_dimension_that_cannot_be_shared_is_refused():
-    with pytest.raises(LayerError, match=r"share dimension 1 in equal parts; got an input of shape \(2, 7\)"):
+    with pytest.raises(LayerError, match=r"divide dimension 1 into equal parts; got an input of shape \(2, 7\)"):
         mixed(["relu", "tanh"])(torch.zeros(2, 7))
     with pytest.raises(LayerError, match="dimension 1"):
         mixed(["relu"])(torch.zeros(2))

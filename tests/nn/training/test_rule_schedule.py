@@ -91,7 +91,7 @@ def test_a_state_of_something_else_is_refused():
 
     with pytest.raises(LayerError, match="The state is of 'o' of reste, this schedule of 't' of ede"):
         schedule.load_state_dict(other.state_dict())
-    with pytest.raises(LayerError, match="no state of a schedule: parameter, rule, total, done missing"):
+    with pytest.raises(LayerError, match="Not the state of a schedule: parameter, rule, total, done missing"):
         schedule.load_state_dict({"lr": 1})
 
 
@@ -103,7 +103,7 @@ def test_what_cannot_be_scheduled_is_said():
         ede(net, total=3)
     with pytest.raises(LayerError, match="are: none"):
         Schedule(nn.ReLU(), "k", total=1, curve=Straight(start=1, end=2))
-    with pytest.raises(LayerError, match="has no parameter 'k' to be set"):
+    with pytest.raises(LayerError, match="has no parameter 'k' that can be set"):
         Schedule(layer("step/sigmoid(k=learned)"), "k", total=1, curve=Straight(start=1, end=2))
     with pytest.raises(SpecError, match="a number above 0"):
         Schedule(layer("step/sigmoid"), "k", total=1, curve=Straight(start=-1, end=2))
@@ -141,7 +141,7 @@ def test_sharpness_warms_up_to_the_value_of_the_spec():
 
 
 def test_sharpness_refuses_what_it_cannot_do():
-    with pytest.raises(LayerError, match="no rule whose sharpness"):
+    with pytest.raises(LayerError, match="no rule with a sharpness"):
         sharpness(nn.Sequential(layer("step/rect")), 2, start=0.5)
     with pytest.raises(LayerError, match=r"different values of alpha: \[1.0, 2.0\]"):
         sharpness(nn.Sequential(layer("step/arctan"), layer("step/arctan(alpha=1)")), 2, start=0.5)

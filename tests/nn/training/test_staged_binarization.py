@@ -44,5 +44,5 @@ def test_what_makes_no_sense_is_refused():
     for wrong in (-1, 1.5, True):
         with pytest.raises(LayerError, match="whole number of steps from 0 up"):
             StagedBinarization(BinaryLinear(2, 2), float_until=wrong)
-    with pytest.raises(LayerError, match="no state of stages"):
+    with pytest.raises(LayerError, match="Not the state of a staged binarization"):
         StagedBinarization(BinaryLinear(2, 2), float_until=1).load_state_dict({"done": 1})

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from actlab.errors import SiteError
 from actlab.nn.layers.layer import layer
-from actlab.nn.sites.slot import edits_of, original_class
 from actlab.nn.sites.find import find
 from actlab.nn.sites.method_source import read
+from actlab.nn.sites.slot import edits_of, original_class
 from actlab.nn.transforms.swap import swap_
 
 X = torch.linspace(-2, 2, 12).reshape(3, 4)
@@ -216,7 +216,7 @@ def test_a_class_with_its_own_pickling_fails_loudly_and_is_never_unswapped():
     model = Own()
     swap_(model, "sine")
 
-    with pytest.raises(pickle.PicklingError, match="its own way of being pickled"):
+    with pytest.raises(pickle.PicklingError, match="defines its own pickling"):
         copy.deepcopy(model)
 
 

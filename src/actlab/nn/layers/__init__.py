@@ -1,1 +1,1 @@
-"""Modules."""
+"""Modules that compute activations."""

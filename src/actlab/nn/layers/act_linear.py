@@ -1,8 +1,8 @@
-"""The act-linear: a Linear that applies the activation before it, and keeps one copy of what both need.
+"""Activation and Linear in one module, saving only the activation's input for the backward pass.
 
-``linear(act(x))`` makes autograd keep ``x`` and ``act(x)``, and the parts of a function without a kernel of its own. :class:`ActLinear`
-keeps ``x`` and computes ``act(x)`` again in the backward pass; :class:`GLULinear` does so for gated functions. The value is the same to the
-bit, the gradient but for the order of its sums.
+For ``linear(act(x))`` autograd saves ``x`` and ``act(x)``, and intermediate values of a function without a kernel of its own.
+:class:`ActLinear` saves ``x`` and recomputes ``act(x)`` in the backward pass; :class:`GLULinear` does so for gated functions. The output is
+the same to the bit, the gradient up to the order of its sums.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ __all__ = ["ActLinear", "GLULinear"]
 class ActLinear(nn.Linear):
     """An activation and the Linear after it: ``linear(act(x))``.
 
-    Weight and bias are the Linear's own, under their own names: its ``state_dict`` loads. Parameters that the activation learns are below
-    ``activation``. Where torch does not run plainly (``torch.compile``, export, ``torch.func``, forward AD, no gradients) it is the plain
+    Weight and bias are those of the Linear, under the same names: its ``state_dict`` loads. Learned parameters of the activation are below
+    ``activation``. Outside plain eager mode (``torch.compile``, export, ``torch.func``, forward AD, no gradients) it runs the plain
     composition.
 
     Args:
         spec: an elementwise activation, or a layer of one.
-        linear: the Linear that takes its output.
+        linear: the Linear applied to its output.
         gate: for gated functions, see :class:`GLULinear`.
 
     Raises:
-        LayerError: ``linear`` is no plain ``nn.Linear``, or the activation is not elementwise.
+        LayerError: ``linear`` is not exactly an ``nn.Linear``, or the activation is not elementwise.
         SpecError: the spec cannot be read.
         UnknownNameError: the spec names an activation that does not exist.
 
@@ -48,12 +48,12 @@ class ActLinear(nn.Linear):
     _kind = "elementwise"
 
     def __init__(self, spec: str | Spec | ActivationLayer, linear: nn.Linear, *, gate: Half = "second") -> None:
-        nn.Module.__init__(self)  # not nn.Linear's, which would draw a weight
-        made = self._activation(spec, linear, gate)
+        nn.Module.__init__(self)  # not nn.Linear's, which would initialize a weight
+        act = self._activation(spec, linear, gate)
         self.in_features, self.out_features = linear.in_features, linear.out_features
         self.weight, self.bias = linear.weight, linear.bias
         self.activation = Deferred(
-            made, pointwise=made.spec.activation.kind == "elementwise" and not made.spec.needs_channels
+            act, pointwise=act.spec.activation.kind == "elementwise" and not act.spec.needs_channels
         )
         self.training = linear.training
 
@@ -63,22 +63,22 @@ class ActLinear(nn.Linear):
                 f"{type(self).__name__} takes over the weights of an nn.Linear, got {type(linear).__name__}."
             )
         if isinstance(spec, ActivationLayer):
-            made = spec
+            act = spec
         else:
-            of = linear.weight
+            like = linear.weight
             channels = linear.in_features if parse(spec).needs_channels else None
-            made = layer(spec, channels=channels, gate=gate, device=of.device, dtype=of.dtype)
-        kind = made.spec.activation.kind
+            act = layer(spec, channels=channels, gate=gate, device=like.device, dtype=like.dtype)
+        kind = act.spec.activation.kind
         if kind != self._kind:
             other = {"elementwise": "ActLinear", "gated": "GLULinear"}.get(kind)
             instead = f"use {other}" if other else "write layer(...) and an nn.Linear"
-            raise LayerError(f"{type(self).__name__} takes {self._kind} functions; {made.spec} is {kind}: {instead}.")
-        if made.spec.backward is not None:
+            raise LayerError(f"{type(self).__name__} takes {self._kind} functions; {act.spec} is {kind}: {instead}.")
+        if act.spec.backward is not None:
             raise LayerError(
-                f"{type(self).__name__} computes its activation twice, and the gradient rule of {made.spec} belongs to the first time; "
+                f"{type(self).__name__} computes its activation twice, and the gradient rule of {act.spec} applies to the first time; "
                 "write layer(...) and an nn.Linear."
             )
-        return made
+        return act
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply activation and Linear.
@@ -97,8 +97,8 @@ class GLULinear(ActLinear):
 
     Args:
         spec: a gated activation, or a layer of one.
-        linear: the Linear that takes its output.
-        gate: which part of a packed input is the gate, as for :func:`actlab.layer`.
+        linear: the Linear applied to its output.
+        gate: position of the gate in a packed input, as for :func:`actlab.layer`.
 
     Raises:
         LayerError: as for :class:`ActLinear`.

@@ -1,37 +1,36 @@
-"""The layer: an activation as an ``nn.Module``.
+"""Activation function as an ``nn.Module``.
 
-Uses torch's fused native where there is one, the formula's reading elsewhere; a fast layer runs our own kernel where that is quicker.
-Learned parameters are ``nn.Parameter``s under the names of the spec, so that ``state_dict`` reads as the spec does.
+Runs torch's fused implementation where there is one, code generated from the formula elsewhere; a fast layer runs a compiled kernel where
+that is faster. Learned parameters are ``nn.Parameter``s, named as in the spec.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast, get_args
 
 import torch
 from torch import Tensor, nn
 
 from actlab.codegen import pytorch
 from actlab.codegen.dispatch.route import Route
+from actlab.codegen.kernel_inputs import Half
 from actlab.errors import LayerError
 from actlab.functions.activation import Learned
 from actlab.functions.spec import Spec
 
 __all__ = ["ActivationLayer", "Half"]
 
-Half = Literal["second", "first", "interleaved"]  # which part of a packed input is the gate
-
 
 class ActivationLayer(nn.Module):
-    """An activation as a module. Build it with :func:`layer`.
+    """An activation function as a module. Build it with :func:`layer`.
 
     Attributes:
-        spec: what it computes.
+        spec: the function, with its parameters.
         gate: which half of a packed input is the gate, for gated functions.
-        fast: whether it runs our own kernels where they are quicker.
+        fast: whether it runs compiled kernels where they are faster.
     """
 
-    supports_rules = False  # whether the class knows gradient rules
+    supports_rules = False  # whether the class implements gradient rules
 
     def __init__(
         self,
@@ -53,7 +52,7 @@ class ActivationLayer(nn.Module):
         self.channels = channels
         self.native = native
         self.fast = fast
-        self.gate = _checked(gate, spec)
+        self.gate = _check_gate(gate, spec)
         for name, value in spec.assigned:
             if isinstance(value, Learned):
                 initial = self._initial(name, value)
@@ -61,7 +60,7 @@ class ActivationLayer(nn.Module):
         self._bind()
 
     def reset_parameters(self) -> None:
-        """Set the learned parameters to their initial values: what torch calls on a model that began on the meta device.
+        """Set the learned parameters to their initial values, as torch does for a model created on the meta device.
 
         Example:
             >>> from actlab import layer
@@ -78,7 +77,7 @@ class ActivationLayer(nn.Module):
     def _initial(self, name: str, value: Learned) -> Tensor:
         initial = float(value.initial or 0.0)
         if value.scope == "layer":
-            # torch's own PReLU keeps its one weight in shape (1,); so do we, and its checkpoints load.
+            # shape (1,), as the weight of torch's PReLU, so that its checkpoints load
             return torch.full((1,) if self.spec.activation.torch else (), initial, dtype=torch.float64)
         if self.channels is None:
             raise LayerError(
@@ -88,12 +87,12 @@ class ActivationLayer(nn.Module):
         return torch.full((self.channels,), initial, dtype=torch.float64)
 
     def _bind(self) -> None:
-        """Look the functions up again: printed code does not travel through pickle or deepcopy."""
+        """Look up the functions; also after pickle and deepcopy, which do not carry generated code."""
         record = self.spec.activation
         self._learned = [name for name, value in self.spec.assigned if isinstance(value, Learned)]
         self._numbers = {name: value for name, value in self.spec.assigned if not isinstance(value, Learned)}
-        whole = self.native and self.gate == "second"
-        self._fused = pytorch.native(self.spec) if whole else None
+        uses_native = self.native and self.gate == "second"
+        self._fused = pytorch.native(self.spec) if uses_native else None
         self._tensor_code = record.expression is None
         if self._tensor_code:
             self._function: Any = record.tensor_code
@@ -107,7 +106,12 @@ class ActivationLayer(nn.Module):
         )
 
     def set_fast(self, fast: bool = True, *, always: bool = False) -> None:
-        """Let the layer run our own kernels where they are quicker, or no longer; or at every size, as who measures them wants it."""
+        """Switch compiled kernels on or off.
+
+        Args:
+            fast: whether they run where they are faster.
+            always: whether they run at every size, for measurements.
+        """
         self.fast = fast
         self._bind()
         if always and self._route is not None:
@@ -125,15 +129,15 @@ class ActivationLayer(nn.Module):
 
         Args:
             x: floating tensor of any shape. Gated functions take gate and value packed in the last dimension, ``(..., 2n)``, the gate in
-                the half that :attr:`gate` says. Functions that mix tokens take ``(..., tokens, dim)``, as query, key and value at once.
-            others: the further inputs, where they are separate: ``layer(gate, value)``, ``layer(query, key, value)``.
+                the half given by :attr:`gate`. Functions that mix tokens take ``(..., tokens, dim)``, as query, key and value at once.
+            others: further inputs, where they are separate tensors: ``layer(gate, value)``, ``layer(query, key, value)``.
 
         Returns:
-            Tensor of the same shape and dtype; ``(..., n)`` for gated functions; of functions that change the width of the
-            dimension they work along, ``layer.spec.width(size)``.
+            Tensor of the same shape and dtype; ``(..., n)`` for gated functions; width ``layer.spec.width(size)`` for functions that
+            change the width of the dimension they work along.
 
         Raises:
-            LayerError: an integer or complex input, a size that cannot be divided as needed, or channels that do not fit.
+            LayerError: an integer or complex input, a size that cannot be divided as needed, or a wrong number of channels.
         """
         if not x.is_floating_point():
             raise LayerError(f"{self.spec} computes on floating tensors, got {x.dtype}; convert with x.float() first.")
@@ -150,11 +154,11 @@ class ActivationLayer(nn.Module):
         return cast("Tensor", self._function(*inputs, *(self._spread(parameter, x) for parameter in learned)))
 
     def _plain(self, x: Tensor, *learned: Tensor) -> Tensor:
-        """Compute the formula, whatever kernels there are."""
+        """Compute the formula with generated torch code."""
         return cast("Tensor", self._function(*self._inputs(x, ()), *(self._spread(value, x) for value in learned)))
 
     def _inputs(self, x: Tensor, others: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Return what the function takes: the given inputs, the halves of a packed one, or one input in all roles."""
+        """Return the function's arguments: separate inputs, the halves of a packed one, or one input in all roles."""
         names = [symbol.name for symbol in self.spec.activation.inputs]
         if others:
             if len(others) != len(names) - 1:
@@ -171,7 +175,7 @@ class ActivationLayer(nn.Module):
         options: dict[str, Any] = {name: self._spread(getattr(self, name), x) for name in self._learned}
         if self.spec.activation.kind == "stochastic":
             options["training"] = self.training
-        device = "cpu" if x.device.type == "meta" else x.device.type  # autocast does not know the meta device
+        device = "cpu" if x.device.type == "meta" else x.device.type  # autocast does not support the meta device
         with torch.autocast(device, enabled=False):
             return cast("Tensor", self._function(*inputs, **self._numbers, **options).to(x.dtype))
 
@@ -190,12 +194,12 @@ class ActivationLayer(nn.Module):
         return (first, second) if self.gate == "first" else (second, first)
 
     def _spread(self, parameter: Tensor, x: Tensor) -> Tensor:
-        """Return a parameter in the shape that broadcasts against the input: one per channel acts on dimension 1."""
+        """Return a parameter in a shape that broadcasts against the input: one per channel acts on dimension 1."""
         shaped = self._shaped(parameter, x)
         return shaped.view(-1, *([1] * (x.dim() - 2))) if shaped.numel() > 1 else shaped
 
     def _shaped(self, parameter: Tensor, x: Tensor) -> Tensor:
-        """Return a parameter as it is, if it fits the input."""
+        """Return a parameter unchanged, after checking its number of channels against the input."""
         if parameter.dim() and parameter.shape[0] > 1 and (x.dim() < 2 or x.shape[1] != parameter.shape[0]):
             raise LayerError(
                 f"{self.spec} has {parameter.shape[0]} channels in dimension 1, got an input of shape {tuple(x.shape)}."
@@ -203,14 +207,14 @@ class ActivationLayer(nn.Module):
         return parameter
 
     def extra_repr(self) -> str:
-        """Return the spec's text, and the gate's half where it is not torch's."""
+        """Return the spec's text, and the gate's half if it is not the second."""
         return str(self.spec) if self.gate == "second" else f"{self.spec}, gate={self.gate!r}"
 
 
-def _checked(gate: Half, spec: Spec) -> Half:
+def _check_gate(gate: Half, spec: Spec) -> Half:
     if gate not in get_args(Half):
         allowed = ", ".join(map(repr, get_args(Half)))
-        raise LayerError(f"gate says which half of a packed input is the gate: {allowed}; got {gate!r}.")
+        raise LayerError(f"gate is the half of a packed input that is the gate: {allowed}; got {gate!r}.")
     if gate != "second" and spec.activation.kind != "gated":
         raise LayerError(f"{spec} is no gated function and has no gate; got gate={gate!r}.")
     return gate

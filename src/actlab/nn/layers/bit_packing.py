@@ -1,4 +1,4 @@
-"""Bits: small whole numbers packed eight bits to the byte."""
+"""Pack small integers into bit planes, eight bits to the byte."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["multiply_by_levels", "pack", "pack_levels", "unpack"]
 
 
 def pack(codes: Tensor, bits: int) -> Tensor:
-    """Pack numbers below ``2**bits``, plane by plane: all lowest bits first.
+    """Pack integers below ``2**bits`` into bit planes, lowest bits first.
 
     Args:
         codes: bool or uint8 tensor of any shape.
-        bits: planes to keep.
+        bits: number of planes.
 
     Returns:
         uint8 tensor of shape ``(bits, ceil(n / 8))`` on the same device.
@@ -31,7 +31,9 @@ def pack(codes: Tensor, bits: int) -> Tensor:
     flat = codes.reshape(-1)
     planes = [flat] if flat.dtype == torch.bool else [(flat >> plane) & 1 for plane in range(bits)]
     return (
-        torch.stack([_packed(plane) for plane in planes[:bits]]) if bits else flat.new_empty((0, 0), dtype=torch.uint8)
+        torch.stack([_pack_plane(plane) for plane in planes[:bits]])
+        if bits
+        else flat.new_empty((0, 0), dtype=torch.uint8)
     )
 
 
@@ -42,7 +44,7 @@ def unpack(packed: Tensor, bits: int, shape: torch.Size) -> Tensor:
         >>> unpack(torch.tensor([[160], [48]], dtype=torch.uint8), 2, torch.Size([4])).tolist()
         [1, 0, 3, 2]
     """
-    planes = [_unpacked(plane, shape.numel()) for plane in packed]
+    planes = [_unpack_plane(plane, shape.numel()) for plane in packed]
     if bits == 1:
         return planes[0].view(torch.bool).reshape(shape)
     codes = torch.zeros(shape.numel(), dtype=torch.uint8, device=packed.device)
@@ -51,14 +53,14 @@ def unpack(packed: Tensor, bits: int, shape: torch.Size) -> Tensor:
     return codes.reshape(shape)
 
 
-def _packed(plane: Tensor) -> Tensor:
-    if _is_cpu(plane):  # one pass; the arithmetic below makes eight bytes of each bit
+def _pack_plane(plane: Tensor) -> Tensor:
+    if _is_cpu(plane):  # one pass; the arithmetic below uses a byte for each bit
         return torch.from_numpy(np.packbits(plane.detach().numpy()))
     padded = torch.nn.functional.pad(plane.to(torch.uint8), (0, -len(plane) % 8)).view(-1, 8)
     return (padded << torch.arange(7, -1, -1, dtype=torch.uint8, device=plane.device)).sum(-1, dtype=torch.uint8)
 
 
-def _unpacked(plane: Tensor, count: int) -> Tensor:
+def _unpack_plane(plane: Tensor, count: int) -> Tensor:
     if _is_cpu(plane):
         return torch.from_numpy(np.unpackbits(plane.numpy(), count=count))
     shifts = torch.arange(7, -1, -1, dtype=torch.uint8, device=plane.device)
@@ -70,15 +72,15 @@ def _is_cpu(tensor: Tensor) -> bool:
 
 
 def pack_levels(values: Tensor, levels: Sequence[float]) -> Tensor:
-    """Return which of the levels each value is nearest to, packed: ``ceil(log2 n)`` bits each.
+    """Return the index of the level nearest to each value, packed: ``ceil(log2 n)`` bits each.
 
     Args:
         values: floating tensor of any shape.
         levels: ascending.
 
     Example:
-        >>> kept = pack_levels(torch.tensor([1.0, 0.1, 1.0]), (0.1, 1.0))
-        >>> multiply_by_levels(torch.tensor([2.0, 2.0, 4.0]), kept, (0.1, 1.0))
+        >>> packed = pack_levels(torch.tensor([1.0, 0.1, 1.0]), (0.1, 1.0))
+        >>> multiply_by_levels(torch.tensor([2.0, 2.0, 4.0]), packed, (0.1, 1.0))
         tensor([2.0000, 0.2000, 4.0000])
     """
     above = [values > (low + high) / 2 for low, high in pairwise(levels)]
@@ -87,18 +89,18 @@ def pack_levels(values: Tensor, levels: Sequence[float]) -> Tensor:
 
 
 def multiply_by_levels(grad: Tensor, packed: Tensor, levels: Sequence[float]) -> Tensor:
-    """Return a gradient times the level of each element; times level 0 it is 0, be it infinite.
+    """Return a gradient times the level of each element; level 0 gives 0, also for an infinite gradient.
 
     Args:
-        grad: in the shape of the values that were kept.
+        grad: in the shape of the values that were packed.
         packed: from :func:`pack_levels`.
         levels: the same as there.
     """
     codes = unpack(packed, ceil(log2(len(levels))), grad.shape)
-    made = multiply_by_level(grad, levels[0])
+    result = multiply_by_level(grad, levels[0])
     for number, level in enumerate(levels[1:], start=1):
-        made = torch.where(codes if len(levels) == 2 else codes == number, multiply_by_level(grad, level), made)
-    return cast("Tensor", made)
+        result = torch.where(codes if len(levels) == 2 else codes == number, multiply_by_level(grad, level), result)
+    return cast("Tensor", result)
 
 
 def multiply_by_level(grad: Tensor, level: float) -> Tensor | float:

@@ -1,11 +1,11 @@
-"""The blend: a layer that goes over from an old function to a new one, (1 - t) old + t new, with t on a schedule or learned.
+"""Layer that interpolates from an old function to a new one, with a scheduled or learned weight.
 
-At t = 0 only the old function runs and at t = 1 only the new one, so that both ends are exact to the bit. In between, t is the share of
-the way, or ``share ** exp(pace)`` with a learned pace: each site finds out whether to go early or late, and the ends hold
-whatever it learns.
+It computes ``(1 - t) old + t new``. At t = 0 only the old function runs and at t = 1 only the new one, so that both ends are exact to the
+bit. In between, t is the share of the schedule, or ``share ** exp(pace)`` with a learned pace: each site learns to change early or late,
+and the ends stay exact.
 
-Where the new function works on another width (a gated block has two thirds of the hidden units), two blocks run side by side through
-the same wires: the first layer makes both widths, what is in between works on each part, and the last layer adds the two results up.
+Where the new function has another width (a gated block has two thirds of the hidden units), two blocks run side by side: the first layer
+returns both widths concatenated, the function in between works on each part, and the last layer adds the two results.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from actlab.errors import LayerError
 
 __all__ = ["PACE_LIMIT", "Blend"]
 
-#: Learned exponents stay between exp(-2) and exp(2): beyond, a site would go over within a few steps, as in a blunt swap.
+#: Learned exponents stay between exp(-2) and exp(2): beyond, a site would change within a few steps, like a plain swap.
 PACE_LIMIT = 2.0
 
 
 class Blend(nn.Module):
-    """An old function, a new one, and how far the way from one to the other has been gone.
+    """An old function and a new one, and the weight of the new one.
 
     Args:
-        old: the function that goes; a module's parameters are trained on.
-        new: the function that comes.
-        learned: learn the pace; it is a parameter, drawn towards 0 by nothing, and starts at 0 (t is the share then).
-        overwrites: ``old`` overwrites its input, and gets a copy while both run.
-        split: where the input's last dimension is cut into a part for ``old`` and a part for ``new``; None where both take all of it.
-        joins: whether the two results are insert_blends; otherwise they are laid side by side in the last dimension.
-        like: a tensor on the device, and of the dtype, that the layer's own numbers are to have.
+        old: the function to fade out; if it is a module, its parameters stay trainable.
+        new: the function to fade in.
+        learned: learn the pace, a parameter that starts at 0 (t equals the share) and has no penalty.
+        overwrites: whether ``old`` works in place; it then gets a copy while both run.
+        split: index in the last dimension at which the input is split into parts for ``old`` and ``new``; None where both get all of it.
+        joins: whether the results are added; otherwise they are concatenated in the last dimension.
+        like: a tensor with the device and dtype of the layer's own numbers.
 
     Raises:
-        LayerError: :meth:`set_share` or :meth:`set_scale` gets a number that makes no sense.
+        LayerError: :meth:`set_share` or :meth:`set_scale` gets a number out of range.
 
     Example:
         >>> blend = Blend(nn.ReLU(), nn.Tanh())
@@ -81,18 +81,18 @@ class Blend(nn.Module):
         self._is_matched = False
 
     def set_share(self, share: float) -> None:
-        """Set how far the way has been gone, from 0 to 1: from the next forward pass on."""
+        """Set the share of the new function, from 0 to 1, from the next forward pass on."""
         if not 0.0 <= share <= 1.0:
-            raise LayerError(f"The share of a blend goes from 0 (the old function) to 1 (the new one); got {share!r}.")
+            raise LayerError(f"The share of a blend is from 0 (the old function) to 1 (the new one); got {share!r}.")
         self.share.fill_(share)
         self.stage = "old" if share == 0 else "new" if share == 1 else "both"
 
     def set_scale(self, scale: float, *, keep: bool = False) -> None:
-        """Set a factor of the new function.
+        """Set a factor of the new function's output.
 
         Args:
             scale: above 0.
-            keep: it stays, to be folded into the weights that take the output; otherwise it goes to 1 with t, as ``scale ** (1 - t)``.
+            keep: whether it stays constant, to be folded into later weights; otherwise it decays to 1 as ``scale ** (1 - t)``.
         """
         if not (isfinite(scale) and scale > 0):
             raise LayerError(f"The scale of a blend is a number above 0; got {scale!r}.")
@@ -102,32 +102,32 @@ class Blend(nn.Module):
 
     @property
     def weight_of_new(self) -> Tensor:
-        """Return t, a 0-d tensor, with a gradient where the pace is learned."""
+        """The weight t, a 0-d tensor, with a gradient where the pace is learned."""
         if self.pace is None:
             return self.share
         return self.share ** self.pace.clamp(-PACE_LIMIT, PACE_LIMIT).exp()
 
     def forward(self, x: Tensor, *others: Tensor) -> Tensor:
-        """Apply what holds now.
+        """Apply the old function, the new one, or both.
 
         Args:
-            x: what the functions take; where the input is split and both run, ``(..., split + rest)``.
-            others: further inputs, for both.
+            x: input of the functions; where the input is split and both run, ``(..., split + rest)``.
+            others: further inputs of both functions.
 
         Returns:
-            What one of the functions returns, or the blend.
+            The output of one function, or the weighted sum of both.
         """
         if self.stage == "old":
             return self.old(x, *others)
         if self.stage == "new":
-            return self._scaled(self.new(x, *others), None)
+            return self._apply_scale(self.new(x, *others), None)
         first, second = (x, x) if self.split is None else (x[..., : self.split], x[..., self.split :])
         old = self.old(first.clone() if self.overwrites else first, *others)
         t = self.weight_of_new
-        new = self._scaled(self.new(second, *others), t)
+        new = self._apply_scale(self.new(second, *others), t)
         return (1 - t) * old + t * new if self.joins else torch.cat([old, new], dim=-1)
 
-    def _scaled(self, new: Tensor, t: Tensor | None) -> Tensor:
+    def _apply_scale(self, new: Tensor, t: Tensor | None) -> Tensor:
         if not self._is_matched or (t is None and not self.keeps_scale):
             return new
         return new * (self.scale if self.keeps_scale or t is None else self.scale ** (1 - t))
@@ -139,6 +139,6 @@ class Blend(nn.Module):
         self._is_matched = scale != 1.0
 
     def extra_repr(self) -> str:
-        """Return how far it is."""
+        """Return share and pace."""
         pace = "" if self.pace is None else f", pace={float(self.pace.detach()):.3g}"
         return f"share={float(self.share):.3g}{pace}"

@@ -1,17 +1,16 @@
-"""The decoupled layer: an activation whose gradient follows a rule, and not its derivative.
+"""Activation layer whose gradient follows a rule instead of its derivative.
 
-The rule, its values and the key of its noise are taken when the layer runs forward. What happens later cannot change them: not another
-thread (autograd runs the backward pass of a GPU in one), not a schedule's next step, not a repeated forward pass under checkpointing.
+The rule, its parameters and the key of its noise are recorded in the forward pass. Nothing later changes them: not another thread (autograd
+runs the backward pass of a GPU in one), not a schedule's next step, not a repeated forward pass under checkpointing.
 
-Two constructions compute the same. Where torch runs plainly, an ``autograd.Function`` keeps no more than the rule needs: nothing
-for a constant, bits for a window; on the CPU its passes are kernels printed from the rule. Everywhere else (``torch.compile``,
-``torch.func``, forward-mode differentiation, tracing) it is tensor code that every mode understands: the output is detached, and a
-term is added whose value is zero and whose derivative is the rule's factor. A rule that is not linear in the gradient
-(``sign_only``) is nobody's derivative; it has a Function in all modes, and refuses where torch 2.13 would drop that without a word,
-in ``torch.compile`` of a transform.
+There are two equivalent implementations. In plain eager mode an ``autograd.Function`` saves only what the rule needs: nothing for a
+constant, bits for a window; on the CPU both passes are kernels generated from the rule. In all other modes (``torch.compile``,
+``torch.func``, forward-mode AD, tracing) it is tensor code that every mode supports: the detached output plus a term whose value is zero
+and whose derivative is the rule's factor. A rule that is not linear in the gradient (``sign_only``) is not a derivative; it is a Function
+in all modes, and raises where torch 2.13 would silently drop its backward, in ``torch.compile`` of a transform.
 
-**Differentiating twice.** The second derivative is that of the surrogate: the factor is differentiated as a formula. Windows and
-constants have none.
+**Differentiating twice.** The second derivative is that of the surrogate: the factor is differentiated as a formula. For windows and
+constants it is zero.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ Code = Callable[..., Tensor]
 class CustomGradientLayer(ActivationLayer):
     """An activation with a gradient rule. :func:`~actlab.nn.layers.layer.layer` builds it from a spec such as ``step/rect``.
 
-    Learned parameters of the rule are called ``<rule>_<name>``; those on a schedule are buffers that checkpoints leave out.
+    Learned parameters of the rule are named ``<rule>_<name>``; scheduled ones are non-persistent buffers.
 
     Example:
         >>> from actlab.nn.layers.layer import layer
@@ -59,10 +58,10 @@ class CustomGradientLayer(ActivationLayer):
         backward = self._backward
         for name, value in backward.assigned:
             if isinstance(value, Learned):
-                made = self._initial(name, value).to(
+                initial = self._initial(name, value).to(
                     options.get("device"), options.get("dtype") or torch.get_default_dtype()
                 )
-                self.register_parameter(f"{backward.rule.name}_{name}", nn.Parameter(made))
+                self.register_parameter(f"{backward.rule.name}_{name}", nn.Parameter(initial))
         self._bind()
 
     def _bind(self) -> None:
@@ -76,25 +75,25 @@ class CustomGradientLayer(ActivationLayer):
 
     @property
     def _backward(self) -> Backward:
-        return cast("Backward", self.spec.backward)  # layer() comes here with a rule only
+        return cast("Backward", self.spec.backward)  # layer() builds this class for specs with a rule only
 
     def set_rule_parameter(self, name: str, value: float) -> None:
-        """Set a parameter of the rule, as schedules do: from the next forward pass on.
+        """Set a parameter of the rule, from the next forward pass on, as schedules do.
 
         Raises:
-            LayerError: the rule has no such parameter, or learns it.
+            LayerError: the rule has no such parameter, or it is learned.
 
         Example:
             >>> from actlab.nn.layers.layer import layer
-            >>> made = layer("sign/ede(t=0.001)")
-            >>> made.set_rule_parameter("t", 10.0)
-            >>> made.rule_parameters
+            >>> act = layer("sign/ede(t=0.001)")
+            >>> act.set_rule_parameter("t", 10.0)
+            >>> act.rule_parameters
             {'t': 10.0}
         """
         backward = self._backward
         if name not in dict(backward.assigned) or name in backward.learned:
             allowed = ", ".join(n for n, _ in backward.assigned if n not in backward.learned) or "none"
-            raise LayerError(f"{self.spec}: its rule has no parameter {name!r} to be set; there is: {allowed}.")
+            raise LayerError(f"{self.spec}: its rule has no parameter {name!r} that can be set; allowed: {allowed}.")
         checked = next(p for p in backward.rule.parameters if p.name == name).check(value, str(self.spec))
         if f"scheduled_{name}" not in self._buffers:
             like = next(iter([*self.parameters(), *self.buffers()]), torch.empty(()))
@@ -105,101 +104,100 @@ class CustomGradientLayer(ActivationLayer):
 
     @property
     def rule_parameters(self) -> dict[str, float]:
-        """The values of the rule's parameters now."""
+        """The current values of the rule's parameters."""
         backward = self._backward
         return {
-            name: float(self._open(name).detach()) if name in self._gradient.open else cast("float", value)
+            name: float(self._open_parameter(name).detach()) if name in self._gradient.open else cast("float", value)
             for name, value in backward.assigned
         }
 
-    def _open(self, name: str) -> Tensor:
+    def _open_parameter(self, name: str) -> Tensor:
         backward = self._backward
-        found = f"{backward.rule.name}_{name}" if name in backward.learned else f"scheduled_{name}"
-        return cast("Tensor", getattr(self, found))
+        attribute = f"{backward.rule.name}_{name}" if name in backward.learned else f"scheduled_{name}"
+        return cast("Tensor", getattr(self, attribute))
 
     def forward(self, x: Tensor, *others: Tensor) -> Tensor:
         """Apply the activation; see :meth:`ActivationLayer.forward`.
 
         Raises:
-            LayerError: the rule is not linear in the gradient, and ``torch.compile`` would lose it inside a transform.
+            LayerError: the rule is not linear in the gradient, and ``torch.compile`` inside a transform would drop it.
         """
         if others or not x.is_floating_point():
-            return super().forward(x, *others)  # which says what is wrong
+            return super().forward(x, *others)  # raises
         if is_eager():
             if not (torch.is_grad_enabled() and any(t.requires_grad for t in (x, *self.parameters()))):
                 return super().forward(x)
             if self._kernel is not None and can_run_rule_kernel(x):
-                return cast("Tensor", _Kernelled.apply(super().forward, self._kernel, x))  # type: ignore[no-untyped-call]  # torch's own
+                return cast("Tensor", _KernelFunction.apply(super().forward, self._kernel, x))  # type: ignore[no-untyped-call]  # torch's own
             if self._gradient.is_linear and next(self.parameters(), None) is None:
-                given = [
-                    self._open(name).clone() for name in self._gradient.open
-                ]  # a schedule may go on before the backward pass
-                made: Tensor = _Decoupled.apply(super().forward, self._gradient, x, *given)  # type: ignore[no-untyped-call]  # torch's own
-                return made
-        elif _only_forward(x):
+                # cloned: a schedule may change them before the backward pass
+                values = [self._open_parameter(name).clone() for name in self._gradient.open]
+                y: Tensor = _LinearRule.apply(super().forward, self._gradient, x, *values)  # type: ignore[no-untyped-call]  # torch's own
+                return y
+        elif _is_forward_only(x):
             return super().forward(x)
-        return self._injected(x)
+        return self._in_tensor_code(x)
 
-    def _injected(self, x: Tensor) -> Tensor:
+    def _in_tensor_code(self, x: Tensor) -> Tensor:
         """Return the output with the rule's derivative, in plain tensor code."""
         start = x.detach()
-        value = self._value(start) + self._own_through(start)
+        value = self._detached_value(start) + self._quantiser_term(start)
         if self._backward.learned:
-            return value + self._of_surrogate(x)
-        given = [self._open(name).detach().clone() for name in self._gradient.open]
-        place = [self._spread(getattr(self, name), x) for name in self._gradient.locations]
-        fixed = [tensor.detach() for tensor in (*place, *given)]
+            return value + self._surrogate_term(x)
+        values = [self._open_parameter(name).detach().clone() for name in self._gradient.open]
+        locations = [self._spread(getattr(self, name), x) for name in self._gradient.locations]
+        constants = [tensor.detach() for tensor in (*locations, *values)]
         key = counter_rng.draw_key(x.device) if self._gradient.is_noisy else None
-        made = self._gradient.gather(start, value.detach(), key, self._spread_all(start))
-        moved = _zero(x) - sum((_zero(tensor) for tensor in place), torch.zeros((), dtype=x.dtype, device=x.device))
-        moved = moved + self._stretched(start)
+        parts = self._gradient.gather(start, value.detach(), key, self._spread_all(start))
+        shift = sum((_zero(tensor) for tensor in locations), torch.zeros((), dtype=x.dtype, device=x.device))
+        moved = _zero(x) - shift + self._scale_terms(start)
         if not self._gradient.is_linear:
-            _refuse_where_lost(str(self.spec))
-            passed: Tensor = _Transformed.apply(moved, self._gradient, *made, *fixed)  # type: ignore[no-untyped-call]  # torch's own
-            return value + passed
-        others = [tensor for name, tensor in zip(self._gradient.ingredients, made, strict=True) if name != "x"]
-        change = moved * cast("Code", self._gradient.factor)(start, *others, *fixed)
+            _raise_where_dropped(str(self.spec))
+            term: Tensor = _NonlinearRule.apply(moved, self._gradient, *parts, *constants)  # type: ignore[no-untyped-call]  # torch's own
+            return value + term
+        others = [tensor for name, tensor in zip(self._gradient.ingredients, parts, strict=True) if name != "x"]
+        change = moved * cast("Code", self._gradient.factor)(start, *others, *constants)
         if self._gradient.curvature is not None:
-            change = change + moved * moved * 0.5 * self._gradient.curvature(start, *others, *fixed)
+            change = change + moved * moved * 0.5 * self._gradient.curvature(start, *others, *constants)
         return value + change.to(value.dtype)
 
-    def _of_surrogate(self, x: Tensor) -> Tensor:
+    def _surrogate_term(self, x: Tensor) -> Tensor:
         """Return zero with the derivatives of the rule's surrogate, in the input, the locations and the rule's own parameters."""
-        code = cast("Code", self._gradient.surrogate)  # a rule without one learns nothing
-        places = [self._spread(getattr(self, name), x) for name in self._gradient.locations]
-        open_ = [self._spread(self._open(name), x) for name in self._gradient.open]
-        made = code(x, *places, *open_)
-        return (made - made.detach()).nan_to_num(nan=0.0)
+        code = cast("Code", self._gradient.surrogate)  # rules without a surrogate have no learned parameters
+        locations = [self._spread(getattr(self, name), x) for name in self._gradient.locations]
+        open_ = [self._spread(self._open_parameter(name), x) for name in self._gradient.open]
+        surrogate = code(x, *locations, *open_)
+        return (surrogate - surrogate.detach()).nan_to_num(nan=0.0)
 
-    def _value(self, start: Tensor) -> Tensor:
-        """Return the output, detached from the input and from the parameters that move with it; the others are live."""
+    def _detached_value(self, start: Tensor) -> Tensor:
+        """Return the output, detached from the input and from the parameters whose gradients the rule defines."""
         if self._tensor_code or not self._learned:
             return super().forward(start).detach()
-        live = [getattr(self, name) for name in self._learned]
-        given = [
-            p if self._gradient.forms[n] == "own" else p.detach() for n, p in zip(self._learned, live, strict=True)
+        learned = [getattr(self, name) for name in self._learned]
+        parameters = [
+            p if self._gradient.forms[n] == "own" else p.detach() for n, p in zip(self._learned, learned, strict=True)
         ]
-        return cast("Tensor", self._function(start, *(self._spread(parameter, start) for parameter in given)))
+        return cast("Tensor", self._function(start, *(self._spread(parameter, start) for parameter in parameters)))
 
-    def _own_through(self, start: Tensor) -> Tensor:
-        """Return zero with the derivatives in the parameters of a quantiser, as if it did not round."""
-        moved = torch.zeros((), dtype=start.dtype, device=start.device)
+    def _quantiser_term(self, start: Tensor) -> Tensor:
+        """Return zero with the derivatives in the parameters of a quantiser, computed as if it did not round."""
+        term = torch.zeros((), dtype=start.dtype, device=start.device)
         for name, form in self._gradient.forms.items():
             if form == "through":
                 parameter = self._spread(getattr(self, name), start)
                 slope = self._gradient.slopes.through[name](start, *self._spread_all(start))
-                moved = moved + slope * _zero(parameter)
-        return moved
+                term = term + slope * _zero(parameter)
+        return term
 
-    def _stretched(self, start: Tensor) -> Tensor:
-        """Return zero that moves as the input does when a scale or a rate is learned, measured from where the function is centred."""
-        moved = torch.zeros((), dtype=start.dtype, device=start.device)
+    def _scale_terms(self, start: Tensor) -> Tensor:
+        """Return zero with the derivatives in learned scales and rates, relative to the center of the function."""
+        term = torch.zeros((), dtype=start.dtype, device=start.device)
         for name, form in self._gradient.forms.items():
             if form in {"scale", "rate"}:
                 parameter = self._spread(getattr(self, name), start)
                 share = self._centred(start) / parameter.detach() * _zero(parameter)
-                moved = moved + (share if form == "rate" else -share)
-        return moved
+                term = term + (share if form == "rate" else -share)
+        return term
 
     def _centred(self, start: Tensor) -> Tensor:
         for name, number in self.spec.numbers.items():
@@ -219,109 +217,109 @@ def _zero(x: Tensor) -> Tensor:
     return finite - finite.detach()
 
 
-def _only_forward(x: Tensor) -> bool:
-    """Tell whether nobody will ask for a gradient: an export, or a trace or compilation without gradients."""
+def _is_forward_only(x: Tensor) -> bool:
+    """Whether no gradient will be needed: an export, or a trace or compilation without gradients."""
     if torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export():
         return True
-    if forward_ad._current_level >= 0:  # jvp is asked for, with gradients switched on or off
+    if forward_ad._current_level >= 0:  # a jvp needs derivatives, with gradients switched on or off
         return False
     if torch.compiler.is_compiling():
         return not torch.is_grad_enabled()
     return torch._C._get_tracing_state() is not None and not (torch.is_grad_enabled() and x.requires_grad)
 
 
-def _refuse_where_lost(spec: str) -> None:
-    """Raise where torch would drop the backward of a Function without a word."""
+def _raise_where_dropped(spec: str) -> None:
+    """Raise where torch would silently drop the backward of a Function."""
     if torch.compiler.is_compiling() and torch._C._functorch.maybe_current_level() is not None:
         raise LayerError(
-            f"{spec} is not linear in the gradient, and torch.compile would lose it in a transform; compile without it."
+            f"{spec} is not linear in the gradient, and torch.compile would drop its rule in a transform; compile without the transform."
         )
 
 
-class _Decoupled(torch.autograd.Function):
-    """A linear rule of constants, in eager mode."""
+class _LinearRule(torch.autograd.Function):
+    """A rule that is linear in the gradient, without learned parameters, in eager mode."""
 
     @staticmethod
-    def forward(ctx: Any, value: Any, gradient: Gradient, x: Tensor, *given: Tensor) -> Tensor:
+    def forward(ctx: Any, value: Any, gradient: Gradient, x: Tensor, *values: Tensor) -> Tensor:
         y: Tensor = value(x)
         ctx.gradient = gradient
         ctx.key = counter_rng.draw_key(x.device) if gradient.is_noisy else None
-        keep: list[Tensor | None] = [None, None, None]
+        saved: list[Tensor | None] = [None, None, None]
         if len(gradient.levels) > 1:
-            keep[2] = pack_levels(cast("Code", gradient.mask)(x), gradient.levels)
+            saved[2] = pack_levels(cast("Code", gradient.mask)(x), gradient.levels)
         elif not gradient.levels:
-            keep[0] = x if not {"x", "slope", "through", "shuffled"}.isdisjoint(gradient.ingredients) else None
-            keep[1] = y if "y" in gradient.ingredients else None
-        ctx.save_for_backward(*keep, *given)
+            saved[0] = x if not {"x", "slope", "through", "shuffled"}.isdisjoint(gradient.ingredients) else None
+            saved[1] = y if "y" in gradient.ingredients else None
+        ctx.save_for_backward(*saved, *values)
         return y
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, y, packed, *given = ctx.saved_tensors
+        x, y, packed, *values = ctx.saved_tensors
         gradient: Gradient = ctx.gradient
         if gradient.levels:
-            made = _levelled(grad, packed, gradient, ctx.key)
+            of_x = _times_levels(grad, packed, gradient, ctx.key)
         else:
-            shape = grad if x is None else x  # where the input is not kept, only its shape is asked for
+            shape = grad if x is None else x  # where the input is not saved, only its shape is needed
             parts = gradient.gather(shape, shape if y is None else y, ctx.key, [])
-            made = gradient.code(grad, *parts, *given)
-        return None, None, made, *([None] * len(given))
+            of_x = gradient.code(grad, *parts, *values)
+        return None, None, of_x, *([None] * len(values))
 
 
-class _Kernelled(torch.autograd.Function):
-    """A rule in kernels of our own, one pass each way."""
+class _KernelFunction(torch.autograd.Function):
+    """A rule run by generated CPU kernels, one pass each way."""
 
     @staticmethod
     def forward(ctx: Any, value: Any, kernel: CpuRuleKernel, x: Tensor) -> Tensor:
         dense = x.contiguous()
         if kernel.is_exact:
-            y, kept = kernel.forward(dense)
-        else:  # training and inference are to have the same values, to the bit
+            y, saved = kernel.forward(dense)
+        else:  # so that training and inference give the same values, to the bit
             y = value(x)
-            kept = kernel.forward(dense)[1] if kernel.keep == "bits" else dense if kernel.keep == "input" else None
+            saved = kernel.forward(dense)[1] if kernel.keep == "bits" else dense if kernel.keep == "input" else None
         ctx.kernel = kernel
         ctx.key = counter_rng.draw_key(x.device) if kernel.gradient.is_noisy else None
-        ctx.save_for_backward(kept)
+        ctx.save_for_backward(saved)
         return y
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        (kept,) = ctx.saved_tensors
+        (saved,) = ctx.saved_tensors
         kernel: CpuRuleKernel = ctx.kernel
         if torch.is_grad_enabled() or not can_run_rule_kernel(grad):  # differentiated again, or in a batch of gradients
-            return None, None, _again(grad, kept, kernel, ctx.key)
-        return None, None, kernel.backward(grad.contiguous(), kept, ctx.key)
+            return None, None, _differentiable_backward(grad, saved, kernel, ctx.key)
+        return None, None, kernel.backward(grad.contiguous(), saved, ctx.key)
 
 
-def _again(grad: Tensor, kept: Tensor | None, kernel: CpuRuleKernel, key: Tensor | None) -> Tensor:
-    """Return the gradient in tensor code, which can be differentiated."""
-    made = kernel.gradient
-    if made.levels:
-        packed = None if kept is None else _repacked(kept, grad.numel())
-        return _levelled(grad, packed, made, key)
-    x = grad if kept is None else kept  # where the input is not kept, only its shape is asked for
-    y = kernel.forward(x.detach().contiguous())[0] if "y" in made.ingredients else x
-    return made.code(grad, *made.gather(x, y, key, []))
+def _differentiable_backward(grad: Tensor, saved: Tensor | None, kernel: CpuRuleKernel, key: Tensor | None) -> Tensor:
+    """Return the gradient, computed in tensor code so that it can be differentiated."""
+    gradient = kernel.gradient
+    if gradient.levels:
+        packed = None if saved is None else _repack(saved, grad.numel())
+        return _times_levels(grad, packed, gradient, key)
+    x = grad if saved is None else saved  # where the input is not saved, only its shape is needed
+    y = kernel.forward(x.detach().contiguous())[0] if "y" in gradient.ingredients else x
+    return gradient.code(grad, *gradient.gather(x, y, key, []))
 
 
-def _repacked(kept: Tensor, count: int) -> Tensor:
-    """Return bits that a kernel wrote, lowest first, as :mod:`actlab.nn.layers.bit_packing` packs them, highest first."""
-    bits = torch.from_numpy(np.unpackbits(kept.numpy(), count=count, bitorder="little"))
+def _repack(saved: Tensor, count: int) -> Tensor:
+    """Convert bits from a kernel's order, lowest first, to that of :mod:`actlab.nn.layers.bit_packing`, highest first."""
+    bits = torch.from_numpy(np.unpackbits(saved.numpy(), count=count, bitorder="little"))
     return pack(bits.view(torch.bool), 1)
 
 
-def _levelled(grad: Tensor, packed: Tensor | None, gradient: Gradient, key: Tensor | None) -> Tensor:
+def _times_levels(grad: Tensor, packed: Tensor | None, gradient: Gradient, key: Tensor | None) -> Tensor:
+    """Return a gradient times the rule's levels, and times noise where a key is given."""
     if key is not None:
-        grad_of_noise = grad * counter_rng.uniform(key, grad.shape)
-        grad = grad_of_noise.to(grad.dtype)
+        grad = (grad * counter_rng.uniform(key, grad.shape)).to(grad.dtype)
     if packed is None:
-        made = multiply_by_level(grad, gradient.levels[0])
-        return made if isinstance(made, Tensor) else torch.zeros_like(grad)
+        result = multiply_by_level(grad, gradient.levels[0])
+        return result if isinstance(result, Tensor) else torch.zeros_like(grad)
     return multiply_by_levels(grad, packed, gradient.levels)
 
 
-class _Transformed(torch.autograd.Function):
-    """Hands on a tensor, and puts its gradient through a rule that is not linear in it."""
+class _NonlinearRule(torch.autograd.Function):
+    """Identity whose backward applies a rule that is not linear in the gradient."""
 
     generate_vmap_rule = True
 
@@ -331,8 +329,8 @@ class _Transformed(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG004 torch's signature
-        _, ctx.gradient, *kept = inputs
-        ctx.save_for_backward(*kept)
+        _, ctx.gradient, *saved = inputs
+        ctx.save_for_backward(*saved)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:

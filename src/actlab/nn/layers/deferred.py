@@ -1,9 +1,26 @@
-"""The deferred activation: one that waits for the layer after it, which computes it, and computes it again in the backward pass.
+"""Deferred activations, computed inside the layer after them and recomputed in the backward pass.
 
-Where torch runs plainly and gradients are wanted, :class:`Deferred` does not answer with a tensor but with a :class:`Pending` value: the
-function and what it is to be applied to. ``F.linear`` and ``F.conv1d/2d/3d`` take it as it is and keep its input only
-(:mod:`actlab.nn.layers.recompute`); a product with it, ``act(gate) * value``, is pending again. Whatever else meets it computes it then and
-there, so that a model is right whatever it does; it only saves nothing there. In every other mode of torch the activation answers at once.
+For ``linear(act(x))`` autograd saves ``x`` and ``act(x)``, though the second can be computed from the first. A deferred activation lets the
+layer save ``x`` only. The protocol between the two:
+
+1. **Defer.** :meth:`Deferred.forward` returns a :class:`Pending` value: a recipe (a function) and the tensors it is to be applied to.
+   Nothing is computed yet. This happens in plain eager mode with gradients only; elsewhere (``torch.compile``, export, ``torch.func``,
+   forward-mode AD, ``no_grad``) it returns the activation's tensor.
+2. **Pass on.** A pending value stays pending where that loses nothing: reshapes of an elementwise function are applied to its input,
+   dropout in eval mode returns it, ``act(gate) * value`` is a pending product, and another deferred activation is composed with it.
+3. **Consume.** ``F.linear`` and ``F.conv1d/2d/3d`` reach :meth:`Pending.__torch_function__`, which calls
+   :func:`~actlab.nn.layers.recompute.apply_with_recompute`: it computes the value, applies the layer, and saves the recipe's tensors only.
+   The backward pass computes the value once more.
+4. **Materialize.** Any other operation, operator or attribute calls :meth:`Pending.compute` and goes on with an ordinary tensor. So a model
+   is correct whatever it does with the value; it saves no memory there. Once a materialized value is part of the graph it may have hooks or
+   a ``grad``, so that later consumers use it as well.
+
+Three guards keep this exact. The version counters of the inputs are compared before each use: an input that was overwritten raises. The
+autocast state is recorded with the value and restored when the recipe runs; a consumer under another state gets the materialized value.
+And recipes hold no tensors: these go through ``save_for_backward``, which frees them step by step.
+
+:class:`Deferred` looks like the module it wraps. It shares the dicts of parameters, buffers and submodules with it, so that ``state_dict``,
+``load_state_dict``, ``to`` and in-place replacement of a parameter act on both; and it holds the module in a tuple, so that it is no child.
 """
 
 from __future__ import annotations
@@ -22,7 +39,7 @@ from actlab.nn.layers.recompute import (
     Consumer,
     ConvolutionConsumer,
     LinearConsumer,
-    Recipe,
+    TensorFunction,
     apply_with_recompute,
 )
 
@@ -32,31 +49,30 @@ _PRODUCTS: Final = frozenset({torch.mul, torch.multiply, Tensor.mul, Tensor.mult
 _RESHAPES: Final = frozenset(
     {"flatten", "movedim", "permute", "reshape", "squeeze", "transpose", "unflatten", "unsqueeze", "view"}
 )
-_LOOKS: Final = frozenset({"device", "dim", "is_cuda", "ndim", "numel", "shape", "size"})
+_METADATA: Final = frozenset({"device", "dim", "is_cuda", "ndim", "numel", "shape", "size"})
 
 
 # ----------------------------------------------------------------------------------------------- recipes
-# They hold no tensors: the graph holds a recipe until it is gone itself, and gives its tensors back step by step during the backward pass.
 
 
 @dataclass(frozen=True, kw_only=True)
-class _AsThen:
-    """A recipe, run as autocast would have run it when it was made."""
+class _UnderAutocast:
+    """A recipe, run under the autocast state in which it was created."""
 
-    recipe: Recipe
+    recipe: TensorFunction
     autocast: AutocastState
 
     def __call__(self, *tensors: Tensor) -> Tensor:
-        with self.autocast.again():
+        with self.autocast.restored():
             return self.recipe(*tensors)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Times:
+class _Product:
     """The product of two recipes; the first takes ``count`` tensors."""
 
-    left: Recipe
-    right: Recipe
+    left: TensorFunction
+    right: TensorFunction
     count: int
 
     def __call__(self, *tensors: Tensor) -> Tensor:
@@ -64,11 +80,11 @@ class _Times:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _After:
-    """A recipe of one input on the result of another, which takes ``count`` tensors."""
+class _Composition:
+    """A recipe with one input, applied to the result of another, which takes ``count`` tensors."""
 
-    first: Recipe
-    then: Recipe
+    first: TensorFunction
+    then: TensorFunction
     count: int
 
     def __call__(self, *tensors: Tensor) -> Tensor:
@@ -76,8 +92,8 @@ class _After:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _With:
-    """A module as a function of its ``inputs`` first tensors and of the learned parameters ``names``."""
+class _ModuleFunction:
+    """A module as a function of its inputs (the first ``inputs`` tensors) and of its learned parameters ``names``."""
 
     module: nn.Module
     names: tuple[str, ...]
@@ -85,11 +101,11 @@ class _With:
 
     def __call__(self, *tensors: Tensor) -> Tensor:
         learned = dict(zip(self.names, tensors[self.inputs :], strict=True))
-        made: Tensor = torch.func.functional_call(self.module, learned, tensors[: self.inputs])
-        return made
+        result: Tensor = torch.func.functional_call(self.module, learned, tensors[: self.inputs])
+        return result
 
 
-def _as_it_is(x: Tensor) -> Tensor:
+def _identity(x: Tensor) -> Tensor:
     return x
 
 
@@ -97,42 +113,42 @@ def _as_it_is(x: Tensor) -> Tensor:
 
 
 class Pending:
-    """A value that is not computed yet. It behaves as the tensor it blend_sites for, and becomes one when somebody looks inside.
+    """A value that is not computed yet. It acts as the tensor it stands for, and is computed when an operation needs its numbers.
 
     Args:
-        recipe: computes it from ``tensors``.
+        recipe: computes the value from ``tensors``.
         tensors: inputs and learned parameters.
-        pointwise: whether the recipe takes one input and works element by element, so that reshaping the input reshapes the value.
+        pointwise: whether the recipe has one input and works element by element, so that reshaping the input reshapes the value.
     """
 
-    def __init__(self, recipe: Recipe, tensors: Sequence[Tensor], *, pointwise: bool = False) -> None:
+    def __init__(self, recipe: TensorFunction, tensors: Sequence[Tensor], *, pointwise: bool = False) -> None:
         self._tensors = tuple(tensors)
         self._versions = [tensor._version for tensor in tensors]
         self._pointwise = pointwise
-        self._autocast = AutocastState.now(self._tensors[0].device.type)
-        self._compute: Recipe = _AsThen(recipe=recipe, autocast=self._autocast)
+        self._autocast = AutocastState.current(self._tensors[0].device.type)
+        self._recipe: TensorFunction = _UnderAutocast(recipe=recipe, autocast=self._autocast)
         self._value: Tensor | None = None
 
-    def now(self) -> Tensor:
-        """Compute the value with plain tensor code. Layers take that value from then on: its hooks and its ``grad`` are somebody's.
+    def compute(self) -> Tensor:
+        """Compute the value with plain tensor code; from then on it is used by all consumers, as it may have hooks or a ``grad``.
 
         Raises:
-            RuntimeError: an input was overwritten meanwhile.
+            RuntimeError: an input was overwritten since the activation ran.
         """
-        self._check()
-        if self._value is None or (torch.is_grad_enabled() and not self._is_watched()):
-            self._value = self._compute(*self._tensors)
+        self._check_versions()
+        if self._value is None or (torch.is_grad_enabled() and not self._is_in_graph()):
+            self._value = self._recipe(*self._tensors)
         return self._value
 
-    def _is_watched(self) -> bool:
-        """Tell whether somebody has the value as a part of the graph, and may wait for its gradient."""
+    def _is_in_graph(self) -> bool:
+        """Whether the computed value is part of the graph, so that its gradient may be needed."""
         return self._value is not None and self._value.requires_grad
 
-    def _check(self) -> None:
+    def _check_versions(self) -> None:
         if [tensor._version for tensor in self._tensors] != self._versions:
             raise RuntimeError(
-                "The input of a deferred activation was overwritten before a layer took its output. Write that operation out of place, "
-                "or take this activation out of slim_ (changes.undo(), then slim_ with the model as it is trained)."
+                "The input of a deferred activation was overwritten before the next layer used its output. Write that operation out of "
+                "place, or exclude this activation from slim_ (changes.undo(), then slim_ with the model as it is trained)."
             )
 
     # ------------------------------------------------------------------------------------- as a tensor
@@ -142,27 +158,27 @@ class Pending:
         cls, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if func in _TAKERS and args and isinstance(args[0], cls):
-            made = _TAKERS[func](args[0], args[1:], kwargs)
-            if made is not None:
-                return made
+        if func in _CONSUMERS and args and isinstance(args[0], cls):
+            result = _CONSUMERS[func](args[0], args[1:], kwargs)
+            if result is not None:
+                return result
         if func in _PRODUCTS and len(args) == 2 and not kwargs:
             return _product(*args)
-        return func(*map(_settled, args), **{key: _settled(value) for key, value in kwargs.items()})
+        return func(*map(_materialize, args), **{key: _materialize(value) for key, value in kwargs.items()})
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") and not name.startswith("__"):  # ours, while a copy is being made
+        if name.startswith("_") and not name.startswith("__"):  # its own attributes, missing while it is copied
             raise AttributeError(name)
-        if name in _LOOKS and self._pointwise:
+        if name in _METADATA and self._pointwise:
             return getattr(self._tensors[0], name)
-        if name in _RESHAPES and self._pointwise and not self._is_watched():
-            return lambda *args, **kwargs: self._reshaped(name, args, kwargs)
-        return getattr(self.now(), name)
+        if name in _RESHAPES and self._pointwise and not self._is_in_graph():
+            return lambda *args, **kwargs: self._reshape(name, args, kwargs)
+        return getattr(self.compute(), name)
 
-    def _reshaped(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Pending:
-        self._check()
+    def _reshape(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Pending:
+        self._check_versions()
         x, *learned = self._tensors
-        return Pending(self._compute, (getattr(x, name)(*args, **kwargs), *learned), pointwise=True)
+        return Pending(self._recipe, (getattr(x, name)(*args, **kwargs), *learned), pointwise=True)
 
     def __mul__(self, other: Any) -> Any:
         return _product(self, other)
@@ -171,12 +187,12 @@ class Pending:
         return _product(other, self)
 
     def __repr__(self) -> str:
-        return f"Pending({self.now()!r})"
+        return f"Pending({self.compute()!r})"
 
 
 def _operator(name: str) -> Callable[..., Any]:
     def apply(self: Pending, *others: Any) -> Any:
-        return getattr(self.now(), name)(*map(_settled, others))
+        return getattr(self.compute(), name)(*map(_materialize, others))
 
     return apply
 
@@ -202,80 +218,83 @@ for _name in (
     ),
 ):
     setattr(Pending, f"__{_name}__", _operator(f"__{_name}__"))
-Pending.__hash__ = object.__hash__  # type: ignore[method-assign]  # __eq__ takes it away, and tensors have it
+Pending.__hash__ = object.__hash__  # type: ignore[method-assign]  # __eq__ removes it, and tensors have it
 
 
-def _settled(value: Any) -> Any:
-    """Compute what is pending, also inside the lists that ``torch.cat`` takes."""
+def _materialize(value: Any) -> Any:
+    """Compute a pending value, also inside lists, as ``torch.cat`` gets them."""
     if isinstance(value, (list, tuple)):
-        return type(value)(map(_settled, value)) if any(isinstance(item, Pending) for item in value) else value
-    return value.now() if isinstance(value, Pending) else value
+        return type(value)(map(_materialize, value)) if any(isinstance(item, Pending) for item in value) else value
+    return value.compute() if isinstance(value, Pending) else value
 
 
 def _product(first: Any, second: Any) -> Any:
-    """Return a product that is pending again, if both are tensors."""
+    """Return a pending product of tensors or pending values; an ordinary product otherwise."""
     if not all(isinstance(factor, (Tensor, Pending)) for factor in (first, second)):
-        return _settled(first) * _settled(second)
-    if any(isinstance(factor, Pending) and factor._is_watched() for factor in (first, second)):
-        return _settled(first) * _settled(second)
+        return _materialize(first) * _materialize(second)
+    if any(isinstance(factor, Pending) and factor._is_in_graph() for factor in (first, second)):
+        return _materialize(first) * _materialize(second)
     left, right = (
-        factor if isinstance(factor, Pending) else Pending(_as_it_is, [factor]) for factor in (first, second)
+        factor if isinstance(factor, Pending) else Pending(_identity, [factor]) for factor in (first, second)
     )
     for side in (left, right):
-        side._check()
-    recipe = _Times(left=left._compute, right=right._compute, count=len(left._tensors))
+        side._check_versions()
+    recipe = _Product(left=left._recipe, right=right._recipe, count=len(left._tensors))
     return Pending(recipe, (*left._tensors, *right._tensors))
 
 
-# ----------------------------------------------------------------------------------------------- takers
+# --------------------------------------------------------------------------------------------- consumers
 
 
-def _mapped(pending: Pending, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    given = {**dict(zip(("weight", "bias"), args, strict=False)), **kwargs}
-    return _taken(pending, given["weight"], given.get("bias"), LinearConsumer())
+def _linear(pending: Pending, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    arguments = {**dict(zip(("weight", "bias"), args, strict=False)), **kwargs}
+    return _consume(pending, arguments["weight"], arguments.get("bias"), LinearConsumer())
 
 
-def _convolved(pending: Pending, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+def _convolution(pending: Pending, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     names = ("weight", "bias", "stride", "padding", "dilation", "groups")
-    given = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, **dict(zip(names, args, strict=False)), **kwargs}
-    weight, dimensions = given["weight"], given["weight"].dim() - 2
-    if isinstance(given["padding"], str) or pending.ndim != dimensions + 2:  # torch works "same" and single images out
+    defaults = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+    arguments = {**defaults, **dict(zip(names, args, strict=False)), **kwargs}
+    weight, dimensions = arguments["weight"], arguments["weight"].dim() - 2
+    if (
+        isinstance(arguments["padding"], str) or pending.ndim != dimensions + 2
+    ):  # "same" and single images: left to torch
         return None
 
-    def each(name: str) -> tuple[int, ...]:
-        value: Any = given[name]
-        several: list[int] = [value] if isinstance(value, int) else list(value)
-        return tuple(several * (dimensions // len(several)))
+    def per_dimension(name: str) -> tuple[int, ...]:
+        value: Any = arguments[name]
+        values: list[int] = [value] if isinstance(value, int) else list(value)
+        return tuple(values * (dimensions // len(values)))
 
-    sizes = {name: each(name) for name in ("stride", "padding", "dilation")}
-    return _taken(pending, weight, given.get("bias"), ConvolutionConsumer(**sizes, groups=given["groups"]))
+    sizes = {name: per_dimension(name) for name in ("stride", "padding", "dilation")}
+    return _consume(pending, weight, arguments.get("bias"), ConvolutionConsumer(**sizes, groups=arguments["groups"]))
 
 
-def _taken(pending: Pending, weight: Tensor, bias: Tensor | None, consumer: Consumer) -> Tensor | None:
-    """Let a consumer take a pending value; None where it must be computed first."""
-    if pending._is_watched():
+def _consume(pending: Pending, weight: Tensor, bias: Tensor | None, consumer: Consumer) -> Tensor | None:
+    """Apply a layer to a pending value; None where the value must be materialized first."""
+    if pending._is_in_graph():
         return None
     tensors = (*pending._tensors, weight, *([] if bias is None else [bias]))
-    mixed = AutocastState.now(pending._autocast.device) != pending._autocast or (
+    is_other_precision = AutocastState.current(pending._autocast.device) != pending._autocast or (
         pending._autocast.dtype is not None and any(tensor.dtype == torch.float64 for tensor in tensors)
     )
-    if mixed or not is_eager_with_grad(*tensors):
+    if is_other_precision or not is_eager_with_grad(*tensors):
         return None
-    pending._check()
-    return apply_with_recompute(pending._compute, pending._tensors, consumer, weight, bias)
+    pending._check_versions()
+    return apply_with_recompute(pending._recipe, pending._tensors, consumer, weight, bias)
 
 
-def _passed(pending: Pending, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    given = {"p": 0.5, "training": True, **dict(zip(("p", "training", "inplace"), args, strict=False)), **kwargs}
-    return None if given["training"] and given["p"] > 0.0 else pending
+def _dropout(pending: Pending, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    arguments = {"p": 0.5, "training": True, **dict(zip(("p", "training", "inplace"), args, strict=False)), **kwargs}
+    return None if arguments["training"] and arguments["p"] > 0.0 else pending
 
 
-_TAKERS: Final[Mapping[Any, Callable[[Pending, Sequence[Any], Mapping[str, Any]], Any]]] = {
-    F.linear: _mapped,
-    F.dropout: _passed,
-    torch.conv1d: _convolved,
-    torch.conv2d: _convolved,
-    torch.conv3d: _convolved,
+_CONSUMERS: Final[Mapping[Any, Callable[[Pending, Sequence[Any], Mapping[str, Any]], Any]]] = {
+    F.linear: _linear,
+    F.dropout: _dropout,
+    torch.conv1d: _convolution,
+    torch.conv2d: _convolution,
+    torch.conv3d: _convolution,
 }
 
 
@@ -283,18 +302,18 @@ _TAKERS: Final[Mapping[Any, Callable[[Pending, Sequence[Any], Mapping[str, Any]]
 
 
 class Deferred(nn.Module):
-    """An activation that waits for the layer after it. Parameters and buffers are those of ``activation``, under the same names.
+    """An activation that the layer after it computes. Parameters and buffers are those of ``activation``, under the same names.
 
     Args:
-        activation: a module that computes an elementwise or gated function, deterministic and out of place.
+        activation: a module of an elementwise or gated function, deterministic and out of place.
         pointwise: whether it works element by element with parameters of one element, so that it may be computed after a reshape.
     """
 
     def __init__(self, activation: nn.Module, *, pointwise: bool) -> None:
         super().__init__()
-        self._held = (activation,)  # in a tuple, so that it is no child: its parameters are ours, not below ours
+        self._wrapped = (activation,)  # in a tuple, so that it is no child: its parameters are those of this module
         self._pointwise = pointwise
-        self._parameters = activation._parameters  # the very dicts: what moves, loads or replaces ours does so for it
+        self._parameters = activation._parameters  # the same dicts, so that to() and load_state_dict() act on both
         self._buffers = activation._buffers
         self._modules = activation._modules
         self._non_persistent_buffers_set = activation._non_persistent_buffers_set
@@ -302,32 +321,32 @@ class Deferred(nn.Module):
 
     @property
     def activation(self) -> nn.Module:
-        """What is deferred."""
-        return self._held[0]
+        """The wrapped module."""
+        return self._wrapped[0]
 
     def forward(self, *inputs: Any) -> Any:
-        """Return a :class:`Pending` value where torch runs plainly and gradients are wanted, the activation's tensor elsewhere."""
+        """Return a :class:`Pending` value in plain eager mode with gradients, the activation's tensor elsewhere."""
         learned = dict(self.named_parameters())
         first = inputs[0]
         if isinstance(first, Pending) and len(inputs) == 1 and is_eager_with_grad(*first._tensors):
-            recipe = self._recipe(1, list(learned))
-            both = _After(first=first._compute, then=recipe, count=len(first._tensors))
+            recipe = self._function(1, list(learned))
+            both = _Composition(first=first._recipe, then=recipe, count=len(first._tensors))
             return Pending(both, (*first._tensors, *learned.values()))
-        inputs = tuple(map(_settled, inputs))
+        inputs = tuple(map(_materialize, inputs))
         if not is_eager_with_grad(*inputs, *learned.values()):
             return self.activation(*inputs)
-        recipe = self._recipe(len(inputs), list(learned))
+        recipe = self._function(len(inputs), list(learned))
         return Pending(recipe, (*inputs, *learned.values()), pointwise=self._pointwise and len(inputs) == 1)
 
-    def _recipe(self, inputs: int, names: Sequence[str]) -> Recipe:
+    def _function(self, inputs: int, names: Sequence[str]) -> TensorFunction:
         """Return the activation as a function of its inputs and its learned parameters."""
-        return _With(module=self.activation, names=tuple(names), inputs=inputs) if names else self.activation
+        return _ModuleFunction(module=self.activation, names=tuple(names), inputs=inputs) if names else self.activation
 
     def train(self, mode: bool = True) -> Deferred:
-        """Set the training flag, of the activation too."""
+        """Set the training flag, also of the wrapped module."""
         self.activation.train(mode)
         return super().train(mode)
 
     def extra_repr(self) -> str:
-        """Return what is deferred."""
+        """Return the wrapped module's text."""
         return repr(self.activation)

@@ -1,7 +1,7 @@
-"""The slim layer: an activation that keeps its output, or a few bits of each element, where autograd would keep the input.
+"""Activation layer that saves its output or a few bits per element instead of its input.
 
-For use before layers that keep what they are given (Linear, convolution, normalisation, pooling), so that the output costs nothing; and
-with bits before those that do not (dropout, a residual sum). What suffices is told by :mod:`actlab.codegen.saved_for_backward`.
+Saving the output costs nothing before layers that save their input (Linear, convolution, normalisation, pooling); bits save memory before
+layers that do not (dropout, a residual sum). What suffices for the slope comes from :mod:`actlab.codegen.saved_for_backward`.
 """
 
 from __future__ import annotations
@@ -25,37 +25,37 @@ from actlab.functions.spec import Spec
 from actlab.nn.layers.activation_layer import ActivationLayer
 from actlab.nn.layers.bit_packing import multiply_by_levels, pack, pack_levels
 
-__all__ = ["Keep", "SlimLayer", "keeps"]
+__all__ = ["Keep", "SlimLayer", "keep_options"]
 
 Keep = Literal["output", "bits"]
 
 
-def keeps(spec: str | Spec) -> tuple[Keep, ...]:
-    """Return what a :class:`SlimLayer` of a spec can keep.
+def keep_options(spec: str | Spec) -> tuple[Keep, ...]:
+    """Return what a :class:`SlimLayer` of a spec can save.
 
     Example:
-        >>> keeps("elu"), keeps("leaky_relu"), keeps("gelu")
+        >>> keep_options("elu"), keep_options("leaky_relu"), keep_options("gelu")
         (('output',), ('output', 'bits'), ())
     """
-    found = saved_for_backward(spec)
-    if found is None or found.form == "nothing":
+    saved = saved_for_backward(spec)
+    if saved is None or saved.form == "nothing":
         return ()
-    possible: dict[Keep, bool] = {"output": found.from_output is not None, "bits": found.form == "bits"}
-    return tuple(word for word, can in possible.items() if can)
+    possible: dict[Keep, bool] = {"output": saved.from_output is not None, "bits": saved.form == "bits"}
+    return tuple(keep for keep, is_possible in possible.items() if is_possible)
 
 
 class SlimLayer(ActivationLayer):
-    """An activation that keeps its output, or bits, for the backward pass. It learns no parameters.
+    """An activation that saves its output or bits for the backward pass, without learned parameters.
 
-    In half precision a slope that is not accurate relative to itself (``1 - y^2`` far out) is not taken from the rounded output; the input
-    is kept there.
+    In half precision a slope that loses its relative accuracy (``1 - y^2`` in the tails) is not computed from the rounded output; the input
+    is saved there.
 
     Args:
         spec: an elementwise activation without learned parameters.
         keep: "output" or "bits".
 
     Raises:
-        LayerError: the activation's slope cannot be told from that.
+        LayerError: the activation's slope cannot be computed from that.
         SpecError: the spec cannot be read.
         UnknownNameError: there is no such activation.
 
@@ -68,7 +68,7 @@ class SlimLayer(ActivationLayer):
 
     def __init__(self, spec: str | Spec, keep: Keep) -> None:
         spec = parse(spec)
-        possible = keeps(spec)
+        possible = keep_options(spec)
         if keep not in possible:
             allowed = f"it can keep {' or '.join(possible)}" if possible else "its backward pass needs the input"
             asked = f"got keep={keep!r}" if keep in get_args(Keep) else f"keep is 'output' or 'bits', got {keep!r}"
@@ -85,27 +85,27 @@ class SlimLayer(ActivationLayer):
 
     def forward(self, x: Tensor, *others: Tensor) -> Tensor:
         """Apply the activation; see :meth:`ActivationLayer.forward`."""
-        if others or not is_eager_with_grad(x) or not self._saver.serves(x):
+        if others or not is_eager_with_grad(x) or not self._saver.supports(x):
             return super().forward(x, *others)
-        made: Tensor = _Slim.apply(super().forward, self._saver, x)  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        return made
+        y: Tensor = _Slim.apply(super().forward, self._saver, x)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        return y
 
     def extra_repr(self) -> str:
-        """Return the spec's text, and what is kept."""
+        """Return the spec's text, and what is saved."""
         return f"{super().extra_repr()}, keep={self.keep!r}"
 
 
 class _FromOutput:
-    """Keeps the output and derives the slope from it."""
+    """Saves the output and computes the slope from it."""
 
     def __init__(self, spec: Spec) -> None:
-        found: SavedForBackward = _known(spec)
-        self.sharp = found.sharp
-        self.slope = _reading(str(found.from_output), found.from_output)
+        saved: SavedForBackward = _saved(spec)
+        self.sharp = saved.sharp
+        self.slope = _slope_code(str(saved.from_output), saved.from_output)
         kernel = _KERNELS.get(spec.activation.name)
         self.kernel = partial(kernel, spec.numbers) if kernel else None
 
-    def serves(self, x: Tensor) -> bool:
+    def supports(self, x: Tensor) -> bool:
         return self.sharp or x.dtype not in pytorch.HALF
 
     def apply(self, function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
@@ -120,16 +120,16 @@ class _FromOutput:
 
 
 def _elu_kernel(numbers: Mapping[str, float], grad: Tensor, y: Tensor, scale: float = 1.0) -> Tensor:
-    made: Tensor = torch.ops.aten.elu_backward(grad, numbers["alpha"], scale, 1.0, True, y)
-    return made
+    result: Tensor = torch.ops.aten.elu_backward(grad, numbers["alpha"], scale, 1.0, True, y)
+    return result
 
 
 def _leaky_kernel(numbers: Mapping[str, float], grad: Tensor, y: Tensor) -> Tensor:
-    made: Tensor = torch.ops.aten.leaky_relu_backward(grad, y, numbers["negative_slope"], True)
-    return made
+    result: Tensor = torch.ops.aten.leaky_relu_backward(grad, y, numbers["negative_slope"], True)
+    return result
 
 
-# Torch's own kernels that take the output, in one pass where the formula takes four; torch uses them for its in-place forms only.
+# Torch's own backward kernels from the output: one pass where the formula needs four. Torch uses them for its in-place forms only.
 _KERNELS: Final[Mapping[str, Callable[[Mapping[str, float], Tensor, Tensor], Tensor]]] = {
     "elu": _elu_kernel,
     "leaky_relu": _leaky_kernel,
@@ -137,14 +137,14 @@ _KERNELS: Final[Mapping[str, Callable[[Mapping[str, float], Tensor, Tensor], Ten
 
 
 class _FromBits:
-    """Keeps the number of each element's slope among the slopes there are."""
+    """Saves the index of each element's slope among the possible slopes."""
 
     def __init__(self, spec: Spec) -> None:
-        found: SavedForBackward = _known(spec)
-        self.levels, self.bits = found.levels, found.bits or 0
-        self.above = _threshold(found.from_output)
+        saved: SavedForBackward = _saved(spec)
+        self.levels, self.bits = saved.levels, saved.bits or 0
+        self.above = _threshold(saved.from_output)
 
-    def serves(self, x: Tensor) -> bool:
+    def supports(self, x: Tensor) -> bool:
         return self.bits > 0 and x.device.type != "meta"
 
     def apply(self, function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
@@ -154,7 +154,9 @@ class _FromBits:
         with torch.enable_grad():
             leaf = x.detach().requires_grad_()
             y = function(leaf)
-        (slope,) = torch.autograd.grad(y, leaf, torch.ones_like(y))  # at a kink the side is autograd's, to the last ulp
+        (slope,) = torch.autograd.grad(
+            y, leaf, torch.ones_like(y)
+        )  # the same side of a kink as autograd, to the last ulp
         return y.detach(), pack_levels(slope, self.levels)
 
     def gradient(self, grad: Tensor, packed: Tensor) -> Tensor:
@@ -162,7 +164,7 @@ class _FromBits:
 
 
 def _threshold(slope: Any) -> Callable[[Tensor], Tensor] | None:
-    """Return the comparison that tells the higher of two slopes from the output, if it is a single one: ``y > 0`` of relu."""
+    """Return the comparison of the output that selects the higher of two slopes (``y > 0`` for relu), or None."""
     if not isinstance(slope, where) or not (slope.args[1].is_number and slope.args[2].is_number):
         return None
     condition, high, low = slope.args
@@ -175,9 +177,9 @@ def _threshold(slope: Any) -> Callable[[Tensor], Tensor] | None:
 class _Slim(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, function: Any, saver: _FromOutput | _FromBits, x: Tensor) -> Tensor:
-        y, keep = saver.apply(function, x)
+        y, saved = saver.apply(function, x)
         ctx.saver = saver
-        ctx.save_for_backward(keep)
+        ctx.save_for_backward(saved)
         return y
 
     @staticmethod
@@ -185,16 +187,16 @@ class _Slim(torch.autograd.Function):
         return None, None, ctx.saver.gradient(grad, *ctx.saved_tensors)
 
 
-def _known(spec: Spec) -> SavedForBackward:
-    found = saved_for_backward(spec)
-    if found is None:
-        raise LayerError(f"{spec} is tensor code; nothing tells its slope.")
-    return found
+def _saved(spec: Spec) -> SavedForBackward:
+    saved = saved_for_backward(spec)
+    if saved is None:
+        raise LayerError(f"{spec} is tensor code; its slope cannot be computed from less than its input.")
+    return saved
 
 
 @cache
-def _reading(text: str, expression: Any) -> Callable[[Tensor], Tensor]:
-    """Return an expression in the output as torch code."""
+def _slope_code(text: str, expression: Any) -> Callable[[Tensor], Tensor]:
+    """Return torch code for an expression in the output."""
     slope = Activation(
         name="slope", kind="elementwise", family="slope", doc=text, expression=expression, inputs=(OUTPUT,)
     )

@@ -1,9 +1,9 @@
-"""The mixed layer: another activation for each slice of a dimension (channels, heads, stacked models), for the price of one."""
+"""Layer with a different activation for each slice of a dimension (channels, heads, stacked models)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,11 +16,12 @@ from actlab.nn.layers.activation_layer import ActivationLayer
 
 __all__ = ["MixedLayer", "mixed"]
 
-_FEWEST = 2**12  # elements from which one call of machine code beats one call of torch per slice, forward and backward
+# Elements from which one call of compiled code is faster than one call of torch per slice, forward and backward.
+_MIN_ELEMENTS = 2**12
 
 
 class MixedLayer(nn.Module):
-    """Several activations over equal, neighbouring slices of a dimension. Build it with :func:`mixed`.
+    """Several activations on equal, adjacent slices of a dimension. Build it with :func:`mixed`.
 
     Attributes:
         dim: the dimension that is sliced.
@@ -35,9 +36,9 @@ class MixedLayer(nn.Module):
 
     def _bind(self) -> None:
         self._mixture: Kernel | None = None
-        # Their places, because walking through the submodules for them in every call takes longer than the functions do.
+        # Cached, because looking the parameters up in the submodules in every call takes longer than the functions.
         self._learned = [(act, name) for act in self._layers() for name, _ in act.named_parameters()]
-        self._route = Route(self._plain, self._kernel, _fewest, any_order=False)
+        self._route = Route(self._plain, self._kernel, _min_elements, any_order=False)
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key not in {"_route", "_mixture", "_learned"}}
@@ -48,13 +49,11 @@ class MixedLayer(nn.Module):
 
     @property
     def specs(self) -> tuple[Spec, ...]:
-        """What is computed on each slice."""
+        """The function of each slice."""
         return tuple(act.spec for act in self._layers())
 
     def _layers(self) -> Iterator[ActivationLayer]:
-        for act in self.acts:
-            assert isinstance(act, ActivationLayer)  # noqa: S101 # a ModuleList does not know what it holds
-            yield act
+        return iter(cast("Iterable[ActivationLayer]", self.acts))  # a ModuleList is typed as one of any module
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the activations.
@@ -70,7 +69,7 @@ class MixedLayer(nn.Module):
         """
         if not -x.dim() <= self.dim < x.dim() or x.shape[self.dim] % len(self.acts):
             raise LayerError(
-                f"{len(self.acts)} activations share dimension {self.dim} in equal parts; got an input of shape {tuple(x.shape)}."
+                f"{len(self.acts)} activations divide dimension {self.dim} into equal parts; got an input of shape {tuple(x.shape)}."
             )
         if not x.is_floating_point():
             raise LayerError(f"Activations compute on floating tensors, got {x.dtype}; convert with x.float() first.")
@@ -83,8 +82,8 @@ class MixedLayer(nn.Module):
         parts = x.chunk(len(self.acts), dim=self.dim)
         return torch.cat([act(part) for act, part in zip(self.acts, parts, strict=True)], dim=self.dim)
 
-    def _kernel(self, device: str) -> Kernel:  # noqa: ARG002 there is one for the CPU only
-        from actlab.codegen.cpu.grouped_kernel import GroupedKernel  # noqa: PLC0415 the compiler is loaded when it is needed
+    def _kernel(self, device: str) -> Kernel:  # noqa: ARG002 only the CPU has this kernel
+        from actlab.codegen.cpu.grouped_kernel import GroupedKernel  # noqa: PLC0415 the compiler is loaded only when needed
 
         if self._mixture is None:
             self._mixture = GroupedKernel(self.specs, self.dim)
@@ -95,19 +94,21 @@ class MixedLayer(nn.Module):
         return f"dim={self.dim}"
 
 
-def _fewest(device: str, dtype: torch.dtype, threads: int) -> float:  # noqa: ARG001 as a route asks: few threads or many, it wins
-    return _FEWEST if device == "cpu" and dtype in {torch.float32, torch.float64, torch.bfloat16} else float("inf")
+def _min_elements(device: str, dtype: torch.dtype, threads: int) -> float:  # noqa: ARG001 the signature of a route; the number of threads makes no difference
+    return (
+        _MIN_ELEMENTS if device == "cpu" and dtype in {torch.float32, torch.float64, torch.bfloat16} else float("inf")
+    )
 
 
 def mixed(specs: Sequence[str | Spec], *, dim: int = 1) -> MixedLayer:
-    """Return a layer that applies another activation to each slice of a dimension, in one call.
+    """Return a layer that applies a different activation to each slice of a dimension, in one call.
 
     Args:
         specs: elementwise activations, one for each slice; their parameters are numbers, or learned per layer.
-        dim: the dimension that is cut into equal parts: 1 for channels, 0 for stacked models.
+        dim: the dimension that is divided into equal parts: 1 for channels, 0 for stacked models.
 
     Raises:
-        LayerError: no spec, one that is not elementwise, or parameters learned per channel.
+        LayerError: no spec, a spec that is not elementwise, or parameters learned per channel.
 
     Example:
         >>> mixed(["relu", "tanh"], dim=-1)(torch.tensor([-1.0, 2.0, -20.0, 0.0]))

@@ -1,8 +1,8 @@
-"""Recomputing: a layer with weights whose input is not kept but computed again in the backward pass.
+"""Recompute a layer's input in the backward pass instead of saving it.
 
-``y = act(x)``, ``z = linear(y)``: autograd keeps ``x`` for the activation and ``y`` for the layer. Here ``x`` alone is kept. The backward
-pass computes ``y`` once more, takes the gradient of the weight from it, and sends the gradient of ``y`` through the activation it has just
-run. The same operations on the same numbers: the result is exact.
+For ``y = act(x)``, ``z = linear(y)`` autograd saves ``x`` for the activation and ``y`` for the layer. Here only ``x`` is saved. The
+backward pass computes ``y`` again, uses it for the gradient of the weight, and propagates the gradient of ``y`` through the activation
+that it has just run. The operations and numbers are the same, so the result is exact.
 """
 
 from __future__ import annotations
@@ -16,16 +16,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["AutocastState", "Consumer", "ConvolutionConsumer", "LinearConsumer", "Recipe", "apply_with_recompute"]
+__all__ = [
+    "AutocastState",
+    "Consumer",
+    "ConvolutionConsumer",
+    "LinearConsumer",
+    "TensorFunction",
+    "apply_with_recompute",
+]
 
-Recipe = Callable[..., Tensor]
+TensorFunction = Callable[..., Tensor]
 
 
 class AutocastState(NamedTuple):
-    """What autocast does at a moment on a device.
+    """State of autocast on a device.
 
     Attributes:
-        device: type of the device.
+        device: device type.
         dtype: what it casts to; None where it is off.
     """
 
@@ -33,26 +40,26 @@ class AutocastState(NamedTuple):
     dtype: torch.dtype | None
 
     @classmethod
-    def now(cls, device: str) -> AutocastState:
-        """Look at it; devices that autocast does not know (meta) count as off."""
+    def current(cls, device: str) -> AutocastState:
+        """Return the current state; devices without autocast (meta) count as off."""
         if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
             return cls(device=device, dtype=torch.get_autocast_dtype(device))
         return cls.off(device)
 
     @classmethod
     def off(cls, device: str) -> AutocastState:
-        """Return what it is where it does nothing."""
+        """Return the state in which autocast is off."""
         return cls(device=device, dtype=None)
 
-    def again(self) -> AbstractContextManager[None]:
-        """Run what is inside as it was at that moment."""
-        if AutocastState.now(self.device) == self:
+    def restored(self) -> AbstractContextManager[None]:
+        """Return a context manager that restores this state."""
+        if AutocastState.current(self.device) == self:
             return nullcontext()
         return torch.autocast(self.device, dtype=self.dtype, enabled=self.dtype is not None, cache_enabled=False)
 
 
 class Consumer(Protocol):
-    """A function of ``y``, a weight and a bias, linear in each."""
+    """A layer as a function of its input ``y``, a weight and a bias, linear in each."""
 
     def __call__(self, y: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Apply it."""
@@ -102,22 +109,32 @@ class ConvolutionConsumer:
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         """Return the gradients of ``y``, of the weight and of the bias, those that are needed."""
         sizes = [weight.shape[0]] if needed[2] else None
-        nowhere = [0] * len(self.stride)
-        made: Any = torch.ops.aten.convolution_backward(
-            grad, y, weight, sizes, self.stride, self.padding, self.dilation, False, nowhere, self.groups, list(needed)
+        output_padding = [0] * len(self.stride)
+        gradients: Any = torch.ops.aten.convolution_backward(
+            grad,
+            y,
+            weight,
+            sizes,
+            self.stride,
+            self.padding,
+            self.dilation,
+            False,
+            output_padding,
+            self.groups,
+            list(needed),
         )
-        return tuple(gradient if need else None for gradient, need in zip(made, needed, strict=True))  # type: ignore[return-value]  # as many as autograd asks for
+        return tuple(gradient if need else None for gradient, need in zip(gradients, needed, strict=True))  # type: ignore[return-value]  # as many as autograd asks for
 
 
 def apply_with_recompute(
-    recipe: Recipe, tensors: Sequence[Tensor], consumer: Consumer, weight: Tensor, bias: Tensor | None
+    recipe: TensorFunction, tensors: Sequence[Tensor], consumer: Consumer, weight: Tensor, bias: Tensor | None
 ) -> Tensor:
     """Return ``consumer(recipe(*tensors), weight, bias)``, with ``recipe(*tensors)`` computed again in the backward pass.
 
     Args:
-        recipe: deterministic; draws nothing, changes nothing.
-        tensors: all that it computes with, learned parameters included.
-        consumer: what takes the result.
+        recipe: deterministic, without random numbers or side effects.
+        tensors: its arguments, learned parameters included.
+        consumer: the layer applied to the result.
         weight: of the consumer.
         bias: of the consumer, or None.
 
@@ -127,29 +144,29 @@ def apply_with_recompute(
         >>> x.grad
         tensor([[6., 6.]])
     """
-    autocast = AutocastState.now(weight.device.type)
-    if autocast.dtype is not None:  # outside the Function, where autograd sees it and casts the gradient back
+    autocast = AutocastState.current(weight.device.type)
+    if autocast.dtype is not None:  # outside the Function, so that autograd casts the gradient back
         weight, bias = weight.to(autocast.dtype), None if bias is None else bias.to(autocast.dtype)
-    made: Tensor = _Recomputed.apply(recipe, consumer, autocast, weight, bias, *tensors)  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    return made
+    z: Tensor = _Recompute.apply(recipe, consumer, autocast, weight, bias, *tensors)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return z
 
 
-class _Recomputed(torch.autograd.Function):
+class _Recompute(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *args: Any) -> Tensor:
         recipe, consumer, autocast, weight, bias, *tensors = args
         ctx.recipe, ctx.consumer, ctx.autocast = recipe, consumer, autocast
         ctx.save_for_backward(weight, *tensors)
         y = _cast(recipe(*tensors), autocast)
-        with AutocastState.off(autocast.device).again():
-            made: Tensor = consumer(y, weight, bias)
-        return made
+        with AutocastState.off(autocast.device).restored():
+            z: Tensor = consumer(y, weight, bias)
+        return z
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         weight, *tensors = ctx.saved_tensors
         needed = ctx.needs_input_grad[3:]
-        gradients = _through_plain_code if torch.is_grad_enabled() else _by_hand
+        gradients = _differentiable_gradients if torch.is_grad_enabled() else _gradients
         return (None, None, None, *gradients(ctx, grad, weight, tensors, needed))
 
 
@@ -157,32 +174,32 @@ def _cast(y: Tensor, autocast: AutocastState) -> Tensor:
     return y if autocast.dtype is None else y.to(autocast.dtype)
 
 
-def _by_hand(
+def _gradients(
     ctx: Any, grad: Tensor, weight: Tensor, tensors: Sequence[Tensor], needed: Sequence[bool]
 ) -> list[Tensor | None]:
     leaves = [tensor.detach().requires_grad_(need) for tensor, need in zip(tensors, needed[2:], strict=True)]
-    wanted = [leaf for leaf in leaves if leaf.requires_grad]
-    with torch.enable_grad(), ctx.autocast.again():
+    inputs = [leaf for leaf in leaves if leaf.requires_grad]
+    with torch.enable_grad(), ctx.autocast.restored():
         y = ctx.recipe(*leaves)
     edge = torch.autograd.graph.get_gradient_edge(y) if y.requires_grad else None
     dtype, y = y.dtype, _cast(y.detach(), ctx.autocast)
-    of_y, of_weight, of_bias = ctx.consumer.gradients(grad, y, weight, (bool(wanted), *needed[:2]))
-    del y  # its gradient needs no values of it, and would otherwise raise the peak by a copy
-    made = iter(torch.autograd.grad([edge], wanted, [of_y.to(dtype)], allow_unused=True) if edge else ())
-    return [of_weight, of_bias, *(next(made, None) if leaf.requires_grad else None for leaf in leaves)]
+    of_y, of_weight, of_bias = ctx.consumer.gradients(grad, y, weight, (bool(inputs), *needed[:2]))
+    del y  # its gradient does not need its values, which would raise peak memory by a copy
+    of_leaves = iter(torch.autograd.grad([edge], inputs, [of_y.to(dtype)], allow_unused=True) if edge else ())
+    return [of_weight, of_bias, *(next(of_leaves, None) if leaf.requires_grad else None for leaf in leaves)]
 
 
-def _through_plain_code(
+def _differentiable_gradients(
     ctx: Any, grad: Tensor, weight: Tensor, tensors: Sequence[Tensor], needed: Sequence[bool]
 ) -> list[Tensor | None]:
-    """Differentiate plain tensor code, so that the gradient has a gradient itself (``create_graph=True``)."""
-    apart = [tensor.view_as(tensor) for tensor in (weight, *tensors)]  # one tensor may come twice: x * act(x)
-    with ctx.autocast.again():
-        y = _cast(ctx.recipe(*apart[1:]), ctx.autocast)
-    with AutocastState.off(ctx.autocast.device).again():
-        z = ctx.consumer(y, apart[0], None)
-        of_bias = ctx.consumer.gradients(grad, y, apart[0], (False, False, needed[1]))[2]
-    wanted = [tensor for tensor, need in zip(apart, (needed[0], *needed[2:]), strict=True) if need]
-    made = iter(torch.autograd.grad(z, wanted, grad, create_graph=True, allow_unused=True) if wanted else ())
-    of_weight = next(made) if needed[0] else None
-    return [of_weight, of_bias, *(next(made) if need else None for need in needed[2:])]
+    """Differentiate plain tensor code, for gradients of gradients (``create_graph=True``)."""
+    views = [tensor.view_as(tensor) for tensor in (weight, *tensors)]  # the same tensor may occur twice: x * act(x)
+    with ctx.autocast.restored():
+        y = _cast(ctx.recipe(*views[1:]), ctx.autocast)
+    with AutocastState.off(ctx.autocast.device).restored():
+        z = ctx.consumer(y, views[0], None)
+        of_bias = ctx.consumer.gradients(grad, y, views[0], (False, False, needed[1]))[2]
+    inputs = [tensor for tensor, need in zip(views, (needed[0], *needed[2:]), strict=True) if need]
+    grads = iter(torch.autograd.grad(z, inputs, grad, create_graph=True, allow_unused=True) if inputs else ())
+    of_weight = next(grads) if needed[0] else None
+    return [of_weight, of_bias, *(next(grads) if need else None for need in needed[2:])]

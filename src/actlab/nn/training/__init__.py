@@ -1,1 +1,1 @@
-"""Training helpers."""
+"""Training recipe, early stopping, clipping and schedules."""

@@ -1,4 +1,4 @@
-"""Clipping: gradients layer by layer before the optimizer's step, and latent weights after it."""
+"""Clip gradients per module and the latent weights of binary layers."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ __all__ = ["clip_gradients_", "clip_latents_"]
 
 
 def clip_gradients_(model: nn.Module, max_norm: float = 1.0) -> dict[str, float]:
-    """Scale the gradients of each module down to a norm, each on its own; call it before the optimizer's step.
+    """Clip the gradient norm of each module separately; call it before the optimizer's step.
 
-    A rule without a bound, stacked over many layers, makes the gradients of the first ones large or small against those of the last;
-    clipping the norm of all at once would then shrink the good ones with the bad.
+    An unbounded rule, stacked over many layers, makes the gradients of the first layers much larger or smaller than those of the last;
+    clipping the total norm would then shrink all of them.
 
     Args:
         model: any module, after ``backward()``.
-        max_norm: of the gradients of the parameters that a module holds itself, above 0.
+        max_norm: of the gradients of the parameters that a module holds directly, above 0.
 
     Returns:
-        The norm before clipping by the path of each module that has gradients; NaN and infinities are left as they are and shown here.
+        The norm before clipping, by the path of each module that has gradients. NaN and infinite norms are returned, and not clipped.
 
     Raises:
         LayerError: ``max_norm`` is not above 0.
@@ -35,12 +35,12 @@ def clip_gradients_(model: nn.Module, max_norm: float = 1.0) -> dict[str, float]
     """
     if not max_norm > 0:
         raise LayerError(f"Gradients are clipped to a norm above 0; got max_norm={max_norm!r}.")
-    found: dict[str, float] = {}
+    norms: dict[str, float] = {}
     for path, module in model.named_modules():
         grads = [p.grad for p in module._parameters.values() if p is not None and p.grad is not None]
         if grads:
-            found[path] = _clip(grads, max_norm)
-    return found
+            norms[path] = _clip(grads, max_norm)
+    return norms
 
 
 @torch.no_grad()
@@ -54,13 +54,13 @@ def _clip(grads: list[Tensor], max_norm: float) -> float:
 
 @torch.no_grad()
 def clip_latents_(model: nn.Module, bound: float | None = None) -> None:
-    """Put the latent weights of all binary layers back into [-c, c]; call it after the optimizer's step.
+    """Clamp the latent weights of all binary layers to [-c, c]; call it after the optimizer's step.
 
-    A latent weight beyond the window of its rule gets no gradient any more and would keep its sign for ever.
+    A latent weight outside the window of its rule gets no gradient and would never change its sign again.
 
     Args:
         model: any module.
-        bound: c; if not given, the c of each layer's own rule (1, and 1.25 for ``sign/clipped(c=1.25)``).
+        bound: c; None for the c of each layer's own rule (1, or 1.25 for ``sign/clipped(c=1.25)``).
 
     Raises:
         LayerError: the bound is not above 0.

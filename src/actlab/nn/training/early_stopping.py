@@ -1,4 +1,4 @@
-"""The stop: when a model that was changed has been trained enough, because it is as good as it was or gets no better."""
+"""Early stopping after a swap, when the target metric is reached or on a plateau."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Direction = Literal["max", "min"]
 
 @dataclass(frozen=True, kw_only=True)
 class EarlyStopping:
-    """When a recovery is over: the model is as good as it was, or it does not get better any more.
+    """When fine-tuning ends: the model is as good as before, or it has stopped improving.
 
     Attributes:
-        tolerance: how far from the old value counts as recovered, in the unit of the evaluation, from 0 up; None to use all steps.
-        patience: so many checks in a row without a new best one end it; None for no such end.
+        tolerance: distance from the old value that counts as recovered, in the unit of the evaluation, from 0 up; None to use all steps.
+        patience: number of evaluations in a row without a new best one that end it; None for no limit.
         direction: "max" where larger values are better, "min" where smaller ones are.
 
     Example:
@@ -37,25 +37,25 @@ class EarlyStopping:
             raise LayerError(f"direction is 'max' (accuracy) or 'min' (a loss); got {self.direction!r}.")
         if self.tolerance is not None and not self.tolerance >= 0:
             raise LayerError(
-                f"tolerance is how far from the old value counts as recovered, from 0 up; got {self.tolerance!r}."
+                f"tolerance is the distance from the old value that counts as recovered, from 0 up; got {self.tolerance!r}."
             )
         if self.patience is not None and (isinstance(self.patience, bool) or self.patience < 1):
-            raise LayerError(f"patience is a number of checks from 1 up, or None; got {self.patience!r}.")
+            raise LayerError(f"patience is a number of evaluations from 1 up, or None; got {self.patience!r}.")
 
     def loss(self, value: float) -> float:
-        """Return a value so that smaller is better."""
+        """Return a value with its sign chosen so that smaller is better."""
         return -value if self.direction == "max" else value
 
     def is_recovered(self, before: float, value: float) -> bool:
-        """Whether a value is the old one, within the tolerance (0 if there is none)."""
+        """Whether a value is at least as good as the old one, within the tolerance (0 if there is none)."""
         return self.loss(value) <= self.loss(before) + (self.tolerance or 0.0)
 
     def reason(self, before: float, values: Sequence[float]) -> Literal["recovered", "patience"] | None:
-        """Say why to stop after these checks, or return None.
+        """Return why to stop after these evaluations, or None.
 
         Args:
             before: the value of the model with its old functions.
-            values: those of the model with its new ones, in order.
+            values: values with the new functions, in order.
         """
         if values and self.tolerance is not None and self.is_recovered(before, values[-1]):
             return "recovered"

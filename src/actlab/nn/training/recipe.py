@@ -1,4 +1,4 @@
-"""A training recipe: optimizer, learning-rate schedule, clipping and rule schedules in one step()."""
+"""Training recipe with optimizer, learning-rate schedule, clipping and rule schedules in one step()."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ __all__ = ["Recipe"]
 
 
 class Recipe:
-    """A model in training: its optimizer, what is clipped, and what changes from step to step.
+    """A model in training, with its optimizer, clipping and schedules.
 
     Attributes:
         model: the model.
         optimizer: Adam over all parameters, fused where torch can.
-        schedules: of parameters of gradient rules.
+        schedules: schedules of gradient-rule parameters.
         stages: staged binarisation, or None.
         done: steps taken.
 
     Args:
-        model: any module, also one without anything binary: a baseline trains in the same way.
-        total: steps of the whole training.
-        learning_rate: the highest one; it rises for a twentieth of the training and falls to zero with a cosine.
-        max_norm: to which the gradients of each module are clipped; None for no clipping.
-        schedules: each goes on by one with every step.
-        stages: likewise.
+        model: any module, binary or not: a baseline trains in the same way.
+        total: number of training steps, from 1 up.
+        learning_rate: the highest one; linear warm-up over a twentieth of the steps, then cosine decay to zero.
+        max_norm: norm to which the gradients of each module are clipped; None for no clipping.
+        schedules: each advances by one with every step.
+        stages: staged binarisation, which advances likewise.
 
     Raises:
-        LayerError: ``total`` is no whole number from 1 up.
+        LayerError: ``total`` is not an integer from 1 up.
 
     Example:
         >>> recipe = Recipe(nn.Linear(2, 1), total=100)
@@ -77,10 +77,10 @@ class Recipe:
             group["lr"] = rate
 
     def step(self) -> dict[str, float]:
-        """After ``backward()``: clip the gradients, move the weights, clip the latent ones, clear the gradients, and go on.
+        """After ``backward()``: clip gradients, update weights, clip latent weights, clear gradients, advance the schedules.
 
         Returns:
-            The norm of the gradients of each module before clipping, by path; empty if nothing is clipped.
+            The gradient norm of each module before clipping, by path; empty without clipping.
         """
         norms = {} if self.max_norm is None else clip_gradients_(self.model, self.max_norm)
         self.optimizer.step()
@@ -95,7 +95,7 @@ class Recipe:
         return norms
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint needs beside ``model.state_dict()``; it loads with ``weights_only=True``."""
+        """Return what a checkpoint needs besides ``model.state_dict()``; it loads with ``weights_only=True``."""
         return {
             "done": self.done,
             "total": self.total,
@@ -105,10 +105,10 @@ class Recipe:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where another recipe of the same kind was.
+        """Restore the progress of a recipe with the same arguments.
 
         Raises:
-            LayerError: the state has other schedules or stages.
+            LayerError: the state has a different number of schedules, or stages only on one side.
         """
         if len(state.get("schedules", ())) != len(self.schedules) or (state.get("stages") is None) != (
             self.stages is None
@@ -119,8 +119,8 @@ class Recipe:
             )
         self.done, self.total = int(state["done"]), int(state["total"])
         self.optimizer.load_state_dict(state["optimizer"])
-        for schedule, kept in zip(self.schedules, state["schedules"], strict=True):
-            schedule.load_state_dict(kept)
+        for schedule, schedule_state in zip(self.schedules, state["schedules"], strict=True):
+            schedule.load_state_dict(schedule_state)
         if self.stages is not None:
             self.stages.load_state_dict(state["stages"])
         self._set_rate()

@@ -1,7 +1,7 @@
-"""The schedule: a parameter of gradient rules that changes while a model is trained, such as the sharpness of a surrogate.
+"""Schedule a gradient-rule parameter over training, such as the sharpness of a surrogate.
 
-A schedule belongs to a model and to a curve, which maps the share of the training that is done, from 0 to 1, to a value. Forward
-passes take the value that holds when they run; see :class:`~actlab.nn.layers.custom_gradient.CustomGradientLayer`.
+A schedule has a model and a curve, which maps the share of training that is done, from 0 to 1, to a value. A forward pass uses the value at
+the time it runs; see :class:`~actlab.nn.layers.custom_gradient.CustomGradientLayer`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ __all__ = ["SHARPNESS", "Curve", "Geometric", "Schedule", "Straight", "ede", "re
 
 Curve = Callable[[float], float]
 
-#: The parameter of a rule that makes it sharper as it grows: twice the value is the same curve at half the width, up to a factor.
-#: EDE has one too (t), and a schedule of its own.
+#: The parameter of each rule that sharpens it as it grows: twice the value gives the same curve at half the width, up to a factor.
+#: EDE has one as well (t), with a schedule of its own.
 SHARPNESS: Final[Mapping[str, str]] = {
     "arctan": "alpha",
     "exponential": "alpha",
@@ -63,14 +63,14 @@ class Geometric:
     def __call__(self, share: float) -> float:
         """Return the value at a share of the training."""
         if share in {0.0, 1.0}:
-            return self.end if share else self.start  # to the bit
+            return self.end if share else self.start  # exact
         value: float = self.start * (self.end / self.start) ** share
         return value
 
 
 @dataclass(frozen=True, kw_only=True)
 class Straight:
-    """A curve that is a straight line.
+    """A linear curve.
 
     Attributes:
         start: value at 0.
@@ -90,20 +90,20 @@ class Straight:
 
 
 class Schedule:
-    """A parameter of gradient rules, on a curve over the training.
+    """A gradient-rule parameter that follows a curve over training.
 
-    The first value is set at once; every :meth:`step` goes on by one, and after ``total`` steps the last value stays.
+    The first value is set at once; every :meth:`step` advances by one, and after ``total`` steps the last value stays.
 
     Args:
-        model: any module; all its layers with such a rule follow, wherever they are, and the weights of binary layers among them.
+        model: any module; the schedule applies to all its layers with such a rule, and to the weights of binary layers.
         parameter: name of the rule's parameter.
         total: number of steps (or epochs) until the curve ends, from 1 up.
-        curve: maps 0 to 1 to a value, such as :class:`Geometric`.
-        rule: take the layers with this rule only.
+        curve: maps a share from 0 to 1 to a value, such as :class:`Geometric`.
+        rule: only layers with this rule; None for any rule.
 
     Raises:
-        LayerError: no layer has such a parameter, the parameter is learned, or the curve gives no number.
-        SpecError: the curve leaves what the rule allows.
+        LayerError: no layer has such a parameter, it is learned, or the curve returns a value that is not finite.
+        SpecError: the curve leaves the range that the rule allows.
 
     Example:
         >>> from actlab.nn.layers.layer import layer
@@ -131,11 +131,11 @@ class Schedule:
 
     @property
     def value(self) -> float:
-        """The value now."""
+        """The current value."""
         return self.curve(min(self.done / self.total, 1.0))
 
     def step(self) -> None:
-        """Go on by one step, or epoch, whatever ``total`` counts."""
+        """Advance by one step or epoch, whichever ``total`` counts."""
         self.done += 1
         self._apply()
 
@@ -147,18 +147,18 @@ class Schedule:
             layer.set_rule_parameter(self.parameter, value)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return how far the schedule is; the curve is code and not part of it."""
+        """Return the progress of the schedule; the curve is code and not included."""
         return {"parameter": self.parameter, "rule": self.rule, "total": self.total, "done": self.done}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go to where another schedule was, and set its value in the layers.
+        """Restore the progress of another schedule, and set its value in the layers.
 
         Raises:
-            LayerError: the state is of another parameter or rule, or is no state of a schedule.
+            LayerError: the state is of another parameter or rule, or not the state of a schedule.
         """
         missing = [key for key in ("parameter", "rule", "total", "done") if key not in state]
         if missing:
-            raise LayerError(f"This is no state of a schedule: {', '.join(missing)} missing, there is {sorted(state)}.")
+            raise LayerError(f"Not the state of a schedule: {', '.join(missing)} missing, there is {sorted(state)}.")
         if (state["parameter"], state["rule"]) != (self.parameter, self.rule):
             raise LayerError(
                 f"The state is of {state['parameter']!r} of {state['rule'] or 'any rule'}, this schedule of {self.parameter!r} "
@@ -174,23 +174,23 @@ class Schedule:
 
 
 def _layers(model: nn.Module, parameter: str, rule: str | None) -> list[tuple[str, CustomGradientLayer]]:
-    every = [(path, layer, layer.spec.backward) for path, layer in custom_gradient_layers(model)]
-    found = [
+    ruled = [(path, layer, layer.spec.backward) for path, layer in custom_gradient_layers(model)]
+    matching = [
         (path, layer)
-        for path, layer, backward in every
+        for path, layer, backward in ruled
         if backward is not None and rule in {None, backward.rule.name} and parameter in dict(backward.assigned)
     ]
-    if not found:
-        there = sorted({str(layer.spec) for _, layer, _ in every})
+    if not matching:
+        present = sorted({str(layer.spec) for _, layer, _ in ruled})
         raise LayerError(
             f"{type(model).__name__} has no layer whose rule{f' is {rule} and' if rule else ''} has a parameter {parameter!r}; "
-            f"its layers with a rule are: {', '.join(there) or 'none'}."
+            f"its layers with a rule are: {', '.join(present) or 'none'}."
         )
-    return found
+    return matching
 
 
 def ede(model: nn.Module, total: int, *, start: float = 1e-3, end: float = 10.0) -> Schedule:
-    """Sharpen the error decay estimator of IR-Net (arXiv:1909.10788): t from 1e-3 to 10 on a logarithmic scale.
+    """Schedule of the error decay estimator of IR-Net (arXiv:1909.10788): t from 1e-3 to 10 on a logarithmic scale.
 
     Example:
         >>> from actlab.nn.layers.layer import layer
@@ -203,7 +203,7 @@ def ede(model: nn.Module, total: int, *, start: float = 1e-3, end: float = 10.0)
 
 @dataclass(frozen=True, kw_only=True)
 class _Cosine:
-    """1 + (1 - cos(pi/2 share)) (end - 1): slow at first."""
+    """The curve ``1 + (1 - cos(pi/2 share)) (end - 1)``, slow at first."""
 
     end: float
 
@@ -212,7 +212,7 @@ class _Cosine:
 
 
 def reste(model: nn.Module, total: int, *, end: float = 3.0) -> Schedule:
-    """Sharpen ReSTE (arXiv:2308.06689): o = 1 + (1 - cos(pi/2 e/E)) (end - 1), the straight-through estimator at first.
+    """Schedule of ReSTE (arXiv:2308.06689): o = 1 + (1 - cos(pi/2 e/E)) (end - 1), a straight-through estimator at first.
 
     Example:
         >>> from actlab.nn.layers.layer import layer
@@ -224,9 +224,9 @@ def reste(model: nn.Module, total: int, *, end: float = 3.0) -> Schedule:
 
 
 def sharpness(model: nn.Module, total: int, *, start: float, end: float = 1.0) -> list[Schedule]:
-    """Warm up the sharpness of every surrogate, from ``start`` times its value to ``end`` times it, on a logarithmic scale.
+    """Schedule the sharpness of every surrogate, from ``start`` times its value to ``end`` times it, on a logarithmic scale.
 
-    What is sharpened is in :data:`SHARPNESS`; rules that are not there (windows, constants) stay as they are.
+    The parameters are those of :data:`SHARPNESS`; other rules (windows, constants) are not changed.
 
     Args:
         model: any module.
@@ -235,10 +235,10 @@ def sharpness(model: nn.Module, total: int, *, start: float, end: float = 1.0) -
         end: factor at the end.
 
     Returns:
-        A schedule for each rule.
+        One schedule per rule.
 
     Raises:
-        LayerError: no rule of the model has a sharpness, or layers with the same rule have different ones.
+        LayerError: no rule of the model has a sharpness, or layers with the same rule have different values.
 
     Example:
         >>> from actlab.nn.layers.layer import layer
@@ -254,13 +254,13 @@ def sharpness(model: nn.Module, total: int, *, start: float, end: float = 1.0) -
             values.setdefault(backward.rule.name, set()).add(cast("float", dict(backward.assigned)[name]))
     if not values:
         raise LayerError(
-            f"{type(model).__name__} has no rule whose sharpness is a fixed number; such rules are {', '.join(SHARPNESS)}."
+            f"{type(model).__name__} has no rule with a sharpness that is a fixed number; such rules are {', '.join(SHARPNESS)}."
         )
-    for rule, found in values.items():
-        if len(found) > 1:
+    for rule, distinct in values.items():
+        if len(distinct) > 1:
             raise LayerError(
-                f"Layers with the rule {rule} have different values of {SHARPNESS[rule]}: {sorted(found)}. Give the parts of the "
-                "model that hold them a Schedule each."
+                f"Layers with the rule {rule} have different values of {SHARPNESS[rule]}: {sorted(distinct)}. Give the parts of the "
+                "model that hold them separate Schedules."
             )
     return [
         Schedule(

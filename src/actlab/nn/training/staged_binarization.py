@@ -1,4 +1,4 @@
-"""The stages of a binarisation: activations first, with float weights; then the weights (arXiv:2003.03488)."""
+"""Staged binarization, activations first and weights later."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["StagedBinarization"]
 
 
 class StagedBinarization:
-    """Keeps the weights of a model's binary layers float for the first steps of a training.
+    """Keeps the weights of binary layers float for the first training steps (arXiv:2003.03488).
 
     Args:
         model: any module with :class:`BinaryLinear` or :class:`BinaryConv2d` in it.
-        float_until: number of steps (or epochs) after which the weights become binary; 0 makes them so at once.
+        float_until: number of steps (or epochs) after which the weights become binary; 0 for at once.
 
     Raises:
-        LayerError: the model has no binary layer, or the number is negative.
+        LayerError: the model has no binary layer, or the number is not an integer from 0 up.
 
     Example:
         >>> from actlab.nn.layers.binary import BinaryLinear
@@ -51,7 +51,7 @@ class StagedBinarization:
         return self.done >= self.float_until
 
     def step(self) -> None:
-        """Go on by one step, or epoch, whatever ``float_until`` counts."""
+        """Advance by one step or epoch, whichever ``float_until`` counts."""
         self.done += 1
         self._apply()
 
@@ -60,16 +60,18 @@ class StagedBinarization:
             layer.is_binary = self.weights_are_binary
 
     def state_dict(self) -> dict[str, Any]:
-        """Return how far it is."""
+        """Return the progress."""
         return {"float_until": self.float_until, "done": self.done}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go to where another one was, and set the layers accordingly.
+        """Restore the progress of another object, and set the layers accordingly.
 
         Raises:
-            LayerError: this is no state of stages.
+            LayerError: the state has other keys.
         """
         if not {"float_until", "done"} <= state.keys():
-            raise LayerError(f"This is no state of stages: it has {sorted(state)}, and needs float_until and done.")
+            raise LayerError(
+                f"Not the state of a staged binarization: it has {sorted(state)}, and needs float_until and done."
+            )
         self.float_until, self.done = int(state["float_until"]), int(state["done"])
         self._apply()

@@ -1,1 +1,1 @@
-"""In-place changes of a model."""
+"""In-place changes to a model's activations, with undo()."""

@@ -1,4 +1,4 @@
-"""Recalibration: the running statistics of a model's BatchNorms, measured anew after its functions or weights have changed."""
+"""Recompute the running statistics of BatchNorm layers after functions or weights have changed."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ __all__ = ["recalibrate_"]
 
 
 def recalibrate_(model: nn.Module, data: Iterable[Inputs], *, batches: int | None = None) -> list[str]:
-    """Set the running mean and variance of every BatchNorm to the means over batches, each batch counting alike.
+    """Set the running mean and variance of every BatchNorm to the average over batches, with equal weights.
 
-    As ``torch.optim.swa_utils.update_bn`` does, but with everything else in eval mode: dropout does not add its noise to the statistics.
-    A norm that is in eval mode in a model that is in training is frozen, and left as it is. The flags, the momentum and the weights stay;
-    ``num_batches_tracked`` counts the batches.
+    As ``torch.optim.swa_utils.update_bn``, but with everything else in eval mode, so that dropout adds no noise. A norm in eval mode inside
+    a model in training mode counts as frozen and is left as it is. Flags, momentum and weights stay; ``num_batches_tracked`` counts the
+    batches.
 
     Args:
         model: any module; changed in place.
         data: inputs as the model takes them: a tensor, a tuple of positional arguments, or a dict of keyword arguments each.
-        batches: how many are used; all if not given.
+        batches: how many are used; None for all.
 
     Returns:
-        Paths of the BatchNorms; nothing is run where there are none that keep statistics.
+        Paths of the BatchNorms; the model is not run where none tracks statistics.
 
     Raises:
         SiteError: there is no batch, or the model raises on one.
@@ -40,19 +40,19 @@ def recalibrate_(model: nn.Module, data: Iterable[Inputs], *, batches: int | Non
         tensor([4.])
     """
     is_training = model.training
-    found = {
+    tracking = {
         path: module
         for path, module in model.named_modules()
-        if _keeps_statistics(module) and (module.training or not is_training)
+        if _tracks_statistics(module) and (module.training or not is_training)
     }
-    norms = [module for module in found.values() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    norms = [module for module in tracking.values() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     if not norms:
         return []
     rest = islice(data, batches)
     first = next(rest, None)
     if first is None:
         raise SiteError(
-            "There is no batch to recalibrate the BatchNorms with; they are as they were. A generator that was read before is empty: "
+            "There is no batch to recalibrate the BatchNorms on; they are unchanged. A generator that was read before is empty: "
             "give a list or a DataLoader."
         )
     flags = [(module, module.training) for module in model.modules()]
@@ -60,7 +60,7 @@ def recalibrate_(model: nn.Module, data: Iterable[Inputs], *, batches: int | Non
     model.eval()
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # torch's sign for means over all batches
+        norm.momentum = None  # torch then averages over all batches
         norm.training = True
     try:
         _run_all(model, chain([first], rest))
@@ -69,10 +69,10 @@ def recalibrate_(model: nn.Module, data: Iterable[Inputs], *, batches: int | Non
             norm.momentum = momentum
         for module, flag in flags:
             module.training = flag
-    return list(found)
+    return list(tracking)
 
 
-def _keeps_statistics(module: nn.Module) -> bool:
+def _tracks_statistics(module: nn.Module) -> bool:
     return isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is not None
 
 

@@ -23,20 +23,20 @@ def binarise_(
     scale: Magnitude | None = None,
     keep_ends: bool = True,
 ) -> list[str]:
-    """Put binary layers in the places of the model's Linears and two-dimensional convolutions; their weights become the latent ones.
+    """Replace the Linears and two-dimensional convolutions of a model by binary layers; their weights become the latent ones.
 
     Args:
         model: any module; changed in place.
-        example_inputs: as for :func:`find`; the model is run once, and layers count in the order in which they run.
+        example_inputs: as for :func:`find`; the model is run once, to find the layers in execution order.
         weights: as in :class:`BinaryLinear`.
         scale: as in :class:`BinaryLinear`.
-        keep_ends: leave the first and the last layer that run as they are, as most binary nets do.
+        keep_ends: leave the first and the last layer in execution order as they are, as most binary nets do.
 
     Returns:
-        Paths of the layers that were replaced. Convolutions keep their padding with zeros.
+        Paths of the replaced layers. Convolutions keep their zero padding.
 
     Raises:
-        SiteError: no layer is left to be replaced, or the model does not run on the inputs.
+        SiteError: there is no layer to replace, or the model raises on the inputs.
 
     Example:
         >>> import torch
@@ -46,38 +46,37 @@ def binarise_(
         >>> binarise_(net, torch.zeros(2, 4))
         ['3']
     """
-    ran = list(
-        dict.fromkeys(step.module for step in trace(model, example_inputs).steps if isinstance(step, Step))
-    )  # each once, in order
+    steps = trace(model, example_inputs).steps
+    ran = list(dict.fromkeys(step.module for step in steps if isinstance(step, Step)))  # each once, in order
     chosen = [module for module in (ran[1:-1] if keep_ends else ran) if type(module) in {nn.Linear, nn.Conv2d}]
     if not chosen:
         raise SiteError(
             f"{type(model).__name__} has no Linear or Conv2d to be binarised: {len(ran)} layers with weights ran"
-            f"{', the first and the last of which are kept; pass keep_ends=False to take them too' if keep_ends else ''}."
+            f"{', the first and the last of which stay float; pass keep_ends=False to binarise them too' if keep_ends else ''}."
         )
     if model in chosen:
         raise SiteError(
-            f"The model is the layer itself, {model}; wrap it in nn.Sequential, so that another can stand in its place."
+            f"The model is the layer itself, {model}; wrap it in nn.Sequential, so that it can be replaced."
         )
-    made = {module: _binary(module, weights, scale) for module in chosen}  # all, before the first change
-    paths = [path for path, module in model.named_modules(remove_duplicate=False) if module in made]
+    new = {module: _binary(module, weights, scale) for module in chosen}  # all of them before the first change
+    paths = [path for path, module in model.named_modules(remove_duplicate=False) if module in new]
     for holder in list(model.modules()):
         for name, child in list(holder.named_children()):
-            if child in made:
-                setattr(holder, name, made[child])
+            if child in new:
+                setattr(holder, name, new[child])
     return paths
 
 
 def _binary(module: nn.Module, weights: str | Spec, scale: Magnitude | None) -> BinaryWeight:
-    """Return the binary layer with the same parameters, which are shared with the old one."""
-    made: BinaryWeight
+    """Return a binary layer that shares the parameters of a float one."""
+    new: BinaryWeight
     has_bias = module._parameters.get("bias") is not None
     if isinstance(module, nn.Conv2d):
         if module.padding_mode != "zeros":
             raise SiteError(
                 f"A binary convolution pads with a number, and {module} with padding_mode={module.padding_mode!r}."
             )
-        made = BinaryConv2d(
+        new = BinaryConv2d(
             module.in_channels,
             module.out_channels,
             cast("tuple[int, int]", module.kernel_size),
@@ -85,15 +84,15 @@ def _binary(module: nn.Module, weights: str | Spec, scale: Magnitude | None) -> 
             cast("tuple[int, int] | str", module.padding),
             cast("tuple[int, int]", module.dilation),
             module.groups,
-            has_bias,
+            bias=has_bias,
             weights=weights,
             scale=scale,
         )
     elif isinstance(module, nn.Linear):
-        made = BinaryLinear(module.in_features, module.out_features, has_bias, weights=weights, scale=scale)
+        new = BinaryLinear(module.in_features, module.out_features, has_bias, weights=weights, scale=scale)
     else:  # pragma: no cover  # binarise_ chooses these two
         raise SiteError(f"{type(module).__name__} has no binary counterpart.")
     for name, parameter in module._parameters.items():
-        made._parameters[name] = parameter
-    made.binariser.to(module.get_parameter("weight").device)
-    return made.train(module.training)
+        new._parameters[name] = parameter
+    new.binariser.to(module.get_parameter("weight").device)
+    return new.train(module.training)

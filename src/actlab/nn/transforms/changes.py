@@ -10,7 +10,7 @@ from actlab.errors import SiteError
 from actlab.nn.sites.find import Site
 from actlab.nn.transforms.replacements import Replacement, undo_all
 
-__all__ = ["Change", "Changes", "Skipped"]
+__all__ = ["Change", "Changes", "Savings", "Skipped"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,3 +108,28 @@ class Changes(Sequence[Change]):
             )
         undo_all(self._replacements)
         self._replacements = None
+
+
+class Savings(Changes):
+    """Changes of :func:`actlab.slim_`, with the memory they save.
+
+    Attributes:
+        before: bytes that autograd saved in the forward pass of a training step; None without example inputs.
+        after: bytes that it saves now.
+    """
+
+    def __init__(
+        self,
+        changes: Sequence[Change],
+        skipped: Sequence[Skipped],
+        replacements: Sequence[Replacement],
+        measured: tuple[int, int] | None,
+    ) -> None:
+        super().__init__(changes, skipped, (), replacements)
+        self.before = measured[0] if measured else None
+        self.after = measured[1] if measured else None
+
+    def __repr__(self) -> str:
+        if self.before is None:
+            return super().__repr__()
+        return f"{super().__repr__()}\nkept for backward: {self.before} bytes -> {self.after}".lstrip()

@@ -49,7 +49,9 @@ class _Consumers:
         if token in self.trace.returned:
             return "the model returns its output, too"
         products = [self.obstacle(product) for product in self.trace.products.get(token, [])]
-        return next((reason for user in users if (reason := self._of_user(user))), None) or next(filter(None, products), None)
+        return next((reason for user in users if (reason := self._of_user(user))), None) or next(
+            filter(None, products), None
+        )
 
     def _of_user(self, user: Run | Step | str) -> str | None:
         if isinstance(user, Run):

@@ -69,7 +69,9 @@ def fast(model: nn.Module, example_inputs: Inputs | None = None) -> Changes:
         1: telu -> telu
     """
     modules = dict(model.named_modules(remove_duplicate=False))
-    layers = {path: module for path, module in modules.items() if isinstance(module, ActivationLayer) and not module.fast}
+    layers = {
+        path: module for path, module in modules.items() if isinstance(module, ActivationLayer) and not module.fast
+    }
     sites = [site for site in find(model, example_inputs) if site.path not in layers and not site.output]
     reasons = {site.path: reason for site in sites if (reason := _reason(site))}
     wanted: dict[Key, str | Spec] = {site.path: str(site.spec) for site in sites if site.path not in reasons}

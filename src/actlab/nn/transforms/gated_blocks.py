@@ -175,7 +175,11 @@ class _Blocks:
             return f"its input is not the output of an nn.Linear alone ({self._input_source(run)})"
         if after is None or not isinstance(after.module, nn.Linear):
             return f"its result does not go into one nn.Linear alone ({self._output_uses(run)})"
-        return self._reason_to_keep(before.module) or self._reason_to_keep(after.module) or self._other_use(before.module, after.module)
+        return (
+            self._reason_to_keep(before.module)
+            or self._reason_to_keep(after.module)
+            or self._other_use(before.module, after.module)
+        )
 
     def _input_source(self, run: Run) -> str:
         step = self.producer_of.get(run.source)
@@ -203,7 +207,7 @@ class _Blocks:
     def _reason_to_keep(self, linear: nn.Linear) -> str | None:
         """Return why a Linear cannot be replaced by a new one, or None."""
         if type(linear) is not nn.Linear:
-            return f"{self._name(linear)} is a subclass of nn.Linear, and a plain one would lose what it adds"
+            return f"{self._name(linear)} is a special Linear (a subclass), and a plain one would lose what it adds"
         if linear._forward_hooks or linear._forward_pre_hooks or linear._backward_hooks:
             return f"{self._name(linear)} has hooks, which a new one would not have"
         owners = len(self.model_survey.paths.get(id(linear), ()))

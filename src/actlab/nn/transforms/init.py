@@ -31,8 +31,8 @@ def init_(
 ) -> list[tuple[str, float]]:
     """Draw new weights for every ``nn.Linear`` and convolution, with the gain of the activation that ran last before it.
 
-    The model is run once, as by :func:`find`. Layers are drawn in execution order, from the same normal numbers whatever the activations are:
-    two models that differ in their activations only get, from generators in the same state, weights that differ by one factor per layer.
+    The model is run once, as by :func:`find`. Layers are drawn in execution order, from the same normal numbers for any activations: two
+    models that differ in their activations only get, from generators in the same state, weights that differ by one factor per layer.
     Layers that do not run, embeddings, norms, and layers inside fused modules (attention, LSTM) keep their weights.
 
     Args:
@@ -61,7 +61,9 @@ def init_(
         if isinstance(step, Run):
             last = step
         elif step.module not in gains:
-            gains[step.module] = 1.0 if last is None else _gain(last, is_direct=_consumes(step, last, model_survey.trace))
+            gains[step.module] = (
+                1.0 if last is None else _gain(last, is_direct=_consumes(step, last, model_survey.trace))
+            )
     generator = generator or torch.Generator().manual_seed(0)
     paths = {module: model_survey.paths[id(module)][0] for module in gains}
     for module in gains:

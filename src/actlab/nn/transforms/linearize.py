@@ -16,7 +16,14 @@ from actlab.nn.sites.dry_run import Inputs
 from actlab.nn.sites.find import Entry, Site, Survey, survey
 from actlab.nn.transforms.changes import Change, Changes, Skipped
 from actlab.nn.transforms.rehearsal import rehearsal_failures
-from actlab.nn.transforms.replacements import Insertion, ModelPaths, Replacement, apply_all, plan_replacements, temporarily_applied
+from actlab.nn.transforms.replacements import (
+    Insertion,
+    ModelPaths,
+    Replacement,
+    apply_all,
+    plan_replacements,
+    temporarily_applied,
+)
 from actlab.nn.transforms.selection import Key, Selection, check_selections, refusal_reason, select_sites
 
 __all__ = ["LINE", "Affine", "linearise_", "sites_for_lines", "temporary_lines"]

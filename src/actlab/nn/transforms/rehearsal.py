@@ -1,4 +1,4 @@
-"""Dry run of a replacement: output compared before and after.
+"""Dry run of a replacement, with the output compared before and after.
 
 Every site gets a layer of the function it has now, and the model's output must stay the same: the swap may only change the functions.
 """
@@ -69,7 +69,11 @@ def rehearsal_failures(model_survey: Survey, selections: Sequence[Selection], ex
         ``inplace=True`` has overwritten it, which a layer does not. And for each whose layer did not run as often as the original: the
         model holds the function in another place as well, and runs that one.
     """
-    same = [(selection.entry, parse(str(selection.site.spec))) for selection in selections if has_known_parameters(selection.site)]
+    same = [
+        (selection.entry, parse(str(selection.site.spec)))
+        for selection in selections
+        if has_known_parameters(selection.site)
+    ]
     if not same or not _failure(model_survey, same, example_inputs):
         return {}
     alone = ((entry, _failure(model_survey, [(entry, spec)], example_inputs)) for entry, spec in same)

@@ -16,7 +16,15 @@ from torch import nn
 from actlab.nn.sites.slot import Edit, edits_of, original_class
 from actlab.nn.transforms.rewrite_methods import rewritten_class
 
-__all__ = ["AttributeReplacement", "Insertion", "ModelPaths", "ModuleReplacement", "Replacement", "apply_all", "plan_replacements", "temporarily_applied", "undo_all"]
+__all__ = [
+    "Insertion",
+    "ModelPaths",
+    "Replacement",
+    "apply_all",
+    "plan_replacements",
+    "temporarily_applied",
+    "undo_all",
+]
 
 
 class Replacement(Protocol):

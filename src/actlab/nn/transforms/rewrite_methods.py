@@ -1,13 +1,13 @@
-"""The rewrite: a class whose method calls a submodule where its original called a function.
+"""Rewrite methods so that they call a submodule where they called a function.
 
 ``h = F.relu(self.conv(x))`` becomes ``h = self.forward_F_relu_1(self.conv(x))``, for one object and no other: the object gets a class of
-its own, derived from the class it had, that carries the recompiled method. So ``isinstance``, ``super()``, closures and defaults stay what
-they were, the hot path has no wrapper, and ``torch.compile(fullgraph=True)`` traces it as if it had been written by hand.
+its own, derived from its original class, with the recompiled method. So ``isinstance``, ``super()``, closures and defaults stay the same,
+the hot path has no wrapper, and ``torch.compile(fullgraph=True)`` traces it like hand-written code.
 
 The recompiled method keeps the line numbers of its file; ``inspect.getsource`` and tracebacks show the rewritten text.
 
-Pickle, ``torch.save`` and ``deepcopy`` store the original class and the list of edits. Loading makes the edits again, and refuses when the
-method's text is no longer the one that was edited.
+Pickle, ``torch.save`` and ``deepcopy`` store the original class and the list of edits. Loading applies the edits again, and raises when the
+method's text has changed since.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ __all__ = ["rewritten_class"]
 
 @lru_cache(maxsize=512)
 def rewritten_class(cls: type, edits: tuple[Edit, ...]) -> type:
-    """Make the class that differs from ``cls`` by ``edits``.
+    """Return a subclass of ``cls`` with ``edits`` applied.
 
     Args:
         cls: a class as its author wrote it.
-        edits: what to replace; the order does not matter to what the class does.
+        edits: the calls to replace; their order does not matter.
 
     Raises:
-        SiteError: a method's text is not the one the edits were made for.
+        SiteError: a method's text has changed since the edits were made.
     """
     by_method: dict[str, list[Edit]] = defaultdict(list)
     for edit in sorted(edits):
         by_method[edit.method].append(edit)
-    methods = {name: _rewritten(_function(cls, name), group) for name, group in by_method.items()}
+    methods = {name: _rewrite(_function(cls, name), group) for name, group in by_method.items()}
     body = {
         **methods,
         EDITS: edits,
@@ -61,7 +61,7 @@ def rewritten_class(cls: type, edits: tuple[Edit, ...]) -> type:
     }
     try:
         return new_class(cls.__name__, (cls,), exec_body=lambda namespace: namespace.update(body))
-    except Exception as error:  # a metaclass or __init_subclass__ of the user's that will not have it
+    except Exception as error:  # a user's metaclass or __init_subclass__ may raise anything
         raise SiteError(
             f"{cls.__qualname__} cannot be derived from, so its calls cannot be swapped: {error}"
         ) from error
@@ -74,8 +74,8 @@ def _function(cls: type, name: str) -> FunctionType:
     return function
 
 
-def _rewritten(held: FunctionType, edits: Sequence[Edit]) -> FunctionType:
-    function: FunctionType = inspect.unwrap(held)
+def _rewrite(attribute: FunctionType, edits: Sequence[Edit]) -> FunctionType:
+    function: FunctionType = inspect.unwrap(attribute)
     method = read(function)
     if any(edit.digest != method.digest for edit in edits):
         raise SiteError(
@@ -92,14 +92,14 @@ def _rewritten(held: FunctionType, edits: Sequence[Edit]) -> FunctionType:
     new.__module__ = function.__module__
     new.__doc__ = function.__doc__
     new.__dict__.update(function.__dict__)
-    whole = rewrap(held, new)
+    whole = rewrap(attribute, new)
     if whole is None:
         raise SiteError(f"{function.__qualname__} is decorated (by now), and the decorator hides it.")
     return whole
 
 
 def _compile(method: Method, edits: Sequence[Edit]) -> CodeType:
-    """Compile the method with its calls replaced, under a file name of its own that shows the rewritten text."""
+    """Compile the method with its calls replaced, under a file name of its own, for which linecache has the rewritten text."""
     token = hashlib.sha256(repr((method.function.__qualname__, edits)).encode()).hexdigest()[:12]
     filename = f"<actlab: {method.function.__code__.co_filename} with {len(edits)} calls swapped, {token}>"
     text = _edited_text(method, edits)
@@ -109,7 +109,7 @@ def _compile(method: Method, edits: Sequence[Edit]) -> CodeType:
 
 
 def _copy(node: ast.FunctionDef) -> ast.FunctionDef:
-    """Copy a syntax tree, down to its last node (they are shared by everyone who reads the file)."""
+    """Copy a syntax tree deeply: the parsed file is cached and shared."""
 
     def copy(value: Any) -> Any:
         if isinstance(value, list):
@@ -119,12 +119,12 @@ def _copy(node: ast.FunctionDef) -> ast.FunctionDef:
         fields = {name: copy(inner) for name, inner in ast.iter_fields(value)}
         return ast.copy_location(type(value)(**fields), value)
 
-    copied: ast.FunctionDef = copy(node)
-    return copied
+    new: ast.FunctionDef = copy(node)
+    return new
 
 
 class _Replace(ast.NodeTransformer):
-    """Replaces calls of a method by calls of submodules; every other node keeps its place in the file."""
+    """Replaces calls in a method by calls of submodules; other nodes keep their line and column."""
 
     def __init__(self, method: Method, edits: Iterable[Edit]) -> None:
         self.receiver = method.receiver
@@ -143,7 +143,7 @@ class _Replace(ast.NodeTransformer):
         layer = ast.Attribute(
             value=ast.Name(id=str(self.receiver), ctx=ast.Load()), attr=edit.submodule, ctx=ast.Load()
         )
-        return _placed(ast.Call(func=layer, args=[self.visit(value)], keywords=[]), node)
+        return _with_location(ast.Call(func=layer, args=[self.visit(value)], keywords=[]), node)
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST:
         """Turn ``x.relu_()`` into ``x = self.layer(x)``: the layer does not overwrite its input."""
@@ -152,10 +152,10 @@ class _Replace(ast.NodeTransformer):
         new = self.generic_visit(node)
         if not isinstance(name, ast.Name):
             return new
-        return _placed(ast.Assign(targets=[ast.Name(id=name.id, ctx=ast.Store())], value=node.value), node)
+        return _with_location(ast.Assign(targets=[ast.Name(id=name.id, ctx=ast.Store())], value=node.value), node)
 
 
-def _placed(new: ast.AST, old: ast.AST) -> ast.AST:
+def _with_location(new: ast.AST, old: ast.AST) -> ast.AST:
     return ast.fix_missing_locations(ast.copy_location(new, old))
 
 
@@ -164,12 +164,12 @@ def _absolute(method: Method, edit: Edit) -> tuple[int, int]:
 
 
 def _edited_text(method: Method, edits: Iterable[Edit]) -> str:
-    """Return the file's text with the calls replaced, every line where it was."""
+    """Return the file's text with the calls replaced; every line keeps its number."""
     text = "".join(method.lines).encode()
     cuts = sorted(cut for edit in edits for cut in _cuts(method, edit))
     pieces, position = [], 0
     for start, end, new in cuts:
-        if start >= position:  # else it lies in an argument that is dropped already
+        if start >= position:  # otherwise it lies in an argument that was cut already
             lines = b"".join(re.findall(rb"\n[ \t]*", text[start:end]))
             pieces += [text[position:start], new + lines if new.endswith(b"(") else lines + new]
             position = end
@@ -177,7 +177,7 @@ def _edited_text(method: Method, edits: Iterable[Edit]) -> str:
 
 
 def _cuts(method: Method, edit: Edit) -> list[tuple[int, int, bytes]]:
-    """Return what to cut out of the file (from byte, to byte) and what blend_sites there instead: before the input, and after it."""
+    """Return the bytes to cut, from start to end, each with its replacement: before the call's input, and after it."""
     call = method.call_ending_at(_absolute(method, edit))
     value = input_expression(call, edit.style) if call else None
     if call is None or value is None:
@@ -197,19 +197,19 @@ def _span(method: Method, node: ast.expr) -> tuple[int, int]:
 
 
 def _reduce_ex(self: nn.Module, protocol: Any) -> tuple[Any, ...]:
-    """Reduce a rewritten module to its original class, its edits and its state."""
+    """Pickle a rewritten module as its original class, its edits and its state."""
     cls: Any = next(c for c in type(self).__mro__ if edits_of(c))
     parts = super(cls, self).__reduce_ex__(max(int(protocol), 2))
     plain = parts[:1] == (copyreg.__newobj__,) and parts[1][0] is cls  # type: ignore[attr-defined] # typeshed leaves it out
     if type(self) is not cls or not plain:
         raise pickle.PicklingError(
-            f"{original_class(cls).__qualname__} has its own way of being pickled, which does not know of the swapped calls in it. "
+            f"{original_class(cls).__qualname__} defines its own pickling, which would lose the swapped calls in it. "
             "Save its state_dict(), or undo() the swap before saving."
         )
     return (_rebuild, (original_class(cls), edits_of(cls), *parts[1][1:]), *parts[2:])
 
 
 def _rebuild(cls: Any, edits: tuple[Edit, ...], *arguments: Any) -> nn.Module:
-    made: Any = rewritten_class(cls, edits)
-    new: nn.Module = made.__new__(made, *arguments)
+    rewritten: Any = rewritten_class(cls, edits)
+    new: nn.Module = rewritten.__new__(rewritten, *arguments)
     return new

@@ -27,40 +27,22 @@ from actlab.nn.probes.saved_tensors import SavedTensors, address
 from actlab.nn.sites.dry_run import Inputs, copy_inputs, no_side_effects, run
 from actlab.nn.sites.find import Entry, Survey, survey
 from actlab.nn.sites.trace import Run, Token, Trace
-from actlab.nn.transforms.changes import Change, Changes, Skipped
+from actlab.nn.transforms.changes import Change, Savings, Skipped
 from actlab.nn.transforms.consumers import reason_not_deferrable
 from actlab.nn.transforms.rehearsal import has_known_parameters
-from actlab.nn.transforms.replacements import Insertion, ModelPaths, Replacement, apply_all, plan_replacements, temporarily_applied
+from actlab.nn.transforms.replacements import (
+    Insertion,
+    ModelPaths,
+    Replacement,
+    apply_all,
+    plan_replacements,
+    temporarily_applied,
+)
 
-__all__ = ["Savings", "slim_"]
+__all__ = ["slim_"]
 
 # Relative to a gradient's norm: sums of many products in another order, and slopes computed from rounded outputs.
 TOLERANCE: Final = {torch.float64: 1e-10, torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}
-
-
-class Savings(Changes):
-    """What was changed: a sequence of :class:`Change`, with ``skipped`` and ``undo()`` as of a swap.
-
-    Attributes:
-        before: bytes that autograd saved in the forward pass of a training step; None without example inputs.
-        after: bytes that it saves now.
-    """
-
-    def __init__(
-        self,
-        changes: Sequence[Change],
-        skipped: Sequence[Skipped],
-        replacements: Sequence[Replacement],
-        measured: tuple[int, int] | None,
-    ) -> None:
-        super().__init__(changes, skipped, (), replacements)
-        self.before = measured[0] if measured else None
-        self.after = measured[1] if measured else None
-
-    def __repr__(self) -> str:
-        if self.before is None:
-            return super().__repr__()
-        return f"{super().__repr__()}\nkept for backward: {self.before} bytes -> {self.after}".lstrip()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -33,8 +33,8 @@ def swap_(
 ) -> Changes:
     """Replace activations of a model, in place.
 
-    Modules and functional calls are both replaced; see :func:`find`. New layers get the device and dtype of their neighbors and the training
-    flag. Sites whose result the model returns (an output sigmoid) are replaced only when named by their path.
+    Modules and functional calls are both replaced; see :func:`find`. New layers get the device and dtype of their neighbors and the
+    training flag. Sites whose result the model returns (an output sigmoid) are replaced only when named by their path.
 
     Args:
         model: any module.

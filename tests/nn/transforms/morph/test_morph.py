@@ -221,7 +221,7 @@ def test_a_state_of_other_sites_or_of_an_earlier_time_is_refused():
     with pytest.raises(LayerError, match="missing"):
         morph.load_state_dict({"done": 1})
     morph.finish()
-    with pytest.raises(LayerError, match="anew"):
+    with pytest.raises(LayerError, match="Build the model and the morph again"):
         morph.load_state_dict(early)
 
 

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from actlab.errors import LayerError, SiteError
 from actlab.nn.probes.batch import cycle_batches, first_inputs, input_of, target_of, to_device
 from actlab.nn.sites.dry_run import Inputs, copy_inputs
-from actlab.nn.training.early_stopping import EarlyStopping
 from actlab.nn.training.recipe import Recipe
 from actlab.nn.transforms.batchnorm_statistics import recalibrate_
 from actlab.nn.transforms.morph.gated_block_init import GatedBlockInit
@@ -112,17 +111,14 @@ def morph_(
 ) -> Recovery:
     """Change the activations of a trained model in place, and fine-tune it until it is as good as before.
 
-    The old functions are blended into the new ones over the first ``anneal * steps`` steps. Then the model, which holds the new functions
-    only, is trained until it has recovered or stops improving. It ends with the weights of its best evaluation. An exception on the way,
-    KeyboardInterrupt included, restores the original model.
+    The old functions are blended into the new ones over the first ``anneal * steps`` steps. Then the model trains until it has recovered or
+    stops improving. It ends with the weights of its best evaluation. Any exception, also KeyboardInterrupt, restores the original.
 
     Args:
-        model: a trained model; changed in place. It keeps its training flags. One in training mode is trained as it is, with norms that
-            are frozen in it.
+        model: a trained model; changed in place. It keeps its training flags; in training mode, norms that are frozen in it stay frozen.
         swaps: as for :func:`actlab.swap_`: a spec for all sites, or specs by path, name, pattern or depth.
         loader: training batches, as for :func:`actlab.probe`; read again from its beginning where it ends.
-        loss: of output and target. Training steps are then those of :class:`actlab.nn.training.recipe.Recipe`: Adam, warm-up, cosine to
-            zero. Or give ``step``, a training step of your own.
+        loss: of output and target, for Adam with warm-up and cosine decay; None where ``step`` is given, a training step of your own.
         evaluate: returns a number on validation data, never on the test split. It is called with the model in eval mode, without gradients.
         settings: see :class:`~actlab.nn.transforms.morph.settings.MorphSettings`.
         options: fields of ``settings`` by name, such as ``steps=200``; they take precedence.
@@ -133,7 +129,7 @@ def morph_(
     Raises:
         SiteError: as :func:`actlab.swap_`; the loader has no batch; or new parameters have no optimizer, where ``step`` is given.
         SpecError: a spec cannot be read.
-        LayerError: a number is out of range, or neither or both of ``loss`` and ``step`` are given.
+        LayerError: a number is out of range, or not exactly one of ``loss`` and ``step`` is given.
 
     Example:
         >>> _ = torch.manual_seed(0)
@@ -141,18 +137,12 @@ def morph_(
         >>> batches = [(x, x.prod(1, keepdim=True))]
         >>> net = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 1))
         >>> error = lambda net: float(nn.functional.mse_loss(net(x), batches[0][1]))
-        >>> recovery = morph_(
-        ...     net, "gelu", batches, nn.functional.mse_loss, evaluate=error, direction="min", tolerance=0, steps=60, learning_rate=0.01
-        ... )
+        >>> recovery = morph_(net, "gelu", batches, nn.MSELoss(), evaluate=error, direction="min", tolerance=0, learning_rate=0.01)
         >>> recovery.ending, recovery.recovered, net[1]
         ('recovered', True, ActivationLayer(gelu))
     """
     chosen = from_options(MorphSettings, settings, options)
-    if (loss is None) == (chosen.step is None):
-        raise LayerError(
-            "Give either a loss, of output and target, or a step of your own, of a batch; got "
-            + ("neither." if loss is None else "both.")
-        )
+    _check_loss(loss, chosen)
     calibration = first_inputs(model, loader, chosen.calibration, chosen.inputs or input_of)
     example_inputs = calibration[0] if chosen.example_inputs is None else chosen.example_inputs
     before = _evaluate(model, evaluate)
@@ -160,21 +150,22 @@ def morph_(
     with _training_mode(model):
         data = calibration if chosen.match else ()
         morph = Morph(model, swaps, example_inputs, total=chosen.steps, data=data, settings=chosen)
+        loop = _FineTuning(morph=morph, evaluate=evaluate, settings=chosen, before=before, calibration=calibration)
         try:
-            run = _FineTuning(
-                morph=morph,
-                evaluate=evaluate,
-                stopping=chosen.stopping,
-                before=before,
-                every=chosen.checks_every,
-                calibration=calibration,
-            )
-            ending = run.train(cycle_batches(loader, chosen.steps), _training_step(morph, loss, chosen))
+            ending = loop.train(cycle_batches(loader, chosen.steps), _training_step(morph, loss, chosen))
             morph.finish()
-            return run.report(blunt, ending)
+            return loop.report(blunt, ending)
         except BaseException:  # includes KeyboardInterrupt: restore the original model
             morph.undo()
             raise
+
+
+def _check_loss(loss: _Loss | None, settings: MorphSettings) -> None:
+    if (loss is None) == (settings.step is None):
+        raise LayerError(
+            "Give either a loss, of output and target, or a step of your own, of a batch; got "
+            + ("neither." if loss is None else "both.")
+        )
 
 
 # ------------------------------------------------------------------------------------------------ loop
@@ -190,9 +181,8 @@ class _FineTuning:
 
     morph: Morph
     evaluate: Callable[[nn.Module], float]
-    stopping: EarlyStopping
+    settings: MorphSettings
     before: float
-    every: int
     calibration: Sequence[Inputs]
     history: list[Evaluation] = field(default_factory=list)
     best: tuple[float, int, dict[str, Tensor]] | None = None
@@ -207,12 +197,16 @@ class _FineTuning:
                 return "diverged"
             was_merged = morph.merged
             morph.step()
-            if morph.done % self.every == 0 or morph.done == morph.total or morph.merged is not was_merged:
+            if (
+                morph.done % self.settings.checks_every == 0
+                or morph.done == morph.total
+                or morph.merged is not was_merged
+            ):
                 self._check()
         return self._reason() or "steps"
 
     def _reason(self) -> Literal["recovered", "patience"] | None:
-        return self.stopping.reason(self.before, [check.value for check in self.history if check.share == 1.0])
+        return self.settings.stopping.reason(self.before, [check.value for check in self.history if check.share == 1.0])
 
     def _check(self) -> None:
         """Evaluate the model; remember its weights if they are the best with the new functions only."""
@@ -220,7 +214,9 @@ class _FineTuning:
         recalibrate_(morph.model, self.calibration)
         value = _evaluate(morph.model, self.evaluate)
         self.history.append(Evaluation(step=morph.done, share=morph.share, value=value))
-        if morph.merged and (self.best is None or self.stopping.loss(value) < self.stopping.loss(self.best[0])):
+        if morph.merged and (
+            self.best is None or self.settings.stopping.loss(value) < self.settings.stopping.loss(self.best[0])
+        ):
             state = {key: tensor.detach().clone() for key, tensor in morph.model.state_dict().items()}
             self.best = value, morph.done, state
 
@@ -236,7 +232,7 @@ class _FineTuning:
             before=self.before,
             blunt=blunt,
             after=after,
-            recovered=self.stopping.is_recovered(self.before, after),
+            recovered=self.settings.stopping.is_recovered(self.before, after),
             ending=ending,
             steps=morph.done,
             at=at,

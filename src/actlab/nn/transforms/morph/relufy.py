@@ -1,4 +1,4 @@
-"""Replace smooth activations of a trained model by ReLU (relufication), with output sparsity before and after."""
+"""Replace smooth activations of a trained model by ReLU (relufication) and measure sparsity."""
 
 from __future__ import annotations
 
@@ -106,16 +106,7 @@ def relufy_(
         >>> result.before["1"], 0.3 < result.after["1"] < 0.7
         (0.0, True)
     """
-    sites = find(model)
-    swaps: dict[Key, str | Spec] = {
-        name: SMOOTH[name] for name in (site.name for site in sites) if name and name in SMOOTH
-    }
-    if not swaps:
-        names = ", ".join(sorted({str(site.name) for site in sites})) or "none"
-        raise SiteError(
-            f"{type(model).__name__} has no activation that relufication is for: its activations are {names}; replaced are "
-            f"{', '.join(SMOOTH)}. For others name both functions: morph_(model, {{'tanh': 'relu'}}, ...)."
-        )
+    swaps = _smooth_sites(model)
     chosen = from_options(MorphSettings, settings, options)
     inputs = chosen.inputs or input_of
     before = _zeros(model, loader, batches, inputs)
@@ -127,6 +118,21 @@ def relufy_(
         before={path: share for path, share in before.items() if path in new_paths},
         after={path: after[new] for path, new in new_paths.items() if new in after},
     )
+
+
+def _smooth_sites(model: nn.Module) -> dict[Key, str | Spec]:
+    """Return what each smooth activation of the model is replaced by, by name."""
+    sites = find(model)
+    swaps: dict[Key, str | Spec] = {
+        name: SMOOTH[name] for name in (site.name for site in sites) if name and name in SMOOTH
+    }
+    if not swaps:
+        names = ", ".join(sorted({str(site.name) for site in sites})) or "none"
+        raise SiteError(
+            f"{type(model).__name__} has no activation that relufication is for: its activations are {names}; replaced are "
+            f"{', '.join(SMOOTH)}. For others name both functions: morph_(model, {{'tanh': 'relu'}}, ...)."
+        )
+    return swaps
 
 
 def _zeros(model: nn.Module, loader: Iterable[Any], batches: int, inputs: Callable[[Any], Inputs]) -> dict[str, float]:
