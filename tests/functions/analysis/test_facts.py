@@ -94,12 +94,12 @@ def test_every_default_agrees_with_its_claims(name):
 
 
 def test_a_vector_function_has_no_gain_and_says_why():
-    with pytest.raises(SpecError, match="depends on how many elements"):
+    with pytest.raises(SpecError, match="depends on the number of elements"):
         gain("softmax")
 
 
 def test_facts_of_a_gated_function_are_refused_with_the_reason():
-    with pytest.raises(SpecError, match="measured for elementwise ones only"):
+    with pytest.raises(SpecError, match="measured for elementwise functions only"):
         facts("swiglu")
 
 

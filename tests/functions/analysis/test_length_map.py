@@ -138,7 +138,7 @@ def test_the_fourier_transform_keeps_half_its_energy_in_the_real_part():
 
 @pytest.mark.parametrize("name", ["softmax", "gumbel_softmax", "maxout", "lif"])
 def test_a_vector_function_asks_for_its_width(name):
-    with pytest.raises(SpecError, match=rf"depends on how many elements.*gain\('{name}', width=512\)"):
+    with pytest.raises(SpecError, match=rf"depends on the number of elements.*gain\('{name}', width=512\)"):
         gain(name)
 
 

@@ -1,4 +1,4 @@
-"""What other libraries call an activation: the table is complete, its specs can be read, and the way back is right."""
+"""Names in other libraries: the table is complete, its specs are valid, and the reverse lookup is right."""
 
 from dataclasses import replace
 
@@ -10,53 +10,53 @@ from actlab.errors import UnknownNameError
 from actlab.functions.analysis.other_libraries import equivalents, other_libraries
 from actlab.functions.grammar import parse
 
-PEERS = {peer.library: peer for peer in other_libraries()}
+LIBRARIES = {other.library: other for other in other_libraries()}
 
 
-@pytest.mark.parametrize("library", PEERS)
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_every_spec_can_be_read(library):
-    for theirs, ours in PEERS[library].same.items():
+    for theirs, ours in LIBRARIES[library].same.items():
         assert parse(ours).activation.name in actlab.names(), theirs
 
 
-@pytest.mark.parametrize("library", PEERS)
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_no_name_is_both_mapped_and_without_an_entry(library):
-    peer = PEERS[library]
-    assert not set(peer.same) & set(peer.without)
-    assert set(peer.differs) | set(peer.notes) <= set(peer.same)
-    assert all(reason.strip() for table in (peer.without, peer.differs, peer.notes) for reason in table.values())
+    other = LIBRARIES[library]
+    assert not set(other.same) & set(other.without)
+    assert set(other.differs) | set(other.notes) <= set(other.same)
+    assert all(reason.strip() for table in (other.without, other.differs, other.notes) for reason in table.values())
 
 
 def test_torch_has_no_activation_that_we_do_not_know():
     found = torch_names()
     assert {"nn.ReLU", "nn.functional.threshold", "nn.functional.prelu", "nn.functional.glu"} <= found
     assert "nn.functional.conv1d" not in found
-    assert missing(PEERS["torch"], found) == []
+    assert missing(LIBRARIES["torch"], found) == []
 
 
 def test_transformers_has_no_activation_that_we_do_not_know():
     pytest.importorskip("transformers", reason="transformers is not installed")
-    assert missing(PEERS["transformers"], transformers_names()) == []
+    assert missing(LIBRARIES["transformers"], transformers_names()) == []
 
 
 def test_a_name_that_is_missing_from_the_table_is_found():
-    torch = PEERS["torch"]
+    torch = LIBRARIES["torch"]
     without_mish = {theirs: ours for theirs, ours in torch.same.items() if ours != "mish"}
     assert missing(replace(torch, same=without_mish), torch_names()) == ["nn.Mish", "nn.functional.mish"]
     assert missing(torch, {"nn.ReLU", "nn.Snake"}) == ["nn.Snake"]
 
 
 def test_a_call_with_other_arguments_does_not_hide_its_plain_form():
-    jax = PEERS["jax"]
+    jax = LIBRARIES["jax"]
     only_exact = {theirs: ours for theirs, ours in jax.same.items() if theirs != "nn.gelu"}
     assert missing(replace(jax, same=only_exact), {"nn.gelu"}) == ["nn.gelu"]
 
 
-@pytest.mark.parametrize("library", PEERS)
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_the_way_back_lists_every_name_once(library):
     listed = [theirs for name in actlab.names() for theirs in equivalents(name).get(library, [])]
     named = [text.partition(" (")[0] for text in listed]
-    assert sorted(named) == sorted(theirs for theirs in PEERS[library].same)
+    assert sorted(named) == sorted(theirs for theirs in LIBRARIES[library].same)
 
 
 def test_torch_s_own_modules_are_found_under_their_native():

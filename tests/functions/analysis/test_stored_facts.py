@@ -1,4 +1,4 @@
-"""What is kept is what is measured: of current formulas, and true today."""
+"""Stored facts and equivalences agree with new measurements of the current formulas."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ ENTRIES = names("elementwise")
 
 
 def test_every_entry_is_kept_with_the_formula_it_has_today():
-    kept = stored_facts._kept()["formulas"]
+    stored = stored_facts._stored()["formulas"]
 
-    assert kept == {name: stored_facts.fingerprint(get(name)) for name in ENTRIES}, "run scripts/measure"
+    assert stored == {name: stored_facts.fingerprint(get(name)) for name in ENTRIES}, "run scripts/measure"
 
 
 def _measured_again(name):
-    again, kept = facts(name), stored_facts.known_facts(get(name))
-    assert dataclasses.asdict(kept) == pytest.approx(dataclasses.asdict(again), rel=1e-9, abs=1e-12)
+    again, stored = facts(name), stored_facts.known_facts(get(name))
+    assert dataclasses.asdict(stored) == pytest.approx(dataclasses.asdict(again), rel=1e-9, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", ENTRIES[::20])
@@ -40,11 +40,11 @@ def test_what_is_kept_is_measured_again_for_every_entry(name):
 
 
 def test_a_changed_formula_and_a_function_of_the_users_own_are_measured_anew(monkeypatch):
-    wrong = {**stored_facts._kept(), "facts": {"relu": {**vars(facts("gelu"))}}}
-    monkeypatch.setattr(stored_facts, "_kept", lambda: wrong)
+    wrong = {**stored_facts._stored(), "facts": {"relu": {**vars(facts("gelu"))}}}
+    monkeypatch.setattr(stored_facts, "_stored", lambda: wrong)
     assert stored_facts.known_facts(get("relu")).slope_bound > 1  # planted, and believed: the fingerprint is right
 
-    monkeypatch.setattr(stored_facts, "_kept", lambda: {**wrong, "formulas": {"relu": "another"}})
+    monkeypatch.setattr(stored_facts, "_stored", lambda: {**wrong, "formulas": {"relu": "another"}})
     assert stored_facts.known_facts(get("relu")) == facts("relu")
 
     @activation(paper="a test")
@@ -59,9 +59,9 @@ def test_a_changed_formula_and_a_function_of_the_users_own_are_measured_anew(mon
 
 
 def test_relatives_of_a_changed_formula_are_not_told(monkeypatch):
-    kept = stored_facts._kept()
-    changed = {**kept, "formulas": {**kept["formulas"], "tanh": "another"}}
-    monkeypatch.setattr(stored_facts, "_kept", lambda: changed)
+    stored = stored_facts._stored()
+    changed = {**stored, "formulas": {**stored["formulas"], "tanh": "another"}}
+    monkeypatch.setattr(stored_facts, "_stored", lambda: changed)
 
     assert stored_facts.known_equivalences().of("tanh") == []
 
@@ -72,7 +72,7 @@ def _values(text, x):
 
 
 def _error(one):
-    """Return the largest error of a relation in float64, by the torch reading, which the search did not use."""
+    """Return the largest error of a relation in float64, by the torch code, which the search did not use."""
     near, far = (
         torch.linspace(-7, 7, 1001, dtype=torch.float64) + 0.00317,
         torch.logspace(-8, 3, 200, dtype=torch.float64),
@@ -86,8 +86,8 @@ def _error(one):
 
 
 def test_every_relation_holds_by_another_program():
-    found = stored_facts.known_equivalences()
-    every = [*(one for members in found.classes for one in members), *found.cases]
+    known = stored_facts.known_equivalences()
+    every = [*(one for members in known.classes for one in members), *known.cases]
 
     assert len(every) > 150
     assert {(one.function, one.other): error for one in every if (error := _error(one)) > 2e-12} == {}
@@ -100,17 +100,17 @@ def test_that_check_finds_a_relation_that_is_wrong():
 
 
 def test_entries_that_are_equal_at_all_values_are_one_entry():
-    found = stored_facts.known_equivalences()
-    equal = [one for members in found.classes for one in members if one.equal]
+    known = stored_facts.known_equivalences()
+    equal = [one for members in known.classes for one in members if one.equal]
 
     twins = [(one.function, one.other) for one in equal if not (parse(one.function).values or parse(one.other).values)]
     assert twins == []
 
 
 def test_the_relatives_of_one_are_its_class_and_its_cases():
-    relatives = stored_facts.known_equivalences()
+    known = stored_facts.known_equivalences()
 
-    near = {text.partition("(")[0] for one in relatives.of("tanh") for text in (one.function, one.other)}
+    near = {text.partition("(")[0] for one in known.of("tanh") for text in (one.function, one.other)}
     assert {"sigmoid", "tanhshrink"} <= near
-    assert relatives.of("tanh")[0].other == relatives.of("sigmoid")[0].other
-    assert "swish(beta=1.702)" in {one.other for one in relatives.of("gelu_sigmoid")}
+    assert known.of("tanh")[0].other == known.of("sigmoid")[0].other
+    assert "swish(beta=1.702)" in {one.other for one in known.of("gelu_sigmoid")}

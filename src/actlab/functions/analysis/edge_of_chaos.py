@@ -1,7 +1,7 @@
-"""Criticality: at which scale of weights and biases a deep net of a function neither loses nor blows up its gradients.
+"""Edge of chaos: initialization scales at which gradients neither vanish nor explode with depth.
 
-A layer with weights from N(0, w^2 / fan_in) and biases from N(0, b^2), on sums of variance q, multiplies the squared gradient on its way
-back by ``chi = w^2 E f'(sqrt(q) z)^2`` and sends q to ``w^2 E f(sqrt(q) z)^2 + b^2`` (Poole et al. 2016, arXiv:1606.05340). Where q is a
+A layer with weights from N(0, w^2 / fan_in) and biases from N(0, b^2), on pre-activations of variance q, multiplies the squared gradient in
+backward by ``chi = w^2 E f'(sqrt(q) z)^2`` and maps q to ``w^2 E f(sqrt(q) z)^2 + b^2`` (Poole et al. 2016, arXiv:1606.05340). Where q is a
 fixed point and chi is 1, a net is on the edge of chaos (Schoenholz et al. 2017, arXiv:1611.01232).
 """
 
@@ -26,8 +26,10 @@ from actlab.functions.spec import Spec
 
 __all__ = ["CriticalPoint", "born_dead_bound", "critical_point", "map_norm", "slope_moment"]
 
-_SCALES = np.geomspace(1e-6, 1e4, 201)  # of q, among which a critical point is looked for
-_STEP = 1e-4  # of the central differences of the map
+# Grid of q in which a critical point is searched.
+_SCALES = np.geomspace(1e-6, 1e4, 201)
+# Step of the central differences of the length map.
+_STEP = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +37,10 @@ class CriticalPoint:
     """A point on the edge of chaos.
 
     Attributes:
-        bias: deviation of the biases.
-        weight: of the weights, times the square root of the fan-in.
-        q: variance of the sums, which every layer keeps.
-        slope: of the length map at q. Below 1 a net that starts at another variance comes to this one; above 1 it leaves it, ever faster.
+        bias: standard deviation of the biases.
+        weight: standard deviation of the weights, times the square root of the fan-in.
+        q: variance of the pre-activations, constant over depth.
+        slope: slope of the length map at q. Below 1 other variances converge to q with depth; above 1 they diverge from it.
     """
 
     bias: float
@@ -48,7 +50,7 @@ class CriticalPoint:
 
     @property
     def attracts(self) -> bool:
-        """Whether nets come to this variance by themselves, so that drawing weights and biases at these scales is enough."""
+        """Whether variances converge to q with depth, so that drawing weights and biases at these scales is enough."""
         return self.slope < 1
 
 
@@ -56,7 +58,7 @@ def slope_moment(spec: str | Spec, q: float = 1.0) -> float:
     """Return E f'(sqrt(q) z)^2 for z from N(0, 1), of an elementwise function.
 
     Raises:
-        SpecError: the activation has no scalar formula, or the spec cannot be read.
+        SpecError: the activation is not elementwise, or the spec is invalid.
 
     Example:
         >>> round(slope_moment("relu"), 4), round(slope_moment("tanh"), 4)
@@ -66,14 +68,14 @@ def slope_moment(spec: str | Spec, q: float = 1.0) -> float:
 
 
 def critical_point(spec: str | Spec, bias: float) -> CriticalPoint:
-    """Return the point on the edge of chaos at a given deviation of the biases: the one of least variance, where there are several.
+    """Return the point on the edge of chaos for a standard deviation of the biases; the one of smallest variance, if there are several.
 
     Args:
         spec: an elementwise activation.
-        bias: deviation of the biases, above 0.
+        bias: standard deviation of the biases, above 0.
 
     Raises:
-        SpecError: the activation has no scalar formula, or no such point.
+        SpecError: the activation is not elementwise, or has no such point.
 
     Example:
         >>> point = critical_point("tanh", 0.2)
@@ -93,19 +95,19 @@ def critical_point(spec: str | Spec, bias: float) -> CriticalPoint:
             slope = squared * (up - down) / (2 * _STEP * q)
             return CriticalPoint(bias=bias, weight=sqrt(squared), q=q, slope=slope)
     raise SpecError(
-        f"{parse(spec)} has no critical point at biases of deviation {bias:g}: no scale between 1e-6 and 1e4 is kept there "
-        "together with the gradient. Try another deviation, 0 for a function of degree 1 such as relu."
+        f"{parse(spec)} has no critical point for biases of standard deviation {bias:g}: at no variance between 1e-6 and 1e4 are scale "
+        "and gradient both constant. Try another value, or 0 for a homogeneous function such as relu."
     )
 
 
 def map_norm(spec: str | Spec) -> float:
     """Return the spectral norm of the map of mean and variance at (0, 1), with weights of mean 0 and variance 1/fan_in.
 
-    Below 1 the map contracts around its fixed point there: the function normalises itself (Klambauer et al. 2017, arXiv:1706.02515).
-    Weights of mean 0 make the next layer forget the mean, so that the derivatives with respect to the variance are all there is.
+    Below 1 the map contracts around its fixed point, and the function is self-normalizing (Klambauer et al. 2017, arXiv:1706.02515).
+    With weights of mean 0 the next layer does not depend on the mean, so that only derivatives by the variance remain.
 
     Raises:
-        SpecError: the activation has no scalar formula, or the spec cannot be read.
+        SpecError: the activation is not elementwise, or the spec is invalid.
 
     Example:
         >>> round(map_norm("selu"), 4)
@@ -125,13 +127,13 @@ def map_norm(spec: str | Spec) -> float:
 
 
 def born_dead_bound(widths: Sequence[int]) -> float:
-    """Return the bound on the probability that a ReLU net is born dead: constant whatever its input.
+    """Return an upper bound on the probability that a ReLU net is born dead, that is, constant for all inputs.
 
-    Zero biases and weights symmetric around zero; the net dies where all units of some layer are off (Lu et al. 2019,
-    arXiv:1903.06733). Inputs of one dimension and depth L have L - 1 hidden layers.
+    For zero biases and weights symmetric around zero; the net is dead if all units of a layer are inactive (Lu et al. 2019,
+    arXiv:1903.06733). A net of depth L has L - 1 hidden layers.
 
     Args:
-        widths: of the hidden layers.
+        widths: widths of the hidden layers.
 
     Example:
         >>> round(born_dead_bound([2] * 9), 3), round(born_dead_bound([4] * 19), 3)
@@ -144,7 +146,7 @@ def _formula(spec: str | Spec) -> Expr:
     spec = parse(spec)
     if spec.activation.kind != "elementwise":
         raise SpecError(
-            f"{spec} is a {spec.activation.kind} function; the slope of one input is known for elementwise ones only."
+            f"{spec} is a {spec.activation.kind} function; the mean squared slope is computed for elementwise functions only."
         )
     return spec.formula
 

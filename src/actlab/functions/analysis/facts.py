@@ -1,4 +1,4 @@
-"""Facts: what a function measurably is, against what its paper claims.
+"""Measured properties of activations (range, slope bound, smoothness, moments, gain), and checks of claims.
 
 Everything is computed in float64 from the formula: extrema on a dense grid refined by bounded minimisation, integrals against N(0, 1) by
 Gauss-Legendre panels that end at the formula's own breakpoints, smoothness from the one-sided limits of the derivatives there.
@@ -25,26 +25,28 @@ from actlab.functions.spec import Spec
 
 __all__ = ["Facts", "facts", "gain", "violated_claims"]
 
-FLAT = 1e-9  # a derivative this small is zero: float64 rounding of functions of order 1
-HIGHEST_DERIVATIVE = 3  # a kink in the fourth derivative or later counts as smooth
+# Smaller values count as zero: float64 rounding of functions of order 1.
+FLAT = 1e-9
+# A kink in a higher derivative counts as smooth.
+HIGHEST_DERIVATIVE = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What was measured of a function at the values of its spec. Dimensionless; z is N(0, 1).
+    """Measured properties of a function at the parameter values of its spec; z is N(0, 1).
 
     Attributes:
         lower: infimum of the range.
         upper: supremum of the range.
         slope_bound: supremum of ``|f'|``.
-        monotone: whether it never falls.
+        monotone: whether it is nondecreasing.
         smoothness: number of continuous derivatives: -1 jump, 0 kink, ``inf`` smooth.
         at_zero: f(0).
         mean: E f(z).
         second_moment: E f(z)^2.
         derivative_second_moment: E f'(z)^2.
-        gain: He-type gain 1/sqrt(E f(z)^2): with weights of deviation gain/sqrt(fan_in) the signal keeps its scale.
-        chi: gain^2 E f'(z)^2, by which the squared gradient grows per layer at that gain (1 is the edge of chaos).
+        gain: He-type gain 1/sqrt(E f(z)^2): with weights of standard deviation gain/sqrt(fan_in) the scale of the signal is kept.
+        chi: gain^2 E f'(z)^2, the growth of the squared gradient per layer at that gain (1 is the edge of chaos).
     """
 
     lower: float
@@ -74,10 +76,10 @@ class Facts:
 
 
 def facts(spec: str | Spec) -> Facts:
-    """Measure an elementwise activation at the values of its spec; learned parameters count with their initial value.
+    """Measure an elementwise activation at the parameter values of its spec; learned parameters have their initial value.
 
     Raises:
-        SpecError: the activation has no scalar formula, or the spec cannot be read.
+        SpecError: the activation is not elementwise, or the spec is invalid.
 
     Example:
         >>> round(facts("gelu").gain, 4), facts("gelu").monotone
@@ -86,30 +88,30 @@ def facts(spec: str | Spec) -> Facts:
     spec = parse(spec)
     if spec.activation.kind != "elementwise":
         raise SpecError(
-            f"{spec} is a {spec.activation.kind} function; facts of one input are measured for elementwise ones only."
+            f"{spec} is a {spec.activation.kind} function; facts are measured for elementwise functions only."
         )
     return _facts(spec.formula, spec.activation.inputs[0])
 
 
 def gain(spec: str | Spec, width: int | None = None, tokens: int | None = None) -> float:
-    """Return the He-type gain 1/sqrt(E f(z)^2) for N(0, 1) inputs, with weights of deviation gain/sqrt(fan_in) behind the activation.
+    """Return the He-type gain 1/sqrt(E f(z)^2) for N(0, 1) inputs: the next layer's weights have standard deviation gain/sqrt(fan_in).
 
-    Learned parameters count with their initial value; gate and value of gated functions are independent; stochastic functions are taken as
-    they train. Of a vector function the elements of one vector are independent, the tokens of attention are alike, see :func:`output_moments`;
-    tensor code is sampled, with a relative error of 0.05 to 0.5 %.
+    Learned parameters have their initial value; gate and value of gated functions are independent; stochastic functions are in training
+    mode. The elements of a vector are independent, the tokens of attention are equal, see
+    :func:`~actlab.functions.analysis.length_map.output_moments`; tensor code is sampled, with a relative error of 0.05 to 0.5 %.
 
     Source: He et al. 2015 (arXiv:1502.01852) for ReLU; the general form is the length map of Poole et al. 2016.
 
     Args:
         spec: the activation.
-        width: of a vector function, the number of elements of a vector in its input; not needed for the others.
-        tokens: of a function that mixes tokens, their number.
+        width: size of the input along the dimension; needed for vector functions only.
+        tokens: number of tokens; needed for functions that mix tokens only.
 
     Returns:
         The gain; infinite for a function that is zero on all inputs.
 
     Raises:
-        SpecError: a vector function without its width, or with one that it cannot divide.
+        SpecError: the width or number of tokens is missing, or the width is not divisible as the function needs.
 
     Example:
         >>> round(gain("relu"), 4), round(gain("selu"), 4), round(gain("maxmin", width=512), 1)
@@ -118,21 +120,19 @@ def gain(spec: str | Spec, width: int | None = None, tokens: int | None = None) 
     spec = parse(spec)
     if "dim" in spec.numbers and width is None:
         raise SpecError(
-            f"{spec} has no gain of its own: the output of a vector function depends on how many elements there are. "
-            f"Say how many: gain({str(spec)!r}, width=512)."
+            f"The gain of {spec} depends on the number of elements. Give it: gain({str(spec)!r}, width=512)."
         )
     if spec.activation.kind == "vector" and "dim" not in spec.numbers and None in {width, tokens}:
         raise SpecError(
-            f"{spec} has no gain of its own: it depends on how many elements and tokens there are. "
-            f"Say how many: gain({str(spec)!r}, width=512, tokens=16)."
+            f"The gain of {spec} depends on the numbers of elements and tokens. "
+            f"Give them: gain({str(spec)!r}, width=512, tokens=16)."
         )
-    return output_moments(
-        spec, width or 512, tokens or 1
-    ).gain  # the second moment of any other function does not depend on them
+    # The second moment of any other function depends on neither width nor tokens.
+    return output_moments(spec, width or 512, tokens or 1).gain
 
 
 def violated_claims(spec: str | Spec) -> list[str]:
-    """Return one sentence for each claim of the record that the measurement contradicts; empty when all hold.
+    """Return one sentence for each claim of the record that the measurement contradicts; an empty list if all hold.
 
     Example:
         >>> violated_claims("gelu")
@@ -173,12 +173,12 @@ def _facts(expression: Expr, x: sympy.Symbol) -> Facts:
 
 def _never_falls(values: Array) -> bool:
     before, after = values[:-1], values[1:]
-    with np.errstate(invalid="ignore"):  # infinity minus infinity: equal, and caught by the first comparison
+    with np.errstate(invalid="ignore"):  # infinity minus infinity is NaN; the first comparison covers it
         return bool(np.all((after >= before) | (after - before >= -FLAT * np.maximum(1.0, np.abs(after)))))
 
 
 def _infimum(f: Callable[[Array], Array], kinks: list[float]) -> float:
-    """Return the infimum: over the grid, refined around its lowest point, at the kinks' sides, and at both infinities."""
+    """Return the infimum over the grid, refined around its lowest point, both sides of the kinks, and both infinities."""
     grid = np.concatenate([GRID, [kink + side for kink in kinks for side in (-1e-12, 0.0, 1e-12)]])
     values = f(grid)
     lowest = int(np.nanargmin(values))
@@ -188,15 +188,16 @@ def _infimum(f: Callable[[Array], Array], kinks: list[float]) -> float:
         lambda z: float(f(np.array([z]))[0]), bounds=(near[0], near[-1]), method="bounded", options={"xatol": 1e-10}
     )
     value = min(*candidates, float(refined.fun))
-    return -inf if value < -1e3 else _snapped(value)  # growing waves reach their lowest point inside the grid, too
+    # The limit covers growing oscillations, which reach their lowest point on the grid inside it.
+    return -inf if value < -1e3 else _round_near_integer(value)
 
 
-def _snapped(value: float) -> float:
+def _round_near_integer(value: float) -> float:
     return round(value) + 0.0 if abs(value - round(value)) < 1e-9 else value
 
 
 def _smoothness(expression: Expr, x: sympy.Symbol, kinks: list[float]) -> float:
-    if not kinks:  # nothing switches branch; higher derivatives are long and need not be built
+    if not kinks:  # smooth; skips building the long higher derivatives
         return inf
     order = -1.0
     for current in range(HIGHEST_DERIVATIVE + 1):
@@ -209,9 +210,9 @@ def _smoothness(expression: Expr, x: sympy.Symbol, kinks: list[float]) -> float:
 
 
 def _jumps(f: Callable[[Array], Array], kink: float) -> bool:
-    """Tell whether the two sides differ, or one of them diverges, by more than a function continuous at the kink can move.
+    """Return whether the one-sided limits at a kink differ or diverge.
 
-    A continuous function moves less on the way from 1e-6 to 1e-8 than on the way from 1e-4 to 1e-6; a pole or a logarithm does not.
+    A continuous function changes less from 1e-6 to 1e-8 beside the kink than from 1e-4 to 1e-6; a pole or a logarithm does not.
     """
     steps = np.array([1e-4, 1e-6, 1e-8])
     left, right = f(kink - steps), f(kink + steps)

@@ -1,8 +1,8 @@
-"""The signal: second moments of what a function makes of normal inputs, by which layers behind it keep their scale.
+"""Second moments of an activation's output for normal inputs, from which gains are computed.
 
-A layer whose weights are drawn from N(0, g^2 / fan_in) turns inputs of second moment m into sums that are, given the inputs, independent
-N(0, q) with ``q = g^2 m``. All that a deep net does to the scale of its signal therefore lies in the length map q -> g^2 E f(sqrt(q) z)^2
-(Poole et al. 2016, arXiv:1606.05340), whose value at q = 1 gives the gain, and in the fluctuation around it in a layer of finite width.
+A layer whose weights are drawn from N(0, g^2 / fan_in) maps inputs of second moment m to pre-activations that are, given the inputs,
+independent N(0, q) with ``q = g^2 m``. The scale of the signal in a deep net therefore follows the length map q -> g^2 E f(sqrt(q) z)^2
+(Poole et al. 2016, arXiv:1606.05340), whose value at q = 1 gives the gain, and the fluctuation around it in a layer of finite width.
 :mod:`actlab.functions.analysis.depth_forecast` follows both through a net.
 """
 
@@ -24,18 +24,19 @@ from actlab.functions.spec import Spec
 
 __all__ = ["OutputMoments", "output_moments", "sees_tokens", "tensor_function"]
 
-DRAWS = 1 << 20  # of one sampled moment
+# Elements drawn for one sampled moment.
+DRAWS = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class OutputMoments:
-    """What a function makes of independent N(0, q) inputs.
+    """Moments of the output of a function for independent N(0, q) inputs.
 
     Attributes:
         second_moment: E f^2, the mean over the elements of the output.
-        noise: relative variance of one layer's mean square: (kurtosis - 1) / width where outputs are independent.
+        noise: relative variance of the mean square of one layer: (kurtosis - 1) / width where outputs are independent.
         variance: of the outputs, over elements and inputs.
-        variance_noise: relative variance of one layer's measured variance.
+        variance_noise: relative variance of the sample variance of one layer.
     """
 
     second_moment: float
@@ -50,7 +51,7 @@ class OutputMoments:
 
 
 def sees_tokens(spec: str | Spec) -> bool:
-    """Tell whether a function lets tokens see each other, whose correlation then matters: attention, or a dimension other than the last.
+    """Return whether output tokens depend on other tokens: attention, or functions along a dimension other than the last.
 
     Example:
         >>> sees_tokens("linear_attention"), sees_tokens("lif"), sees_tokens("softmax")
@@ -63,21 +64,21 @@ def sees_tokens(spec: str | Spec) -> bool:
 def output_moments(
     spec: str | Spec, width: int = 512, tokens: int = 16, q: float = 1.0, *, draws: int = DRAWS
 ) -> OutputMoments:
-    """Measure what a function makes of N(0, q) inputs while it trains, at the initial values of learned parameters.
+    """Return the output moments of a function for N(0, q) inputs, in training mode and at the initial values of learned parameters.
 
     Formulas are integrated: in one dimension, or in two for gated functions, whose gate and value are independent. Tensor code is sampled
-    with a fixed seed, draws whose mean square is exactly q.
+    with a fixed seed, and the draws are scaled so that their mean square is exactly q.
 
     Args:
         spec: the activation.
-        width: size of the dimension it works along in its input; gated functions make ``width / 2`` elements of it.
-        tokens: their number, for functions that mix them. Their tokens are alike, which is where weighted means end in deep nets (Dong et
-            al. 2021, arXiv:2103.03404), and where their second moment does not depend on how many tokens there are.
+        width: size of the input along the dimension; gated functions return ``width / 2`` elements.
+        tokens: number of tokens, for functions that mix them. The tokens are equal, the limit of weighted means in deep nets (Dong et al.
+            2021, arXiv:2103.03404), at which the second moment does not depend on their number.
         q: variance of the inputs.
-        draws: of tensor code.
+        draws: number of elements drawn for tensor code.
 
     Raises:
-        SpecError: the spec cannot be read, or the width cannot be divided as the function needs.
+        SpecError: the spec is invalid, or the width is not divisible as the function needs.
 
     Example:
         >>> relu = output_moments("relu")
@@ -99,12 +100,12 @@ def output_moments(
 @cache
 def _integrated(expression: Expr, inputs: tuple[Any, ...], units: int, scale: float) -> OutputMoments:
     kinks = [[kink / scale for kink in _breakpoints(expression, x)] for x in inputs]
-    # a gated function is smooth between its kinks on the scale of 1, and its plane has the square of the line's nodes
-    fine = {} if len(inputs) == 1 else {"width": 1.0, "order": 16}
-    grids = [normal_quadrature(tuple(kink for kink in points if abs(kink) < 12), **fine) for points in kinks]
+    # Wider panels for gated functions, which are smooth on the scale of 1, and whose grid has the square of the number of nodes.
+    options = {} if len(inputs) == 1 else {"width": 1.0, "order": 16}
+    grids = [normal_quadrature(tuple(kink for kink in points if abs(kink) < 12), **options) for points in kinks]
     nodes = np.meshgrid(*(nodes for nodes, _ in grids), indexing="ij")
     weights = np.prod(np.meshgrid(*(weights for _, weights in grids), indexing="ij"), axis=0)
-    with np.errstate(over="ignore", invalid="ignore"):  # of exponentials at large scales, whose moments are infinite
+    with np.errstate(over="ignore", invalid="ignore"):  # exponentials have infinite moments at large scales
         return _moments(numeric(expression, inputs)(*(scale * z for z in nodes)), weights, units)
 
 
@@ -134,14 +135,14 @@ Key = tuple[Any, tuple[tuple[str, float], ...], int, bool]
 
 
 def _key(spec: Spec) -> Key:
-    """Return what a sample depends on: the code itself, since a name can be registered anew."""
+    """Return the cache key of a sample: the code itself, since another function can be registered under the same name."""
     record = spec.activation
     numbers = dict(spec.numbers) | ({"dim": -1} if "dim" in spec.numbers else {})
     return record.tensor_code, tuple(numbers.items()), len(record.inputs), record.kind == "stochastic"
 
 
 def tensor_function(spec: Spec) -> Callable[[Any], Any]:
-    """Return the tensor code as a function of one tensor in all roles, while it trains, along the dimension that the spec says."""
+    """Return the tensor code as a function of one tensor in all roles, in training mode, along the dimension of the spec."""
     code, _, roles, is_random = _key(spec)
     options: dict[str, Any] = dict(spec.numbers) | ({"training": True} if is_random else {})
     return lambda x: code(*[x] * roles, **options)
@@ -149,8 +150,8 @@ def tensor_function(spec: Spec) -> Callable[[Any], Any]:
 
 @cache
 def _sampled(key: Key, shape: tuple[int, int, int], scale: float) -> OutputMoments:
-    """Sample the moments; the same draws at every scale, of the inputs and of the function's own noise."""
-    import torch  # noqa: PLC0415 only tensor code needs it; everything else here runs on NumPy alone
+    """Return sampled moments, with the same draws of inputs and noise at every scale."""
+    import torch  # noqa: PLC0415 slow to import, and only tensor code needs it
 
     code, numbers, roles, is_random = key
     rows, tokens, width = shape

@@ -1,6 +1,7 @@
-"""The peer: another library, what it calls the activations it has, and why it has some that we do not.
+"""Names of activations in other libraries, such as torch, timm, transformers and Keras.
 
-The facts stand in ``peers.toml``; ``benchmarks/peers.py`` holds them against the libraries themselves and writes ``docs/reference/other_libraries.md``.
+The table is ``other_libraries.toml``; ``benchmarks/peers.py`` compares it with the installed libraries and writes
+``docs/reference/other_libraries.md``.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ __all__ = ["OtherLibrary", "equivalents", "other_libraries"]
 
 @dataclass(frozen=True, kw_only=True)
 class OtherLibrary:
-    """Another library and its activations, under the names its users write.
+    """The activations of another library.
 
     Attributes:
-        library: as it is imported: "torch", "timm", "transformers", "keras", "jax", "x_transformers".
-        version: the one that was looked at.
-        same: their name to our spec at their defaults: ``{"leaky_relu": "leaky_relu(0.2)"}``.
-        without: their name to the reason why it has no entry here.
-        differs: their name to why its values or gradients differ from ours by more than rounding.
-        notes: their name to what else there is to know, as which half is the gate.
+        library: import name: "torch", "timm", "transformers", "keras", "jax", "x_transformers".
+        version: the version that was compared.
+        same: name in the library to the ActLab spec at that library's defaults: ``{"leaky_relu": "leaky_relu(0.2)"}``.
+        without: name in the library to the reason why it has no entry in ActLab.
+        differs: name in the library to the reason why its values or gradients differ from ActLab's by more than rounding.
+        notes: name in the library to a remark, such as which half is the gate.
     """
 
     library: str
@@ -40,16 +41,16 @@ class OtherLibrary:
     notes: Mapping[str, str]
 
     def lacks(self, name: str) -> bool:
-        """Whether one of the library's names is neither mapped nor explained."""
+        """Return whether a name of the library is in neither ``same`` nor ``without``."""
         return name not in self.same and name not in self.without
 
 
 @cache
 def other_libraries() -> tuple[OtherLibrary, ...]:
-    """Return the libraries that ActLab is held against.
+    """Return the libraries whose activation names are known.
 
     Example:
-        >>> [peer.library for peer in other_libraries()]
+        >>> [other.library for other in other_libraries()]
         ['torch', 'timm', 'transformers', 'keras', 'jax', 'x_transformers']
         >>> other_libraries()[3].same["hard_silu"], other_libraries()[4].same["nn.gelu"]
         ('hardswish', 'gelu_tanh')
@@ -64,13 +65,13 @@ def _read(library: str, table: Mapping[str, Mapping[str, str]]) -> OtherLibrary:
 
 
 def equivalents(name: str) -> dict[str, list[str]]:
-    """Return what other libraries call an activation, with the parameters their defaults imply where these are not ours.
+    """Return the names of an activation in other libraries, with its parameters where their defaults differ from ActLab's.
 
     Args:
-        name: of one of our activations, or an alias.
+        name: name or alias of an activation.
 
     Returns:
-        Library to names, ``{"keras": ["leaky_relu (negative_slope=0.2)"]}``; libraries that do not have it are left out.
+        Library to names, ``{"keras": ["leaky_relu (negative_slope=0.2)"]}``, for libraries that have it.
 
     Raises:
         UnknownNameError: there is no such activation.
@@ -81,20 +82,22 @@ def equivalents(name: str) -> dict[str, list[str]]:
         >>> equivalents("leaky_relu")["keras"]
         ['leaky_relu (negative_slope=0.2)', 'layers.LeakyReLU (negative_slope=0.3)']
     """
-    return {library: list(theirs) for library, theirs in _index().get(get(name).name, {}).items()}
+    return {library: list(listed) for library, listed in _index().get(get(name).name, {}).items()}
 
 
 @cache
 def _index() -> Mapping[str, Mapping[str, list[str]]]:
-    """Return our name to library to their names."""
+    """Return ActLab's name to library to names in that library."""
     index: dict[str, dict[str, list[str]]] = {}
-    for peer in other_libraries():
-        for theirs, ours in peer.same.items():
-            spec = parse(ours)
-            index.setdefault(spec.activation.name, {}).setdefault(peer.library, []).append(_named(theirs, spec))
+    for other in other_libraries():
+        for name, text in other.same.items():
+            spec = parse(text)
+            index.setdefault(spec.activation.name, {}).setdefault(other.library, []).append(
+                _with_parameters(name, spec)
+            )
     return index
 
 
-def _named(theirs: str, spec: Spec) -> str:
+def _with_parameters(name: str, spec: Spec) -> str:
     parameters = str(spec).removeprefix(spec.activation.name)
-    return f"{theirs} {parameters}" if parameters else theirs
+    return f"{name} {parameters}" if parameters else name

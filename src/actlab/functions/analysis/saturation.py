@@ -1,4 +1,4 @@
-"""Tails: where a function is flat for good, on which sides, and at which level."""
+"""Saturation regions of an activation: where its tails are flat, and their levels."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from actlab.functions.spec import Spec
 
 __all__ = ["FLAT_SHARE", "Tails", "tails"]
 
-FLAT_SHARE = 0.01  # of the steepest slope: a slope within it counts as flat
-_SETTLED = 0.01  # by which a level may still move between |x| = 1e3 and 1e4, relative to itself or to 1
+# A slope counts as flat up to this share of the steepest slope.
+FLAT_SHARE = 0.01
+# Largest change of a level between |x| = 1e3 and 1e4, relative to itself or to 1.
+_SETTLED = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,28 +43,28 @@ class Tails:
 
     @property
     def both(self) -> bool:
-        """Whether it saturates on both sides, as tanh does and ReLU does not."""
+        """Whether it saturates on both sides, as tanh does, unlike ReLU."""
         return isfinite(self.left) and isfinite(self.right)
 
     @property
     def saturated(self) -> tuple[float, float]:
-        """Bounds outside of which a unit counts as saturated, and not as switched off.
+        """Bounds outside of which a unit counts as saturated.
 
-        On both sides where the function saturates on both; otherwise on the one side, if its level there is not zero: ELU at -1
-        is stuck, while ReLU, GELU and SiLU below zero are off, which is what makes them sparse.
+        Both ends, if the function saturates on both sides; otherwise the flat end only if its level is not zero: ELU near -1 is
+        saturated, while ReLU, GELU and SiLU below zero are inactive, which makes them sparse.
         """
         if self.both:
             return self.left, self.right
-        return (self.left if abs(self.left_level) > _SETTLED else -inf), (
-            self.right if abs(self.right_level) > _SETTLED else inf
-        )
+        left = self.left if abs(self.left_level) > _SETTLED else -inf
+        right = self.right if abs(self.right_level) > _SETTLED else inf
+        return left, right
 
 
 def tails(spec: str | Spec) -> Tails:
-    """Find the flat ends of an elementwise function, from its formula; learned parameters count with their initial value.
+    """Return the flat ends of an elementwise function, from its formula; learned parameters have their initial value.
 
     Raises:
-        SpecError: the activation has no scalar formula, or the spec cannot be read.
+        SpecError: the activation is not elementwise, or the spec is invalid.
 
     Example:
         >>> tails("tanh").both, round(tails("tanh").right, 2), tails("tanh").right_level
@@ -72,7 +74,7 @@ def tails(spec: str | Spec) -> Tails:
     """
     spec = parse(spec)
     if spec.activation.kind != "elementwise":
-        raise SpecError(f"{spec} is a {spec.activation.kind} function; only elementwise ones have tails of one input.")
+        raise SpecError(f"{spec} is a {spec.activation.kind} function; only elementwise functions have tails.")
     return _tails(spec.formula, spec.activation.inputs[0])
 
 
@@ -90,7 +92,7 @@ def _tails(expression: Expr, x: sympy.Symbol) -> Tails:
         a, b = GRID[inner], GRID[outer]
         rest = [abs(float(df(np.array([z]))[0])) - flat for z in (a, b)]
         if not (rest[0] > 0 > rest[1]):
-            return float(b)  # a jump of the slope from exactly there
+            return float(b)  # the slope jumps there
         return float(brentq(lambda z: abs(float(df(np.array([z]))[0])) - flat, a, b, xtol=1e-12))
 
     left, right = int(steep[0]), int(steep[-1])

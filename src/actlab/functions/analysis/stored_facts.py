@@ -1,10 +1,9 @@
-"""What was measured: facts and relatives of the catalogue's entries, measured once and stored beside it.
+"""Precomputed facts and equivalences of the catalogue, shipped with the package.
 
-Measuring the facts of all elementwise entries takes 25 s on one core, the search for relatives minutes; a question about the catalogue
-must not. So ``measured.json`` is part of the package, written by ``scripts/measure``, and the tests measure again. It cannot be stale
-unnoticed: each entry bears the fingerprint of the formula it was measured of, and where that differs (another formula under the name,
-or an activation of the user's own) the facts are measured on the spot. A cache on the user's disk was the alternative; it would cost
-every user, and every container, the first half minute.
+Measuring the facts of all elementwise entries takes 25 s on one core, the search for equivalences minutes, which is too long for a query of
+the catalogue. ``stored_facts.json`` is written by ``scripts/measure``, and the tests measure again. Each entry has the fingerprint of its
+formula; for another formula under that name, or a user-defined activation, the facts are measured when they are asked for. The
+alternative, a cache on the user's disk, would take the half minute once per user and container.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ FILE = files("actlab.functions.analysis").joinpath("stored_facts.json")
 
 
 def fingerprint(record: Activation) -> str:
-    """Return what tells the formula of an activation, at the defaults of its parameters, from any other."""
+    """Return a hash of the formula of an activation and the defaults of its parameters."""
     return _digest(record.formula, tuple((parameter.name, parameter.default) for parameter in record.parameters))
 
 
@@ -41,42 +40,42 @@ def _digest(formula: Expr, numbers: tuple[tuple[str, float], ...]) -> str:
 
 
 def known_facts(record: Activation) -> Facts:
-    """Return the facts of an elementwise activation at its defaults: those kept of its formula, or else measured now.
+    """Return the facts of an elementwise activation at its defaults, stored or else measured.
 
     Example:
         >>> known_facts(get("relu")).slope_bound
         1.0
     """
-    kept = _kept()["facts"].get(record.name)
-    if kept and _is_current(record.name):
-        return Facts(**kept)
+    values = _stored()["facts"].get(record.name)
+    if values and _is_current(record.name):
+        return Facts(**values)
     return facts(record.name)
 
 
 def known_equivalences() -> Equivalences:
-    """Return the relatives that were found in the catalogue, where both formulas are still what they were.
+    """Return the stored equivalences between entries whose formulas have not changed since.
 
     Example:
-        >>> "selu" in {one.function for one in known_equivalences().cases}
+        >>> "selu" in {relation.function for relation in known_equivalences().cases}
         True
     """
-    kept = _kept()
-    classes = ([one for one in map(_relation, related) if one] for related in kept["classes"])
+    stored = _stored()
+    classes = ([relation for relation in map(_relation, members) if relation] for members in stored["classes"])
     return Equivalences(
-        classes=tuple(tuple(related) for related in classes if related),
-        cases=tuple(filter(None, map(_relation, kept["cases"]))),
+        classes=tuple(tuple(members) for members in classes if members),
+        cases=tuple(filter(None, map(_relation, stored["cases"]))),
     )
 
 
-def to_json(measured: Mapping[str, Facts], relatives: Equivalences) -> str:
-    """Return the file that keeps these facts (by name) and relatives: one entry a line, so that changes read well."""
+def to_json(measured: Mapping[str, Facts], equivalences: Equivalences) -> str:
+    """Return the text of the file with these facts (by name) and equivalences, one entry per line for readable diffs."""
     tables = {
         "formulas": [f'"{name}": "{fingerprint(get(name))}"' for name in measured],
-        "facts": [f'"{name}": {json.dumps(vars(found))}' for name, found in measured.items()],
+        "facts": [f'"{name}": {json.dumps(vars(values))}' for name, values in measured.items()],
     }
     lists = {
-        "classes": [json.dumps([asdict(one) for one in related]) for related in relatives.classes],
-        "cases": [json.dumps(asdict(one)) for one in relatives.cases],
+        "classes": [json.dumps([asdict(relation) for relation in members]) for members in equivalences.classes],
+        "cases": [json.dumps(asdict(relation)) for relation in equivalences.cases],
     }
     parts = [f'"{name}": {{\n{_lines(rows)}\n}}' for name, rows in tables.items()]
     parts += [f'"{name}": [\n{_lines(rows)}\n]' for name, rows in lists.items()]
@@ -88,15 +87,15 @@ def _lines(rows: list[str]) -> str:
 
 
 @cache
-def _kept() -> dict[str, Any]:
-    kept: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
-    return kept
+def _stored() -> dict[str, Any]:
+    stored: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
+    return stored
 
 
-def _relation(kept: dict[str, Any]) -> Relation | None:
-    names = (kept[side].partition("(")[0] for side in ("function", "other"))
-    return Relation(**kept) if all(map(_is_current, names)) else None
+def _relation(values: dict[str, Any]) -> Relation | None:
+    names = (values[side].partition("(")[0] for side in ("function", "other"))
+    return Relation(**values) if all(map(_is_current, names)) else None
 
 
 def _is_current(name: str) -> bool:
-    return bool(_kept()["formulas"].get(name) == fingerprint(get(name)))
+    return bool(_stored()["formulas"].get(name) == fingerprint(get(name)))
