@@ -25,7 +25,7 @@ class Recipe:
         optimizer: Adam over all parameters, fused where torch can.
         schedules: schedules of gradient-rule parameters.
         stages: staged binarisation, or None.
-        done: steps taken.
+        done: steps done.
 
     Args:
         model: any module, binary or not: a baseline trains in the same way.
@@ -33,7 +33,7 @@ class Recipe:
         learning_rate: the highest one; linear warm-up over a twentieth of the steps, then cosine decay to zero.
         max_norm: norm to which the gradients of each module are clipped; None for no clipping.
         schedules: each advances by one with every step.
-        stages: staged binarisation, which advances likewise.
+        stages: staged binarisation, which advances by one as well.
 
     Raises:
         LayerError: ``total`` is not an integer from 1 up.

@@ -28,8 +28,8 @@ def reason_not_deferrable(model_survey: Survey, entries: Sequence[Entry]) -> dic
     deferred: set[int] = set()
     for entry in reversed(entries):
         consumers = _Consumers(model_survey, trace, deferred)
-        found = (consumers.obstacle(run.result) for run in entry.runs)
-        reasons[entry.site.path] = next((reason for reason in found if reason), None)
+        obstacles = (consumers.obstacle(run.result) for run in entry.runs)
+        reasons[entry.site.path] = next((obstacle for obstacle in obstacles if obstacle), None)
         if reasons[entry.site.path] is None:
             deferred |= {id(run) for run in entry.runs}
     return reasons

@@ -92,10 +92,10 @@ def _rewrite(attribute: FunctionType, edits: Sequence[Edit]) -> FunctionType:
     new.__module__ = function.__module__
     new.__doc__ = function.__doc__
     new.__dict__.update(function.__dict__)
-    whole = rewrap(attribute, new)
-    if whole is None:
+    decorated = rewrap(attribute, new)
+    if decorated is None:
         raise SiteError(f"{function.__qualname__} is decorated (by now), and the decorator hides it.")
-    return whole
+    return decorated
 
 
 def _compile(method: Method, edits: Sequence[Edit]) -> CodeType:

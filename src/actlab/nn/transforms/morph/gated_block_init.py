@@ -62,7 +62,7 @@ def init_gated_block_(
     Args:
         old: the layer with weights ``(units, inputs)`` that fed the old function, and the layer ``(outputs, units)`` that consumed its
             output.
-        new: the layer ``(2 kept, inputs)`` that computes value and gate, with a bias; and the layer ``(outputs, kept)`` that consumes the
+        new: the layer ``(2 width, inputs)`` that computes value and gate, with a bias; and the layer ``(outputs, width)`` that consumes the
             gated values.
         function: the gated function of its gate, with the value fixed at 1.
         sums: inputs of the old function over calibration data, shape (n, units).
@@ -75,15 +75,15 @@ def init_gated_block_(
         >>> _ = torch.manual_seed(0)
         >>> old, new = (nn.Linear(4, 12), nn.Linear(12, 2)), (nn.Linear(4, 16), nn.Linear(8, 2))
         >>> z = old[0](torch.randn(500, 4))
-        >>> found = init_gated_block_(old=old, new=new, function=torch.relu, sums=z, values=z.relu())
-        >>> found.kept, found.explained > 0.9
+        >>> fit = init_gated_block_(old=old, new=new, function=torch.relu, sums=z, values=z.relu())
+        >>> fit.kept, fit.explained > 0.9
         (8, True)
     """
     (before, after), (new_before, new_after) = old, new
-    kept = new_after.in_features
+    width = new_after.in_features
     z, a = sums.double(), values.double()
     outgoing = after.weight.double()
-    chosen = _informative_units(a, outgoing, kept)
+    chosen = _informative_units(a, outgoing, width)
     stretch = min(_STRETCHES, key=lambda k: _residual(function(k * z[:, chosen]), a[:, chosen]))
     features = function(stretch * z[:, chosen])
     mixing, shift = _least_squares(features, a, intercept=after.bias is not None)
@@ -94,14 +94,14 @@ def init_gated_block_(
     error = (a - features @ mixing.T - shift) @ outgoing.T
     total = (a - a.mean(0)) @ outgoing.T
     explained = 1 - float(error.square().sum() / total.square().sum().clamp_min(1e-300))
-    return GatedBlockInit(units=a.shape[1], kept=kept, stretch=stretch, explained=explained)
+    return GatedBlockInit(units=a.shape[1], kept=width, stretch=stretch, explained=explained)
 
 
-def _informative_units(a: Tensor, outgoing: Tensor, kept: int) -> Tensor:
+def _informative_units(a: Tensor, outgoing: Tensor, width: int) -> Tensor:
     """Return the units that determine the others best: the first pivots of a QR decomposition, in ascending order."""
     weighted = (a - a.mean(0)) * outgoing.norm(dim=0)
     order = qr(weighted.cpu().numpy(), mode="r", pivoting=True)[1]
-    return torch.as_tensor(order[:kept].copy(), device=a.device).sort().values
+    return torch.as_tensor(order[:width].copy(), device=a.device).sort().values
 
 
 def _residual(features: Tensor, a: Tensor) -> float:
@@ -112,7 +112,7 @@ def _residual(features: Tensor, a: Tensor) -> float:
 
 
 def _least_squares(features: Tensor, a: Tensor, *, intercept: bool) -> tuple[Tensor, Tensor]:
-    """Return the matrix (units, kept) and the shift (units,) that reproduce the old values from the features."""
+    """Return the matrix (units, width) and the shift (units,) that reproduce the old values from the features."""
     f_mean = features.mean(0) if intercept else torch.zeros_like(features[0])
     a_mean = a.mean(0) if intercept else torch.zeros_like(a[0])
     f, y = features - f_mean, a - a_mean
@@ -123,8 +123,8 @@ def _least_squares(features: Tensor, a: Tensor, *, intercept: bool) -> tuple[Ten
 
 
 def _set_gate(before: nn.Linear, new_before: nn.Linear, chosen: Tensor, stretch: float) -> None:
-    kept = len(chosen)
-    new_before.weight[:kept].zero_()
-    new_before.bias[:kept].fill_(1.0)
-    new_before.weight[kept:].copy_(stretch * before.weight[chosen])
-    new_before.bias[kept:].copy_(stretch * before.bias[chosen])
+    width = len(chosen)
+    new_before.weight[:width].zero_()
+    new_before.bias[:width].fill_(1.0)
+    new_before.weight[width:].copy_(stretch * before.weight[chosen])
+    new_before.bias[width:].copy_(stretch * before.bias[chosen])

@@ -47,7 +47,7 @@ class Morph:
         takeovers: how the gated blocks were initialized, by path of the activation.
         total: number of steps.
         anneal: number of steps after which only the new functions are left.
-        done: steps taken.
+        done: steps done.
         merged: whether only the new functions are left.
 
     Args:
