@@ -36,7 +36,7 @@ def timed(monkeypatch):
         found = ratios[name]
         return found(size, sum(look[2] == size for look in looks)) if callable(found) else found.get(size, 0.5)
 
-    monkeypatch.setattr(calibration, "_times", times)
+    monkeypatch.setattr(calibration, "_speedup", times)
     return ratios, looks
 
 
@@ -122,10 +122,12 @@ def test_every_native_and_what_is_used_most_is_measured_by_default(timed):
 def test_it_really_measures_the_kernel_whatever_the_table_says(monkeypatch):
     monkeypatch.setattr(calibration, "SIZES", (256,))
     monkeypatch.setattr(bench, "tune_allocator", lambda: False)
-    table.keep("cpu", torch.get_num_threads(), {"composed": {"telu": {"float32": inf}}})
+    table.store_measured("cpu", torch.get_num_threads(), {"composed": {"telu": {"float32": inf}}})
     ran = []
     forward = cpu.CpuKernel.forward
-    monkeypatch.setattr(cpu.CpuKernel, "forward", lambda self, *a, **k: ran.append(a[0].numel()) or forward(self, *a, **k))
+    monkeypatch.setattr(
+        cpu.CpuKernel, "forward", lambda self, *a, **k: ran.append(a[0].numel()) or forward(self, *a, **k)
+    )
 
     (one,) = calibrate(["telu"], dtypes=["float32"], rounds=1, keep=False).crossings
 

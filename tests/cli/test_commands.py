@@ -212,7 +212,7 @@ def test_ctrl_c_shows_what_the_doctor_has_found_so_far(tmp_path, monkeypatch):
     assert done.exit_code == 130
     assert "sigmoid or softmax inside" in done.stdout
     assert "the same command does the rest" in done.stderr
-    monkeypatch.setattr(checkup, "examine", stopped)
+    monkeypatch.setattr(checkup, "measure_model", stopped)
     before = run("doctor", str(file))
     assert (before.exit_code, before.stdout) == (130, "")
 
@@ -426,7 +426,7 @@ def test_calibrate_keeps_what_it_measured(monkeypatch, tmp_path):
     from actlab.codegen.dispatch import crossover
 
     monkeypatch.setenv("ACTLAB_CACHE", str(tmp_path))
-    monkeypatch.setattr(calibration, "_times", lambda *case: 2.0 if case[3] >= 65536 else 0.5)
+    monkeypatch.setattr(calibration, "_speedup", lambda *case: 2.0 if case[3] >= 65536 else 0.5)
     try:
         dry = run("calibrate", "gelu", "--dtype", "float32", "--dry-run", "--json")
         assert json.loads(dry.stdout)["crossings"][0]["fewest"] == 65536
@@ -435,7 +435,7 @@ def test_calibrate_keeps_what_it_measured(monkeypatch, tmp_path):
         done = run("calibrate", "gelu", "--dtype", "float32")
         assert done.exit_code == 0, done.output
         assert "64k" in done.stdout
-        assert [crossover.kept("cpu")] == [{"cpu_here": {"gelu": {"float32": 65536}}}]
+        assert [crossover.load_measured("cpu")] == [{"cpu_here": {"gelu": {"float32": 65536}}}]
     finally:
         crossover._table.cache_clear()
 

@@ -1,1 +1,1 @@
-"""Speed, cost and accuracy of one function."""
+"""Speed, operation cost and float32 accuracy of single activations."""

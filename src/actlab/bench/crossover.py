@@ -1,4 +1,4 @@
-"""The calibration: from how many elements on a kernel beats what torch has on this machine, measured."""
+"""Calibration of the tensor sizes from which kernels are faster than torch on this machine."""
 
 from __future__ import annotations
 
@@ -22,15 +22,9 @@ from actlab.functions.spec import Spec
 __all__ = ["COMPOSED", "LIGHT", "Calibration", "Crossing", "calibrate"]
 
 SIZES: Final = tuple(2**power for power in (8, 10, 12, 14, 16, 18, 20, 22, 24))
-COMPOSED: Final = (
-    "telu",
-    "swish",
-    "snake",
-    "reglu",
-    "swiglu",
-    "geglu",
-)  # those in most use speak for all that are not measured
-# Composed of so little that they do not.
+# The most used functions without a fused kernel in torch; they represent all that are not measured.
+COMPOSED: Final = ("telu", "swish", "snake", "reglu", "swiglu", "geglu")
+# Functions without a fused kernel in torch that are so cheap that these do not represent them.
 LIGHT: Final = (
     "squared_relu",
     "cube",
@@ -44,20 +38,20 @@ LIGHT: Final = (
     "bilinear",
     "lisht",
 )
-WON = 1.05  # times as quick, and a size counts as won
-LARGEST = 2**26  # bytes of a tensor that is measured
+WON = 1.05  # speedup from which the kernel counts as faster at a size
+LARGEST = 2**26  # bytes of the largest tensor that is measured
 
 
 @dataclass(frozen=True, kw_only=True)
 class Crossing:
-    """One function in one dtype.
+    """Result for one function in one dtype.
 
     Attributes:
-        name: of the activation.
-        dtype: of the input.
-        native: whether torch has a fused kernel of its own for it.
-        times: how often as quick as torch the kernel is, by number of elements: the worse of forward alone and of both passes.
-        fewest: elements from which the kernel is taken: the smallest size from which all larger ones are won; infinite if none is.
+        name: name of the activation.
+        dtype: dtype of the input.
+        native: whether torch has a fused kernel for it.
+        times: speedup of the kernel over torch by number of elements: the lower one of forward alone and of both passes.
+        fewest: number of elements from which the kernel is used: the smallest size from which it is faster at all sizes; infinite if none.
     """
 
     name: str
@@ -69,13 +63,13 @@ class Crossing:
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """What was measured, and on what.
+    """Result of a calibration.
 
     Attributes:
         device: "cpu" or "cuda".
-        threads: torch's.
+        threads: number of torch's threads.
         crossings: the results.
-        file: where they are kept for this machine, if they are.
+        file: file in which they are stored for this machine; None if they are not.
     """
 
     device: str
@@ -84,23 +78,23 @@ class Calibration:
     file: Path | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain data; null where a kernel is never taken."""
-        plain = asdict(self)
-        for one in plain["crossings"]:
-            one["fewest"] = None if one["fewest"] == inf else one["fewest"]
-        return {**plain, "file": str(self.file) if self.file else None}
+        """Return everything as plain data, with None where a kernel is never used."""
+        data = asdict(self)
+        for crossing in data["crossings"]:
+            crossing["fewest"] = None if crossing["fewest"] == inf else crossing["fewest"]
+        return {**data, "file": str(self.file) if self.file else None}
 
     @property
     def sizes(self) -> dict[str, Any]:
-        """The crossings as the table has them: composed functions lie within what those of them that were not measured share."""
+        """The results in the format of ``crossover.toml``: "composed" has the size shared by functions that were not measured."""
         table: dict[str, Any] = {}
-        for found in self.crossings:
-            within = table if found.native else table.setdefault("composed", {})
-            within.setdefault(found.name, {})[found.dtype] = found.fewest
+        for crossing in self.crossings:
+            group = table if crossing.native else table.setdefault("composed", {})
+            group.setdefault(crossing.name, {})[crossing.dtype] = crossing.fewest
         if set(COMPOSED) <= set(table.get("composed", {})):
-            composed = [found for found in self.crossings if found.name in COMPOSED]
-            for dtype in dict.fromkeys(found.dtype for found in composed):
-                shared = [_fewest(found.times, 1.0) for found in composed if found.dtype == dtype]
+            composed = [crossing for crossing in self.crossings if crossing.name in COMPOSED]
+            for dtype in dict.fromkeys(crossing.dtype for crossing in composed):
+                shared = [_fewest(crossing.times, 1.0) for crossing in composed if crossing.dtype == dtype]
                 table["composed"][dtype] = max(shared)
         return table
 
@@ -114,76 +108,78 @@ def calibrate(
     keep: bool = True,
     progress: Callable[[str], None] | None = None,
 ) -> Calibration:
-    """Measure on this machine from which size on fast layers are to run a kernel, and keep it.
+    """Measure on this machine from which size fast layers should use kernels, and store the result.
 
-    The package brings sizes that were measured with AVX-512 and with AVX2, and guesses for cards. What is kept here comes first, in every
-    process of this user, as long as processor, card and torch stay the same. Run it on a machine that has nothing else to do.
+    The package contains sizes measured with AVX-512 and with AVX2, and estimates for GPUs. Stored results take precedence in all processes
+    of this user, as long as processor, GPU and torch stay the same. Run it on an otherwise idle machine.
 
     Args:
-        specs: activations, without parameters; by default every one that torch has a fused kernel for, and seventeen composed
-            ones.
+        specs: activations, without parameters; by default all with a fused kernel in torch, and seventeen composed ones.
         device: "cpu" or "cuda".
-        dtypes: of the inputs.
-        rounds: how often each size is timed.
-        keep: whether to keep it, or only to return it.
+        dtypes: dtypes of the inputs.
+        rounds: number of times each size is timed.
+        keep: whether to store the result for this machine.
         progress: called with each function's name and dtype.
 
     Raises:
-        BenchError: a device, dtype or kind of function that cannot be timed, or a folder that cannot be written to.
+        BenchError: a device, dtype or kind of function that cannot be timed, or a folder that cannot be written.
         UnknownNameError: there is no such activation.
 
     Example:
-        >>> found = calibrate(["telu"], dtypes=["float32"], rounds=1, keep=False)  # doctest: +SKIP
-        >>> found.crossings[0].fewest  # doctest: +SKIP
+        >>> result = calibrate(["telu"], dtypes=["float32"], rounds=1, keep=False)  # doctest: +SKIP
+        >>> result.crossings[0].fewest  # doctest: +SKIP
         256
     """
-    wanted = [parse(spec).activation.name for spec in specs] if specs is not None else [*_natives(), *COMPOSED, *LIGHT]
-    found = Calibration(device=device, threads=torch.get_num_threads(), crossings=())
-    for name, dtype in product(dict.fromkeys(wanted), dtypes):
+    selected = (
+        [parse(spec).activation.name for spec in specs] if specs is not None else [*_natives(), *COMPOSED, *LIGHT]
+    )
+    result = Calibration(device=device, threads=torch.get_num_threads(), crossings=())
+    for name, dtype in product(dict.fromkeys(selected), dtypes):
         if progress is not None:
             progress(f"{name} in {dtype}")
-        found = replace(found, crossings=(*found.crossings, _crossing(name, device, dtype, rounds)))
-        if keep:  # each as it is found: who stops it keeps what there is
-            found = replace(found, file=_kept(found))
-    return found
+        result = replace(result, crossings=(*result.crossings, _crossing(name, device, dtype, rounds)))
+        if keep:  # after every function, so that an interrupted calibration keeps its results
+            result = replace(result, file=_store(result))
+    return result
 
 
-def _kept(found: Calibration) -> Path:
+def _store(result: Calibration) -> Path:
     try:
-        return crossover.keep(found.device, found.threads, found.sizes)
+        return crossover.store_measured(result.device, result.threads, result.sizes)
     except OSError as error:
         raise BenchError(
-            f"What is measured cannot be kept: {error}. Name a folder that can be written to in ACTLAB_CACHE, or keep nothing (--dry-run)."
+            f"The measured sizes cannot be stored: {error}. Set ACTLAB_CACHE to a folder that can be written, or store nothing (--dry-run)."
         ) from error
 
 
 def _natives() -> list[str]:
-    """Return the activations for which torch has a fused kernel."""
+    """Return the activations with a fused kernel in torch."""
     specs = [parse(name) for name in [*names("elementwise"), *names("gated")]]
     return [spec.activation.name for spec in specs if pytorch.native(spec) is not None]
 
 
 def _crossing(name: str, device: str, dtype: str, rounds: int) -> Crossing:
-    width = torch.finfo(getattr(torch, dtype, torch.float32)).bits // 8  # a dtype that is none is refused below
-    times = {size: _times(name, device, dtype, size, rounds) for size in SIZES if size * width <= LARGEST}
+    width = torch.finfo(getattr(torch, dtype, torch.float32)).bits // 8  # `bench` rejects unknown dtypes
+    times = {size: _speedup(name, device, dtype, size, rounds) for size in SIZES if size * width <= LARGEST}
     won = [size for size, ratio in times.items() if ratio >= WON]
     for size, ratio in times.items():
-        if won and size > min(won) and ratio < WON:  # a disturbance, or the truth: seen by looking again
-            times[size] = _times(name, device, dtype, size, 2 * rounds)
+        if won and size > min(won) and ratio < WON:  # slower than at a smaller size: repeated, as it may be noise
+            times[size] = _speedup(name, device, dtype, size, 2 * rounds)
     native = pytorch.native(parse(name)) is not None
     return Crossing(name=name, dtype=dtype, native=native, times=times, fewest=_fewest(times, WON))
 
 
-def _times(name: str, device: str, dtype: str, size: int, rounds: int) -> float:
-    found = bench([name], device=device, dtype=dtype, size=size, contenders=["kernel"], rounds=rounds)
-    return min(m.times for m in found.measurements)
+def _speedup(name: str, device: str, dtype: str, size: int, rounds: int) -> float:
+    """Return the speedup of the kernel over torch, the lower one of forward alone and of both passes."""
+    result = bench([name], device=device, dtype=dtype, size=size, contenders=["kernel"], rounds=rounds)
+    return min(m.times for m in result.measurements)
 
 
-def _fewest(times: Mapping[int, float], bar: float) -> float:
-    """Return the smallest size from which all sizes are won."""
+def _fewest(times: Mapping[int, float], threshold: float) -> float:
+    """Return the smallest size from which the speedup reaches the threshold at all sizes."""
     fewest = inf
     for size in sorted(times, reverse=True):
-        if times[size] < bar:
+        if times[size] < threshold:
             break
         fewest = size
     return fewest

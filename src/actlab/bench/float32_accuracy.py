@@ -120,7 +120,9 @@ def textbook(expression: Expr) -> Expr:
 
 
 def _program(expression: Expr, x: sympy.Symbol) -> Callable[[Tensor], Tensor]:
-    return compile_source(function_source("naive", [x], fold_constants(expression), "torch", wrap="{0}"), "naive", pytorch.NAMES)
+    return compile_source(
+        function_source("naive", [x], fold_constants(expression), "torch", wrap="{0}"), "naive", pytorch.NAMES
+    )
 
 
 def _run(program: Callable[..., Any]) -> dict[str, Array]:
@@ -161,6 +163,8 @@ def _regions(part: Part, naive: Array, ours: Array, finite: Array, truth: Array)
             ends = {"low": -inf if low <= -REACH else low, "high": inf if high >= REACH else high}
             sizes = {"truth": np.abs(truth[run]).max(), "error": naive[run].max(), "here": ours[run].max()}
             found.append(
-                InaccurateRegion(part=part, finite=is_finite, **ends, **{name: float(size) for name, size in sizes.items()})
+                InaccurateRegion(
+                    part=part, finite=is_finite, **ends, **{name: float(size) for name, size in sizes.items()}
+                )
             )
     return found

@@ -14,9 +14,10 @@ import pytest
 import torch
 
 from actlab.codegen import pytorch
-from actlab.codegen.cpu import jit, kernel_text, launch, source
+from actlab.codegen.cpu import jit, launch, source
 from actlab.codegen.cpu import kernel as cpu
 from actlab.codegen.cpu.kernel import CpuKernel, kernel
+from actlab.codegen.cpu.row_loop import kernel_text
 from actlab.codegen.forward_backward import passes
 from actlab.errors import KernelError
 from actlab.functions.activation import get, names
@@ -256,7 +257,10 @@ def test_bfloat16_is_rounded_to_nearest_even_and_keeps_nan():
 def test_large_tensors_are_fetched_ahead_or_go_past_the_cache_and_give_the_same(limit, reach, monkeypatch):
     x = torch.randn(2**13 + 5, generator=torch.Generator().manual_seed(0))
     packed = torch.randn(64, 128, generator=torch.Generator().manual_seed(0))
-    usual = [CpuKernel(parse("mish")).forward(x), CpuKernel(parse("swiglu")).backward(packed[:, :64].contiguous(), packed)[0]]
+    usual = [
+        CpuKernel(parse("mish")).forward(x),
+        CpuKernel(parse("swiglu")).backward(packed[:, :64].contiguous(), packed)[0],
+    ]
     monkeypatch.setattr(cpu, limit, 1)
     made = CpuKernel(parse("mish"))
     streamed = [made.forward(x), CpuKernel(parse("swiglu")).backward(packed[:, :64].contiguous(), packed)[0]]
@@ -290,7 +294,7 @@ def test_streaming_code_has_stores_past_the_cache():
         pytest.skip("looks for the names of x86")
     light, heavy = (kernel(parse(name)) for name in ("relu", "mish"))
     texts = [
-        jit.assembly(kernel_text.text(made._loop("forward", "float32", False, False, "past"), made._body("forward")))
+        jit.assembly(kernel_text(made._loop("forward", "float32", False, False, "past"), made._body("forward")))
         for made in (light, heavy)
     ]
 
@@ -355,9 +359,9 @@ PROGRAM = """
 import sys, time, torch
 from actlab.functions.grammar import parse
 from actlab.codegen.cpu import kernel as cpu, source, jit
-optimised = jit._optimised
+optimize = jit._optimize
 calls = []
-jit._optimised = lambda text: calls.append(1) or optimised(text)
+jit._optimize = lambda text: calls.append(1) or optimize(text)
 y = cpu.kernel(parse("mish")).forward(torch.tensor([1.0]))
 print(len(calls), round(y.item(), 5), "numba" in sys.modules)
 """
@@ -413,7 +417,7 @@ def test_a_wrong_slope_is_found(monkeypatch):
         return replace(both, gradients=tuple(1.001 * gradient for gradient in both.gradients))
 
     monkeypatch.setattr(source, "passes", steeper)
-    monkeypatch.setattr(cpu, "_sources", lambda: "another source")
+    monkeypatch.setattr(cpu, "_source_digest", lambda: "another source")
 
     with pytest.raises(AssertionError):
         check("mish", torch.float32)

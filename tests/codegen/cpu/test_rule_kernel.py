@@ -7,7 +7,7 @@ import torch
 
 from actlab.codegen import counter_rng
 from actlab.codegen.cpu import jit
-from actlab.codegen.cpu.rule_kernel import CpuRuleKernel, rule_kernel, can_run_rule_kernel
+from actlab.codegen.cpu.rule_kernel import CpuRuleKernel, can_run_rule_kernel, rule_kernel
 from actlab.codegen.rule_gradient import gradient
 from actlab.codegen.rule_passes import RulePasses
 from actlab.functions.grammar import parse
@@ -135,7 +135,7 @@ def test_without_a_compiler_there_are_no_kernels(monkeypatch):
     def missing() -> str:
         raise jit.NoCompilerError("none")
 
-    module._compiles.cache_clear()
+    module._has_compiler.cache_clear()
     monkeypatch.setattr(jit, "fingerprint", missing)
     try:
         assert not can_run_rule_kernel(torch.ones(1))
@@ -143,7 +143,7 @@ def test_without_a_compiler_there_are_no_kernels(monkeypatch):
         layer("sign/0.5")(x).sum().backward()
         assert x.grad.tolist() == [0.5] * 3
     finally:
-        module._compiles.cache_clear()
+        module._has_compiler.cache_clear()
 
 
 def test_a_wrong_bit_is_found(monkeypatch):

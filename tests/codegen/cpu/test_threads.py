@@ -84,7 +84,7 @@ def test_the_lock_is_released(threads_of):
 def test_a_forked_child_has_threads_of_its_own():
     code = (
         "import os, sys, torch\n"
-        "from actlab.functions.spec import parse\n"
+        "from actlab.functions.grammar import parse\n"
         "from actlab.codegen.cpu.kernel import kernel\n"
         "torch.set_num_threads(2)\n"
         "x = torch.randn(2**18)\n"

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import sympy
 from scipy import special
-from tests.codegen.cpu.machines import run
+from tests.codegen.cpu.array_runner import run
 
 from actlab.codegen import minimax
-from actlab.codegen.cpu import jit, kernel_text
-from actlab.codegen.cpu.row_body import Loop
+from actlab.codegen.cpu import jit
+from actlab.codegen.cpu.row_body import RowLoop
+from actlab.codegen.cpu.row_loop import kernel_text
 from actlab.codegen.cpu.vector_math import NAMES
 from actlab.functions import formula
 
@@ -193,7 +194,7 @@ def test_whole_powers_are_products():
 @pytest.mark.parametrize("name", [n for n in EXACT if n not in {"sin", "cos", "sinc"}])
 def test_an_elementary_function_is_vector_code_without_branches_or_calls(name):
     text = jit.assembly(
-        kernel_text.text(Loop(storage="float32", reads=(1,), writes=(1,)), lambda v, _: ([NAMES[name](v[0])], []))
+        kernel_text(RowLoop(storage="float32", reads=(1,), writes=(1,)), lambda v, _: ([NAMES[name](v[0])], []))
     )
     body = text[text.index("row:") : text.index("kernel:")]
 

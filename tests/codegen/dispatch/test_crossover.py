@@ -11,7 +11,7 @@ import torch
 
 import actlab
 from actlab.codegen.dispatch import crossover as module
-from actlab.codegen.dispatch.crossover import crossover, keep, kept, part, parts
+from actlab.codegen.dispatch.crossover import crossover, load_measured, section, sections, store_measured
 from actlab.codegen.dispatch.route import DEVICES
 from actlab.codegen.gpu import kernel as gpu
 from actlab.codegen.pytorch import native
@@ -121,7 +121,7 @@ def test_on_a_card_large_composed_functions_run_kernels_and_float64_never_does()
 
 def test_what_was_measured_here_comes_first_and_what_was_not_stays():
     before = {name: crossover(name, "cpu", torch.float32, native=True) for name in ("gelu", "silu")}
-    file = keep("cpu", 1, {"gelu": {"float32": 12345}, "composed": {"telu": {"float32": inf}}})
+    file = store_measured("cpu", 1, {"gelu": {"float32": 12345}, "composed": {"telu": {"float32": inf}}})
 
     assert file.exists()
     assert crossover("gelu", "cpu", torch.float32, native=True) == 12345
@@ -134,11 +134,11 @@ def test_what_was_measured_here_comes_first_and_what_was_not_stays():
 
 
 def test_a_second_measurement_adds_to_the_first_and_the_last_word_counts():
-    keep("cpu", 1, {"gelu": {"float32": 1, "bfloat16": 2}})
-    keep("cpu", 1, {"gelu": {"float32": 3}, "silu": {"float32": 4}})
-    keep("cpu", 2, {"gelu": {"float32": 5}})
+    store_measured("cpu", 1, {"gelu": {"float32": 1, "bfloat16": 2}})
+    store_measured("cpu", 1, {"gelu": {"float32": 3}, "silu": {"float32": 4}})
+    store_measured("cpu", 2, {"gelu": {"float32": 5}})
 
-    assert kept("cpu") == {
+    assert load_measured("cpu") == {
         "cpu_here": {"gelu": {"float32": 3, "bfloat16": 2}, "silu": {"float32": 4}},
         "cpu_here_threads": {"gelu": {"float32": 5}},
     }
@@ -148,19 +148,19 @@ def test_a_second_measurement_adds_to_the_first_and_the_last_word_counts():
 @pytest.mark.parametrize("content", [b"", b"[cpu_here", b"\xff\xfe", b"cpu_here = 3"])
 def test_a_damaged_file_is_as_good_as_none(content):
     before = crossover("gelu", "cpu", torch.float32, native=True)
-    keep("cpu", 1, {"gelu": {"float32": 1}}).write_bytes(content)
+    store_measured("cpu", 1, {"gelu": {"float32": 1}}).write_bytes(content)
     module._table.cache_clear()
 
     assert crossover("gelu", "cpu", torch.float32, native=True) == before
-    keep("cpu", 1, {"gelu": {"float32": 7}})
+    store_measured("cpu", 1, {"gelu": {"float32": 7}})
     assert crossover("gelu", "cpu", torch.float32, native=True) == 7
 
 
 def test_another_processor_does_not_read_it(monkeypatch):
-    keep("cpu", 1, {"gelu": {"float32": 1}})
-    monkeypatch.setattr(module.objects, "fingerprint", lambda: "another")
+    store_measured("cpu", 1, {"gelu": {"float32": 1}})
+    monkeypatch.setattr(module.jit, "fingerprint", lambda: "another")
 
-    assert kept("cpu") == {}
+    assert load_measured("cpu") == {}
 
 
 def test_a_card_has_a_table_of_its_own_and_is_not_woken_to_be_asked(monkeypatch):
@@ -172,19 +172,19 @@ def test_a_card_has_a_table_of_its_own_and_is_not_woken_to_be_asked(monkeypatch)
 
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "H1")
-    keep("cuda", 1, {"composed": {"float32": 99}})
+    store_measured("cuda", 1, {"composed": {"float32": 99}})
     assert crossover("telu", "cuda", torch.float32, native=False) == 99
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "H2")
     assert crossover("telu", "cuda", torch.float32, native=False) == 2**22
 
 
-def test_parts_to_write_are_the_closest_of_here_or_of_everywhere(monkeypatch):
+def test_sections_to_write_are_the_closest_of_here_or_of_everywhere(monkeypatch):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
-    assert parts("cpu", 2) == [
+    assert sections("cpu", 2) == [
         "cpu_here_threads", "cpu_here", "cpu_avx512_threads", "cpu_avx512", "cpu_threads", "cpu",
     ]  # fmt: skip
-    assert [part("cpu", threads, here=here) for threads in (1, 2) for here in (True, False)] == [
+    assert [section("cpu", threads, here=here) for threads in (1, 2) for here in (True, False)] == [
         "cpu_here", "cpu_avx512", "cpu_here_threads", "cpu_avx512_threads",
     ]  # fmt: skip
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
-    assert part("cpu", 2, here=False) == "cpu_threads"
+    assert section("cpu", 2, here=False) == "cpu_threads"

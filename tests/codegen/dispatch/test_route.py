@@ -28,7 +28,7 @@ CHANNELS = 4
 FACTOR = 3.0  # what a lying kernel multiplies its value by; its slope, too
 
 
-works = route._works
+works = route._kernels_run
 
 
 class Spy:
@@ -62,7 +62,7 @@ def spy(monkeypatch):
         built = actlab.layer(spec, fast=True, channels=CHANNELS, **options)
         kernel = make.kernel = Spy(built._plain, factor)
         monkeypatch.setitem(route.DEVICES, "cpu", lambda *_: kernel)
-        monkeypatch.setattr(route, "_works", lambda device, _: device == "cpu")
+        monkeypatch.setattr(route, "_kernels_run", lambda device, _: device == "cpu")
         monkeypatch.setattr(route, "crossover", lambda *_, **__: 1)
         return built
 
@@ -242,7 +242,7 @@ def test_without_a_compiler_everything_runs_as_torch_has_it(spy, monkeypatch):
 
     layer, x = spy("telu", factor=FACTOR), torch.randn(8)
     monkeypatch.setitem(route.DEVICES, "cpu", broken)
-    monkeypatch.setattr(route, "_works", works.__wrapped__)  # as it is, without what it remembers
+    monkeypatch.setattr(route, "_kernels_run", works.__wrapped__)  # as it is, without what it remembers
 
     torch.testing.assert_close(layer(x), actlab.layer("telu")(x))
 
@@ -302,7 +302,7 @@ def test_a_layer_that_has_run_on_one_thread_asks_again_on_two(monkeypatch):
 def test_mish_runs_its_kernel_at_64k():
     """As it ships: nothing here is replaced but the kernel by one that counts."""
     layer, calls = actlab.layer("mish", fast=True), []
-    kernel = layer._route._made("cpu")
+    kernel = layer._route._create_kernel("cpu")
     layer._route._kernels["cpu"] = Spy(layer._plain, 1.0)
     layer._route._kernels["cpu"].calls = calls
     x = torch.randn(65536)

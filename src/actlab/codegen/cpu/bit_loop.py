@@ -1,7 +1,7 @@
-"""Bit loops: LLVM code that carries vector arithmetic over numbers in memory, beside streams of one bit for each number.
+"""LLVM code of a loop over a flat array, with optional streams of one bit per number.
 
-Lighter than :mod:`actlab.codegen.cpu.row_body`: no rows, no parameters, no sums. What does not fill a vector at
-the end goes through the stack.
+Simpler than :mod:`actlab.codegen.cpu.row_body`: no rows, no parameters, no sums. The remainder that does not fill a vector is processed
+in buffers on the stack.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from typing import TypeAlias
 from actlab.codegen.cpu import jit
 from actlab.codegen.cpu.dtypes import BYTES, STORED, Storage, precision_of
 from actlab.codegen.cpu.ir_builder import IRBuilder, Value
-from actlab.codegen.cpu.row_body import Loop
+from actlab.codegen.cpu.row_body import RowLoop
 
 __all__ = ["BitLoop", "Body"]
 
 Body: TypeAlias = Callable[[IRBuilder, dict[str, Value]], dict[str, Value]]
-STEP = 128  # bytes computed with at once, as in the other kernels
+STEP = 128  # bytes per step, as in the other kernels
 
 
 @dataclass(frozen=True, kw_only=True)
 class BitLoop:
-    """A pass over numbers in a row, without parameters.
+    """Layout of a pass over a flat array, without parameters.
 
     Attributes:
-        storage: of the numbers in memory.
-        reads: names of the streams that are read; "bits" is one of single bits.
-        writes: names of the streams that are written, likewise.
-        keyed: whether the body hashes places, with the two words of a key.
+        storage: dtype of the numbers in memory.
+        reads: names of the streams that are read; "bits" is a stream of single bits.
+        writes: names of the streams that are written; "bits" as above.
+        keyed: whether the body hashes element indices with the two words of a key.
     """
 
     storage: Storage
@@ -39,7 +39,7 @@ class BitLoop:
 
     @property
     def streams(self) -> tuple[str, ...]:
-        """Names of the pointers, those that are read first."""
+        """Names of the stream pointers: those that are read, then those that are written."""
         return (*(f"%r_{name}" for name in self.reads), *(f"%w_{name}" for name in self.writes))
 
     @property
@@ -48,7 +48,7 @@ class BitLoop:
         return STEP // BYTES[precision_of(self.storage)]
 
     def text(self, body: Body) -> str:
-        """Return the LLVM code of ``kernel``: it takes a pointer for each stream, first and last place, and the two words of the key."""
+        """Return the LLVM code of ``kernel(stream pointers, first index, last index, two words of the key)``."""
         builder = IRBuilder(lanes=self.lanes, fused=jit.fuses())
         pointers = ", ".join(f"ptr {name}" for name in self.streams)
         step = self._step(builder, body)
@@ -82,9 +82,9 @@ class BitLoop:
                 "br i1 %some, label %part, label %done",
                 "part:",
                 *tail,
-                *self._moved("r", into=True),
+                *self._copy_remainder("r", into=True),
                 f"call void @step({aside}, i64 %i, i32 %k0, i32 %k1)",
-                *self._moved("w", into=False),
+                *self._copy_remainder("w", into=False),
                 "br label %done",
                 "done:",
                 "ret void",
@@ -98,17 +98,17 @@ class BitLoop:
     def _bytes(self, name: str) -> int:
         return self.lanes // 8 if name.endswith("_bits") else self.lanes * BYTES[self.storage]
 
-    def _address(self, name: str, place: str, prefix: str = "") -> list[str]:
+    def _address(self, name: str, index: str, prefix: str = "") -> list[str]:
         key = name[1:]
         if name.endswith("_bits"):
             return [
-                f"%o{prefix}{key} = lshr i64 {place}, 3",
+                f"%o{prefix}{key} = lshr i64 {index}, 3",
                 f"%{prefix}at{key} = getelementptr i8, ptr {name}, i64 %o{prefix}{key}",
             ]
-        return [f"%{prefix}at{key} = getelementptr {STORED[self.storage]}, ptr {name}, i64 {place}"]
+        return [f"%{prefix}at{key} = getelementptr {STORED[self.storage]}, ptr {name}, i64 {index}"]
 
-    def _moved(self, side: str, *, into: bool) -> list[str]:
-        """Return the code that carries what is left through the stack; bits are as many bytes as there are, the last one whole."""
+    def _copy_remainder(self, side: str, *, into: bool) -> list[str]:
+        """Return the code that copies the remainder to or from the stack buffers; of bits, all bytes that hold one."""
         lines = []
         for name in self.streams:
             if name[1] != side:
@@ -126,38 +126,38 @@ class BitLoop:
 
     def _step(self, builder: IRBuilder, body: Body) -> list[str]:
         """Return the code of one step, which reads, computes and writes one vector of every stream."""
-        numbers = Loop(storage=self.storage, reads=(1,), writes=(1,), lanes=self.lanes, fused=jit.fuses())
+        layout = RowLoop(storage=self.storage, reads=(1,), writes=(1,), lanes=self.lanes, fused=jit.fuses())
         stored, lanes = STORED[self.storage], self.lanes
-        given: dict[str, Value] = {}
+        inputs: dict[str, Value] = {}
         for name in self.reads:
             if name == "bits":
                 builder.lines += [
                     f"%word = load i{lanes}, ptr %r_bits, align 1",
                     f"%truths = bitcast i{lanes} %word to <{lanes} x i1>",
                 ]
-                given[name] = builder.value(precision_of(self.storage), "%truths", "truth")
+                inputs[name] = builder.value(precision_of(self.storage), "%truths", "truth")
             else:
                 builder.lines.append(
                     f"%v_{name} = load <{lanes} x {stored}>, ptr %r_{name}, align {BYTES[self.storage]}"
                 )
-                given[name] = numbers._raised(builder, f"%v_{name}")
+                inputs[name] = layout.upcast(builder, f"%v_{name}")
         if self.keyed:
-            builder.lines += self._places()
-        for name, value in body(builder, given).items():
+            builder.lines += self._indices()
+        for name, value in body(builder, inputs).items():
             if name == "bits":
                 builder.lines += [
                     f"%made = bitcast <{lanes} x i1> {value} to i{lanes}",
                     f"store i{lanes} %made, ptr %w_bits, align 1",
                 ]
             else:
-                lowered = numbers._lowered(builder, value)
+                stored_value = layout.downcast(builder, value)
                 builder.lines.append(
-                    f"store <{lanes} x {stored}> {lowered}, ptr %w_{name}, align {BYTES[self.storage]}"
+                    f"store <{lanes} x {stored}> {stored_value}, ptr %w_{name}, align {BYTES[self.storage]}"
                 )
         return builder.lines
 
-    def _places(self) -> list[str]:
-        """Return the code of the vectors of places, modulo 2^32, and of the key's words."""
+    def _indices(self) -> list[str]:
+        """Return the code of the vectors of element indices, modulo 2^32, and of the words of the key."""
         of = f"<{self.lanes} x i32>"
         steps = ", ".join(f"i32 {lane}" for lane in range(self.lanes))
         lines = ["%at32 = trunc i64 %at to i32"]

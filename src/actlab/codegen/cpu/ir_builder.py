@@ -1,8 +1,8 @@
-"""The builder: vectors of numbers that write down LLVM code while they are computed with.
+"""LLVM IR builder: vector values whose operators emit instructions.
 
-Elementary functions and printed formulas are ordinary Python on :class:`Value`; running them once on a builder gives the code of a loop's
-body. A line that has been written is not written again, so what two formulas share is computed once. Vectors are explicit: nothing
-depends on a compiler's willingness to vectorise.
+Elementary functions and printed formulas are ordinary Python on :class:`Value`; running them once with a builder gives the code of a loop
+body. An instruction is emitted only once, so subexpressions that two formulas share are computed once. Vectors are explicit, so nothing
+depends on LLVM's auto-vectorizer.
 
 Example:
     >>> builder = IRBuilder(lanes=4)
@@ -37,12 +37,12 @@ SUFFIX = {"float": "f32", "double": "f64", "i32": "i32", "i64": "i64"}
 
 @dataclass(kw_only=True)
 class IRBuilder:
-    """Writes the code of a straight line of vector arithmetic.
+    """Emits straight-line vector code.
 
     Attributes:
         lanes: numbers per vector.
-        fused: whether the target multiplies and adds in one rounding.
-        lines: what has been written.
+        fused: whether the target has fused multiply-add.
+        lines: the instructions emitted so far.
         declared: declarations of the intrinsics that were called.
     """
 
@@ -58,16 +58,16 @@ class IRBuilder:
         return f"<{self.lanes} x {ELEMENT[kind, precision]}>"
 
     def value(self, precision: Precision, name: str, kind: Kind = "number") -> Value:
-        """Return the value that stands under ``name``."""
+        """Return the value called ``name`` in the code."""
         return Value(self, kind, precision, name)
 
     def name(self) -> str:
-        """Return a name that is free."""
+        """Return an unused name."""
         self._count += 1
         return f"%v{self._count - 1}"
 
     def write(self, kind: Kind, precision: Precision, code: str) -> Value:
-        """Write ``code`` under a free name, unless it has been written, and return its value."""
+        """Emit ``code`` under a new name, unless it has been emitted before, and return its value."""
         if code not in self._known:
             self._known[code] = self.name()
             self.lines.append(f"{self._known[code]} = {code}")
@@ -81,11 +81,11 @@ class IRBuilder:
         return value
 
     def splat(self, scalar: str) -> str:
-        """Return the constant vector of a typed scalar."""
+        """Return the text of the constant vector of a typed scalar."""
         return "<" + ", ".join([scalar] * self.lanes) + ">"
 
     def call(self, intrinsic: str, *arguments: Value) -> Value:
-        """Write the call of an LLVM intrinsic of numbers."""
+        """Emit the call of an LLVM intrinsic on numbers."""
         first = arguments[0]
         of = self.type("number", first.precision)
         name = f"@llvm.{intrinsic}.v{self.lanes}{SUFFIX[ELEMENT['number', first.precision]]}"
@@ -93,7 +93,7 @@ class IRBuilder:
         return self.write("number", first.precision, f"call {of} {name}({', '.join(f'{of} {a}' for a in arguments)})")
 
     def unless(self, rare: Value, usual: Value, otherwise: Callable[[], Value]) -> Value:
-        """Return ``usual`` where no lane is ``rare``, else what ``otherwise`` computes, in a branch of its own."""
+        """Return ``usual`` if no lane is ``rare``, else the result of ``otherwise``, computed in a separate branch."""
         before, slow, after, any_lane = (self.name()[1:] for _ in range(4))
         of, truth = self.type("number", usual.precision), self.type("truth", usual.precision)
         reduce = f"@llvm.vector.reduce.or.v{self.lanes}i1"
@@ -107,7 +107,7 @@ class IRBuilder:
         ]
         known = dict(self._known)
         other = otherwise()
-        self._known = known  # what was written in the branch is not there after it
+        self._known = known  # values of the branch are not defined after it
         result = self.name()
         self.lines += [
             f"br label %{after}",
@@ -118,7 +118,7 @@ class IRBuilder:
 
 
 def _literal(number: float, precision: Precision) -> str:
-    """Return a number as LLVM reads it: the hexadecimal digits of the double, rounded to the precision."""
+    """Return a number as an LLVM literal: the hexadecimal digits of the double, rounded to the precision."""
     if precision == "float32" and math.isfinite(number):
         try:
             number = struct.unpack("<f", struct.pack("<f", number))[0]
@@ -129,16 +129,16 @@ def _literal(number: float, precision: Precision) -> str:
 
 @dataclass(eq=False)
 class Value:
-    """A vector: of numbers, of their bits, or of truths. Operators write code; comparisons with NaN are false.
+    """A vector of numbers, of their bits, or of truth values. Operators emit code; comparisons with NaN are false.
 
     Attributes:
-        builder: that writes.
-        kind: of the elements.
-        precision: of the numbers, or of those whose bits or comparison these are.
-        text: name or constant.
-        low: a bound from below that is known, for the functions that are cheaper on part of the line; NaN may occur all the same.
-        high: the same from above.
-        origin: the vector and the number that this is the product of, for the functions that multiply it again.
+        builder: the builder that emits the code.
+        kind: kind of the elements.
+        precision: precision of the numbers, or of the numbers whose bits or comparison these are.
+        text: name or constant in the code.
+        low: known lower bound, for functions that are cheaper on a part of the line; elements may still be NaN.
+        high: known upper bound.
+        origin: if this is a vector times a number, these two; lets a further multiplication by a number be folded.
     """
 
     builder: IRBuilder
@@ -152,11 +152,11 @@ class Value:
     def __str__(self) -> str:
         return self.text
 
-    def _other(self, other: Number) -> Value:
+    def _as_value(self, other: Number) -> Value:
         return other if isinstance(other, Value) else self.builder.constant(float(other), self.precision)
 
     def _infix(self, operation: str, left: Number, right: Number) -> Value:
-        a, b = self._other(left), self._other(right)
+        a, b = self._as_value(left), self._as_value(right)
         if operation in {"fadd", "fmul"} and b.text < a.text:
             a, b = b, a
         of = self.builder.type("number", self.precision)
@@ -199,44 +199,44 @@ class Value:
     __radd__ = __add__
     __rmul__ = __mul__
 
-    def _compared(self, sign: str, other: Number) -> Value:
+    def _compare(self, predicate: str, other: Number) -> Value:
         of = self.builder.type("number", self.precision)
-        return self.builder.write("truth", self.precision, f"fcmp {sign} {of} {self}, {self._other(other)}")
+        return self.builder.write("truth", self.precision, f"fcmp {predicate} {of} {self}, {self._as_value(other)}")
 
     def __lt__(self, other: Number) -> Value:
-        return self._compared("olt", other)
+        return self._compare("olt", other)
 
     def __le__(self, other: Number) -> Value:
-        return self._compared("ole", other)
+        return self._compare("ole", other)
 
     def __gt__(self, other: Number) -> Value:
-        return self._compared("ogt", other)
+        return self._compare("ogt", other)
 
     def __ge__(self, other: Number) -> Value:
-        return self._compared("oge", other)
+        return self._compare("oge", other)
 
     def equal(self, other: Number) -> Value:
-        """Return where the two are equal."""
-        return self._compared("oeq", other)
+        """Return the truth values of equality."""
+        return self._compare("oeq", other)
 
-    def chosen(self, a: Number, b: Number) -> Value:
-        """Return ``a`` where this truth holds, else ``b``; at least one of them a vector, or ``self.precision`` says what they are."""
-        left, right = self._other(a), self._other(b)
+    def select(self, a: Number, b: Number) -> Value:
+        """Return ``a`` where this truth value holds, else ``b``; numbers become vectors of ``self.precision``."""
+        left, right = self._as_value(a), self._as_value(b)
         of, truth = self.builder.type(left.kind, left.precision), self.builder.type("truth", self.precision)
-        chosen = self.builder.write(left.kind, left.precision, f"select {truth} {self}, {of} {left}, {of} {right}")
-        chosen.low, chosen.high = min(left.low, right.low), max(left.high, right.high)
-        return chosen
+        value = self.builder.write(left.kind, left.precision, f"select {truth} {self}, {of} {left}, {of} {right}")
+        value.low, value.high = min(left.low, right.low), max(left.high, right.high)
+        return value
 
     def bits(self) -> Value:
         """Return the bits of the numbers."""
         return self._cast("bitcast", "bits", self.precision)
 
     def number(self) -> Value:
-        """Return the numbers of the bits."""
+        """Return the numbers with these bits."""
         return self._cast("bitcast", "number", self.precision)
 
-    def whole(self) -> Value:
-        """Return bits, read as whole numbers, as numbers."""
+    def int_to_number(self) -> Value:
+        """Return bits, read as signed integers, converted to numbers."""
         return self._cast("sitofp", "number", self.precision)
 
     def widened(self) -> Value:
@@ -244,7 +244,7 @@ class Value:
         return self if self.precision == "float64" else self._cast("fpext", "number", "float64")
 
     def narrowed(self, precision: Precision) -> Value:
-        """Return float64 numbers in the precision."""
+        """Return float64 numbers converted to the precision."""
         return self if self.precision == precision else self._cast("fptrunc", "number", precision)
 
     def _cast(self, how: str, kind: Kind, precision: Precision) -> Value:
@@ -252,13 +252,13 @@ class Value:
         return self.builder.write(kind, precision, f"{how} {source} {self} to {to}")
 
     def with_bits(self, operation: str, other: int | Value) -> Value:
-        """Return ``and``, ``or``, ``xor``, ``add``, ``sub``, ``shl`` or ``lshr`` of bits with a whole number or with bits."""
+        """Return ``and``, ``or``, ``xor``, ``add``, ``sub``, ``mul``, ``shl`` or ``lshr`` of bits with an integer or with bits."""
         of = self.builder.type("bits", self.precision)
         right = other if isinstance(other, Value) else self.builder.splat(f"{ELEMENT['bits', self.precision]} {other}")
         return self.builder.write("bits", self.precision, f"{operation} {of} {self}, {right}")
 
     def some_bits(self, mask: int) -> Value:
-        """Return where any bit of the mask is set."""
+        """Return the truth values of "any bit of the mask is set"."""
         of = self.builder.type("bits", self.precision)
         return self.builder.write(
             "truth", self.precision, f"icmp ne {of} {self.with_bits('and', mask)}, zeroinitializer"

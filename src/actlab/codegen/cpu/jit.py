@@ -1,8 +1,8 @@
-"""Object code: LLVM code becomes machine code for this processor, is kept on disk, and is called by address.
+"""JIT compilation of LLVM code with llvmlite, and the on-disk cache of object files.
 
-The code is compiled by LLVM through llvmlite, the compiler under numba; numba's own front end is neither needed nor imported. Objects lie
-in ``$XDG_CACHE_HOME/actlab/kernels`` (``~/.cache`` if unset), or where ``ACTLAB_CACHE`` says; a directory that cannot be written to is no
-error: kernels are then compiled once per process. A file appears whole or not at all, and carries its own checksum.
+llvmlite is the compiler under numba; numba itself is neither needed nor imported. Object files are cached in
+``$XDG_CACHE_HOME/actlab/kernels`` (``~/.cache`` if unset), or in ``$ACTLAB_CACHE/kernels``. If the folder cannot be written, kernels are
+compiled once per process. Files are written atomically and carry a checksum.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ __all__ = ["NoCompilerError", "address", "assembly", "features", "fingerprint"]
 
 WIDER_THAN_AVX2 = ("avx512", "avx10", "amx")
 
-_ALIVE: list[Any] = []  # LLVM frees the code with the engine that owns it
+_ENGINES: list[Any] = []  # keeps engines alive: LLVM frees compiled code together with its engine
 
 
 class NoCompilerError(ActlabError):
-    """LLVM cannot be used here; whoever asked takes the torch reading instead."""
+    """LLVM is not available; the caller falls back to PyTorch."""
 
 
 @cache
 def _llvm() -> Any:
     try:
-        import llvmlite.binding as llvm  # noqa: PLC0415 0.1 s that only a kernel is worth
+        import llvmlite.binding as llvm  # noqa: PLC0415 takes 0.1 s, needed only when a kernel is compiled
 
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
     except (ImportError, OSError, RuntimeError) as error:
-        raise NoCompilerError(f"No kernel can be compiled: {error}. Install llvmlite.") from error
+        raise NoCompilerError(f"Kernels cannot be compiled: {error}. Install llvmlite.") from error
     return llvm
 
 
 @cache
 def _host() -> Any:
-    """Return LLVM's map of the processor's features, without those that torch was told not to use (``ATEN_CPU_CAPABILITY=avx2``)."""
+    """Return LLVM's map of the processor's features, without those disabled for torch (``ATEN_CPU_CAPABILITY=avx2``)."""
     host = _llvm().get_host_cpu_features()
     if torch.backends.cpu.get_cpu_capability() in {"AVX2", "DEFAULT"}:
         host.update((name, False) for name in list(host) if name.startswith(WIDER_THAN_AVX2))
@@ -54,13 +54,13 @@ def _host() -> Any:
 
 @cache
 def features() -> frozenset[str]:
-    """Return the names of the processor's features that are used, as LLVM has them: ``avx2``, ``fma``, ``f16c``, ..."""
+    """Return LLVM's names of the processor features in use: ``avx2``, ``fma``, ``f16c``, ..."""
     return frozenset(name for name, present in _host().items() if present)
 
 
 @cache
 def fingerprint() -> str:
-    """Return what object code depends on beside its source: the compiler, the processor and its features."""
+    """Return a hash of what object code depends on besides its source: the compiler, the processor and its features."""
     llvm = _llvm()
     parts = (str(llvm.llvm_version_info), llvm.get_process_triple(), llvm.get_host_cpu_name(), *sorted(features()))
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()
@@ -74,8 +74,8 @@ def _target() -> Any:
     )
 
 
-def _optimised(text: str) -> Any:
-    """Return the module of LLVM code, checked and optimised; the vectors are there already, so nothing is to be vectorised."""
+def _optimize(text: str) -> Any:
+    """Return the verified and optimized module of LLVM code; without auto-vectorization, as the code is vectorized already."""
     llvm = _llvm()
     module = llvm.parse_assembly(text)
     module.verify()
@@ -87,18 +87,18 @@ def _optimised(text: str) -> Any:
 
 
 def assembly(text: str) -> str:
-    """Return the machine code of LLVM code as text, to be looked at."""
-    code: str = _target().emit_assembly(_optimised(text))
+    """Return the assembly that LLVM code compiles to."""
+    code: str = _target().emit_assembly(_optimize(text))
     return code
 
 
 def address(key: str, text: Callable[[], str], name: str = "kernel") -> int:
-    """Return the address of the function ``name`` of LLVM code.
+    """Return the address of the function ``name`` of LLVM code, compiled or loaded from the cache.
 
     Args:
-        key: what the code depends on; the processor and the compiler are added here.
-        text: writes the code; called only where no object of that key is kept.
-        name: of the function.
+        key: everything the code depends on; processor and compiler are added here.
+        text: returns the code; called only if the cache has no object with that key.
+        name: name of the function.
 
     Raises:
         NoCompilerError: llvmlite is missing or does not know this processor.
@@ -107,9 +107,9 @@ def address(key: str, text: Callable[[], str], name: str = "kernel") -> int:
     file = _path(digest)
     code = _read(file)
     if code is None:
-        code = _target().emit_object(_optimised(text()))
+        code = _target().emit_object(_optimize(text()))
         _write(file, code)
-    return _loaded(code, name)
+    return _load(code, name)
 
 
 def _path(digest: str) -> Path | None:
@@ -118,18 +118,19 @@ def _path(digest: str) -> Path | None:
     return None
 
 
-def _loaded(code: bytes, name: str) -> int:
+def _load(code: bytes, name: str) -> int:
+    """Load object code into this process and return the address of a function in it."""
     llvm = _llvm()
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target())
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
-    _ALIVE.append(engine)
-    found: int = engine.get_function_address(name)
-    return found
+    _ENGINES.append(engine)
+    function_address: int = engine.get_function_address(name)
+    return function_address
 
 
 def _read(file: Path | None) -> bytes | None:
-    """Return the object in a file, or None if there is none, or not the whole of it."""
+    """Return the object code in a file, or None if there is no file or its checksum is wrong."""
     try:
         content = file.read_bytes() if file else b""
     except OSError:
@@ -139,34 +140,34 @@ def _read(file: Path | None) -> bytes | None:
 
 
 def _write(file: Path | None, code: bytes) -> None:
-    """Keep an object, if that is possible."""
+    """Store object code, unless there is no file name or the folder cannot be written."""
     with contextlib.suppress(OSError):
         if file is not None:
             write_atomically(file, hashlib.sha256(code).digest() + code)
 
 
 def fuses() -> bool:
-    """Return whether this processor multiplies and adds in one rounding."""
+    """Whether this processor has fused multiply-add."""
     return bool({"fma", "neon", "asimd", "fp-armv8"} & features()) or _llvm().get_process_triple().startswith(
         ("aarch64", "arm64")
     )
 
 
 def converts_half() -> bool:
-    """Return whether this processor converts float16."""
+    """Whether this processor converts float16."""
     return "f16c" in features() or _llvm().get_process_triple().startswith(("aarch64", "arm64"))
 
 
 def writes_lines() -> bool:
-    """Return whether this processor writes a line of memory, 64 bytes, in one instruction."""
+    """Whether this processor writes a cache line, 64 bytes, in one instruction."""
     return "avx512f" in features()
 
 
 def rounds_to_bfloat16() -> bool:
-    """Return whether this processor rounds float32 to bfloat16."""
+    """Whether this processor has an instruction that rounds float32 to bfloat16."""
     return {"avx512bf16", "avx512vl"} <= features()
 
 
 def flushes() -> bool:
-    """Return whether this processor is an x86 one, which can be told to make zero of results that would be subnormal."""
+    """Whether this processor can flush subnormal results to zero by a control register (x86)."""
     return "sse" in features()

@@ -1,4 +1,4 @@
-"""Plans: how a kernel goes over tensors in memory, and in how many threads: as many as torch has, and its own."""
+"""Launch parameters of CPU kernels: strides, row ranges and division among torch's threads."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from actlab.codegen.cpu import threads as team
+from actlab.codegen.cpu import threads
 from actlab.codegen.cpu.dtypes import Reach
 from actlab.codegen.cpu.ir_builder import Precision
 
-__all__ = ["SHARE", "Launch", "Native", "Shape", "Stream", "packed_parameters", "pitch"]
+__all__ = ["SHARE", "Launch", "NativeFunction", "Shape", "Stream", "packed_parameters", "pitch"]
 
-Frame: TypeAlias = "array[int]"  # the whole numbers that a kernel takes
-SHARE = 2**15  # numbers per thread for which waking one is worth it; torch takes as many
-AT, INTO = -3, -2  # places in a call of the parameters' address and of the sums'
-STEP = 64  # numbers at whose multiples a row is cut, so that vectors and lines of the cache stay whole
+Frame: TypeAlias = "array[int]"  # the integers that a kernel takes
+SHARE = 2**15  # numbers per thread from which another thread is worth waking; torch's grain size is the same
+PARAMETERS, SUMS = -3, -2  # columns of the addresses of parameters and sums in a table of calls
+STEP = 64  # rows are divided at multiples of as many numbers, so that vectors and cache lines are not split
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """Rows of numbers, and which parameters belong to a row.
+    """Rows of numbers, and how parameters vary over them.
 
     Attributes:
-        rows: how many.
-        size: numbers of the output in a row.
-        repeat: rows in a row that share parameters.
-        channels: different sets of parameters.
-        columns: parameters vary along the row instead.
-        spread: numbers along the row that share parameters, where they vary.
+        rows: number of rows.
+        size: numbers of the output per row.
+        repeat: consecutive rows that share parameters.
+        channels: number of different sets of parameters.
+        columns: whether parameters vary along a row instead of from row to row.
+        spread: if so, consecutive numbers of a row that share parameters.
     """
 
     rows: int
@@ -46,33 +46,31 @@ class Shape:
 
 
 def pitch(shape: Shape) -> int:
-    """Return the places from parameter to parameter where they vary along a row: a whole number of vectors."""
+    """Return the elements from parameter to parameter where they vary along a row: a multiple of the vector size."""
     return -(-shape.size // 64) * 64
 
 
 def packed_parameters(shape: Shape, parameters: Sequence[Tensor], precision: str) -> Tensor:
-    """Return the parameters as the kernel reads them: a set for each channel, or a row for each parameter."""
+    """Return the parameters as the kernel reads them: one row per channel, or one row per parameter if they vary along a row."""
     dtype = torch.float64 if precision == "float64" else torch.float32
-    if (
-        shape.channels == 1 and not shape.columns
-    ):  # a number each: read one by one they cost half of what a stack of them costs
+    if shape.channels == 1 and not shape.columns:  # one number each: item() costs half of torch.stack
         return torch.tensor([[p.item() for p in parameters]], dtype=dtype)
     width = shape.size // max(1, shape.spread) if shape.columns else shape.channels
     rows = torch.stack([p.detach().to(dtype).reshape(-1).expand(width) for p in parameters])
     if not shape.columns:
         return rows.T.contiguous()
-    room = torch.ones(len(parameters), pitch(shape), dtype=dtype)
-    room[:, : shape.size] = rows.repeat_interleave(shape.spread, dim=1)
-    return room
+    padded = torch.ones(len(parameters), pitch(shape), dtype=dtype)
+    padded[:, : shape.size] = rows.repeat_interleave(shape.spread, dim=1)
+    return padded
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stream:
-    """Numbers in memory that are read or written in order.
+    """Strided numbers in memory that are read or written in order.
 
     Attributes:
-        tensor: which of the tensors they are in.
-        offset: bytes before the first.
+        tensor: index of the tensor.
+        offset: bytes before the first number.
         row: bytes from row to row.
         number: bytes from number to number.
     """
@@ -84,12 +82,12 @@ class Stream:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Native:
+class NativeFunction:
     """A compiled kernel.
 
     Attributes:
-        address: in memory, for callers that are machine code themselves.
-        call: the same for Python: pointers to tensors, parameters, sums and the frame.
+        address: address of the function, for calls from compiled code.
+        call: the function for Python: takes pointers to the streams, parameters, sums and the frame.
     """
 
     address: int
@@ -98,16 +96,16 @@ class Native:
 
 @dataclass(frozen=True, kw_only=True)
 class Launch:
-    """A pass over tensors of one shape and dtype.
+    """A pass of a kernel over tensors of one shape and dtype.
 
     Attributes:
         shape: rows and parameters.
-        output: shape of the function's value.
-        precision: of the parameters.
-        streams: what is read, then what is written.
-        written: how many of the streams are written.
-        reach: where the numbers are; "past" is taken where what is written begins at whole lines of memory, else "memory".
-        function: gives the compiled kernel of a reach.
+        output: shape of the output.
+        precision: precision of the parameters.
+        streams: streams that are read, then streams that are written.
+        written: number of streams that are written.
+        reach: how memory is accessed; "past" is used if all written rows start at cache lines, else "memory".
+        function: returns the compiled kernel for a reach.
     """
 
     shape: Shape
@@ -116,23 +114,23 @@ class Launch:
     streams: tuple[Stream, ...]
     written: int
     reach: Reach
-    function: Callable[[Reach], Native]
+    function: Callable[[Reach], NativeFunction]
 
     @cached_property
-    def _usual(self) -> Native:
+    def _regular(self) -> NativeFunction:
         return self.function("cache" if self.reach == "cache" else "memory")
 
     @cached_property
-    def _past(self) -> Native:
+    def _streaming(self) -> NativeFunction:
         return self.function("past")
 
     @cached_property
-    def _in_order(self) -> bool:
-        """Whether each tensor is one stream from its beginning."""
+    def _one_stream_each(self) -> bool:
+        """Whether each tensor is one stream, without an offset."""
         return all(stream.offset == 0 and stream.tensor == i for i, stream in enumerate(self.streams))
 
     @cached_property
-    def _rows(self) -> tuple[int, ...]:
+    def _row_strides(self) -> tuple[int, ...]:
         return tuple(stream.row for stream in self.streams)
 
     @cached_property
@@ -140,103 +138,106 @@ class Launch:
         return self.shape.rows * self.shape.size
 
     @cached_property
-    def _whole(self) -> Frame:
+    def _full_frame(self) -> Frame:
         return self._frame(0, self.shape.rows, self.shape.size)
 
     def _frame(self, first: int, last: int, size: int) -> Frame:
-        """Return what the kernel is told of some rows, or of some numbers of them."""
+        """Return the integer arguments for the rows from ``first`` to ``last``, of ``size`` numbers each."""
         shape = self.shape
-        place = pitch(shape) if shape.columns else 0
-        return array("q", [*self._rows, first, last, size, shape.repeat, shape.channels, place])
+        parameter_pitch = pitch(shape) if shape.columns else 0
+        return array("q", [*self._row_strides, first, last, size, shape.repeat, shape.channels, parameter_pitch])
 
-    def run(self, tensors: Sequence[Tensor], numbers: Tensor | None, sums: Tensor | None) -> None:
+    def run(self, tensors: Sequence[Tensor], parameters: Tensor | None, sums: Tensor | None) -> None:
         """Run the kernel, and add its sums to ``sums`` in a fixed order.
 
         Args:
-            tensors: those that are read, then those that are written.
-            numbers: the parameters.
-            sums: what the gradients of learned parameters are added to.
+            tensors: tensors that are read, then tensors that are written.
+            parameters: the result of :func:`packed_parameters`; None without parameters.
+            sums: float64 tensor to which the gradients of learned parameters are added; None without them.
         """
         count = self._count
         if not count:
             return
         starts = [tensor.data_ptr() for tensor in tensors]
-        if not self._in_order:
+        if not self._one_stream_each:
             starts = [starts[stream.tensor] + stream.offset for stream in self.streams]
-        function = self._past if self.reach == "past" and self._aligned(starts) else self._usual
-        threads = min(torch.get_num_threads(), count // SHARE) if count >= 2 * SHARE else 1
-        if threads > 1:
-            self._share_out(function, starts, numbers, sums, threads)
+        function = self._streaming if self.reach == "past" and self._is_aligned(starts) else self._regular
+        team_size = min(torch.get_num_threads(), count // SHARE) if count >= 2 * SHARE else 1
+        if team_size > 1:
+            self._run_in_threads(function, starts, parameters, sums, team_size)
         else:
-            _call(function, starts, numbers, sums, self._whole)
+            _call(function, starts, parameters, sums, self._full_frame)
 
-    def _aligned(self, starts: Sequence[int]) -> bool:
-        """Tell whether every row that is written starts at a multiple of 64 bytes."""
+    def _is_aligned(self, starts: Sequence[int]) -> bool:
+        """Whether every row that is written starts at a multiple of 64 bytes."""
         first = len(starts) - self.written
         return all(start % 64 == 0 for start in starts[first:]) and (
-            self.shape.rows == 1 or all(row % 64 == 0 for row in self._rows[first:])
+            self.shape.rows == 1 or all(row % 64 == 0 for row in self._row_strides[first:])
         )
 
-    def _share_out(
+    def _run_in_threads(
         self,
-        function: Native,
+        function: NativeFunction,
         starts: list[int],
-        numbers: Tensor | None,
+        parameters: Tensor | None,
         sums: Tensor | None,
-        threads: int,
+        team_size: int,
     ) -> None:
-        if threads not in self._shares:
-            self._shares[threads] = self._divided(threads)
-        calls = self._shares[threads].copy()
+        if team_size not in self._call_tables:
+            self._call_tables[team_size] = self._call_table(team_size)
+        calls = self._call_tables[team_size].copy()
         calls[:, 0] = function.address
         calls[:, 1 : 1 + len(starts)] += starts
-        if numbers is not None:
-            calls[:, AT] = numbers.data_ptr()
+        if parameters is not None:
+            calls[:, PARAMETERS] = parameters.data_ptr()
         if sums is None:
-            team.run(calls, threads)
+            threads.run(calls, team_size)
             return
-        own = [torch.zeros_like(sums) for _ in calls]
-        calls[:, INTO] = [part.data_ptr() for part in own]
-        team.run(calls, threads)
-        for part in own:
-            sums += part
+        partial_sums = [torch.zeros_like(sums) for _ in calls]
+        calls[:, SUMS] = [partial.data_ptr() for partial in partial_sums]
+        threads.run(calls, team_size)
+        for partial in partial_sums:
+            sums += partial
 
     @cached_property
-    def _shares(self) -> dict[int, team.Calls]:
+    def _call_tables(self) -> dict[int, threads.Calls]:
         return {}
 
     @cached_property
     def _frames(self) -> list[Frame]:
-        return []  # which calls point to
+        return []  # keeps the frames alive that tables of calls point to
 
-    def _divided(self, threads: int) -> team.Calls:
-        """Return the calls of so many threads, with offsets where the addresses of tensors will be."""
+    def _call_table(self, team_size: int) -> threads.Calls:
+        """Return one call per thread, with offsets in the columns to which the addresses of tensors are added."""
         shape = self.shape
-        along = shape.rows < threads and not shape.columns
-        cuts = _cuts(shape.size, threads, STEP) if along else _cuts(shape.rows, threads, 1)
-        frames = [self._frame(0, shape.rows, b - a) if along else self._frame(a, b, shape.size) for a, b in cuts]
+        divides_rows = shape.rows < team_size and not shape.columns
+        ranges = _ranges(shape.size, team_size, STEP) if divides_rows else _ranges(shape.rows, team_size, 1)
+        frames = [
+            self._frame(0, shape.rows, b - a) if divides_rows else self._frame(a, b, shape.size) for a, b in ranges
+        ]
         self._frames.extend(frames)
-        calls = np.zeros((len(cuts), len(self.streams) + 4), dtype=np.int64)
-        if along:
-            calls[:, 1:AT] = np.outer([first for first, _ in cuts], [stream.number for stream in self.streams])
+        calls = np.zeros((len(ranges), len(self.streams) + 4), dtype=np.int64)
+        if divides_rows:
+            strides = [stream.number for stream in self.streams]
+            calls[:, 1:PARAMETERS] = np.outer([first for first, _ in ranges], strides)
         calls[:, -1] = [frame.buffer_info()[0] for frame in frames]
         return calls
 
 
 def _call(
-    function: Native,
+    function: NativeFunction,
     starts: Sequence[int],
-    numbers: Tensor | None,
+    parameters: Tensor | None,
     sums: Tensor | None,
     frame: Frame,
 ) -> None:
-    """Call the kernel; it releases the interpreter's lock."""
-    at = 0 if numbers is None else numbers.data_ptr()
-    into = 0 if sums is None else sums.data_ptr()
-    function.call(*starts, at, into, frame.buffer_info()[0])
+    """Call the kernel; ctypes releases the global interpreter lock meanwhile."""
+    parameters_at = 0 if parameters is None else parameters.data_ptr()
+    sums_at = 0 if sums is None else sums.data_ptr()
+    function.call(*starts, parameters_at, sums_at, frame.buffer_info()[0])
 
 
-def _cuts(size: int, count: int, step: int) -> list[tuple[int, int]]:
-    """Return ``count`` ranges or fewer that cover ``size`` and begin at multiples of ``step``."""
+def _ranges(size: int, count: int, step: int) -> list[tuple[int, int]]:
+    """Return at most ``count`` ranges that cover ``size`` and start at multiples of ``step``."""
     length = -(-size // (count * step)) * step
     return [(start, min(size, start + length)) for start in range(0, size, length)]

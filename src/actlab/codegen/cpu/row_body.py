@@ -1,8 +1,8 @@
-"""Loops: LLVM code that carries a straight line of vector arithmetic over rows of numbers in memory, in one pass.
+"""LLVM code of the inner loop over one row: load, compute, store, and accumulate parameter gradients.
 
-A kernel reads streams of numbers (the input; gradient and input; gate and value), writes others, and adds up what parameters learn from.
-Half precision is computed in float32 and rounded once, to nearest, halves to even. What does not fill a vector at a row's end is carried
-through a vector on the stack. A step's few numbers are added in their precision, and these sums in float64, in the same order in every run.
+A kernel reads streams of numbers (the input; gradient and input; gate and value), writes others, and adds up the gradients of learned
+parameters, all in one pass. Half precision is computed in float32 and rounded once, to nearest even. The numbers of a step are added in
+their own precision, and these sums in float64, in the same order in every run.
 """
 
 from __future__ import annotations
@@ -14,36 +14,35 @@ from typing import TypeAlias
 from actlab.codegen.cpu.dtypes import BYTES, STORED, Reach, Storage, precision_of
 from actlab.codegen.cpu.ir_builder import ELEMENT, IRBuilder, Precision, Value
 
-__all__ = ["Body", "Loop"]
+__all__ = ["RowBody", "RowLoop"]
 
-Body: TypeAlias = Callable[[list[Value], list[Value]], tuple[list[Value], list[Value]]]
-# Lines of code up to which writes may go past the cache, if none of them divides or calls. Where more happens between two halves of a
-# line of memory and the other core is busy, the processor writes them half by half: silu on two threads took 38 ms, not 10. Light
-# bodies gain: relu 7.8 ms, not 9.7. Where a line is written in one instruction (AVX-512) all gain: silu 5.8 ms, not 7.6, swiglu's backward
-# 14.1, not 18.4; but for half precision, which arithmetic holds up and not memory.
+RowBody: TypeAlias = Callable[[list[Value], list[Value]], tuple[list[Value], list[Value]]]
+# Lines of code up to which stores may bypass the cache, if none of them divides or calls. With more work between the two halves of a cache
+# line and a busy second core, the processor writes the halves one by one: silu on two threads took 38 ms, not 10. Light bodies are faster:
+# relu 7.8 ms, not 9.7. With an instruction that writes a whole line (AVX-512) all are faster: silu 5.8 ms, not 7.6, swiglu's backward
+# 14.1, not 18.4; except half precision, which is bound by arithmetic and not by memory.
 LIGHT = 48
-FOLDED = 8  # lanes in which sums are kept
+FOLDED = 8  # lanes of an accumulator
 
 
 @dataclass(frozen=True, kw_only=True)
-class Loop:
-    """A kernel around a body.
+class RowLoop:
+    """Layout and target features of a kernel that applies a body to rows of numbers.
 
     Attributes:
-        storage: of the numbers in memory.
-        reads: streams that are read; 2 for one whose even and odd places are two inputs, else 1.
-        writes: streams that are written, likewise.
-        parameters: how many parameters the body takes.
-        sums: how many sums the body adds to; one for each parameter that learns, or none.
+        storage: dtype of the numbers in memory.
+        reads: one entry per stream that is read; 2 for a stream whose even and odd elements are two inputs, else 1.
+        writes: the same for the streams that are written.
+        parameters: number of parameters of the body.
+        sums: number of sums that the body adds to: one per learned parameter, or none.
         columns: whether parameters vary along a row instead of from row to row.
-        reach: where the numbers are. From "memory" on what comes next is fetched in time; with "past" writes, which start at multiples of
-            64 bytes, go past the cache.
+        reach: where the data is. "memory" and "past" prefetch; with "past", stores bypass the cache and start at multiples of 64 bytes.
         lanes: numbers per step.
-        fused: whether the target multiplies and adds in one rounding.
-        whole_lines: whether the target writes a line of memory, 64 bytes, in one instruction.
-        rounds: whether the target rounds float32 to bfloat16 by itself. It makes subnormal numbers zero, so only what computes much has it
-            do so: a fifth of silu's time. What little is computed of waits for memory, and passes every number on.
-        flushes: whether to have the target, an x86 processor, make zero of results that would be subnormal.
+        fused: whether the target has fused multiply-add.
+        whole_lines: whether the target writes a cache line, 64 bytes, in one instruction.
+        rounds: whether the target has an instruction that rounds float32 to bfloat16. It flushes subnormal numbers to zero, so only bodies
+            with much arithmetic use it (a fifth of silu's time); light bodies are bound by memory and keep every number.
+        flushes: whether to flush subnormal results to zero (x86 only).
     """
 
     storage: Storage
@@ -61,26 +60,26 @@ class Loop:
 
     @property
     def precision(self) -> Precision:
-        """What is computed in."""
+        """Precision of the computation."""
         return precision_of(self.storage)
 
     @property
     def element(self) -> str:
-        """The type of a number while it is computed with."""
+        """LLVM type of a number in the computation."""
         return ELEMENT["number", self.precision]
 
     @property
     def pointers(self) -> list[str]:
-        """The names of the streams: those that are read, then those that are written."""
+        """Names of the stream pointers: those that are read, then those that are written."""
         return [f"%r{i}" for i in range(len(self.reads))] + [f"%w{i}" for i in range(len(self.writes))]
 
     @property
     def widths(self) -> list[int]:
-        """The inputs or outputs that each stream carries."""
+        """Number of inputs or outputs interleaved in each stream."""
         return [*self.reads, *self.writes]
 
-    def row(self, builder: IRBuilder, body: Body) -> list[str]:
-        """Return the LLVM text of the function that goes over one row."""
+    def row(self, builder: IRBuilder, body: RowBody) -> list[str]:
+        """Return the LLVM text of the function that processes one row."""
         pointers = ", ".join([f"ptr {p}" for p in self.pointers] + [f"i64 %ahead{i}" for i in range(len(self.reads))])
         start = [
             f"define internal void @row({pointers}, ptr %parameters, ptr %sums, i64 %n, i64 %valid, i64 %pitch) noinline {{",
@@ -88,7 +87,7 @@ class Loop:
         ]
         if not self.columns:
             for k in range(self.parameters):
-                start += self._spread(k)
+                start += self._broadcast_parameter(k)
         start += ["br label %loop", "loop:", "%i = phi i64 [ 0, %entry ], [ %j, %next ]"]
         if not self.columns:
             start += [
@@ -101,7 +100,7 @@ class Loop:
             self._store(builder, i, outputs[:width], width)
             outputs = outputs[width:]
         for k, contribution in enumerate(contributions):
-            self._add(builder, k, contribution)
+            self._accumulate(builder, k, contribution)
         end = [
             "br label %next",
             "next:",
@@ -112,11 +111,11 @@ class Loop:
         ]
         if not self.columns:
             for k in range(self.sums):
-                end += self._sum(k)
+                end += self._store_sum(k)
         return [*start, *builder.lines, *end, "ret void", "}"]
 
-    def _spread(self, k: int) -> list[str]:
-        """Return the code that spreads parameter ``k`` of a row over a vector."""
+    def _broadcast_parameter(self, k: int) -> list[str]:
+        """Return the code that broadcasts parameter ``k`` of a row to a vector."""
         of = f"<{self.lanes} x {self.element}>"
         return [
             f"%pp{k} = getelementptr {self.element}, ptr %parameters, i64 {k}",
@@ -130,13 +129,13 @@ class Loop:
             of, size = f"<{self.lanes} x {self.element}>", BYTES[self.precision]
             for k in range(self.parameters):
                 builder.lines += [
-                    *self._column(f"pp{k}", "%parameters", self.element, k),
+                    *self._column_address(f"pp{k}", "%parameters", self.element, k),
                     f"%p{k} = load {of}, ptr %pp{k}, align {size}",
                 ]
         return [builder.value(self.precision, f"%p{k}") for k in range(self.parameters)]
 
-    def _column(self, name: str, base: str, element: str, k: int) -> list[str]:
-        """Return the code of the address of place ``i`` of column array ``k``."""
+    def _column_address(self, name: str, base: str, element: str, k: int) -> list[str]:
+        """Return the code of the address of element ``i`` of column array ``k``."""
         return [
             f"%{name}k = mul i64 %pitch, {k}",
             f"%{name}i = add i64 %{name}k, %i",
@@ -146,7 +145,7 @@ class Loop:
     def _load(self, builder: IRBuilder, i: int, width: int) -> list[Value]:
         """Return the values of one step of a stream."""
         stored, count = STORED[self.storage], self.lanes * width
-        builder.lines += self._fetch(builder, i, count * BYTES[self.storage]) if self.reach != "cache" else []
+        builder.lines += self._prefetch(builder, i, count * BYTES[self.storage]) if self.reach != "cache" else []
         builder.lines += [
             f"%rp{i} = getelementptr [{width} x {stored}], ptr %r{i}, i64 %i",
             f"%rv{i} = load <{count} x {stored}>, ptr %rp{i}, align {BYTES[self.storage]}",
@@ -160,10 +159,10 @@ class Loop:
                 builder.lines.append(
                     f"{name} = shufflevector {of} %rv{i}, {of} poison, <{self.lanes} x i32> <{places}>"
                 )
-        return [self._raised(builder, name) for name in names]
+        return [self.upcast(builder, name) for name in names]
 
-    def _fetch(self, builder: IRBuilder, i: int, size: int) -> list[str]:
-        """Return the code that fetches what the next row reads here; the processor itself does not look beyond a page."""
+    def _prefetch(self, builder: IRBuilder, i: int, size: int) -> list[str]:
+        """Return the code that prefetches the next row; the processor's own prefetcher stops at page boundaries."""
         builder.declared.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
         lines = [f"%fi{i} = mul i64 %i, {size // self.lanes}", f"%fa{i} = add i64 %fi{i}, %ahead{i}"]
         for line in range(0, size, 64):
@@ -174,8 +173,8 @@ class Loop:
             ]
         return lines
 
-    def _raised(self, builder: IRBuilder, name: str) -> Value:
-        """Return numbers as stored in the precision of the computation."""
+    def upcast(self, builder: IRBuilder, name: str) -> Value:
+        """Return stored numbers in the precision of the computation."""
         if self.storage == "bfloat16":
             wide = builder.write("bits", "float32", f"zext <{self.lanes} x i16> {name} to <{self.lanes} x i32>")
             return wide.with_bits("shl", 16).number()
@@ -187,7 +186,7 @@ class Loop:
         stored, count = STORED[self.storage], self.lanes * width
         light = _is_light(builder.lines)
         past = self.reach == "past" and (light or (self.whole_lines and self.storage in {"float32", "float64"}))
-        names = [self._lowered(builder, value, exact=light) for value in values]
+        names = [self.downcast(builder, value, exact=light) for value in values]
         of = f"<{self.lanes} x {stored}>"
         if width == 2:
             places = ", ".join(f"i32 {k // 2 + (k % 2) * self.lanes}" for k in range(count))
@@ -199,8 +198,8 @@ class Loop:
             f"store <{count} x {stored}> {names[0]}, ptr %wp{i}, {how}",
         ]
 
-    def _lowered(self, builder: IRBuilder, value: Value, *, exact: bool = True) -> str:
-        """Return the name of the values rounded to the storage; subnormal ones may become zero unless it is to be exact."""
+    def downcast(self, builder: IRBuilder, value: Value, *, exact: bool = True) -> str:
+        """Return the name of the values rounded to the storage dtype; unless ``exact``, subnormal ones may become zero."""
         if self.storage == "bfloat16" and self.rounds and not exact:
             wide, half = f"<{self.lanes} x float>", f"<{self.lanes} x bfloat>"
             near = builder.write("number", "float32", f"fptrunc {wide} {value} to {half}")
@@ -212,20 +211,20 @@ class Loop:
             quiet = bits.with_bits("or", 0x400000)
             of = builder.type("number", "float32")
             is_nan = builder.write("truth", "float32", f"fcmp uno {of} {value}, {value}")
-            kept = is_nan.chosen(quiet, near).with_bits("lshr", 16)
-            return str(builder.write("bits", "float32", f"trunc <{self.lanes} x i32> {kept} to <{self.lanes} x i16>"))
+            high = is_nan.select(quiet, near).with_bits("lshr", 16)
+            return str(builder.write("bits", "float32", f"trunc <{self.lanes} x i32> {high} to <{self.lanes} x i16>"))
         if self.storage == "float16":
             return str(
                 builder.write("number", "float32", f"fptrunc <{self.lanes} x float> {value} to <{self.lanes} x half>")
             )
         return str(value)
 
-    def _add(self, builder: IRBuilder, k: int, contribution: Value) -> None:
-        """Write the code that adds a contribution to sum ``k``, of this row or of every column."""
+    def _accumulate(self, builder: IRBuilder, k: int, contribution: Value) -> None:
+        """Write the code that adds a contribution to sum ``k`` of this row, or of each column."""
         if self.columns:
             wide, widened = f"<{self.lanes} x double>", contribution.widened()
             builder.lines += [
-                *self._column(f"sp{k}", "%sums", "double", k),
+                *self._column_address(f"sp{k}", "%sums", "double", k),
                 f"%a{k} = load {wide}, ptr %sp{k}, align 8",
                 f"%b{k} = fadd {wide} %a{k}, {widened}",
                 f"store {wide} %b{k}, ptr %sp{k}, align 8",
@@ -242,15 +241,15 @@ class Loop:
             ]
         of = f"<{self.lanes} x {self.element}>"
         builder.lines.append(f"%c{k} = select <{self.lanes} x i1> %there, {of} {contribution}, {of} zeroinitializer")
-        name, lines = self._folded(f"%c{k}", k)
+        name, lines = self._fold(f"%c{k}", k)
         wide = f"<{FOLDED} x double>"
         if self.element != "double":
             lines.append(f"%d{k} = fpext <{FOLDED} x {self.element}> {name} to {wide}")
             name = f"%d{k}"
         builder.lines += [*lines, f"%b{k} = fadd {wide} %a{k}, {name}"]
 
-    def _folded(self, name: str, k: int) -> tuple[str, list[str]]:
-        """Return the code that adds the halves of a vector until few lanes are left, and where the result is."""
+    def _fold(self, name: str, k: int) -> tuple[str, list[str]]:
+        """Return the name of the result, and the code that adds the halves of a vector until :data:`FOLDED` lanes are left."""
         lines, lanes = [], self.lanes
         while lanes > FOLDED:
             of, lanes = f"<{lanes} x {self.element}>", lanes // 2
@@ -264,8 +263,8 @@ class Loop:
             name = f"%f{k}n{lanes}"
         return name, lines
 
-    def _sum(self, k: int) -> list[str]:
-        """Return the code that adds the lanes of a sum to memory."""
+    def _store_sum(self, k: int) -> list[str]:
+        """Return the code that adds the lanes of an accumulator to sum ``k`` in memory."""
         return [
             f"%s{k} = call double @llvm.vector.reduce.fadd.v{FOLDED}f64(double 0.0, <{FOLDED} x double> %b{k})",
             f"%sp{k} = getelementptr double, ptr %sums, i64 {k}",
@@ -276,5 +275,5 @@ class Loop:
 
 
 def _is_light(lines: Sequence[str]) -> bool:
-    """Tell whether so little is computed that whole lines of memory are written in one go."""
+    """Whether the body is short enough that the stores of a cache line follow each other directly."""
     return len(lines) < LIGHT and not any("fdiv" in line or "= call" in line for line in lines)

@@ -1,18 +1,37 @@
-"""Rows: LLVM code that goes from row to row of numbers in memory, and carries what does not fill a vector through one on the stack."""
+"""LLVM module of a CPU kernel: the outer loop over rows, and the remainder of each row through a stack buffer."""
 
 from __future__ import annotations
 
 from actlab.codegen.cpu.dtypes import BYTES, STORED
-from actlab.codegen.cpu.row_body import Loop
+from actlab.codegen.cpu.ir_builder import IRBuilder
+from actlab.codegen.cpu.row_body import FOLDED, RowBody, RowLoop
 
-__all__ = ["framed", "kernel"]
+__all__ = ["kernel_text"]
 
-FLUSH = 1 << 15  # of the control word MXCSR: results that underflow are zero
-AHEAD = 1024  # bytes ahead of which a single row is fetched
+FLUSH = 1 << 15  # flush-to-zero bit of the control register MXCSR
+AHEAD = 1024  # prefetch distance within a single row, in bytes
+DECLARATIONS = (
+    "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)",
+    f"declare double @llvm.vector.reduce.fadd.v{FOLDED}f64(double, <{FOLDED} x double>)",
+    "!0 = !{i32 1}",
+    '!1 = !{!"branch_weights", i32 1, i32 1000000}',
+)
 
 
-def kernel(loop: Loop) -> list[str]:
-    """Return the code that goes from row to row."""
+def kernel_text(loop: RowLoop, body: RowBody) -> str:
+    """Return the LLVM code of the module: the functions ``kernel`` and ``framed``, and ``row``, which they call.
+
+    ``kernel`` takes a pointer for each stream, the bytes from row to row of each, pointers to parameters and sums (float64), and then
+    the first row and the one after the last, the numbers per row, how many consecutive rows share parameters, the number of channels, and
+    the elements from parameter to parameter. ``framed`` takes these integers in an array instead, after the pointers.
+    """
+    builder = IRBuilder(lanes=loop.lanes, fused=loop.fused)
+    row = loop.row(builder, body)
+    return "\n".join([*row, "", *_kernel(loop), "", *_framed(loop), "", *sorted(builder.declared), *DECLARATIONS])
+
+
+def _kernel(loop: RowLoop) -> list[str]:
+    """Return the code of the loop over rows."""
     names = loop.pointers
     strides = [f"%d{name[1:]}" for name in names]
     arguments = ", ".join([f"ptr {n}" for n in names] + [f"i64 {d}" for d in strides])
@@ -25,7 +44,7 @@ def kernel(loop: Loop) -> list[str]:
             f"%t{name[1:]} = alloca [{step * w} x {STORED[loop.storage]}], align 64"
             for name, w in zip(names, loop.widths, strict=True)
         ),
-        *_flushing(loop),
+        *_flush_subnormals(loop),
         f"%main = and i64 %n, {-step}",
         "%rest = sub i64 %n, %main",
         "%hasmain = icmp ne i64 %main, 0",
@@ -43,7 +62,7 @@ def kernel(loop: Loop) -> list[str]:
             f"%o{name[1:]} = mul i64 %row, {stride}",
             f"%q{name[1:]} = getelementptr i8, ptr {name}, i64 %o{name[1:]}",
         ]
-    lines += _of_row(loop)
+    lines += _row_parameters(loop)
     ahead = ", ".join(f"i64 %h{i}" for i in range(len(loop.reads)))
     rows = ", ".join(f"ptr %q{name[1:]}" for name in names) + f", {ahead}"
     lines += [
@@ -54,7 +73,7 @@ def kernel(loop: Loop) -> list[str]:
         "afterwhole:",
         "br i1 %hasrest, label %part, label %next",
         "part:",
-        *_end(loop, names),
+        *_remainder(loop, names),
         "br label %next",
         "next:",
         "%rownext = add i64 %row, 1",
@@ -66,12 +85,12 @@ def kernel(loop: Loop) -> list[str]:
     return [*lines, *end, *(["fence seq_cst"] if loop.reach == "past" else []), "ret void", "}", *_declared(loop)]
 
 
-def _flushing(loop: Loop) -> list[str]:
-    """Return the code after which results that would be subnormal are zero, until the control word is put back.
+def _flush_subnormals(loop: RowLoop) -> list[str]:
+    """Return the code that flushes subnormal results to zero until the control register is restored.
 
-    They are of no use to an activation, and an x86 processor takes 150 cycles for each: softplus takes 18 times as long on numbers of
-    deviation 30, silu's two passes 3 times (``benchmarks/subnormal.py``). The arithmetic is in a function of its own, so that none of it
-    is moved across.
+    Activations do not need them, and an x86 processor takes 150 cycles for each: softplus takes 18 times as long on inputs of standard
+    deviation 30, the two passes of silu 3 times (``benchmarks/subnormal.py``). The arithmetic is in a separate function, so that the
+    compiler moves none of it across these instructions.
     """
     if not loop.flushes:
         return []
@@ -86,13 +105,13 @@ def _flushing(loop: Loop) -> list[str]:
     ]
 
 
-def _declared(loop: Loop) -> list[str]:
+def _declared(loop: RowLoop) -> list[str]:
     names = ("stmxcsr", "ldmxcsr") if loop.flushes else ()
     return [f"declare void @llvm.x86.sse.{name}(ptr)" for name in names]
 
 
-def framed(loop: Loop) -> list[str]:
-    """Return the code that calls ``kernel`` with numbers from an array: twelve arguments cost Python 1 us more than five."""
+def _framed(loop: RowLoop) -> list[str]:
+    """Return the code that calls ``kernel`` with integers from an array: twelve arguments cost 1 us more than five in Python."""
     names = [f"ptr {name}" for name in loop.pointers]
     numbers = [f"i64 %n{k}" for k in range(len(names) + 6)]
     arguments = ", ".join([*names, *numbers[: len(names)], "ptr %parameters, ptr %sums", *numbers[len(names) :]])
@@ -106,8 +125,8 @@ def framed(loop: Loop) -> list[str]:
     ]
 
 
-def _of_row(loop: Loop) -> list[str]:
-    """Return the code that finds a row's parameters and sums."""
+def _row_parameters(loop: RowLoop) -> list[str]:
+    """Return the code of the addresses of a row's parameters and sums."""
     if loop.columns or not loop.parameters:
         return [
             "%prow = getelementptr i8, ptr %parameters, i64 0",
@@ -121,8 +140,8 @@ def _of_row(loop: Loop) -> list[str]:
     ]
 
 
-def _end(loop: Loop, names: list[str]) -> list[str]:
-    """Return the code that carries the end of a row through the stack."""
+def _remainder(loop: RowLoop, names: list[str]) -> list[str]:
+    """Return the code that processes the end of a row, which does not fill a vector, in buffers on the stack."""
     lines: list[str] = []
     size = BYTES[loop.storage]
     for name, width in zip(names, loop.widths, strict=True):

@@ -1,15 +1,16 @@
-"""The CPU reading of a gradient rule: one pass forward, which writes a bit per element where that is all the rule needs, and one backward.
+"""CPU kernels of activations with a gradient rule: forward pass saving at most one bit per element, and backward pass.
 
-A window needs one bit of each element, noise needs none: its numbers are hashed from the place as they are used, the same as
-:mod:`actlab.codegen.counter_rng` gives. So the passes move little more than a plain rectifier's do. Tensors are contiguous, on the CPU.
+A window rule saves one bit per element and a noise rule nothing: its numbers are hashed from the element index when they are used, equal to
+those of :mod:`actlab.codegen.counter_rng`. So both passes move little more memory than those of a plain ReLU. Tensors are contiguous, on
+the CPU.
 """
 
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Callable
 from functools import cache
-from math import sqrt
 from typing import Any, cast
 
 import numpy as np
@@ -18,23 +19,23 @@ import torch
 from torch import Tensor
 
 from actlab.codegen.counter_rng import GOLDEN
-from actlab.codegen.cpu import jit, vector_math
-from actlab.codegen.cpu import kernel as cpu
-from actlab.codegen.cpu import threads as team
+from actlab.codegen.cpu import jit, threads
 from actlab.codegen.cpu.bit_loop import BitLoop, Body
-from actlab.codegen.cpu.dtypes import Storage
+from actlab.codegen.cpu.dtypes import STORAGES, Storage
 from actlab.codegen.cpu.ir_builder import IRBuilder, Value
 from actlab.codegen.cpu.launch import SHARE
+from actlab.codegen.cpu.vector_arithmetic import maximum, minimum, polynomial, sqrt
+from actlab.codegen.cpu.vector_math import NAMES, log
 from actlab.codegen.eager_mode import is_eager
 from actlab.codegen.rule_passes import SYMBOLS, RulePasses, rule_passes
 from actlab.functions.formula import Expr
 from actlab.functions.formula.printer import compile_source, function_source
 from actlab.functions.spec import Spec, X
 
-__all__ = ["CpuRuleKernel", "rule_kernel", "can_run_rule_kernel"]
+__all__ = ["CpuRuleKernel", "can_run_rule_kernel", "rule_kernel"]
 
-STORAGES = {dtype: storage for dtype, storage in cpu.STORAGES.items() if storage != "float16"}  # which stays torch's
-# Minimax fits of erfinv(x) / x in w = -log(1 - x^2), constant last: below w = 5 in w - 2.5, from there in sqrt(w) - 3 (Giles 2010).
+DTYPES = {dtype: storage for dtype, storage in STORAGES.items() if storage != "float16"}  # float16 is left to torch
+# Minimax fits of erfinv(x) / x in w = -log(1 - x^2), constant last: for w < 5 in w - 2.5, else in sqrt(w) - 3 (Giles 2010).
 NEAR = (
     2.81022636e-08,
     3.43273939e-07,
@@ -60,12 +61,13 @@ FAR = (
 
 
 class CpuRuleKernel:
-    """The two passes of a spec with a rule. Get it from :func:`rule_kernel`.
+    """Forward and backward pass of a spec with a gradient rule. Create it with :func:`rule_kernel`.
 
     Attributes:
-        gradient: what is computed backward.
+        passes: the expressions of both passes.
+        gradient: the backward pass.
         keep: what the backward pass needs of each element: nothing, one bit, or the input.
-        is_exact: whether the forward pass has torch's values to the bit: it only chooses between the input and constants.
+        is_exact: whether the forward pass equals torch's values bit for bit, as it only selects the input or constants.
     """
 
     def __init__(self, passes: RulePasses) -> None:
@@ -74,10 +76,10 @@ class CpuRuleKernel:
         self._functions: dict[tuple[str, Storage], Callable[..., None]] = {}
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return the values, and what the backward pass needs: None, uint8 of ``ceil(n / 8)`` rounded up to whole vectors, or the input.
+        """Return the values, and what the backward pass needs: None, ``8 * ceil(n / 64)`` uint8 with one bit per element, or the input.
 
         Args:
-            x: contiguous, float32, float64 or bfloat16.
+            x: contiguous tensor of any shape, float32, float64 or bfloat16.
         """
         y = torch.empty_like(x)
         if self.keep != "bits":
@@ -91,28 +93,28 @@ class CpuRuleKernel:
         """Return the gradient of the input.
 
         Args:
-            grad: contiguous, of the output's dtype.
-            kept: what :meth:`forward` returned.
-            key: of the noise, see :func:`~actlab.codegen.counter_rng.draw_key`; None without noise.
+            grad: gradient of the output, contiguous.
+            kept: what :meth:`forward` returned for the backward pass.
+            key: key of the noise, see :func:`~actlab.codegen.counter_rng.draw_key`; None without noise.
         """
-        made = torch.empty_like(grad)
-        streams = [grad.data_ptr(), *([] if kept is None else [kept.data_ptr()]), made.data_ptr()]
+        dx = torch.empty_like(grad)
+        streams = [grad.data_ptr(), *([] if kept is None else [kept.data_ptr()]), dx.data_ptr()]
         self._run("backward", grad, streams, key)
-        return made
+        return dx
 
     def _run(self, which: str, like: Tensor, streams: list[int], key: Tensor | None) -> None:
-        function = self._function(which, STORAGES[like.dtype])
+        function = self._function(which, DTYPES[like.dtype])
         words = [0, 0] if key is None else key.tolist()
         count = like.numel()
-        threads = min(torch.get_num_threads(), count // SHARE) if count >= 2 * SHARE else 1
-        if threads <= 1:
+        team_size = min(torch.get_num_threads(), count // SHARE) if count >= 2 * SHARE else 1
+        if team_size <= 1:
             if count:
                 function(*streams, 0, count, *words)
             return
-        length = -(-count // (threads * 64)) * 64  # shares begin at whole bytes of bits
+        length = -(-count // (team_size * 64)) * 64  # each share starts at a byte boundary of the bits
         address = ctypes.cast(cast("Any", function), ctypes.c_void_p).value
         calls = [[address, *streams, first, min(count, first + length), *words] for first in range(0, count, length)]
-        team.run(np.array(calls, dtype=np.int64), threads)
+        threads.run(np.array(calls, dtype=np.int64), team_size)
 
     def _function(self, which: str, storage: Storage) -> Callable[..., None]:
         if (which, storage) not in self._functions:
@@ -135,62 +137,63 @@ class CpuRuleKernel:
 
     def _forward_body(self) -> Body:
         passes = self.passes
-        value = _printed([passes.x], passes.value)
-        mask = _printed([X], passes.mask) if self.keep == "bits" else None
+        value = _compile([passes.x], passes.value)
+        mask = _compile([X], passes.mask) if self.keep == "bits" else None
 
-        def body(_: IRBuilder, given: dict[str, Value]) -> dict[str, Value]:
-            made = {"y": _number(value(given["x"]), given["x"])}
+        def body(_: IRBuilder, inputs: dict[str, Value]) -> dict[str, Value]:
+            x = inputs["x"]
+            outputs = {"y": _as_vector(value(x), x)}
             if mask is not None:
-                made["bits"] = _number(mask(given["x"]), given["x"]) > passes.middle
-            return made
+                outputs["bits"] = _as_vector(mask(x), x) > passes.middle
+            return outputs
 
         return body
 
     def _backward_body(self) -> Body:
-        sides = [_printed(SYMBOLS, expression) for expression in self.passes.gradients]
+        gradients = [_compile(SYMBOLS, expression) for expression in self.passes.gradients]
         is_noisy, ingredients = self.gradient.is_noisy, self.passes.ingredients
 
-        def body(builder: IRBuilder, given: dict[str, Value]) -> dict[str, Value]:
-            grad = given["grad"]
+        def body(builder: IRBuilder, inputs: dict[str, Value]) -> dict[str, Value]:
+            grad = inputs["grad"]
             noise = _noise(builder, grad, ingredients) if is_noisy else grad
-            made = [_number(side(grad, given.get("x", grad), noise, noise), grad) for side in sides]
-            return {"y": made[0] if len(made) == 1 else given["bits"].chosen(made[1], made[0])}
+            levels = [_as_vector(part(grad, inputs.get("x", grad), noise, noise), grad) for part in gradients]
+            return {"y": levels[0] if len(levels) == 1 else inputs["bits"].select(levels[1], levels[0])}
 
         return body
 
 
-def _printed(symbols: list[sympy.Symbol], expression: Expr) -> Callable[..., Any]:
-    return compile_source(function_source("part", symbols, expression, "cpu"), "part", vector_math.NAMES)
+def _compile(symbols: list[sympy.Symbol], expression: Expr) -> Callable[..., Any]:
+    return compile_source(function_source("part", symbols, expression, "cpu"), "part", NAMES)
 
 
-def _number(made: Any, like: Value) -> Value:
-    return made if isinstance(made, Value) else like.builder.constant(float(made), like.precision)
+def _as_vector(result: Any, like: Value) -> Value:
+    return result if isinstance(result, Value) else like.builder.constant(float(result), like.precision)
 
 
 def _noise(builder: IRBuilder, like: Value, ingredients: frozenset[str]) -> Value:
-    """Return the noise that a rule asks for, uniform or normal, as :mod:`~actlab.codegen.counter_rng` has it."""
-    made = _uniform(builder) if "u" in ingredients else _normal(builder)
-    return made.widened() if like.precision == "float64" else made
+    """Return the noise of a rule, uniform or normal, equal to that of :mod:`~actlab.codegen.counter_rng`."""
+    noise = _uniform(builder) if "u" in ingredients else _normal(builder)
+    return noise.widened() if like.precision == "float64" else noise
 
 
 def _uniform(builder: IRBuilder) -> Value:
     bits = builder.value("float32", "%place", "bits").with_bits("mul", GOLDEN)
     for word in ("%key0", "%key1"):
-        bits = _mixed(bits.with_bits("add", builder.value("float32", word, "bits")))
-    return (bits.with_bits("lshr", 9).whole() + 0.5) * 2.0**-23
+        bits = _lowbias32(bits.with_bits("add", builder.value("float32", word, "bits")))
+    return (bits.with_bits("lshr", 9).int_to_number() + 0.5) * 2.0**-23
 
 
 def _normal(builder: IRBuilder) -> Value:
-    """Return the inverse of the normal distribution function at uniform numbers, to 4e-7 of its value."""
+    """Return the inverse of the normal distribution function at uniform numbers, to a relative error of 4e-7."""
     u = _uniform(builder)
-    w = -vector_math.log(4.0 * u * (1.0 - u))
-    far = vector_math.sqrt(vector_math.maximum(w, 5.0)) - 3.0
-    near = vector_math.minimum(w, 5.0) - 2.5
-    ratio = (w < 5.0).chosen(vector_math.polynomial(NEAR[::-1], near), vector_math.polynomial(FAR[::-1], far))
-    return ratio * (2.0 * u - 1.0) * sqrt(2.0)
+    w = -log(4.0 * u * (1.0 - u))
+    far = sqrt(maximum(w, 5.0)) - 3.0
+    near = minimum(w, 5.0) - 2.5
+    ratio = (w < 5.0).select(polynomial(NEAR[::-1], near), polynomial(FAR[::-1], far))
+    return ratio * (2.0 * u - 1.0) * math.sqrt(2.0)
 
 
-def _mixed(bits: Value) -> Value:
+def _lowbias32(bits: Value) -> Value:
     for shift, factor in ((16, 0x7FEB352D), (15, -2073254261), (16, None)):
         bits = bits.with_bits("xor", bits.with_bits("lshr", shift))
         bits = bits if factor is None else bits.with_bits("mul", factor)
@@ -198,7 +201,7 @@ def _mixed(bits: Value) -> Value:
 
 
 def can_run_rule_kernel(x: Tensor) -> bool:
-    """Tell whether a tensor is one for kernels: dense on the CPU, of a dtype that they compute on, and LLVM is there.
+    """Whether rule kernels can run on a tensor: dense, on the CPU, of a supported dtype, in eager mode, with LLVM installed.
 
     Example:
         >>> can_run_rule_kernel(torch.ones(2)), can_run_rule_kernel(torch.ones(2, device="meta"))
@@ -207,14 +210,14 @@ def can_run_rule_kernel(x: Tensor) -> bool:
     return (
         type(x) in {Tensor, torch.nn.Parameter}
         and x.device.type == "cpu"
-        and x.dtype in STORAGES
+        and x.dtype in DTYPES
         and is_eager()
-        and _compiles()
+        and _has_compiler()
     )
 
 
 @cache
-def _compiles() -> bool:
+def _has_compiler() -> bool:
     try:
         jit.fingerprint()
     except jit.NoCompilerError:
@@ -224,13 +227,13 @@ def _compiles() -> bool:
 
 @cache
 def rule_kernel(spec: Spec) -> CpuRuleKernel | None:
-    """Return the kernel of a spec with a rule, or None where there is none: rules of several noises, or of noise that is tied to units.
+    """Return the kernel of a spec with a rule, or None if kernels do not support it (see :func:`~actlab.codegen.rule_passes.rule_passes`).
 
     Example:
         >>> from actlab.functions.grammar import parse
-        >>> made = rule_kernel(parse("step/rect(-1, 1)"))
-        >>> y, kept = made.forward(torch.tensor([-2.0, -0.5, 0.5]))
-        >>> y, made.backward(torch.ones(3), kept, None), made.keep
+        >>> window = rule_kernel(parse("step/rect(-1, 1)"))
+        >>> y, kept = window.forward(torch.tensor([-2.0, -0.5, 0.5]))
+        >>> y, window.backward(torch.ones(3), kept, None), window.keep
         (tensor([0., 0., 1.]), tensor([0., 1., 1.]), 'bits')
     """
     passes = rule_passes(spec)

@@ -1,4 +1,7 @@
-"""The text of a CPU kernel: a formula and its gradients, printed as Python that is run once, on vectors that write down LLVM code."""
+"""Python source of a CPU kernel's passes, printed from the formula for the LLVM IR builder.
+
+The source is run once, on values of :mod:`actlab.codegen.cpu.ir_builder`, which emit the LLVM code of the loop body.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from actlab.codegen.forward_backward import GRAD, passes
 from actlab.errors import KernelError
 from actlab.functions.formula import Expr
 from actlab.functions.formula.printer import function_source
+from actlab.functions.formula.slope_from_output import slope_from_output
 from actlab.functions.spec import Spec
 
 __all__ = ["OUTPUT", "Pass", "slope", "text"]
@@ -20,11 +24,11 @@ OUTPUT = sympy.Symbol("y", real=True)
 
 
 def text(which: Pass, spec: Spec) -> str:
-    """Return the Python source of a pass: one function, named after it, that returns all results.
+    """Return the Python source of a pass: one function, named after the pass, that returns all results.
 
     Args:
-        which: "forward" returns the value; "backward" the gradient in each input and in each learned parameter; "from_output" that in the
-            input, given the gradient and the output.
+        which: "forward" returns the value; "backward" the gradient in each input and in each learned parameter; "from_output" the gradient
+            in the input, computed from the gradient of the output and the output.
         spec: of an elementwise or gated activation.
 
     Example:
@@ -45,27 +49,27 @@ def text(which: Pass, spec: Spec) -> str:
 
 
 def slope(spec: Spec) -> Expr:
-    """Return the slope of an elementwise activation in terms of its output.
+    """Return the slope of an elementwise activation as a function of its output.
 
     Raises:
-        KernelError: the output does not tell it.
+        KernelError: the slope is not a function of the output.
 
     Example:
         >>> from actlab.functions.grammar import parse
         >>> sympy.expand(slope(parse("tanh")))
         1 - y**2
     """
-    from actlab.functions.formula.slope_from_output import slope_from_output  # noqa: PLC0415 few functions need it
-
     record = spec.activation
-    found = slope_from_output(record.formula, record.inputs[0], OUTPUT)
-    if found is None:
-        raise KernelError(f"The output of {spec} does not tell its slope.")
-    return found
+    expression = slope_from_output(record.formula, record.inputs[0], OUTPUT)
+    if expression is None:
+        raise KernelError(
+            f"The slope of {spec} is not a function of its output; use backward(), which takes the input."
+        )
+    return expression
 
 
 def _source(name: str, arguments: Sequence[sympy.Symbol], results: Sequence[Expr]) -> str:
-    """Return the source of one function that returns all results; what they share is found by the machine that runs it."""
+    """Return the source of one function that returns all results; the IR builder eliminates common subexpressions."""
     parts = [function_source(f"part{i}", arguments, result, "cpu") for i, result in enumerate(results)]
     signature = ", ".join(symbol.name for symbol in arguments)
     calls = ", ".join(f"part{i}({signature})" for i in range(len(parts)))

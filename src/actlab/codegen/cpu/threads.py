@@ -1,8 +1,8 @@
-"""The team: torch's own threads, for machine code that torch does not know.
+"""Run compiled kernels on torch's intra-op threads (OpenMP).
 
-Torch divides an operation among the threads of OpenMP, which wait for the next one for a moment before they sleep. Code of ours runs in the
-same threads: no second set of them waits beside the first, and a start costs what it costs torch, a few microseconds. Where torch
-brings no OpenMP that can be called, and in the forked child of a process, where OpenMP's threads are gone, Python's threads do the work.
+Torch divides an operation among OpenMP's threads, which wait actively for a moment before they sleep. Kernels run in the same threads, so
+no second pool competes with them, and starting a parallel region costs a few microseconds, as in torch. Where torch's OpenMP cannot be
+called, and in forked child processes, which have no OpenMP threads, a Python thread pool is used.
 """
 
 from __future__ import annotations
@@ -25,50 +25,50 @@ from actlab.codegen.cpu import jit
 
 __all__ = ["Calls", "run"]
 
-Calls: TypeAlias = NDArray[
-    np.int64
-]  # a row each: the address of a function, and its arguments, addresses or whole numbers
-HOME = os.getpid()
+# One row per call: the address of a function, then its arguments, which are addresses or integers.
+Calls: TypeAlias = NDArray[np.int64]
+IMPORTING_PROCESS = os.getpid()
 
 
 def run(calls: Calls, threads: int) -> None:
-    """Make all calls, in no order, and return when the last one has returned; the interpreter's lock is released meanwhile.
+    """Make all calls, in any order, and return when all have returned; releases the global interpreter lock meanwhile.
 
     Args:
-        calls: contiguous; the functions return nothing.
-        threads: at most so many at a time.
+        calls: contiguous array; the functions return nothing.
+        threads: number of threads to use at most.
 
     Raises:
         NoCompilerError: LLVM is missing.
     """
     if not len(calls):
         return
-    caller, members = _caller(calls.shape[1] - 1), min(threads, len(calls))
-    table: int = calls.__array_interface__["data"][0]  # a tenth of the time that calls.ctypes takes
-    if members <= 1:
+    caller, team_size = _caller(calls.shape[1] - 1), min(threads, len(calls))
+    table: int = calls.__array_interface__["data"][0]  # ten times faster than calls.ctypes
+    if team_size <= 1:
         caller.calls(table, 0, 1, len(calls))
         return
-    openmp = _openmp() if os.getpid() == HOME else None
+    openmp = _openmp() if os.getpid() == IMPORTING_PROCESS else None
     if openmp is None:
-        waiting = [_pool(os.getpid()).submit(caller.calls, table, k, members, len(calls)) for k in range(1, members)]
-        caller.calls(table, 0, members, len(calls))
-        wait(waiting)
+        pool = _pool(os.getpid())
+        futures = [pool.submit(caller.calls, table, k, team_size, len(calls)) for k in range(1, team_size)]
+        caller.calls(table, 0, team_size, len(calls))
+        wait(futures)
         return
-    data = array("q", (openmp.number, openmp.count, table, len(calls)))
-    openmp.parallel(caller.member, data.buffer_info()[0], members, 0)
+    data = array("q", (openmp.thread_num, openmp.num_threads, table, len(calls)))
+    openmp.parallel(caller.parallel_region, data.buffer_info()[0], team_size, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Caller:
-    """Machine code that makes calls of as many arguments as it was made for.
+    """Machine code that calls functions of a fixed number of arguments.
 
     Attributes:
-        calls: makes those of a table that a thread makes: (table, first, step, count).
-        member: address of what a thread of OpenMP runs: it finds out its number, and makes its calls.
+        calls: makes the calls of one thread: (table, first call, step, number of calls in the table).
+        parallel_region: address of the function that each thread of an OpenMP team runs: it makes the calls of its thread number.
     """
 
     calls: Callable[[int, int, int, int], None]
-    member: int
+    parallel_region: int
 
 
 @cache
@@ -77,13 +77,13 @@ def _caller(arguments: int) -> _Caller:
     prototype: Any = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 3)
     return _Caller(
         calls=prototype(jit.address(text, lambda: text, "calls")),
-        member=jit.address(text, lambda: text, "member"),
+        parallel_region=jit.address(text, lambda: text, "member"),
     )
 
 
 def _text(arguments: int) -> str:
     """Return the LLVM code of :class:`_Caller`."""
-    places = range(1, arguments + 1)
+    indices = range(1, arguments + 1)
     return "\n".join(
         [
             "define void @calls(ptr %table, i64 %first, i64 %step, i64 %count) {",
@@ -95,9 +95,9 @@ def _text(arguments: int) -> str:
             f"%start = mul i64 %i, {arguments + 1}",
             "%call = getelementptr i64, ptr %table, i64 %start",
             "%function = load ptr, ptr %call",
-            *(f"%p{k} = getelementptr i64, ptr %call, i64 {k}" for k in places),
-            *(f"%a{k} = load i64, ptr %p{k}" for k in places),
-            f"call void %function({', '.join(f'i64 %a{k}' for k in places)})",
+            *(f"%p{k} = getelementptr i64, ptr %call, i64 {k}" for k in indices),
+            *(f"%a{k} = load i64, ptr %p{k}" for k in indices),
+            f"call void %function({', '.join(f'i64 %a{k}' for k in indices)})",
             "%next = add i64 %i, %step",
             "%more = icmp ult i64 %next, %count",
             "br i1 %more, label %loop, label %done",
@@ -123,28 +123,34 @@ def _text(arguments: int) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class _OpenMP:
-    """What is called of OpenMP: addresses of what tells a thread its number and their count, and the function that starts them."""
+    """Functions of the OpenMP runtime.
 
-    number: int
-    count: int
+    Attributes:
+        thread_num: address of ``omp_get_thread_num``.
+        num_threads: address of ``omp_get_num_threads``.
+        parallel: ``GOMP_parallel``, which runs a function in each thread of a team.
+    """
+
+    thread_num: int
+    num_threads: int
     parallel: Callable[[int, int, int, int], None]
 
 
 @cache
 def _openmp() -> _OpenMP | None:
-    """Return the OpenMP that torch itself uses: found among what its library depends on, of which other packages may have copies."""
+    """Return the OpenMP runtime that torch itself uses, looked up through torch's library: other packages may bring their own."""
     try:
         library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
-        number, count, parallel = (
+        thread_num, num_threads, parallel = (
             ctypes.cast(library[name], ctypes.c_void_p).value
             for name in ("omp_get_thread_num", "omp_get_num_threads", "GOMP_parallel")
         )
     except (OSError, AttributeError):
         return None
     prototype: Any = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
-    return _OpenMP(number=number or 0, count=count or 0, parallel=prototype(parallel))
+    return _OpenMP(thread_num=thread_num or 0, num_threads=num_threads or 0, parallel=prototype(parallel))
 
 
 @cache
-def _pool(process: int) -> ThreadPoolExecutor:  # noqa: ARG001 a forked child has none of its parent's threads: it gets its own
+def _pool(process: int) -> ThreadPoolExecutor:  # noqa: ARG001 part of the cache key: a forked child needs its own threads
     return ThreadPoolExecutor(max_workers=64, thread_name_prefix="actlab-kernel")

@@ -1,10 +1,10 @@
-"""The route: whether a call of a fast layer runs a kernel or the plain formula, as torch's mode, the tensor and the measured table say.
+"""Run-time choice of a fast layer between its kernel and plain torch code.
 
-A kernel is foreign code: torch sees neither its operations nor its derivative. So it runs only where nobody looks: in eager mode, on
-dense tensors of a device and dtype that have a kernel, from the size on at which it is quicker (``crossover.toml``, measured). In
-every other mode the formula runs, which every mode understands: under ``torch.compile``, ``export`` and ``jit.trace``, inside
-``torch.func``, in forward-mode differentiation, on meta and fake tensors. That matters: torch 2.13 silently drops the ``backward`` of an
-``autograd.Function`` in ``torch.compile(torch.func.grad(f))``. A gradient that is differentiated again is the formula's, too.
+Torch sees neither the operations of a kernel nor its derivative. So kernels run only in eager mode, on dense tensors of a supported device
+and dtype, from the size at which they are faster (measured, ``crossover.toml``). In all other modes the formula runs as torch code: under
+``torch.compile``, ``export`` and ``jit.trace``, inside ``torch.func``, in forward-mode AD, on meta and fake tensors. This is necessary:
+torch 2.13 silently drops the ``backward`` of an ``autograd.Function`` in ``torch.compile(torch.func.grad(f))``. Second-order gradients
+also come from the torch code.
 """
 
 from __future__ import annotations
@@ -13,41 +13,39 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from math import inf
 from subprocess import SubprocessError
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
 from actlab.codegen.dispatch.crossover import crossover
 from actlab.codegen.eager_mode import is_eager
+from actlab.codegen.kernel_inputs import Half
 from actlab.errors import ActlabError
 from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
 
-if TYPE_CHECKING:
-    from actlab.codegen.gate_layout import Half
-
 __all__ = ["Kernel", "Route"]
 
-DENSE = frozenset({Tensor, nn.Parameter})  # no subclass, of which nobody knows what it does
-Plain = Callable[..., Tensor]  # the same function as tensor code that every mode of torch understands
+DENSE = frozenset({Tensor, nn.Parameter})  # exact types only: subclasses may override operators
+Plain = Callable[..., Tensor]  # the same function as torch code
 
 
 class Kernel(Protocol):
-    """What a device's reading gives: the function and its gradient, each in one pass over contiguous tensors."""
+    """Forward and backward pass of a function on one device, each in one pass over contiguous tensors."""
 
     def forward(self, x: Tensor, *parameters: Tensor) -> Tensor:
-        """Return the function's value."""
+        """Return the values."""
 
     def backward(self, grad: Tensor, x: Tensor, *parameters: Tensor) -> tuple[Any, ...]:
         """Return the gradient in the input and in each parameter."""
 
     def keeps_output(self, dtype: torch.dtype) -> bool:
-        """Whether the backward pass is :meth:`FromOutput.backward_from_output`."""
+        """Whether the backward pass is :meth:`OutputKernel.backward_from_output`."""
 
 
-class FromOutput(Kernel, Protocol):
-    """A kernel whose backward pass needs the output, and not the input."""
+class OutputKernel(Kernel, Protocol):
+    """A kernel whose backward pass needs the output instead of the input."""
 
     @property
     def slope_of_output(self) -> Callable[[Tensor], Tensor]:
@@ -58,13 +56,13 @@ class FromOutput(Kernel, Protocol):
 
 
 class Route:
-    """A fast layer's way to its kernel.
+    """Dispatch of one function to its kernels.
 
     Args:
-        plain: the function as tensor code, of the input and the learned parameters.
-        kernel: makes the kernel of a device.
-        fewest: says for a device, a dtype and a number of threads from how many elements on the kernel is to run.
-        any_order: whether the elements may be computed in any order, as they lie in memory (no channels, no halves).
+        plain: the function as torch code, of the input and the learned parameters.
+        kernel: creates the kernel of a device.
+        fewest: returns, for a device, a dtype and a number of threads, the number of elements from which the kernel is used.
+        any_order: whether elements are independent of their position, so that permuted dense tensors need no copy (no channels or gates).
     """
 
     def __init__(
@@ -77,22 +75,22 @@ class Route:
     ) -> None:
         self.plain, self.kernel = plain, kernel
         self._fewest, self._any_order = fewest, any_order
-        self._known: dict[tuple[torch.device, torch.dtype, int], float] = {}
+        self._sizes: dict[tuple[torch.device, torch.dtype, int], float] = {}
         self._kernels: dict[str, Kernel] = {}
 
     @classmethod
-    def of(cls, spec: Spec, plain: Plain, *, gate: str, native: bool) -> Route:
+    def of(cls, spec: Spec, plain: Plain, *, gate: Half, native: bool) -> Route:
         """Return the route of a spec.
 
         Args:
-            spec: elementwise or gated.
-            plain: as above.
-            gate: which half of a packed input is the gate.
+            spec: elementwise or gated, without a gradient rule.
+            plain: the function as torch code, of the input and the learned parameters.
+            gate: where the gate is in a packed input.
             native: whether torch has a fused kernel for it.
         """
 
         def fewest(device: str, dtype: torch.dtype, threads: int) -> float:
-            if spec.activation.expression in spec.activation.inputs:  # nothing is quicker than handing the input on
+            if spec.activation.expression in spec.activation.inputs:  # the identity returns its input without a copy
                 return inf
             return crossover(spec.activation.name, device, dtype, native=native, threads=threads)
 
@@ -100,18 +98,18 @@ class Route:
         return cls(plain, lambda device: DEVICES[device](spec, gate), fewest, any_order=any_order)
 
     def always(self) -> None:
-        """Take every call that a kernel can take, however small: to measure from which size on that is worth it."""
+        """Use kernels for tensors of any size, to measure from which size they are faster."""
         self._fewest = lambda *_: 1
-        self._known.clear()
+        self._sizes.clear()
 
     def takes(self, x: Tensor, parameters: Sequence[Tensor]) -> bool:
-        """Whether this call is one for the kernel."""
-        if torch.compiler.is_compiling():  # first, so that the compiler sees nothing of the rest
+        """Whether the kernel is used for this call."""
+        if torch.compiler.is_compiling():  # first, so that the compiler does not trace the rest
             return False
         case = (x.device, x.dtype, torch.get_num_threads())
-        fewest = self._known.get(case)
+        fewest = self._sizes.get(case)
         if fewest is None:
-            fewest = self._known[case] = self._size(x.device.type, *case[1:])
+            fewest = self._sizes[case] = self._smallest_size(x.device.type, *case[1:])
         return (
             x.numel() >= fewest
             and type(x) in DENSE
@@ -119,39 +117,39 @@ class Route:
             and is_eager()
         )
 
-    def _size(self, device: str, dtype: torch.dtype, threads: int) -> float:
+    def _smallest_size(self, device: str, dtype: torch.dtype, threads: int) -> float:
+        """Return the number of elements from which the kernel is used; infinite if kernels do not run on the device."""
         fewest = self._fewest(device, dtype, threads)
-        return max(fewest, 1) if fewest < inf and _works(device, dtype) else inf
+        return max(fewest, 1) if fewest < inf and _kernels_run(device, dtype) else inf
 
     def __call__(self, x: Tensor, *parameters: Tensor) -> Tensor:
-        """Apply the function; only where :meth:`takes` says so."""
+        """Apply the kernel; call only if :meth:`takes` is true."""
         if x.is_contiguous():
             return self._apply(x, parameters)
         order = sorted(range(x.dim()), key=x.stride, reverse=True)
         dense = x.permute(order)
         if not (self._any_order and dense.is_contiguous()):
             return self._apply(x.contiguous(), parameters)
-        back = sorted(range(x.dim()), key=order.__getitem__)
-        return self._apply(dense, parameters).permute(
-            back
-        )  # channels last, transposed: the same elements in another order
+        # Channels last or transposed: the same elements in another order.
+        inverse = sorted(range(x.dim()), key=order.__getitem__)
+        return self._apply(dense, parameters).permute(inverse)
 
     def _apply(self, x: Tensor, parameters: tuple[Tensor, ...]) -> Tensor:
         device = x.device.type
-        kernel = self._kernels.get(device) or self._made(device)
+        kernel = self._kernels.get(device) or self._create_kernel(device)
         if torch.is_grad_enabled() and (x.requires_grad or (parameters and any(p.requires_grad for p in parameters))):
             if not parameters and kernel.keeps_output(x.dtype):
                 return cast("Tensor", _apply_from_output(kernel, x))
             return cast("Tensor", _apply(kernel, self.plain, x, *parameters))
         return kernel.forward(x, *parameters)
 
-    def _made(self, device: str) -> Kernel:
+    def _create_kernel(self, device: str) -> Kernel:
         kernel = self._kernels[device] = self.kernel(device)
         return kernel
 
 
-class _Kernelled(torch.autograd.Function):
-    """Keeps the input, and computes value and slope anew in the backward pass: one pass over memory each way."""
+class _KernelFunction(torch.autograd.Function):
+    """Saves the input, and recomputes value and slope in the backward pass: one pass over memory each way."""
 
     @staticmethod
     def forward(ctx: Any, kernel: Kernel, plain: Plain, x: Tensor, *parameters: Tensor) -> Tensor:
@@ -162,20 +160,20 @@ class _Kernelled(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         tensors = ctx.saved_tensors
-        if torch.is_grad_enabled():  # create_graph: this gradient will be differentiated
+        if torch.is_grad_enabled():  # create_graph=True: this gradient will be differentiated
             return None, None, *_plain_gradients(ctx.plain, tensors, ctx.needs_input_grad[2:], grad)
         gradients = ctx.kernel.backward(grad if grad.is_contiguous() else grad.contiguous(), *tensors)
-        if len(tensors) == 1:  # of all inputs only this one can have asked
+        if len(tensors) == 1:  # the only input that can require a gradient
             return None, None, gradients[0]
         needed = ctx.needs_input_grad[2:]
-        return None, None, *(g if wanted else None for g, wanted in zip(gradients, needed, strict=True))
+        return None, None, *(g if needs else None for g, needs in zip(gradients, needed, strict=True))
 
 
-class _KernelledFromOutput(torch.autograd.Function):
-    """Keeps the output, as torch does for the same functions."""
+class _OutputKernelFunction(torch.autograd.Function):
+    """Saves the output, as torch does for the same functions."""
 
     @staticmethod
-    def forward(ctx: Any, kernel: FromOutput, x: Tensor) -> Tensor:
+    def forward(ctx: Any, kernel: OutputKernel, x: Tensor) -> Tensor:
         y = kernel.forward(x)
         ctx.kernel = kernel
         ctx.save_for_backward(y)
@@ -184,46 +182,48 @@ class _KernelledFromOutput(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
         (y,) = ctx.saved_tensors
-        if torch.is_grad_enabled():  # the output knows where it comes from, so this can be differentiated
+        if torch.is_grad_enabled():  # create_graph=True: the saved output has its graph, so this is differentiable
             return None, grad * ctx.kernel.slope_of_output(y)
         return None, ctx.kernel.backward_from_output(grad.contiguous(), y)
 
 
-# What Function.apply calls when no functorch transform is active, which ``Route.takes`` has seen to: asking again costs 5 us.
-_apply: Callable[..., Any] = super(torch.autograd.Function, _Kernelled).apply
-_apply_from_output: Callable[..., Any] = super(torch.autograd.Function, _KernelledFromOutput).apply
+# ``torch.autograd.Function.apply`` is a Python wrapper that looks for active functorch transforms and then calls the C++ ``apply`` of its
+# base class. ``Route.takes`` has excluded functorch already, so the base class is called directly, which saves 5 us per call.
+_apply: Callable[..., Any] = super(torch.autograd.Function, _KernelFunction).apply
+_apply_from_output: Callable[..., Any] = super(torch.autograd.Function, _OutputKernelFunction).apply
 
 
 def _plain_gradients(
     plain: Plain, tensors: tuple[Tensor, ...], needed: tuple[bool, ...], grad: Tensor
 ) -> list[Tensor | None]:
-    wanted = [tensor for tensor, needs in zip(tensors, needed, strict=True) if needs]
-    found = iter(torch.autograd.grad(plain(*tensors), wanted, grad, create_graph=True, allow_unused=True))
-    return [next(found) if needs else None for needs in needed]
+    """Return the gradients of the torch code, differentiable; None for tensors that need none."""
+    inputs = [tensor for tensor, needs in zip(tensors, needed, strict=True) if needs]
+    gradients = iter(torch.autograd.grad(plain(*tensors), inputs, grad, create_graph=True, allow_unused=True))
+    return [next(gradients) if needs else None for needs in needed]
 
 
-def _cpu(spec: Spec, gate: str) -> Kernel:
-    from actlab.codegen.cpu import kernel as cpu  # noqa: PLC0415 a layer that is not fast needs no kernels
+def _cpu_kernel(spec: Spec, gate: Half) -> Kernel:
+    from actlab.codegen.cpu.kernel import kernel  # noqa: PLC0415 only fast layers load the kernels
 
-    return cpu.kernel(spec, cast("Half", gate))
-
-
-def _cuda(spec: Spec, gate: str) -> Kernel:
-    from actlab.codegen.gpu import kernel as gpu  # noqa: PLC0415 likewise
-
-    return gpu.kernel(spec, cast("Half", gate))
+    return kernel(spec, gate)
 
 
-DEVICES: dict[str, Callable[[Spec, str], Kernel]] = {"cpu": _cpu, "cuda": _cuda}
+def _cuda_kernel(spec: Spec, gate: Half) -> Kernel:
+    from actlab.codegen.gpu.kernel import kernel  # noqa: PLC0415 only fast layers load the kernels
+
+    return kernel(spec, gate)
+
+
+DEVICES: dict[str, Callable[[Spec, Half], Kernel]] = {"cpu": _cpu_kernel, "cuda": _cuda_kernel}
 
 
 @cache
-def _works(device: str, dtype: torch.dtype) -> bool:
-    """Whether kernels can be made here: seen by making one. Without a compiler everything runs as torch has it."""
+def _kernels_run(device: str, dtype: torch.dtype) -> bool:
+    """Whether kernels run on a device, tried with ReLU; without a compiler layers run torch code."""
     if device not in DEVICES:
         return False
     try:
         DEVICES[device](parse("relu"), "second").forward(torch.zeros(1, dtype=dtype, device=device))
-    except (ActlabError, RuntimeError, OSError, SubprocessError):  # Triton asks a C compiler for its launcher
+    except (ActlabError, RuntimeError, OSError, SubprocessError):  # Triton runs a C compiler for its launcher
         return False
     return True

@@ -1,8 +1,8 @@
-"""The code of a GPU kernel, for a card that need not be there: Triton compiles for any it knows.
+"""PTX and machine code of GPU kernels, compiled by Triton without a GPU.
 
-What the code says without a card: how wide memory is read and written, whether anything is computed in float64, which special functions
-are asked for, and how many instructions a number costs. A card whose memory moves B bytes a second and whose multiprocessors issue I
-instructions a second is held up by arithmetic where a number costs more than ``I / B`` instructions per byte.
+The code shows how wide memory is read and written, whether anything is computed in float64, which special functions are called, and how
+many instructions a number costs. On a GPU that moves B bytes and issues I instructions per second, a kernel is bound by arithmetic if it
+needs more than ``I / B`` instructions per byte.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from actlab.codegen.gpu.rule_kernel import GpuRuleKernel
 __all__ = ["Code", "code", "rule_code"]
 
 NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16", torch.float64: "fp64"}
-ELEMENTWISE, PACKED = (8192, 8192), (8192, 16384)  # what is compiled for: sizes of a language model
-RULES = {"bits_pointer": "*u8", "key_pointer": "*i32"}  # what a gradient rule keeps, and the key of its noise
+ELEMENTWISE, PACKED = (8192, 8192), (8192, 16384)  # input shapes to compile for, as in a language model
+RULE_TYPES = {"bits_pointer": "*u8", "key_pointer": "*i32"}  # saved bits and noise key of gradient rules
 Pass = Literal["forward", "backward"]
 
 
@@ -34,9 +34,9 @@ class Code:
     """Compiled code.
 
     Attributes:
-        ptx: the text of NVIDIA's assembly for virtual cards.
-        cubin: machine code for the card.
-        numbers: of the output, per thread and step.
+        ptx: NVIDIA's assembly for virtual GPUs.
+        cubin: machine code for the GPU.
+        numbers: numbers of the output per thread and step.
     """
 
     ptx: str
@@ -45,12 +45,12 @@ class Code:
 
     @cached_property
     def counts(self) -> Counter[str]:
-        """How often each instruction of the assembly occurs, by its name without types: ``ld.global.v4``, ``ex2``, ``div``, ``bra``."""
-        found: Counter[str] = Counter()
+        """Number of occurrences of each PTX instruction, by name without types: ``ld.global.v4``, ``ex2``, ``div``, ``bra``."""
+        counts: Counter[str] = Counter()
         for name in re.findall(r"^\s*(?:@!?%p\d+ )?([a-z][a-z0-9]*(?:\.[a-zA-Z0-9_:]+)*)\b.*;", self.ptx, re.MULTILINE):
             wide = re.match(r"(ld|st)\.global(?:\.nc)?(?:\.L\w+)*(\.v\d)?", name)
-            found[f"{wide[1]}.global{wide[2] or ''}" if wide else name.split(".")[0]] += 1
-        return found
+            counts[f"{wide[1]}.global{wide[2] or ''}" if wide else name.split(".")[0]] += 1
+        return counts
 
     @property
     def computes_in_float64(self) -> bool:
@@ -59,29 +59,29 @@ class Code:
 
     @cached_property
     def instructions(self) -> Counter[str]:
-        """How often each machine instruction occurs, by its name without modifiers.
+        """Number of occurrences of each machine instruction, by name without modifiers.
 
         Raises:
-            RuntimeError: Triton's own disassembler does not run here.
+            RuntimeError: Triton's disassembler failed.
         """
-        import triton  # noqa: PLC0415 found by `code` already
+        import triton  # noqa: PLC0415 Triton is an optional dependency
 
         tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "nvdisasm"
         with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
             file.write(self.cubin)
             file.flush()
-            done = subprocess.run(  # noqa: S603 the tool that came with Triton, on a file of ours
+            process = subprocess.run(  # noqa: S603 a tool installed with Triton, on a file written here
                 [str(tool), "-c", file.name], capture_output=True, text=True, check=False
             )
-        if done.returncode:
-            raise RuntimeError(f"{tool} failed: {done.stderr.strip()}")
-        lines = re.findall(r"^\s*/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+ )?([A-Z][A-Z0-9]*)", done.stdout, re.MULTILINE)
+        if process.returncode:
+            raise RuntimeError(f"{tool} failed: {process.stderr.strip()}")
+        lines = re.findall(r"^\s*/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+ )?([A-Z][A-Z0-9]*)", process.stdout, re.MULTILINE)
         last = max((i for i, name in enumerate(lines) if name == "EXIT"), default=len(lines))
-        return Counter(name for name in lines[: last + 1] if name != "NOP")  # what follows the exit is padding
+        return Counter(name for name in lines[: last + 1] if name != "NOP")  # after the last exit is padding
 
     @property
     def per_number(self) -> float:
-        """Machine instructions per number of the output, those of the addresses included."""
+        """Machine instructions per number of the output, including address computations."""
         return sum(self.instructions.values()) / self.numbers
 
 
@@ -93,16 +93,16 @@ def code(
     capability: int = 90,
     wide: bool = False,
 ) -> Code:
-    """Return the code that a pass compiles to.
+    """Return the code of a pass.
 
     Gated functions take a packed input; parameters are one number each, in float32.
 
     Args:
-        kernel: of a spec.
-        which: pass.
-        dtype: of the inputs.
-        capability: of the card, without the point: 80 is A100, 90 is H100 and H200.
-        wide: whether places are counted in 64 bits.
+        kernel: kernel of a spec.
+        which: the pass.
+        dtype: dtype of the inputs.
+        capability: compute capability times 10: 80 is A100, 90 is H100 and H200.
+        wide: whether indices have 64 bits.
 
     Raises:
         NoTritonError: Triton is missing.
@@ -118,7 +118,7 @@ def code(
     function = getattr(kernel.module(), f"{which}{'_packed' * packed}")
     constants = kernel.constants(plan, torch.empty(0, dtype=dtype)) | {"WIDE": wide}
     options = kernel.options(dtype)
-    return _compiled(function, constants, dtype, options, capability=capability, numbers=plan.tall * plan.wide)
+    return _compile(function, constants, dtype, options, capability=capability, numbers=plan.tall * plan.wide)
 
 
 def rule_code(
@@ -129,7 +129,7 @@ def rule_code(
     capability: int = 90,
     wide: bool = False,
 ) -> Code:
-    """Return the code that a pass of a gradient rule compiles to; arguments as of :func:`code`.
+    """Return the code of a pass of a gradient rule; arguments as for :func:`code`.
 
     Raises:
         NoTritonError: Triton is missing.
@@ -137,10 +137,10 @@ def rule_code(
     require_triton()
     constants = kernel.constants(torch.empty(0, dtype=dtype)) | {"WIDE": wide}
     function, options = getattr(kernel.module(), which), kernel.options(dtype)
-    return _compiled(function, constants, dtype, options, capability=capability, numbers=kernel.block)
+    return _compile(function, constants, dtype, options, capability=capability, numbers=kernel.block)
 
 
-def _compiled(
+def _compile(
     function: Any,
     constants: dict[str, Any],
     dtype: torch.dtype,
@@ -149,9 +149,9 @@ def _compiled(
     capability: int,
     numbers: int,
 ) -> Code:
-    from triton import compile as compiled  # noqa: PLC0415 imported where a kernel is wanted
-    from triton.backends.compiler import GPUTarget  # noqa: PLC0415 Triton is an extra
-    from triton.compiler import ASTSource  # noqa: PLC0415 likewise
+    import triton  # noqa: PLC0415 Triton is an optional dependency
+    from triton.backends.compiler import GPUTarget  # noqa: PLC0415 as above
+    from triton.compiler import ASTSource  # noqa: PLC0415 as above
 
     types = _types(function.arg_names, constants, dtype)
     aligned = [
@@ -163,20 +163,20 @@ def _compiled(
         constexprs={(function.arg_names.index(name),): value for name, value in constants.items()},
         attrs={(i,): [["tt.divisibility", 16]] for i in aligned},
     )
-    found = compiled(source, target=GPUTarget("cuda", capability, 32), options=options)
-    return Code(found.asm["ptx"], found.asm["cubin"], numbers // (32 * options["num_warps"]))
+    asm = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options).asm
+    return Code(asm["ptx"], asm["cubin"], numbers // (32 * options["num_warps"]))
 
 
 def _types(names: list[str], constants: dict[str, Any], dtype: torch.dtype) -> dict[str, str]:
-    """Return the type of every argument, as Triton writes it."""
+    """Return Triton's type name of every argument."""
 
-    def of(name: str) -> str:
+    def type_of(name: str) -> str:
         if name in constants:
             return "constexpr"
         if not name.endswith("_pointer"):
             return "i32"
-        if name in RULES:
-            return RULES[name]
+        if name in RULE_TYPES:
+            return RULE_TYPES[name]
         return f"*{'fp32' if name.startswith(('p', 'sums')) else NAMES[dtype]}"
 
-    return {name: of(name) for name in names}
+    return {name: type_of(name) for name in names}

@@ -1,8 +1,8 @@
-"""Printed files: source that Triton reads from disk, kept where the other kernels are.
+"""Modules of generated Triton source, stored as files in the kernel cache.
 
-Triton compiles what ``inspect`` reads back, so a kernel has to be a file. It is named by its content, appears whole or not at all, and is
-compared with what was printed before it is run: a file that somebody changed is written anew. Where the folder of kernels cannot be
-written to, a folder of this process alone takes its place.
+Triton compiles the source that ``inspect`` returns, so a kernel has to be in a file. The file is named by a hash of its content, is written
+atomically, and is compared with the generated source before it is run: a modified file is rewritten. If the cache folder cannot be
+written, a temporary folder of this process is used.
 """
 
 from __future__ import annotations
@@ -12,54 +12,54 @@ import importlib.util
 import sys
 import tempfile
 from functools import cache
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 
 from actlab.system.atomic_write import write_atomically
 from actlab.system.cache_folder import kernel_folder
 
-__all__ = ["imported"]
+__all__ = ["load_module"]
 
 
-def imported(name: str, text: str) -> ModuleType:
-    """Return the module of the source ``text``, kept in a file.
+def load_module(name: str, text: str) -> ModuleType:
+    """Return the module with the source ``text``, stored in a file.
 
     Args:
-        name: of what it computes; part of the file's name.
+        name: name of what it computes, part of the file name.
         text: Python source.
 
     Example:
-        >>> imported("example", "answer = 6 * 7").answer
+        >>> load_module("example", "answer = 6 * 7").answer
         42
     """
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     module_name = f"actlab_kernel_{name}_{digest}"
     if module_name not in sys.modules:
-        file = _kept(f"{module_name}.py", text)
-        spec = importlib.util.spec_from_file_location(module_name, file)
-        assert spec is not None  # noqa: S101 only a suffix that is not Python's gives None
-        assert spec.loader is not None  # noqa: S101 a spec from a file has a loader
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        file = _source_file(f"{module_name}.py", text)
+        loader = SourceFileLoader(module_name, str(file))
+        module = importlib.util.module_from_spec(ModuleSpec(module_name, loader, origin=str(file)))
+        module.__file__ = str(file)
+        loader.exec_module(module)
         sys.modules[module_name] = module
     return sys.modules[module_name]
 
 
-def _kept(name: str, text: str) -> Path:
-    """Return the file of that name whose content is the text."""
+def _source_file(name: str, text: str) -> Path:
+    """Return a file of that name whose content is the text."""
     try:
-        return _written(kernel_folder(), name, text)
+        return _write(kernel_folder(), name, text)
     except (OSError, RuntimeError):  # not writable, or no home directory
-        return _written(_own_folder(), name, text)
+        return _write(_process_folder(), name, text)
 
 
-def _written(where: Path, name: str, text: str) -> Path:
-    file = where / name
+def _write(folder: Path, name: str, text: str) -> Path:
+    file = folder / name
     if not file.exists() or file.read_text(encoding="utf-8") != text:
         write_atomically(file, text.encode())
     return file
 
 
 @cache
-def _own_folder() -> Path:
+def _process_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="actlab-kernels-"))

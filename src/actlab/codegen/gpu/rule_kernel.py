@@ -1,11 +1,11 @@
-"""The GPU reading of a gradient rule: one pass forward, which writes a bit per element where that is all the rule needs, and one backward.
+"""Triton kernels of activations with a gradient rule: forward pass saving at most one bit per element, and backward pass.
 
-What :mod:`actlab.codegen.cpu.rule_kernel` is on the CPU, printed for Triton from the same expressions: a window keeps one bit of each
-element, in the same bytes; noise is hashed from the place, with the same numbers to the bit (normal ones to 2e-6). Half precision is
-computed in float32 and rounded once.
+The counterpart of :mod:`actlab.codegen.cpu.rule_kernel`, printed from the same expressions: a window rule saves one bit per element, in the
+same bytes; noise is hashed from the element index, with the same numbers to the bit (normal ones to 2e-6). Half precision is computed in
+float32 and rounded once.
 
-No layer runs these by itself: nobody has timed them on a card yet. They are compared with the gradient reading in Triton's interpreter, and
-compiled for cards that are not there.
+Layers do not use these kernels yet, as they were not timed on a GPU. Tests compare them with the torch code in Triton's interpreter and
+compile them for several GPUs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from actlab.codegen.gpu.kernel import BLOCK, DTYPES, WARPS, needs_wide, require_device, require_triton
-from actlab.codegen.gpu.module_cache import imported
+from actlab.codegen.gpu.module_cache import load_module
 from actlab.codegen.gpu.source import HEAD, device_function
 from actlab.codegen.rule_passes import SYMBOLS, Keep, RulePasses, rule_passes
 from actlab.errors import KernelError
@@ -42,30 +42,30 @@ PACKING = """    bit = ((passing(x, EXACT) > {middle!r}) & inside).to(tl.int32)
 
 
 class GpuRuleKernel:
-    """The two passes of a spec with a rule. Get it from :func:`gpu_rule_kernel`.
+    """Forward and backward pass of a spec with a gradient rule. Create it with :func:`gpu_rule_kernel`.
 
     Attributes:
-        spec: with a rule.
+        spec: a spec with a rule.
         keep: what the backward pass needs of each element: nothing, one bit, or the input.
         is_noisy: whether the backward pass takes a key.
-        block: elements of a program.
+        block: elements per program.
     """
 
-    def __init__(self, like: RulePasses, *, block: int = BLOCK) -> None:
-        self.spec = like.gradient.spec
-        self.keep: Keep = like.keep
-        self.is_noisy = like.gradient.is_noisy
+    def __init__(self, passes: RulePasses, *, block: int = BLOCK) -> None:
+        self.spec = passes.gradient.spec
+        self.keep: Keep = passes.keep
+        self.is_noisy = passes.gradient.is_noisy
         self.block = block
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the values, and what the backward pass needs: None, uint8 of ``8 * ceil(n / 64)`` with the lowest bit first, or the input.
 
         Args:
-            x: contiguous, float32, bfloat16 or float16.
+            x: contiguous tensor of any shape, float32, bfloat16 or float16.
 
         Raises:
-            KernelError: the tensor is none that a kernel takes.
-            NoTritonError: Triton is missing, or there is neither a card nor the interpreter.
+            KernelError: a dtype or memory layout that kernels do not support.
+            NoTritonError: Triton is missing, or there is neither a GPU nor the interpreter.
         """
         self._check(x)
         y = torch.empty_like(x)
@@ -79,44 +79,44 @@ class GpuRuleKernel:
         """Return the gradient of the input.
 
         Args:
-            grad: contiguous, of the output's dtype.
-            kept: what :meth:`forward` returned.
-            key: of the noise, on the device of ``grad``, see :func:`~actlab.codegen.counter_rng.draw_key`; None without noise.
+            grad: gradient of the output, contiguous.
+            kept: what :meth:`forward` returned for the backward pass.
+            key: key of the noise, on the device of ``grad``, see :func:`~actlab.codegen.counter_rng.draw_key`; None without noise.
 
         Raises:
-            KernelError: the tensors are none that a kernel takes, or the key is missing.
+            KernelError: a dtype or memory layout that kernels do not support, or the key is missing.
             NoTritonError: as in :meth:`forward`.
         """
         self._check(grad)
         if self.is_noisy and (key is None or key.device != grad.device):
             raise KernelError(f"{self.spec} draws noise: its backward pass takes a key on {grad.device}, got {key!r}.")
-        made = torch.empty_like(grad)
+        dx = torch.empty_like(grad)
         extra = tuple(t for t in (kept, key if self.is_noisy else None) if t is not None)
-        self._launch("backward", grad, (grad, made, *extra))
-        return made
+        self._launch("backward", grad, (grad, dx, *extra))
+        return dx
 
     def module(self) -> ModuleType:
-        """Return the module of the printed kernels.
+        """Return the module with the generated Triton kernels.
 
         Raises:
             NoTritonError: Triton is missing.
         """
         require_triton()
-        return imported(f"{self.spec.activation.name}_rule", rule_text(self.spec))
+        return load_module(f"{self.spec.activation.name}_rule", rule_text(self.spec))
 
     def constants(self, like: Tensor) -> dict[str, int | bool]:
-        """Return what a kernel is compiled for, beside the dtypes."""
+        """Return the compile-time constants of a kernel."""
         return {"BLOCK": self.block, "WIDE": needs_wide(like.numel()), "EXACT": like.dtype == torch.float32}
 
     def options(self, dtype: torch.dtype) -> dict[str, int | bool]:
-        """Return what Triton is told beside the arguments."""
+        """Return compiler options."""
         return {"num_warps": WARPS[dtype.itemsize], "enable_fp_fusion": True}
 
     def _check(self, x: Tensor) -> None:
         if x.dtype not in DTYPES or not x.is_contiguous():
             raise KernelError(
                 f"A GPU kernel of {self.spec} takes a contiguous float32, bfloat16 or float16 tensor, got {tuple(x.shape)} {x.dtype}; "
-                "call x.contiguous(), or the layer, which has tensor code."
+                "call x.contiguous(), or use the layer, which runs torch code."
             )
         require_device(x.device)
 
@@ -135,50 +135,50 @@ def rule_text(spec: Spec) -> str:
     """Return the Python source of the kernels of a spec with a rule: ``forward`` and ``backward``.
 
     Raises:
-        KernelError: the rule has no kernel: parameters that are learned, noise of several kinds or tied to units.
+        KernelError: kernels do not support the rule (see :func:`~actlab.codegen.rule_passes.rule_passes`).
 
     Example:
         >>> from actlab.functions.grammar import parse
         >>> [line for line in rule_text(parse("relu/jam")).splitlines() if "noise(" in line]
         ['    u = uniform_noise(place, key_pointer)']
     """
-    like = _passes(spec)
+    passes = _passes(spec)
     parts = [
         HEAD.format(spec=spec).rstrip("\n")
         + "\nfrom actlab.codegen.gpu.triton_rng import *  # noqa: F403 likewise\n\n",
-        device_function("formula", [like.x], [like.value]),
+        device_function("formula", [passes.x], [passes.value]),
     ]
-    if like.keep == "bits":
-        parts.append(device_function("passing", [X], [like.mask]))
+    if passes.keep == "bits":
+        parts.append(device_function("passing", [X], [passes.mask]))
     parts += [
-        device_function("gradients", SYMBOLS, like.gradients),
-        _forward(like),
-        _backward(like),
+        device_function("gradients", SYMBOLS, passes.gradients),
+        _forward(passes),
+        _backward(passes),
     ]
     return "\n\n".join(parts)
 
 
-def _forward(like: RulePasses) -> str:
-    bits = ", bits_pointer" if like.keep == "bits" else ""
+def _forward(passes: RulePasses) -> str:
+    bits = ", bits_pointer" if passes.keep == "bits" else ""
     body = (
         f"@triton.jit\ndef forward(x_pointer, y_pointer{bits}, size, {CONSTANTS}):\n{OPENING}"
         "    x = tl.load(x_pointer + place, mask=inside, other=0.0).to(tl.float32)\n"
         "    y = formula(x, EXACT)\n"
         "    tl.store(y_pointer + place, y.to(y_pointer.dtype.element_ty), mask=inside)\n"
     )
-    return body + (PACKING.format(middle=like.middle) if bits else "")
+    return body + (PACKING.format(middle=passes.middle) if bits else "")
 
 
-def _backward(like: RulePasses) -> str:
-    ingredients = like.ingredients
-    kept = {"nothing": "", "bits": ", bits_pointer", "input": ", x_pointer"}[like.keep]
-    key = ", key_pointer" if like.gradient.is_noisy else ""
+def _backward(passes: RulePasses) -> str:
+    ingredients = passes.ingredients
+    kept = {"nothing": "", "bits": ", bits_pointer", "input": ", x_pointer"}[passes.keep]
+    key = ", key_pointer" if passes.gradient.is_noisy else ""
     x, u, normal = (name if name in ingredients else "grad" for name in ("x", "u", "normal"))
-    x = x if like.keep == "input" else "grad"
+    x = x if passes.keep == "input" else "grad"
     lines = ["grad = tl.load(grad_pointer + place, mask=inside, other=0.0).to(tl.float32)"]
     lines += ["u = uniform_noise(place, key_pointer)"] * (u == "u")
     lines += ["normal = normal_noise(place, key_pointer)"] * (normal == "normal")
-    if like.keep == "bits":
+    if passes.keep == "bits":
         lines += [
             "at = first // 8 + tl.arange(0, BLOCK // 8)",
             "byte = tl.load(bits_pointer + at, mask=at < tl.cdiv(size, 64) * 8, other=0).to(tl.int32)",
@@ -187,7 +187,7 @@ def _backward(like: RulePasses) -> str:
             "dx = tl.where(bit == 1, high, low)",
         ]
     else:
-        if like.keep == "input":
+        if passes.keep == "input":
             lines.append("x = tl.load(x_pointer + place, mask=inside, other=0.0).to(tl.float32)")
         lines.append(f"dx = gradients(grad, {x}, {u}, {normal}, EXACT)")
     lines.append("tl.store(dx_pointer + place, dx.to(dx_pointer.dtype.element_ty), mask=inside)")
@@ -196,23 +196,23 @@ def _backward(like: RulePasses) -> str:
 
 
 def _passes(spec: Spec) -> RulePasses:
-    found = rule_passes(spec)
-    if found is None:
+    passes = rule_passes(spec)
+    if passes is None:
         raise KernelError(
-            f"{spec} has no kernel: a rule has one where nothing is learned, its noise is of one kind and new in every call, and its "
-            "factor depends on the input alone. The layer computes it as tensor code."
+            f"{spec} has no kernel: rules with learned parameters, both kinds of noise, noise fixed per unit, or a factor of more than two "
+            "levels are not supported. The layer computes it in torch."
         )
-    return found
+    return passes
 
 
 @cache
 def gpu_rule_kernel(spec: Spec) -> GpuRuleKernel | None:
-    """Return the kernel of a spec with a rule, or None where there is none; nothing is printed or compiled before it is called.
+    """Return the kernel of a spec with a rule, or None if kernels do not support it; it is compiled when it is first called.
 
     Example:
         >>> from actlab.functions.grammar import parse
         >>> gpu_rule_kernel(parse("step/rect")).keep, gpu_rule_kernel(parse("relu")), gpu_rule_kernel(parse("relu/fixed_random"))
         ('bits', None, None)
     """
-    found = rule_passes(spec)
-    return None if found is None else GpuRuleKernel(found)
+    passes = rule_passes(spec)
+    return None if passes is None else GpuRuleKernel(passes)

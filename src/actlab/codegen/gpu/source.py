@@ -1,7 +1,7 @@
-"""The text of a Triton kernel: a formula and its gradients, printed with what reads and writes around them.
+"""Triton source of a kernel's passes, printed from the formula.
 
-Everything that does not depend on the formula is in :mod:`actlab.codegen.gpu.triton_tiles` and :mod:`actlab.codegen.gpu.triton_math`; what
-is printed here is the formula, its gradients, and one line for every tensor.
+All code that does not depend on the formula is in :mod:`actlab.codegen.gpu.triton_tiles` and :mod:`actlab.codegen.gpu.triton_math`. Printed
+are the formula, its gradients, and one line for each tensor that is read or written.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from actlab.codegen.gpu.triton_tiles import *  # noqa: F403 likewise
 '''
 GEOMETRY = "rows, width, size, repeat, channels"
 CONSTANTS = ("GATE", "CHANNEL", "ROWS", "COLUMNS", "STEPS", "FLAT", "WIDE", "EXACT")
-UNSPECIALISED = ("rows", "repeat", "channels", "pitch")  # a new value of these is no new kernel
+UNSPECIALIZED = ("rows", "repeat", "channels", "pitch")  # arguments whose values do not cause a new compilation
 
 
 def text(spec: Spec) -> str:
-    """Return the Python source of a spec's kernels: ``forward`` and ``backward``, and for two inputs both again, ``_packed``.
+    """Return the Triton source of a spec: ``forward`` and ``backward``, and for gated functions ``forward_packed`` and ``backward_packed``.
 
     Raises:
         TypeError: the activation is tensor code, not a formula.
@@ -55,9 +55,9 @@ def text(spec: Spec) -> str:
 
 
 def device_function(name: str, arguments: Sequence[sympy.Symbol], expressions: Sequence[Expr]) -> str:
-    """Return a device function that computes the expressions, what they share once."""
+    """Return a device function that computes the expressions, with common subexpressions computed once."""
     lines, values = print_statements(expressions, "triton")
-    shape = arguments[0].name  # a constant is a block of its own, not a number of Python's
+    shape = arguments[0].name  # a constant has to become a block, too
     values = [
         f"(tl.zeros_like({shape}) + {value})" if expression.is_number else value
         for value, expression in zip(values, expressions, strict=True)
@@ -68,7 +68,7 @@ def device_function(name: str, arguments: Sequence[sympy.Symbol], expressions: S
 
 def _kernel(name: str, arguments: Sequence[str], body: Sequence[str]) -> str:
     constants = ", ".join(f"{constant}: tl.constexpr" for constant in CONSTANTS)
-    free = ", ".join(f'"{argument}"' for argument in UNSPECIALISED)
+    free = ", ".join(f'"{argument}"' for argument in UNSPECIALIZED)
     return (
         f"@triton.jit(do_not_specialize=[{free}])\n"
         f"def {name}({', '.join(arguments)}, {GEOMETRY}, {constants}):\n" + "".join(f"    {line}\n" for line in body)
@@ -116,11 +116,11 @@ def _backward(inputs: int, parameters: int, *, packed: bool) -> str:
     sources = ["x_pointer"] if packed else [f"{x}_pointer" for x in _names(inputs)]
     targets = ["dx_pointer"] if packed else [f"d{x}_pointer" for x in _names(inputs)]
     arguments = ", ".join(["grad", *_names(inputs), *_names(parameters, "p")])
-    found = ", ".join([*_names(inputs, "dx"), *_names(parameters, "dp")])
+    gradients = ", ".join([*_names(inputs, "dx"), *_names(parameters, "dp")])
     inner = [
         *_opening(inputs, parameters, packed=packed),
         "grad = read(grad_pointer, row, column, width, inside)",
-        f"{found} = gradients({arguments}, EXACT)",
+        f"{gradients} = gradients({arguments}, EXACT)",
     ]
     if packed:
         inner.append("write_packed(dx_pointer, row, column, first, rows, width, inside, dx0, dx1, GATE, ROWS, COLUMNS)")
@@ -138,5 +138,5 @@ def _backward(inputs: int, parameters: int, *, packed: bool) -> str:
             for k in range(parameters)
         ),
     ]
-    given = ["grad_pointer", *sources, *targets, *_parameters(parameters), "sums_pointer", "pitch"]
-    return _kernel(f"backward{'_packed' * packed}", given, body)
+    pointers = ["grad_pointer", *sources, *targets, *_parameters(parameters), "sums_pointer", "pitch"]
+    return _kernel(f"backward{'_packed' * packed}", pointers, body)

@@ -1,17 +1,16 @@
-"""Elementary functions as Triton code: what the primitives are called in the GPU reading.
+"""Elementary functions of GPU kernels, in Triton.
 
-Every function takes and returns float32 (blocks, or single numbers loaded from memory) and is made of what is the same on a card and in
-Triton's interpreter: sums, products, quotients, ``exp2``, ``sqrt`` and choices. Triton's own ``sin`` and ``erf`` are CUDA's, with
-branches, and ``sin`` computes in float64 where its argument is large; the interpreter has none of CUDA's library. Polynomials are the
-minimax fits of :mod:`actlab.codegen.minimax`. NaN passes through, infinities give the limit, and results that would be subnormal may
-be zero.
+Every function takes and returns float32 (blocks, or single numbers loaded from memory) and uses only operations that are the same on a GPU
+and in Triton's interpreter: sums, products, quotients, ``exp2``, ``sqrt`` and selection. Triton's own ``sin`` and ``erf`` are CUDA's, with
+branches, and ``sin`` computes in float64 for large arguments; the interpreter does not have CUDA's library. Polynomials are minimax fits
+(:mod:`actlab.codegen.minimax`). NaN propagates, infinite arguments give the limit, and subnormal results may be flushed to zero.
 
-``EXACT`` says whether the result will be stored in float32. Half precision keeps 8 or 11 bits of it; the exponential is then two
-instructions instead of eight, a reciprocal four instead of eight, and polynomials are shorter. Not those of sine and cosine: the slope of
-snake is one plus a sine, and where that nears -1 a shorter one was 3e-6 off, which half precision keeps.
+``EXACT`` is set if the result is stored in float32. Half precision keeps 8 or 11 bits of it; the exponential then takes two instructions
+instead of eight, a reciprocal four instead of eight, and polynomials are shorter. Not those of sine and cosine: the slope of snake is one
+plus a sine, and near -1 a shorter polynomial was 3e-6 off, which half precision can represent.
 
-What costs is counted in instructions and in calls of the special function unit, of which a multiprocessor has an eighth as many lanes.
-Functions of ``x`` and ``-x`` are therefore written in ``|x|``: the compiler sees that both ask for the same exponential and reciprocal.
+The cost is counted in instructions and in calls of the special function unit, of which a multiprocessor has an eighth as many lanes.
+Functions of ``x`` and ``-x`` are therefore written in ``|x|``, so that the compiler shares their exponential and reciprocal.
 """
 
 import math
@@ -74,22 +73,21 @@ NORMAL_TAIL_HALF = tl.constexpr(coefficients.NORMAL_TAIL["half"])
 SINE = tl.constexpr(coefficients.SINE["float32"])
 SHIFT = tl.constexpr(coefficients.SHIFT["float32"])
 
-CAPS = tl.constexpr(
-    (0.0, FORMULA_CAPS["float32"][1], FORMULA_CAPS["float32"][2])
-)  # by how often the exponential is multiplied
+# Bounds of `capped`, by the power of the exponential.
+CAPS = tl.constexpr((0.0, FORMULA_CAPS["float32"][1], FORMULA_CAPS["float32"][2]))
 LARGEST = tl.constexpr(3.4028234663852886e38**0.5)  # the bound of `clamped`
 LOG_LARGEST = tl.constexpr(math.log(3.4028234663852886e38**0.5))
 LOG2_E = tl.constexpr(1.44269502162933349609375)  # log2(e), rounded to float32 ...
-LOG2_E_REST = tl.constexpr(1.925963033500011e-08)  # ... and what the rounding lost
+LOG2_E_REST = tl.constexpr(1.925963033500011e-08)  # ... and the rounding error
 LOG_2 = tl.constexpr(math.log(2))
-LOG_2_HIGH = tl.constexpr(355 / 512)  # times a whole number up to 2^15 it is exact
+LOG_2_HIGH = tl.constexpr(355 / 512)  # its product with an integer up to 2^15 is exact
 LOG_2_LOW = tl.constexpr(math.log(2) - 355 / 512)
 HALF_PI = tl.constexpr(math.pi / 2)
 TWO_OVER_PI = tl.constexpr(2 / math.pi)
 PI_HALVES = tl.constexpr(  # pi/2 in parts of 11 bits, so that their products with n up to 2^13 are exact, and the rest
     (1608 / 2**10, 2029 / 2**22, 1297 / 2**34, 2.563344151594519e-12)
 )
-WHOLE = tl.constexpr(1.5 * 2.0**23)  # adding it rounds to a whole number, which lies in the lowest bits
+ROUNDING = tl.constexpr(1.5 * 2.0**23)  # adding it rounds to an integer, in the lowest bits
 ALL = tl.constexpr(tl.PropagateNan.ALL)
 
 
@@ -104,7 +102,7 @@ def polynomial(x, coefficients: tl.constexpr, degree: tl.constexpr):
 
 @triton.jit
 def either(x, full: tl.constexpr, degree: tl.constexpr, half: tl.constexpr, lower: tl.constexpr, EXACT: tl.constexpr):
-    """Return the polynomial that the precision of the result asks for."""
+    """Return the polynomial for the precision of the result."""
     if EXACT:
         return polynomial(x, full, degree)
     return polynomial(x, half, lower)
@@ -112,7 +110,7 @@ def either(x, full: tl.constexpr, degree: tl.constexpr, half: tl.constexpr, lowe
 
 @triton.jit
 def signed(magnitude, sign_of):
-    """Return the magnitude, which is not negative, with the sign of another number; zero has its own."""
+    """Return a non-negative magnitude with the sign of another number; unchanged if that is zero."""
     return tl.where(sign_of < 0.0, -magnitude, magnitude)
 
 
@@ -124,13 +122,13 @@ def absolute(x):
 
 @triton.jit
 def sign(x):
-    """Return -1, 0 or 1; 0 for NaN, as torch has it."""
+    """Return -1, 0 or 1; 0 for NaN, as in torch."""
     return tl.where(x > 0.0, 1.0, tl.where(x < 0.0, -1.0, 0.0))
 
 
 @triton.jit
 def rounded(x):
-    """Return the nearest whole number, halves to even; from 2^22 on numbers are whole or halves of one, and 2^23 rounds those."""
+    """Return the nearest integer, halves to even, by adding and subtracting 2^23; larger numbers are integers already."""
     magnitude = tl.abs(x)
     return tl.where(magnitude < 8388608.0, signed((magnitude + 8388608.0) - 8388608.0, x), x)
 
@@ -149,19 +147,19 @@ def sqrt(x):
 
 @triton.jit
 def maximum(a, b):
-    """Return the larger; NaN in ``a`` passes through."""
+    """Return the larger value; NaN in ``a`` propagates."""
     return tl.where(a <= b, b, a)
 
 
 @triton.jit
 def minimum(a, b):
-    """Return the smaller; NaN in ``a`` passes through."""
+    """Return the smaller value; NaN in ``a`` propagates."""
     return tl.where(a >= b, b, a)
 
 
 @triton.jit
 def clamped(x, side: tl.constexpr):
-    """Hold ``x`` far inside the finite numbers, from below (-1), above (1) or on both sides (0)."""
+    """Clamp ``x`` to at most the square root of the largest number, from below (-1), above (1) or on both sides (0)."""
     if side <= 0:
         x = tl.maximum(x, -LARGEST, propagate_nan=ALL)
     if side >= 0:
@@ -171,13 +169,13 @@ def clamped(x, side: tl.constexpr):
 
 @triton.jit
 def tamed(x):
-    """Hold an exponent where its exponential reaches the bound of :func:`clamped`."""
+    """Clamp an exponent from above so that its exponential stays within the bound of :func:`clamped`."""
     return tl.minimum(x, LOG_LARGEST, propagate_nan=ALL)
 
 
 @triton.jit
 def capped(x, times: tl.constexpr):
-    """Hold an exponent where its exponential, or that squared, is near the largest number."""
+    """Clamp an exponent from above so that its exponential to the power ``times`` is near the largest number."""
     return tl.minimum(x, CAPS[times], propagate_nan=ALL)
 
 
@@ -185,19 +183,19 @@ def capped(x, times: tl.constexpr):
 def exp(x, EXACT: tl.constexpr):
     """Return ``e^x``; 0 where it would be subnormal, infinity where it overflows.
 
-    ``2^(x log2 e)`` alone has an error of ``|x|`` roundings; where that matters, what the product lost is put back.
+    ``2^(x log2 e)`` alone has an error of ``|x|`` roundings; if ``EXACT``, the rounding error of the product is compensated.
     """
     if not EXACT:
         return tl.exp2(x * LOG2_E)
-    held = tl.minimum(tl.maximum(x, -104.0, propagate_nan=ALL), 89.0, propagate_nan=ALL)
-    product = held * LOG2_E
-    lost = tl.fma(held, LOG2_E_REST, tl.fma(held, LOG2_E, -product))
+    bounded = tl.minimum(tl.maximum(x, -104.0, propagate_nan=ALL), 89.0, propagate_nan=ALL)
+    product = bounded * LOG2_E
+    lost = tl.fma(bounded, LOG2_E_REST, tl.fma(bounded, LOG2_E, -product))
     return tl.exp2(product) * (lost * LOG_2 + 1.0)
 
 
 @triton.jit
 def quotient(a, b, EXACT: tl.constexpr):
-    """Return ``a / b``; in half precision by the square of the root's reciprocal, which is within 2^-21."""
+    """Return ``a / b``; in half precision by the square of ``rsqrt``, with a relative error of 2^-21."""
     if EXACT:
         return a / b
     root = tl.rsqrt(tl.abs(b))
@@ -209,18 +207,18 @@ def quotient(a, b, EXACT: tl.constexpr):
 def expm1(x, EXACT: tl.constexpr):
     """Return ``e^x - 1`` without cancellation near zero.
 
-    Exactly by ``2^n 2^r - 1`` from ``2^r - 1``, with half the power as it may overflow; in half precision by the series up to 1/16, where
-    the difference has lost four bits of its 24 and the series' next term is 1e-5 of it.
+    If ``EXACT``, ``2^n 2^r - 1`` is computed from ``2^r - 1`` and half the power, which may overflow. In half precision the series is used
+    up to 1/16, where the difference has lost four of 24 bits and the next term of the series is 1e-5 of it.
     """
     if not EXACT:
         near = x * ((x * (1.0 / 6.0) + 0.5) * x + 1.0)
         return tl.where(tl.abs(x) < 0.0625, near, exp(x, EXACT) - 1.0)
-    held = tl.minimum(tl.maximum(x, -87.0, propagate_nan=ALL), 89.0, propagate_nan=ALL)
-    moved = held * LOG2_E + WHOLE
-    n = moved - WHOLE
-    r = tl.fma(held, LOG2_E, -n) + held * LOG2_E_REST
+    bounded = tl.minimum(tl.maximum(x, -87.0, propagate_nan=ALL), 89.0, propagate_nan=ALL)
+    shifted = bounded * LOG2_E + ROUNDING
+    n = shifted - ROUNDING
+    r = tl.fma(bounded, LOG2_E, -n) + bounded * LOG2_E_REST
     rest = r * polynomial(r, EXPONENTIAL, 5)
-    half = ((moved.to(tl.int32, bitcast=True) + 126) << 23).to(tl.float32, bitcast=True)
+    half = ((shifted.to(tl.int32, bitcast=True) + 126) << 23).to(tl.float32, bitcast=True)
     return 2.0 * (half * rest + (half - 0.5))
 
 
@@ -255,16 +253,16 @@ def log(x):
 def log1p(x, EXACT: tl.constexpr):
     """Return ``log(1 + x)`` without cancellation near zero; minus infinity at -1, NaN below.
 
-    ``1 + x = m 2^k`` with m between sqrt(1/2) and sqrt(2); what the sum lost to rounding is added to m.
+    ``1 + x = m 2^k`` with m between sqrt(1/2) and sqrt(2); the rounding error of the sum is added to m.
     """
     u = 1.0 + x
     lost = x - (u - 1.0)
-    moved = u.to(tl.int32, bitcast=True) + (0x3F800000 - 0x3F3504F3)
-    exponent = moved >> 23
-    m = ((moved & 0x7FFFFF) + 0x3F3504F3).to(tl.float32, bitcast=True)
-    back = ((254 - tl.minimum(exponent, 254)) << 23).to(tl.float32, bitcast=True)
+    shifted = u.to(tl.int32, bitcast=True) + (0x3F800000 - 0x3F3504F3)
+    exponent = shifted >> 23
+    m = ((shifted & 0x7FFFFF) + 0x3F3504F3).to(tl.float32, bitcast=True)
+    scale = ((254 - tl.minimum(exponent, 254)) << 23).to(tl.float32, bitcast=True)
     k = (exponent + 0x4B000000).to(tl.float32, bitcast=True) - 8388735.0
-    f = lost * back + (m - 1.0)
+    f = lost * scale + (m - 1.0)
     s = quotient(f, f + 2.0, EXACT)
     mantissa = log_of_quotient(s, either(s * s, LOGARITHM, 2, LOGARITHM_HALF, 1, EXACT))
     value = k * LOG_2_HIGH + (mantissa + k * LOG_2_LOW)
@@ -289,7 +287,7 @@ def logsigmoid(x, EXACT: tl.constexpr):
 
 @triton.jit
 def asinh(x, EXACT: tl.constexpr):
-    """Return the inverse hyperbolic sine by log1p of the magnitude; of large ones by ``log(2 |x|)``, whose square would overflow."""
+    """Return the inverse hyperbolic sine by log1p of the magnitude; of large numbers, whose square overflows, by ``log(2 |x|)``."""
     a = tl.abs(x)
     is_large = a > 1e12
     s = a * a
@@ -333,16 +331,16 @@ def erf(x, EXACT: tl.constexpr):
 
 @triton.jit
 def circular(x, quarter: tl.constexpr):
-    """Return ``sin(x + quarter pi/2)``; beyond 2^22, where float32 holds no phase any more, some number in [-1, 1]."""
-    moved = x * TWO_OVER_PI + WHOLE
-    n = moved - WHOLE
+    """Return ``sin(x + quarter pi/2)``; beyond 2^22, where float32 cannot represent the phase, some number in [-1, 1]."""
+    shifted = x * TWO_OVER_PI + ROUNDING
+    n = shifted - ROUNDING
     r = (x - n * PI_HALVES[0]) - n * PI_HALVES[1]
     r = (r - n * PI_HALVES[2]) - n * PI_HALVES[3]
     r = tl.minimum(tl.maximum(r, -0.7854, propagate_nan=ALL), 0.7854, propagate_nan=ALL)
     z = r * r
     sine = r * z * polynomial(z, SINE, 2) + r
     cosine = z * z * polynomial(z, COSINE, 2) + (1.0 - 0.5 * z)
-    turn = moved.to(tl.int32, bitcast=True) + quarter
+    turn = shifted.to(tl.int32, bitcast=True) + quarter
     value = tl.where((turn & 1) == 1, cosine, sine)
     return tl.where((turn & 2) == 2, -value, value)
 
@@ -367,7 +365,7 @@ def sinc(x, EXACT: tl.constexpr):
 
 @triton.jit
 def power(base, exponent: tl.constexpr):
-    """Return the base to a whole exponent from 1 up, by multiplication."""
+    """Return the base to an integer exponent of at least 1, by multiplication."""
     value = base
     for bit in tl.static_range(exponent.bit_length() - 2, -1, -1):
         value = value * value
@@ -378,7 +376,7 @@ def power(base, exponent: tl.constexpr):
 
 @triton.jit
 def real_power(base, exponent, EXACT: tl.constexpr):
-    """Return the base to any exponent: NaN of a negative base, unless the exponent is whole; 1 where the exponent is 0."""
+    """Return the base to any exponent: NaN for a negative base, unless the exponent is an integer; 1 if the exponent is 0."""
     magnitude = exp(exponent * tl.log(tl.abs(base)), EXACT)
     is_odd = rounded(exponent * 0.5) != exponent * 0.5
     negative = tl.where(rounded(exponent) == exponent, tl.where(is_odd, -magnitude, magnitude), float("nan"))

@@ -1,4 +1,4 @@
-"""Noise as Triton code: the numbers of :mod:`actlab.codegen.counter_rng`, hashed from an element's place as they are used."""
+"""Counter-based random numbers in Triton, equal to those of :mod:`actlab.codegen.counter_rng`."""
 
 import triton
 import triton.language as tl
@@ -7,8 +7,8 @@ __all__ = ["normal_noise", "uniform_noise"]
 
 
 @triton.jit
-def mixed(bits):
-    """Return 32 bits mixed, as the counter noise mixes them."""
+def lowbias32(bits):
+    """Return the finalizer lowbias32 of 32 bits."""
     bits = bits ^ (bits >> 16)
     bits = bits * 0x7FEB352D
     bits = bits ^ (bits >> 15)
@@ -18,16 +18,16 @@ def mixed(bits):
 
 @triton.jit
 def uniform_noise(place, key_pointer):
-    """Return float32 numbers uniform on (0, 1), the same to the bit as on the CPU; the key is two int32 numbers."""
+    """Return float32 numbers uniform on (0, 1) for element indices and a key of two int32 numbers, the same to the bit as on the CPU."""
     bits = place.to(tl.uint32) * 0x9E3779B9
-    bits = mixed(bits + tl.load(key_pointer).to(tl.uint32, bitcast=True))
-    bits = mixed(bits + tl.load(key_pointer + 1).to(tl.uint32, bitcast=True))
+    bits = lowbias32(bits + tl.load(key_pointer).to(tl.uint32, bitcast=True))
+    bits = lowbias32(bits + tl.load(key_pointer + 1).to(tl.uint32, bitcast=True))
     return ((bits >> 9).to(tl.float32) + 0.5) * 1.1920928955078125e-07
 
 
 @triton.jit
 def normal_noise(place, key_pointer):
-    """Return the inverse of the normal distribution function at uniform numbers, by the fits of the CPU's kernels (Giles 2010)."""
+    """Return float32 numbers from N(0, 1), by the approximation of Giles (2010) to the inverse distribution function, as on the CPU."""
     u = uniform_noise(place, key_pointer)
     w = -tl.log(4.0 * u * (1.0 - u))
     n = tl.minimum(w, 5.0) - 2.5

@@ -1,11 +1,11 @@
-"""Tiles: where a Triton program of the GPU reading reads and writes.
+"""Loads, stores and partial sums of tiles in Triton kernels.
 
-A tensor is seen as rows of ``width`` numbers, of the output; a program has a tile of ``ROWS`` times ``COLUMNS`` of them, or, one after the
-other, ``STEPS`` tiles below one another. What is no matrix is cut into rows of one tile's width, ``FLAT``, the last of which may be short.
-A packed input has rows of twice the width, with the gate at the place that ``GATE`` says. ``CHANNEL`` says along what parameters vary:
-nothing, the rows (every ``repeat`` of them, ``channels`` in turn) or the columns.
+The output is viewed as rows of ``width`` numbers. A program processes a tile of ``ROWS`` times ``COLUMNS`` of them, or ``STEPS`` such tiles
+below one another. With ``FLAT``, a flat array is divided into rows of one tile's width, the last of which may be short. A packed input has
+rows of twice the width, with the gate where ``GATE`` says: 0 second half (as in torch), 1 first half, 2 even elements. ``CHANNEL`` says
+how parameters vary: 0 not at all, 1 over rows (each set for ``repeat`` rows, ``channels`` sets in turn), 2 over columns.
 
-``WIDE`` counts in 64 bits, for tensors of more than 2^31 numbers.
+``WIDE`` uses 64-bit indices, for tensors of more than 2^31 numbers.
 """
 
 import triton
@@ -22,11 +22,9 @@ __all__ = [
     "write_sum",
 ]
 
-SECOND = tl.constexpr(0)  # the gate is the second half of a row, as in torch
 FIRST = tl.constexpr(1)
-INTERLEAVED = tl.constexpr(2)  # the gate has the even places
+INTERLEAVED = tl.constexpr(2)
 
-NOWHERE = tl.constexpr(0)
 BY_ROW = tl.constexpr(1)
 BY_COLUMN = tl.constexpr(2)
 
@@ -35,7 +33,7 @@ BY_COLUMN = tl.constexpr(2)
 def place(
     step, width, ROWS: tl.constexpr, COLUMNS: tl.constexpr, STEPS: tl.constexpr, FLAT: tl.constexpr, WIDE: tl.constexpr
 ):
-    """Return the rows ``[ROWS, 1]`` and columns ``[1, COLUMNS]`` of a tile, and its first column; programs go along rows first."""
+    """Return the row indices ``[ROWS, 1]`` and column indices ``[1, COLUMNS]`` of a tile, and its first column; programs run along rows."""
     program = tl.program_id(0)
     first = 0
     if not FLAT:
@@ -50,7 +48,7 @@ def place(
 
 @triton.jit
 def within(row, column, rows, width, size, FLAT: tl.constexpr):
-    """Return which places of a tile exist."""
+    """Return the mask of the elements of a tile that exist."""
     if FLAT:
         return (row < rows) & (row * width + column < size)
     return (row < rows) & (column < width)
@@ -119,7 +117,7 @@ def write_packed(
 
 @triton.jit
 def parameter(pointer, spread, row, column, width, repeat, channels, CHANNEL: tl.constexpr):
-    """Return a parameter in float32, in a shape that spreads over the tile; ``spread`` is 0 for one number, 1 for one per channel."""
+    """Return a parameter in float32, in a shape that broadcasts to the tile; ``spread`` is 0 for one number, 1 for one per channel."""
     if CHANNEL == BY_ROW:
         return tl.load(pointer + ((row // repeat) % channels) * spread).to(tl.float32)
     if CHANNEL == BY_COLUMN:
@@ -138,7 +136,7 @@ def write_sum(
     COLUMNS: tl.constexpr,
     FLAT: tl.constexpr,
 ):
-    """Write what a program's terms come to: to a place of its own, so that the sums over programs have one order in every run."""
+    """Write the sum of a program's terms to its own element, so that the total over programs is the same in every run."""
     program = tl.program_id(0)
     across = 1 if FLAT else tl.cdiv(width, COLUMNS)
     if CHANNEL == BY_ROW:
