@@ -1,1 +1,1 @@
-"""Activation functions: formulas, records, specs, gradient rules and the catalogue."""
+"""Activation functions, gradient rules and their specs, formulas, catalogue and analysis."""

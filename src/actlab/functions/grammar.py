@@ -117,14 +117,14 @@ def _parse_scale(pieces: list[str], text: str) -> tuple[Scale, list[str]]:
 
 def _assigned(pieces: list[str], record: Activation | Rule, text: str) -> tuple[tuple[str, Value], ...]:
     """Return the value of every parameter, in the record's order: the one given, else the default."""
-    given: dict[str, Value] = {}
+    values: dict[str, Value] = {}
     for position, piece in enumerate(pieces):
         key, equals, word = (part.strip() for part in piece.partition("="))
         parameter = _by_name(key, record, text) if equals else _by_position(position, record, text)
-        if parameter.name in given:
+        if parameter.name in values:
             raise SpecError(f"The spec {text!r} gives {parameter.name!r} twice.")
-        given[parameter.name] = _parse_value(word if equals else key, parameter, text)
-    return tuple((p.name, given.get(p.name, p.default_value)) for p in record.parameters)
+        values[parameter.name] = _parse_value(word if equals else key, parameter, text)
+    return tuple((p.name, values.get(p.name, p.default_value)) for p in record.parameters)
 
 
 def _by_position(position: int, record: Activation | Rule, text: str) -> Parameter:

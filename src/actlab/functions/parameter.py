@@ -1,4 +1,4 @@
-"""Parameters of activations and rules: default, domain, and whether training learns them."""
+"""Parameters of activations and rules, with default, domain, and whether training learns them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gradient rules: what replaces the true derivative in backward, and how to register one.
+"""Gradient rule records, and the decorator that registers a replacement of the true derivative.
 
 A rule is a formula for the factor that multiplies the incoming gradient, registered by its decorator. Its signature lists what it needs;
 every argument without a default is one of :data:`INGREDIENTS`::

@@ -1,4 +1,4 @@
-"""Activation specs: an activation with its parameters and gradient rule, as a string and as records.
+"""Activation specs, which are an activation with its parameters and gradient rule.
 
 The grammar, parsed by :func:`actlab.functions.grammar.parse`::
 

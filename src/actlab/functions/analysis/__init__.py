@@ -1,1 +1,1 @@
-"""Numerical analysis of activation functions: range, smoothness, gain, equivalence and depth."""
+"""Numerical analysis of activation functions, such as range, smoothness, gain and equivalence."""

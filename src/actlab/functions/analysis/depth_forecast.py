@@ -177,17 +177,17 @@ def _reason(expected: Forecast, second: _Change, shift: float, moments: OutputMo
     grows_alone = not _Change(mean=0.0, deviation=growth * INPUT_NOISE).kept(nets)
     if second.kept(nets) and expected.kept < expected.layers:
         share = moments.variance / moments.second_moment
-        return f"offset: the variance is {share:.1%} of the second moment, and moves while that is kept"
+        return f"offset: the variance is {share:.1%} of the second moment, and changes while the second moment is kept"
     if expected.slope > 1 and (grows_alone or not is_heavy):
         return (
             f"unstable: the length map has slope {expected.slope:.2f}, so that {steps} layers make a deviation "
             f"{growth:.{0 if growth >= 10 else 1}f} times as large"
         )
     if is_heavy:
-        return f"heavy tails: one layer's mean square misses its expectation by {expected.noise:.0%}"
+        return f"heavy tails: the mean square of one layer deviates from its expectation by {expected.noise:.0%}"
     if _Change(mean=second.mean - shift, deviation=second.deviation).kept(nets):
-        return f"tokens: they become alike with depth, which alone changes the second moment {exp(shift):.3g}-fold"
-    return f"random walk: {steps} layers that miss by {expected.noise:.0%} each, and nothing that pulls back"
+        return f"tokens: they become similar with depth, which alone changes the second moment {exp(shift):.3g}-fold"
+    return f"random walk: {steps} layers deviate by {expected.noise:.0%} each, and the length map does not correct it"
 
 
 # ---------------------------------------------------------------------------------------------- the chain

@@ -1,4 +1,4 @@
-"""Measured properties of activations (range, slope bound, smoothness, moments, gain), and checks of claims.
+"""Measured properties of activations, such as range, slope bound, smoothness, moments and gain.
 
 Everything is computed in float64 from the formula: extrema on a dense grid refined by bounded minimisation, integrals against N(0, 1) by
 Gauss-Legendre panels that end at the formula's own breakpoints, smoothness from the one-sided limits of the derivatives there.

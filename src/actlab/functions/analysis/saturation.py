@@ -1,4 +1,4 @@
-"""Saturation regions of an activation: where its tails are flat, and their levels."""
+"""Saturation of an activation, by the ends of its flat tails and their levels."""
 
 from __future__ import annotations
 

@@ -53,8 +53,10 @@ def segments(expression: Expr, x: sympy.Symbol) -> tuple[Segment, ...]:
         [(-inf, 0.0, 0), (0.0, 6.0, x), (6.0, inf, 6)]
     """
     edges = [-inf, *breakpoints(expression, x), inf]
-    whole = (Segment(left=left, right=right, expression=expression) for left, right in pairwise(edges))
-    return tuple(replace(segment, expression=_without_branches(expression, x, segment.inside)) for segment in whole)
+    unresolved = (Segment(left=left, right=right, expression=expression) for left, right in pairwise(edges))
+    return tuple(
+        replace(segment, expression=_without_branches(expression, x, segment.inside)) for segment in unresolved
+    )
 
 
 def _without_branches(expression: Expr, x: sympy.Symbol, at: float) -> Expr:

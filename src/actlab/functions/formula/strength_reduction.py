@@ -1,4 +1,4 @@
-"""Strength reduction: minimize transcendental calls in formulas before code generation.
+"""Strength reduction of formulas, which minimizes transcendental calls before code generation.
 
 ``tanh(softplus(x))`` is ``n/(n + 2)`` with ``n = e(e + 2)`` and ``e = e^x``: one exponential and one division instead of three of each.
 A slope needs ``sigmoid(x)`` and ``sigmoid(-x)``, or ``tanh(x)`` beside both at ``2x``: one exponential gives all of them. The expressions

@@ -1,4 +1,4 @@
-"""Jamming rules: random factors in place of the derivative, after arXiv:2509.07236."""
+"""Jamming rules, random factors in place of the derivative (arXiv 2509.07236)."""
 
 from actlab.functions.formula import sign, where
 from actlab.functions.parameter import NonNegative

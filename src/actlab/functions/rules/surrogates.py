@@ -1,4 +1,4 @@
-"""Surrogate gradients: slopes of smooth functions in place of a step, sign or rectifier."""
+"""Surrogate gradients, the slopes of smooth functions in place of a step, sign or rectifier."""
 
 import sympy
 

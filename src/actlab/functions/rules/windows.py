@@ -1,4 +1,4 @@
-"""Straight-through estimators: constant factors, and windows outside of which the gradient is zero."""
+"""Straight-through estimators, with a constant factor or a window outside of which it is zero."""
 
 from actlab.functions.formula import absolute, maximum, minimum, where
 from actlab.functions.parameter import NonNegative, Positive
