@@ -1,7 +1,7 @@
-"""Convolutional nets in the spelling of torchvision, small: what a user's vision model looks like to `find` and `swap_`.
+"""Small convolutional nets in torchvision's spelling, for tests of ``find`` and ``swap_``.
 
-Every class takes the function it runs, so that a net built with another one is what a swap is compared with. The weights do not depend on
-it: the same seed gives the same.
+Every class takes the activation it runs, so that a swap is compared with a net built with another one. The initial weights do not depend on
+it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-import torch.nn.functional as F  # the name everybody uses, and the one the paths must show
+import torch.nn.functional as F  # the usual name, which the paths must show
 from torch import Tensor, nn
 
 Act = Callable[..., nn.Module]
@@ -105,7 +105,7 @@ class MobileNetV2(nn.Module):
 
 
 class SqueezeExcitation(nn.Module):
-    """MobileNetV3's: a ReLU, and a hard sigmoid that scales."""
+    """MobileNetV3's squeeze-and-excitation: a ReLU, and a hard sigmoid that scales."""
 
     def __init__(self, channels: int, act: Act, gate: Act) -> None:
         super().__init__()
@@ -146,7 +146,7 @@ class DenseLayer(nn.Module):
 
 
 class DenseNet(nn.Module):
-    """Modules in the layers, and a function at the end, which no look at the modules finds."""
+    """Modules in the layers, and a functional call at the end, which is not among the modules."""
 
     def __init__(self, act: Act = ReLU) -> None:
         super().__init__()
@@ -193,7 +193,7 @@ class Fire(nn.Module):
 
 
 class SqueezeNet(nn.Module):
-    """Its last ReLU stands before the pooling; the classifier is a convolution."""
+    """Its last ReLU is before the pooling; the classifier is a convolution."""
 
     def __init__(self, act: Act = ReLU) -> None:
         super().__init__()
@@ -238,7 +238,7 @@ class GoogLeNet(nn.Module):
         return self.fc(torch.cat([branch(x) for branch in self.branches], 1).mean([2, 3]))
 
 
-# What the nets are with mish in the place of the function of their last column.
+# Net, the same net built with mish, and the activation that a swap to mish replaces.
 NETS: dict[str, tuple[Callable[[], nn.Module], Callable[[], nn.Module], str]] = {
     "ResNet": (ResNet, partial(ResNet, nn.Mish), "relu"),
     "VGG": (VGG, partial(VGG, nn.Mish), "relu"),

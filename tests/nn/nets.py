@@ -1,4 +1,4 @@
-"""Nets that the tests of the probe look at."""
+"""Nets with convolutions, residuals and planted units, for tests of probes."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ class Mixed(nn.Module):
 
 
 def planted(function: nn.Module, *, flat: float = 40.0) -> tuple[nn.Sequential, list[str]]:
-    """Return a net of one input dimension and one hidden layer whose units are planted, and what each of them is.
+    """Return a net of one input and one hidden layer whose units have known states, and these states.
 
-    Inputs are whole numbers from 0 to 999. A unit of weight 0 has its bias as input, whatever comes.
+    Inputs are integers from 0 to 999. A unit of weight 0 always has its bias as input.
     """
     plan = {
         "dead": (0.0, SILENT),

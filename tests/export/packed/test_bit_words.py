@@ -1,4 +1,4 @@
-"""Words: packing against NumPy's, counting against Python's, products against matrix products of the numbers."""
+"""Packing equals NumPy's, bit counts equal Python's, products equal matrix products of the numbers."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_products_are_those_of_the_numbers(size, low):
     assert torch.equal(binary_matmul(pack_words(a), pack_words(w), size, low).float(), values @ signs.T)
 
 
-def test_products_are_the_same_in_several_goes(monkeypatch):
+def test_products_are_the_same_in_several_parts(monkeypatch):
     a, w = random_bits(50, 70, seed=1), random_bits(9, 70, seed=2)
     whole = binary_matmul(pack_words(a), pack_words(w), 70, -1.0)
     monkeypatch.setattr("actlab.export.packed.bit_words._MOST_WORDS", 27 * 4)

@@ -1,4 +1,4 @@
-"""Files of packed nets: what is written is read again, the same bytes each time, and everything else is refused with a reason."""
+"""Files of packed nets are read as written, deterministic, and refused with a reason where damaged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.export.packed.test_pack import cnn, lived, pixels
+from tests.export.packed.test_pack import cnn, pixels, trained
 
 from actlab.errors import PackError
 from actlab.export.packed.file import VERSION, load_packed, save_packed
@@ -26,7 +26,7 @@ X = pixels(8, 1, 11, 12)
 @pytest.fixture(scope="module")
 def net():
     torch.manual_seed(0)
-    return pack(lived(cnn("sign/clipped", -1.0), X), X, largest_input=255)
+    return pack(trained(cnn("sign/clipped", -1.0), X), X, largest_input=255)
 
 
 @pytest.fixture
@@ -171,11 +171,11 @@ def test_a_pickle_inside_is_not_opened(path):
 @given(data=st.data())
 def test_a_flipped_byte_or_a_cut_is_refused_or_changes_nothing(net, path, data):
     content = path.read_bytes()
-    place = data.draw(st.integers(0, len(content) - 1))
+    position = data.draw(st.integers(0, len(content) - 1))
     cut = data.draw(st.booleans())
     broken = path.with_name("broken")
-    flip = bytes([content[place] ^ data.draw(st.integers(1, 255))])
-    broken.write_bytes(content[:place] if cut else content[:place] + flip + content[place + 1 :])
+    flip = bytes([content[position] ^ data.draw(st.integers(1, 255))])
+    broken.write_bytes(content[:position] if cut else content[:position] + flip + content[position + 1 :])
 
     try:
         read = load_packed(broken)
@@ -185,7 +185,7 @@ def test_a_flipped_byte_or_a_cut_is_refused_or_changes_nothing(net, path, data):
     assert torch.equal(read(X), net(X))  # a byte that nothing depends on, such as a date
 
 
-def test_a_file_that_cannot_be_written_is_said(net, tmp_path):
+def test_a_file_that_cannot_be_written_raises(net, tmp_path):
     with pytest.raises(PackError, match="cannot be written"):
         save_packed(net, tmp_path / "nowhere" / "net.npz")
 

@@ -1,4 +1,4 @@
-"""Packed nets: equal to the trained ones to the bit, on every kind of layer; what cannot be packed is refused."""
+"""Packed nets equal the trained ones to the bit; what cannot be packed is refused."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from actlab.nn.layers.binary import BinaryConv2d, BinaryLinear
 from actlab.nn.layers.layer import layer
 
 
-def lived(net: nn.Module, x: torch.Tensor, seed: int = 0) -> nn.Module:
-    """Return the net after a few steps of training, with norms that have seen data, some of them turned round."""
+def trained(net: nn.Module, x: torch.Tensor, seed: int = 0) -> nn.Module:
+    """Return the net after a few steps of training, with norms that have seen data, some with negative weights."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for part in net.modules():
@@ -68,7 +68,7 @@ def pixels(*shape) -> torch.Tensor:
 def test_a_binary_mlp_is_packed_to_the_bit(spec, scale, bias):
     torch.manual_seed(0)
     x = pixels(64, 40)
-    net = lived(mlp(spec, scale, bias=bias), x)
+    net = trained(mlp(spec, scale, bias=bias), x)
 
     packed = pack(net, x, largest_input=255)
 
@@ -83,7 +83,7 @@ def test_a_binary_cnn_is_packed_to_the_bit(spec, pad, first):
     x = pixels(32, 1, 11, 12)
     net = cnn(spec, pad, first=first)
     net.eval()(x)
-    net = lived(net.train(), x)
+    net = trained(net.train(), x)
 
     whole = 255 if first is BinaryConv2d else None
     packed = pack(net, x, largest_input=whole)
@@ -96,7 +96,7 @@ def test_a_binary_cnn_is_packed_to_the_bit(spec, pad, first):
 def test_nets_with_float_weights_are_packed_too(spec):
     torch.manual_seed(0)
     x = torch.randn(64, 40)
-    net = lived(mlp(spec, None, linear=nn.Linear), x)
+    net = trained(mlp(spec, None, linear=nn.Linear), x)
 
     packed = pack(net, x)
 
@@ -122,7 +122,7 @@ def test_a_norm_before_a_pool_stays_a_norm():
         BinaryLinear(64, 2),
     )
     x = pixels(20, 1, 10, 10)
-    net = lived(net, x)
+    net = trained(net, x)
 
     packed = pack(net, x, largest_input=255)
 
@@ -150,7 +150,7 @@ def test_bits_and_numbers_give_the_same_product():
 def test_it_is_small():
     torch.manual_seed(0)
     x = pixels(4, 1024)
-    net = lived(mlp("sign/clipped", None, sizes=(1024, 512, 512, 10)), x)
+    net = trained(mlp("sign/clipped", None, sizes=(1024, 512, 512, 10)), x)
 
     floats = sum(p.numel() * 4 for p in net.parameters())
 
@@ -160,11 +160,9 @@ def test_it_is_small():
 def test_planted_faults_are_found(monkeypatch):
     torch.manual_seed(0)
     x = pixels(64, 40)
-    net = lived(mlp("sign/clipped", None), x)
+    net = trained(mlp("sign/clipped", None), x)
     real = module.pack_words
-    monkeypatch.setattr(
-        module, "pack_words", lambda bits: real(bits) ^ 1
-    )  # the first weight of every word is turned round
+    monkeypatch.setattr(module, "pack_words", lambda bits: real(bits) ^ 1)  # flips the first weight of every word
 
     with pytest.raises(PackError, match=r"differs from Sequential on \d+ of 64 inputs"):
         pack(net, x, largest_input=255)
@@ -173,7 +171,7 @@ def test_planted_faults_are_found(monkeypatch):
 def test_the_model_is_left_as_it_was():
     torch.manual_seed(0)
     x = pixels(8, 40)
-    net = lived(mlp("sign/clipped", None), x).train()
+    net = trained(mlp("sign/clipped", None), x).train()
     before = {name: t.clone() for name, t in net.state_dict().items()}
 
     pack(net, x, largest_input=255)

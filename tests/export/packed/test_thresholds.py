@@ -1,4 +1,4 @@
-"""Thresholds: equal to the norm and the activation on every number they can get, at the edge above all."""
+"""Thresholds equal the norm and the activation on every number they can get, above all at the edge."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ CHANNELS = 48
 def norm(seed: int, kind=nn.BatchNorm1d) -> nn.Module:
     """Return a norm with random numbers; some of its weights are negative, two are zero."""
     generator = torch.Generator().manual_seed(seed)
-    made = kind(CHANNELS).eval()
+    result = kind(CHANNELS).eval()
     with torch.no_grad():
-        made.weight.copy_(torch.randn(CHANNELS, generator=generator))
-        made.weight[:2] = 0.0
-        made.bias.copy_(torch.randn(CHANNELS, generator=generator))
-        made.bias[0], made.bias[1] = 0.5, -0.5
-        made.running_mean.copy_(torch.randn(CHANNELS, generator=generator) * 20)
-        made.running_var.copy_(torch.rand(CHANNELS, generator=generator) * 300 + 0.01)
-    return made
+        result.weight.copy_(torch.randn(CHANNELS, generator=generator))
+        result.weight[:2] = 0.0
+        result.bias.copy_(torch.randn(CHANNELS, generator=generator))
+        result.bias[0], result.bias[1] = 0.5, -0.5
+        result.running_mean.copy_(torch.randn(CHANNELS, generator=generator) * 20)
+        result.running_var.copy_(torch.rand(CHANNELS, generator=generator) * 300 + 0.01)
+    return result
 
 
 @pytest.mark.parametrize("spec", ["sign/clipped", "step/arctan", "rsign(alpha=0.3)/clipped", "rsign/clipped"])

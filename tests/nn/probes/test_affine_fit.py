@@ -1,4 +1,4 @@
-"""Lines are the least squares of numpy, whatever the batches, the layout and the offset."""
+"""Affine fits equal NumPy's least squares, whatever the batches, the layout and the offset."""
 
 from __future__ import annotations
 
@@ -86,10 +86,10 @@ def test_a_large_offset_costs_no_digits():
     moments = JointMoments(3)
     for a, b in zip(x.split(50), y.split(50), strict=True):
         moments.add(a + 1e7, b)
-    centred = JointMoments(3)
-    centred.add(x, y)
+    centered = JointMoments(3)
+    centered.add(x, y)
 
-    np.testing.assert_allclose(moments.line(dim=-1).slope, centred.line(dim=-1).slope, rtol=1e-7)
+    np.testing.assert_allclose(moments.line(dim=-1).slope, centered.line(dim=-1).slope, rtol=1e-7)
 
 
 def test_what_does_not_vary_has_a_flat_line_that_explains_everything():
@@ -101,7 +101,7 @@ def test_what_does_not_vary_has_a_flat_line_that_explains_everything():
 
 
 def test_an_identity_is_fitted_exactly():
-    """Slope 1 and shift 0 to the bit: a site that is linear on the data changes nothing at all when its line takes its place."""
+    """Slope 1 and shift 0 to the bit: where a site is linear on the data, its line changes no output at all."""
     x = torch.rand(1000, 4) + 3
     moments = JointMoments(4)
     moments.add(x, torch.relu(x))

@@ -1,4 +1,4 @@
-"""Agreement of gradients, against hand-made ones and a straight-through step."""
+"""Agreement of gradients, compared with hand-written ones and a straight-through step."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_gradient_agrees_with_itself_and_disagrees_with_its_negative():
     assert same.unit_signs.tolist() == [1.0, 1.0, 1.0]
 
 
-def test_units_are_columns_of_the_dimension_that_is_said():
+def test_units_are_columns_of_the_given_dimension():
     reference = torch.ones(2, 3, 4)
     used = torch.ones(2, 3, 4)
     used[:, 1] = -1
@@ -103,7 +103,7 @@ def test_models_of_different_paths_are_refused():
         agreement(torch.ones(2), torch.ones(3))
 
 
-def test_flips_are_counted_from_look_to_look():
+def test_flips_are_counted_between_calls():
     model, x = net(), torch.randn(32, 4, generator=torch.Generator().manual_seed(2))
     flips = Flips(model, x)
     before = copy.deepcopy(model)

@@ -1,4 +1,4 @@
-"""Shapes: the curves are what the module computes, planted changes are seen, and a recorder disturbs nothing and stays small."""
+"""Learned curves are what the module computes; a recorder changes nothing and stays small."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_a_long_training_keeps_a_bounded_number_of_states(monkeypatch):
     assert (gaps == gaps[0]).all()
 
 
-def test_wrong_use_is_told():
+def test_wrong_use_raises():
     with pytest.raises(SiteError, match="1 or more"):
         Shapes(net(), every=0)
     with pytest.raises(SiteError, match="no adaptive activation"):

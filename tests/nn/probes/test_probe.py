@@ -40,7 +40,7 @@ def mlp(*functions, width=16):
     return nn.Sequential(*parts, nn.Linear(width, 3))
 
 
-# ----------------------------------------------------------------------------------- numbers, by hand
+# ----------------------------------------------------------------------------- numbers, computed by hand
 
 
 def test_moments_quantiles_and_sparsity_are_those_of_all_outputs_at_once():
@@ -189,7 +189,7 @@ def test_gated_vector_and_random_functions():
 
 @pytest.mark.parametrize("size", [1, 7, 64, 1000, 4096])
 @pytest.mark.parametrize(("function", "flat"), [("relu6", 40.0), ("hardsigmoid", 40.0), ("hardtanh", 40.0)])
-def test_planted_units_are_told_apart_at_every_batch_size(function, flat, size):
+def test_planted_units_are_distinguished_at_every_batch_size(function, flat, size):
     net, kinds = planted(actlab.layer(function), flat=flat)
     if function == "hardtanh":  # dead only where the output is zero: it has no such end, both are saturated
         kinds = ["saturated" if kind == "dead" else kind for kind in kinds]
@@ -207,7 +207,7 @@ def test_a_batch_of_one_is_silent_without_being_dead():
 
     assert [row.census.state_of(unit) for unit in range(7)] == kinds
     assert row.dead == 2 / 7
-    assert row.silent > 0.6  # what counting zeros per batch would call dead
+    assert row.silent > 0.6  # counting zeros by batch would call these dead
 
 
 def test_a_unit_that_is_zero_with_a_slope_is_not_dead():
@@ -247,7 +247,7 @@ def test_a_surrogate_gradient_keeps_a_unit_alive():
     assert (row.sparsity, row.chi, row.dead, row.sparse) == (1.0, 1.0, 0.0, 1.0)
     with actlab.Probe(net, every=1):
         net(torch.ones(1, 1)).sum().backward()
-    assert net[1].calls == 1  # what runs beside the model runs on a twin
+    assert net[1].calls == 1  # what runs beside the model runs on a copy
 
 
 def test_saturation_is_given_for_functions_with_two_ends_only():
@@ -261,11 +261,11 @@ def test_saturation_is_given_for_functions_with_two_ends_only():
     assert math.isnan(saturated["elu"])
 
 
-# ------------------------------------------------------------------------------------ nothing is changed
+# --------------------------------------------------------------------------------------- no side effects
 
 
-def everything(model):
-    """Return all that may be left on a model."""
+def attributes_of(model):
+    """Return all attributes of a model's modules."""
     return [(dict(vars(module)), [dict(held) for held in vars(module).values() if isinstance(held, dict)])
             for module in model.modules()]  # fmt: skip
 
@@ -273,12 +273,12 @@ def everything(model):
 def test_the_model_is_left_as_it_was():
     model = Mixed()
     model.head.weight.grad = torch.ones_like(model.head.weight)
-    before, weights = everything(model), copy.deepcopy(model.state_dict())
+    before, weights = attributes_of(model), copy.deepcopy(model.state_dict())
     state = torch.get_rng_state()
     actlab.probe(model, [(x, torch.zeros(len(x), dtype=torch.long)) for x in batches([4], 1, 6, 6)], F.cross_entropy,
                  training=True)  # fmt: skip
 
-    assert everything(model) == before
+    assert attributes_of(model) == before
     assert all(torch.equal(a, b) for a, b in zip(weights.values(), model.state_dict().values(), strict=True))
     assert torch.equal(model.head.weight.grad, torch.ones(3, 16))
     assert model.stem.weight.grad is None
@@ -289,19 +289,19 @@ def trained(model, *, autocast=False, wrap=lambda model: model, every=None, step
     """Train a copy of a model and return its weights; with a probe at every so many passes."""
     model = copy.deepcopy(model)
     torch.manual_seed(1)
-    watched = wrap(model)
+    wrapped = wrap(model)
     optimiser = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
-    watch = actlab.Probe(watched, every=every).start() if every else None
+    probe = actlab.Probe(wrapped, every=every).start() if every else None
     for x in batches([8] * steps, 1, 6, 6, seed=5):
         optimiser.zero_grad()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
-            loss = watched(x).square().mean()
+            loss = wrapped(x).square().mean()
         loss.backward()
         optimiser.step()
-    if watch:
-        watch.stop()
-        assert len(watch.history) == math.ceil(steps / every)
-        assert all(row.gradient_norm > 0 for report in watch.history for row in report)
+    if probe:
+        probe.stop()
+        assert len(probe.history) == math.ceil(steps / every)
+        assert all(row.gradient_norm > 0 for report in probe.history for row in report)
     return [tensor.clone() for tensor in model.state_dict().values()] + [torch.get_rng_state()]
 
 
@@ -338,7 +338,7 @@ def test_training_with_fast_and_slim_layers_is_the_same_to_the_bit():
 
 def test_between_samples_one_hook_is_there_and_afterwards_none():
     model = Mixed()
-    before = everything(model)
+    before = attributes_of(model)
     hooks = []
     with actlab.Probe(model, every=3):
         for x in batches([2] * 4, 1, 6, 6):
@@ -374,7 +374,7 @@ def test_everything_is_taken_off_after_an_error():
 def test_passes_in_training_are_counted_and_evaluation_is_not():
     net = mlp(nn.ReLU())
     steps = []
-    with actlab.Probe(net, every=3, writer=lambda step, values: steps.append((step, values))) as watch:
+    with actlab.Probe(net, every=3, writer=lambda step, values: steps.append((step, values))) as probe:
         for _ in range(7):
             net(torch.ones(2, 6)).sum().backward()
             net.eval()
@@ -383,19 +383,19 @@ def test_passes_in_training_are_counted_and_evaluation_is_not():
             with torch.no_grad():
                 net(torch.ones(5, 6))
 
-    assert [report.step for report in watch.history] == [0, 3, 6]
+    assert [report.step for report in probe.history] == [0, 3, 6]
     assert [step for step, _ in steps] == [0, 3, 6]
-    assert steps[0][1]["1 after 0/sparsity"] == watch.history[0]["1"].sparsity
-    assert watch.report()["1"].samples == 6
-    assert watch.history[0]["1"].census is None
+    assert steps[0][1]["1 after 0/sparsity"] == probe.history[0]["1"].sparsity
+    assert probe.report()["1"].samples == 6
+    assert probe.history[0]["1"].census is None
 
 
 def test_the_sum_of_samples_is_the_probe_of_their_batches():
     net, data = mlp(nn.ReLU(), nn.Tanh()), batches([8, 16, 4], 6)
-    with actlab.Probe(net, every=1) as watch:
+    with actlab.Probe(net, every=1) as probe:
         for batch in data:
             net(batch).square().sum().backward()
-    summed, at_once = watch.report(), actlab.probe(net, data, lambda output, _: output.square().sum())
+    summed, at_once = probe.report(), actlab.probe(net, data, lambda output, _: output.square().sum())
 
     for a, b in zip(summed, at_once, strict=True):
         for name, value in b.numbers().items():
@@ -403,7 +403,7 @@ def test_the_sum_of_samples_is_the_probe_of_their_batches():
         assert [STATES[state] for state in a.census.states] == [STATES[state] for state in b.census.states]
 
 
-def test_scaled_losses_are_told_and_overflow_is_counted_apart():
+def test_losses_are_unscaled_and_overflow_is_counted_separately():
     class Scaler:
         def get_scale(self):
             return 1024.0
@@ -432,11 +432,11 @@ def tensors_in(value):
 
 def test_memory_does_not_grow_with_the_data():
     def held(count):
-        watch = actlab.Probe(mlp(nn.ReLU()), every=1).start()
+        probe = actlab.Probe(mlp(nn.ReLU()), every=1).start()
         for x in batches([4] * count, 6):
-            watch.model(x).sum().backward()
-        watch.stop()
-        return sum(t.untyped_storage().nbytes() for each in watch._total.by_point.values() for t in tensors_in(each))
+            probe.model(x).sum().backward()
+        probe.stop()
+        return sum(t.untyped_storage().nbytes() for each in probe._total.by_point.values() for t in tensors_in(each))
 
     assert held(3) == held(30)
 

@@ -1,4 +1,4 @@
-"""Measured propagation, against autograd by hand and closed forms known from elsewhere."""
+"""Measured propagation, compared with autograd by hand and known closed forms."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_layers_that_run_in_training_only_are_left_out():
             self.second = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
 
         def forward(self, x):
-            made = self.first(x)
-            return self.second(made) if self.training else made
+            image = self.first(x)
+            return self.second(image) if self.training else image
 
     assert [layer.path for layer in propagation(Twofold(), inputs(4)).layers] == ["first.0"]

@@ -1,4 +1,4 @@
-"""The quantile sketch, against NumPy's quantiles of all numbers."""
+"""Quantile sketches, compared with NumPy's quantiles of all numbers."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_merging_is_adding():
     assert merged.counts.numel() == BUCKETS
 
 
-def test_infinities_have_their_place_and_nan_has_none():
+def test_infinities_count_in_quantiles_and_nan_does_not():
     sketch = sketched(torch.tensor([math.nan, math.inf, -math.inf, 1.0, -math.nan]))
     assert sketch.nonfinite == 4
     assert sketch.quantiles([0.0, 1.0]) == [-math.inf, math.inf]

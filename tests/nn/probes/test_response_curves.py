@@ -1,4 +1,4 @@
-"""Pictures hold the numbers that the functions give."""
+"""Numbers of plots equal the values of the functions."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def test_a_vector_function_of_another_dimension_works_along_it():
     assert sum(bars.after) == pytest.approx(1)
 
 
-def test_attention_is_drawn_by_who_sees_whom():
-    (seen,) = picture("retention")
-    size = np.array(seen.rows)
+def test_attention_is_drawn_as_a_map_of_dependences():
+    (panel,) = picture("retention")
+    size = np.array(panel.rows)
 
     assert np.array_equal(size == 0, np.triu(np.ones((8, 8)), 1) == 1)  # causal: no token sees a later one
     assert size.max() == 1

@@ -1,4 +1,7 @@
-"""Architectures nobody here wrote: sites account for every operator, swaps equal what is written by hand, and the judge can fail."""
+"""Architectures of other authors: sites account for every operator, and swaps equal hand-written models.
+
+Faults are planted to show that the comparison finds them.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +26,12 @@ import architectures  # noqa: E402 # the path must be there first
 import zoo  # noqa: E402 # as above
 
 IMAGES = zoo.IMAGES
-# Each for a cause: decorated methods, functions in a table, homemade, experts, one module for all layers, softmax made on the way, gates.
-CAUSES = ["Whisper", "GPT2", "Esm", "GptOss", "Albert", "CodeGen", "Mixtral", "RegNet", "CLIP", "T5 v1.1, gated"]
+# One for each difficulty: decorated methods, functions in a table, user functions, experts, a shared module, inner softmax, gates.
+DIFFICULT = ["Whisper", "GPT2", "Esm", "GptOss", "Albert", "CodeGen", "Mixtral", "RegNet", "CLIP", "T5 v1.1, gated"]
 needs_transformers = pytest.mark.skipif(find_spec("transformers") is None, reason="transformers is not installed")
 
 
-def judged(model, sites=None):
+def accounts_of(model, sites=None):
     return architectures.reconciled(
         model, find(model, IMAGES) if sites is None else sites, architectures.dispatched(model, IMAGES)
     )
@@ -59,7 +62,7 @@ def test_torchs_own_blocks_and_wrapped_models(name):
 
 
 @needs_transformers
-@pytest.mark.parametrize("name", CAUSES)
+@pytest.mark.parametrize("name", DIFFICULT)
 def test_models_of_transformers_are_swapped_as_their_config_would(name):
     row = architectures.examined(next(one for one in zoo.hugging_face() if one.name == name))
 
@@ -77,48 +80,48 @@ def test_every_architecture():
     assert done.returncode == 0, done.stdout
 
 
-# ------------------------------------------------------------------------------- the judge, with faults planted
+# --------------------------------------------------------------------------------------------- planted faults
 
 
-def test_the_judge_misses_no_site_that_is_left_out():
+def test_a_site_that_is_left_out_is_found():
     model = net("MobileNetV3")
     sites = find(model, IMAGES)
 
     for missing in sites:
-        accounts = judged(model, [site for site in sites if site is not missing])
+        accounts = accounts_of(model, [site for site in sites if site is not missing])
         assert accounts.strangers != []
         assert accounts.explained < accounts.heard
 
 
 @pytest.mark.parametrize("wrong", [0, 1, 3])
-def test_the_judge_misses_no_wrong_count(wrong):
+def test_a_wrong_count_is_found(wrong):
     model = net("DenseNet")
     sites = find(model, IMAGES)
     at = next(index for index, site in enumerate(sites) if site.kind == "function")
     sites[at] = dataclasses.replace(sites[at], calls=wrong)
 
-    assert (judged(model, sites).strangers == []) == (wrong == 1)
+    assert (accounts_of(model, sites).strangers == []) == (wrong == 1)
 
 
-def test_the_judge_misses_no_wrong_name():
+def test_a_wrong_name_is_found():
     model = net("DenseNet")
     sites = [
         dataclasses.replace(site, name="silu") if site.kind == "function" else site for site in find(model, IMAGES)
     ]
 
-    assert len(judged(model, sites).strangers) == 2  # a ReLU that nobody tells of, and a SiLU that did not run
+    assert len(accounts_of(model, sites).strangers) == 2  # a ReLU that is not reported, and a SiLU that did not run
 
 
-def test_the_judge_sees_a_swap_that_took_too_little_and_one_that_did_nothing():
+def test_a_swap_of_too_few_sites_and_one_that_changes_nothing_are_found():
     resnet = next(each for each in zoo.of_torch() if each.name == "ResNet")
     vision = dataclasses.replace(resnet, old=("layer1.*",))
     assert any("from the model built with mish" in fault for fault in architectures.examined(vision).faults)
 
     same = dataclasses.replace(resnet, build=lambda _: resnet.build(None))
-    assert any("the comparison shows nothing" in fault for fault in architectures.examined(same).faults)
+    assert any("the comparison is void" in fault for fault in architectures.examined(same).faults)
 
 
-# ---------------------------------------------------------------------------------------------- by hand, again
+# ----------------------------------------------------------------------------------------- swaps by hand
 
 
 def test_every_relu_of_a_resnet_against_modules_put_in_by_hand():

@@ -1,4 +1,4 @@
-"""Wrappers: around another method they do what they did around the first, or they are refused."""
+"""Decorators applied to another method do what they did around the first, or are refused."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_wrappers_stay_in_their_order_and_share_what_they_shared():
 
     assert [held(1), new(1), held(1)] == [2 * 1002, 2 * 2101, 2 * 3002]
     assert (new.__name__, new.__wrapped__.__wrapped__) == ("one", hundred)
-    assert held.__wrapped__.__wrapped__ is one  # the first ones are as they were
+    assert held.__wrapped__.__wrapped__ is one  # the original is unchanged
 
 
 def test_defaults_and_attributes_of_a_wrapper_are_kept():
@@ -86,7 +86,7 @@ def in_a_helper(function):
 
 
 def twice(function):
-    """Holds it in its closure, and once more in a list."""
+    """Holds the function in its closure, and again in a list."""
     others = [function]
 
     @functools.wraps(function)

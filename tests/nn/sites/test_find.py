@@ -1,4 +1,4 @@
-"""Finding: what runs, where, how often, on what; and that looking changes nothing."""
+"""What runs, where, how often and on which shapes; finding it changes nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from time import process_time
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F  # the name everybody uses, and the one the paths must show
+import torch.nn.functional as F  # the usual name, which the paths must show
 from torch import Tensor, nn
 
 from actlab.errors import SiteError
@@ -349,7 +349,7 @@ def test_a_linear_with_a_forward_of_its_own_is_looked_into():
     assert torch.equal(model(X), expected)
 
 
-def test_a_module_made_on_the_way_is_told_by_the_module_that_makes_it():
+def test_a_module_created_in_a_forward_pass_is_named_by_the_module_that_creates_it():
     class Makes(nn.Module):
         def __init__(self):
             super().__init__()
@@ -376,7 +376,7 @@ def test_a_module_made_on_the_way_is_told_by_the_module_that_makes_it():
     assert all("no registered part of the model" in site.reason for site in found.values())
 
 
-def test_all_shapes_are_listed_once_each_and_what_is_written_is_told_from_what_ran():
+def test_all_shapes_are_listed_once_each_and_what_is_written_is_separate_from_what_ran():
     class Varies(nn.Module):
         def __init__(self):
             super().__init__()
@@ -443,7 +443,7 @@ def test_times_are_those_of_the_sites():
     model = Timed()
     found = {site.path: site for site in find(model, X, rounds=3)}
 
-    assert found["slow"].name == "relu"  # a lookalike: what it does before is its own time
+    assert found["slow"].name == "relu"  # a user-defined module: what it does before is its own time
     assert found["slow"].seconds >= 0.02
     assert 0.4 < found["slow"].share < 1.2  # two of three waits
     assert 0 < found["quick"].share < 0.2
@@ -465,7 +465,7 @@ def test_torchscript_is_seen_and_not_replaceable():
 
 
 @pytest.mark.parametrize("make", ["script", "trace"])
-def test_functions_inside_torchscript_are_seen_too_and_nobody_says_how_often_they_run(make):
+def test_functions_inside_torchscript_are_listed_without_a_count(make):
     class Calls(nn.Module):
         def __init__(self):
             super().__init__()
@@ -479,9 +479,9 @@ def test_functions_inside_torchscript_are_seen_too_and_nobody_says_how_often_the
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch.jit is deprecated, and still in use; tracing warns of the branch
-        made = torch.jit.script(Calls()) if make == "script" else torch.jit.trace(Calls(), X)
+        compiled = torch.jit.script(Calls()) if make == "script" else torch.jit.trace(Calls(), X)
 
-    found = by_path(nn.Sequential(made, nn.Tanh()), X)
+    found = by_path(nn.Sequential(compiled, nn.Tanh()), X)
 
     paths = ["forward:relu@1", "forward:relu@2", "forward:sigmoid@1", "forward:leaky_relu@1", "act"]
     assert sorted(found) == sorted([*(f"0.{path}" for path in paths), "1"])
@@ -502,7 +502,7 @@ def test_a_call_reached_through_super_is_refused_with_the_reason():
 
 def test_a_method_whose_decorator_hides_it_is_refused_with_the_reason():
     class Hiding:
-        """Keeps the method in an object of its own, not in a closure."""
+        """Holds the method in an object, not in a closure."""
 
         def __init__(self, function):
             self.function = function
@@ -555,7 +555,7 @@ def test_source_that_was_edited_after_the_import_is_not_trusted(tmp_path, monkey
     assert "is not what runs" in site.reason
 
 
-def test_looking_changes_nothing():
+def test_finding_changes_nothing():
     model = Net()
     model.one.norm.eval()
     model.one.count = 0
@@ -574,7 +574,7 @@ def test_looking_changes_nothing():
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 
-def test_what_a_forward_pass_writes_down_is_put_back():
+def test_what_a_forward_pass_stores_is_restored():
     class Writes(nn.Module):
         def __init__(self):
             super().__init__()

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 import torch
-import torch.nn.functional as F  # the name everybody uses
+import torch.nn.functional as F  # the usual name
 from torch import nn
 
 from actlab.functions.activation import activation, forget, get, names
@@ -52,7 +52,7 @@ def test_every_module_of_torch_is_recognised_as_what_it_computes(name):
 
 
 def _arguments(name: str) -> tuple[float, ...]:
-    """A value off its default for every parameter, so that a parameter that is dropped is noticed."""
+    """Return a value other than the default for every parameter, so that a dropped parameter is noticed."""
     values = {"hardtanh": (-2.0, 2.5), "threshold": (0.1, 20.0)}
     return values.get(name, (0.37,) if get(name).parameters and name != "prelu" else ())
 
@@ -80,13 +80,13 @@ def test_what_overwrites_its_input_is_marked():
     assert describe_module(nn.ReLU(inplace=True)).inplace
 
 
-def test_a_parameter_that_only_a_run_can_tell_leaves_the_name():
+def test_a_parameter_that_is_known_only_in_a_run_leaves_the_name():
     running = describe_call(recognise(F.leaky_relu), [UNKNOWN], {})
 
     assert (running.name, running.spec) == ("leaky_relu", None)
 
 
-def test_a_trained_prelu_is_described_with_its_present_weight():
+def test_a_trained_prelu_is_described_with_its_current_weight():
     module = nn.PReLU(init=0.5)
 
     assert describe_module(module).spec == "prelu(weight=learned(0.5))"

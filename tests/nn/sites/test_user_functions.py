@@ -1,12 +1,13 @@
-"""Homemade functions: found as what they compute, called only where nothing can come of it, swapped like any other."""
+"""User functions are found by what they compute, called only where they have no side effects, and swapped."""
 
 from __future__ import annotations
 
 import math
+import sys
 
 import pytest
 import torch
-import torch.nn.functional as F  # the name everybody uses
+import torch.nn.functional as F  # the usual name
 from torch import Tensor, nn
 
 from actlab.nn.sites.find import find
@@ -214,16 +215,14 @@ def test_one_that_runs_where_no_layer_can_stand_is_seen_with_the_reason():
     assert "reached through sum(...)" in site.reason
 
 
-def test_a_profiler_that_listens_goes_on_listening():
-    import sys
-
-    heard = []
-    sys.setprofile(lambda frame, event, _: heard.append(frame.f_code.co_name) if event == "call" else None)
+def test_a_profiler_that_is_set_stays_set():
+    called = []
+    sys.setprofile(lambda frame, event, _: called.append(frame.f_code.co_name) if event == "call" else None)
     try:
         find(fork(), X)
-        still = sys.getprofile()
+        profiler = sys.getprofile()
     finally:
         sys.setprofile(None)
 
-    assert {"gelu", "swish"} <= set(heard)
-    assert still is not None
+    assert {"gelu", "swish"} <= set(called)
+    assert profiler is not None

@@ -1,4 +1,4 @@
-"""Lookalikes: a user's own module is known by what it computes, and replaced as a whole."""
+"""User-defined modules are matched by what they compute, and replaced as a whole."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-import torch.nn.functional as F  # the name everybody uses
+import torch.nn.functional as F  # the usual name
 from torch import nn
 
 from actlab.nn.sites.find import find

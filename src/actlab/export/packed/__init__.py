@@ -1,1 +1,1 @@
-"""Binary nets as packed bits: conversion, integer arithmetic and file format."""
+"""Pack binary nets into bits, with integer arithmetic and a file format."""

@@ -1,4 +1,4 @@
-"""Operations of a packed net: dense, convolution, sign products, thresholds, pooling, norm."""
+"""Operations of a packed net (dense, convolution, sign products, thresholds, pooling, norm)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Effective rank of a layer's units: streamed covariance and its participation ratio.
+"""Effective rank of a layer's units from a streamed covariance.
 
 The effective rank is the participation ratio of the covariance, ``(tr C)^2 / tr(C^2)``: the number of units where they are independent and
 have equal variance, 1 where all follow one. Up to 512 units the covariance itself is accumulated. Wider layers are projected to 512 random

@@ -1,4 +1,4 @@
-"""Compare the gradients of two models, layer by layer: cosine, signs and flips of activations.
+"""Compare the gradients of two models layer by layer, by cosine and sign, and count sign flips.
 
 A net may be trained with another slope than its function's own (straight-through, windows, surrogates). The cosine between the two
 gradients says whether a step still goes downhill, the signs say the same of every unit, and flips are the share of a binary activation's

@@ -200,10 +200,10 @@ class Probe:
 
     Example:
         >>> net = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1))
-        >>> with Probe(net, every=2) as watched:
+        >>> with Probe(net, every=2) as measured:
         ...     for _ in range(5):
         ...         net(torch.ones(4, 2)).sum().backward()
-        >>> [report.step for report in watched.history], watched.report()["1"].batches
+        >>> [report.step for report in measured.history], measured.report()["1"].batches
         ([0, 2, 4], 3)
     """
 

@@ -1,4 +1,4 @@
-"""Report of a probe: a frozen row of measurements for each activation."""
+"""Report of a probe, with a frozen row of measurements for each activation."""
 
 from __future__ import annotations
 

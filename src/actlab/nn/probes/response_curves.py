@@ -1,4 +1,4 @@
-"""Numbers for plots of an activation: function and slope, quantiles of draws, vectors, token maps.
+"""Numbers for plots of an activation (function, slope, quantiles of draws, vectors, token maps).
 
 Elementwise: the function and its slope. Gated: the same in the gate, at three values. Stochastic: quantiles of training draws, and
 evaluation. Vector: one vector before and after. Mixing tokens: how strongly each token's output depends on each token.

@@ -1,4 +1,4 @@
-"""Run a model without side effects: mode, buffers, attributes and RNG state are restored.
+"""Run a model without side effects, restoring its mode, buffers, attributes and RNG state.
 
 The pass runs in ``eval`` mode without gradients, or as the model is trained, on a copy of the inputs, under forked random generators.
 """
@@ -36,7 +36,7 @@ def run(model: nn.Module, arguments: Arguments) -> Any:
     args, kwargs = arguments
     try:
         return model(*args, **kwargs)
-    except Exception as error:
+    except Exception as error:  # a user's model may raise anything
         raise SiteError(
             f"{type(model).__name__} raised on example_inputs: {type(error).__name__}: {error}. "
             "Give a batch as the model takes it in training: a tensor, a tuple of positional arguments, or a dict of keyword arguments."

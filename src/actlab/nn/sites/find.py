@@ -312,7 +312,7 @@ def _holds(layer: nn.TransformerEncoderLayer, slot: Slot) -> bool:
 def _slot_reason(slot: Slot, result: Survey) -> str | None:
     """Return why a slot cannot, or must not, be changed from the model, or None."""
     if id(slot.owner) not in result.paths:
-        return "its module was made during the forward pass"
+        return "its module was created during the forward pass"
     if slot.kind == "module" and id(slot.owner) in result.compiled_themselves:
         return "torch.compile was given the activation itself; compile the model around it instead"
     return None

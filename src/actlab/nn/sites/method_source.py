@@ -1,4 +1,4 @@
-"""Source of a method: syntax tree, calls, and proof that this source is the code that runs.
+"""Source of a method as syntax tree and calls, verified to be the code that runs.
 
 A call is identified by where it ends (line and column): no two calls of a file end at the same position, and Python records it for every
 instruction (PEP 657), so the call that runs can be told from others on the same line.

@@ -117,10 +117,10 @@ def _slot_in_unregistered_module(
         owner = nearest
     cls = type(module).__name__
     reason = (
-        f"it runs in a {cls} that is no registered part of the model (made during the forward pass, or kept in a plain list or dict); "
+        f"it runs in a {cls} that is no registered part of the model (made during the forward pass, or stored in a plain list or dict); "
         "make it in __init__, as an attribute or in an nn.ModuleList"
     )
-    key = ("stranger", id(owner), type(module), caller.f_lasti if caller else 0, frame.f_lasti)
+    key = ("unregistered module", id(owner), type(module), caller.f_lasti if caller else 0, frame.f_lasti)
     tail = f"{caller.f_code.co_name if caller else '?'}:{cls}"
     where = location(frame.f_code.co_filename, frame.f_lineno)
     return Slot(kind="hidden", key=key, owner=owner, tail=tail, where=where, reason=reason)

@@ -1,4 +1,4 @@
-"""Slots of activations in a model: submodules, attributes and calls that a layer can replace.
+"""Slots of activations in a model (submodules, attributes, calls) that a layer can replace.
 
 A slot that cannot be replaced has the reason. Slots of calls are built in :mod:`actlab.nn.sites.call_slot`.
 """

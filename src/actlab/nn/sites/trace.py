@@ -1,4 +1,4 @@
-"""Trace one forward pass: which activations ran, in what order, on which values, and which layer feeds which.
+"""Trace one forward pass to record which activations ran, in what order and on which values.
 
 The pass leaves the model unchanged, see :mod:`actlab.nn.sites.dry_run`.
 """
