@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 
 import actlab
-from actlab.bench import liger
-from actlab.bench import speed as benching
+from actlab.bench import liger, speed
+from actlab.bench.timing import timer_for
 from actlab.errors import BenchError
 from actlab.functions.grammar import parse
 from actlab.report.terminal.bench import speed_table
@@ -61,14 +61,14 @@ def test_it_is_timed_where_it_has_the_function_and_left_out_elsewhere(installed,
     found = []
     for name in ("swiglu", "gelu"):
         spec = parse(name)
-        x = benching._input(spec, 2048, torch.float32, "cpu")
-        measured, _ = benching._raced(spec, x, ["actlab", "liger"], 1, benching._clock("cpu"))
+        x = speed._input(spec, 2048, torch.float32, "cpu")
+        measured, _ = speed._measure(spec, x, ["actlab", "liger"], 1, timer_for("cpu"))
         found += measured
 
     assert {m.spec for m in found if m.contender == "liger"} == {"swiglu"}
     assert {m.spec for m in found if m.contender == "actlab"} == {"swiglu", "gelu"}
-    whole = benching.bench(["relu"], size=8, rounds=1)
-    table = speed_table(benching.Bench(**{**vars(whole), "measurements": tuple(found)}))
+    whole = speed.bench(["relu"], size=8, rounds=1)
+    table = speed_table(speed.Bench(**{**vars(whole), "measurements": tuple(found)}))
     assert table is not None
 
 
@@ -77,9 +77,9 @@ def test_without_it_nothing_is_imported_and_the_message_says_what_to_do():
         pytest.skip("Liger-Kernel is installed here")
     assert liger.function("swiglu") is liger.packed("swiglu") is None
     with pytest.raises(BenchError, match="pip install liger-kernel"):
-        benching.bench(["swiglu"], size=8, contenders=["liger"])
+        speed.bench(["swiglu"], size=8, contenders=["liger"])
 
 
 def test_on_the_cpu_it_is_refused_even_where_it_is_installed(installed):
     with pytest.raises(BenchError, match="--device cuda"):
-        benching.bench(["swiglu"], size=8, contenders=["liger"])
+        speed.bench(["swiglu"], size=8, contenders=["liger"])

@@ -44,21 +44,21 @@ def test_the_floor_counts_reads_and_writes():
         return 1.0
 
     spec, x = module.parse("gelu"), torch.ones(1000)
-    found, bandwidth = module._raced(spec, x, ["torch"], 1, clock)
+    found, bandwidth = module._measure(spec, x, ["torch"], 1, clock)
     assert bandwidth == 2 * 4 * 1000  # a copy of 1,000 numbers in a second
     assert [m.roofline for m in found] == [1.0, 2.5]  # 2 and 5 passes in the time of a copy's 2
 
     spec, x = module.parse("swiglu"), torch.ones(1, 2000)
-    found, _ = module._raced(spec, x, ["torch"], 1, clock)
+    found, _ = module._measure(spec, x, ["torch"], 1, clock)
     assert [m.roofline for m in found] == [1.5, 4.0]
 
 
 def test_a_slower_contender_is_seen(monkeypatch):
     seconds = {"torch": 1.0, "formula": 4.0, "copy": 1.0}
     monkeypatch.setattr(module, "_call", lambda contender, *_: contender)
-    monkeypatch.setattr(module, "_in_turns", lambda calls, *_: {key: [seconds[key[0]]] for key in calls})
+    monkeypatch.setattr(module, "interleaved_times", lambda calls, *_: {key: [seconds[key[0]]] for key in calls})
 
-    found, _ = module._raced(module.parse("gelu"), torch.ones(8), ["torch", "formula"], 1, lambda _: 1.0)
+    found, _ = module._measure(module.parse("gelu"), torch.ones(8), ["torch", "formula"], 1, lambda _: 1.0)
 
     assert {m.contender: m.times for m in found} == {"torch": 1.0, "formula": 0.25}
 

@@ -1,8 +1,8 @@
-"""The trap: where a function written down as its paper prints it goes wrong in float32, found by running it.
+"""Float32 accuracy of an activation's textbook formula: regions of overflow, NaN and cancellation.
 
-The naive program has the formula's operations in textbook spelling (softplus as ``log(1 + exp(x))``, no branch guarded, no product
-held) and autograd's gradient. It runs at every magnitude up to 1e4 and is held against float64. What rounding of the input alone
-explains is no trap.
+The naive program has the operations of the formula in textbook form (softplus as ``log(1 + exp(x))``, no guarded branches, no clamping) and
+autograd's gradient. It is run at all magnitudes up to 1e4 and compared with float64. Errors explained by rounding of the input alone do not
+count.
 """
 
 from __future__ import annotations
@@ -32,20 +32,14 @@ REACH = 1e4
 MAGNITUDES = np.unique(np.concatenate([np.geomspace(1e-8, REACH, 900), np.linspace(0.05, 120, 2400)]))
 GRID = np.concatenate([-MAGNITUDES[::-1], [0.0], MAGNITUDES]).astype(np.float32)
 EPS = float(np.finfo(np.float32).eps)
-LOST = 1e-2  # a relative error from which a result is called wrong: two digits are left, of seven
-SMALLEST = 1e-12  # below this a wrong digit changes no sum it enters in float32
-GRANTED = 16  # roundings of the input that may be amplified: the formula's own operations round, too
-NUDGES = (
-    -1.0,
-    -0.6,
-    -0.3,
-    0.3,
-    0.6,
-    1.0,
-)  # of a rounding; several, because a fast wave may return to its value after one
-FEWEST = 3  # points that make a region of lost digits: a single one is a zero that the grid happens to hit
-MOST = 3  # regions of one kind that are told apart; more are told as one
-GAP = 8  # so many good points inside a region do not end it: errors by cancellation come and go
+LOST = 1e-2  # relative error from which a result counts as wrong: two of seven digits are left
+SMALLEST = 1e-12  # smaller values do not change float32 sums, so their errors are relative to this
+GRANTED = 16  # allowed multiple of the effect of rounding the input: the operations of the formula round, too
+# Perturbations of the input in units of a rounding; several, because a fast wave may return to its value after one.
+NUDGES = (-1.0, -0.6, -0.3, 0.3, 0.6, 1.0)
+FEWEST = 3  # points of a region of lost digits; a single point is a zero that the grid happens to contain
+MOST = 3  # regions of one kind that are listed separately; more are merged into one
+GAP = 8  # accurate points that do not end a region: errors by cancellation are irregular
 TEXTBOOK: dict[type[formula.Primitive], Callable[..., Expr]] = {
     formula.softplus: lambda x: formula.log(1 + formula.exp(x)),
     formula.logsigmoid: lambda x: formula.log(formula.sigmoid(x)),
@@ -62,13 +56,13 @@ class InaccurateRegion:
     """A region of inputs in which the naive program is wrong.
 
     Attributes:
-        part: of what: "value" or "gradient".
-        low: where the region begins; ``-inf`` if it reaches to -1e4.
-        high: where it ends; ``inf`` if it reaches to 1e4.
-        finite: whether the naive result is finite there, only without correct digits.
-        truth: the largest correct result in the region, by size.
-        error: the largest relative error of the naive program; ``inf`` where it is not finite.
-        here: the largest relative error of ActLab's formula in the same region; ``inf`` where that is not finite.
+        part: what is wrong: "value" or "gradient".
+        low: lower end of the region; ``-inf`` if it includes -1e4.
+        high: upper end of the region; ``inf`` if it includes 1e4.
+        finite: whether the naive result is finite in the region, but inaccurate.
+        truth: the largest magnitude of the correct result in the region.
+        error: the largest relative error of the naive program; ``inf`` if it is not finite.
+        here: the largest relative error of ActLab's code in the region; ``inf`` if it is not finite.
     """
 
     part: Part
@@ -81,13 +75,13 @@ class InaccurateRegion:
 
 
 def inaccurate_regions(spec: str | Spec) -> list[InaccurateRegion]:
-    """Return where the textbook form of an elementwise activation goes wrong in float32, values first.
+    """Return where the textbook form of an elementwise activation is wrong in float32, values first.
 
     Raises:
-        SpecError: no elementwise activation, or the spec cannot be read.
+        SpecError: the activation is not elementwise, or the spec cannot be parsed.
 
     Example:
-        >>> [(trap.part, round(trap.low), trap.high, trap.here < 1e-4) for trap in inaccurate_regions("softplus") if not trap.finite]
+        >>> [(r.part, round(r.low), r.high, r.here < 1e-4) for r in inaccurate_regions("softplus") if not r.finite]
         [('value', 89, inf, True), ('gradient', 89, inf, True)]
         >>> inaccurate_regions("relu")
         []
@@ -99,17 +93,17 @@ def inaccurate_regions(spec: str | Spec) -> list[InaccurateRegion]:
         _run(_program(textbook(expression), x)),
         _run(pytorch.function(spec.activation, tuple(spec.numbers.items()))),
     )
-    found: list[InaccurateRegion] = []
+    regions: list[InaccurateRegion] = []
     parts: tuple[tuple[Part, Expr], ...] = (("value", expression), ("gradient", derivative(expression, x)))
-    for part, wanted in parts:
-        truth, granted = _truth(numeric(wanted, [x]))
+    for part, reference in parts:
+        truth, granted = _truth(numeric(reference, [x]))
         errors = [_errors(program[part], truth, granted) for program in (naive, ours)]
-        found += _regions(part, errors[0], errors[1], np.isfinite(naive[part]), truth)
-    return found
+        regions += _regions(part, errors[0], errors[1], np.isfinite(naive[part]), truth)
+    return regions
 
 
 def textbook(expression: Expr) -> Expr:
-    """Return the expression in operations that a textbook has.
+    """Return the expression with primitives replaced by their textbook definitions.
 
     Example:
         >>> x = sympy.Symbol("x", real=True)
@@ -128,14 +122,14 @@ def _program(expression: Expr, x: sympy.Symbol) -> Callable[[Tensor], Tensor]:
 def _run(program: Callable[..., Any]) -> dict[str, Array]:
     """Return value and gradient in float32 over the grid, as float64."""
     x = torch.from_numpy(GRID).requires_grad_()
-    value = program(x) + 0.0 * x.detach()  # of a constant, too
+    value = program(x) + 0.0 * x.detach()  # gives a constant the shape of the grid
     gradient = torch.autograd.grad(value.sum(), x, allow_unused=True)[0] if value.requires_grad else None
     gradient = torch.zeros_like(x) if gradient is None else gradient
     return {"value": value.detach().double().numpy(), "gradient": gradient.double().numpy()}
 
 
 def _truth(function: Callable[[Array], Array]) -> tuple[Array, Array]:
-    """Return the function over the grid in float64, and how far roundings of the input move it."""
+    """Return the function over the grid in float64, and the allowed error: its change when the input is rounded, times :data:`GRANTED`."""
     x = GRID.astype(np.float64)
     truth = function(x)
     with np.errstate(all="ignore"):
@@ -144,7 +138,7 @@ def _truth(function: Callable[[Array], Array]) -> tuple[Array, Array]:
 
 
 def _errors(got: Array, truth: Array, granted: Array) -> Array:
-    """Return relative errors; zero where the truth is none, too small or too large for float32, or rounding explains it."""
+    """Return relative errors; zero where the truth is not a float32 number or the error is within the allowed one."""
     with np.errstate(all="ignore"):
         fits = np.isfinite(truth) & (np.abs(truth) < np.finfo(np.float32).max)
         off = np.where(np.isfinite(got), np.abs(got - truth), inf)
@@ -153,7 +147,7 @@ def _errors(got: Array, truth: Array, granted: Array) -> Array:
 
 
 def _regions(part: Part, naive: Array, ours: Array, finite: Array, truth: Array) -> list[InaccurateRegion]:
-    found = []
+    regions = []
     for is_finite in (False, True):
         wrong = np.flatnonzero((naive > LOST) & (finite == is_finite))
         runs = np.split(wrong, np.flatnonzero(np.diff(wrong) > GAP) + 1)
@@ -162,9 +156,9 @@ def _regions(part: Part, naive: Array, ours: Array, finite: Array, truth: Array)
             low, high = float(GRID[run[0]]), float(GRID[run[-1]])
             ends = {"low": -inf if low <= -REACH else low, "high": inf if high >= REACH else high}
             sizes = {"truth": np.abs(truth[run]).max(), "error": naive[run].max(), "here": ours[run].max()}
-            found.append(
+            regions.append(
                 InaccurateRegion(
                     part=part, finite=is_finite, **ends, **{name: float(size) for name, size in sizes.items()}
                 )
             )
-    return found
+    return regions

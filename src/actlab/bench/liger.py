@@ -1,4 +1,4 @@
-"""Liger: another library's GPU kernels for three of our functions, as a rival where it is installed."""
+"""Liger-Kernel's GPU kernels of three activations, for comparison if the package is installed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 __all__ = ["FUNCTIONS", "function", "is_installed", "packed"]
 
-FUNCTIONS: Final = {  # ours to theirs: the module, and the autograd function in it
+FUNCTIONS: Final = {  # by ActLab's name: Liger's module, and the autograd function in it
     "swiglu": ("liger_kernel.ops.swiglu", "LigerSiLUMulFunction"),
     "geglu_tanh": ("liger_kernel.ops.geglu", "LigerGELUMulFunction"),
     "squared_relu": ("liger_kernel.ops.relu_squared", "LigerReLUSquaredFunction"),
@@ -19,7 +19,7 @@ FUNCTIONS: Final = {  # ours to theirs: the module, and the autograd function in
 
 
 def is_installed() -> bool:
-    """Whether the package is here; nothing of it is imported.
+    """Whether the package is installed; does not import it.
 
     Example:
         >>> is_installed() == (importlib.util.find_spec("liger_kernel") is not None)
@@ -29,9 +29,9 @@ def is_installed() -> bool:
 
 
 def function(name: str) -> Callable[..., Tensor] | None:
-    """Return Liger's function of that name of ours, of gate and value or of the input; None where it has none or is not installed.
+    """Return Liger's function for an activation, of (gate, value) or of the input; None if it has none or is not installed.
 
-    Its backward pass writes the gradients over what the forward pass was given.
+    Its backward pass overwrites the inputs of the forward pass with their gradients.
 
     Example:
         >>> function("gelu") is None
@@ -39,22 +39,22 @@ def function(name: str) -> Callable[..., Tensor] | None:
     """
     if name not in FUNCTIONS or not is_installed():
         return None
-    module, theirs = FUNCTIONS[name]
-    apply: Any = getattr(import_module(module), theirs).apply
-    return apply  # type: ignore[no-any-return]  # another library's, untyped
+    module, autograd_function = FUNCTIONS[name]
+    apply: Any = getattr(import_module(module), autograd_function).apply
+    return apply  # type: ignore[no-any-return] # Liger-Kernel has no annotations
 
 
 def packed(name: str) -> Callable[[Tensor], Tensor] | None:
-    """Return the same as a function of the tensor that our layers take: gated ones packed, the gate in the second half.
+    """Return Liger's function of one tensor, as ActLab's layers take it: gated ones packed, with the gate in the second half.
 
-    The halves are cut from one tensor, and Liger copies them to have them contiguous: that is what a packed input costs there.
+    Liger copies the two halves to make them contiguous; that is its cost of a packed input.
     """
-    theirs = function(name)
-    if theirs is None or name == "squared_relu":
-        return theirs
+    apply = function(name)
+    if apply is None or name == "squared_relu":
+        return apply
 
-    def cut(x: Tensor) -> Tensor:
+    def apply_packed(x: Tensor) -> Tensor:
         value, gate = x.chunk(2, dim=-1)
-        return theirs(gate, value)
+        return apply(gate, value)
 
-    return cut
+    return apply_packed

@@ -1,4 +1,4 @@
-"""The cost of a function: transcendental calls, kernels of eager torch, least memory traffic; read off its formula and its trace.
+"""Operation cost of an activation: transcendental calls, eager torch kernels and minimum memory traffic.
 
 >>> cost("mish").words
 'three transcendentals (exp, log1p, tanh)'
@@ -23,7 +23,7 @@ from actlab.nn.layers.layer import layer
 
 __all__ = ["Cost", "cost", "kernels"]
 
-# What a primitive asks of the hardware: softplus is an exponential and a logarithm, the others are one call each.
+# Transcendental calls of each primitive.
 CALLS: Mapping[type[Primitive], tuple[str, ...]] = {
     formula.exp: ("exp",),
     formula.expm1: ("expm1",),
@@ -41,7 +41,7 @@ CALLS: Mapping[type[Primitive], tuple[str, ...]] = {
     formula.softplus: ("exp", "log1p"),
     formula.logsigmoid: ("exp", "log1p"),
 }
-# The same of torch's kernels, for what is tensor code; a kernel of a name that is not here is arithmetic
+# Transcendental calls of torch's kernels, for tensor code; all other kernels count as arithmetic.
 SINGLE = ("exp", "expm1", "log", "log1p", "log2", "sigmoid", "tanh", "erf", "erfc", "sin", "cos", "atan", "pow")
 GROUPS = {
     "a matrix product": ("mm", "bmm", "matmul", "addmm", "baddbmm"),
@@ -52,7 +52,7 @@ GROUPS = {
 }
 KERNELS: Mapping[str, tuple[str, ...]] = {
     **{name: (name,) for name in SINGLE},
-    **{name: (words,) for words, names in GROUPS.items() for name in names},
+    **{name: (group,) for group, names in GROUPS.items() for name in names},
     "_softmax": ("exp",),
     "_log_softmax": ("exp", "log"),
     "logsumexp": ("exp", "log"),
@@ -65,13 +65,13 @@ FLOAT32 = 4  # bytes
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What a function costs, per element of its output where it is a formula.
+    """Cost of a function, per element of its output if it is a formula.
 
     Attributes:
-        forward: transcendental calls of the value, each counted once after common subexpressions; of tensor code the kernels' kinds.
-        backward: those of the derivative, computed from the input again; of tensor code empty.
-        kernels: how many kernels eager torch runs for the layer, forward and backward (views are none).
-        traffic: elements read and written at least, forward and backward, when each pass is one fused kernel.
+        forward: transcendental calls of the value, after elimination of common subexpressions; for tensor code those of its kernels.
+        backward: transcendental calls of the derivative, computed from the input; empty for tensor code.
+        kernels: number of kernels that eager torch runs for the layer, forward and backward (views do not count).
+        traffic: elements read and written at least, forward and backward, if each pass is one fused kernel.
     """
 
     forward: tuple[str, ...]
@@ -91,12 +91,12 @@ class Cost:
 
     @property
     def bytes(self) -> float:
-        """The least traffic of a training step in bytes, in float32."""
+        """Minimum memory traffic of a training step in bytes, in float32."""
         return FLOAT32 * sum(self.traffic)
 
 
 def cost(spec: str | Spec) -> Cost:
-    """Return what an activation costs at the values of its spec.
+    """Return the cost of an activation with the parameter values of its spec.
 
     Raises:
         SpecError: the spec cannot be read.
@@ -108,10 +108,10 @@ def cost(spec: str | Spec) -> Cost:
         'no transcendentals, a running sum, a sort'
     """
     spec = parse(spec)
-    record, ran = spec.activation, kernels(spec)
-    count = len(ran[0]), len(ran[1])
+    record, kernel_names = spec.activation, kernels(spec)
+    count = len(kernel_names[0]), len(kernel_names[1])
     if record.expression is None:
-        forward = tuple(call for name in ran[0] for call in KERNELS.get(name, ()))
+        forward = tuple(call for name in kernel_names[0] for call in KERNELS.get(name, ()))
         return Cost(forward=forward, backward=(), kernels=count, traffic=_traffic_of_tensors(spec))
     slopes = [derivative(spec.formula, x) for x in record.inputs]
     calls = tuple(sorted(_calls([spec.formula]))), tuple(sorted(_calls(slopes)))
@@ -126,43 +126,43 @@ def _calls(expressions: list[Expr]) -> list[str]:
 
 
 def _is_half(exponent: Any) -> bool:
-    """Tell whether a power is made of products and roots, which are instructions and not calls."""
+    """Whether an exponent is a multiple of 1/2: such powers are products and square roots, which are instructions and not calls."""
     is_number = exponent.is_number if isinstance(exponent, sympy.Basic) else isinstance(exponent, int | float)
     return bool(is_number and float(2 * exponent).is_integer())
 
 
 def _traffic(record: Activation, slopes: list[Expr]) -> tuple[float, float]:
-    """Return elements per output element: the backward pass reads the inputs its slopes need and the gradient, and writes as many."""
+    """Return elements per output element: the backward pass reads the gradient and the inputs its slopes need, and writes gradients."""
     inputs = len(record.inputs)
     needed = set().union(*(slope.free_symbols for slope in slopes)) & set(record.inputs)
-    flows = any(slope != 0 for slope in slopes)
-    return inputs + 1, len(needed) + flows + inputs
+    reads_gradient = any(slope != 0 for slope in slopes)
+    return inputs + 1, len(needed) + reads_gradient + inputs
 
 
 def _traffic_of_tensors(spec: Spec) -> tuple[float, float]:
-    """Return elements per element of the input; whatever happens between may stay in a fused kernel."""
+    """Return elements per element of the input, with all intermediate results inside one fused kernel."""
     size = 64
     inputs, width = max(1, len(spec.activation.inputs)), spec.width(size) / size
     return inputs + width, 2 * inputs + width
 
 
-class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no types here
-    """Collects the names of the kernels that run; a view is none."""
+class _KernelNames(TorchDispatchMode):  # type: ignore[no-untyped-call] # not annotated in torch
+    """Records the names of the kernels that run; views do not count."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        super().__init__()  # type: ignore[no-untyped-call] # not annotated in torch
         self.names: list[str] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        shares = [answer.alias_info for answer in func._schema.returns if answer.alias_info]
-        if not shares or any(info.is_write for info in shares):
+        aliases = [result.alias_info for result in func._schema.returns if result.alias_info]
+        if not aliases or any(info.is_write for info in aliases):
             name = func._schema.name.partition("::")[2].rstrip("_")
             self.names.append("square" if name == "pow" and _is_half(args[1]) else name)
         return func(*args, **(kwargs or {}))
 
 
 def kernels(spec: str | Spec) -> tuple[list[str], list[str]]:
-    """Return the names of the kernels that eager torch runs for the layer, in training: forward and backward.
+    """Return the names of the kernels that eager torch runs for the layer in training, forward and backward.
 
     Example:
         >>> kernels("gelu")
@@ -170,11 +170,11 @@ def kernels(spec: str | Spec) -> tuple[list[str], list[str]]:
     """
     module = layer(parse(spec), channels=8)
     x = torch.randn(2, 8, 64, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    with _Watch() as forward:
+    with _KernelNames() as forward:
         y = module(x)
     if not y.requires_grad:
         return forward.names, []
     gradient = torch.ones_like(y)
-    with _Watch() as backward:
+    with _KernelNames() as backward:
         torch.autograd.grad(y, x, gradient, allow_unused=True)
     return forward.names, backward.names

@@ -1,12 +1,10 @@
-"""The bench: how fast activations run here, side by side with torch and with the speed of memory."""
+"""Benchmark of activations against torch and memory bandwidth."""
 
 from __future__ import annotations
 
 import os
 import platform
-import random
 import re
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -18,13 +16,14 @@ import torch
 from torch import Tensor
 
 from actlab.bench import liger
+from actlab.bench.timing import Call, Timer, interleaved_times, preallocate, timer_for, without_page_faults
 from actlab.errors import BenchError, UnknownNameError
 from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
 from actlab.nn.layers.layer import layer
 from actlab.system.allocator import tune_allocator
 
-__all__ = ["CONTENDERS", "DEFAULT", "Bench", "Measurement", "bench", "size_of"]
+__all__ = ["CONTENDERS", "DEFAULT", "PASSES", "Bench", "Measurement", "bench", "size_of"]
 
 DEFAULT: Final = (
     "relu",
@@ -41,11 +40,11 @@ DEFAULT: Final = (
 )
 CONTENDERS: Final = {
     "actlab": "layer(spec, fast=True)",
-    "kernel": "our kernel, at sizes too where the layer would leave it to torch",
-    "torch": "torch's fused kernel; the formula in torch operations where there is none",
+    "kernel": "ActLab's kernel at any size, also where the layer would run torch",
+    "torch": "torch's fused kernel, or the formula in torch operations if there is none",
     "formula": "the formula in torch operations",
-    "compile": "torch.compile of torch's",
-    "liger": "Liger-Kernel's, of the three functions that it has; on a card, where it is installed",
+    "compile": "torch.compile of the contender torch",
+    "liger": "Liger-Kernel (three functions; on a GPU, if installed)",
 }
 PASSES: Final = ("forward", "forward+backward")
 DTYPES: Final = {
@@ -54,12 +53,10 @@ DTYPES: Final = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
-_CHANNELS = 64  # of inputs, for parameters learned per channel
+_CHANNELS = 64  # channels of the input, for parameters learned per channel
 _COPY = "copy"
-_POOL = 8  # times the input's memory that is mapped in advance: glibc leaves holes that it cannot use for a tensor of the same size
-_TRIES = 8  # of a call, until it is timed without new pages
-_PAGES = 64  # newly mapped pages that are not to be seen in a time
-_FLOOR = {  # tensors of the output's size that must be read and written at least
+_POOL = 8  # memory preallocated per call, in multiples of the input: glibc leaves holes that do not fit a tensor of the same size
+_FLOOR = {  # tensors of the output's size that must be read or written at least
     ("elementwise", "forward"): 2,  # x, y
     ("elementwise", "forward+backward"): 5,  # and: x, dy, dx
     ("gated", "forward"): 3,  # gate, value, y
@@ -75,9 +72,9 @@ class Measurement:
         spec: the function.
         contender: a key of :data:`CONTENDERS`.
         passes: "forward" or "forward+backward".
-        seconds: median time of a call: of the CPU with one thread, of the clock otherwise.
-        times: how often as quick as torch: the median over rounds of torch's time over this one's.
-        roofline: share of the machine's copy bandwidth that it reaches, counting the bytes that must be moved at least.
+        seconds: median time of a call: CPU time with one thread, else wall-clock time.
+        times: speedup over torch: the median over rounds of torch's time divided by this one's.
+        roofline: share of the machine's copy bandwidth that is reached, counting the bytes that must be moved at least.
     """
 
     spec: str
@@ -90,19 +87,19 @@ class Measurement:
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """What was measured, and on what.
+    """Result of a benchmark.
 
     Attributes:
-        device: name of the processor or card.
-        dtype: of the inputs.
+        device: name of the processor or GPU.
+        dtype: dtype of the inputs.
         size: elements of an output.
-        threads: torch's.
-        load: processes waiting for a processor, before and after (one-minute means); above the number of threads, times are disturbed.
-        allocator: "kept" if freed memory stays with the process (see :func:`actlab.tune_allocator`), else "as shipped". Where it is kept, a
-            call during which pages had to be mapped all the same is timed again.
-        copy: bytes per second of ``copy_`` into memory that is there, reads and writes counted.
-        rounds: how often each was timed.
-        versions: of Python, torch and the machine.
+        threads: number of torch's threads.
+        load: load average of the system over one minute, before and after; above the number of threads, times are disturbed.
+        allocator: "kept" if freed memory stays with the process (see :func:`actlab.tune_allocator`), else "as shipped". With "kept", calls
+            during which pages were mapped are timed again.
+        copy: bytes per second of ``copy_`` into allocated memory, counting reads and writes.
+        rounds: measurements of each call.
+        versions: versions of Python, torch and the system.
         measurements: the results.
     """
 
@@ -118,7 +115,7 @@ class Bench:
     measurements: tuple[Measurement, ...]
 
     def geometric_mean(self, contender: str, passes: str, against: str = "torch") -> float:
-        """Return how often as quick a contender is as another, over all functions that both ran."""
+        """Return the geometric mean of a contender's speedup over another, over all functions that both ran; NaN if there are none."""
         seconds = {(m.spec, m.contender): m.seconds for m in self.measurements if m.passes == passes}
         ratios = [
             seconds[spec, against] / s
@@ -133,17 +130,17 @@ class Bench:
 
 
 def size_of(text: str | int) -> int:
-    """Return the number of elements that ``64k``, ``16M`` or ``1000`` means (k is 1,024, M 1,048,576).
+    """Return the number of elements of ``64k``, ``16M`` or ``1000`` (k is 1,024, M is 1,048,576).
 
     Raises:
-        BenchError: it is no such number.
+        BenchError: not a positive number with an optional k or M.
 
     Example:
         >>> size_of("64k"), size_of("16M")
         (65536, 16777216)
     """
-    found = re.fullmatch(r"(\d+)([kKmM]?)", str(text).strip())
-    number = int(found[1]) * {"": 1, "k": 2**10, "m": 2**20}[found[2].lower()] if found else 0
+    match = re.fullmatch(r"(\d+)([kKmM]?)", str(text).strip())
+    number = int(match[1]) * {"": 1, "k": 2**10, "m": 2**20}[match[2].lower()] if match else 0
     if number < 1:
         raise BenchError(f"A size is a number of elements such as 1000, 64k or 16M, got {text!r}.")
     return number
@@ -160,18 +157,17 @@ def bench(
     as_shipped: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Bench:
-    """Time activations forward, and forward and backward, all contenders in turns in this process.
+    """Time activations forward, and forward and backward, with all contenders interleaved in this process.
 
     Args:
         specs: elementwise and gated activations.
         device: "cpu" or "cuda".
         dtype: "float32", "float64", "bfloat16" or "float16".
         size: elements of an output: a number, ``64k``, ``16M``.
-        contenders: of :data:`CONTENDERS`; "compile" takes seconds to minutes to warm up. On a card Liger-Kernel takes part where it is
-            installed.
-        rounds: how often each is timed; more for small sizes, where a round repeats the call.
+        contenders: keys of :data:`CONTENDERS`; "compile" takes seconds to minutes to warm up. On a GPU Liger-Kernel is added if installed.
+        rounds: measurements of each call; small sizes need more, although a call is repeated within a round.
         as_shipped: leave the memory allocator as it is. By default freed memory is kept (Linux with glibc), for the rest of the process:
-            otherwise every contender pays for fresh pages, four times the arithmetic at 16M.
+            otherwise every contender pays for new pages, four times the arithmetic at 16M.
         progress: called with each function's name.
 
     Raises:
@@ -183,21 +179,21 @@ def bench(
         >>> sorted({m.contender for m in result.measurements})
         ['actlab', 'formula', 'torch']
     """
-    parsed = [_timed(parse(spec)) for spec in specs]
+    parsed = [_check_spec(parse(spec)) for spec in specs]
     _check(device, dtype, contenders, rounds)
     if device == "cuda" and liger.is_installed():
         contenders = list(dict.fromkeys([*contenders, "liger"]))
     kept = not as_shipped and device == "cpu" and tune_allocator()
-    count, clock = size_of(size), _clock(device)
+    count, timer = size_of(size), timer_for(device)
     before, measurements, copies = _load(), [], []
     for spec in parsed:
         if progress is not None:
             progress(str(spec))
         if "compile" in contenders:
-            torch._dynamo.reset()  # all layers are one piece of code to it, of which it compiles only a few variants
+            torch._dynamo.reset()  # all layers share one code object, of which it compiles only a few variants
         x = _input(spec, count, DTYPES[dtype], device)
-        found, copied = _raced(spec, x, contenders, rounds, clock, kept=kept)
-        measurements += found
+        results, copied = _measure(spec, x, contenders, rounds, timer, kept=kept)
+        measurements += results
         copies.append(copied)
     return Bench(
         device=_name(device),
@@ -208,12 +204,12 @@ def bench(
         allocator="kept" if kept else "as shipped",
         copy=float(np.median(copies)) if copies else float("nan"),
         rounds=rounds,
-        versions={"python": platform.python_version(), "torch": torch.__version__, "system": platform.platform()},
+        versions=_versions(),
         measurements=tuple(measurements),
     )
 
 
-def _timed(spec: Spec) -> Spec:
+def _check_spec(spec: Spec) -> Spec:
     if spec.activation.kind not in {"elementwise", "gated"}:
         raise BenchError(f"{spec} is a {spec.activation.kind} function; the bench times elementwise and gated ones.")
     return spec
@@ -230,11 +226,13 @@ def _check(device: str, dtype: str, contenders: Sequence[str], rounds: int) -> N
         if contender not in CONTENDERS:
             raise UnknownNameError("contender", contender, list(CONTENDERS), f"They are {', '.join(CONTENDERS)}.")
     if "liger" in contenders and not (device == "cuda" and liger.is_installed()):
-        raise BenchError(
-            "Liger-Kernel runs on a card, where it is installed: --device cuda, and pip install liger-kernel."
-        )
+        raise BenchError("Liger-Kernel needs a GPU and its package: use --device cuda, and pip install liger-kernel.")
     if rounds < 1:
         raise BenchError(f"At least one round is needed, got {rounds}.")
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version(), "torch": torch.__version__, "system": platform.platform()}
 
 
 def _load() -> float:
@@ -244,32 +242,26 @@ def _load() -> float:
 def _name(device: str) -> str:
     if device == "cuda":
         return torch.cuda.get_device_name()
-    described = Path("/proc/cpuinfo")
-    models = re.findall(r"model name\s*:\s*(.+)", described.read_text()) if described.exists() else []
+    cpuinfo = Path("/proc/cpuinfo")
+    models = re.findall(r"model name\s*:\s*(.+)", cpuinfo.read_text()) if cpuinfo.exists() else []
     return models[0] if models else platform.processor() or platform.machine()
 
 
-# ------------------------------------------------------------------------------------------- one function
-
-Call = Callable[[], object]
-Clock = Callable[[Call], float]
-
-
-def _raced(
-    spec: Spec, x: Tensor, contenders: Sequence[str], rounds: int, clock: Clock, *, kept: bool = False
+def _measure(
+    spec: Spec, x: Tensor, contenders: Sequence[str], rounds: int, timer: Timer, *, kept: bool = False
 ) -> tuple[list[Measurement], float]:
-    """Return the measurements of a function, and the bandwidth of copying measured in between."""
+    """Return the measurements of a function, and the bandwidth of a copy measured in the same rounds."""
     grad = torch.randn(_output_shape(spec, x), dtype=x.dtype, device=x.device, generator=_generator(x.device))
     contenders = [c for c in contenders if c != "liger" or spec.activation.name in liger.FUNCTIONS]
-    wanted = dict.fromkeys([*contenders, "torch"])  # torch's own is what all are held against
-    calls = {(c, p): _call(c, p, spec, x, grad) for c, p in product(wanted, PASSES)}
+    timed = dict.fromkeys([*contenders, "torch"])  # all are compared with torch
+    calls = {(c, p): _call(c, p, spec, x, grad) for c, p in product(timed, PASSES)}
     target = torch.empty_like(grad)
     calls[_COPY, "forward"] = lambda: target.copy_(grad)
     if kept:
-        _fill(calls.values(), _POOL * x.numel() * x.element_size())
-    times = _in_turns(calls, rounds, _hot(clock) if kept else clock)
+        preallocate(calls.values(), _POOL * x.numel() * x.element_size())
+    times = interleaved_times(calls, rounds, without_page_faults(timer) if kept else timer)
     bandwidth = 2 * grad.numel() * grad.element_size() / float(np.median(times[_COPY, "forward"]))
-    found = [
+    measurements = [
         Measurement(
             spec=str(spec),
             contender=contender,
@@ -280,7 +272,7 @@ def _raced(
         )
         for contender, passes in product(contenders, PASSES)
     ]
-    return found, bandwidth
+    return measurements, bandwidth
 
 
 def _generator(device: str | torch.device) -> torch.Generator:
@@ -329,69 +321,3 @@ def _module(contender: str, spec: Spec, device: torch.device) -> Any:
     if contender == "kernel":
         module.set_fast(always=True)
     return torch.compile(module, fullgraph=True) if contender == "compile" else module
-
-
-def _in_turns(calls: Mapping[Any, Call], rounds: int, clock: Clock) -> dict[Any, list[float]]:
-    """Return the seconds of every call in every round; in another order in every round, so that disturbances hit all alike."""
-    repeats = {}
-    for key, call in calls.items():
-        call()  # compiles
-        repeats[key] = max(1, min(1000, int(0.005 / max(clock(call), 1e-7))))  # a clock's tick is not to be seen
-    order = random.Random(0)  # noqa: S311 # no secret
-    times: dict[Any, list[float]] = {key: [] for key in calls}
-    for _ in range(rounds):
-        for key in order.sample(list(calls), len(calls)):
-            call, often = calls[key], repeats[key]
-            times[key].append(clock(lambda: [call() for _ in range(often)]) / often)  # noqa: B023 # called at once
-    return times
-
-
-def _clock(device: str) -> Clock:
-    """Return what measures a call: CUDA events; CPU time of one thread, which neighbours disturb least; else the wall clock."""
-    if device == "cuda":
-        return _by_events
-    now = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
-
-    def seconds(call: Call) -> float:
-        start = now()
-        call()
-        return now() - start
-
-    return seconds
-
-
-def _hot(clock: Clock) -> Clock:
-    """Return a clock that times a call again while it has pages mapped: what glibc keeps it cannot always use for the next tensor."""
-
-    def seconds(call: Call) -> float:
-        for _ in range(_TRIES):
-            before = _mapped()
-            spent = clock(call)
-            if _mapped() - before < _PAGES:
-                break
-        return spent
-
-    return seconds
-
-
-def _fill(calls: Iterable[Call], size: int) -> None:
-    """Let each call make what stays, its gradients; then have memory in one piece mapped, and freed: what is made later is cut from it."""
-    for call in calls:
-        call()
-    torch.empty(size, dtype=torch.uint8).zero_()
-
-
-def _mapped() -> int:
-    """Return how many pages were mapped into this process so far; only asked where glibc is."""
-    import resource  # noqa: PLC0415 there is none on Windows
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-
-
-def _by_events(call: Call) -> float:
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    start.record()
-    call()
-    end.record()
-    torch.cuda.synchronize()
-    return float(start.elapsed_time(end)) / 1000
