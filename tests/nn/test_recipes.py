@@ -1,4 +1,4 @@
-"""The recipe: what it sets up, that it trains, and that it goes on from a checkpoint to the bit."""
+"""The binary recipe: what it builds, that it trains, and that it resumes from a checkpoint to the bit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from actlab.nn.transforms.init import init_
 
 
 def rings(n: int = 256) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return points and whether they lie in a ring, which no linear unit can tell."""
+    """Return points and whether they lie in a ring, which no linear unit can separate."""
     x = torch.randn(n, 2, generator=torch.Generator().manual_seed(0))
     return x, (x.norm(dim=1) > 1.15).long()
 

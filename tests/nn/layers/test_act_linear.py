@@ -1,4 +1,4 @@
-"""ActLinear and GLULinear: in every mode of torch the same as the plain composition, with half the memory in the plain one."""
+"""ActLinear and GLULinear against the plain composition in every mode of torch; half the saved memory in eager mode."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Plain(nn.Module):
 
 
 def pair(spec, dtype=torch.float64):
-    """Return an act-linear, the plain composition of the same weights, and an input."""
+    """Return an ActLinear, the plain composition with the same weights, and an input."""
     torch.manual_seed(0)
     gated = layer(spec, channels=WIDTH).spec.activation.kind == "gated"
     linear = nn.Linear(WIDTH, OUT).to(dtype)
@@ -100,7 +100,7 @@ def exported(module, x):
 
 def traced(module, x):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch.jit says that it is old
+        warnings.simplefilter("ignore")  # torch.jit is deprecated
         run = torch.jit.trace(module, (x.detach(),), check_trace=False)
     return [run(x), *torch.autograd.grad(run(x).square().sum(), x)]
 
@@ -172,7 +172,7 @@ def test_in_every_mode_the_result_is_that_of_the_plain_composition(spec, mode):
 
 
 def _in_order(ours, reference, results):
-    """Put the gradients of the reference's parameters, which come last, into our order: activation and Linear change places."""
+    """Reorder the gradients of the reference's parameters, which come last: Linear before activation."""
     names = [name.removeprefix("linear.") for name, _ in reference.named_parameters()]
     head = len(results) - len(names)
     if len(names) == 2 or head < 0:

@@ -1,4 +1,4 @@
-"""Binary layers: what they compute against torch on the signs, what reaches their latent weights, and what stays a site of the model."""
+"""Binary layers: outputs against torch on the signs, gradients of latent weights, and sites of the model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bits: packed and unpacked, by NumPy and by arithmetic alike."""
+"""Packing and unpacking of bit planes, by NumPy and by arithmetic."""
 
 from __future__ import annotations
 

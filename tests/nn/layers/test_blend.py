@@ -1,4 +1,4 @@
-"""The blend: exact to the bit at both ends, (1 - t) old + t new between them, and gradients that are those of that formula."""
+"""Blend: exact to the bit at both ends, (1 - t) old + t new in between, with the gradients of that formula."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decoupled layers: every rule in every mode of torch against its definition; memory, noise, learned parameters, planted losses."""
+"""Custom gradient layers: every rule in every mode of torch against its definition; memory, noise, learned parameters, planted faults."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ def test_a_compiled_transform_refuses_what_it_would_lose(spec):
 @pytest.mark.parametrize("reentrant", [True, False])
 @pytest.mark.parametrize("spec", ["sign/rect", "sign/arctan", "sign/jam", "sign/sign_only", "step/stochastic_spike"])
 def test_checkpointing_repeats_the_same_noise(spec, reentrant, monkeypatch):
-    monkeypatch.undo()  # keys are drawn as they are in earnest
+    monkeypatch.undo()  # from here on keys are random, as outside of tests
     x, grad = inputs()
     block = nn.Sequential(layer(spec), nn.Dropout(0.3), layer(spec))
 
@@ -356,22 +356,22 @@ def test_twice_differentiated_it_is_the_surrogate(spec, injected):
     )
 
     factor = backward.factor
-    symbols = sorted(factor.free_symbols - {decoupled_x()}, key=str)
-    f = numeric(factor, [decoupled_x()], symbols)
+    symbols = sorted(factor.free_symbols - {ruled_x()}, key=str)
+    f = numeric(factor, [ruled_x()], symbols)
     h = 1e-6
     others = [np.float64(0.0)] * len(symbols) if symbols else []
     bent = torch.from_numpy((f(x.numpy() + h, *others) - f(x.numpy() - h, *others)) / (2 * h))
     torch.testing.assert_close(second, grad * bent, rtol=1e-6, atol=1e-7)
 
 
-def decoupled_x():
+def ruled_x():
     from actlab.functions.spec import X
 
     return X
 
 
 class Shifted(nn.Module):
-    """Keeps nothing, and its output is nobody else's."""
+    """Saves nothing, and its output is saved by no other layer."""
 
     def __init__(self):
         super().__init__()
@@ -458,7 +458,7 @@ def test_learned_sharpness_gets_the_gradient_of_the_surrogate(spec):
 
     close(x.grad, expected_at(spec, x.detach(), grad))
     start = [np.float64(dict(backward.assigned)[name].initial) for name in backward.learned]
-    f = numeric(backward.surrogate, [decoupled_x()], [symbol(name) for name in backward.learned])
+    f = numeric(backward.surrogate, [ruled_x()], [symbol(name) for name in backward.learned])
     for place, name in enumerate(backward.learned):
         h = 1e-6
         high, low = ([v + (sign * h if i == place else 0) for i, v in enumerate(start)] for sign in (1, -1))
@@ -471,7 +471,7 @@ def expected_at(spec: str, x: Tensor, grad: Tensor) -> Tensor:
     backward = parse(spec).backward
     start = [np.float64(dict(backward.assigned)[name].initial) for name in backward.learned]
     return grad * torch.from_numpy(
-        numeric(backward.factor, [decoupled_x()], [symbol(n) for n in backward.learned])(x.numpy(), *start)
+        numeric(backward.factor, [ruled_x()], [symbol(n) for n in backward.learned])(x.numpy(), *start)
     )
 
 
@@ -549,8 +549,8 @@ def test_a_parameter_that_the_rule_does_not_have_cannot_be_set():
         layer("step/arctan(alpha=learned)").set_rule_parameter("alpha", 2.0)
 
 
-def test_a_planted_loss_of_the_rule_is_found(monkeypatch):
-    """As in libraries that look the rule up when the backward pass runs: the true derivative comes in its place."""
+def test_a_rule_that_is_lost_is_found(monkeypatch):
+    """As in libraries that look up the rule when the backward pass runs: the true derivative is used instead."""
     for function in (custom_gradient._LinearRule, custom_gradient._KernelFunction):
         monkeypatch.setattr(function, "backward", staticmethod(lambda _, grad: (None, None, torch.zeros_like(grad))))
 

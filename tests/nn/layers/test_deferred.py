@@ -1,4 +1,4 @@
-"""The deferred activation: whatever meets its pending value, the result is the plain one."""
+"""Deferred activations: every operation on a pending value gives the plain result."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ STRIDED = "reshaped into a linear"
 
 
 @pytest.mark.parametrize("use", list(USES))
-def test_whatever_meets_it_the_value_and_gradient_are_the_plain_ones(use):
+def test_every_operation_gives_the_plain_value_and_gradient(use):
     x, z = values(), values()
 
     ours, plain = USES[use](gelu()(x)), USES[use](F.gelu(z))
@@ -126,7 +126,7 @@ def test_shape_and_device_are_known_without_computing():
     assert repr(pending).startswith("Pending(tensor([[-0.0455")
 
 
-def test_where_torch_does_not_run_plainly_it_answers_with_a_tensor():
+def test_outside_plain_eager_mode_it_returns_a_tensor():
     x = values()
     with torch.no_grad():
         assert type(gelu()(x)) is torch.Tensor
@@ -134,7 +134,7 @@ def test_where_torch_does_not_run_plainly_it_answers_with_a_tensor():
     assert type(gelu()(x)) is Pending
 
 
-def test_who_looks_at_the_value_gets_its_gradient():
+def test_a_computed_value_gets_its_gradient():
     x, weight = values(), torch.ones(3, 4, dtype=torch.float64)
     y = gelu()(x)
     y.retain_grad()
@@ -147,7 +147,7 @@ def test_who_looks_at_the_value_gets_its_gradient():
     assert torch.equal(seen[0], y.grad)
 
 
-def test_a_look_without_gradients_does_not_end_the_waiting():
+def test_a_value_computed_without_gradients_stays_pending():
     weight = torch.ones(3, 4, dtype=torch.float64)
     x = values()
     y = gelu()(x)
@@ -188,7 +188,7 @@ def test_autocast_that_ends_in_between_changes_nothing():
     assert torch.equal(*results)
 
 
-def test_it_shares_parameters_and_names_with_what_it_holds():
+def test_it_shares_parameters_and_names_with_the_wrapped_module():
     inner = nn.PReLU(4)
     outer = Deferred(inner, pointwise=False)
 

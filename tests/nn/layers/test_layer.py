@@ -1,4 +1,4 @@
-"""The layer: parameters, shapes, and what it refuses."""
+"""Activation layers: parameters, shapes and errors."""
 
 from __future__ import annotations
 

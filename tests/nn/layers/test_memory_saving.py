@@ -1,4 +1,4 @@
-"""The slim layer: the same value to the bit, the same gradient, fewer bytes."""
+"""SlimLayer: the same output to the bit, the same gradient, fewer saved bytes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from actlab.nn.probes.saved_tensors import SavedTensors
 
 
 def inputs(spec: str, dtype: torch.dtype) -> torch.Tensor:
-    """Return points of interest: the kinks, the numbers next to them, and what lies around."""
+    """Return test points: the kinks, the numbers next to them, and points around."""
     record = parse(spec).activation
     numbers = {p.symbol: parse(spec).numbers[p.name] for p in record.parameters}
     edges = torch.tensor([0.0, *breakpoints(record.formula.xreplace(numbers), record.inputs[0])]).to(dtype)
@@ -28,7 +28,7 @@ def inputs(spec: str, dtype: torch.dtype) -> torch.Tensor:
 
 
 def gradients(spec: str, keep: str, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return the slim gradient, autograd's of the plain layer, and how large slopes are."""
+    """Return the gradient of the SlimLayer, that of the plain layer, and the size of the slopes."""
     x = inputs(spec, dtype)
     plain, slim = layer(spec)(x), SlimLayer(spec, keep)(x)
     assert torch.equal(plain, slim)
@@ -51,7 +51,7 @@ def test_the_gradient_from_the_output_is_autograds_within_the_bound_stated(name,
     ours, theirs, scale = gradients(name, "output", dtype)
 
     error = ((ours - theirs).abs() / scale).max().item()
-    assert error <= 2 * 16 * torch.finfo(torch.float32).eps  # ours, and what autograd's own slope is off
+    assert error <= 2 * 16 * torch.finfo(torch.float32).eps  # the error of this slope and of autograd's
 
 
 @pytest.mark.parametrize("name", ["softplus", "leaky_relu", "elu_plus_one", "tanh", "elu", "sigmoid"])
@@ -61,7 +61,7 @@ def test_in_bfloat16_small_slopes_keep_their_size(name):
     torch.testing.assert_close(ours, theirs, rtol=3 * 2**-7, atol=1e-30)
 
 
-def test_bytes_are_those_that_the_formula_tells():
+def test_bytes_are_those_predicted_from_the_formula():
     x = torch.randn(4096, generator=torch.Generator().manual_seed(0)).requires_grad_()
 
     def kept(module):

@@ -1,4 +1,4 @@
-"""A mixed layer computes on each slice what the slice's own activation computes, in one call, with every gradient."""
+"""MixedLayer: each slice equals its own activation, in one call, with every gradient."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_gradients_can_be_differentiated_again(through_kernels):
     assert second.abs() > 0
 
 
-def test_it_compiles_whole(through_kernels):
+def test_it_compiles_in_one_graph(through_kernels):
     layer, x = mixed(SPECS), torch.randn(4, 12)
 
     torch.testing.assert_close(torch.compile(layer, fullgraph=True, backend="aot_eager")(x), separately(layer, x))

@@ -1,4 +1,4 @@
-"""A rule on its way through the package: swapped in, left alone or refused, and nowhere lost."""
+"""Gradient rules in the rest of the package: swapped, skipped or refused, and never lost."""
 
 from __future__ import annotations
 
@@ -97,13 +97,13 @@ def test_gain_and_facts_are_those_of_the_forward_function():
 
 @pytest.mark.parametrize("check", RULE_CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("name", rules())
-def test_the_judge_of_rules(check, name):
+def test_every_rule_passes_its_conformance_checks(check, name):
     spec = {"grad": "relu/grad(silu)", "through": "dorefa/through", "ewgs": "dorefa/ewgs"}.get(name, f"sigmoid/{name}")
 
     check(spec)
 
 
-def test_the_judge_finds_a_surrogate_that_is_another_function():
+def test_the_checks_find_a_surrogate_that_is_another_function():
     @actlab.rule(paper="a test", surrogate=lambda x: x**3)
     def cube(x):
         """Not the derivative of the cube."""

@@ -1,4 +1,4 @@
-"""Clipping: each module's gradients on their own, against torch's for one module; latent weights back into their window."""
+"""Clipping: gradients per module, against torch for one module; latent weights clamped to their window."""
 
 from __future__ import annotations
 

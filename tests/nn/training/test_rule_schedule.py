@@ -1,4 +1,4 @@
-"""Schedules: their curves against closed forms, what a backward pass sees, and going on from a checkpoint."""
+"""Rule schedules: curves against closed forms, the value used in the backward pass, and resuming from a checkpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""StagedBinarization: weights are float first and binary then, also after going on from a checkpoint."""
+"""Staged binarization: float weights first, binary later, also after resuming from a checkpoint."""
 
 from __future__ import annotations
 

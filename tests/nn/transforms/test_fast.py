@@ -1,4 +1,4 @@
-"""A model made fast computes what it computed, on our kernels where they are quicker, and can be made slow again."""
+"""fast: the same outputs on compiled kernels where they are faster, and undo."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_model_computes_the_same_on_kernels(kernels):
     assert len(changes) == 2
 
 
-def test_what_is_left_is_told_with_the_reason(kernels):
+def test_skipped_sites_have_a_reason(kernels):
     skipped = {skip.site.name: skip.reason for skip in fast(Net(), X).skipped}
 
     assert "learned weights" in skipped["prelu"]
@@ -96,7 +96,7 @@ def test_a_checkpoint_of_the_plain_model_loads_into_the_fast_one_and_back():
     plain.load_state_dict(quick.state_dict())
 
 
-def test_natives_that_are_as_quick_as_ours_stay(monkeypatch):
+def test_torch_kernels_that_are_as_fast_stay(monkeypatch):
     monkeypatch.setattr(actlab.nn.transforms.fast, "crossover", lambda *_, **__: float("inf"))
 
     changes = fast(nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2)))
@@ -105,7 +105,7 @@ def test_natives_that_are_as_quick_as_ours_stay(monkeypatch):
     assert "as fast" in changes.skipped[0].reason
 
 
-def test_a_swap_can_put_fast_layers_in():
+def test_a_swap_can_insert_fast_layers():
     model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2))
 
     actlab.swap_(model, "telu", fast=True)

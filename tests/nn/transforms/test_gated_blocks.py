@@ -1,4 +1,4 @@
-"""Scalar to gated: equal parameters, the right layers widened, and everything that does not fit refused."""
+"""Scalar to gated blocks: equal parameters, the right layers widened, unsuitable blocks refused."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-import torch.nn.functional as F  # the name everybody uses, and the one the paths must show
+import torch.nn.functional as F  # the usual name, which the paths must show
 from torch import nn
 
 from actlab.errors import SiteError

@@ -1,4 +1,4 @@
-"""The matched init: gains in order of execution, paired draws, and the law it is for."""
+"""init_: gains in execution order, paired draws, and the variance that they preserve."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def mlp(spec: str, depth: int = 3, width: int = 64) -> nn.Sequential:
 
 
 class Backwards(nn.Module):
-    """Registered in another order than they run, one never runs, one runs twice."""
+    """Layers registered in another order than they run; one never runs, one runs twice."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Norms before binary activations: where they are put, where there is one already, and which activations are binary."""
+"""Norms before binary activations: where they are inserted, and which activations are binary."""
 
 from __future__ import annotations
 

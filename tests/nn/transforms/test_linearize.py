@@ -1,4 +1,4 @@
-"""Lines in the place of activations: what they compute, where they can stand, and the way back."""
+"""Lines instead of activations: what they compute, where they are possible, and undo."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_each_site_is_fitted_behind_those_that_are_lines_already():
     torch.testing.assert_close(both[3].slope.double(), slope, rtol=1e-4, atol=1e-5)  # float32 activations
 
 
-def test_calls_attributes_and_modules_are_taken_alike_and_nothing_else_is_disturbed():
+def test_calls_attributes_and_modules_are_replaced_and_nothing_else_changes():
     torch.manual_seed(0)
     net, x = Mixed(), torch.randn(6, 1, 6, 6)
     weights, state, training = copy.deepcopy(net.state_dict()), torch.get_rng_state(), net.training
@@ -76,7 +76,7 @@ def test_calls_attributes_and_modules_are_taken_alike_and_nothing_else_is_distur
 
 
 class Overwriting(nn.Module):
-    """Goes on with what a module has written into: a line that returns its result would be passed by."""
+    """Uses a tensor after a module has overwritten it; a line in its place would have no effect."""
 
     def __init__(self):
         super().__init__()
@@ -88,7 +88,7 @@ class Overwriting(nn.Module):
         return self.b(x)
 
 
-def test_a_site_whose_result_is_used_behind_its_back_is_refused():
+def test_a_site_that_overwrites_a_value_used_later_is_refused():
     with pytest.raises(SiteError, match="overwrites its input"):
         actlab.linearise_(Overwriting(), ["relu"], data())
 
@@ -104,7 +104,7 @@ def test_what_is_no_function_of_one_number_is_refused_with_the_reason():
     ("sites", "batches", "words"),
     [(["1"], [], "gave no batch"), (["7"], None, "No site matches '7'"), (["1"], ["text"], "A batch is a str")],
 )
-def test_wrong_use_is_told_and_the_model_is_as_it_was(sites, batches, words):
+def test_wrong_use_is_refused_and_the_model_is_as_it_was(sites, batches, words):
     net = mlp()
     with pytest.raises(SiteError, match=words):
         actlab.linearise_(net, sites, data() if batches is None else batches)

@@ -1,4 +1,4 @@
-"""Rewriting: exactly the call that was meant, for one object, with the class, closures and source text as a person would have left them."""
+"""Rewritten methods: only the named call changes, for one object; class, closures and source text stay as if hand-written."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import warnings
 
 import pytest
 import torch
-import torch.nn.functional as F  # the name everybody uses, and the one the paths must show
+import torch.nn.functional as F  # the usual name, which the paths must show
 from torch import Tensor, nn
 
 from actlab.errors import SiteError

@@ -1,4 +1,4 @@
-"""The slimming: less is kept, the same is computed, and there is a way back."""
+"""slim_: less is saved, outputs stay the same, and undo."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_a_convolutional_net(activation, before, after):
     assert (savings.before, savings.after) == (before * one + small, after * one + small)
 
 
-def test_a_relu_that_nobody_else_keeps_is_packed():
+def test_a_relu_whose_output_no_other_layer_saves_is_packed():
     class Residual(nn.Module):
         def __init__(self):
             super().__init__()
@@ -250,7 +250,7 @@ def test_what_cannot_gain_is_left_with_the_reason(make, reason):
 
 
 def test_a_second_user_that_the_example_did_not_show_gets_the_right_value():
-    """The planted fault of a slimming that trusts its trace: a path that the example run did not take."""
+    """A path that the example run did not take, so that the trace does not show it."""
 
     class Sometimes(TwoUsers):
         both = False

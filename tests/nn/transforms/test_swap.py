@@ -1,4 +1,4 @@
-"""Swapping: what was asked for and nothing else, or an error and nothing at all; and back again bit for bit."""
+"""swap_: only the named sites change, or an error and nothing; undo restores to the bit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 
 import pytest
 import torch
-import torch.nn.functional as F  # the name everybody uses, and the one the paths must show
+import torch.nn.functional as F  # the usual name, which the paths must show
 from torch import Tensor, nn
 
 from actlab.errors import SiteError, SpecError, UnknownNameError
@@ -547,7 +547,7 @@ def test_a_regular_expression_that_is_none_says_so():
         swap_(net(), {"re:(": "gelu"})
 
 
-def test_a_swapped_model_compiles_whole():
+def test_a_swapped_model_compiles_in_one_graph():
     model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), Block().linear, nn.GELU(), nn.Linear(4, 1))
     swap_(model, "swish(beta=learned)")
 
@@ -556,7 +556,7 @@ def test_a_swapped_model_compiles_whole():
     assert torch.equal(compiled(X), model(X))
 
 
-def test_a_model_that_does_not_run_any_more_is_taken_back():
+def test_a_swap_after_which_the_model_does_not_run_is_undone():
     class Checks(nn.Module):
         def __init__(self):
             super().__init__()

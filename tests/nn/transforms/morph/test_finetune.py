@@ -1,4 +1,4 @@
-"""The recovery: what a model was before, after a blunt swap and at the end; when it stops, and which weights it keeps."""
+"""morph_: quality before, after a blunt swap and at the end; early stopping, and the weights that stay."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def trained():
 
 
 @pytest.fixture(scope="module")
-def whole():
+def trained_model():
     return trained()
 
 
 @pytest.fixture
-def model(whole):
-    return copy.deepcopy(whole)
+def model(trained_model):
+    return copy.deepcopy(trained_model)
 
 
 def test_it_tells_what_the_model_was_before_after_a_blunt_swap_and_at_the_end(model):
@@ -87,7 +87,7 @@ def test_it_stops_at_the_first_check_that_is_as_good_as_before(model):
 
 
 def planted(values):
-    """Return what evaluates to 0.9, then 0.5 for the blunt swap, then these values."""
+    """Return an evaluate function that returns 0.9, 0.5 for the blunt swap, then these values."""
     rest = iter([0.9, 0.5, *values])
     return lambda _: next(rest)
 
@@ -167,13 +167,13 @@ def test_a_loss_that_is_no_number_ends_it_and_leaves_the_weights(model):
     assert isinstance(model[2], ActivationLayer)
 
 
-def test_undo_brings_the_trained_model_back_to_the_bit(model, whole):
+def test_undo_brings_the_trained_model_back_to_the_bit(model, trained_model):
     found = morph_(model, "swiglu", [[x, y] for x, y in BATCHES], F.cross_entropy, evaluate=accuracy, steps=10)
     assert model[3].out_features != 32
     found.undo()
 
-    assert repr(model) == repr(whole)
-    assert all(torch.equal(value, whole.state_dict()[key]) for key, value in model.state_dict().items())
+    assert repr(model) == repr(trained_model)
+    assert all(torch.equal(value, trained_model.state_dict()[key]) for key, value in model.state_dict().items())
 
 
 @pytest.mark.parametrize("flag", [True, False])
@@ -200,8 +200,8 @@ def test_norms_are_recalibrated_before_each_check(model):
     assert seen == [160, 160, 3, 3, 3], "before, blunt; then the statistics are of three batches"
 
 
-def test_the_same_call_gives_the_same_numbers(whole):
-    models = copy.deepcopy(whole), copy.deepcopy(whole)
+def test_the_same_call_gives_the_same_numbers(trained_model):
+    models = copy.deepcopy(trained_model), copy.deepcopy(trained_model)
     found = [
         morph_(
             one,
@@ -263,10 +263,10 @@ def test_an_optimizer_of_ones_own_gets_the_new_parameters(model):
     assert len(optimizer.param_groups) == 2
 
 
-def test_an_optimizer_that_would_miss_parameters_is_an_error(model, whole):
+def test_an_optimizer_that_would_miss_parameters_is_an_error(model, trained_model):
     with pytest.raises(SiteError, match="optimizer="):
         morph_(model, "swish(beta=learned)", BATCHES, step=lambda _: None, evaluate=accuracy, steps=12)
-    assert repr(model) == repr(whole)
+    assert repr(model) == repr(trained_model)
 
 
 def test_inputs_are_picked_from_batches_of_any_kind(model):
@@ -310,15 +310,15 @@ def test_inputs_are_picked_from_batches_of_any_kind(model):
         ({"swaps": {"conv": "gelu"}}, SiteError, "No site matches"),
     ],
 )
-def test_what_makes_no_sense_is_refused(model, whole, options, error, words):
+def test_what_makes_no_sense_is_refused(model, trained_model, options, error, words):
     chosen = {"swaps": "gelu", "loader": BATCHES, "loss": F.cross_entropy, "steps": 40, "tolerance": None} | options
     with pytest.raises(error, match=words):
         morph_(model, evaluate=accuracy, **chosen)
-    assert repr(model) == repr(whole)
-    assert all(torch.equal(value, whole.state_dict()[key]) for key, value in model.state_dict().items())
+    assert repr(model) == repr(trained_model)
+    assert all(torch.equal(value, trained_model.state_dict()[key]) for key, value in model.state_dict().items())
 
 
-def test_whoever_stops_it_gets_the_old_model_back(model, whole):
+def test_an_interrupt_restores_the_old_model(model, trained_model):
     def loss(output, target):
         losses.append(1)
         if len(losses) == 3:
@@ -329,9 +329,9 @@ def test_whoever_stops_it_gets_the_old_model_back(model, whole):
     with pytest.raises(KeyboardInterrupt):
         morph_(model.eval(), "gelu", BATCHES, loss, evaluate=accuracy, steps=20)
 
-    assert repr(model) == repr(whole)
+    assert repr(model) == repr(trained_model)
     assert not any(module.training for module in model.modules())
-    assert all(torch.equal(value, whole.state_dict()[key]) for key, value in model.state_dict().items())
+    assert all(torch.equal(value, trained_model.state_dict()[key]) for key, value in model.state_dict().items())
 
 
 def test_a_norm_that_is_frozen_stays_frozen(model):

@@ -1,4 +1,4 @@
-"""The fold: a factor goes into the weights behind an activation where that is exact, and nowhere else."""
+"""Folding a scale into the weights behind an activation, only where it is exact."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_trying_leaves_the_model_as_it_was():
     assert all(module.training and not module._forward_hooks for module in model.modules())
 
 
-def test_a_dead_site_proves_nothing():
+def test_a_dead_site_absorbs_no_scale():
     model = convnet()
     nn.init.constant_(model[0].bias, -100.0)
 

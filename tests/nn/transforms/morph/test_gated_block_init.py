@@ -1,4 +1,4 @@
-"""The takeover: a gated block begins with the numbers that bring it nearest to the block that it replaces."""
+"""Fitted first weights of a gated block reproduce the block that it replaces."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def explained_of(outputs, expected):
     ("old_spec", "spec", "stretch"),
     [("relu", "reglu", None), ("silu", "swiglu", 1.0), ("gelu", "geglu", 1.0), ("sigmoid", "glu", 1.0)],
 )
-def test_with_as_many_units_as_before_the_same_function_is_taken_over_whole(old_spec, spec, stretch):
+def test_with_as_many_units_as_before_the_same_function_is_reproduced(old_spec, spec, stretch):
     old, new, x = block(kept=12)
     z = old[0](x).detach()
     found = init_gated_block_(old=old, new=new, function=alone(spec), sums=z, values=layer(old_spec)(z))
@@ -57,14 +57,14 @@ def test_what_it_says_of_itself_is_what_the_block_does():
     assert 0.8 < found.explained < 1
 
 
-def test_the_sharp_relu_is_taken_over_by_a_stretched_silu():
+def test_relu_is_approximated_by_a_stretched_silu():
     old, new, x = block()
     z = old[0](x).detach()
 
     assert init_gated_block_(old=old, new=new, function=alone("swiglu"), sums=z, values=z.relu()).stretch > 2
 
 
-def test_units_that_tell_nothing_new_are_the_ones_to_go():
+def test_redundant_units_are_dropped():
     old, new, x = block(units=12, kept=8)
     with torch.no_grad():
         old[0].weight[8:] = old[0].weight[:4] * 2  # four units that are copies of others, at another scale

@@ -1,4 +1,4 @@
-"""The morph: the old model at the beginning, the swapped one at the end, in between resumable to the bit, and back at any time."""
+"""Morph: the old model at first, the swapped one at the end, resumable to the bit in between, undone at any time."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_unmatched_it_ends_as_the_swapped_model_to_the_bit(learned):
     assert [type(m) for m in model.modules()] == [type(m) for m in swapped.modules()]
 
 
-def test_only_the_new_functions_are_left_when_the_way_is_gone():
+def test_only_the_new_functions_are_left_after_the_blend():
     model = net()
     morph = Morph(model, {"relu": "swish(beta=learned)"}, X, total=4, anneal=0.5, learned=True, data=[X])
     kinds = []
@@ -165,7 +165,7 @@ def test_a_factor_that_cannot_be_folded_is_gone_in_the_end():
     assert torch.equal(model(x), swapped(x))
 
 
-def test_at_the_fold_the_model_goes_on_computing_the_same():
+def test_folding_does_not_change_the_output():
     model = net().double().eval()
     morph = Morph(model, "tanh", X.double(), total=10, data=[X.double()])
     assert [len(match.folded) for match in morph.matches.values()].count(1) == 2, "the shared one feeds two layers"
@@ -346,7 +346,7 @@ def test_the_final_model_can_be_exported():
 
 
 @pytest.mark.parametrize("spec", ["gelu", "swiglu"])
-def test_torchs_own_encoder_layer_goes_over_and_comes_back(spec):
+def test_torchs_own_encoder_layer_is_morphed_and_restored(spec):
     torch.manual_seed(0)
     model = nn.TransformerEncoderLayer(8, 2, 24, dropout=0.0, batch_first=True)
     x = torch.randn(3, 5, 8)
@@ -376,7 +376,7 @@ def test_learned_paces_and_new_parameters_are_trained():
     assert all(float(blend_site.blend.new.beta.detach()) != 1 for blend_site in morph._blend_sites)
 
 
-def test_the_curve_says_how_far_it_is():
+def test_the_curve_sets_the_share():
     morph = Morph(mlp(), "gelu", total=2, anneal=1.0, curve=Geometric(start=0.25, end=1.0))
     shares = []
     for _ in range(3):
