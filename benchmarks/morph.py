@@ -67,15 +67,15 @@ ARMS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Ground:
-    """What nets are trained and judged on.
+    """A net, its data and its training.
 
     Attributes:
         name: "cnn" or "text".
-        net: makes a net with an activation, by torch's global generator.
+        net: builds the net, by torch's global generator.
         batch: of seed and step, returns input and target.
         first_steps: of the training before any swap.
-        checked: validation and test: input and target.
-        start: the activation at first.
+        checked: of a seed, returns validation and test data: input and target.
+        start: its activation before any swap.
     """
 
     name: str
@@ -106,14 +106,14 @@ def images(seed: int) -> dict[str, tuple[Tensor, Tensor]]:
     return {name: ((part.x - MEAN) / DEVIATION, part.y) for name, part in parts.items()}
 
 
-def of_images(seed: int, step: int) -> tuple[Tensor, Tensor]:
+def image_batch(seed: int, step: int) -> tuple[Tensor, Tensor]:
     """Return the batch of a step."""
     x, y = images(seed)["train"]
     chosen = torch.randint(len(x), (BATCH,), generator=torch.Generator().manual_seed(1_000_003 * seed + step))
     return x[chosen], y[chosen]
 
 
-def checked_images(seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+def image_evaluation(seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """Return 2,000 validation images, and the test images."""
     x, y = images(seed)["validation"]
     return (x[:2000], y[:2000]), images(seed)["test"]
@@ -141,7 +141,7 @@ class Block(nn.Module):
         return x + self.down(self.act(self.up(self.norm_of_mlp(x))))
 
 
-class Writer(nn.Module):
+class CharacterTransformer(nn.Module):
     """A character-level transformer."""
 
     def __init__(self) -> None:
@@ -167,19 +167,19 @@ def characters() -> Tensor:
 
 
 def cut(starts: Tensor) -> tuple[Tensor, Tensor]:
-    """Return texts that begin at these places, and what follows each character."""
+    """Return texts from these positions on, and the next character of each."""
     places = starts[:, None] + torch.arange(CONTEXT + 1)
     found = characters()[places]
     return found[:, :-1], found[:, 1:]
 
 
-def of_text(seed: int, step: int) -> tuple[Tensor, Tensor]:
+def text_batch(seed: int, step: int) -> tuple[Tensor, Tensor]:
     """Return the batch of a step, out of the first 1.8 million characters."""
     generator = torch.Generator().manual_seed(1_000_003 * seed + step)
     return cut(torch.randint(1_800_000 - CONTEXT, (TEXTS,), generator=generator))
 
 
-def checked_text(_: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+def text_evaluation(_: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """Return 32 kB for checks and 64 kB for the result, which no training saw."""
     starts = 1_800_000 + torch.arange(1536) * (CONTEXT + 1)
     return cut(starts[:512]), cut(starts[512:])
@@ -187,9 +187,11 @@ def checked_text(_: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
 
 GROUNDS = {
     "cnn": Ground(
-        name="cnn", net=convolutional, batch=of_images, first_steps=600, checked=checked_images, start="relu"
+        name="cnn", net=convolutional, batch=image_batch, first_steps=600, checked=image_evaluation, start="relu"
     ),
-    "text": Ground(name="text", net=Writer, batch=of_text, first_steps=1500, checked=checked_text, start="gelu"),
+    "text": Ground(
+        name="text", net=CharacterTransformer, batch=text_batch, first_steps=1500, checked=text_evaluation, start="gelu"
+    ),
 }
 
 
@@ -197,7 +199,7 @@ GROUNDS = {
 
 
 @torch.no_grad()
-def judged(net: nn.Module, part: tuple[Tensor, Tensor]) -> tuple[float, float]:
+def evaluate(net: nn.Module, part: tuple[Tensor, Tensor]) -> tuple[float, float]:
     """Return accuracy and cross-entropy in nats."""
     net.eval()
     outputs = torch.cat([net(x) for x in part[0].split(256)])
@@ -216,7 +218,7 @@ def train(net: nn.Module, ground: Ground, seed: int, steps: range, recipe: Recip
 
 
 def first(ground: Ground, seed: int) -> nn.Module:
-    """Return the net that is to be changed: from the disk, or trained."""
+    """Return the trained net before any swap, from disk or trained now."""
     saved = NETS / f"{ground.name}_{seed}.pt"
     with isolated(seed):
         net = ground.net()
@@ -231,8 +233,8 @@ def first(ground: Ground, seed: int) -> nn.Module:
     return net
 
 
-def gone_over(ground: Ground, seed: int, target: str, steps: int) -> nn.Module:
-    """Return the net that a morph has made: from the disk, or made again."""
+def morphed_net(ground: Ground, seed: int, target: str, steps: int) -> nn.Module:
+    """Return the net after a morph, from disk or computed now."""
     saved = NETS / f"{ground.name}_{seed}_{target}_{steps}.pt"
     net = first(ground, seed)
     if not saved.exists():
@@ -254,17 +256,21 @@ def trial(
     later: int,
     saved: Path | None = None,
 ) -> dict[str, Any]:
-    """Let a net go over in one way; return the columns of its row."""
+    """Change the activations of a net and train it by one arm; return the columns of its row."""
     start, options = time.process_time(), dict(ARMS[arm])
     validation, test = ground.checked(seed)
     calibration = [ground.batch(seed, 10**6 + index)[0] for index in range(CALIBRATION)]
-    before = {"validation": judged(net, validation), "test": judged(net, test), "sparsity": sparsity(net, calibration)}
+    before = {
+        "validation": evaluate(net, validation),
+        "test": evaluate(net, test),
+        "sparsity": sparsity(net, calibration),
+    }
     morph = None
     if arm != "none":
         data = calibration if options.pop("match") else ()
         wanted = {ground.start if later == 0 else "*": target}
         morph = Morph(net, wanted, calibration[0], total=steps, data=data, **options)
-    at_once = judged(net, test) if morph and morph.merged else None
+    at_once = evaluate(net, test) if morph and morph.merged else None
     recipe = Recipe(net, total=steps, learning_rate=RATE)
     recovered = None
     offset = ground.first_steps + later * steps
@@ -274,14 +280,14 @@ def trial(
         is_final = morph is None or morph.merged
         if recovered is None and is_final and done % EVERY == 0:
             recalibrate_(net, calibration)
-            recovered = done if judged(net, validation)[0] >= before["validation"][0] - 0.005 else None
+            recovered = done if evaluate(net, validation)[0] >= before["validation"][0] - 0.005 else None
     recalibrate_(net, calibration)
     if saved:
         torch.save(net.state_dict(), saved)
     return {
         "before": before["test"],
         "at_once": at_once,
-        "after": judged(net, test),
+        "after": evaluate(net, test),
         "recovered": recovered,
         "sparsity": (before["sparsity"], sparsity(net, calibration)),
         "parameters": sum(p.numel() for p in net.parameters()),
@@ -297,7 +303,7 @@ def _matches(morph: Morph | None) -> list[OutputMatch]:
 
 
 def sparsity(net: nn.Module, batches: list[Tensor]) -> float:
-    """Return the share of zeros over the activations of a net, each site counting alike."""
+    """Return the share of zeros over the activations of a net, with equal weights of the sites."""
     rows = [row for row in probe(net, batches[:1], rank=False).rows if row.units]
     return round(sum(row.sparsity for row in rows) / len(rows), 4)
 
@@ -310,8 +316,8 @@ def rows() -> list[dict[str, Any]]:
     return json.loads(ROWS.read_text(encoding="utf-8")) if ROWS.exists() else []
 
 
-def keep(row: dict[str, Any]) -> None:
-    """Append a row, so that a kill at any moment leaves a whole file, and two processes may work on it."""
+def append_row(row: dict[str, Any]) -> None:
+    """Append a row atomically; several processes may do so at once."""
     NETS.mkdir(parents=True, exist_ok=True)
     with (NETS / "lock").open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -322,13 +328,13 @@ def keep(row: dict[str, Any]) -> None:
 
 
 def work(ground: Ground, plans: list[tuple[str, str, tuple[str, ...]]], seeds: int, steps: int) -> None:
-    """Run what is missing: origin ("" for the first net, or the function it went over to), target and arms; seed by seed."""
+    """Run the missing trials, seed by seed; a plan is origin ("" for the first net, or an earlier target), target and arms."""
     for seed, (origin, target, arms) in ((seed, plan) for seed in range(seeds) for plan in plans):
         for arm in arms:
             key = {"ground": ground.name, "origin": origin, "target": target, "arm": arm, "seed": seed, "steps": steps}
             if any(all(row[name] == value for name, value in key.items()) for row in rows()):
                 continue
-            net = gone_over(ground, seed, origin, steps) if origin else first(ground, seed)
+            net = morphed_net(ground, seed, origin, steps) if origin else first(ground, seed)
             NETS.mkdir(parents=True, exist_ok=True)
             is_origin = arm == "morph" and not origin
             saved = NETS / f"{ground.name}_{seed}_{target}_{steps}.pt" if is_origin else None
@@ -340,7 +346,7 @@ def work(ground: Ground, plans: list[tuple[str, str, tuple[str, ...]]], seeds: i
                 "later": int(bool(origin)),
                 "saved": saved,
             }
-            keep(key | trial(ground, copy.deepcopy(net), **options))
+            append_row(key | trial(ground, copy.deepcopy(net), **options))
             print(key, flush=True)
 
 
@@ -402,9 +408,9 @@ def cells(
         else ""
     )
     return [
-        shown([row["before"][at] for row in mine.values()], nats),
-        shown(once, nats) if once else "",
-        shown([row["after"][at] for row in mine.values()], nats),
+        format_mean([row["before"][at] for row in mine.values()], nats),
+        format_mean(once, nats) if once else "",
+        format_mean([row["after"][at] for row in mine.values()], nats),
         gap(mine, by_seed(chosen, origin, "none", "none"), at),
         gap(mine, by_seed(chosen, origin, target, "blunt"), at),
         words,
@@ -412,7 +418,7 @@ def cells(
     ]
 
 
-def shown(values: list[float], nats: bool) -> str:
+def format_mean(values: list[float], nats: bool) -> str:
     """Return a mean, as nats or as points."""
     mean = sum(values) / len(values)
     return f"{mean:.3f}" if nats else f"{mean:.2%}"
@@ -431,7 +437,7 @@ def gap(mine: dict[int, dict[str, Any]], base: dict[int, dict[str, Any]], at: in
 
 
 def show(steps: int) -> None:
-    """Print the tables, and what was measured beside."""
+    """Print the tables and the other measurements."""
     for ground in GROUNDS:
         chosen = [row for row in rows() if row["ground"] == ground and row["steps"] == steps]
         seeds = sorted({row["seed"] for row in chosen})
@@ -443,7 +449,7 @@ def show(steps: int) -> None:
 
 
 def main() -> None:
-    """Run the stages that are asked for."""
+    """Run the stages named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stages", nargs="*", default=["cnn", "text", "show"])
     parser.add_argument("--seeds", type=int, default=3)

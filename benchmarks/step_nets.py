@@ -66,7 +66,7 @@ MEAN, DEVIATION = 0.2860, 0.3530  # of the training pixels
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
-    """What is trained.
+    """A net with an activation and a kind of weights.
 
     Attributes:
         net: "mlp", "lenet", "lenet_wide", "three", or "lenet_max", which pools before the norm, as nets to be packed do.
@@ -80,7 +80,7 @@ class Arm:
 
     @property
     def group(self) -> str:
-        """Whom it is screened against: relu, step, sign or w1a1."""
+        """Group within which arms are screened: relu, step, sign or w1a1."""
         return "w1a1" if self.weights == "binary" else self.spec.split("/")[0]
 
 
@@ -126,7 +126,7 @@ def _block(weights: nn.Module, channels: int, arm: Arm) -> list[nn.Module]:
     return [weights, nn.BatchNorm2d(channels), layer(arm.spec), nn.AvgPool2d(2)]
 
 
-def seen(arm: Arm, images: Tensor) -> Tensor:
+def preprocess(arm: Arm, images: Tensor) -> Tensor:
     """Return images in [0, 1] as the arm sees them: standardised, or as whole numbers from 0 to 255."""
     return (images * 255).round() if arm.weights == "binary" else (images - MEAN) / DEVIATION
 
@@ -143,11 +143,9 @@ def recipe(arm: Arm, rate: float, total: int, seed: int) -> Recipe:
     return binary(made, example_inputs=torch.zeros(2, 1, 28, 28), **options)
 
 
-def trained(
-    arm: Arm, data: Data, *, rate: float, epochs: int, batch: int, seed: int
-) -> tuple[nn.Module, dict[str, Any]]:
+def train(arm: Arm, data: Data, *, rate: float, epochs: int, batch: int, seed: int) -> tuple[nn.Module, dict[str, Any]]:
     """Train an arm; return the net, and the columns of its row."""
-    x, y = seen(arm, data.train.x), data.train.y
+    x, y = preprocess(arm, data.train.x), data.train.y
     steps = len(x) // batch
     run = recipe(arm, rate, epochs * steps, seed)
     order = torch.Generator().manual_seed(seed)
@@ -160,7 +158,7 @@ def trained(
             loss.backward()
             run.step()
             losses.append(loss.item())
-        curve.append(right(run.model, seen(arm, data.validation.x), data.validation.y))
+        curve.append(accuracy_of(run.model, preprocess(arm, data.validation.x), data.validation.y))
         print(f"    {arm.net} {arm.spec} {arm.weights} seed {seed}: validation {curve[-1]:.4f}", flush=True)
     seconds = time.process_time() - start
     return run.model, {
@@ -171,7 +169,7 @@ def trained(
 
 
 @torch.no_grad()
-def right(net: nn.Module, x: Tensor, y: Tensor) -> float:
+def accuracy_of(net: nn.Module, x: Tensor, y: Tensor) -> float:
     """Return the accuracy on images, in batches of 500."""
     net.eval()
     return accuracy(torch.cat([net(part) for part in x.split(500)]), y)
@@ -185,13 +183,13 @@ def rows() -> list[dict[str, Any]]:
     return json.loads(ROWS.read_text(encoding="utf-8")) if ROWS.exists() else []
 
 
-def found(**key: Any) -> dict[str, Any] | None:
+def find_row(**key: Any) -> dict[str, Any] | None:
     """Return the row with these columns, if there is one."""
     return next((row for row in rows() if all(row.get(name) == value for name, value in key.items())), None)
 
 
-def keep(row: dict[str, Any]) -> None:
-    """Append a row, so that a kill at any moment leaves a whole file."""
+def append_row(row: dict[str, Any]) -> None:
+    """Append a row atomically."""
     lines = ",\n".join(json.dumps(one) for one in (*rows(), row))
     draft = ROWS.with_suffix(".part")
     draft.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
@@ -207,7 +205,7 @@ def data(seed: int) -> Data:
 
 
 def candidates(wide: bool) -> Iterator[tuple[Arm, float]]:
-    """Yield what is screened, with its learning rate: few by default, all rules at all rates if wide."""
+    """Yield the arms of the screening with their learning rates: few by default, all rules at all rates if wide."""
     if wide:
         for net in ("mlp", "lenet", "lenet_max"):
             yield from ((Arm(net=net, spec=spec), rate) for spec in ("relu", *STEPS, *SIGNS) for rate in (*RATES, 1e-2))
@@ -236,9 +234,9 @@ def screen(batch: int, wide: bool) -> None:
     part = Data(train=some, test=whole.test, validation=whole.validation)
     for arm, rate in candidates(wide):
         key = {"stage": "screen", **asdict(arm), "rate": rate, **SCREENED, "batch": batch}
-        if found(**key) is None:
+        if find_row(**key) is None:
             options = {"rate": rate, "epochs": SCREENED["epochs"], "batch": batch, "seed": SCREENED["seed"]}
-            keep(key | trained(arm, part, **options)[1])
+            append_row(key | train(arm, part, **options)[1])
 
 
 def winners() -> list[tuple[Arm, float]]:
@@ -253,7 +251,7 @@ def winners() -> list[tuple[Arm, float]]:
 
 
 def name_of(key: dict[str, Any]) -> Path:
-    """Return where the trained net of a row lies."""
+    """Return the file of the trained net of a row."""
     return NETS / ("_".join(str(value).replace("/", "-") for value in key.values()) + ".pt")
 
 
@@ -262,13 +260,13 @@ def train_all(epochs: int, seeds: int, batch: int, nets: list[str]) -> None:
     chosen = [(arm, rate) for arm, rate in winners() if arm.net in nets]
     for arm, rate, seed in ((*one, seed) for seed in range(seeds) for one in chosen):
         key = {"stage": "train", **asdict(arm), "rate": rate, "epochs": epochs, "seed": seed, "batch": batch}
-        if found(**key) is None:
+        if find_row(**key) is None:
             whole = data(seed)
-            net, columns = trained(arm, whole, rate=rate, epochs=epochs, batch=batch, seed=seed)
-            columns["test"] = right(net, seen(arm, whole.test.x), whole.test.y)
+            net, columns = train(arm, whole, rate=rate, epochs=epochs, batch=batch, seed=seed)
+            columns["test"] = accuracy_of(net, preprocess(arm, whole.test.x), whole.test.y)
             NETS.mkdir(parents=True, exist_ok=True)
             torch.save(net.state_dict(), name_of(key))
-            keep(key | columns)
+            append_row(key | columns)
             print(f"{arm.net} {arm.spec} {arm.weights} seed {seed}: test {columns['test']:.4f}", flush=True)
 
 
@@ -309,7 +307,7 @@ def corruptions() -> dict[str, Callable[[Tensor], Tensor]]:
 
 @torch.no_grad()
 def active(net: nn.Module, x: Tensor) -> float:
-    """Return the share of units above zero over all activations and images, each unit counting alike."""
+    """Return the share of units above zero over all activations and images, with equal weights of the units."""
     counts = [0, 0]
 
     def count(_: nn.Module, __: object, result: Tensor) -> None:
@@ -331,17 +329,19 @@ def probe(images: int) -> None:
     for row in [row for row in rows() if row["stage"] == "train"]:
         key = {name: row[name] for name in ("net", "spec", "weights", "rate", "epochs", "seed", "batch")}
         saved = name_of({"stage": "train"} | key)
-        if found(stage="probe", images=images, **key) is not None or not saved.exists():
+        if find_row(stage="probe", images=images, **key) is not None or not saved.exists():
             continue
         arm = Arm(net=row["net"], spec=row["spec"], weights=row["weights"])
         net = model(arm)
         net.load_state_dict(torch.load(saved, weights_only=True))
         net.eval()
-        columns: dict[str, Any] = {name: right(net, seen(arm, change(x)), y) for name, change in corruptions().items()}
-        columns["active"] = round(active(net, seen(arm, x)), 4)
+        columns: dict[str, Any] = {
+            name: accuracy_of(net, preprocess(arm, change(x)), y) for name, change in corruptions().items()
+        }
+        columns["active"] = round(active(net, preprocess(arm, x)), 4)
         if arm.weights == "binary":
-            columns |= packed_columns(net, seen(arm, x))
-        keep({"stage": "probe", "images": images} | key | columns)
+            columns |= packed_columns(net, preprocess(arm, x))
+        append_row({"stage": "probe", "images": images} | key | columns)
         print(f"{arm.net} {arm.spec} {arm.weights} seed {row['seed']}: {columns}", flush=True)
 
 
@@ -386,10 +386,12 @@ def tables() -> str:
     """Return all tables as text, those of each length of training by themselves."""
     lengths = sorted({row["epochs"] for row in rows() if row["stage"] == "train"})
     kinds = (accuracies, curves, robustness, packing)
-    return "\n\n".join([screened(), *(text for epochs in lengths for text in (kind(epochs) for kind in kinds) if text)])
+    return "\n\n".join(
+        [screening_table(), *(text for epochs in lengths for text in (kind(epochs) for kind in kinds) if text)]
+    )
 
 
-def screened() -> str:
+def screening_table() -> str:
     """Return the table of the screening."""
     lines = ["| net | activation | learning rate | validation accuracy after each epoch |", "|---|---|---|---|"]
     for row in sorted((r for r in rows() if r["stage"] == "screen"), key=lambda r: (r["net"], -r["validation"][-1])):
@@ -451,7 +453,7 @@ def robustness(epochs: int) -> str:
 
 
 def packing(epochs: int) -> str:
-    """Return what packing the W1A1 nets came to."""
+    """Return the results of packing the W1A1 nets."""
     found_rows = [row for row in rows() if row["stage"] == "probe" and row["epochs"] == epochs and "wrong" in row]
     lines = [
         f"- seed {row['seed']}: {row['wrong']} of {row['outputs']:,} outputs differ in a bit; "
@@ -479,14 +481,14 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--images", type=int, default=2_000)
     parser.add_argument("--nets", nargs="+", default=["mlp", "lenet", "lenet_wide", "three"])
-    asked = parser.parse_args()
-    stages = asked.stages or ["screen", "train", "probe", "write"]
+    arguments = parser.parse_args()
+    stages = arguments.stages or ["screen", "train", "probe", "write"]
     if "screen" in stages:
-        screen(asked.batch, asked.wide)
+        screen(arguments.batch, arguments.wide)
     if "train" in stages:
-        train_all(asked.epochs, asked.seeds, asked.batch, asked.nets)
+        train_all(arguments.epochs, arguments.seeds, arguments.batch, arguments.nets)
     if "probe" in stages:
-        probe(asked.images)
+        probe(arguments.images)
     if "write" in stages:
         write()
     return 0
