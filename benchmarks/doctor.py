@@ -28,7 +28,7 @@ import actlab
 from actlab.diagnostics.diagnosis import Diagnosis
 from actlab.diagnostics.remedy import Remedy
 from actlab.diagnostics.short_training import REFERENCE, first_steps, short_trial, safe_learning_rate
-from actlab.studies.plan import arm_of
+from actlab.studies.arm import parse_arm
 from actlab.studies.trial import batches, run_trial
 from actlab.tasks import Task, resolve
 from actlab.tasks.isolation import isolated, seed_all
@@ -328,9 +328,9 @@ def rates(seeds: int, settings: Sequence[tuple[str, Task]] = RATES, steps: int =
             said = course.deaths[0].step if course.deaths else None
             by_hand = counted_by_hand(killed, seed, steps)
             rate = (safe_learning_rate(killed, seed, steps=steps, killing=killed.learning_rate) or 0.0) / 2
-            arm = arm_of("relu")
-            before = run_trial(killed, arm, seed)["metric"]
-            after = run_trial(killed, arm, seed, lr=rate)["metric"] if rate else None
+            arm = parse_arm("relu")
+            before = run_trial(killed, arm, seed).metric
+            after = run_trial(killed, arm, seed, lr=rate).metric if rate else None
             rows.append((said, by_hand, rate, before, after))
             holds &= said is not None and said == by_hand and after is not None and after > 0.9
         print(f"killed by {name}: from step, by the doctor and by hand; rate prescribed; test accuracy before, after")

@@ -28,10 +28,11 @@ import torch
 from torch import Tensor, nn
 
 from actlab.nn.layers.layer import layer
-from actlab.studies.plan import LR_FACTORS, TUNING_SEEDS, arm_of
+from actlab.studies.arm import parse_arm
+from actlab.studies.settings import LR_FACTORS, TUNING_SEEDS
 from actlab.studies.trial import run_trial
 from actlab.studies.verdict.arm_summary import ArmSummary
-from actlab.studies.verdict.verdict import StudyFacts, Verdict, judge
+from actlab.studies.verdict.verdict import StudyFacts, Verdict, make_verdict
 from actlab.tasks import resolve
 from actlab.tasks.isolation import isolated
 from actlab.tasks.task import Data, Split, Task, load_data
@@ -238,7 +239,7 @@ def table(options: argparse.Namespace) -> None:
     for one in experiments():
         own = [_read(row) for row in rows if row["study"] == one.name and int(row["seed"]) in SEEDS]
         if own:
-            print("\n".join(_lines(one, judge(own, _facts(one), {}))), "\n")
+            print("\n".join(_lines(one, make_verdict(own, _facts(one), {}))), "\n")
 
 
 def _read(row: Mapping[str, str]) -> dict[str, Any]:
@@ -299,7 +300,7 @@ def check(options: argparse.Namespace) -> None:  # noqa: ARG001 # the actions ta
         one = Experiment(name=name, task=task, arms=specs)
         for spec in specs:
             batched = train(one, spec, SEEDS[:3], [task.learning_rate] * 3)
-            single = [run_trial(task, arm_of(spec), seed)["metric"] for seed in SEEDS[:3]]
+            single = [run_trial(task, parse_arm(spec), seed).metric for seed in SEEDS[:3]]
             print(name, spec, [row["metric"] for row in batched], single, flush=True)
 
 

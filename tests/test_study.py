@@ -1,4 +1,4 @@
-"""The front door: everything is checked before the first trial, and what is returned can be read again from the store."""
+"""`compare` checks everything before the first trial, and its study can be loaded again from the store."""
 
 import json
 
@@ -101,7 +101,7 @@ def test_a_validation_split_that_is_the_test_split_is_selection_on_test(tmp_path
 
 def test_costs_are_measured_once(tmp_path, monkeypatch):
     first = go(tmp_path).costs()
-    monkeypatch.setattr(module.cost, "measure", lambda *_, **__: pytest.fail("measured again"))
+    monkeypatch.setattr(module, "measure_costs", lambda *_, **__: pytest.fail("measured again"))
 
     assert go(tmp_path, seeds=3).costs() == first
 
@@ -144,10 +144,10 @@ def without_site(seed):
         ({"task": tiny(model=without_site)}, PlanError, "arm relu does not fit the model of tiny"),
         ({"arms": ["relu", {"no.such.site": "gelu"}]}, PlanError, "arm no.such.site=gelu does not fit"),
         ({"store": "/no/such/folder/actlab.db"}, StoreError, "there is no folder"),
-        ({"store": "sqlite://"}, StoreError, "lives in memory"),
+        ({"store": "sqlite://"}, StoreError, "is in memory"),
     ],
 )
-def test_what_is_wrong_is_told_before_any_training(tmp_path, no_training, settings, error, said):
+def test_errors_are_raised_before_any_training(tmp_path, no_training, settings, error, said):
     with pytest.raises(error, match=said) as caught:
         go(tmp_path, **settings)
 

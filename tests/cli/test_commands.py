@@ -143,7 +143,7 @@ def test_sites_lists_what_runs_in_a_file_and_in_a_task(tmp_path):
     ]
     assert found[0]["share"] > 0
     assert json.loads(run("sites", str(file), "--rounds", "0", "--json").stdout)[0]["share"] is None
-    assert "net: 2 activations, of which a swap takes 1" in run("sites", str(file)).stdout
+    assert "net: 2 activations, of which a swap replaces 1" in run("sites", str(file)).stdout
     assert run("sites", "mnist1d", "--rounds", "0").exit_code == 0
 
 
@@ -198,7 +198,7 @@ def test_the_doctor_passes_on_what_was_asked(monkeypatch):
 def test_ctrl_c_shows_what_the_doctor_has_found_so_far(tmp_path, monkeypatch):
     from tests.studies.tiny import FILE
 
-    from actlab.diagnostics import doctor as checkup
+    from actlab.diagnostics import doctor, paired_trials
 
     file = tmp_path / "mine.py"
     file.write_text(FILE.replace("nn.ReLU(), nn.Linear(8, 2)", "nn.Sigmoid(), nn.Linear(8, 2)"))
@@ -206,13 +206,13 @@ def test_ctrl_c_shows_what_the_doctor_has_found_so_far(tmp_path, monkeypatch):
     def stopped(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(checkup, "short_trial", stopped)
+    monkeypatch.setattr(paired_trials, "short_trial", stopped)
     done = run("doctor", str(file), "--seeds", "2", "--steps", "4")
 
     assert done.exit_code == 130
     assert "sigmoid or softmax inside" in done.stdout
-    assert "the same command does the rest" in done.stderr
-    monkeypatch.setattr(checkup, "measure_model", stopped)
+    assert "to run all of them" in done.stderr
+    monkeypatch.setattr(doctor, "measure_model", stopped)
     before = run("doctor", str(file))
     assert (before.exit_code, before.stdout) == (130, "")
 
@@ -264,7 +264,7 @@ def test_find_says_why_nothing_was_found():
     result = run("find", "--slope", "0.01", "--monotone", "--upper", "1", "--lower", "0")
 
     assert result.exit_code == 0
-    assert 'Without "slope at most 0.01" there would be' in " ".join(result.stdout.split())
+    assert 'Without "slope at most 0.01", ' in " ".join(result.stdout.split())
 
 
 def test_reference_writes_pages_and_says_where(tmp_path):
@@ -295,9 +295,11 @@ def test_the_defaults_of_the_command_are_those_of_the_function(calls):
     run("compare", "digits", "relu", "gelu")
     settings = calls[0][2]
     settings.pop("progress")
-    signature = inspect.signature(sys.modules["actlab.study"].compare).parameters
+    study = sys.modules["actlab.study"]
+    signature = inspect.signature(study.compare).parameters
+    defaults = {name: parameter.default for name, parameter in signature.items()} | vars(study.StudySettings())
 
-    assert settings == {name: signature[name].default for name in settings}
+    assert settings == {name: defaults[name] for name in settings}
 
 
 def test_compare_prints_the_verdict_and_how_to_go_on(calls, verdict):
@@ -382,7 +384,7 @@ def test_an_empty_store_says_that_it_is_empty(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Store("sqlite:///x.db").close()
 
-    assert run("studies", "--store", "sqlite:///x.db").stdout == "This store holds no study yet.\n"
+    assert run("studies", "--store", "sqlite:///x.db").stdout == "This store contains no studies.\n"
 
 
 def test_output_into_a_closed_pipe_is_no_traceback():
@@ -486,7 +488,7 @@ def test_importance_passes_on_what_was_asked_and_prints_the_tables(monkeypatch, 
     done = run("importance", "digits", *given.split())
 
     assert seen == [("digits", {"act": "gelu", "seed": 3, "samples": 50, "measure": "metric", "tolerance": 0.1})]
-    assert "net: 0 of 1 activations can be lines" in done.stdout
+    assert "net: 0 of 1 activations can be linearised" in done.stdout
 
 
 def test_importance_of_what_cannot_be_measured_is_an_input_error(tmp_path):

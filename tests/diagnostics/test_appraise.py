@@ -10,8 +10,8 @@ from torch import nn
 
 from actlab.diagnostics.appraise import appraise
 from actlab.errors import PlanError, TaskError
-from actlab.studies.plan import arm_of
-from actlab.studies.trial import run_trial, trained
+from actlab.studies.arm import parse_arm
+from actlab.studies.trial import run_trial, train_model
 from actlab.tasks.task import Data, Split, Task, accuracy, load_data
 
 
@@ -34,12 +34,12 @@ def task(**changes):
 
 @pytest.mark.parametrize("act", ["relu", "swish(beta=learned)"])
 def test_it_trains_what_a_trial_trains(act):
-    row = run_trial(task(), arm_of(act), seed=3)
-    model = trained(task(), 3, arm=arm_of(act))
+    trial = run_trial(task(), parse_arm(act), seed=3)
+    model = train_model(task(), 3, arm=parse_arm(act))
     test = load_data(task(), 3).test
 
     with torch.no_grad():
-        assert accuracy(model(test.x), test.y) == row["metric"]
+        assert accuracy(model(test.x), test.y) == trial.metric
 
 
 def test_it_judges_on_the_validation_split_and_fits_on_training_samples():
@@ -59,7 +59,7 @@ def test_without_a_validation_split_it_says_that_it_read_the_test_split():
 
 def test_the_baseline_is_the_loss_of_the_split_and_the_metric_turns_with_its_direction():
     loss, metric = appraise(task()), appraise(task(), measure="metric")
-    model = trained(task(), 0)
+    model = train_model(task(), 0)
     judged = load_data(task(), 0).validation
 
     with torch.no_grad():
@@ -129,7 +129,7 @@ def test_wrong_use_is_told_before_anything_is_trained(options, words):
 
 def test_another_activation_in_a_trained_model_is_refused(tmp_path):
     (tmp_path / "mine.py").write_text(FILE.format(more=""))
-    with pytest.raises(PlanError, match="comes with a model that is trained"):
+    with pytest.raises(PlanError, match="contains a trained model"):
         appraise(tmp_path / "mine.py", act="gelu")
     with pytest.raises(PlanError, match="has no metric"):
         appraise(tmp_path / "mine.py", measure="metric")

@@ -1,15 +1,15 @@
-"""What an arm costs is measured once, in turns; memory is counted, not sampled."""
+"""Costs of arms are measured interleaved; memory is exact."""
 
 import torch
 from tests.studies.tiny import tiny
 from torch import nn
 
-from actlab.studies.arm_cost import measure
-from actlab.studies.plan import arm_of
+from actlab.studies.arm import parse_arm
+from actlab.studies.arm_cost import measure_costs
 
 
 def cost(*specs, **changes):
-    return measure(tiny(**changes), [arm_of(spec) for spec in specs], baseline=specs[0])
+    return measure_costs(tiny(**changes), [parse_arm(spec) for spec in specs], baseline=specs[0])
 
 
 def test_every_arm_has_a_time_a_size_and_a_memory():
@@ -49,8 +49,10 @@ def test_an_arm_that_cannot_take_a_step_is_left_out():
     def ends_in_a_site(seed):
         return nn.Sequential(nn.Linear(4, 2), nn.ReLU(), nn.Flatten())
 
-    costs = measure(
-        tiny(model=ends_in_a_site, loss=picky), [arm_of({"1": "relu"}), arm_of({"1": "identity"})], baseline="1=relu"
+    costs = measure_costs(
+        tiny(model=ends_in_a_site, loss=picky),
+        [parse_arm({"1": "relu"}), parse_arm({"1": "identity"})],
+        baseline="1=relu",
     )
 
     assert list(costs) == ["1=relu"]

@@ -9,7 +9,9 @@ from actlab.errors import PlanError, SpecError, UnknownNameError
 from actlab.functions.activation import activation, forget
 from actlab.functions.formula import tanh
 from actlab.functions.rule import forget_rule, rule
-from actlab.studies.plan import Arm, Plan, arm_of, make_plan, parse_budget, read_seeds
+from actlab.studies.arm import Arm, parse_arm
+from actlab.studies.plan import Plan, make_plan
+from actlab.studies.settings import parse_budget, parse_seeds
 
 
 def plan(*arms, **settings):
@@ -17,9 +19,9 @@ def plan(*arms, **settings):
 
 
 def test_an_arm_is_known_by_its_canonical_text():
-    assert arm_of("leaky_relu(0.01)") == Arm("leaky_relu", "leaky_relu")
-    assert arm_of(" leaky_relu( 0.02 ) ").label == "leaky_relu(negative_slope=0.02)"
-    assert arm_of({"1": "gelu", "*": "relu"}).for_swap() == {"1": "gelu", "*": "relu"}
+    assert parse_arm("leaky_relu(0.01)") == Arm("leaky_relu", "leaky_relu")
+    assert parse_arm(" leaky_relu( 0.02 ) ").label == "leaky_relu(negative_slope=0.02)"
+    assert parse_arm({"1": "gelu", "*": "relu"}).for_swap() == {"1": "gelu", "*": "relu"}
 
 
 def test_the_baseline_is_the_first_arm_unless_one_is_named():
@@ -158,4 +160,4 @@ def test_a_budget_that_is_none_is_refused(text):
 
 
 def test_seeds_are_counted_from_0():
-    assert read_seeds(4) == (0, 1, 2, 3)
+    assert parse_seeds(4) == (0, 1, 2, 3)

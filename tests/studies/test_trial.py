@@ -1,4 +1,4 @@
-"""A trial is a pure function of the plan, and whatever goes wrong in it is its result."""
+"""A trial is a pure function of the plan, and errors in it are its result."""
 
 import json
 import math
@@ -10,11 +10,11 @@ from tests.studies.tiny import data, model, numbers, tiny
 from torch import nn
 from torch.nn import functional as F
 
-from actlab.studies.plan import arm_of
+from actlab.studies.arm import parse_arm
 from actlab.studies.trial import run_trial
 from actlab.tasks.task import Data, adam, load_data
 
-RELU, GELU = arm_of("relu"), arm_of("gelu")
+RELU, GELU = parse_arm("relu"), parse_arm("gelu")
 
 
 def bare_loop(task, seed):
@@ -40,12 +40,12 @@ def bare_loop(task, seed):
 def test_a_trial_is_the_bare_loop():
     losses, metric = bare_loop(tiny(), 5)
 
-    row = run_trial(tiny(), RELU, 5)
+    trial = run_trial(tiny(), RELU, 5)
 
-    assert (row["status"], row["steps"], row["parameters"]) == ("completed", 9, 58)
-    assert row["metric"] == pytest.approx(metric, rel=1e-5)
-    assert [point["loss"] for point in row["curve"]] == pytest.approx(losses, rel=1e-5)
-    assert row["train_loss"] == pytest.approx(sum(losses) / 9)
+    assert (trial.status, trial.steps, trial.parameters) == ("completed", 9, 58)
+    assert trial.metric == pytest.approx(metric, rel=1e-5)
+    assert [point["loss"] for point in trial.curve] == pytest.approx(losses, rel=1e-5)
+    assert trial.train_loss == pytest.approx(sum(losses) / 9)
 
 
 def test_the_same_trial_gives_the_same_bits_whatever_the_threads_and_generators_before():
@@ -54,7 +54,7 @@ def test_the_same_trial_gives_the_same_bits_whatever_the_threads_and_generators_
     for n in (1, 2):
         torch.set_num_threads(n)
         torch.rand(n)
-        rows.append(run_trial(tiny(), GELU, 1))
+        rows.append(run_trial(tiny(), GELU, 1).to_row())
     torch.set_num_threads(threads)
 
     assert numbers(rows[:1]) == numbers(rows[1:])
@@ -85,14 +85,14 @@ def test_arms_are_paired_they_start_from_the_same_weights_and_drop_the_same_unit
         "swish(beta=learned(1000000))",
     ):  # three ways to write nearly the same function
         seen.clear()
-        run_trial(tiny(model=dropping, loss=watched, steps=1), arm_of(arm), 3)
+        run_trial(tiny(model=dropping, loss=watched, steps=1), parse_arm(arm), 3)
         outputs.append(seen[0])
 
     assert all(torch.allclose(outputs[0], output, atol=1e-5) for output in outputs)
 
 
 def test_rows_can_be_written_as_json():
-    assert json.loads(json.dumps(run_trial(tiny(), RELU, 0)))["arm"] == "relu"
+    assert json.loads(json.dumps(run_trial(tiny(), RELU, 0).to_row()))["arm"] == "relu"
 
 
 def test_the_test_split_is_read_once_at_the_end_and_not_at_all_in_tuning():
@@ -109,26 +109,26 @@ def test_the_test_split_is_read_once_at_the_end_and_not_at_all_in_tuning():
 
 
 def test_a_tuning_trial_has_a_validation_and_no_metric():
-    row = run_trial(tiny(), RELU, 0, stage="tune", lr=0.5)
+    trial = run_trial(tiny(), RELU, 0, stage="tune", lr=0.5)
 
-    assert (row["stage"], row["lr"], row["metric"]) == ("tune", 0.5, None)
-    assert math.isfinite(row["validation"])
+    assert (trial.stage, trial.lr, trial.metric) == ("tune", 0.5, None)
+    assert math.isfinite(trial.validation)
 
 
 def test_a_curve_metric_is_the_result():
-    row = run_trial(tiny(curve_metric=lambda losses: losses[-1] + 100), RELU, 0)
+    trial = run_trial(tiny(curve_metric=lambda losses: losses[-1] + 100), RELU, 0)
 
-    assert row["metric"] == pytest.approx(row["curve"][-1]["loss"] + 100)
+    assert trial.metric == pytest.approx(trial.curve[-1]["loss"] + 100)
 
 
 def test_the_curve_has_at_most_100_points_and_keeps_the_mean():
-    row = run_trial(tiny(epochs=50), RELU, 0)
+    trial = run_trial(tiny(epochs=50), RELU, 0)
 
-    assert len(row["curve"]) == 100
-    assert row["curve"][-1]["step"] == row["steps"] == 150
-    weights = [b["step"] - a["step"] for a, b in zip([{"step": 0}, *row["curve"]], row["curve"], strict=False)]
-    mean = sum(w * point["loss"] for w, point in zip(weights, row["curve"], strict=True)) / 150
-    assert mean == pytest.approx(row["train_loss"])
+    assert len(trial.curve) == 100
+    assert trial.curve[-1]["step"] == trial.steps == 150
+    weights = [b["step"] - a["step"] for a, b in zip([{"step": 0}, *trial.curve], trial.curve, strict=False)]
+    mean = sum(w * point["loss"] for w, point in zip(weights, trial.curve, strict=True)) / 150
+    assert mean == pytest.approx(trial.train_loss)
 
 
 def test_matched_init_gives_arms_weights_that_differ_by_a_factor_only():
@@ -138,7 +138,7 @@ def test_matched_init_gives_arms_weights_that_differ_by_a_factor_only():
         layers[len(layers)] = [weight.detach().clone() for weight in parameters]
         return torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr)
 
-    for arm in (RELU, arm_of("tanh")):
+    for arm in (RELU, parse_arm("tanh")):
         run_trial(tiny(optimizer=kept, steps=1), arm, 0, init="matched")
 
     assert torch.equal(layers[0][0], layers[1][0])
@@ -182,27 +182,27 @@ def leave(seed):
         ({"loss": lambda *_: 1 / 0}, "failed", "ZeroDivisionError: division by zero"),
     ],
 )
-def test_what_goes_wrong_is_the_result(changes, status, said):
-    row = run_trial(tiny(**changes), RELU, 0)
+def test_an_error_is_the_result(changes, status, said):
+    trial = run_trial(tiny(**changes), RELU, 0)
 
-    assert (row["status"], row["metric"]) == (status, None)
-    assert row["error"].splitlines()[0].startswith(said)
+    assert (trial.status, trial.metric) == (status, None)
+    assert trial.error.splitlines()[0].startswith(said)
 
 
 def test_a_failed_trial_keeps_the_line_that_raised():
-    row = run_trial(tiny(loss=lambda *_: 1 / 0), RELU, 0)
+    trial = run_trial(tiny(loss=lambda *_: 1 / 0), RELU, 0)
 
-    assert "test_trial.py" in row["error"]
-    assert "1 / 0" in row["error"]
+    assert "test_trial.py" in trial.error
+    assert "1 / 0" in trial.error
 
 
 def test_a_loss_that_leaves_the_numbers_ends_the_trial_early_and_keeps_the_curve():
     def growing(output, target):
         return F.cross_entropy(output * 1e30, target) ** 9
 
-    row = run_trial(tiny(loss=growing), RELU, 0)
+    trial = run_trial(tiny(loss=growing), RELU, 0)
 
-    assert (row["status"], row["steps"]) == ("diverged", 0)
+    assert (trial.status, trial.steps) == ("diverged", 0)
 
 
 def test_ctrl_c_is_no_result():
@@ -222,9 +222,9 @@ def test_a_last_batch_of_one_example_is_left_out():
     def normalising(seed):
         return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))
 
-    row = run_trial(tiny(data=one_more, model=normalising), RELU, 0)
+    trial = run_trial(tiny(data=one_more, model=normalising), RELU, 0)
 
-    assert (row["status"], row["steps"]) == ("completed", 3)
+    assert (trial.status, trial.steps) == ("completed", 3)
 
 
 def test_batches_in_order_are_slices_of_the_data():

@@ -1,10 +1,12 @@
-"""A task that trains in milliseconds, as a file and as an object, and what tests of studies need around it."""
+"""A task that trains in milliseconds, as a file and as an object, and helpers of the studies' tests."""
 
+import sqlalchemy as sa
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from actlab.studies.store.store import Key, Result
+from actlab.studies.store.schema import leases
+from actlab.studies.store.store import TrialKey, TrialSummary
 from actlab.tasks import Data, Split, Task
 
 FILE = """
@@ -68,10 +70,19 @@ CLOCKS = ("started", "finished", "seconds", "cpu_seconds")
 
 
 def numbers(rows):
-    """The rows without what a clock says, in an order of their own."""
-    kept = [{name: value for name, value in row.items() if name not in CLOCKS} for row in rows]
-    return sorted(kept, key=lambda row: (row["stage"], row["arm"], row["seed"], row["lr"]))
+    """The rows without times, in a fixed order."""
+    untimed = [{name: value for name, value in row.items() if name not in CLOCKS} for row in rows]
+    return sorted(untimed, key=lambda row: (row["stage"], row["arm"], row["seed"], row["lr"]))
 
 
 def result(arm, seed, metric, *, status="completed", stage="main", lr=0.01, validation=None):
-    return Result(Key(stage, arm, seed, lr), status, metric, validation, 0.1)
+    return TrialSummary(TrialKey(stage, arm, seed, lr), status, metric, validation, 0.1)
+
+
+def attempts(store, study):
+    """How often each trial of a study was begun."""
+    c = leases.c
+    query = sa.select(c.stage, c.arm, c.seed, c.lr, sa.func.max(c.attempt)).where(c.study_id == study)
+    with store._engine.connect() as connection:
+        rows = connection.execute(query.group_by(c.stage, c.arm, c.seed, c.lr)).all()
+    return {TrialKey(*row[:4]): row[4] for row in rows}

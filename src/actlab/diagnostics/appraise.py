@@ -1,48 +1,52 @@
-"""The appraisal: a trained model looked into: what each activation is worth, which could be lines, what adaptive ones learned."""
+"""Measure importance and learned shapes of the activations of a trained model."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from actlab.diagnostics.importance import Importance, check_settings, importance
+from actlab.diagnostics.importance import ImportanceSettings, importance
+from actlab.diagnostics.importance_result import Importance
 from actlab.errors import PlanError, did_you_mean
 from actlab.functions.spec import Spec
 from actlab.nn.probes.learned_curves import Shape, Shapes, shapes
-from actlab.studies.plan import arm_of
-from actlab.studies.trial import trained
+from actlab.studies.arm import parse_arm
+from actlab.studies.trial import train_model
 from actlab.tasks.metrics.per_sample import MEASURES, Measure, one_by_one
 from actlab.tasks.task import Split, Task
-from actlab.tasks.trained_model_source import Material, material
+from actlab.tasks.trained_model_source import ModelOrTask, load_model_or_task
 from actlab.tasks.user_code import user_code
 
 __all__ = ["Appraisal", "appraise"]
 
-ALPHA = 0.05  # error rate of the table
-_BATCH = 256  # samples in a forward pass
-_STATES = 32  # of the adaptive activations that a training notes, about
+# error rate of the table of importances
+ALPHA = 0.05
+# samples in a forward pass
+_BATCH = 256
+# approximate number of recordings of adaptive activations during training
+_STATES = 32
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Appraisal:
-    """What was found.
+    """Importance and learned shapes of the activations of one trained model.
 
     Attributes:
         name: of the task or file.
-        act: what was put at the model's sites; None where it was left as it is.
+        act: activation put at the model's sites before training; None if they were not changed.
         seed: of data and training.
         was_trained: whether the model was trained here; False for one that came with its weights.
-        split: which one the model was judged on.
-        importance: what each site is worth.
-        shapes: the curves of adaptive activations, over what they see.
-        history: by path, their curves over training, on the same grid; empty where nothing was trained.
+        split: the model was evaluated on.
+        importance: of each site.
+        shapes: curves of adaptive activations over the range of their inputs.
+        history: those curves during training, by path, on the same grid; empty if nothing was trained.
     """
 
     name: str
@@ -55,24 +59,27 @@ class Appraisal:
     history: dict[str, list[Shape]]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as data for JSON; of the curves over training only the distances and the numbers."""
-        states = {
+        """Return all fields as data for JSON; of the curves during training only distances and parameters."""
+        history = {
             path: [
                 {
                     "step": shape.step,
                     "distance": shape.distance.tolist(),
                     "parameters": {name: values.tolist() for name, values in shape.parameters.items()},
                 }
-                for shape in found
+                for shape in recorded
             ]
-            for path, found in self.history.items()
+            for path, recorded in self.history.items()
         }
-        told = {"name": self.name, "act": self.act, "seed": self.seed, "trained": self.was_trained, "split": self.split}
         return {
-            **told,
+            "name": self.name,
+            "act": self.act,
+            "seed": self.seed,
+            "trained": self.was_trained,
+            "split": self.split,
             "importance": self.importance.to_dict(),
             "shapes": [shape.to_dict() for shape in self.shapes],
-            "history": states,
+            "history": history,
         }
 
 
@@ -87,26 +94,25 @@ def appraise(
     per_channel: bool = True,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Appraisal:
-    """Train a task's model as a trial does, or take a file's model as it is, and measure what its activations are worth.
+    """Train a task's model as in a trial, or load a trained model from a file, and measure importance and learned shapes.
 
-    Lines are fitted to samples of the training split; the model is judged on the validation split, or on the test split where there is
-    no other: then what is chosen here must be confirmed on other data.
+    Lines are fitted to samples of the training split. The model is evaluated on the validation split or, without one, on the test split;
+    choices made from that must be confirmed on other data.
 
     Args:
         source: name of a task, a task, or path of a Python file; see :mod:`actlab.tasks.trained_model_source`.
-        act: an activation to put at the model's sites before it is trained.
-        seed: of data, weights and order.
-        samples: at most so many for the fit, and so many for the judgement, drawn with the seed.
-        measure: "loss" (of the task), "metric" (of the task, of single samples), or as in :func:`actlab.importance`.
+        act: activation to put at the model's sites before training.
+        seed: of data, weights, order and samples.
+        samples: maximum number of samples for the fit, and for the evaluation.
+        measure: "loss" (the task's), "metric" (the task's, of single samples), or as in :func:`actlab.importance`.
         tolerance: as in :func:`actlab.importance`.
         per_channel: as in :func:`actlab.importance`.
-        progress: called with a word on what is done now.
+        progress: called with a description of the current work.
 
     Raises:
         TaskError: the task cannot be used, or its training diverged.
-        PlanError: ``act`` is given for a model that is trained already, or ``measure``, ``samples`` or ``tolerance``
-            make no sense.
-        SiteError: no site can be exchanged.
+        PlanError: ``act`` is given for a model that is already trained, or ``measure``, ``samples`` or ``tolerance`` is out of range.
+        SiteError: no site can be replaced.
 
     Example:
         >>> found = appraise("digits", samples=100)
@@ -114,96 +120,90 @@ def appraise(
         ('validation', 4)
     """
     if samples < 2:
-        raise PlanError(f"samples is how many the model is judged on, 2 or more; got {samples!r}.")
-    check_settings(ALPHA, tolerance)
-    given = material(source, seed)
-    wanted = _measure(given, measure)
-    split: Literal["validation", "test"] = "validation" if given.data.validation is not None else "test"
-    held = given.data.validation if given.data.validation is not None else given.data.test
+        raise PlanError(f"samples is the number of samples the model is evaluated on, 2 or more; got {samples!r}.")
+    settings = ImportanceSettings(tolerance=tolerance, alpha=ALPHA, per_channel=per_channel)
+    loaded = load_model_or_task(source, seed)
+    settings = replace(settings, measure=_measure(loaded, measure))
     progress("training")
-    model, record = _model(given, act, seed)
-    fit, judge = (_batches(part, samples, seed) for part in (given.data.train, held))
+    model, recorder = _trained_model(loaded, act, seed)
+    calibration = _batches(loaded.data.train, samples, seed)
+    held_out = loaded.data.test if loaded.data.validation is None else loaded.data.validation
     found = importance(
-        model,
-        judge,
-        calibration=fit,
-        measure=wanted,
-        tolerance=tolerance,
-        alpha=ALPHA,
-        per_channel=per_channel,
-        progress=progress,
+        model, _batches(held_out, samples, seed), calibration=calibration, progress=progress, settings=settings
     )
-    curves = shapes(model, fit)
-    history = {} if record is None else {curve.path: record.history(curve.path, curve.x) for curve in curves}
+    curves = shapes(model, calibration)
     return Appraisal(
-        name=given.name,
-        act=None if act is None else arm_of(act).label,
+        name=loaded.name,
+        act=None if act is None else parse_arm(act).label,
         seed=seed,
-        was_trained=given.task is not None,
-        split=split,
+        was_trained=loaded.task is not None,
+        split="test" if loaded.data.validation is None else "validation",
         importance=found,
         shapes=tuple(curves),
-        history=history,
+        history={curve.path: recorder.history(curve.path, curve.x) for curve in curves} if recorder is not None else {},
     )
 
 
-def _model(given: Material, act: str | Spec | None, seed: int) -> tuple[nn.Module, Shapes | None]:
-    """Return the model, trained, and what was recorded of its shapes."""
-    if given.model is not None:
+def _trained_model(loaded: ModelOrTask, act: str | Spec | None, seed: int) -> tuple[nn.Module, Shapes | None]:
+    """Return the trained model, and the recorder of its learned shapes if it was trained here and has any."""
+    if loaded.model is not None:
         if act is not None:
             raise PlanError(
-                f"{given.name} comes with a model that is trained; another activation in it needs training. Swap it there with "
+                f"{loaded.name} contains a trained model, and another activation in it needs training. Swap it there with "
                 "actlab.swap_ and train, or write a task: docs/how_to/own_task.md."
             )
-        return given.model, None
-    task = given.task
-    assert task is not None  # noqa: S101 # the material has one of the two
-    records: list[Shapes] = []
+        return loaded.model, None
+    task = loaded.task
+    assert task is not None  # noqa: S101 # exactly one of model and task is given
+    recorders: list[Shapes] = []
 
     def watch(model: nn.Module) -> AbstractContextManager[Any]:
         if not shapes(model, points=2):
             return nullcontext()
-        records.append(Shapes(model, every=max(1, _steps(task, len(given.data.train)) // _STATES)))
-        return records[0]
+        recorders.append(Shapes(model, every=max(1, _planned_steps(task, len(loaded.data.train)) // _STATES)))
+        return recorders[0]
 
-    arm = None if act is None else arm_of(act)
-    with user_code(f"training {given.name}"):
-        model = trained(task, seed, arm=arm, watch=watch)
-    return model, records[0] if records else None
+    arm = None if act is None else parse_arm(act)
+    with user_code(f"training {loaded.name}"):
+        model = train_model(task, seed, arm=arm, watch=watch)
+    return model, recorders[0] if recorders else None
 
 
-def _steps(task: Task, examples: int) -> int:
-    """Return about how many steps a training has."""
-    planned = task.epochs * math.ceil(examples / task.batch_size)
-    return planned if task.steps is None else min(planned, task.steps)
+def _planned_steps(task: Task, examples: int) -> int:
+    """Return the approximate number of steps of a training."""
+    steps = task.epochs * math.ceil(examples / task.batch_size)
+    return steps if task.steps is None else min(steps, task.steps)
 
 
 def _batches(split: Split, samples: int, seed: int) -> list[tuple[Tensor, Tensor]]:
-    """Return samples that a seed draws, in batches."""
+    """Return randomly drawn samples in batches."""
     order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))[:samples]
     return [(split.x[index], split.y[index]) for index in order.split(_BATCH)]  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
 
-def _measure(given: Material, wanted: str) -> Measure | None:
-    """Return the measure that is meant; None where the targets decide."""
-    if wanted == "metric":
-        if given.task is None:
-            raise PlanError(f"{given.name} is no task and has no metric; measure 'loss', or by a name: cross_entropy.")
-        metric = _guarded(one_by_one(given.task.metric), f"metric of {given.name}, on single samples")
-        return Measure(name=given.task.metric_name, of=metric, direction=given.task.direction)
+def _measure(loaded: ModelOrTask, name: str) -> Measure | None:
+    """Return the measure of that name; None if it follows from the targets."""
+    if name == "metric":
+        if loaded.task is None:
+            raise PlanError(
+                f"{loaded.name} is not a task and has no metric. Allowed measures: {', '.join(('loss', *MEASURES))}."
+            )
+        metric = _with_user_errors(one_by_one(loaded.task.metric), f"metric of {loaded.name}, on single samples")
+        return Measure(name=loaded.task.metric_name, of=metric, direction=loaded.task.direction)
     allowed = ("loss", "metric", *MEASURES)
-    if wanted not in allowed:
-        raise PlanError(
-            f"There is no measure {wanted!r}.{did_you_mean(wanted, allowed)} Allowed: {', '.join(allowed)}."
-        )
-    if wanted != "loss":
-        return MEASURES[wanted]
-    if given.loss is None:
+    if name not in allowed:
+        raise PlanError(f"There is no measure {name!r}.{did_you_mean(name, allowed)} Allowed: {', '.join(allowed)}.")
+    if name != "loss":
+        return MEASURES[name]
+    if loaded.loss is None:
         return None
-    return Measure(name="loss", of=_guarded(one_by_one(given.loss), f"loss of {given.name}, on single samples"))
+    loss = _with_user_errors(one_by_one(loaded.loss), f"loss of {loaded.name}, on single samples")
+    return Measure(name="loss", of=loss)
 
 
-def _guarded(function: Callable[[Any, Any], Tensor], what: str) -> Callable[[Any, Any], Tensor]:
+def _with_user_errors(function: Callable[[Any, Any], Tensor], what: str) -> Callable[[Any, Any], Tensor]:
+    """Report exceptions of a user's function with the line where they were raised."""
+
     def run(output: Any, target: Any) -> Tensor:
         with user_code(what):
             return function(output, target)

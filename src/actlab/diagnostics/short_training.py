@@ -12,15 +12,15 @@ import torch
 from torch import nn
 
 from actlab.diagnostics.remedy import Remedy
-from actlab.diagnostics.training_record import TrainingRecord, Snapshot, snapshot_of
+from actlab.diagnostics.training_record import Snapshot, TrainingRecord, snapshot_of
 from actlab.nn.probes.probe import Probe
 from actlab.nn.sites.dry_run import no_side_effects
-from actlab.studies.trial import batches, judge
+from actlab.studies.trial import batches, evaluate_model
 from actlab.tasks.check import as_number
 from actlab.tasks.isolation import isolated, one_thread, seed_all
 from actlab.tasks.task import Data, Split, Task, load_data
 
-__all__ = ["REFERENCE", "Outcome", "first_steps", "short_trial", "safe_learning_rate", "untrained_metric"]
+__all__ = ["REFERENCE", "Outcome", "first_steps", "safe_learning_rate", "short_trial", "untrained_metric"]
 
 # inputs on which units are measured
 REFERENCE: Final = 512
@@ -157,7 +157,7 @@ def untrained_metric(task: Task, seed: int) -> float:
 def _metric(task: Task, model: nn.Module, held_out: Split, losses: list[float]) -> float:
     if task.curve_metric is not None and losses:
         return as_number(task.curve_metric(losses), f"curve_metric of {task.name}")
-    return judge(task, model.eval(), held_out)
+    return evaluate_model(task, model.eval(), held_out)
 
 
 def _train_and_held_out(data: Data, seed: int) -> tuple[Split, Split]:

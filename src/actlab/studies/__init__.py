@@ -1,1 +1,1 @@
-"""How activations compare: plan, trial, store, race, verdict."""
+"""Reproducible comparisons of activation functions, from plan to verdict."""

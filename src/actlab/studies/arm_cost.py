@@ -1,4 +1,4 @@
-"""The cost of an arm: time of a training step, parameters, memory. Measured once per study, all arms in turns in one process."""
+"""Cost of each arm, measured as time of a training step, number of parameters and peak memory."""
 
 from __future__ import annotations
 
@@ -16,57 +16,56 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from actlab.stats.e_process import Floats
-from actlab.studies.plan import Arm
+from actlab.studies.arm import Arm
 from actlab.studies.trial import build_model
-from actlab.tasks.isolation import one_thread
-from actlab.tasks.isolation import isolated
+from actlab.tasks.isolation import isolated, one_thread
 from actlab.tasks.task import Split, Task, load_data
 
-__all__ = ["measure"]
+__all__ = ["measure_costs"]
 
-_WARM_UP = 2  # steps; the first makes the optimizer's state
-_FEWEST, _MOST = 7, 100  # rounds; the median of seven survives three that were disturbed
+_WARM_UP = 2  # steps; the first one creates the optimizer's state
+_FEWEST, _MOST = 7, 100  # rounds; the median of seven is robust against three disturbed ones
 _SECONDS_PER_ARM = 0.3
 
 
-def measure(
+def measure_costs(
     task: Task, arms: Sequence[Arm], *, baseline: str, init: str = "fixed", seed: int = 0
 ) -> dict[str, dict[str, Any]]:
-    """Measure what each arm costs.
+    """Measure the cost of each arm, interleaved in one process and on one thread.
 
-    The arms take their steps in turns, in another order in every round, so that what else the machine does hits all of them; the
-    ratio is the median over rounds of an arm's time over the baseline's in the same round. The clock is the process's own CPU time:
-    a step is one thread's work, and beside four busy processes the wall clock once made gelu's ratio 13.5 instead of 1.4.
+    In every round each arm takes one step, in another order than before, so that other load on the machine affects all arms alike. The
+    ratio is the median over rounds of an arm's time over the baseline's in the same round. The clock is the process's CPU time, as a
+    step runs on one thread: beside four busy processes the wall clock once gave a ratio of 13.5 instead of 1.4 for gelu.
 
     Args:
-        task: whose model, loss, optimizer and batch size.
-        arms: the baseline among them.
-        baseline: label of the arm that has the ratio 1.
+        task: the task with model, loss, optimizer and batch size.
+        arms: the arms, with the baseline.
+        baseline: label of the arm with the ratio 1.
         init: "fixed" or "matched".
         seed: of data and model.
 
     Returns:
         For each arm that can take a step: ``step_time`` (median, CPU seconds), ``step_time_ratio``, ``parameters`` (trained ones)
-        and ``peak_memory`` (bytes that one training step needs on top of what the model and its optimizer hold).
+        and ``peak_memory`` (bytes that one training step allocates beyond model and optimizer state).
 
     Example:
-        >>> from actlab.studies.plan import arm_of
+        >>> from actlab.studies.arm import parse_arm
         >>> from actlab.tasks import resolve
-        >>> costs = measure(resolve("digits"), [arm_of("relu"), arm_of("mish")], baseline="relu")
+        >>> costs = measure_costs(resolve("digits"), [parse_arm("relu"), parse_arm("mish")], baseline="relu")
         >>> costs["relu"]["step_time_ratio"], costs["mish"]["parameters"]
         (1.0, 17290)
     """
     with one_thread(), isolated(seed):
         split = load_data(task, seed).train
         batch = Split(x=split.x[: task.batch_size], y=split.y[: task.batch_size])
-        steps = {arm.label: step for arm in arms if (step := _prepared(task, arm, batch, init, seed)) is not None}
-        times = _times(steps)
+        steps = {arm.label: step for arm in arms if (step := _warmed_up(task, arm, batch, init, seed)) is not None}
+        times = _step_times(steps)
         return {label: _cost(step, times, label, baseline) for label, step in steps.items()}
 
 
 @dataclass(kw_only=True)
 class _Step:
-    """A model that is ready to take training steps on one batch."""
+    """A training step of a model on one batch."""
 
     task: Task
     model: nn.Module
@@ -84,9 +83,9 @@ class _Step:
         self.optimizer.zero_grad()
 
 
-def _prepared(task: Task, arm: Arm, batch: Split, init: str, seed: int) -> _Step | None:
-    """Return the arm's step after a warm-up; None where it raises, which the trials will record."""
-    with suppress(Exception):  # a user's code may raise anything
+def _warmed_up(task: Task, arm: Arm, batch: Split, init: str, seed: int) -> _Step | None:
+    """Return the arm's step after a warm-up, or None where it raises, which the trials will record."""
+    with suppress(Exception):  # user code may raise anything
         model, _ = build_model(task, arm, seed, init=init, batch=batch.x)
         step = _Step(task=task, model=model, batch=batch)
         for _ in range(_WARM_UP):
@@ -95,10 +94,10 @@ def _prepared(task: Task, arm: Arm, batch: Split, init: str, seed: int) -> _Step
     return None
 
 
-def _times(steps: dict[str, _Step]) -> dict[str, Floats]:
-    """Return seconds per step of each arm, one per round; an arm whose step raises is taken out of ``steps``."""
+def _step_times(steps: dict[str, _Step]) -> dict[str, Floats]:
+    """Return seconds per step of each arm, one per round; an arm whose step raises is removed from ``steps``."""
     times: dict[str, list[float]] = {label: [] for label in steps}
-    order = random.Random(0)  # noqa: S311 # no secret: it keeps the turns out of step with the scheduler's
+    order = random.Random(0)  # noqa: S311 # no cryptography; a random order avoids synchrony with the OS scheduler
     end = time.perf_counter() + _SECONDS_PER_ARM * len(steps)
     for done in range(_MOST):
         if done >= _FEWEST and time.perf_counter() > end:
@@ -106,7 +105,7 @@ def _times(steps: dict[str, _Step]) -> dict[str, Floats]:
         for label in order.sample(list(steps), len(steps)):
             try:
                 times[label].append(_seconds(steps[label]))
-            except Exception:  # a user's code may raise anything; the trials will record it  # one step is ms
+            except Exception:  # user code may raise anything; the trials will record it
                 del steps[label]
     return {label: np.array(times[label]) for label in steps}
 
@@ -128,8 +127,8 @@ def _cost(step: _Step, times: Mapping[str, Floats], label: str, baseline: str) -
 
 
 def _peak_memory(step: _Step) -> int | None:
-    """Return the largest sum of bytes that torch's allocator had given out at any time of one step; exact, and repeatable."""
-    with suppress(Exception):  # a user's code may raise anything
+    """Return the largest number of bytes that torch's allocator had in use during one step; exact and repeatable."""
+    with suppress(Exception):  # user code may raise anything
         with _silent_stderr(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
             step()
         events = profiler.profiler.kineto_results.events()
@@ -140,12 +139,12 @@ def _peak_memory(step: _Step) -> int | None:
 
 @contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """Keep file descriptor 2 quiet inside the block: torch's profiler writes its own notes there, past Python."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
+    """Redirect file descriptor 2 to the null device: torch's profiler writes to it directly, not through ``sys.stderr``."""
+    stderr, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(null)

@@ -1,105 +1,46 @@
-"""The plan: what is compared, on which seeds, by which rules. Frozen; its fingerprint is the study's identity."""
+"""Frozen study plan and its fingerprint, the identity of a study."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Unpack
 
 from actlab.errors import PlanError, did_you_mean
 from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
+from actlab.studies.arm import Arm, ArmLike, Assignment, parse_arm
+from actlab.studies.settings import StudyOptions, StudySettings, parse_seeds
+from actlab.system.options import from_options
 from actlab.tasks.task import Direction, Task
 
-__all__ = [
-    "LR_FACTORS",
-    "TUNING_SEEDS",
-    "Arm",
-    "Assignment",
-    "Plan",
-    "arm_of",
-    "make_plan",
-    "parse_budget",
-    "read_seeds",
-]
+__all__ = ["Plan", "make_plan", "task_digest"]
 
-Assignment = str | tuple[tuple[str, str], ...]
 Init = Literal["fixed", "matched"]
 
-#: Seeds from here up belong to tuning, so that no main trial repeats one.
-_FIRST_TUNING_SEED = 1_000_000
-TUNING_SEEDS = (_FIRST_TUNING_SEED, _FIRST_TUNING_SEED + 1)
-#: What the task's learning rate is multiplied by when it is tuned; the same grid for every arm.
-LR_FACTORS = (1 / 9, 1 / 3, 1.0, 3.0, 9.0)
-_PROTOCOL = 1  # counts up when the same plan would give other numbers
-
-
-@dataclass(frozen=True)
-class Arm:
-    """What is compared: a spec for all sites, or a map from sites to specs.
-
-    Attributes:
-        label: canonical text, unique in a plan.
-        assignment: a spec, or pairs of site pattern and spec.
-    """
-
-    label: str
-    assignment: Assignment
-
-    def for_swap(self) -> str | dict[Any, Any]:
-        """Return the assignment as ``swap_`` takes it."""
-        return self.assignment if isinstance(self.assignment, str) else dict(self.assignment)
-
-    def specs(self) -> tuple[str, ...]:
-        """Return the specs it uses."""
-        return (self.assignment,) if isinstance(self.assignment, str) else tuple(spec for _, spec in self.assignment)
-
-
-def arm_of(given: str | Spec | Mapping[str, str | Spec] | Arm) -> Arm:
-    """Read an arm: a spec (text or record), a map from site patterns to specs, or an arm.
-
-    Raises:
-        PlanError: it is none of these.
-        SpecError: a spec cannot be read.
-        UnknownNameError: there is no such activation.
-
-    Example:
-        >>> arm_of("leaky_relu(0.01)").label, arm_of({"0.*": "gelu", "head": "relu"}).label
-        ('leaky_relu', '0.*=gelu; head=relu')
-    """
-    if isinstance(given, Arm):
-        return given
-    if isinstance(given, str | Spec):
-        label = str(parse(given))
-        return Arm(label, label)
-    if isinstance(given, Mapping) and given and all(isinstance(pattern, str) for pattern in given):
-        pairs = tuple((pattern, str(parse(spec))) for pattern, spec in given.items())
-        return Arm("; ".join(f"{pattern}={spec}" for pattern, spec in pairs), pairs)
-    raise PlanError(
-        f"An arm is a spec like 'gelu' or a map from site patterns to specs; got {type(given).__name__}: {given!r}."
-    )
+# Incremented when the same plan would give other numbers.
+_PROTOCOL = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A frozen plan. Build it with :func:`make_plan`.
+    """A frozen plan, built by :func:`make_plan`. Its fields are stored as JSON and are part of the fingerprint.
 
     Attributes:
         task: name of the task.
-        file: path of the user's file that defines it, or None; where it lies is no part of the identity.
+        file: path of the user's file that defines it, or None; not part of the identity.
         task_source: digest of the text that defines the task.
-        arms: what is compared, the baseline among them.
-        baseline: label of the arm that the others are held against.
-        seeds: in the order of the rounds; may be extended later, the rest may not change.
-        init: "fixed" leaves the model's own initialisation, "matched" sets each function's own gain.
-        tune: None, or "lr": every arm gets the same grid of learning rates, judged without the test split.
+        arms: the compared arms, with the baseline.
+        baseline: label of the arm with which the others are compared.
+        seeds: in the order in which they run; seeds can be added later, all else is fixed.
+        init: "fixed" keeps the model's own initialisation, "matched" uses the gain of each activation.
+        tune: None, or "lr" when every arm's learning rate is tuned on the same grid, without the test split.
         alpha: error rate of the whole study.
         rope: region of practical equivalence, in the metric's units.
-        eliminate: whether arms leave as soon as the evidence allows.
+        eliminate: whether arms are eliminated as soon as the evidence allows.
         definitions: pairs of name and formula, of activations and (with a slash before the name) of gradient rules, so that a
             changed formula is another plan.
         metric: name of the metric.
@@ -127,41 +68,52 @@ class Plan:
         return tuple(arm.label for arm in self.arms)
 
     def arm(self, label: str) -> Arm:
-        """Return the arm of that label."""
+        """Return the arm with a label."""
         return next(arm for arm in self.arms if arm.label == label)
 
+    def summary(self) -> dict[str, Any]:
+        """Return the settings that a verdict or a report shows, with the labels of the arms."""
+        return {
+            "task": self.task,
+            "metric": self.metric,
+            "direction": self.direction,
+            "arms": self.labels,
+            "baseline": self.baseline,
+            "seeds": self.seeds,
+            "init": self.init,
+            "tune": self.tune,
+            "alpha": self.alpha,
+            "rope": self.rope,
+        }
+
     def identity(self) -> dict[str, Any]:
-        """Return all that makes two studies the same study: everything but the number of seeds and the file's place."""
-        facts = asdict(self)
-        del facts["seeds"], facts["file"]
-        return {"protocol": _PROTOCOL, **json.loads(json.dumps(facts))}
+        """Return everything in which two plans of the same study must agree, which is all but the seeds and the file's path."""
+        fields = asdict(self)
+        del fields["seeds"], fields["file"]
+        return {"protocol": _PROTOCOL, **json.loads(json.dumps(fields))}
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the identity as canonical JSON, hexadecimal. The first 12 digits are what is shown."""
+        """SHA-256 of the identity as canonical JSON, in hexadecimal. Reports show the first 12 digits."""
         text = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def to_json(self) -> str:
-        """Return the plan as JSON text, from which :meth:`from_json` makes an equal one."""
+        """Return the plan as JSON text; the inverse of :meth:`from_json`."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
-        """Read a plan that :meth:`to_json` wrote."""
-        facts = json.loads(text)
-        arms = tuple(Arm(arm["label"], _assignment(arm["assignment"])) for arm in facts.pop("arms"))
-        definitions = tuple((name, formula) for name, formula in facts.pop("definitions"))
-        return cls(arms=arms, definitions=definitions, seeds=tuple(facts.pop("seeds")), **facts)
+        """Return the plan that :meth:`to_json` wrote."""
+        fields = json.loads(text)
+        arms = tuple(Arm(arm["label"], _assignment(arm["assignment"])) for arm in fields.pop("arms"))
+        definitions = tuple((name, formula) for name, formula in fields.pop("definitions"))
+        return cls(arms=arms, definitions=definitions, seeds=tuple(fields.pop("seeds")), **fields)
 
     def differences(self, stored: Plan) -> list[str]:
-        """Say in which settings this plan is another study than a stored one."""
-        mine, theirs = self.identity(), stored.identity()
-        return [_difference(name, theirs.get(name), mine[name]) for name in mine if mine[name] != theirs.get(name)]
-
-    def with_seeds(self, seeds: tuple[int, ...]) -> Plan:
-        """Return the same plan on other seeds."""
-        return replace(self, seeds=seeds)
+        """Return one text for each setting in which this plan differs from a stored one, seeds aside."""
+        now, before = self.identity(), stored.identity()
+        return [_difference(name, before.get(name), now[name]) for name in now if now[name] != before.get(name)]
 
 
 def _assignment(value: Any) -> Assignment:
@@ -184,32 +136,18 @@ def _labels(arms: Any) -> str:
 
 
 def make_plan(
-    task: Task,
-    arms: Iterable[str | Spec | Mapping[str, str | Spec] | Arm],
-    *,
-    seeds: int | Sequence[int] = 10,
-    baseline: str | Spec | Mapping[str, str | Spec] | Arm | None = None,
-    init: str = "fixed",
-    tune: str | None = None,
-    alpha: float = 0.05,
-    rope: float | None = None,
-    eliminate: bool = True,
+    task: Task, arms: Iterable[ArmLike], *, settings: StudySettings | None = None, **options: Unpack[StudyOptions]
 ) -> Plan:
-    """Build a plan, with every setting checked.
+    """Return a plan with all settings checked.
 
     Args:
-        task: what is tried on.
+        task: the task on which the arms are compared.
         arms: specs, or maps from site patterns to specs.
-        seeds: how many, or which.
-        baseline: what the others are held against; added to the arms when it is not among them. The first arm by default.
-        init: "fixed" or "matched".
-        tune: None or "lr".
-        alpha: error rate.
-        rope: in the metric's units; the task's own by default.
-        eliminate: whether arms leave early.
+        settings: settings of the plan; the defaults if not given.
+        options: fields of :class:`~actlab.studies.settings.StudySettings`, in the place of those of ``settings``.
 
     Raises:
-        PlanError: a setting makes no sense; the message says what is allowed.
+        PlanError: a setting is not allowed; the message says what is.
 
     Example:
         >>> from actlab.tasks import resolve
@@ -217,98 +155,65 @@ def make_plan(
         >>> plan.labels, plan.baseline, plan.seeds
         (('relu', 'gelu', 'silu'), 'relu', (0, 1, 2))
     """
-    given = _read_arms(arms)
-    held_against = given[0] if baseline is None else arm_of(baseline)
-    if held_against.label not in {arm.label for arm in given}:
-        given = (held_against, *given)
-    _check_arms(given)
-    _check_words(init=init, tune=tune)
+    chosen = from_options(StudySettings, settings, options)
+    all_arms, baseline = _arms_and_baseline(arms, chosen.baseline)
+    _check_choice("init", chosen.init, ("fixed", "matched"))
+    _check_choice("tune", chosen.tune, (None, "lr"))
+    rope = task.rope if chosen.rope is None else chosen.rope
     return Plan(
         task=task.name,
         file=task.file,
         metric=task.metric_name,
         direction=task.direction,
-        task_source=source_of(task),
-        arms=given,
-        baseline=held_against.label,
-        seeds=read_seeds(seeds),
-        init="matched" if init == "matched" else "fixed",
-        tune="lr" if tune == "lr" else None,
-        alpha=_between(alpha, 0, 1, "alpha", "the error rate of the study, 0.05 for 5 %"),
-        rope=_between(
-            task.rope if rope is None else rope, -1e-300, math.inf, "rope", f"in units of {task.metric_name}"
-        ),
-        eliminate=bool(eliminate),
-        definitions=_definitions(given),
+        task_source=task_digest(task),
+        arms=all_arms,
+        baseline=baseline.label,
+        seeds=parse_seeds(chosen.seeds),
+        init="matched" if chosen.init == "matched" else "fixed",
+        tune="lr" if chosen.tune == "lr" else None,
+        alpha=_number_between(chosen.alpha, 0, 1, "alpha", "the error rate of the study, 0.05 for 5 %"),
+        rope=_number_between(rope, -1e-300, math.inf, "rope", f"in units of {task.metric_name}"),
+        eliminate=bool(chosen.eliminate),
+        definitions=_definitions(all_arms),
     )
 
 
-def _read_arms(arms: Iterable[Any]) -> tuple[Arm, ...]:
+def _arms_and_baseline(arms: Iterable[ArmLike], baseline: ArmLike | None) -> tuple[tuple[Arm, ...], Arm]:
     if isinstance(arms, str | Spec | Mapping):
         raise PlanError(f"The arms are a list of at least two, like ['relu', 'gelu']; got {arms!r}.")
-    given = tuple(arm_of(arm) for arm in arms)
-    if not given:
+    parsed = tuple(parse_arm(arm) for arm in arms)
+    if not parsed:
         raise PlanError("There is nothing to compare: name at least two activations, like relu gelu.")
-    return given
+    reference = parsed[0] if baseline is None else parse_arm(baseline)
+    if reference.label not in {arm.label for arm in parsed}:
+        parsed = (reference, *parsed)
+    _check_labels([arm.label for arm in parsed])
+    return parsed, reference
 
 
-def _check_arms(arms: tuple[Arm, ...]) -> None:
-    labels = [arm.label for arm in arms]
-    twice = sorted({label for label in labels if labels.count(label) > 1})
-    if twice:
-        raise PlanError(f"The same arm is named twice: {', '.join(twice)} (canonical text). Leave one out.")
-    if len(arms) < 2:
+def _check_labels(labels: list[str]) -> None:
+    duplicates = sorted({label for label in labels if labels.count(label) > 1})
+    if duplicates:
+        raise PlanError(f"The same arm is named twice: {', '.join(duplicates)} (canonical text). Leave one out.")
+    if len(labels) < 2:
         raise PlanError(f"Only one arm, {labels[0]}: a comparison needs two. Name another activation, or a baseline.")
 
 
-def _check_words(**words: str | None) -> None:
-    allowed: dict[str, tuple[str | None, ...]] = {"init": ("fixed", "matched"), "tune": (None, "lr")}
-    for name, word in words.items():
-        if word not in allowed[name]:
-            known = [str(one) for one in allowed[name] if one is not None]
-            raise PlanError(
-                f"{name} is {word!r}; allowed: {', '.join(map(repr, allowed[name]))}.{did_you_mean(str(word), known)}"
-            )
+def _check_choice(name: str, value: str | None, allowed: tuple[str | None, ...]) -> None:
+    if value not in allowed:
+        near = did_you_mean(str(value), [str(choice) for choice in allowed if choice is not None])
+        raise PlanError(f"{name} is {value!r}; allowed: {', '.join(map(repr, allowed))}.{near}")
 
 
-def _between(value: Any, low: float, high: float, name: str, meaning: str) -> float:
+def _number_between(value: Any, low: float, high: float, name: str, meaning: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not low < value < high:
         bounds = "a number from 0 up" if high == math.inf else f"a number between {low} and {high}"
         raise PlanError(f"{name} is {value!r}; allowed is {bounds} ({meaning}).")
     return float(value)
 
 
-def read_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
-    """Return the seeds: 0, 1, 2, ... for a number of them.
-
-    Raises:
-        PlanError: fewer than one, not whole numbers, named twice, or in the range kept for tuning.
-
-    Example:
-        >>> read_seeds(3), read_seeds([7, 8])
-        ((0, 1, 2), (7, 8))
-    """
-    if isinstance(seeds, int) and not isinstance(seeds, bool):
-        if not 1 <= seeds <= _FIRST_TUNING_SEED:
-            raise PlanError(f"seeds is {seeds}; a whole number from 1 up is needed (10 is a good start).")
-        return tuple(range(seeds))
-    if isinstance(seeds, str | bool) or not isinstance(seeds, Iterable):
-        raise PlanError(f"seeds is {seeds!r}; give a number of seeds, like 10, or a list of them, like [0, 1, 2].")
-    chosen = tuple(seeds)
-    wrong = [
-        seed
-        for seed in chosen
-        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < _FIRST_TUNING_SEED
-    ]
-    if wrong or not chosen or len(set(chosen)) < len(chosen):
-        raise PlanError(
-            f"seeds is {list(chosen)!r}; needed are different whole numbers from 0 to {_FIRST_TUNING_SEED - 1:,}."
-        )
-    return chosen
-
-
-def source_of(task: Task) -> str:
-    """Return the digest of a task's source and settings; a Task built in code counts by the code of its functions."""
+def task_digest(task: Task) -> str:
+    """Return the digest of a task's source and settings; for a Task built in code, of the byte code of its functions."""
     settings = (
         task.learning_rate,
         task.batch_size,
@@ -325,49 +230,24 @@ def source_of(task: Task) -> str:
 
 
 def _code(function: Any) -> str:
-    """Return what identifies a function: its byte code and constants, which survive a rerun of a notebook's cell."""
+    """Return byte code and constants of a function, which are the same when a notebook's cell is run again."""
     code = getattr(function, "__code__", None)
     if code is None:
         return f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', type(function).__qualname__)}"
-    constants = [_code_text(constant) for constant in code.co_consts]
+    constants = [_constant_text(constant) for constant in code.co_consts]
     return f"{code.co_name} {code.co_code.hex()} {code.co_names} {constants}"
 
 
-def _code_text(constant: Any) -> str:
-    inner = getattr(constant, "co_code", None)
-    return inner.hex() if inner is not None else repr(constant)
+def _constant_text(constant: Any) -> str:
+    nested_code = getattr(constant, "co_code", None)
+    return nested_code.hex() if nested_code is not None else repr(constant)
 
 
 def _definitions(arms: tuple[Arm, ...]) -> tuple[tuple[str, str], ...]:
-    """Return the formula of every activation, of every rule behind a slash, and of what a rule borrows its derivative from."""
+    """Return the formulas of all activations and gradient rules, and of the activations whose derivative a rule uses."""
     specs = [parse(spec) for arm in arms for spec in arm.specs()]
     backwards = [spec.backward for spec in specs if spec.backward is not None]
     borrowed = [backward.of for backward in backwards if backward.of is not None]
-    found = {spec.activation.name: str(spec.activation.expression) for spec in (*specs, *borrowed)}
-    found |= {f"/{backward.rule.name}": str(backward.rule.expression) for backward in backwards}
-    return tuple(sorted(found.items()))
-
-
-_BUDGET = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>s|sec|seconds?|m|min|minutes?|h|hours?)?\s*")
-_SECONDS = {"s": 1, "m": 60, "h": 3600}
-
-
-def parse_budget(budget: str | float | None) -> float | None:
-    """Return a budget in seconds: ``"90s"``, ``"10m"``, ``"2h"``, or a number of seconds. None is no limit.
-
-    Raises:
-        PlanError: it cannot be read, or is not above 0.
-
-    Example:
-        >>> parse_budget("10m"), parse_budget(90)
-        (600.0, 90.0)
-    """
-    if budget is None:
-        return None
-    match = _BUDGET.fullmatch(str(budget))
-    seconds = float(match["number"]) * _SECONDS[(match["unit"] or "s")[0]] if match else math.nan
-    if isinstance(budget, bool) or not 0 < seconds < math.inf:
-        raise PlanError(
-            f"The budget is {budget!r}; allowed are times like 90s, 10m, 2h, or a number of seconds above 0."
-        )
-    return seconds
+    formulas = {spec.activation.name: str(spec.activation.expression) for spec in (*specs, *borrowed)}
+    formulas |= {f"/{backward.rule.name}": str(backward.rule.expression) for backward in backwards}
+    return tuple(sorted(formulas.items()))

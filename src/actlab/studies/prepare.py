@@ -1,41 +1,39 @@
-"""The draft: a study that has been checked in every respect and not begun."""
+"""Dry run of a study, which checks the plan, the task and every arm, and trains nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Unpack
 
 from actlab.errors import ActlabError, PlanError
 from actlab.evaluate.data_audit import count_duplicates
-from actlab.functions.spec import Spec
 from actlab.nn.transforms.changes import Changes
-from actlab.studies.plan import LR_FACTORS, TUNING_SEEDS, Arm, Plan, make_plan, parse_budget
+from actlab.studies.arm import ArmLike
+from actlab.studies.plan import Plan, make_plan
+from actlab.studies.settings import LR_FACTORS, TUNING_SEEDS, StudyOptions, StudySettings, parse_budget
 from actlab.studies.trial import build_model
-from actlab.tasks.isolation import one_thread
 from actlab.system import cores
 from actlab.tasks import check, resolve
-from actlab.tasks.isolation import isolated
+from actlab.tasks.isolation import isolated, one_thread
 from actlab.tasks.task import Data, Task
 
-__all__ = ["ArmLike", "Draft", "draft"]
-
-ArmLike: TypeAlias = str | Spec | Mapping[str, str | Spec] | Arm
+__all__ = ["Draft", "draft"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
-    """A study that has been checked and not begun.
+    """A study that is checked and not started.
 
     Attributes:
-        name: it would have.
+        name: of the study.
         plan: its plan.
         task: its task.
-        trials: the most it would run.
-        jobs: worker processes.
+        trials: largest number of trials.
+        jobs: number of worker processes.
         budget: seconds, or None.
-        hygiene: what was found about the data.
+        hygiene: numbers of duplicates between the data's splits, see :func:`actlab.evaluate.data_audit.count_duplicates`.
     """
 
     name: str
@@ -47,24 +45,14 @@ class Draft:
     hygiene: Mapping[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what a person or a program wants to read of it."""
-        plan = self.plan
+        """Return the draft as plain values, ready for JSON."""
         return {
             "study": self.name,
-            "task": plan.task,
-            "metric": plan.metric,
-            "direction": plan.direction,
-            "arms": list(plan.labels),
-            "baseline": plan.baseline,
-            "seeds": list(plan.seeds),
-            "init": plan.init,
-            "tune": plan.tune,
-            "alpha": plan.alpha,
-            "rope": plan.rope,
+            **{name: list(value) if isinstance(value, tuple) else value for name, value in self.plan.summary().items()},
             "trials": self.trials,
             "jobs": self.jobs,
             "budget": self.budget,
-            "fingerprint": plan.fingerprint,
+            "fingerprint": self.plan.fingerprint,
         }
 
 
@@ -75,44 +63,46 @@ def draft(
     budget: str | float | None = None,
     jobs: int | None = None,
     name: str | None = None,
-    **settings: Any,
+    settings: StudySettings | None = None,
+    **options: Unpack[StudyOptions],
 ) -> Draft:
-    """Check all that :func:`actlab.compare` would check, and train nothing.
+    """Make all checks of :func:`actlab.compare`, and train nothing.
 
     Args:
-        task: as for :func:`actlab.compare`, like all the others.
-        arms: what is compared.
-        budget: time after which no trial is begun.
-        jobs: worker processes.
+        task: as for :func:`actlab.compare`, like all other arguments.
+        arms: the arms to compare.
+        budget: time after which no trial is started.
+        jobs: number of worker processes.
         name: of the study.
-        settings: of the plan, see :func:`actlab.studies.plan.make_plan`.
+        settings: settings of the plan.
+        options: fields of :class:`~actlab.studies.settings.StudySettings`.
 
     Raises:
-        UnknownNameError, SpecError, PlanError, TaskError: what to put right.
+        UnknownNameError, SpecError, PlanError, TaskError: an argument is wrong; the message says what to change.
 
     Example:
         >>> draft("digits", ["relu", "gelu"], seeds=6).trials
         12
     """
     resolved = resolve(task)
-    plan = make_plan(resolved, arms, **settings)
-    seconds, workers = parse_budget(budget), _read_jobs(jobs)
+    plan = make_plan(resolved, arms, settings=settings, **options)
+    seconds, workers = parse_budget(budget), _check_jobs(jobs)
     data = check(resolved, seed=plan.seeds[0])
     _check_tuning(plan, resolved, data)
     _check_arms_fit(plan, resolved, data)
-    grid = len(plan.arms) * len(LR_FACTORS) * len(TUNING_SEEDS) if plan.tune else 0
+    tuning_trials = len(plan.arms) * len(LR_FACTORS) * len(TUNING_SEEDS) if plan.tune else 0
     return Draft(
-        name=_read_name(name) or f"{resolved.name.replace(':', '-')}-{plan.fingerprint[:8]}",
+        name=_check_name(name) or f"{resolved.name.replace(':', '-')}-{plan.fingerprint[:8]}",
         plan=plan,
         task=resolved,
-        trials=grid + len(plan.arms) * len(plan.seeds),
+        trials=tuning_trials + len(plan.arms) * len(plan.seeds),
         jobs=workers,
         budget=seconds,
         hygiene=count_duplicates(data),
     )
 
 
-def _read_jobs(jobs: int | None) -> int:
+def _check_jobs(jobs: int | None) -> int:
     if jobs is None:
         return cores.available()
     if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
@@ -122,7 +112,7 @@ def _read_jobs(jobs: int | None) -> int:
     return jobs
 
 
-def _read_name(name: str | None) -> str | None:
+def _check_name(name: str | None) -> str | None:
     if name is not None and not (isinstance(name, str) and 0 < len(name.strip()) <= 200 and name.isprintable()):
         raise PlanError(f"The name {name!r} cannot be used; a line of 1 to 200 characters is needed.")
     return None if name is None else name.strip()
@@ -131,34 +121,34 @@ def _read_name(name: str | None) -> str | None:
 def _check_tuning(plan: Plan, task: Task, data: Data) -> None:
     if plan.tune and data.validation is None and task.curve_metric is None:
         raise PlanError(
-            f"tune='lr' needs a validation split, and {task.name} has none: choosing on the test split would flatter every arm. "
-            "Return one from data(seed), or leave tuning out."
+            f"tune='lr' needs a validation split, and {task.name} has none: learning rates chosen on the test split would bias every "
+            "result. Return a validation split from data(seed), or omit tune."
         )
 
 
 def _check_arms_fit(plan: Plan, task: Task, data: Data) -> None:
-    """Swap every arm into a model that is thrown away.
+    """Swap every arm into a model that is discarded.
 
     Raises:
-        PlanError: an arm does not fit, or leaves a site as it is that another arm replaces.
+        PlanError: an arm does not fit, or does not replace a site that another arm replaces.
     """
     batch = data.train.x[: task.batch_size]
-    left: dict[str, Mapping[str, str]] = {}
+    skipped: dict[str, Mapping[str, str]] = {}
     with one_thread(), isolated(plan.seeds[0]):
         for arm in plan.arms:
             try:
                 _, changes = build_model(task, arm, plan.seeds[0], init=plan.init, batch=batch)
             except ActlabError as error:
                 raise PlanError(f"The arm {arm.label} does not fit the model of {task.name}. {error}") from error
-            left[arm.label] = _left_alone(changes)
-    for label, own in left.items():
-        for other in left.values():
-            for site in own.keys() - other.keys():
+            skipped[arm.label] = _skipped_sites(changes)
+    for label, sites in skipped.items():
+        for others in skipped.values():
+            for site in sites.keys() - others.keys():
                 raise PlanError(
-                    f"The arm {label} leaves the site {site} as it is ({own[site]}), which other arms replace: that is no comparison "
-                    "of like with like. Leave the arm out, or name the sites in a map."
+                    f"The arm {label} does not replace the site {site} ({sites[site]}), which other arms replace, so the arms are not "
+                    "comparable. Omit the arm, or name the sites in a map."
                 )
 
 
-def _left_alone(changes: Changes) -> dict[str, str]:
+def _skipped_sites(changes: Changes) -> dict[str, str]:
     return {skipped.site.path: skipped.reason for skipped in changes.skipped}

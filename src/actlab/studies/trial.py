@@ -1,7 +1,4 @@
-"""The trial: one arm on one seed. A pure function of the plan: the same numbers to the bit, in whatever process it runs.
-
-Whatever goes wrong in it is a result: a loss that is not finite, memory that runs out, a user's code that raises.
-"""
+"""Reproducible trial of one arm on one seed, with exceptions and divergence recorded as results."""
 
 from __future__ import annotations
 
@@ -11,10 +8,11 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from importlib.metadata import version
 from itertools import islice, pairwise
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -23,93 +21,25 @@ from actlab.errors import TaskError
 from actlab.nn.transforms.changes import Changes
 from actlab.nn.transforms.init import init_
 from actlab.nn.transforms.swap import swap_
-from actlab.studies.plan import Arm
+from actlab.studies.arm import Arm
 from actlab.tasks.check import as_number
 from actlab.tasks.isolation import isolated, one_thread, seed_all
 from actlab.tasks.task import Split, Task, load_data
 from actlab.tasks.user_code import one_line
 
-__all__ = ["Row", "batches", "blank_row", "build_model", "judge", "run_trial", "trained", "versions"]
+__all__ = ["Trial", "batches", "build_model", "evaluate_model", "run_trial", "train_model", "versions"]
 
-Row: TypeAlias = dict[str, Any]
+Status: TypeAlias = Literal["completed", "diverged", "failed", "out_of_memory"]
 
 _CURVE_POINTS = 100
-_EVALUATION_BATCH = 1024  # examples per forward pass when judged; larger ones are no faster on a core
-_LONGEST_TRACE = 8  # innermost frames kept of what a user's code raised
-_OUT_OF_MEMORY = (
-    "not enough memory",
-    "can't allocate memory",
-    "out of memory",
-)  # torch raises a RuntimeError on the CPU
+_EVALUATION_BATCH = 1024  # examples per forward pass in evaluation; larger batches are no faster on a core
+_TRACEBACK_FRAMES = 8  # innermost frames stored of an exception in user code
+# Parts of messages that mean memory ran out; on the CPU, torch raises a plain RuntimeError.
+_OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
 
 
 class _DivergedError(Exception):
     """Ends a trial whose loss or metric is not finite."""
-
-
-def run_trial(
-    task: Task, arm: Arm, seed: int, *, init: str = "fixed", lr: float | None = None, stage: str = "main"
-) -> Row:
-    """Train and judge one arm on one seed, on one thread; no global generator is left changed.
-
-    Args:
-        task: what to train.
-        arm: what to put at the model's activation sites.
-        seed: fixes data, order, initial weights and dropout, whatever the arm.
-        init: "fixed" or "matched".
-        lr: learning rate; the task's own by default.
-        stage: "main" judges on the test split, once, at the end; "tune" never reads it.
-
-    Returns:
-        A row: ``stage, arm, seed, lr, status, metric, curve, train_loss, validation, parameters, steps, seconds, cpu_seconds,
-        error, started, finished (seconds since 1970), versions``. ``status`` is "completed", "diverged", "failed" or
-        "out_of_memory"; only a completed one has a metric.
-
-    Example:
-        >>> from actlab.studies.plan import arm_of
-        >>> from actlab.tasks import resolve
-        >>> row = run_trial(resolve("digits"), arm_of("gelu"), seed=0)
-        >>> row["status"], row["steps"]
-        ('completed', 408)
-    """
-    row = blank_row(stage=stage, arm=arm.label, seed=seed, lr=task.learning_rate if lr is None else lr)
-    wall, cpu = time.perf_counter(), time.process_time()
-    losses: list[float] = []
-    try:
-        with one_thread(), isolated(seed):
-            _fill(row, task, arm, init, losses)
-    except _DivergedError as error:
-        row |= {"status": "diverged", "error": str(error)}
-    except (Exception, SystemExit) as error:  # a user's code may raise anything; the reason is the result
-        row |= {"status": "out_of_memory" if _is_out_of_memory(error) else "failed", "error": _reason(error)}
-    if row["status"] != "completed":
-        row["metric"] = None
-    row |= {"curve": _curve(losses), "train_loss": _mean(losses), "steps": len(losses)}
-    row |= {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu, "finished": time.time()}
-    return row
-
-
-def blank_row(*, stage: str, arm: str, seed: int, lr: float) -> Row:
-    """Return the row of a trial that has not learned anything yet."""
-    return {
-        "stage": stage,
-        "arm": arm,
-        "seed": seed,
-        "lr": lr,
-        "status": "completed",
-        "metric": None,
-        "curve": [],
-        "train_loss": None,
-        "validation": None,
-        "parameters": None,
-        "steps": 0,
-        "seconds": 0.0,
-        "cpu_seconds": 0.0,
-        "error": None,
-        "started": time.time(),
-        "finished": time.time(),
-        "versions": versions(),
-    }
 
 
 @lru_cache(maxsize=1)
@@ -119,7 +49,7 @@ def _versions() -> dict[str, str]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that the numbers depend on.
+    """Return the versions of the software and the machine type on which the numbers depend.
 
     Example:
         >>> sorted(versions())
@@ -128,45 +58,157 @@ def versions() -> dict[str, str]:
     return dict(_versions())
 
 
-def build_model(task: Task, arm: Arm, seed: int, *, init: str, batch: Tensor) -> tuple[nn.Module, Changes]:
-    """Build the task's model for a seed and put the arm into it; call it inside :func:`actlab.tasks.isolation.isolated`.
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """Result of one arm on one seed. Its fields are the columns of the store.
+
+    Attributes:
+        stage: "main", evaluated on the test split, or "tune".
+        arm: label of the arm.
+        seed: fixes data, order, initial weights and dropout.
+        lr: learning rate.
+        status: "completed", "diverged", "failed" or "out_of_memory".
+        metric: result of a completed main trial, else None.
+        curve: at most 100 points ``{"step": ..., "loss": ...}``, means of consecutive training losses.
+        train_loss: mean training loss, or None before the first step.
+        validation: metric on the validation split, where there is one.
+        parameters: number of trained parameters.
+        steps: number of training steps.
+        seconds: wall clock time.
+        cpu_seconds: CPU time of the process.
+        error: reason of a trial that did not complete; the first line is a summary.
+        started: seconds since 1970.
+        finished: seconds since 1970.
+        versions: software and machine, see :func:`versions`.
+    """
+
+    stage: str
+    arm: str
+    seed: int
+    lr: float
+    status: Status = "completed"
+    metric: float | None = None
+    curve: list[dict[str, float]] = field(default_factory=list)
+    train_loss: float | None = None
+    validation: float | None = None
+    parameters: int | None = None
+    steps: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    error: str | None = None
+    started: float = field(default_factory=time.time)
+    finished: float = field(default_factory=time.time)
+    versions: dict[str, str] = field(default_factory=versions)
+
+    def to_row(self) -> dict[str, Any]:
+        """Return the trial as a row of the store."""
+        return asdict(self)
+
+
+@dataclass(kw_only=True)
+class _Measurements:
+    """Values of a running trial; they are stored also when it fails later."""
+
+    losses: list[float] = field(default_factory=list)
+    parameters: int | None = None
+    validation: float | None = None
+    metric: float | None = None
+
+
+def run_trial(
+    task: Task, arm: Arm, seed: int, *, init: str = "fixed", lr: float | None = None, stage: str = "main"
+) -> Trial:
+    """Train and evaluate one arm on one seed, on one thread. The global generators are restored.
+
+    The result is a pure function of the arguments: the same numbers to the bit, in whatever process it runs.
 
     Args:
-        task: whose model.
-        arm: what to put at its activation sites.
+        task: the task to train.
+        arm: activations for the model's sites.
+        seed: fixes data, order, initial weights and dropout, whatever the arm.
+        init: "fixed" or "matched".
+        lr: learning rate; the task's own by default.
+        stage: "main" evaluates on the test split, once, at the end; "tune" never reads it.
+
+    Returns:
+        The result. A loss that is not finite, memory that runs out and an exception in user code are results too: see its ``status``.
+
+    Example:
+        >>> from actlab.studies.arm import parse_arm
+        >>> from actlab.tasks import resolve
+        >>> trial = run_trial(resolve("digits"), parse_arm("gelu"), seed=0)
+        >>> trial.status, trial.steps
+        ('completed', 408)
+    """
+    rate = task.learning_rate if lr is None else lr
+    started, wall, cpu = time.time(), time.perf_counter(), time.process_time()
+    measured, status, reason = _Measurements(), "completed", None
+    try:
+        with one_thread(), isolated(seed):
+            _train_and_evaluate(measured, task, arm, seed, init=init, lr=rate, stage=stage)
+    except _DivergedError as error:
+        status, reason = "diverged", str(error)
+    except (Exception, SystemExit) as error:  # user code may raise anything; the reason is the result
+        status, reason = "out_of_memory" if _is_out_of_memory(error) else "failed", _reason(error)
+    return Trial(
+        stage=stage,
+        arm=arm.label,
+        seed=seed,
+        lr=rate,
+        status=status,
+        metric=measured.metric if status == "completed" else None,
+        curve=_curve(measured.losses),
+        train_loss=_mean(measured.losses),
+        validation=measured.validation,
+        parameters=measured.parameters,
+        steps=len(measured.losses),
+        seconds=time.perf_counter() - wall,
+        cpu_seconds=time.process_time() - cpu,
+        error=reason,
+        started=started,
+        finished=time.time(),
+    )
+
+
+def build_model(task: Task, arm: Arm, seed: int, *, init: str, batch: Tensor) -> tuple[nn.Module, Changes]:
+    """Build the task's model for a seed and swap in the arm's activations; call it inside :func:`actlab.tasks.isolation.isolated`.
+
+    Args:
+        task: the task that builds the model.
+        arm: activations for its sites.
         seed: of the weights.
         init: "fixed" or "matched".
         batch: first inputs of the training split, shape (batch, ...).
 
     Returns:
-        The model in training mode, and what the swap changed.
+        The model in training mode, and the changes of the swap.
 
     Raises:
         ActlabError: the arm does not fit the model.
     """
     seed_all(seed)
     model = task.model(seed)
-    generator = torch.Generator().manual_seed(seed)  # of the weights that a gated arm makes anew
+    generator = torch.Generator().manual_seed(seed)  # of the weights that a gated arm adds
     changes = swap_(model, arm.for_swap(), example_inputs=batch, generator=generator)
     if init == "matched":
         init_(model, batch, generator=torch.Generator().manual_seed(seed))
     return model.train(), changes
 
 
-def trained(
+def train_model(
     task: Task,
     seed: int,
     *,
     arm: Arm | None = None,
     watch: Callable[[nn.Module], AbstractContextManager[Any]] = nullcontext,
 ) -> nn.Module:
-    """Return the task's model, trained as a trial trains it, in eval mode; the global generators are as they were.
+    """Return the task's model in eval mode, trained as in a trial. The global generators are restored.
 
     Args:
-        task: what to train.
+        task: the task to train.
         seed: fixes data, order, initial weights and dropout.
-        arm: what to put at the model's activation sites; the model as it is if not given.
-        watch: of the untrained model, a context that is open while it trains: a probe, or a recorder of shapes.
+        arm: activations for the model's sites; by default the model's own.
+        watch: of the untrained model, returns a context that is open during training, such as a probe.
 
     Raises:
         TaskError: the training diverged.
@@ -174,51 +216,52 @@ def trained(
 
     Example:
         >>> from actlab.tasks import resolve
-        >>> trained(resolve("digits"), seed=0).training
+        >>> train_model(resolve("digits"), seed=0).training
         False
     """
-    row = blank_row(stage="main", arm="" if arm is None else arm.label, seed=seed, lr=task.learning_rate)
     with one_thread(), isolated(seed):
         data = load_data(task, seed)
-        model = _untrained(task, arm, seed, data.train.x[: task.batch_size])
+        model = _untrained_model(task, arm, seed, data.train.x[: task.batch_size])
         seed_all(seed)
         try:
             with watch(model):
-                _train(task, model, data.train, row, [])
+                _train(task, model, data.train, seed, lr=task.learning_rate, losses=[])
         except _DivergedError as error:
             raise TaskError(f"The training of {task.name} diverged: {error}. Try a smaller learning rate.") from error
     return model.eval()
 
 
-def _untrained(task: Task, arm: Arm | None, seed: int, batch: Tensor) -> nn.Module:
+def _untrained_model(task: Task, arm: Arm | None, seed: int, batch: Tensor) -> nn.Module:
     if arm is not None:
         return build_model(task, arm, seed, init="fixed", batch=batch)[0]
     seed_all(seed)
     return task.model(seed).train()
 
 
-def _fill(row: Row, task: Task, arm: Arm, init: str, losses: list[float]) -> None:
-    seed = row["seed"]
+def _train_and_evaluate(
+    measured: _Measurements, task: Task, arm: Arm, seed: int, *, init: str, lr: float, stage: str
+) -> None:
+    """Run a trial and fill in the measurements."""
     data = load_data(task, seed)
     model, _ = build_model(task, arm, seed, init=init, batch=data.train.x[: task.batch_size])
-    row["parameters"] = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    measured.parameters = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     seed_all(seed)  # again: the swap may have drawn numbers, and dropout must not depend on the arm
-    _train(task, model, data.train, row, losses)
+    _train(task, model, data.train, seed, lr=lr, losses=measured.losses)
     model.eval()
-    curve = None if task.curve_metric is None else _finite(task.curve_metric(losses), "curve_metric")
+    curve = None if task.curve_metric is None else _finite(task.curve_metric(measured.losses), "curve_metric")
     if data.validation is not None:
-        row["validation"] = _finite(judge(task, model, data.validation), "metric on the validation split")
-    elif row["stage"] == "tune":
-        row["validation"] = curve
-    if row["stage"] == "main":
-        row["metric"] = curve if curve is not None else _finite(judge(task, model, data.test), "metric")
+        measured.validation = _finite(evaluate_model(task, model, data.validation), "metric on the validation split")
+    elif stage == "tune":
+        measured.validation = curve
+    if stage == "main":
+        measured.metric = curve if curve is not None else _finite(evaluate_model(task, model, data.test), "metric")
 
 
-def _train(task: Task, model: nn.Module, split: Split, row: Row, losses: list[float]) -> None:
-    """Train; the hot path of everything."""
-    optimizer = task.optimizer(model.parameters(), row["lr"])
+def _train(task: Task, model: nn.Module, split: Split, seed: int, *, lr: float, losses: list[float]) -> None:
+    """Train, and append the loss of every step to ``losses``. Most of a study's time is spent in this loop."""
+    optimizer = task.optimizer(model.parameters(), lr)
     loss_of = task.loss
-    for x, y in islice(batches(task, split, row["seed"]), task.steps):
+    for x, y in islice(batches(task, split, seed), task.steps):
         loss = loss_of(model(x), y)
         value = loss.item()
         if not math.isfinite(value):
@@ -230,7 +273,7 @@ def _train(task: Task, model: nn.Module, split: Split, row: Row, losses: list[fl
 
 
 def batches(task: Task, split: Split, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield batches, epoch by epoch; a last batch of one example is left out, for batch normalisation cannot take it."""
+    """Yield batches, epoch by epoch; a last batch of one example is dropped, because batch normalisation fails on it."""
     generator = torch.Generator().manual_seed(seed)
     x, y, size = split.x, split.y, task.batch_size
     count = len(split)
@@ -246,8 +289,8 @@ def batches(task: Task, split: Split, seed: int) -> Iterator[tuple[Tensor, Tenso
 
 
 @torch.no_grad()
-def judge(task: Task, model: nn.Module, split: Split) -> float:
-    """Return the task's metric on a split; the model stays in the mode it is in."""
+def evaluate_model(task: Task, model: nn.Module, split: Split) -> float:
+    """Return the task's metric on a split; the mode of the model, training or evaluation, is not changed."""
     output = torch.cat([model(part) for part in torch.split(split.x, _EVALUATION_BATCH)])
     return as_number(task.metric(output, split.y), f"metric of {task.name}")
 
@@ -264,7 +307,7 @@ def _mean(losses: Sequence[float]) -> float | None:
 
 
 def _curve(losses: Sequence[float]) -> list[dict[str, float]]:
-    """Return at most 100 points: means of neighbouring losses, each at its last step."""
+    """Return at most 100 points, each the mean of consecutive losses at the last step of these."""
     count = len(losses)
     points = min(count, _CURVE_POINTS)
     edges = [round(point * count / points) for point in range(points + 1)] if points else []
@@ -277,6 +320,6 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 def _reason(error: BaseException) -> str:
-    """Return one line, then the innermost frames."""
-    frames = traceback.format_list(traceback.extract_tb(error.__traceback__)[-_LONGEST_TRACE:])
+    """Return a summary line and the innermost frames."""
+    frames = traceback.format_list(traceback.extract_tb(error.__traceback__)[-_TRACEBACK_FRAMES:])
     return f"{one_line(error)}\n{''.join(frames)}".rstrip()

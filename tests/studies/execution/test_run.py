@@ -1,4 +1,4 @@
-"""Whatever ends a study, the same call goes on, and its rows are those of an undisturbed run to the bit."""
+"""A study that was killed or stopped is resumed by the same call, with the rows of an uninterrupted run to the bit."""
 
 import faulthandler
 import multiprocessing
@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.studies.tiny import FILE, model, numbers, tiny
+from tests.studies.tiny import FILE, attempts, model, numbers, tiny
 
 from actlab.errors import StoreError
 from actlab.functions.activation import activation, forget
@@ -34,7 +34,9 @@ def slow():
 
 
 def slow_model(seed):
-    time.sleep(0.3)  # so long that no processor is through with all trials before its workers see that they are orphans
+    time.sleep(
+        0.3
+    )  # long enough that the trials are not finished before the workers notice that their parent has ended
     return model(seed)
 
 
@@ -43,34 +45,34 @@ def run(folder, task=None, *, arms=ARMS, seeds=4, jobs=2, name="mine", **setting
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    return numbers(run(tmp_path_factory.mktemp("undisturbed"), jobs=1).rows())
+def uninterrupted(tmp_path_factory):
+    return numbers(run(tmp_path_factory.mktemp("uninterrupted"), jobs=1).rows())
 
 
-def attempts(folder, name="mine"):
+def attempts_in(folder, name="mine"):
     store = Store(folder / "actlab.db")
-    return store.attempts(store.study(name).id)
+    return attempts(store, store.study(name).id)
 
 
-def test_one_job_and_two_workers_give_the_same_bits(tmp_path, undisturbed):
-    assert numbers(run(tmp_path, tiny(), jobs=2).rows()) == undisturbed
-    assert len(undisturbed) == 12
+def test_one_job_and_two_workers_give_the_same_bits(tmp_path, uninterrupted):
+    assert numbers(run(tmp_path, tiny(), jobs=2).rows()) == uninterrupted
+    assert len(uninterrupted) == 12
 
 
 def test_a_task_in_a_file_is_run_by_interpreters_of_their_own(tmp_path):
     file = tmp_path / "my_task.py"
     file.write_text(FILE)
     alone = run(tmp_path, str(file), jobs=1, name="alone")
-    news = []
+    progress = []
 
-    shared = run(tmp_path, str(file), jobs=2, name="shared", progress=news.append)
+    shared = run(tmp_path, str(file), jobs=2, name="shared", progress=progress.append)
 
     assert numbers(shared.rows()) == numbers(alone.rows())
-    assert (news[-1].done, news[-1].total, news[-1].running) == (12, 12, 0)
-    assert news[-1].leader in ARMS
+    assert (progress[-1].done, progress[-1].total, progress[-1].running) == (12, 12, 0)
+    assert progress[-1].leader in ARMS
 
 
-def test_a_task_of_closures_runs_in_copies_of_this_process(tmp_path, undisturbed):
+def test_a_task_of_closures_runs_in_copies_of_this_process(tmp_path, uninterrupted):
     here = os.getpid()
     seen = tmp_path / "seen"
 
@@ -106,10 +108,10 @@ def test_the_same_call_again_runs_nothing_twice(tmp_path):
     assert run(tmp_path).rows() == first
 
 
-def test_a_study_extended_by_seeds_equals_one_that_had_them_from_the_start(tmp_path, undisturbed):
+def test_a_study_extended_by_seeds_equals_one_that_had_them_from_the_start(tmp_path, uninterrupted):
     run(tmp_path, seeds=2)
 
-    assert numbers(run(tmp_path, seeds=4).rows()) == undisturbed
+    assert numbers(run(tmp_path, seeds=4).rows()) == uninterrupted
 
 
 def in_a_group(target, *arguments):
@@ -153,7 +155,7 @@ def group_is_gone(leader):
 
 
 @pytest.mark.parametrize("whom", ["everything", "the first process only"])
-def test_killed_at_any_moment_a_study_goes_on_where_it_was(tmp_path, undisturbed, whom):
+def test_a_study_killed_at_any_moment_resumes_where_it_was(tmp_path, uninterrupted, whom):
     process = in_a_group(run, tmp_path, slow())
     wait_for(lambda: count(tmp_path) >= 3)
 
@@ -164,57 +166,57 @@ def test_killed_at_any_moment_a_study_goes_on_where_it_was(tmp_path, undisturbed
     rows = run(tmp_path, slow()).rows()
 
     assert 3 <= before < 12
-    assert numbers(rows) == undisturbed
-    # What was in the workers' hands is begun again: two trials, and a third if a worker was just between two.
-    assert sum(attempts(tmp_path).values()) - 12 <= 2
+    assert numbers(rows) == uninterrupted
+    # The workers' trials are begun again: two, and a third if a worker was just between two.
+    assert sum(attempts_in(tmp_path).values()) - 12 <= 2
 
 
-def _run_and_tell(folder, told):
+def _run_and_send(folder, messages):
     try:
         run(folder, slow())
     except StudyInterrupted as error:
-        told.put(str(error))
+        messages.put(str(error))
 
 
-def test_ctrl_c_ends_the_workers_loses_nothing_and_says_how_to_go_on(tmp_path, undisturbed):
-    told = FORK.Queue()
-    process = in_a_group(_run_and_tell, tmp_path, told)
+def test_ctrl_c_ends_the_workers_loses_nothing_and_says_how_to_resume(tmp_path, uninterrupted):
+    messages = FORK.Queue()
+    process = in_a_group(_run_and_send, tmp_path, messages)
     wait_for(lambda: count(tmp_path) >= 3)
 
     os.killpg(process.pid, signal.SIGINT)
-    said = told.get(timeout=20)
+    message = messages.get(timeout=20)
     process.join(20)
 
-    assert "of 12 trials" in said
-    assert "the same command goes on" in said
+    assert "of 12 trials" in message
+    assert "run the same command again to resume" in message
     wait_for(lambda: group_is_gone(process.pid), 10)
-    assert numbers(run(tmp_path, slow()).rows()) == undisturbed
+    assert numbers(run(tmp_path, slow()).rows()) == uninterrupted
 
 
 def test_ctrl_c_with_one_job_leaves_the_trial_free(tmp_path):
-    news = []
+    progress = []
 
     def interrupted_once(output, target):
-        if len(news) == 3:
-            news.clear()
+        if len(progress) == 3:
+            progress.clear()
             raise KeyboardInterrupt
         return tiny().loss(output, target)
 
     with pytest.raises(StudyInterrupted, match="Stopped after 2 of 12"):
-        run(tmp_path, tiny(loss=interrupted_once), jobs=1, progress=news.append)
+        run(tmp_path, tiny(loss=interrupted_once), jobs=1, progress=progress.append)
 
     assert len(run(tmp_path, tiny(loss=interrupted_once), jobs=1).rows()) == 12
-    assert sorted(attempts(tmp_path).values()) == [1] * 11 + [2]
+    assert sorted(attempts_in(tmp_path).values()) == [1] * 11 + [2]
 
 
-def test_two_processes_on_one_store_share_the_work(tmp_path, undisturbed):
+def test_two_processes_on_one_store_share_the_work(tmp_path, uninterrupted):
     processes = [in_a_group(run, tmp_path, slow()) for _ in range(2)]
     for process in processes:
         process.join(60)
 
     store = Store(tmp_path / "actlab.db")
-    assert numbers(store.rows(store.study("mine").id)) == undisturbed
-    assert set(attempts(tmp_path).values()) == {1}
+    assert numbers(store.rows(store.study("mine").id)) == uninterrupted
+    assert set(attempts_in(tmp_path).values()) == {1}
 
 
 def test_a_trial_on_which_workers_are_killed_twice_is_a_result_and_the_study_goes_on(tmp_path):
@@ -235,7 +237,7 @@ def test_a_trial_on_which_workers_are_killed_twice_is_a_result_and_the_study_goe
         ("gelu", 1): "out_of_memory",
     }
     assert "killed by SIGKILL 2 times" in next(row["error"] for row in rows if row["seed"] == 1)
-    begun = {(trial.arm, trial.seed): number for trial, number in attempts(tmp_path).items()}
+    begun = {(trial.arm, trial.seed): number for trial, number in attempts_in(tmp_path).items()}
     assert begun == {("relu", 0): 1, ("gelu", 0): 1, ("relu", 1): 2, ("gelu", 1): 2}
 
 
@@ -255,7 +257,7 @@ def test_a_crash_of_the_interpreter_is_a_failure(tmp_path):
     ] * 2
 
 
-def test_what_a_worker_cannot_write_is_told_by_the_first_process(tmp_path, monkeypatch):
+def test_an_error_of_the_store_in_a_worker_is_raised_by_the_first_process(tmp_path, monkeypatch):
     def full(*_):
         raise StoreError("the disk is full")
 
@@ -265,14 +267,14 @@ def test_what_a_worker_cannot_write_is_told_by_the_first_process(tmp_path, monke
         run(tmp_path)
 
 
-def test_a_mistake_of_ours_is_told_with_its_place(tmp_path, monkeypatch):
+def test_an_internal_error_is_raised_with_its_traceback(tmp_path, monkeypatch):
     monkeypatch.setattr(worker, "run_trial", lambda *_, **__: 1 / 0)
 
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
         run(tmp_path)
 
 
-def test_a_budget_ends_a_study_which_says_so_and_can_go_on(tmp_path, monkeypatch, undisturbed):
+def test_a_budget_ends_a_study_which_says_so_and_can_go_on(tmp_path, monkeypatch, uninterrupted):
     passed = [0.0]  # a clock of the test's own, on which every trial takes a second: a busy machine cannot disturb it
 
     def one_second(seed):
@@ -291,5 +293,5 @@ def test_a_budget_ends_a_study_which_says_so_and_can_go_on(tmp_path, monkeypatch
 
     rest = run(tmp_path, slow(), jobs=1)
 
-    assert numbers(rest.rows()) == undisturbed
+    assert numbers(rest.rows()) == uninterrupted
     assert not any("Time-boxed" in warning for warning in rest.verdict().warnings)

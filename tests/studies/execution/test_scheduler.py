@@ -1,4 +1,4 @@
-"""The set of trials is a function of the plan alone: no order in which workers end can change it."""
+"""The set of trials is a function of the plan alone, whatever the order in which workers finish."""
 
 import random
 
@@ -7,7 +7,8 @@ from tests.studies.tiny import result, tiny
 
 from actlab.stats.racing import Race
 from actlab.studies.execution.scheduler import Scheduler, tuned_lr
-from actlab.studies.plan import TUNING_SEEDS, make_plan
+from actlab.studies.plan import make_plan
+from actlab.studies.settings import TUNING_SEEDS
 
 ARMS = ("relu", "gelu", "silu", "tanh", "sigmoid")
 
@@ -33,14 +34,14 @@ def outcomes(seed, arms=ARMS, spread=0.6, failures=0.0):
 
 def run(plan, fates, workers, order):
     """Run a study with so many workers, each trial ending at a time of its own; return arm and seed of what ran."""
-    frontier, rows, running = Scheduler(plan, 0.01), [], []
+    scheduler, rows, running = Scheduler(plan, 0.01), [], []
     while True:
-        view = frontier.look(rows)
-        for key in view.runnable:
+        schedule = scheduler.update(rows)
+        for key in schedule.runnable:
             if len(running) < workers and key not in running:
                 running.append(key)
         if not running:
-            assert view.finished
+            assert schedule.finished
             return {(row.key.arm, row.key.seed) for row in rows}
         ended = running.pop(order.randrange(len(running)))
         rows.append(fates[ended.arm, ended.seed])
@@ -85,14 +86,14 @@ def test_some_of_these_studies_end_early_so_that_the_tests_above_can_fail():
     assert max(sizes) < 100
 
 
-def test_nobody_waits_in_the_first_rounds():
+def test_no_arm_waits_in_the_first_rounds():
     fates = outcomes(0)
     first = [fates[arm, 0] for arm in ARMS]
 
-    view = Scheduler(plan(), 0.01).look(first)
+    schedule = Scheduler(plan(), 0.01).update(first)
 
     # Five arms need evidence of 400. No pair can have it before round 5, so all of them come to round 5.
-    assert {key.seed for key in view.runnable} == {1, 2, 3, 4}
+    assert {key.seed for key in schedule.runnable} == {1, 2, 3, 4}
 
 
 def test_a_worker_runs_ahead_while_a_round_is_open_but_only_with_arms_that_are_safe():
@@ -103,13 +104,13 @@ def test_a_worker_runs_ahead_while_a_round_is_open_but_only_with_arms_that_are_s
     ]
     rows += [result(arm, 4, 1.0) for arm in ARMS[1:4]]
 
-    keys = Scheduler(plan(), 0.01).look(rows).runnable
+    keys = Scheduler(plan(), 0.01).update(rows).runnable
 
     assert {(key.arm, key.seed) for key in keys if key.seed == 4} == {("relu", 4), ("sigmoid", 4)}
     assert not any(key.arm == "sigmoid" and key.seed > 4 for key in keys)
 
 
-def test_the_baseline_runs_on_when_it_has_left_the_best_set():
+def test_the_baseline_runs_on_after_its_elimination():
     levels = {"relu": -9, "gelu": 1, "silu": 1}
     fates = {
         (arm, seed): result(arm, seed, level + ((seed * 7 + len(arm)) % 5))
@@ -138,7 +139,7 @@ def test_without_elimination_every_trial_runs():
     assert len(ran) == 100
 
 
-def test_an_arm_whose_first_trial_failed_runs_nothing_more():
+def test_an_arm_whose_first_trial_failed_is_not_run_again():
     fates = outcomes(1) | {("tanh", 0): result("tanh", 0, None, status="out_of_memory")}
 
     for workers in (1, 8):
@@ -153,19 +154,25 @@ def test_a_study_in_which_everything_fails_ends():
 
 
 def test_tuning_comes_first_on_seeds_of_its_own_and_the_same_grid_for_all():
-    view = Scheduler(plan(tune="lr", seeds=2), 0.01).look([])
+    schedule = Scheduler(plan(tune="lr", seeds=2), 0.01).update([])
 
-    assert len(view.runnable) == 5 * 5 * 2
-    assert {key.seed for key in view.runnable} == set(TUNING_SEEDS)
-    assert {round(key.lr / 0.01, 4) for key in view.runnable if key.arm == "tanh"} == {0.1111, 0.3333, 1.0, 3.0, 9.0}
-    assert view.total == 50 + 10
+    assert len(schedule.runnable) == 5 * 5 * 2
+    assert {key.seed for key in schedule.runnable} == set(TUNING_SEEDS)
+    assert {round(key.lr / 0.01, 4) for key in schedule.runnable if key.arm == "tanh"} == {
+        0.1111,
+        0.3333,
+        1.0,
+        3.0,
+        9.0,
+    }
+    assert schedule.total == 50 + 10
 
 
 def test_an_arm_that_is_tuned_begins_with_its_best_rate_while_others_are_tuned():
-    grid = [key for key in Scheduler(plan(tune="lr"), 0.01).look([]).runnable if key.arm == "gelu"]
+    grid = [key for key in Scheduler(plan(tune="lr"), 0.01).update([]).runnable if key.arm == "gelu"]
     tuned = [result("gelu", key.seed, None, stage="tune", lr=key.lr, validation=-abs(key.lr - 0.03)) for key in grid]
 
-    keys = [key for key in Scheduler(plan(tune="lr"), 0.01).look(tuned).runnable if key.stage == "main"]
+    keys = [key for key in Scheduler(plan(tune="lr"), 0.01).update(tuned).runnable if key.stage == "main"]
 
     assert [(key.arm, key.seed, key.lr) for key in keys] == [("gelu", 0, 0.03)]
 

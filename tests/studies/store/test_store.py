@@ -1,5 +1,6 @@
-"""A store keeps what finished, tells what is wrong with it, and never gives one trial to two."""
+"""A store keeps finished trials, leases each trial to one process, and reports what is wrong with a database."""
 
+import dataclasses
 import multiprocessing
 import os
 import sqlite3
@@ -9,17 +10,17 @@ import time
 
 import pytest
 import sqlalchemy as sa
-from tests.studies.tiny import tiny
+from tests.studies.tiny import attempts, tiny
 
 from actlab.errors import StoreError
 from actlab.studies.plan import make_plan
 from actlab.studies.store import store as module
 from actlab.studies.store.lease_owner import Owner
-from actlab.studies.store.schema import STORE_VARIABLE, VERSION, claims, explained, store_url
-from actlab.studies.store.store import Key, Store
-from actlab.studies.trial import blank_row
+from actlab.studies.store.schema import STORE_VARIABLE, VERSION, leases, store_errors, store_url
+from actlab.studies.store.store import Store, TrialKey
+from actlab.studies.trial import Trial
 
-KEYS = [Key("main", arm, seed, 0.1) for seed in range(3) for arm in ("relu", "gelu")]
+KEYS = [TrialKey("main", arm, seed, 0.1) for seed in range(3) for arm in ("relu", "gelu")]
 
 
 @pytest.fixture
@@ -34,12 +35,12 @@ def study(store):
     return store.begin_study("mine", make_plan(tiny(), ["relu", "gelu"], seeds=3)).id
 
 
-def row(key, metric=0.5):
-    return blank_row(**key._asdict()) | {"metric": metric, "curve": [{"step": 1, "loss": 0.1}]}
+def trial(key, metric=0.5):
+    return Trial(**key._asdict(), metric=metric, curve=[{"step": 1, "loss": 0.1}])
 
 
 def finish(store, study, key, metric=0.5):
-    return store.finish(study, store.claim(study, [key], Owner.of()), row(key, metric))
+    return store.finish(study, store.acquire(study, [key], Owner.of()), trial(key, metric))
 
 
 def test_a_row_comes_back_to_the_bit(store, study):
@@ -49,21 +50,21 @@ def test_a_row_comes_back_to_the_bit(store, study):
 
     [found] = store.rows(study)
     assert found["metric"] == metric
-    assert set(found) == set(blank_row(**KEYS[0]._asdict()))
+    assert set(found) == set(Trial(**KEYS[0]._asdict()).to_row())
     assert found["curve"] == [{"step": 1, "loss": 0.1}]
 
 
-def test_a_trial_is_claimed_once(store, study):
-    claimed = [store.claim(study, KEYS, Owner.of()).key for _ in KEYS]
+def test_a_trial_is_leased_once(store, study):
+    leased = [store.acquire(study, KEYS, Owner.of()).key for _ in KEYS]
 
-    assert claimed == KEYS
-    assert store.claim(study, KEYS, Owner.of()) is None
+    assert leased == KEYS
+    assert store.acquire(study, KEYS, Owner.of()) is None
 
 
-def test_a_trial_that_has_a_row_is_not_claimed_again(store, study):
+def test_a_trial_that_has_a_row_is_not_leased_again(store, study):
     finish(store, study, KEYS[0])
 
-    assert store.claim(study, KEYS, Owner.of()).key == KEYS[1]
+    assert store.acquire(study, KEYS, Owner.of()).key == KEYS[1]
 
 
 def dead_owner():
@@ -73,11 +74,11 @@ def dead_owner():
     return owner
 
 
-def test_the_claim_of_a_dead_process_of_this_host_is_taken_at_once(store, study):
-    store.claim(study, KEYS[:1], dead_owner())
+def test_the_lease_of_a_dead_process_of_this_host_is_taken_at_once(store, study):
+    store.acquire(study, KEYS[:1], dead_owner())
 
-    assert store.claim(study, KEYS[:1], Owner.of()).key == KEYS[0]
-    assert store.attempts(study) == {KEYS[0]: 2}
+    assert store.acquire(study, KEYS[:1], Owner.of()).key == KEYS[0]
+    assert attempts(store, study) == {KEYS[0]: 2}
 
 
 def test_a_process_with_the_same_number_that_started_later_is_another(store, study):
@@ -87,83 +88,83 @@ def test_a_process_with_the_same_number_that_started_later_is_another(store, stu
     assert not me.is_dead()
 
 
-def test_the_claim_of_another_host_is_kept_until_its_signs_of_life_stop(store, study, monkeypatch):
-    store.claim(study, KEYS[:1], Owner("elsewhere", 1, "1"))
-    assert store.claim(study, KEYS[:1], Owner.of()) is None
+def test_the_lease_of_another_host_holds_until_it_is_no_longer_renewed(store, study, monkeypatch):
+    store.acquire(study, KEYS[:1], Owner("elsewhere", 1, "1"))
+    assert store.acquire(study, KEYS[:1], Owner.of()) is None
 
     later = time.time() + module.EXPIRY + 1
     monkeypatch.setattr(module.time, "time", lambda: later)
 
-    assert store.claim(study, KEYS[:1], Owner.of()).key == KEYS[0]
+    assert store.acquire(study, KEYS[:1], Owner.of()).key == KEYS[0]
 
 
-def test_a_sign_of_life_keeps_a_claim(store, study, monkeypatch):
+def test_a_renewed_lease_holds(store, study, monkeypatch):
     elsewhere = Owner("elsewhere", 1, "1")
-    store.claim(study, KEYS[:1], elsewhere)
+    store.acquire(study, KEYS[:1], elsewhere)
     later = time.time() + module.EXPIRY + 1
     monkeypatch.setattr(module.time, "time", lambda: later)
 
-    store.beat(elsewhere)
+    store.renew(elsewhere)
 
-    assert store.claim(study, KEYS[:1], Owner.of()) is None
+    assert store.acquire(study, KEYS[:1], Owner.of()) is None
 
 
-def test_who_lost_a_claim_cannot_write_the_row(store, study):
-    lost = store.claim(study, KEYS[:1], dead_owner())
-    taken = store.claim(study, KEYS[:1], Owner.of())
+def test_a_process_that_lost_its_lease_cannot_write_the_row(store, study):
+    lost = store.acquire(study, KEYS[:1], dead_owner())
+    taken = store.acquire(study, KEYS[:1], Owner.of())
 
-    assert store.finish(study, taken, row(KEYS[0], 0.7))
-    assert not store.finish(study, lost, row(KEYS[0], 0.2))
+    assert store.finish(study, taken, trial(KEYS[0], 0.7))
+    assert not store.finish(study, lost, trial(KEYS[0], 0.2))
     assert [found["metric"] for found in store.rows(study)] == [0.7]
 
 
-def test_a_released_claim_is_free(store, study):
-    store.release(store.claim(study, KEYS[:1], Owner.of()))
+def test_a_released_lease_is_free(store, study):
+    store.release(store.acquire(study, KEYS[:1], Owner.of()))
 
-    assert store.claim(study, KEYS[:1], Owner.of()).key == KEYS[0]
+    assert store.acquire(study, KEYS[:1], Owner.of()).key == KEYS[0]
 
 
 def test_deaths_on_a_trial_are_counted(store, study):
     counts = []
     for _ in range(2):
-        store.claim(study, KEYS[:1], Owner.of())
-        assert store.killed(study, Owner.of(), 9, lambda key, times: counts.append((key, times))) == 1
+        store.acquire(study, KEYS[:1], Owner.of())
+        assert store.record_kill(study, Owner.of(), 9, lambda key, times: counts.append((key, times))) == 1
 
     assert counts == [(KEYS[0], 1), (KEYS[0], 2)]
 
 
-def test_a_trial_that_is_written_off_has_a_row_and_is_not_run_again(store, study):
-    store.claim(study, KEYS[:1], Owner.of())
-    store.killed(study, Owner.of(), 9, lambda key, _: row(key))
+def test_a_trial_with_a_final_result_after_a_kill_is_not_run_again(store, study):
+    store.acquire(study, KEYS[:1], Owner.of())
+    store.record_kill(study, Owner.of(), 9, lambda key, _: trial(key))
 
-    assert store.claim(study, KEYS[:1], Owner.of()) is None
+    assert store.acquire(study, KEYS[:1], Owner.of()) is None
     assert len(store.rows(study)) == 1
 
 
-def test_a_dead_workers_trial_is_its_foremans_until_it_has_taken_note(store, study):
+def test_a_dead_workers_trial_is_not_leased_before_its_coordinator_has_recorded_the_death(store, study):
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    store.claim(study, KEYS[:1], Owner.of(child.pid))
+    store.acquire(study, KEYS[:1], Owner.of(child.pid))
     child.kill()
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
 
-    assert store.claim(study, KEYS[:1], Owner.of(), foreman=os.getpid()) is None
+    assert store.acquire(study, KEYS[:1], Owner.of(), coordinator=os.getpid()) is None
     child.wait()
-    assert store.claim(study, KEYS[:1], Owner.of(), foreman=os.getpid()).key == KEYS[0]
+    assert store.acquire(study, KEYS[:1], Owner.of(), coordinator=os.getpid()).key == KEYS[0]
 
 
-def _claim_all(url, study, gate, found):
+def _run_all(url, study, gate, found):
     store = Store(url, create=False)
     gate.wait()
-    while (claim := store.claim(study, KEYS, Owner.of())) is not None:
-        found.put(claim.key)
-        store.finish(study, claim, row(claim.key))
+    while (lease := store.acquire(study, KEYS, Owner.of())) is not None:
+        found.put(lease.key)
+        store.finish(study, lease, trial(lease.key))
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_processes_that_race_for_trials_get_each_of_them_once(store, study):
     context = multiprocessing.get_context("fork")
     gate, found = context.Event(), context.Queue()
-    children = [context.Process(target=_claim_all, args=(store.url, study, gate, found)) for _ in range(4)]
+    children = [context.Process(target=_run_all, args=(store.url, study, gate, found)) for _ in range(4)]
     for child in children:
         child.start()
     gate.set()
@@ -173,7 +174,7 @@ def test_processes_that_race_for_trials_get_each_of_them_once(store, study):
 
     assert sorted(keys) == sorted(KEYS)
     assert store.count(study) == len(KEYS)
-    assert set(store.attempts(study).values()) == {1}
+    assert set(attempts(store, study).values()) == {1}
 
 
 def test_the_same_name_with_another_plan_is_refused_with_what_differs(store, study):
@@ -188,8 +189,8 @@ def test_a_study_may_be_extended_by_seeds_and_not_changed_to_others(store, study
         store.begin_study("mine", make_plan(tiny(), ["relu", "gelu"], seeds=[7, 8]))
 
 
-def test_a_study_that_is_not_there_is_told_with_the_nearest(store, study):
-    with pytest.raises(StoreError, match=r"no study 'mnie'.*it holds mine. Did you mean 'mine'"):
+def test_an_unknown_study_is_an_error_that_names_the_nearest(store, study):
+    with pytest.raises(StoreError, match=r"no study 'mnie'.*it contains mine. Did you mean 'mine'"):
         store.study("mnie")
 
 
@@ -228,16 +229,16 @@ def test_a_folder_is_no_store(tmp_path):
     assert "is a folder" in refused(tmp_path)
 
 
-def test_a_missing_folder_is_told(tmp_path):
+def test_a_missing_folder_is_reported(tmp_path):
     assert "there is no folder" in refused(tmp_path / "no" / "actlab.db")
 
 
-def test_a_missing_store_is_not_made_for_reading(tmp_path):
+def test_a_missing_store_is_not_created_for_reading(tmp_path):
     assert "There is no store" in refused(tmp_path / "actlab.db", create=False)
     assert not (tmp_path / "actlab.db").exists()
 
 
-def test_a_file_that_is_no_database_is_told_and_kept(tmp_path):
+def test_a_file_that_is_no_database_is_reported_and_not_changed(tmp_path):
     file = tmp_path / "notes.txt"
     file.write_text("these are my notes, and no database at all " * 50)
 
@@ -253,26 +254,26 @@ def test_the_database_of_another_program_is_not_written_to(tmp_path):
     assert "belongs to another program: it has the tables customers" in refused(file)
 
 
-def test_a_newer_schema_is_told_with_both_versions_and_the_way_out(store, tmp_path):
+def test_a_newer_schema_is_reported_with_both_versions_and_what_to_do(store, tmp_path):
     with sqlite3.connect(tmp_path / "actlab.db") as connection:
         connection.execute("INSERT INTO actlab_schema VALUES (99)")
 
     said = refused(tmp_path / "actlab.db")
 
-    assert f"schema is version 99, this one knows up to {VERSION}" in said
+    assert f"schema is version 99, this one supports up to {VERSION}" in said
     assert "pip install -U actlab" in said
 
 
-def test_an_unknown_kind_of_database_is_told():
+def test_an_unknown_kind_of_database_is_reported():
     assert "is no database URL" in refused("oracel://host/name")
 
 
-def test_a_missing_driver_is_told_with_how_to_get_it():
+def test_a_missing_driver_is_reported_with_how_to_install_it():
     assert "pip install" in refused("postgresql+psycopg://host/name")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_without_permission_is_told(tmp_path):
+def test_a_folder_without_permission_is_reported(tmp_path):
     (tmp_path / "locked").mkdir(mode=0o500)
 
     assert "permissions" in refused(tmp_path / "locked" / "actlab.db")
@@ -285,15 +286,15 @@ def test_a_folder_without_permission_is_told(tmp_path):
         ("unable to open database file", "permissions"),
         ("database is locked", "locked by another program"),
         ("database or disk is full", "free some space"),
-        ("disk I/O error", "Nothing that finished is lost"),
+        ("disk I/O error", "Finished trials are not lost"),
         ("database disk image is malformed", "is damaged"),
         ("something new", "cannot be used"),
     ],
 )
-def test_what_the_database_says_becomes_what_to_do(reason, advice):
+def test_errors_of_the_database_come_with_advice(reason, advice):
     error = sa.exc.OperationalError("INSERT", {}, sqlite3.OperationalError(reason))
 
-    with pytest.raises(StoreError, match=advice) as caught, explained("sqlite:///x.db"):
+    with pytest.raises(StoreError, match=advice) as caught, store_errors("sqlite:///x.db"):
         raise error
 
     assert "sqlite:///x.db" in str(caught.value)
@@ -301,23 +302,23 @@ def test_what_the_database_says_becomes_what_to_do(reason, advice):
 
 def test_a_store_that_is_full_keeps_what_was_in_it(store, study):
     finish(store, study, KEYS[0])
-    claim = store.claim(study, KEYS, Owner.of())
+    lease = store.acquire(study, KEYS, Owner.of())
     with store._engine.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
     sa.event.listen(store._engine, "begin", lambda c: c.exec_driver_sql(f"PRAGMA max_page_count={pages}"), insert=True)
 
-    big = row(claim.key) | {"curve": [{"step": 1, "loss": 0.1}] * 5000}
+    big = dataclasses.replace(trial(lease.key), curve=[{"step": 1, "loss": 0.1}] * 5000)
     with pytest.raises(StoreError, match="no room left: the disk is full"):
-        store.finish(study, claim, big)
+        store.finish(study, lease, big)
 
     assert store.count(study) == 1
-    assert store.claim(study, [claim.key], Owner.of()) is None  # the claim is still open: neither half was written
+    assert store.acquire(study, [lease.key], Owner.of()) is None  # the lease is still open: neither half was written
 
 
-def test_claims_of_a_finished_study_are_all_closed(store, study):
+def test_leases_of_a_finished_study_are_all_closed(store, study):
     for key in KEYS:
         finish(store, study, key)
 
     with store._engine.connect() as connection:
-        outcomes = connection.execute(sa.select(claims.c.outcome)).scalars().all()
+        outcomes = connection.execute(sa.select(leases.c.outcome)).scalars().all()
     assert outcomes == ["finished"] * len(KEYS)

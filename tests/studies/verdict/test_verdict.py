@@ -1,4 +1,4 @@
-"""A verdict names the best set, its ties and its doubts, in numbers that agree with each other and in plain words."""
+"""A verdict names the best set, ties and warnings, with consistent numbers and plain sentences."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from actlab.errors import PlanError
 from actlab.stats.bootstrap import bootstrap_interval, iqm
 from actlab.stats.e_process import anytime_p
 from actlab.stats.racing import Race
-from actlab.studies.verdict.verdict import ArmSummary, StudyFacts, Verdict, judge
+from actlab.studies.verdict.verdict import ArmSummary, StudyFacts, Verdict, make_verdict
 
 Rows = list[dict[str, Any]]
 
@@ -45,7 +45,7 @@ def rows_of(means: Mapping[str, float], seeds: int = 10, sd: float = 0.004) -> R
 
 
 def judged(means: Mapping[str, float], seeds: int = 10, costs: Mapping[str, Any] | None = None, **more: Any) -> Verdict:
-    return judge(rows_of(means, seeds), facts(means, seeds, **more), costs or {})
+    return make_verdict(rows_of(means, seeds), facts(means, seeds, **more), costs or {})
 
 
 def summary(verdict: Verdict, spec: str) -> ArmSummary:
@@ -65,7 +65,7 @@ class TestNumbers:
     def test_each_arm_is_summarised_by_its_own_results(self) -> None:
         rows, plan = rows_of(CLEAR), facts(CLEAR)
         own = values(rows, "gelu")
-        actual = summary(judge(rows, plan, {"gelu": {"step_time_ratio": 1.2, "peak_memory": 77}}), "gelu")
+        actual = summary(make_verdict(rows, plan, {"gelu": {"step_time_ratio": 1.2, "peak_memory": 77}}), "gelu")
 
         assert actual.n == 10
         assert actual.mean == pytest.approx(own.mean())
@@ -77,7 +77,7 @@ class TestNumbers:
     def test_differences_are_paired_by_seed_against_the_baseline(self) -> None:
         rows = rows_of(CLEAR)
         paired = values(rows, "gelu") - values(rows, "relu")
-        diff = summary(judge(rows, facts(CLEAR), {}), "gelu").diff
+        diff = summary(make_verdict(rows, facts(CLEAR), {}), "gelu").diff
         assert diff is not None
         low, high = bootstrap_interval(paired, seed=0)
 
@@ -91,7 +91,7 @@ class TestNumbers:
     @pytest.mark.parametrize("seeds", [4, 8, 14])
     def test_the_corrected_p_agrees_with_the_best_set(self, spread: float, seeds: int) -> None:
         means = {"relu": 0.9, "gelu": 0.9 + spread, "silu": 0.9 + spread / 2, "tanh": 0.9 - spread, "elu": 0.9}
-        verdict = judge(rows_of(means, seeds), facts(means, seeds), {})
+        verdict = make_verdict(rows_of(means, seeds), facts(means, seeds), {})
 
         for arm in (summary(verdict, spec) for spec in ("gelu", "silu", "tanh", "elu")):
             assert arm.diff is not None
@@ -114,7 +114,7 @@ class TestNumbers:
         shared = rng.normal(size=20)
         rows = [row("relu", s, shared[s]) for s in range(20)]
         rows += [row("gelu", s, shared[s] + 0.001 + 1e-5 * rng.normal()) for s in range(20)]
-        verdict = judge(rows, facts(["relu", "gelu"], 20), {})
+        verdict = make_verdict(rows, facts(["relu", "gelu"], 20), {})
         diff = summary(verdict, "gelu").diff
 
         assert diff is not None
@@ -142,11 +142,11 @@ class TestNumbers:
         assert diff.mean < 0
         assert diff.prob_superior == 1.0
 
-    def test_the_best_set_is_who_is_left_in_the_race(self) -> None:
+    def test_the_best_set_is_the_arms_left_in_the_race(self) -> None:
         rows = rows_of(ALIKE)
         table = {arm: dict(enumerate(values(rows, arm))) for arm in ALIKE}
         state = Race(list(ALIKE), "max").replay(table, range(10))
-        verdict = judge(rows, facts(ALIKE), {})
+        verdict = make_verdict(rows, facts(ALIKE), {})
 
         assert set(state.active) == set(verdict.best_set) == {"relu", "gelu"}
         assert summary(verdict, "tanh").e_value == pytest.approx(state.e_values["tanh"])
@@ -160,17 +160,17 @@ class TestNumbers:
         rows += [row("gelu", s, level[s] + 0.05 + noise[1, s]) for s in seeds]
         rows += [row("tanh", s, level[s] - 0.01 + noise[2, s]) for s in range(4)]
         rows += [row("sine", s, level[s] - 0.10 + noise[2, s]) for s in seeds]
-        verdict = judge(rows, facts(["relu", "gelu", "tanh", "sine"]), {})
+        verdict = make_verdict(rows, facts(["relu", "gelu", "tanh", "sine"]), {})
 
         assert [arm.spec for arm in verdict.arms] == ["gelu", "relu", "tanh", "sine"]
 
     def test_the_same_rows_in_any_order_give_the_same_verdict(self) -> None:
         rows = rows_of(ALIKE)
 
-        assert judge(rows, facts(ALIKE), COSTS) == judge(rows[::-1], facts(ALIKE), COSTS)
+        assert make_verdict(rows, facts(ALIKE), COSTS) == make_verdict(rows[::-1], facts(ALIKE), COSTS)
 
     def test_trials_are_counted_without_those_of_tuning(self) -> None:
-        verdict = judge(rows_of(CLEAR)[:25], facts(CLEAR), {})
+        verdict = make_verdict(rows_of(CLEAR)[:25], facts(CLEAR), {})
 
         assert (verdict.trials_run, verdict.trials_full_grid) == (25, 30)
 
@@ -268,7 +268,7 @@ class TestWarnings:
 
     def of(self, rows: Rows | None = None, costs: Mapping[str, Any] | None = None, **more: Any) -> str:
         return " ".join(
-            judge(rows_of(CLEAR) if rows is None else rows, replace(self.CLEAN, **more), costs or {}).warnings
+            make_verdict(rows_of(CLEAR) if rows is None else rows, replace(self.CLEAN, **more), costs or {}).warnings
         )
 
     def test_a_clean_study_has_none(self) -> None:
@@ -302,7 +302,7 @@ class TestWarnings:
 
     def test_seeds_that_were_not_needed_are_not_missing(self) -> None:
         rows = [r for r in rows_of(CLEAR) if r["seed"] < 8]
-        verdict = judge(rows, facts(CLEAR), {})
+        verdict = make_verdict(rows, facts(CLEAR), {})
 
         assert verdict.best_set == ("gelu",)
         assert verdict.warnings == ()
@@ -325,7 +325,7 @@ class TestWarnings:
     def test_arms_that_failed(self) -> None:
         rows = [r for r in rows_of(CLEAR) if r["arm"] != "tanh"] + [row("tanh", 0, None, "out_of_memory")]
 
-        assert "tanh was withdrawn: 1 trial failed (out of memory)" in self.of(rows)
+        assert "tanh is excluded: 1 trial failed (out of memory)" in self.of(rows)
 
     def test_models_of_unequal_size(self) -> None:
         assert "gelu has 30% more parameters than relu" in self.of(costs={"gelu": {"parameters": 1300}})
@@ -333,10 +333,10 @@ class TestWarnings:
 
 
 class TestTrouble:
-    def test_an_arm_that_failed_is_withdrawn_with_the_first_line_of_its_reason(self) -> None:
+    def test_an_arm_that_failed_is_excluded_with_the_first_line_of_its_reason(self) -> None:
         rows = [r for r in rows_of(CLEAR) if r["arm"] != "gelu"]
         rows.append(row("gelu", 0, None, "failed", error="ValueError: no channels\n  at line 3"))
-        verdict = judge(rows, facts(CLEAR), {})
+        verdict = make_verdict(rows, facts(CLEAR), {})
         arm = summary(verdict, "gelu")
 
         assert (arm.status, arm.reason, arm.n, arm.mean) == ("failed", "seed 0: ValueError: no channels", 0, None)
@@ -346,7 +346,7 @@ class TestTrouble:
 
     def test_an_arm_that_failed_late_keeps_its_numbers_but_is_not_recommended(self) -> None:
         rows = [r for r in rows_of(CLEAR) if r["arm"] != "gelu" or r["seed"] < 9] + [row("gelu", 9, None, "failed")]
-        verdict = judge(rows, facts(CLEAR), {})
+        verdict = make_verdict(rows, facts(CLEAR), {})
 
         assert summary(verdict, "gelu").n == 9
         assert summary(verdict, "gelu").status == "failed"
@@ -354,7 +354,7 @@ class TestTrouble:
 
     def test_an_arm_that_always_diverged_is_not_among_the_best(self) -> None:
         rows = [r for r in rows_of(ALIKE) if r["arm"] != "gelu"] + [row("gelu", s, None, "diverged") for s in range(3)]
-        verdict = judge(rows, facts(ALIKE), {})
+        verdict = make_verdict(rows, facts(ALIKE), {})
         arm = summary(verdict, "gelu")
 
         assert "gelu" not in verdict.best_set
@@ -363,13 +363,13 @@ class TestTrouble:
     @pytest.mark.parametrize("metric", [math.nan, math.inf, None])
     def test_a_completed_trial_without_a_number_has_diverged(self, metric: float | None) -> None:
         rows = [*rows_of({"relu": 0.95, "tanh": 0.951}, seeds=9), row("relu", 9, 0.95), row("tanh", 9, metric)]
-        arm = summary(judge(rows, facts(["relu", "tanh"]), {}), "tanh")
+        arm = summary(make_verdict(rows, facts(["relu", "tanh"]), {}), "tanh")
 
         assert (arm.status, arm.n) == ("diverged", 9)
 
     def test_a_baseline_that_failed_leaves_a_verdict_without_differences(self) -> None:
         rows = [r for r in rows_of(CLEAR) if r["arm"] != "relu"] + [row("relu", 0, None, "failed")]
-        verdict = judge(rows, facts(CLEAR), {})
+        verdict = make_verdict(rows, facts(CLEAR), {})
 
         assert verdict.best_set == ("gelu",)
         assert [arm.spec for arm in verdict.arms] == ["gelu", "tanh", "relu"]
@@ -380,14 +380,14 @@ class TestTrouble:
 
     def test_no_result_at_all_recommends_nothing(self) -> None:
         rows = [row(arm, 0, None, "failed", error="boom") for arm in CLEAR]
-        verdict = judge(rows, facts(CLEAR), {})
+        verdict = make_verdict(rows, facts(CLEAR), {})
 
         assert verdict.best_set == ()
         assert verdict.ties == ()
         assert verdict.recommendation.startswith("No recommendation")
 
     def test_a_study_that_has_not_begun_has_a_verdict(self) -> None:
-        verdict = judge([], facts(CLEAR), {})
+        verdict = make_verdict([], facts(CLEAR), {})
 
         assert verdict.best_set == ()
         assert verdict.trials_run == 0
@@ -412,20 +412,20 @@ class TestTrouble:
     @pytest.mark.parametrize("count", range(0, 31, 3))
     def test_a_study_cut_anywhere_has_a_verdict_fit_for_json(self, count: int) -> None:
         rows = sorted(rows_of(CLEAR)[:30], key=lambda r: r["seed"])[:count]
-        verdict = judge(rows, facts(CLEAR), {})
+        verdict = make_verdict(rows, facts(CLEAR), {})
 
         assert json.loads(json.dumps(verdict.to_dict(), allow_nan=False))["trials_run"] == count
 
     def test_identical_arms_are_equivalent_and_stay(self) -> None:
         rows = [row(arm, s, 0.9 + 0.01 * s) for arm in ("relu", "leaky_relu(0.0)") for s in range(10)]
-        verdict = judge(rows, facts(["relu", "leaky_relu(0.0)"], rope=0.0), {})
+        verdict = make_verdict(rows, facts(["relu", "leaky_relu(0.0)"], rope=0.0), {})
 
         assert [tie.kind for tie in verdict.ties] == ["equivalent"]
         assert "practically the same" in verdict.recommendation
 
     def test_an_unknown_baseline_is_refused(self) -> None:
         with pytest.raises(PlanError, match=r"'rleu' is not among the arms\. Did you mean 'relu'\?"):
-            judge([], facts(CLEAR, baseline="rleu"), {})
+            make_verdict([], facts(CLEAR, baseline="rleu"), {})
 
 
 class TestJson:

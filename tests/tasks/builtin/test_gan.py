@@ -11,7 +11,7 @@ from torch.nn import functional
 import actlab
 from actlab.errors import TaskError
 from actlab.nn.transforms.swap import swap_
-from actlab.studies.plan import arm_of
+from actlab.studies.arm import parse_arm
 from actlab.studies.trial import run_trial
 from actlab.tasks import check, resolve
 from actlab.tasks.builtin.fashion_mnist import FOLDER_VARIABLE
@@ -118,11 +118,11 @@ def test_the_task_passes_the_check(small):
 def test_training_brings_the_images_nearer(small):
     least = dataclasses.replace(small, steps=1)
     first, last = (
-        run_trial(task, arm_of(arm(generator="relu", discriminator="relu/jam")), 0) for task in (least, small)
+        run_trial(task, parse_arm(arm(generator="relu", discriminator="relu/jam")), 0) for task in (least, small)
     )
 
-    assert (first["status"], last["status"]) == ("completed", "completed")
-    assert last["metric"] < first["metric"]
+    assert (first.status, last.status) == ("completed", "completed")
+    assert last.metric < first.metric
 
 
 @pytest.mark.parametrize("measure", ["precision", "recall"])

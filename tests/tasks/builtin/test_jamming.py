@@ -8,7 +8,7 @@ from scipy import stats
 
 from actlab.evaluate.data_audit import count_duplicates
 from actlab.nn.transforms.swap import swap_
-from actlab.studies.plan import arm_of
+from actlab.studies.arm import parse_arm
 from actlab.studies.trial import run_trial
 from actlab.tasks import check, resolve
 from actlab.tasks.builtin.jamming import ones
@@ -97,8 +97,8 @@ def test_lenet_has_the_papers_settings():
 
 def test_a_unit_with_a_step_learns_by_a_rule_and_not_without_one():
     task = resolve("jamming:step")
-    learned = run_trial(task, arm_of("step/1"), seed=0)
-    stuck = run_trial(dataclasses.replace(task, epochs=1), arm_of("step/shuffled"), seed=0)
+    learned = run_trial(task, parse_arm("step/1"), seed=0)
+    stuck = run_trial(dataclasses.replace(task, epochs=1), parse_arm("step/shuffled"), seed=0)
 
-    assert learned["metric"] > 0.9  # measured: 0.968
-    assert stuck["metric"] < 0.8  # what the first weights give, whatever they are
+    assert learned.metric > 0.9  # measured: 0.968
+    assert stuck.metric < 0.8  # what the first weights give, whatever they are

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from actlab.studies.plan import arm_of
+from actlab.studies.arm import parse_arm
 from actlab.studies.trial import run_trial
 from actlab.tasks import resolve
 from actlab.tasks.builtin.mnist1d import PublishedRMSprop, Recipe, generate
@@ -74,11 +74,11 @@ def test_seed_0_gives_the_number_that_the_authors_printed(name):
 
 @pytest.mark.parametrize(("spec", "name"), [("relu", "relu"), ("silu", "swish"), ("tanh", "tanh")])
 def test_a_trial_is_the_published_loop_without_the_draws_of_its_evaluation(spec, name):
-    row = run_trial(resolve("mnist1d"), arm_of(spec), 3)
+    trial = run_trial(resolve("mnist1d"), parse_arm(spec), 3)
 
-    assert notebook(PUBLISHED[name][0], 3, evaluates=False) == pytest.approx(row["metric"], abs=2e-3)
-    assert row["steps"] == 301
-    assert row["metric"] == row["train_loss"]
+    assert notebook(PUBLISHED[name][0], 3, evaluates=False) == pytest.approx(trial.metric, abs=2e-3)
+    assert trial.steps == 301
+    assert trial.metric == trial.train_loss
 
 
 def test_the_data_are_the_published_ones():
@@ -117,7 +117,7 @@ def test_the_optimizer_is_rmsprop_that_starts_from_ones():
 
 
 def test_accuracy_is_judged_on_the_2000_test_examples():
-    row = run_trial(resolve("mnist1d:accuracy"), arm_of("relu"), 0)
+    trial = run_trial(resolve("mnist1d:accuracy"), parse_arm("relu"), 0)
 
-    assert row["metric"] == pytest.approx(0.568, abs=0.04)  # reproduced: 56.8 % (SD 0.9) over 20 seeds
-    assert row["metric"] * 2000 == pytest.approx(round(row["metric"] * 2000))
+    assert trial.metric == pytest.approx(0.568, abs=0.04)  # reproduced: 56.8 % (SD 0.9) over 20 seeds
+    assert trial.metric * 2000 == pytest.approx(round(trial.metric * 2000))

@@ -1,1 +1,1 @@
-"""Who runs which trial."""
+"""Execution of a study's trials by worker processes."""

@@ -1,4 +1,4 @@
-"""The progress of a running study: what a person waiting for it wants to know."""
+"""Progress of a running study, with trials done, time left and current leader."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from actlab.studies.execution.scheduler import View
+from actlab.studies.execution.scheduler import Schedule
 from actlab.studies.plan import Plan
-from actlab.studies.store.store import Result
+from actlab.studies.store.store import TrialSummary
 
-__all__ = ["Progress", "progress_of"]
+__all__ = ["Progress", "summarize_progress"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """A piece of news.
+    """Progress of a running study.
 
     Attributes:
-        done: trials that have a row.
-        total: trials there will be if no further arm leaves.
-        eliminated: arms that have left by the evidence.
-        leader: the arm in the race with the best mean so far, or None.
-        seconds_left: an estimate from the trials of this run, or None before the first.
+        done: number of finished trials.
+        total: number of trials if no further arm is eliminated.
+        eliminated: arms eliminated by the evidence.
+        leader: the active arm with the best mean so far, or None.
+        seconds_left: estimated from the median time of a trial, or None before the first trial ends.
         running: number of workers.
     """
 
@@ -35,36 +35,36 @@ class Progress:
     running: int
 
 
-def progress_of(plan: Plan, view: View, results: Sequence[Result], *, workers: int) -> Progress:
-    """Sum up a view of the rows.
+def summarize_progress(plan: Plan, schedule: Schedule, results: Sequence[TrialSummary], *, workers: int) -> Progress:
+    """Return the progress of a study.
 
     Args:
         plan: of the study.
-        view: what the frontier saw.
+        schedule: computed from the results.
         results: all results so far.
-        workers: number of processes at work.
+        workers: number of worker processes.
     """
-    remaining = view.total - view.done
+    remaining = schedule.total - schedule.done
     per_trial = float(np.median([result.seconds for result in results])) if results else None
     return Progress(
-        done=view.done,
-        total=view.total,
-        eliminated=view.eliminated,
-        leader=_leader(plan, view, results),
+        done=schedule.done,
+        total=schedule.total,
+        eliminated=schedule.eliminated,
+        leader=_leader(plan, schedule, results),
         seconds_left=None if per_trial is None else per_trial * remaining / max(1, workers),
-        running=0 if view.finished else workers,
+        running=0 if schedule.finished else workers,
     )
 
 
-def _leader(plan: Plan, view: View, results: Sequence[Result]) -> str | None:
-    """Return the arm with the best mean over the seeds that all arms in the race have."""
-    values: dict[str, dict[int, float]] = {arm: {} for arm in view.active}
+def _leader(plan: Plan, schedule: Schedule, results: Sequence[TrialSummary]) -> str | None:
+    """Return the active arm with the best mean over the seeds that all active arms have."""
+    metrics: dict[str, dict[int, float]] = {arm: {} for arm in schedule.active}
     for result in results:
-        if result.key.stage == "main" and result.metric is not None and result.key.arm in values:
-            values[result.key.arm][result.key.seed] = result.metric
-    seen = {arm: own for arm, own in values.items() if own}
-    common = set.intersection(*map(set, seen.values())) if seen else set()
+        if result.key.stage == "main" and result.metric is not None and result.key.arm in metrics:
+            metrics[result.key.arm][result.key.seed] = result.metric
+    begun = {arm: values for arm, values in metrics.items() if values}
+    common = set.intersection(*map(set, begun.values())) if begun else set()
     if not common:
         return None
     best = max if plan.direction == "max" else min
-    return best(seen, key=lambda arm: float(np.mean([seen[arm][seed] for seed in sorted(common)])))
+    return best(begun, key=lambda arm: float(np.mean([begun[arm][seed] for seed in sorted(common)])))

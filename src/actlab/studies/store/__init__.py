@@ -1,1 +1,1 @@
-"""Rows on disk."""
+"""Trial store in SQLite or PostgreSQL."""

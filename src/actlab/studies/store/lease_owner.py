@@ -1,4 +1,4 @@
-"""The owner of a lease: one process on one host, told apart from a later one of the same number."""
+"""Process that owns a lease, identified by host, process id and start time."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _PROC = Path("/proc")
 
 @dataclass(frozen=True)
 class Owner:
-    """A process.
+    """A process on a host.
 
     Attributes:
-        host: the machine, its boot and its process namespace; only where all agree do numbers mean the same.
-        pid: process number.
-        start: when the process started, as the kernel counts; empty where that cannot be known.
+        host: the machine, its boot and its process namespace; process ids are only comparable where all three are equal.
+        pid: process id.
+        start: start time in the kernel's clock ticks, which differs for a later process with the same id; empty where unknown.
     """
 
     host: str
@@ -29,32 +29,32 @@ class Owner:
 
     @classmethod
     def of(cls, pid: int | None = None) -> Owner:
-        """Return the owner that a process of this host is; this process by default.
+        """Return the owner for a process of this host, by default the current one.
 
         Example:
             >>> Owner.of().is_dead()
             False
         """
-        number = os.getpid() if pid is None else pid
-        return cls(_host(), number, _start(number))
+        pid = os.getpid() if pid is None else pid
+        return cls(_host(), pid, _start_time(pid))
 
     def is_dead(self) -> bool:
-        """Whether the process has certainly ended; a process of another host cannot be known to."""
+        """Whether the process is known to have ended; always False for a process of another host."""
         if self.host != _host():
             return False
         if _PROC.joinpath("self").exists():
-            return _start(self.pid) != self.start
+            return _start_time(self.pid) != self.start
         return not _exists(self.pid)
 
     def is_unreaped_child_of(self, parent: int) -> bool:
-        """Whether the process has ended and its parent has not taken note of it yet; False where that cannot be known."""
-        fields = _stat(self.pid)
+        """Whether the process is a zombie, ended but not yet waited for by ``parent``; False where that is unknown."""
+        fields = _process_status(self.pid)
         return self.host == _host() and fields[:1] == ["Z"] and fields[1:2] == [str(parent)]
 
 
 @lru_cache(maxsize=1)
 def _host() -> str:
-    boot = _read("sys/kernel/random/boot_id")[:8]
+    boot = _read_proc("sys/kernel/random/boot_id")[:8]
     try:
         namespace = (_PROC / "self/ns/pid").readlink().name.strip("pid:[]")
     except OSError:
@@ -62,22 +62,22 @@ def _host() -> str:
     return "/".join(part for part in (platform.node(), boot, namespace) if part)
 
 
-def _read(name: str) -> str:
+def _read_proc(name: str) -> str:
     try:
         return (_PROC / name).read_text().strip()
     except OSError:
         return ""
 
 
-def _start(pid: int) -> str:
+def _start_time(pid: int) -> str:
     """Return the start of a running process in clock ticks since boot; empty when it has ended or is a zombie."""
-    fields = _stat(pid)
+    fields = _process_status(pid)
     return "" if len(fields) < 20 or fields[0] in {"Z", "X"} else fields[19]
 
 
-def _stat(pid: int) -> list[str]:
-    """Return what the kernel tells of a process, from its state and its parent on; empty when there is none."""
-    return _read(f"{pid}/stat").rpartition(")")[2].split()  # the command's name before it may hold spaces
+def _process_status(pid: int) -> list[str]:
+    """Return the fields of ``/proc/PID/stat`` from state and parent on; empty when there is no such process."""
+    return _read_proc(f"{pid}/stat").rpartition(")")[2].split()  # the command's name before it may contain spaces
 
 
 def _exists(pid: int) -> bool:

@@ -1,8 +1,9 @@
-"""The store: every trial a row, written once, in one transaction. Several processes, and machines, may work on one store.
+"""Transactional trial store on SQLAlchemy, with leases for concurrent workers.
 
-A trial is claimed before it runs. A claim is a lease: it names its owner, and it falls to the next who asks when the owner is
-dead (same host: at once) or has not shown a sign of life for two minutes (other hosts). Claims are kept, so one can see how
-often a trial was begun; a row is only written by the owner of the open claim.
+Every trial is a row, written once, in one transaction. Several processes and machines may work on one store. A worker leases a trial
+before it runs. A lease names its owner; another worker can take the trial when the owner is dead (on the same host, at once) or has not
+renewed its leases for two minutes (on other hosts). Leases are never deleted, so that the attempts of a trial can be counted. A row is
+written only by the owner of the open lease.
 """
 
 from __future__ import annotations
@@ -19,16 +20,17 @@ from sqlalchemy.exc import IntegrityError
 from actlab.errors import StoreError, did_you_mean
 from actlab.studies.plan import Plan
 from actlab.studies.store.lease_owner import Owner
-from actlab.studies.store.schema import claims, costs, explained, facts, open_engine, store_url, studies, trials
+from actlab.studies.store.schema import costs, facts, leases, open_engine, store_errors, store_url, studies, trials
+from actlab.studies.trial import Trial
 
-__all__ = ["EXPIRY", "HEARTBEAT", "Key", "Lease", "Result", "Store", "StoredStudy"]
+__all__ = ["EXPIRY", "HEARTBEAT", "Lease", "Store", "StoredStudy", "TrialKey", "TrialSummary"]
 
-HEARTBEAT = 20.0  # seconds between two signs of life
-EXPIRY = 120.0  # seconds without one after which a claim of another host is free; clocks may differ by less than that
+HEARTBEAT = 20.0  # seconds between two renewals of a lease
+EXPIRY = 120.0  # seconds after which a lease of another host expires; the hosts' clocks must differ by less
 
 
-class Key(NamedTuple):
-    """What names a trial within its study."""
+class TrialKey(NamedTuple):
+    """Columns that identify a trial within its study."""
 
     stage: str
     arm: str
@@ -36,10 +38,10 @@ class Key(NamedTuple):
     lr: float
 
 
-class Result(NamedTuple):
-    """What the race looks at."""
+class TrialSummary(NamedTuple):
+    """Columns of a trial that the scheduler reads."""
 
-    key: Key
+    key: TrialKey
     status: str
     metric: float | None
     validation: float | None
@@ -47,15 +49,15 @@ class Result(NamedTuple):
 
 
 class Lease(NamedTuple):
-    """A trial that this process may run."""
+    """The right of a process to run a trial."""
 
     id: int
-    key: Key
+    key: TrialKey
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredStudy:
-    """A study as the store knows it."""
+    """Row of a study."""
 
     id: int
     name: str
@@ -64,15 +66,15 @@ class StoredStudy:
 
 
 class Store:
-    """A store at a URL.
+    """A trial store at a URL.
 
     Args:
         store: URL or path; see :func:`actlab.studies.store.schema.store_url`.
-        create: make it where there is none.
-        keep_open: keep the connection; ten times as quick (closing the last one folds the log into the file), for workers.
+        create: whether to create a missing store.
+        keep_open: keep the connection between calls, for workers. Ten times as fast: closing the last connection checkpoints the log.
 
     Raises:
-        StoreError: it cannot be used; the message says what to do.
+        StoreError: the store cannot be used; the message says what to do.
 
     Example:
         >>> import tempfile
@@ -94,49 +96,49 @@ class Store:
 
     def studies(self) -> list[StoredStudy]:
         """Return all studies, oldest first."""
-        with explained(self.url), self._engine.connect() as connection:
+        with store_errors(self.url), self._engine.connect() as connection:
             return [_stored(row) for row in connection.execute(sa.select(studies).order_by(studies.c.id))]
 
     def study(self, name: str) -> StoredStudy:
         """Return a study by its name.
 
         Raises:
-            StoreError: there is none of that name.
+            StoreError: no study has this name.
         """
-        found = self._find(name)
-        if found is None:
+        stored = self._find_study(name)
+        if stored is None:
             known = [study.name for study in self.studies()]
-            listed = f"it holds {', '.join(known)}" if known else "it holds none yet"
-            raise StoreError(f"There is no study {name!r} in {self.url}; {listed}.{did_you_mean(name, known)}")
-        return found
+            contents = f"it contains {', '.join(known)}" if known else "it contains no study"
+            raise StoreError(f"There is no study {name!r} in {self.url}; {contents}.{did_you_mean(name, known)}")
+        return stored
 
-    def _find(self, name: str) -> StoredStudy | None:
-        with explained(self.url), self._engine.connect() as connection:
+    def _find_study(self, name: str) -> StoredStudy | None:
+        with store_errors(self.url), self._engine.connect() as connection:
             row = connection.execute(sa.select(studies).where(studies.c.name == name)).first()
         return None if row is None else _stored(row)
 
     def begin_study(self, name: str, plan: Plan) -> StoredStudy:
-        """Return the study of that name and plan: a new one, or the stored one with its seeds extended.
+        """Return the study of that name and plan, which is new or the stored one with its seeds extended.
 
         Raises:
             StoreError: the name belongs to a study with another plan.
         """
-        stored = self._find(name) or self._add_study(name, plan)
+        stored = self._find_study(name) or self._add_study(name, plan)
         differences = plan.differences(stored.plan)
         if differences:
             raise StoreError(
                 f"The study {name!r} in {self.url} has another plan ({'; '.join(differences)}). "
-                "Its rows would not be comparable: choose another --name, or leave --name out to get one from the plan."
+                "Its rows would not be comparable: choose another --name, or omit --name to get one from the plan."
             )
         return self._extend(stored, plan)
 
     def _add_study(self, name: str, plan: Plan) -> StoredStudy:
         values = {"name": name, "fingerprint": plan.fingerprint, "plan": plan.to_json(), "created": time.time()}
         try:
-            with explained(self.url), self._writing.begin() as connection:
+            with store_errors(self.url), self._writing.begin() as connection:
                 connection.execute(studies.insert().values(**values))
         except IntegrityError:
-            pass  # another process has just added it
+            pass  # another process added it in the meantime
         return self.study(name)
 
     def _extend(self, stored: StoredStudy, plan: Plan) -> StoredStudy:
@@ -144,188 +146,183 @@ class Store:
         common = min(len(old), len(new))
         if old[:common] != new[:common]:
             raise StoreError(
-                f"The study {stored.name!r} in {self.url} runs on seeds {list(old)}; it can be extended by more seeds after them, "
+                f"The study {stored.name!r} in {self.url} runs on seeds {list(old)}; these can be extended by more seeds, "
                 f"not changed to {list(new)}. Choose another --name."
             )
         if len(new) > len(old):
-            with explained(self.url), self._writing.begin() as connection:
+            with store_errors(self.url), self._writing.begin() as connection:
                 connection.execute(studies.update().where(studies.c.id == stored.id).values(plan=plan.to_json()))
         return self.study(stored.name)
 
     # Rows
 
     def rows(self, study: int) -> list[dict[str, Any]]:
-        """Return the rows of a study in the order in which they were written."""
+        """Return the rows of a study, with all columns, in the order in which they were written."""
         hidden = {"id", "study_id"}
         columns = [column for column in trials.c if column.name not in hidden]
         query = sa.select(*columns).where(trials.c.study_id == study).order_by(trials.c.id)
-        with explained(self.url), self._engine.connect() as connection:
+        with store_errors(self.url), self._engine.connect() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
     def count(self, study: int) -> int:
         """Return the number of rows of a study."""
-        with explained(self.url), self._engine.connect() as connection:
+        with store_errors(self.url), self._engine.connect() as connection:
             return connection.scalar(sa.select(sa.func.count()).where(trials.c.study_id == study)) or 0
 
-    def results(self, study: int) -> list[Result]:
-        """Return of each row what the race looks at."""
+    def results(self, study: int) -> list[TrialSummary]:
+        """Return the columns that the scheduler reads, for every row of a study."""
         c = trials.c
         query = sa.select(c.stage, c.arm, c.seed, c.lr, c.status, c.metric, c.validation, c.seconds)
-        with explained(self.url), self._engine.connect() as connection:
-            found = connection.execute(query.where(c.study_id == study).order_by(c.id)).all()
-        return [Result(Key(*row[:4]), *row[4:]) for row in found]
+        with store_errors(self.url), self._engine.connect() as connection:
+            rows = connection.execute(query.where(c.study_id == study).order_by(c.id)).all()
+        return [TrialSummary(TrialKey(*row[:4]), *row[4:]) for row in rows]
 
-    # Claims
+    # Leases
 
-    def claim(self, study: int, keys: Sequence[Key], owner: Owner, foreman: int | None = None) -> Lease | None:
+    def acquire(
+        self, study: int, keys: Sequence[TrialKey], owner: Owner, coordinator: int | None = None
+    ) -> Lease | None:
         """Lease the first of the trials that has no row and no living owner; None if there is none.
 
-        The claims of dead owners are taken over at once, but for those of workers of the same ``foreman`` (a process number): it will
-        take note of the death, and may decide that the trial is to blame.
+        Trials of dead owners are leased at once, except those of workers of the same ``coordinator`` (a process id): it records the
+        death first, and may end the trial as the cause.
         """
         try:
-            with explained(self.url), self._writing.begin() as connection:
-                held = self._held(connection, study, foreman)
+            with store_errors(self.url), self._writing.begin() as connection:
+                running = self._running(connection, study, coordinator)
                 for key in keys:
-                    if key not in held and not self._has_row(connection, study, key):
-                        return self._insert_claim(connection, study, key, owner)
+                    if key not in running and not self._has_row(connection, study, key):
+                        return self._insert_lease(connection, study, key, owner)
         except IntegrityError:
-            pass  # on a database without one write lock, another process was faster
+            pass  # on a database without a single write lock, another process was faster
         return None
 
-    def _held(self, connection: sa.Connection, study: int, foreman: int | None) -> set[Key]:
-        """Return the trials that somebody is running; close the claims of those who are gone."""
-        c = claims.c
-        held = set()
-        for row in connection.execute(sa.select(claims).where(c.study_id == study, c.outcome.is_(None))).all():
-            if self._is_free(row, foreman):
-                connection.execute(claims.update().where(c.id == row.id, c.outcome.is_(None)).values(outcome="lost"))
+    def _running(self, connection: sa.Connection, study: int, coordinator: int | None) -> set[TrialKey]:
+        """Return running trials; close the leases of dead workers."""
+        c = leases.c
+        running = set()
+        for row in connection.execute(sa.select(leases).where(c.study_id == study, c.outcome.is_(None))).all():
+            if self._has_expired(row, coordinator):
+                connection.execute(leases.update().where(c.id == row.id, c.outcome.is_(None)).values(outcome="lost"))
             else:
-                held.add(Key(row.stage, row.arm, row.seed, row.lr))
-        return held
+                running.add(TrialKey(row.stage, row.arm, row.seed, row.lr))
+        return running
 
     @staticmethod
-    def _is_free(claim: sa.Row[Any], foreman: int | None) -> bool:
-        owner = Owner(claim.host, claim.pid, claim.start)
+    def _has_expired(lease: sa.Row[Any], coordinator: int | None) -> bool:
+        owner = Owner(lease.host, lease.pid, lease.start)
         if owner.host != Owner.of().host:
-            return bool(time.time() - claim.heartbeat > EXPIRY)
-        # A stopped process of this host is not dead, however long it gives no sign of life.
-        return owner.is_dead() and not (foreman is not None and owner.is_unreaped_child_of(foreman))
+            return bool(time.time() - lease.heartbeat > EXPIRY)
+        # A suspended process of this host is not dead, even if it has not renewed its leases for long.
+        return owner.is_dead() and not (coordinator is not None and owner.is_unreaped_child_of(coordinator))
 
     @staticmethod
-    def _has_row(connection: sa.Connection, study: int, key: Key) -> bool:
-        return connection.execute(sa.select(trials.c.id).where(*_is(trials, study, key))).first() is not None
+    def _has_row(connection: sa.Connection, study: int, key: TrialKey) -> bool:
+        return connection.execute(sa.select(trials.c.id).where(*_is_trial(trials, study, key))).first() is not None
 
     @staticmethod
-    def _insert_claim(connection: sa.Connection, study: int, key: Key, owner: Owner) -> Lease:
-        last = connection.scalar(sa.select(sa.func.max(claims.c.attempt)).where(*_is(claims, study, key))) or 0
+    def _insert_lease(connection: sa.Connection, study: int, key: TrialKey, owner: Owner) -> Lease:
+        last = connection.scalar(sa.select(sa.func.max(leases.c.attempt)).where(*_is_trial(leases, study, key))) or 0
         now = time.time()
         values = {**key._asdict(), "study_id": study, "attempt": last + 1, "claimed": now, "heartbeat": now}
         values |= {"host": owner.host, "pid": owner.pid, "start": owner.start}
-        inserted = connection.execute(claims.insert().values(**values))
+        inserted = connection.execute(leases.insert().values(**values))
         return Lease(int(inserted.inserted_primary_key[0]), key)  # type: ignore[index] # an insert of one row has one
 
-    def finish(self, study: int, claim: Lease, row: Mapping[str, Any]) -> bool:
-        """Write the row of a claimed trial and close the claim, both or neither.
+    def finish(self, study: int, lease: Lease, trial: Trial) -> bool:
+        """Write the row of a leased trial and close the lease, both or neither.
 
         Returns:
-            Whether it was written: not if the claim was lost to another process in the meantime.
+            Whether the row was written; False if another process has taken the lease in the meantime.
         """
-        c = claims.c
+        c = leases.c
         try:
-            with explained(self.url), self._writing.begin() as connection:
-                mine = claims.update().where(c.id == claim.id, c.outcome.is_(None)).values(outcome="finished")
-                if connection.execute(mine).rowcount != 1:
+            with store_errors(self.url), self._writing.begin() as connection:
+                close = leases.update().where(c.id == lease.id, c.outcome.is_(None)).values(outcome="finished")
+                if connection.execute(close).rowcount != 1:
                     return False
-                connection.execute(trials.insert().values(study_id=study, **row))
+                connection.execute(trials.insert().values(study_id=study, **trial.to_row()))
         except IntegrityError:
             return False
         return True
 
-    def beat(self, owner: Owner) -> None:
-        """Give a sign of life for all claims of an owner."""
-        c = claims.c
-        with explained(self.url), self._writing.begin() as connection:
-            connection.execute(claims.update().where(*_by(owner), c.outcome.is_(None)).values(heartbeat=time.time()))
+    def renew(self, owner: Owner) -> None:
+        """Renew all open leases of an owner."""
+        c = leases.c
+        with store_errors(self.url), self._writing.begin() as connection:
+            connection.execute(
+                leases.update().where(*_owned_by(owner), c.outcome.is_(None)).values(heartbeat=time.time())
+            )
 
-    def release(self, claim: Lease) -> None:
-        """Close an open claim without a row: its owner lives on and will not run it."""
-        mine = (claims.c.id == claim.id, claims.c.outcome.is_(None))
-        with explained(self.url), self._writing.begin() as connection:
-            connection.execute(claims.update().where(*mine).values(outcome="released"))
+    def release(self, lease: Lease) -> None:
+        """Close an open lease without a row, because its owner will not run the trial."""
+        open_lease = (leases.c.id == lease.id, leases.c.outcome.is_(None))
+        with store_errors(self.url), self._writing.begin() as connection:
+            connection.execute(leases.update().where(*open_lease).values(outcome="released"))
 
-    def killed(
-        self, study: int, owner: Owner, signal: int, written_off: Callable[[Key, int], Mapping[str, Any] | None]
+    def record_kill(
+        self, study: int, owner: Owner, signal: int, final_result: Callable[[TrialKey, int], Trial | None]
     ) -> int:
-        """Close the claims of a worker that was killed by a signal, also those that somebody has taken over since.
+        """Close the leases of a worker that was killed by a signal, also those that another process has taken since.
 
         Args:
-            study: number of the study.
+            study: id of the study.
             owner: the worker.
-            signal: what killed it.
-            written_off: is told of each of its trials how often a process was killed on it; a row ends the trial, in the same transaction.
+            signal: number of the signal.
+            final_result: of a trial and the number of times that a worker was killed on it; returns the trial's result if it is not
+                to run again, else None. The row is written in the same transaction.
 
         Returns:
-            How many trials the worker had in hand.
+            Number of trials that the worker was running.
         """
-        c = claims.c
-        outcome = f"killed by signal {signal}"
-        with explained(self.url), self._writing.begin() as connection:
-            mine = (c.study_id == study, *_by(owner), c.outcome.is_(None) | (c.outcome == "lost"))
-            keys = [
-                Key(row.stage, row.arm, row.seed, row.lr) for row in connection.execute(sa.select(claims).where(*mine))
-            ]
-            connection.execute(claims.update().where(*mine).values(outcome=outcome))
+        c = leases.c
+        with store_errors(self.url), self._writing.begin() as connection:
+            owned = (c.study_id == study, *_owned_by(owner), c.outcome.is_(None) | (c.outcome == "lost"))
+            rows = connection.execute(sa.select(leases).where(*owned)).all()
+            keys = [TrialKey(row.stage, row.arm, row.seed, row.lr) for row in rows]
+            connection.execute(leases.update().where(*owned).values(outcome=f"killed by signal {signal}"))
             for key in keys:
-                row = written_off(key, self._times_killed(connection, study, key))
-                if row is not None and not self._has_row(connection, study, key):
-                    connection.execute(trials.insert().values(study_id=study, **row))
+                trial = final_result(key, self._times_killed(connection, study, key))
+                if trial is not None and not self._has_row(connection, study, key):
+                    connection.execute(trials.insert().values(study_id=study, **trial.to_row()))
         return len(keys)
 
     @staticmethod
-    def _times_killed(connection: sa.Connection, study: int, key: Key) -> int:
-        counted = sa.select(sa.func.count()).where(*_is(claims, study, key), claims.c.outcome.like("killed%"))
-        return connection.scalar(counted) or 0
-
-    def attempts(self, study: int) -> dict[Key, int]:
-        """Return how often each trial was begun."""
-        c = claims.c
-        query = sa.select(c.stage, c.arm, c.seed, c.lr, sa.func.max(c.attempt)).where(c.study_id == study)
-        with explained(self.url), self._engine.connect() as connection:
-            found = connection.execute(query.group_by(c.stage, c.arm, c.seed, c.lr)).all()
-        return {Key(*row[:4]): row[4] for row in found}
+    def _times_killed(connection: sa.Connection, study: int, key: TrialKey) -> int:
+        query = sa.select(sa.func.count()).where(*_is_trial(leases, study, key), leases.c.outcome.like("killed%"))
+        return connection.scalar(query) or 0
 
     # Costs and facts
 
     def costs(self, study: int) -> dict[str, dict[str, Any]]:
-        """Return what was measured of each arm's cost, by label."""
+        """Return the measured cost of each arm, by label."""
         query = sa.select(costs.c.arm, costs.c.cost).where(costs.c.study_id == study).order_by(costs.c.id)
-        with explained(self.url), self._engine.connect() as connection:
+        with store_errors(self.url), self._engine.connect() as connection:
             return {row.arm: row.cost for row in connection.execute(query)}
 
     def add_costs(self, study: int, measured: Mapping[str, Mapping[str, Any]]) -> None:
-        """Keep the costs of the arms; the first measurement stays."""
+        """Store the costs of the arms; those of arms that have costs already are not changed."""
         known = self.costs(study)
         rows = [
             {"study_id": study, "arm": arm, "cost": dict(cost)} for arm, cost in measured.items() if arm not in known
         ]
         try:
-            with explained(self.url), self._writing.begin() as connection:
+            with store_errors(self.url), self._writing.begin() as connection:
                 if rows:
                     connection.execute(costs.insert(), rows)
         except IntegrityError:
-            pass  # another process has just measured them
+            pass  # another process stored them in the meantime
 
     def facts(self, study: int) -> dict[str, Any]:
         """Return the study's facts by name."""
         query = sa.select(facts.c.name, facts.c.value).where(facts.c.study_id == study)
-        with explained(self.url), self._engine.connect() as connection:
+        with store_errors(self.url), self._engine.connect() as connection:
             return {row.name: row.value for row in connection.execute(query)}
 
     def set_fact(self, study: int, name: str, value: Any) -> None:
-        """Keep a fact of the study, in place of an earlier one of that name."""
+        """Store a fact of the study; it replaces an earlier one of that name."""
         this = (facts.c.study_id == study, facts.c.name == name)
-        with explained(self.url), self._writing.begin() as connection:
+        with store_errors(self.url), self._writing.begin() as connection:
             connection.execute(facts.delete().where(*this))
             connection.execute(facts.insert().values(study_id=study, name=name, value=value))
 
@@ -334,10 +331,10 @@ def _stored(row: sa.Row[Any]) -> StoredStudy:
     return StoredStudy(id=row.id, name=row.name, plan=Plan.from_json(row.plan), created=row.created)
 
 
-def _by(owner: Owner) -> list[sa.ColumnElement[bool]]:
-    return [claims.c.host == owner.host, claims.c.pid == owner.pid, claims.c.start == owner.start]
+def _owned_by(owner: Owner) -> list[sa.ColumnElement[bool]]:
+    return [leases.c.host == owner.host, leases.c.pid == owner.pid, leases.c.start == owner.start]
 
 
-def _is(table: sa.Table, study: int, key: Key) -> list[sa.ColumnElement[bool]]:
+def _is_trial(table: sa.Table, study: int, key: TrialKey) -> list[sa.ColumnElement[bool]]:
     c = table.c
     return [c.study_id == study, c.stage == key.stage, c.arm == key.arm, c.seed == key.seed, c.lr == key.lr]

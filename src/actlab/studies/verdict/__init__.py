@@ -1,1 +1,1 @@
-"""From rows to an answer."""
+"""Verdict of a study, computed from its trials."""

@@ -1,4 +1,4 @@
-"""One arm of a study in numbers: its results, its paired difference to the baseline, its cost and what became of it."""
+"""Summary of each arm with results, paired difference to the baseline, cost and status."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from actlab.stats.equivalence import probability_equivalent, probability_superio
 from actlab.stats.racing import RaceState
 from actlab.studies.verdict.outcomes import Costs, Outcome, StudyFacts, differences, gains
 
-__all__ = ["ArmSummary", "Difference", "Ends", "Status", "is_over", "summarise"]
+__all__ = ["ArmSummary", "Difference", "Interval", "Status", "is_decided", "summarize_arms"]
 
-Ends: TypeAlias = tuple[float | None, float | None]
+Interval: TypeAlias = tuple[float | None, float | None]
 Status: TypeAlias = Literal["completed", "diverged", "failed", "eliminated"]
 
 
@@ -28,16 +28,16 @@ class Difference:
     Attributes:
         mean: mean difference in units of the metric.
         ci: its 95 % interval; (None, None) with one seed.
-        p: two-sided p value of "no difference", valid however often one has looked; a diverged trial counts as a loss.
-        p_corrected: the error rate of the whole study at which the evidence between the two rules one of them out. The test
-            is the race's own: two arms of the best set never have one below alpha.
-        prob_superior: share of seeds on which the arm beats the baseline, a tie counting half.
+        p: anytime-valid two-sided p-value of "no difference"; a diverged trial counts as a loss.
+        p_corrected: error rate of the whole study at which the evidence between the two eliminates one of them. It is the test of
+            the race: for two arms of the best set it is never below alpha.
+        prob_superior: share of seeds on which the arm beats the baseline, with ties counted half.
         prob_equivalent: posterior probability that the true difference is within the region of practical equivalence;
             None with one seed.
     """
 
     mean: float
-    ci: Ends
+    ci: Interval
     p: float
     p_corrected: float
     prob_superior: float
@@ -46,32 +46,31 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class ArmSummary:
-    """One arm of a study in numbers.
+    """Summary of one arm.
 
     Attributes:
         spec: label of the arm.
-        n: seeds with a finite result.
-        mean: mean of the metric over them; None without any. So are ``iqm`` and, below two seeds, ``sd`` and the ends
-            of ``ci``.
-        iqm: interquartile mean.
-        ci: 95 % interval of the mean.
-        sd: standard deviation over seeds.
+        n: number of seeds with a finite result.
+        mean: mean of the metric over these seeds; None without any.
+        iqm: interquartile mean; None without any seed.
+        ci: 95 % interval of the mean; (None, None) below two seeds.
+        sd: standard deviation over seeds; None below two.
         diff: paired difference to the baseline; None for the baseline itself, or where no seed is shared.
         step_time_ratio: time of a training step over that of the baseline.
-        parameters: of the model.
-        peak_memory: in bytes.
-        status: "failed" (withdrawn after a trial that raised or ran out of memory, or never run), else "eliminated"
-            (ruled out by the evidence), else "diverged" (on at least one seed), else "completed".
+        parameters: number of trained parameters.
+        peak_memory: of a training step, in bytes.
+        status: "failed" (a trial raised or ran out of memory, or none was run), else "eliminated" (by the evidence), else
+            "diverged" (on at least one seed), else "completed".
         e_value: evidence against the arm being a best one.
-        reason: why the status is not "completed", in words.
-        lr: learning rate it was judged at, when it is one.
+        reason: explanation of a status that is not "completed", or of missing seeds.
+        lr: learning rate of its trials, if it is the same for all.
     """
 
     spec: str
     n: int
     mean: float | None
     iqm: float | None
-    ci: Ends
+    ci: Interval
     sd: float | None
     diff: Difference | None
     step_time_ratio: float | None
@@ -83,7 +82,9 @@ class ArmSummary:
     lr: float | None
 
 
-def summarise(outcomes: Mapping[str, Outcome], state: RaceState, facts: StudyFacts, costs: Costs) -> list[ArmSummary]:
+def summarize_arms(
+    outcomes: Mapping[str, Outcome], state: RaceState, facts: StudyFacts, costs: Costs
+) -> list[ArmSummary]:
     """Return the summary of every arm, in the order of the plan.
 
     Args:
@@ -92,15 +93,15 @@ def summarise(outcomes: Mapping[str, Outcome], state: RaceState, facts: StudyFac
         facts: of the study.
         costs: per arm ``step_time_ratio``, ``parameters`` and ``peak_memory``; any may be missing.
     """
-    compared = _differences(outcomes, state, facts)
-    return [_summary(outcomes[arm], compared.get(arm), state, facts, costs.get(arm, {})) for arm in facts.arms]
+    to_baseline = _differences(outcomes, state, facts)
+    return [_summary(outcomes[arm], to_baseline.get(arm), state, facts, costs.get(arm, {})) for arm in facts.arms]
 
 
 def _summary(
     outcome: Outcome, diff: Difference | None, state: RaceState, facts: StudyFacts, cost: Mapping[str, Any]
 ) -> ArmSummary:
     values = np.array(list(outcome.metrics.values()), dtype=np.float64)
-    status, reason = _fate(outcome, state, facts)
+    status, reason = _status(outcome, state, facts)
     return ArmSummary(
         spec=outcome.arm,
         n=values.size,
@@ -119,33 +120,33 @@ def _summary(
     )
 
 
-def _interval(values: Any, facts: StudyFacts, what: str) -> Ends:
-    # The seed comes from the plan, so that the same study shows the same interval in every process.
-    seed = zlib.crc32(f"{facts.fingerprint} {what}".encode())
+def _interval(values: Any, facts: StudyFacts, label: str) -> Interval:
+    # The seed follows from the plan, so that the same study has the same interval in every process.
+    seed = zlib.crc32(f"{facts.fingerprint} {label}".encode())
     return bootstrap_interval(values, seed=seed) or (None, None)
 
 
 def _differences(outcomes: Mapping[str, Outcome], state: RaceState, facts: StudyFacts) -> dict[str, Difference]:
     baseline = outcomes[facts.baseline]
-    found: dict[str, Difference] = {}
+    by_arm: dict[str, Difference] = {}
     for arm, outcome in outcomes.items():
         raw = anytime_p(gains(outcome, baseline, facts)) if arm != facts.baseline else None
         if raw is not None and differences(outcome, baseline, facts).size:
             corrected = min(_corrected(outcome, baseline, state, facts), _corrected(baseline, outcome, state, facts))
-            found[arm] = _difference(outcome, baseline, facts, raw, corrected)
-    return found
+            by_arm[arm] = _difference(outcome, baseline, facts, raw, corrected)
+    return by_arm
 
 
 def _corrected(arm: Outcome, rival: Outcome, state: RaceState, facts: StudyFacts) -> float:
-    """Return the error rate at which the evidence of one rival alone rules the arm out (Holm's adjusted p).
+    """Return the error rate at which the evidence of one rival alone eliminates the arm (Holm's adjusted p).
 
-    All seeds that the two share count, also those from after the race was decided: the bound holds for their endless sequence.
+    All seeds that the two share count, also those from after the end of the race: the bound holds for their infinite sequence.
     """
-    count, left = len(facts.arms), list(state.eliminated)
-    before = left[: left.index(arm.arm)] if arm.arm in left else left
-    own = anytime_p(gains(rival, arm, facts), two_sided=False)
-    stricter = max(((count - rank) / state.eliminated[other].e_value for rank, other in enumerate(before)), default=0.0)
-    return min(1.0, max((count - len(before)) * (count - 1) * (1.0 if own is None else own), stricter))
+    count, eliminated = len(facts.arms), list(state.eliminated)
+    before = eliminated[: eliminated.index(arm.arm)] if arm.arm in eliminated else eliminated
+    p = anytime_p(gains(rival, arm, facts), two_sided=False)
+    largest = max(((count - rank) / state.eliminated[other].e_value for rank, other in enumerate(before)), default=0.0)
+    return min(1.0, max((count - len(before)) * (count - 1) * (1.0 if p is None else p), largest))
 
 
 def _difference(outcome: Outcome, baseline: Outcome, facts: StudyFacts, p: float, p_corrected: float) -> Difference:
@@ -161,7 +162,7 @@ def _difference(outcome: Outcome, baseline: Outcome, facts: StudyFacts, p: float
     )
 
 
-def _fate(outcome: Outcome, state: RaceState, facts: StudyFacts) -> tuple[Status, str | None]:
+def _status(outcome: Outcome, state: RaceState, facts: StudyFacts) -> tuple[Status, str | None]:
     if outcome.failed:
         return "failed", f"seed {outcome.failed[0]}: {outcome.troubles[outcome.failed[0]]}"
     if not outcome.trials:
@@ -172,10 +173,10 @@ def _fate(outcome: Outcome, state: RaceState, facts: StudyFacts) -> tuple[Status
     if outcome.diverged:
         seeds = f"diverged on {len(outcome.diverged)} of {outcome.trials} seeds"
         return "diverged", f"{seeds}: {outcome.troubles[outcome.diverged[0]]}"
-    short = outcome.trials < len(facts.seeds) and not is_over(state, facts)
-    return "completed", f"{outcome.trials} of {len(facts.seeds)} seeds done" if short else None
+    is_short = outcome.trials < len(facts.seeds) and not is_decided(state, facts)
+    return "completed", f"{outcome.trials} of {len(facts.seeds)} seeds done" if is_short else None
 
 
-def is_over(state: RaceState, facts: StudyFacts) -> bool:
-    """Say whether the race ended before its seeds did, because one arm is left: then no seed is missing."""
+def is_decided(state: RaceState, facts: StudyFacts) -> bool:
+    """Return whether one arm, or none, is left. The study then ends before all seeds are run, and none is missing."""
     return len(facts.arms) > 1 and len(state.active) <= 1

@@ -1,4 +1,4 @@
-"""What a verdict is judged from: the facts of the plan, and what the trials of each arm came to."""
+"""Outcomes of the trials of each arm, and the facts of a study that its verdict needs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from actlab.stats.e_process import Floats
 from actlab.stats.racing import Direction, Race, RaceState, Table, paired_gains
 
-__all__ = ["Costs", "Outcome", "Row", "StudyFacts", "differences", "gains", "raced", "read"]
+__all__ = ["Costs", "Outcome", "Row", "StudyFacts", "differences", "gains", "read_outcomes", "replay_race"]
 
 Row: TypeAlias = Mapping[str, Any]
 Costs: TypeAlias = Mapping[str, Mapping[str, Any]]
@@ -20,25 +20,25 @@ Costs: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class StudyFacts:
-    """What a verdict has to know of the plan and of how the study went.
+    """Facts of a study's plan and its run.
 
     Attributes:
         name: of the study.
         task: name of the task.
         metric: name of the metric.
         direction: "max" when larger is better, "min" when smaller is.
-        arms: labels of all arms, baseline included, in the order of the plan.
-        baseline: label of the arm the others are compared with.
-        seeds: all seeds of the plan, in the order in which they are run.
+        arms: labels of all arms, with the baseline, in the order of the plan.
+        baseline: label of the arm with which the others are compared.
+        seeds: all seeds of the plan, in the order in which they run.
         alpha: error rate of the best set.
         rope: half width of the region of practical equivalence, in units of the metric; 0 for none.
         init: "fixed" or "matched".
         tune: None, or "lr" when the learning rate is tuned per arm.
         fingerprint: of the plan; it also seeds the bootstrap.
-        store: address of the store.
-        budget_hit: whether the time budget ended the study before its seeds did.
-        hygiene: what was found about the data: ``test_examples``, ``test_in_train`` and ``test_in_validation`` (numbers
-            of test examples that are also there), and ``selected_on_test`` (something was chosen by its test result).
+        store: URL of the store.
+        budget_hit: whether the time budget ended the study before all seeds were run.
+        hygiene: facts about the data, ``test_examples``, ``test_in_train`` and ``test_in_validation`` (numbers
+            of test examples that are also in these splits), and ``selected_on_test`` (a choice was made by test results).
 
     Example:
         >>> StudyFacts(name="s", task="t", metric="accuracy", arms=("relu",), baseline="relu", seeds=(0, 1)).sign
@@ -69,16 +69,16 @@ class StudyFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What the trials of one arm came to.
+    """Outcome of the trials of one arm.
 
     Attributes:
         arm: its label.
-        metrics: finite results by seed, in the order of the seeds of the plan.
+        metrics: finite results by seed, in the order of the plan's seeds.
         diverged: seeds on which training gave no finite result.
         failed: seeds on which the trial ended for another reason (an exception, no memory).
-        troubles: the recorded reason of each diverged or failed trial, by seed.
-        lr: learning rate of its trials, None when unknown or not one.
-        parameters: of its model, None when unknown.
+        troubles: recorded reason of each diverged or failed trial, by seed.
+        lr: learning rate of its trials; None when unknown or not the same for all.
+        parameters: number of trained parameters of its model; None when unknown.
     """
 
     arm: str
@@ -99,39 +99,42 @@ class Outcome:
         return np.array([self.metrics.get(seed, math.nan) for seed in seeds], dtype=np.float64)
 
 
-def read(rows: Iterable[Row], facts: StudyFacts) -> dict[str, Outcome]:
-    """Return the outcome of every arm of the plan; rows of tuning, of other arms and of other seeds are left out.
+def read_outcomes(rows: Iterable[Row], facts: StudyFacts) -> dict[str, Outcome]:
+    """Return the outcome of every arm of the plan; rows of tuning, of other arms and of other seeds are ignored.
 
     Example:
         >>> facts = StudyFacts(name="s", task="t", metric="loss", arms=("relu",), baseline="relu", seeds=(0, 1))
         >>> row = {"stage": "main", "arm": "relu", "seed": 1, "status": "completed", "metric": 0.5}
-        >>> read([row], facts)["relu"].metrics
+        >>> read_outcomes([row], facts)["relu"].metrics
         {1: 0.5}
     """
-    own: dict[str, dict[int, Row]] = {arm: {} for arm in facts.arms}
+    by_arm: dict[str, dict[int, Row]] = {arm: {} for arm in facts.arms}
     for row in rows:
-        if row.get("stage", "main") == "main" and row["arm"] in own:
-            own[row["arm"]][row["seed"]] = row
-    return {arm: _outcome(arm, [found[seed] for seed in facts.seeds if seed in found]) for arm, found in own.items()}
+        if row.get("stage", "main") == "main" and row["arm"] in by_arm:
+            by_arm[row["arm"]][row["seed"]] = row
+    return {
+        arm: _outcome(arm, [by_seed[seed] for seed in facts.seeds if seed in by_seed])
+        for arm, by_seed in by_arm.items()
+    }
 
 
 def _outcome(arm: str, rows: Sequence[Row]) -> Outcome:
-    metrics = {row["seed"]: float(row["metric"]) for row in rows if _fate(row) == "completed"}
+    metrics = {row["seed"]: float(row["metric"]) for row in rows if _status(row) == "completed"}
     rates = {row.get("lr") for row in rows}
     sizes = {row.get("parameters") for row in rows} - {None}
     return Outcome(
         arm=arm,
         metrics=metrics,
-        diverged=tuple(row["seed"] for row in rows if _fate(row) == "diverged"),
-        failed=tuple(row["seed"] for row in rows if _fate(row) == "failed"),
-        troubles={row["seed"]: _trouble(row) for row in rows if _fate(row) != "completed"},
+        diverged=tuple(row["seed"] for row in rows if _status(row) == "diverged"),
+        failed=tuple(row["seed"] for row in rows if _status(row) == "failed"),
+        troubles={row["seed"]: _trouble(row) for row in rows if _status(row) != "completed"},
         lr=rates.pop() if len(rates) == 1 else None,
         parameters=sizes.pop() if len(sizes) == 1 else None,
     )
 
 
-def _fate(row: Row) -> str:
-    """Return how a trial counts: a completed trial without a finite metric has diverged."""
+def _status(row: Row) -> str:
+    """Return "completed", "diverged" or "failed"; a completed trial without a finite metric counts as diverged."""
     if row["status"] not in ("completed", "diverged"):
         return "failed"
     metric = row.get("metric")
@@ -144,15 +147,15 @@ def _trouble(row: Row) -> str:
     return first or {"out_of_memory": "out of memory", "failed": "failed"}.get(row["status"], "no finite result")
 
 
-def raced(outcomes: Mapping[str, Outcome], facts: StudyFacts) -> RaceState:
-    """Replay the race over the outcomes. An arm without any trial does not race, so that it holds up nobody."""
+def replay_race(outcomes: Mapping[str, Outcome], facts: StudyFacts) -> RaceState:
+    """Replay the race over the outcomes. An arm without any trial takes no part, so that no round waits for it."""
     table: Table = {
         arm: {**outcome.metrics, **dict.fromkeys(outcome.diverged)}
         for arm, outcome in outcomes.items()
         if outcome.trials > len(outcome.failed)
     }
-    withdrawn = [arm for arm, outcome in outcomes.items() if outcome.failed]
-    return Race(facts.arms, facts.direction, facts.alpha).replay(table, facts.seeds, withdrawn=withdrawn)
+    failed = [arm for arm, outcome in outcomes.items() if outcome.failed]
+    return Race(facts.arms, facts.direction, facts.alpha).replay(table, facts.seeds, failed=failed)
 
 
 def gains(one: Outcome, other: Outcome, facts: StudyFacts) -> Floats:

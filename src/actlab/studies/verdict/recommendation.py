@@ -1,4 +1,4 @@
-"""What a verdict says in words: one plain sentence of recommendation, and the warnings that belong to it."""
+"""Recommendation and warnings of a verdict, in sentences."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from actlab.studies.verdict.arm_summary import ArmSummary
 from actlab.studies.verdict.outcomes import Outcome, Row, StudyFacts
 from actlab.studies.verdict.ties import Tie
 
-__all__ = ["recommendation", "tuned_arms", "warnings"]
+__all__ = ["find_warnings", "recommend", "tuned_arms"]
 
 # Fewer seeds than this cannot reach 5 % even in a two-sided Wilcoxon test, whatever the results.
 _ENOUGH_SEEDS = 6
-# Models whose sizes differ by more than this share are no like-for-like comparison.
+# Models whose sizes differ by more than this share are reported as unequal.
 _SAME_SIZE = 0.05
-# Step times closer than this are called the same; interleaved timing on a busy machine is no better.
+# Step times closer than this are reported as equal; interleaved timing on a busy machine is not more accurate.
 _SAME_TIME = 0.02
 
 
-def recommendation(arms: Sequence[ArmSummary], best: Sequence[str], ties: Sequence[Tie], facts: StudyFacts) -> str:
-    """Return what to do, in one sentence that needs no statistics to be read.
+def recommend(arms: Sequence[ArmSummary], best: Sequence[str], ties: Sequence[Tie], facts: StudyFacts) -> str:
+    """Return a recommendation in one sentence without statistical terms.
 
     Args:
         arms: every arm, best first.
@@ -31,7 +31,7 @@ def recommendation(arms: Sequence[ArmSummary], best: Sequence[str], ties: Sequen
     baseline = next(arm for arm in arms if arm.spec == facts.baseline)
     chosen = [arm for arm in arms if arm.spec in best]
     if not chosen:
-        return "No recommendation: no arm has a result yet, or none could be trained; see what happened to each arm."
+        return "No recommendation: no arm has a result yet, or none could be trained; see the status of each arm."
     if len(arms) == 1:
         return f"Nothing to choose from: {chosen[0].spec} was the only arm; name at least one more activation."
     if max(arm.n for arm in arms) == 1:
@@ -53,20 +53,20 @@ def _without_baseline(chosen: Sequence[ArmSummary], baseline: ArmSummary) -> str
 
 def _stay(chosen: Sequence[ArmSummary], ties: Sequence[Tie], facts: StudyFacts) -> str:
     others = [arm.spec for arm in chosen if arm.spec != facts.baseline]
-    own = [tie for tie in ties if facts.baseline in tie.arms and set(tie.arms) <= {facts.baseline, *others}]
-    open_ = [tie for tie in own if tie.kind == "undecided"]
+    with_baseline = [tie for tie in ties if facts.baseline in tie.arms and set(tie.arms) <= {facts.baseline, *others}]
+    undecided = [tie for tie in with_baseline if tie.kind == "undecided"]
     if not others:
         return f"Stay with {facts.baseline}: it is better than every other activation tried."
-    if not open_:
+    if not undecided:
         verb = "is" if len(others) == 1 else "are"
         same = f"practically the same, within {facts.rope:.3g} of its {facts.metric}"
         return f"Stay with {facts.baseline}: {_listed(others)} {verb} {same}."
-    said = f"Stay with {facts.baseline}: no other activation has been shown to be better"
-    soonest = min((tie for tie in open_ if tie.seeds_needed), key=lambda tie: tie.seeds_needed or 0, default=None)
+    sentence = f"Stay with {facts.baseline}: no other activation has been shown to be better"
+    soonest = min((tie for tie in undecided if tie.seeds_needed), key=lambda tie: tie.seeds_needed or 0, default=None)
     if soonest is None:
-        return f"{said}."
+        return f"{sentence}."
     rival = next(arm for arm in soonest.arms if arm != facts.baseline)
-    return f"{said}; about {_counted(soonest.seeds_needed or 0, 'more seed')} would settle how {rival} compares."
+    return f"{sentence}; about {_counted(soonest.seeds_needed or 0, 'more seed')} would settle how {rival} compares."
 
 
 def _switch(chosen: Sequence[ArmSummary], facts: StudyFacts) -> str:
@@ -74,24 +74,24 @@ def _switch(chosen: Sequence[ArmSummary], facts: StudyFacts) -> str:
         better = "is better" if len(chosen) == 1 else "are better"
         limit = f"but by less than the {facts.rope:.3g} of {facts.metric} that matters"
         return f"Stay with {facts.baseline}: {_listed([arm.spec for arm in chosen])} {better}, {limit}."
-    # An arm may be among the best without having been told from the baseline itself; prefer one that has.
-    shown = [arm for arm in chosen if arm.diff is not None and arm.diff.p_corrected < facts.alpha] or list(chosen)
-    pick = _cheapest(shown)
+    # An arm may be in the best set without being separated from the baseline itself; prefer one that is.
+    separated = [arm for arm in chosen if arm.diff is not None and arm.diff.p_corrected < facts.alpha] or list(chosen)
+    pick = _cheapest(separated)
     reasons = [_gain(pick, facts), _time(pick, facts)]
     if len(chosen) > 1:
-        reasons.insert(0, _cheapest_of(chosen) if len(shown) == len(chosen) else "it is one of the best")
+        reasons.insert(0, _cheapest_of(chosen) if len(separated) == len(chosen) else "it is one of the best")
     return f"Switch from {facts.baseline} to {pick.spec}: {_listed([reason for reason in reasons if reason])}."
 
 
 def _equivalent(arm: ArmSummary, facts: StudyFacts) -> bool:
-    same = arm.diff.prob_equivalent if arm.diff else None
-    return same is not None and same >= 1 - facts.alpha
+    probability = arm.diff.prob_equivalent if arm.diff else None
+    return probability is not None and probability >= 1 - facts.alpha
 
 
 def _cheapest(arms: Sequence[ArmSummary]) -> ArmSummary:
-    """Return the arm with the shortest step, of those that never diverged; of equal ones the best-looking."""
-    steady = [arm for arm in arms if arm.status != "diverged"] or list(arms)
-    return min(steady, key=lambda arm: float("inf") if arm.step_time_ratio is None else round(arm.step_time_ratio, 2))
+    """Return the arm with the shortest step, of those that never diverged; of equal ones the first."""
+    stable = [arm for arm in arms if arm.status != "diverged"] or list(arms)
+    return min(stable, key=lambda arm: float("inf") if arm.step_time_ratio is None else round(arm.step_time_ratio, 2))
 
 
 def _cheapest_of(arms: Sequence[ArmSummary]) -> str:
@@ -128,47 +128,47 @@ def _counted(number: int, noun: str) -> str:
 
 
 def tuned_arms(rows: Iterable[Row]) -> frozenset[str]:
-    """Return the arms for which the learning rate was tuned: those with a trial of the stage "tune"."""
+    """Return the arms with a trial of stage "tune", whose learning rate was tuned."""
     return frozenset(row["arm"] for row in rows if row.get("stage") == "tune")
 
 
-def warnings(
+def find_warnings(
     arms: Sequence[ArmSummary],
     outcomes: Mapping[str, Outcome],
     facts: StudyFacts,
     *,
     tuned: AbstractSet[str],
-    over: bool,
+    decided: bool,
 ) -> tuple[str, ...]:
-    """Return what a reader has to know before trusting the verdict, the most serious first.
+    """Return the warnings of a verdict, the most serious first.
 
     Args:
         arms: every arm, best first.
         outcomes: of every arm.
-        facts: of the study, with what was found about its data.
+        facts: of the study.
         tuned: arms for which the learning rate was tuned.
-        over: whether the race ended because one arm was left, so that seeds not run are not missing.
+        decided: whether the race ended because one arm was left, so that seeds not run are not missing.
     """
-    found = [
-        *_about_seeds(arms),
-        *_about_selection(facts),
-        *(() if over else _about_ending(outcomes, arms, facts)),
-        *_about_trouble(arms, outcomes),
-        *_about_sizes(arms, facts),
-        *_about_tuning(facts, tuned),
+    sentences = [
+        *_seed_warnings(arms),
+        *_selection_warnings(facts),
+        *(() if decided else _unfinished_warnings(outcomes, arms, facts)),
+        *_failure_warnings(arms, outcomes),
+        *_size_warnings(arms, facts),
+        *_tuning_warnings(facts, tuned),
     ]
-    return tuple(found)
+    return tuple(sentences)
 
 
-def _about_seeds(arms: Sequence[ArmSummary]) -> Iterator[str]:
+def _seed_warnings(arms: Sequence[ArmSummary]) -> Iterator[str]:
     most = max(arm.n for arm in arms)
     if most == 1:
-        yield "One seed: nothing can be said about noise, so no difference can be called real."
+        yield "One seed: the noise is unknown, so no difference can be called real."
     elif 1 < most < _ENOUGH_SEEDS:
         yield f"Only {most} seeds: fewer than {_ENOUGH_SEEDS} show none but very large differences."
 
 
-def _about_selection(facts: StudyFacts) -> Iterator[str]:
+def _selection_warnings(facts: StudyFacts) -> Iterator[str]:
     total = facts.hygiene.get("test_examples")
     if facts.hygiene.get("selected_on_test"):
         yield "The test split was used for selection: the results look better than they will be on new data."
@@ -179,7 +179,9 @@ def _about_selection(facts: StudyFacts) -> Iterator[str]:
             yield f"{count}{of} test examples are also in the {split} split: the results favour arms that memorise."
 
 
-def _about_ending(outcomes: Mapping[str, Outcome], arms: Sequence[ArmSummary], facts: StudyFacts) -> Iterator[str]:
+def _unfinished_warnings(
+    outcomes: Mapping[str, Outcome], arms: Sequence[ArmSummary], facts: StudyFacts
+) -> Iterator[str]:
     short = [
         f"{arm.spec} {outcomes[arm.spec].trials} of {len(facts.seeds)}"
         for arm in arms
@@ -194,26 +196,26 @@ def _about_ending(outcomes: Mapping[str, Outcome], arms: Sequence[ArmSummary], f
         yield f"Unfinished: not all seeds have been run ({shown})."
 
 
-def _about_trouble(arms: Sequence[ArmSummary], outcomes: Mapping[str, Outcome]) -> Iterator[str]:
+def _failure_warnings(arms: Sequence[ArmSummary], outcomes: Mapping[str, Outcome]) -> Iterator[str]:
     for arm in arms:
         outcome = outcomes[arm.spec]
         if outcome.failed:
             why = outcome.troubles[outcome.failed[0]]
-            yield f"{arm.spec} was withdrawn: {_counted(len(outcome.failed), 'trial')} failed ({why})."
+            yield f"{arm.spec} is excluded: {_counted(len(outcome.failed), 'trial')} failed ({why})."
         if outcome.diverged:
             yield f"{arm.spec} diverged on {len(outcome.diverged)} of {outcome.trials} seeds; those count as lost."
 
 
-def _about_sizes(arms: Sequence[ArmSummary], facts: StudyFacts) -> Iterator[str]:
+def _size_warnings(arms: Sequence[ArmSummary], facts: StudyFacts) -> Iterator[str]:
     base = next(arm.parameters for arm in arms if arm.spec == facts.baseline)
     for arm in arms:
         if base and arm.parameters is not None and abs(arm.parameters / base - 1) > _SAME_SIZE:
             more = "more" if arm.parameters > base else "fewer"
             share = f"{abs(arm.parameters / base - 1):.0%}"
-            yield f"{arm.spec} has {share} {more} parameters than {facts.baseline}: not a comparison of equal models."
+            yield f"{arm.spec} has {share} {more} parameters than {facts.baseline}: the models are not equal in size."
 
 
-def _about_tuning(facts: StudyFacts, tuned: AbstractSet[str]) -> Iterator[str]:
+def _tuning_warnings(facts: StudyFacts, tuned: AbstractSet[str]) -> Iterator[str]:
     if len(facts.arms) == 1:
         return
     if not tuned:

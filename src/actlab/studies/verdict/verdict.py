@@ -1,8 +1,8 @@
-"""The verdict of a study: the best set with its ties named, every arm in numbers, warnings and one plain sentence.
+"""Verdict with the best set, ties, arm summaries, warnings and a recommendation.
 
-The best set is the set of arms still in the race (`actlab.stats.racing`): one test, valid however often one looked,
-at the error rate of the plan. Ties say which pairs the evidence does not separate, and whether that is because the two
-are practically the same or because more seeds are needed.
+The best set is the set of arms that the race (`actlab.stats.racing`) has not eliminated, a single anytime-valid test
+at the error rate of the plan. Ties are the pairs that the evidence does not separate, because the two are practically
+equivalent or because more seeds are needed.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from typing import Any
 
 from actlab.errors import PlanError, did_you_mean
 from actlab.stats.racing import Direction
-from actlab.studies.verdict import recommendation as advice
-from actlab.studies.verdict.arm_summary import ArmSummary, Difference, is_over, summarise
-from actlab.studies.verdict.outcomes import Costs, Row, StudyFacts, raced, read
+from actlab.studies.verdict.arm_summary import ArmSummary, Difference, is_decided, summarize_arms
+from actlab.studies.verdict.outcomes import Costs, Row, StudyFacts, read_outcomes, replay_race
+from actlab.studies.verdict.recommendation import find_warnings, recommend, tuned_arms
 from actlab.studies.verdict.ties import Tie, closest, find_ties
 
-__all__ = ["ArmSummary", "Difference", "StudyFacts", "Tie", "Verdict", "judge"]
+__all__ = ["ArmSummary", "Difference", "StudyFacts", "Tie", "Verdict", "make_verdict"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """The answer of a study.
+    """Result of a study.
 
     Attributes:
         study, task, metric, direction, baseline, seeds, store, fingerprint, rope, alpha, init, tune: as in
         `StudyFacts`.
-        arms: every arm in numbers, best first (best set, then the rest; by paired difference to the baseline).
-        best_set: arms that may be the best, best first; empty when no arm has a result.
-        ties: pairs that the evidence does not separate: within the best set, and between the baseline and any other
+        arms: summary of every arm, the best set first, then the others, each by paired difference to the baseline.
+        best_set: labels of the arms that may be the best, best first; empty when no arm has a result.
+        ties: pairs that the evidence does not separate, within the best set and between the baseline and any other
             arm.
-        recommendation: one plain sentence.
+        recommendation: one sentence.
         warnings: sentences, the most serious first.
-        trials_run: trials that ended, tuning left out.
-        trials_full_grid: arms times seeds.
-        closest: of the undecided ties the one that needs the fewest seeds.
+        trials_run: number of finished trials without those of tuning.
+        trials_full_grid: number of arms times number of seeds.
+        closest: the undecided tie that needs the fewest seeds.
     """
 
     study: str
@@ -63,53 +63,54 @@ class Verdict:
     tune: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the verdict as plain dicts, lists, texts and numbers, ready for JSON (None for NaN and infinity)."""
-        plain: dict[str, Any] = _plain(dataclasses.asdict(self))
-        return plain
+        """Return the verdict as dicts, lists, texts and numbers, ready for JSON; NaN and infinity become None."""
+        values: dict[str, Any] = _to_json(dataclasses.asdict(self))
+        return values
 
 
-def _plain(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
+        return {str(key): _to_json(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
+        return [_to_json(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def judge(rows: Iterable[Row], facts: StudyFacts, costs: Costs) -> Verdict:
-    """Return the verdict on a study, finished or not. A pure function: the same rows give the same verdict.
+def make_verdict(rows: Iterable[Row], facts: StudyFacts, costs: Costs) -> Verdict:
+    """Return the verdict of a study, finished or not, as a pure function of its rows.
 
     Args:
-        rows: trials as ``study.rows()`` returns them; read are ``stage, arm, seed, lr, status, metric, parameters,
+        rows: trials as ``study.rows()`` returns them, with the columns ``stage, arm, seed, lr, status, metric, parameters,
             error``.
-        facts: of the plan and of how the study went.
+        facts: of the plan and its run.
         costs: per arm a mapping with ``step_time_ratio``, ``parameters`` and ``peak_memory``; arms and entries may be
             missing.
 
     Returns:
-        The verdict. It exists for any rows: with arms that have no result, fewer seeds than others, one arm, or no
-        baseline.
+        The verdict. Arms may have no result or fewer seeds than others, there may be one arm only, and the baseline may have
+        no result.
 
     Raises:
-        PlanError: the baseline is not among the arms, or arms are named twice.
+        PlanError: the baseline is not among the arms, or an arm is named twice.
 
     Example:
         >>> facts = StudyFacts(name="s", task="t", metric="accuracy", arms=("relu",), baseline="relu", seeds=(0,))
-        >>> judge([{"arm": "relu", "seed": 0, "status": "completed", "metric": 0.5}], facts, {}).best_set
+        >>> make_verdict([{"arm": "relu", "seed": 0, "status": "completed", "metric": 0.5}], facts, {}).best_set
         ('relu',)
     """
     if facts.baseline not in facts.arms:
         known = did_you_mean(facts.baseline, facts.arms) or f" The arms are {', '.join(facts.arms)}."
         raise PlanError(f"The baseline {facts.baseline!r} is not among the arms.{known}")
     rows = list(rows)
-    outcomes = read(rows, facts)
-    state = raced(outcomes, facts)
+    outcomes = read_outcomes(rows, facts)
+    state = replay_race(outcomes, facts)
     active = {arm for arm in state.active if outcomes[arm].metrics}
-    found = summarise(outcomes, state, facts, costs)
-    baseline = found[facts.arms.index(facts.baseline)]
-    arms = sorted(found, key=lambda arm: _rank(arm, active, baseline, facts))
+    summaries = summarize_arms(outcomes, state, facts, costs)
+    baseline = summaries[facts.arms.index(facts.baseline)]
+    arms = sorted(summaries, key=lambda arm: _rank(arm, active, baseline, facts))
     best = tuple(arm.spec for arm in arms if arm.spec in active)
     ties = find_ties(arms, best, outcomes, state, facts)
+    warnings = find_warnings(arms, outcomes, facts, tuned=tuned_arms(rows), decided=is_decided(state, facts))
     return Verdict(
         study=facts.name,
         task=facts.task,
@@ -120,8 +121,8 @@ def judge(rows: Iterable[Row], facts: StudyFacts, costs: Costs) -> Verdict:
         arms=tuple(arms),
         best_set=best,
         ties=ties,
-        recommendation=advice.recommendation(arms, best, ties, facts),
-        warnings=advice.warnings(arms, outcomes, facts, tuned=advice.tuned_arms(rows), over=is_over(state, facts)),
+        recommendation=recommend(arms, best, ties, facts),
+        warnings=warnings,
         store=facts.store,
         fingerprint=facts.fingerprint,
         rope=facts.rope,
@@ -135,6 +136,6 @@ def judge(rows: Iterable[Row], facts: StudyFacts, costs: Costs) -> Verdict:
 
 
 def _rank(arm: ArmSummary, active: set[str], baseline: ArmSummary, facts: StudyFacts) -> tuple[bool, bool, float]:
-    """Best set first, then by how much better than the baseline: paired, as arms that left early saw fewer seeds."""
+    """Return the sort key: the best set first, then by the paired gain over the baseline, as eliminated arms have fewer seeds."""
     gain = arm.diff.mean if arm.diff is not None else (arm.mean or 0.0) - (baseline.mean or 0.0)
     return arm.spec not in active, arm.mean is None, -facts.sign * gain

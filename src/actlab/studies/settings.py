@@ -1,0 +1,109 @@
+"""Settings of a study, and parsing of seeds and time budgets."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypedDict
+
+from actlab.errors import PlanError
+from actlab.studies.arm import ArmLike
+
+__all__ = ["LR_FACTORS", "TUNING_SEEDS", "StudyOptions", "StudySettings", "parse_budget", "parse_seeds"]
+
+# Seeds from here on are reserved for tuning, so that no main trial repeats one.
+_FIRST_TUNING_SEED = 1_000_000
+#: Seeds of the tuning trials.
+TUNING_SEEDS = (_FIRST_TUNING_SEED, _FIRST_TUNING_SEED + 1)
+#: Factors of the task's learning rate on the tuning grid, the same for every arm.
+LR_FACTORS = (1 / 9, 1 / 3, 1.0, 3.0, 9.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySettings:
+    """Settings of a study's plan, checked by :func:`actlab.studies.plan.make_plan`.
+
+    Attributes:
+        seeds: number of seeds of every arm, or the seeds themselves; more can be added later.
+        baseline: the arm with which the others are compared; added to the arms if it is not among them. The first arm by default.
+        init: "fixed" keeps the model's own initialisation, "matched" uses the gain of each activation.
+        tune: None, or "lr" to tune the learning rate of every arm on the same grid, without the test split.
+        alpha: error rate of the whole study.
+        rope: region of practical equivalence, in the metric's units; the task's own by default.
+        eliminate: whether arms are eliminated as soon as the evidence allows.
+    """
+
+    seeds: int | Sequence[int] = 10
+    baseline: ArmLike | None = None
+    init: str = "fixed"
+    tune: str | None = None
+    alpha: float = 0.05
+    rope: float | None = None
+    eliminate: bool = True
+
+
+class StudyOptions(TypedDict, total=False):
+    """Keyword options of functions that take :class:`StudySettings`, with the same names and types."""
+
+    seeds: int | Sequence[int]
+    baseline: ArmLike | None
+    init: str
+    tune: str | None
+    alpha: float
+    rope: float | None
+    eliminate: bool
+
+
+def parse_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    """Return the seeds, which are 0, 1, 2, ... for a number of them.
+
+    Raises:
+        PlanError: no seed, duplicate seeds, values that are no integers, or integers in the range reserved for tuning.
+
+    Example:
+        >>> parse_seeds(3), parse_seeds([7, 8])
+        ((0, 1, 2), (7, 8))
+    """
+    if isinstance(seeds, int) and not isinstance(seeds, bool):
+        if not 1 <= seeds <= _FIRST_TUNING_SEED:
+            raise PlanError(f"seeds is {seeds}; a whole number from 1 up is needed (10 is a good start).")
+        return tuple(range(seeds))
+    if isinstance(seeds, str | bool) or not isinstance(seeds, Iterable):
+        raise PlanError(f"seeds is {seeds!r}; give a number of seeds, like 10, or a list of them, like [0, 1, 2].")
+    chosen = tuple(seeds)
+    if not chosen or len(set(chosen)) < len(chosen) or not all(map(_is_seed, chosen)):
+        raise PlanError(
+            f"seeds is {list(chosen)!r}; needed are different whole numbers from 0 to {_FIRST_TUNING_SEED - 1:,}."
+        )
+    return chosen
+
+
+def _is_seed(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _FIRST_TUNING_SEED
+
+
+_BUDGET = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>s|sec|seconds?|m|min|minutes?|h|hours?)?\s*")
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+def parse_budget(budget: str | float | None) -> float | None:
+    """Return a budget in seconds, from ``"90s"``, ``"10m"``, ``"2h"`` or a number of seconds. None means no limit.
+
+    Raises:
+        PlanError: the text is no time, or the time is not above 0.
+
+    Example:
+        >>> parse_budget("10m"), parse_budget(90)
+        (600.0, 90.0)
+    """
+    if budget is None:
+        return None
+    match = _BUDGET.fullmatch(str(budget))
+    seconds = float(match["number"]) * _SECONDS[(match["unit"] or "s")[0]] if match else math.nan
+    if isinstance(budget, bool) or not 0 < seconds < math.inf:
+        raise PlanError(
+            f"The budget is {budget!r}; allowed are times like 90s, 10m, 2h, or a number of seconds above 0."
+        )
+    return seconds
