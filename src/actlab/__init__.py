@@ -1,4 +1,6 @@
-"""ActLab: which activation function should my model use, what will it cost, and how sure are we?
+"""Workbench for activation functions in PyTorch.
+
+It answers which activation function a model should use, what that costs, and how certain the answer is.
 
     import actlab
 
@@ -8,7 +10,7 @@
     study = actlab.compare("digits", ["relu", "gelu"], seeds=8)
     print(study.verdict().recommendation)
 
-Names are loaded when first used, so that ``import actlab`` is quick and ``actlab --help`` does not wait for torch.
+Names are loaded on first use, so that ``import actlab`` is fast and ``actlab --help`` does not import torch.
 """
 
 from importlib import import_module
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_HOME = {
+_MODULES = {
     "ActLinear": "nn.layers.act_linear",
     "Activation": "functions.activation",
     "ActlabError": "errors",
@@ -145,16 +147,16 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "integrations":  # a room of its own: actlab.integrations.register()
+    if name == "integrations":  # actlab.integrations.register()
         return import_module("actlab.integrations")
     if name == "recipes":  # actlab.recipes.binary(...)
         return import_module("actlab.nn.recipes")
-    if name not in _HOME:
-        raise AttributeError(f"module 'actlab' has no attribute {name!r}; it has {', '.join(sorted(_HOME))}")
-    value = getattr(import_module(f"actlab.{_HOME[name]}"), name)
+    if name not in _MODULES:
+        raise AttributeError(f"module 'actlab' has no attribute {name!r}; it has {', '.join(sorted(_MODULES))}")
+    value = getattr(import_module(f"actlab.{_MODULES[name]}"), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+    return sorted({*globals(), *_MODULES})

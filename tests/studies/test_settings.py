@@ -28,5 +28,5 @@ def test_a_keyword_replaces_the_value_of_the_record():
 
 
 def test_an_unknown_option_is_refused_with_the_nearest_name():
-    with pytest.raises(TypeError, match="unknown option 'seed'. Did you mean 'seeds'"):
+    with pytest.raises(TypeError, match=r"unknown option 'seed'. Did you mean 'seeds'"):
         make_plan(tiny(), ["relu", "gelu"], seed=3)

@@ -142,7 +142,9 @@ def run_trial(
     """
     rate = task.learning_rate if lr is None else lr
     started, wall, cpu = time.time(), time.perf_counter(), time.process_time()
-    measured, status, reason = _Measurements(), "completed", None
+    measured = _Measurements()
+    status: Status = "completed"
+    reason = None
     try:
         with one_thread(), isolated(seed):
             _train_and_evaluate(measured, task, arm, seed, init=init, lr=rate, stage=stage)
