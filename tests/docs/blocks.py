@@ -89,6 +89,7 @@ def blocks(page: str) -> list[Block]:
     indented = list(INDENTED.finditer(re.sub(FENCE, lambda found: re.sub(r"[^\n]", "x", found[0]), page)))
     pieces = sorted([*fences, *indented], key=lambda found: found.start())
     made: list[Block] = []
+    end = 0  # of the piece before
     for piece in pieces:
         fenced = "language" in piece.groupdict()
         language = piece["language"] if fenced else "sh"
@@ -143,7 +144,7 @@ def same(printed: str, expected: list[str], *, numbers_vary: bool) -> bool:
     """Compare line by line but for white space; ``...`` stands for anything, and numbers may differ if they vary."""
 
     def plain(text: str) -> str:
-        text = re.sub(r"[+−-]?\d[\d.,]*k?", "#", text) if numbers_vary else text
+        text = re.sub(r"[+\u2212-]?\d[\d.,]*k?", "#", text) if numbers_vary else text
         return " ".join(text.split())
 
     pattern = ".*".join(re.escape(piece.strip()) for piece in plain(" ".join(expected)).split("..."))

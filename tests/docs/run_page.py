@@ -59,7 +59,7 @@ def main() -> None:
         results.append(result | {"printed": printed.getvalue()})
         if result.get("error"):
             break
-    print(json.dumps(results))
+    sys.stdout.write(json.dumps(results))
 
 
 main()
