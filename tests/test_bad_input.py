@@ -1,7 +1,7 @@
-"""What a user can get wrong, and the message that follows: never a traceback, never training before the check.
+"""Messages for wrong input: one message without a traceback, before any training.
 
-The table below is the whole truth: each case is typed into the real command line (or, where it starts with ``actlab.``, into
-Python). Run this file as a script to print the table with the full messages: ``python tests/test_bad_input.py > docs/reference/error_messages.md``.
+Each case of the table below is run by the real command line (or, where it starts with ``actlab.``, in Python). Run this file as a
+script to print the table with the full messages: ``python tests/test_bad_input.py > docs/reference/error_messages.md``.
 """
 
 from __future__ import annotations
@@ -533,35 +533,35 @@ def test_the_page_in_the_documentation_has_every_case():
 
 def test_a_mistake_of_actlab_itself_is_one_line_with_a_way_to_report_it(folder, monkeypatch):
     monkeypatch.delenv("ACTLAB_DEBUG")
-    monkeypatch.setattr("actlab.report.terminal.activation.entries", _never)
+    monkeypatch.setattr("actlab.report.content.activation.entries", _never)
 
     code, out, err = _quietly("actlab list")
 
     assert (code, out) == (2, "")
-    assert "a mistake in ActLab" in err
+    assert "internal error, please report" in err
     assert "AssertionError: training began" in err
     assert "Traceback" not in err
 
 
 def test_the_traceback_of_a_mistake_of_actlab_is_there_for_who_asks(folder, monkeypatch):
-    monkeypatch.setattr("actlab.report.terminal.activation.entries", _never)
+    monkeypatch.setattr("actlab.report.content.activation.entries", _never)
 
     with pytest.raises(AssertionError, match="training began"):
         _quietly("actlab list")
 
 
-HEAD = """# Bad input: what you get when something is wrong
+HEAD = """# Error messages
 
-Every line was typed into a folder with a small task file `my_task.py` that has the fault named in the first column. Each ends
-with exit code 2 and one message on stderr (with `--json`, an object `{"error": {"type", "message"}}` on stdout), before any training
-and without a traceback. `tests/test_bad_input.py` holds the table and tests it; it writes this page:
+Messages for wrong input. Every command was run in a folder with a small task file `my_task.py` that has the fault named in the first
+column. Each ends with exit code 2 and one message on stderr (with `--json`, an object `{"error": {"type", "message"}}` on stdout), before any training
+and without a traceback. `tests/test_bad_input.py` has the table and tests it; it also writes this page:
 `python tests/test_bad_input.py > docs/reference/error_messages.md`.
 """
 
 
 def markdown() -> str:
     """Return the page of the table: what is wrong, what is typed, and the whole message."""
-    lines = [HEAD, "| what is wrong | what you type | what you get |", "|---|---|---|"]
+    lines = [HEAD, "| fault | command | message |", "|---|---|---|"]
     for case in TABLE:
         with tempfile.TemporaryDirectory() as here, contextlib.chdir(here):
             case.first()
