@@ -105,16 +105,19 @@ class SlopeSums:
     Attributes:
         count: number of slopes of each unit.
         squares: sum of squared slopes, shape ``(units,)``; None where slopes are not known.
-        moved: whether any slope was not exactly zero, bool, shape ``(units,)``; None where slopes are not known.
+        nonzero: whether any slope is not exactly zero, bool, shape ``(units,)``; None where slopes are not known.
     """
 
     count: int = 0
     squares: Tensor | None = None
-    moved: Tensor | None = None
+    nonzero: Tensor | None = None
 
     def __add__(self, other: SlopeSums) -> SlopeSums:
-        either = self.moved if other.moved is None else other.moved if self.moved is None else self.moved | other.moved
-        return SlopeSums(count=self.count + other.count, squares=_sum(self.squares, other.squares), moved=either)
+        return SlopeSums(
+            count=self.count + other.count,
+            squares=_sum(self.squares, other.squares),
+            nonzero=_either(self.nonzero, other.nonzero),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -124,7 +127,7 @@ class GradientSums:
     Attributes:
         input: sum of the squared gradient norms at the input.
         output: sum of the squared gradient norms at the output.
-        units: sum of the squared gradients at the input, shape ``(units,)``; None where they were not measured.
+        units: sum of the squared gradients at the input of each unit, shape ``(units,)``; None where they were not measured.
         batches: number of batches with finite gradients.
         overflowed: number of batches without, as happens with scaled losses; they count nowhere else.
     """
@@ -321,7 +324,7 @@ def _flat_ends(point: Point) -> tuple[tuple[float, float], bool] | None:
 def _slope_sums(squared: Tensor, dims: list[int], count: int) -> SlopeSums:
     per_unit = squared.sum(dims).reshape(-1) if dims else squared.reshape(-1)
     largest = squared.amax(dims).reshape(-1) if dims else squared.reshape(-1)
-    return SlopeSums(count=count, squares=per_unit.to(_wide_dtype(per_unit)), moved=largest > 0)
+    return SlopeSums(count=count, squares=per_unit.to(_wide_dtype(per_unit)), nonzero=largest > 0)
 
 
 def _count_by_unit(ones: Tensor, dims: list[int]) -> Tensor:
@@ -334,6 +337,11 @@ def _count_by_unit(ones: Tensor, dims: list[int]) -> Tensor:
 def _sum(first: Tensor | None, second: Tensor | None) -> Tensor | None:
     """Return the sum; None counts as zero."""
     return second if first is None else first if second is None else first + second
+
+
+def _either(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+    """Return the logical or; None counts as false."""
+    return second if first is None else first if second is None else first | second
 
 
 def _is_finite(value: float) -> bool:

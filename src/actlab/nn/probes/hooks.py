@@ -50,7 +50,7 @@ class Point:
 
     Attributes:
         key: identifies the point: key of the slot, path of the layer before, number of units.
-        path: of the site, as :func:`actlab.find` has it.
+        path: path of the site, as in :func:`actlab.find`.
         after: path of the layer whose weights made the input; None where there is none.
         running: what runs.
         dim: dimension of the units, counted from the end; None for functions that mix elements, which have no units.

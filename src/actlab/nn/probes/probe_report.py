@@ -40,7 +40,7 @@ class ProbeRow:
         input_mean: mean input.
         input_variance: variance of the input.
         chi: E f'^2, the mean squared slope; times the squared weight scale, the factor of the squared gradient (the gradient factor).
-        gradient_norm: of the loss with respect to the output: root mean square over batches.
+        gradient_norm: norm of the loss's gradient at the output, root mean square over batches.
         gradient_ratio: norm of the gradient at the input over that at the output; the square root of a weighted chi where nothing else
             uses the input.
         effective_rank: participation ratio of the covariance of the units, on up to 1024 rows a batch.
@@ -187,7 +187,7 @@ def row_of(accumulator: Accumulator, at_init: ProbeReport | None = None) -> Prob
 
 
 def _with_units(row: ProbeRow, accumulator: Accumulator, at_init: ProbeReport | None) -> ProbeRow:
-    has_slopes = accumulator.slopes.moved is not None
+    has_slopes = accumulator.slopes.nonzero is not None
     census = _census(accumulator, row.units, at_init.dead_at(row) if at_init else None)
     return replace(
         row,
@@ -203,11 +203,11 @@ def _with_units(row: ProbeRow, accumulator: Accumulator, at_init: ProbeReport | 
 
 def _census(accumulator: Accumulator, units: int, dead_at_init: np.ndarray | None) -> Census:
     sums, gradients, batches = accumulator.units, accumulator.gradients, accumulator.batches
-    moved = accumulator.slopes.moved
+    has_slope = accumulator.slopes.nonzero
     saturated = _numpy(sums.saturated, units)
     states = classify_units(
         zeros=_numpy(sums.zeros, units),
-        moved=np.ones(units, bool) if moved is None else moved.cpu().numpy(),
+        has_slope=np.ones(units, bool) if has_slope is None else has_slope.cpu().numpy(),
         saturated=saturated,
         elements=sums.count,
         at_init=dead_at_init,

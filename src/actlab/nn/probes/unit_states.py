@@ -33,7 +33,7 @@ class Census:
     Attributes:
         states: index into :data:`STATES`.
         activity: share of elements that are not zero.
-        mean: of the output.
+        mean: mean output.
         saturated: share of elements on a flat end of the function, and not zero.
         silent: share of batches in which the unit was zero throughout.
         gradient: root of the mean squared gradient of the unit's input; NaN where no gradients were measured.
@@ -64,7 +64,7 @@ class Census:
 def classify_units(
     *,
     zeros: np.ndarray,
-    moved: np.ndarray,
+    has_slope: np.ndarray,
     saturated: np.ndarray,
     elements: float,
     at_init: np.ndarray | None = None,
@@ -73,7 +73,7 @@ def classify_units(
 
     Args:
         zeros: number of elements that were exactly zero.
-        moved: whether the slope of any element was not exactly zero.
+        has_slope: whether the slope of any element was not exactly zero.
         saturated: number of elements on a flat end and not zero.
         elements: number of elements of each unit.
         at_init: whether the unit was dead at initialization.
@@ -83,11 +83,11 @@ def classify_units(
 
     Example:
         >>> counts = {"zeros": np.array([100, 97, 0, 0]), "saturated": np.array([0, 0, 99, 3])}
-        >>> [STATES[state] for state in classify_units(**counts, moved=np.array([False, True, True, True]), elements=100)]
+        >>> [STATES[state] for state in classify_units(**counts, has_slope=np.array([False, True, True, True]), elements=100)]
         ['dead', 'sparse', 'saturated', 'healthy']
     """
     states = np.where(zeros > (1 - SPARSE) * elements, IS_SPARSE, HEALTHY)
     states = np.where(saturated >= SATURATED * elements, IS_SATURATED, states)
-    dead = (zeros >= elements) & ~moved
+    dead = (zeros >= elements) & ~has_slope
     states = np.where(dead, DEAD, states)
     return states if at_init is None else np.where(dead & at_init, BORN_DEAD, states)

@@ -23,7 +23,7 @@ def rewrap(held: Callable[..., Any], new: FunctionType) -> FunctionType | None:
         new: the function to run in place of the innermost one.
 
     Returns:
-        ``new`` itself where there is no decorator; None where a wrapper holds the wrapped function elsewhere than in its closure, so that
+        ``new`` itself where there is no decorator; None where a wrapper does not hold the function in its closure alone, so that
         a copy might still run the old one.
 
     Example:
