@@ -553,8 +553,8 @@ def test_the_traceback_of_a_mistake_of_actlab_is_there_for_who_asks(folder, monk
 HEAD = """# Error messages
 
 Messages for wrong input. Every command was run in a folder with a small task file `my_task.py` that has the fault named in the first
-column. Each ends with exit code 2 and one message on stderr (with `--json`, an object `{"error": {"type", "message"}}` on stdout), before any training
-and without a traceback. `tests/test_bad_input.py` has the table and tests it; it also writes this page:
+column. Each ends with exit code 2 and one message on stderr (with `--json`, an object `{"error": {"type", "message"}}` on stdout),
+before any training and without a traceback. `tests/test_bad_input.py` has the table and tests it; it also writes this page:
 `python tests/test_bad_input.py > docs/reference/error_messages.md`.
 """
 
