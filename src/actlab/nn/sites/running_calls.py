@@ -117,7 +117,7 @@ def _slot_in_unregistered_module(
         owner = nearest
     cls = type(module).__name__
     reason = (
-        f"it runs in a {cls} that is no registered part of the model (made during the forward pass, or stored in a plain list or dict); "
+        f"it runs in a {cls} that is no registered part of the model (made during the forward pass, or kept in a plain list or dict); "
         "make it in __init__, as an attribute or in an nn.ModuleList"
     )
     key = ("unregistered module", id(owner), type(module), caller.f_lasti if caller else 0, frame.f_lasti)
