@@ -30,7 +30,7 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 import actlab
-from actlab.diagnostics.importance import Importance
+from actlab.diagnostics.importance_result import Importance
 from actlab.tasks import resolve
 
 Pair = tuple[Tensor, Tensor]

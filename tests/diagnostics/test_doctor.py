@@ -1,4 +1,4 @@
-"""The checkup: nothing for the healthy; faults with a remedy that has won; no remedy that has not."""
+"""The doctor finds nothing in healthy models, and recommends remedies only if they win their paired trial."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from tests.studies.tiny import FILE, tiny
 from torch import nn
 
 import actlab
-from actlab.diagnostics import doctor as module
+from actlab.diagnostics import doctor as doctor_module
+from actlab.diagnostics import paired_trials
 from actlab.diagnostics.check import Finding
 from actlab.diagnostics.diagnosis import Diagnosis, PairedTrial
 from actlab.diagnostics.doctor import Checkup, doctor
@@ -83,10 +84,10 @@ def test_the_gradients_of_the_remedy_are_measured_too(diagnosis):
     assert abs(trial.decades[1]) < 1
 
 
-def test_a_useless_prescription_is_tried_and_not_recommended(sick, monkeypatch):
-    useless = Remedy(measures=(Swap(paths=("1",), spec="sigmoid"),), source="nobody")
+def test_a_useless_remedy_is_tried_and_not_recommended(sick, monkeypatch):
+    useless = Remedy(changes=(Swap(paths=("1",), spec="sigmoid"),), source="nobody")
     fault = Finding(rule="r", kind="fault", layer="0", site="1", sentence="s", source="x", prescriptions=(useless,))
-    monkeypatch.setattr(module, "consult", lambda _: (fault,))
+    monkeypatch.setattr(doctor_module, "run_checks", lambda _: (fault,))
 
     found = doctor(sick, seeds=3, steps=30)
 
@@ -94,13 +95,13 @@ def test_a_useless_prescription_is_tried_and_not_recommended(sick, monkeypatch):
     assert (trial.verdict, trial.difference) == ("did not help", 0.0)
     assert found.recommended == ()
     assert not found.healthy
-    assert "Nothing that was tried is shown to help" in found.sentence
+    assert "No remedy that was tried is shown to help" in found.sentence
 
 
 def test_what_makes_it_worse_is_not_recommended(monkeypatch):
     harm = Remedy(learning_rate=1e-9, source="nobody")
     hint = Finding(rule="r", kind="hint", layer="0", site="1", sentence="s", source="x", prescriptions=(harm,))
-    monkeypatch.setattr(module, "consult", lambda _: (hint,))
+    monkeypatch.setattr(doctor_module, "run_checks", lambda _: (hint,))
 
     found = doctor(task(lambda: mlp(nn.ReLU, 2)), seeds=3, steps=40)
 
@@ -120,7 +121,7 @@ def test_the_interval_allows_for_all_trials(diagnosis):
 def test_smaller_may_be_better(monkeypatch):
     slow = Remedy(learning_rate=0.05, source="nobody")
     fault = Finding(rule="r", kind="fault", layer="0", site="1", sentence="s", source="x", prescriptions=(slow,))
-    monkeypatch.setattr(module, "consult", lambda _: (fault,))
+    monkeypatch.setattr(doctor_module, "run_checks", lambda _: (fault,))
     wrong = {"metric": lambda output, y: 1 - accuracy(output, y), "direction": "min", "learning_rate": 1e-6}
 
     found = doctor(task(lambda: mlp(nn.ReLU, 1), **wrong), seeds=3, steps=30)
@@ -168,29 +169,29 @@ def test_a_killing_rate_is_found_and_the_net_revived():
     ],
 )
 def test_the_verdict_of_a_trial(mean, interval, hint, verdict):
-    assert module._verdict(mean, interval, 0.01, is_hint=hint) == verdict
+    assert paired_trials._verdict(mean, interval, 0.01, is_hint=hint) == verdict
 
 
 def test_a_training_that_diverged_is_worth_what_the_untrained_model_is(monkeypatch, sick):
     bad = Remedy(learning_rate=0.5, source="nobody")
     fault = Finding(rule="r", kind="fault", layer="", site="", sentence="s", source="x", prescriptions=(bad,))
-    monkeypatch.setattr(module, "consult", lambda _: (fault,))
+    monkeypatch.setattr(doctor_module, "run_checks", lambda _: (fault,))
 
-    def trial(_task, seed, prescription, *, steps):
-        return Outcome(value=math.nan if prescription is bad else 0.9, steps=steps, diverged=prescription is bad)
+    def trial(_task, seed, remedy, *, steps):
+        return Outcome(value=math.nan if remedy is bad else 0.9, steps=steps, diverged=remedy is bad)
 
-    monkeypatch.setattr(module, "short_trial", trial)
+    monkeypatch.setattr(paired_trials, "short_trial", trial)
     found = doctor(sick, seeds=2, steps=5)
 
     assert found.trials[0].diverged == (0, 2)
-    assert found.trials[0].after == tuple(module.untrained(sick, seed) for seed in (0, 1))
+    assert found.trials[0].after == tuple(paired_trials.untrained_metric(sick, seed) for seed in (0, 1))
 
 
-def test_a_prescription_that_does_not_fit_is_told_and_the_others_are_tried(sick, monkeypatch):
-    wrong = Remedy(measures=(Swap(paths=("nowhere",), spec="relu"),), source="nobody")
-    right = Remedy(measures=(Swap(paths=("1",), spec="relu"),), source="nobody")
+def test_a_remedy_that_does_not_fit_is_reported_and_the_others_are_tried(sick, monkeypatch):
+    wrong = Remedy(changes=(Swap(paths=("nowhere",), spec="relu"),), source="nobody")
+    right = Remedy(changes=(Swap(paths=("1",), spec="relu"),), source="nobody")
     fault = Finding(rule="r", kind="fault", layer="", site="", sentence="s", source="x", prescriptions=(wrong, right))
-    monkeypatch.setattr(module, "consult", lambda _: (fault,))
+    monkeypatch.setattr(doctor_module, "run_checks", lambda _: (fault,))
 
     found = doctor(sick, seeds=2, steps=5)
 
@@ -203,7 +204,7 @@ def test_a_spent_budget_leaves_trials_untried(sick):
 
     assert {trial.verdict for trial in found.trials} == {"not tried"}
     assert {trial.reason for trial in found.trials} == {"the budget was spent"}
-    assert "Nothing was tried yet" in found.sentence
+    assert "No remedy was tried" in found.sentence
 
 
 def test_ctrl_c_keeps_what_had_finished_and_the_rest_can_be_done(sick, diagnosis):
@@ -235,7 +236,7 @@ def test_progress_counts_to_the_number_of_trainings():
     told = []
     doctor(task(lambda: mlp(nn.Sigmoid, 1)), seeds=2, steps=5, progress=lambda *news: told.append(news))
 
-    assert told[0][2] == "the model at its init"
+    assert told[0][2] == "the model at initialization"
     assert [news for news in told if " at 1" in news[2]] == [
         (0, 4, "relu at 1"), (1, 4, "relu at 1"), (2, 4, "tanh at 1"), (3, 4, "tanh at 1"),
     ]  # fmt: skip
@@ -252,7 +253,7 @@ def test_a_module_is_measured_and_told_what_is_missing():
 
     assert found.findings[0].rule == "vanishing gradients"
     assert {trial.verdict for trial in found.trials} == {"not tried"}
-    assert "No prescription was tried" in found.notes[0]
+    assert "No remedy was tried" in found.notes[0]
     assert all(torch.equal(value, state[name]) for name, value in net.state_dict().items())
 
 
@@ -330,9 +331,9 @@ def test_the_json_has_its_frozen_keys_and_no_number_that_is_none(diagnosis):
     assert set(told["course"]) == {"learning_rate", "losses", "diverged", "deaths", "looks"}
 
 
-def test_the_best_prescription_comes_first():
+def test_the_best_remedy_comes_first():
     won = {"verdict": "helped", "seeds": (0,), "before": (0.1,), "after": (0.2,)}
-    one = PairedTrial(prescription=Remedy(measures=(MatchedInit(),)), difference=0.1, **won)
+    one = PairedTrial(prescription=Remedy(changes=(MatchedInit(),)), difference=0.1, **won)
     two = PairedTrial(prescription=Remedy(learning_rate=0.1), difference=0.2, **won)
     nothing = Measurements(samples=0, propagation=None, at_init=None, hidden=())
     found = Diagnosis(

@@ -1,4 +1,4 @@
-"""The examination: which activations feed layers, and which ends are applied twice."""
+"""Measurements of a model: which activations feed layers, and whether model and loss apply the same function."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from actlab.diagnostics.measurements import examine, last_function_twice
+from actlab.diagnostics.measurements import doubled_output_function, measure_model
 from actlab.errors import SiteError
 
 
@@ -27,16 +27,22 @@ class Gated(nn.Module):
 
 
 def test_a_gate_does_not_feed_and_a_hidden_function_does():
-    hidden = {site.spec: site for site in examine(Gated(), draw(8, 6)).hidden}
-    plain = examine(nn.Sequential(nn.Linear(6, 4), nn.Sigmoid(), nn.Flatten(), nn.Linear(4, 2)), draw(8, 6)).hidden
+    hidden = {site.spec: site for site in measure_model(Gated(), draw(8, 6)).hidden}
+    plain = measure_model(
+        nn.Sequential(nn.Linear(6, 4), nn.Sigmoid(), nn.Flatten(), nn.Linear(4, 2)), draw(8, 6)
+    ).hidden
 
-    assert not hidden["sigmoid"].feeds
-    assert [(site.spec, site.feeds, site.layer, site.behind) for site in plain] == [("sigmoid", True, "0", "Linear")]
+    assert not hidden["sigmoid"].feeds_layer
+    assert [(site.spec, site.feeds_layer, site.layer, site.layer_class) for site in plain] == [
+        ("sigmoid", True, "0", "Linear")
+    ]
 
 
 def test_the_last_function_is_not_hidden():
     assert (
-        examine(nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2), nn.Sigmoid()), draw(8, 6)).hidden[-1].spec
+        measure_model(nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2), nn.Sigmoid()), draw(8, 6))
+        .hidden[-1]
+        .spec
         == "relu"
     )
 
@@ -45,11 +51,11 @@ def test_it_counts_convolutions_norms_and_dropouts_and_sees_attention():
     net = nn.Sequential(
         nn.Conv1d(1, 2, 3), nn.BatchNorm1d(2), nn.ReLU(), nn.Dropout(0.1), nn.Flatten(), nn.Linear(8, 2)
     )
-    found = examine(net, draw(8, 1, 6))
+    found = measure_model(net, draw(8, 1, 6))
     block = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
 
-    assert (found.convolutions, found.norms, found.dropouts, found.attends) == (1, 1, ("3",), False)
-    assert examine(block, draw(4, 5, 8)).attends
+    assert (found.convolutions, found.norms, found.dropouts, found.has_attention) == (1, 1, ("3",), False)
+    assert measure_model(block, draw(4, 5, 8)).has_attention
 
 
 def test_the_model_is_left_as_it_was():
@@ -57,7 +63,7 @@ def test_the_model_is_left_as_it_was():
     state = {name: value.clone() for name, value in net.state_dict().items()}
     random = torch.get_rng_state()
 
-    examine(net, draw(32, 6), torch.arange(32) % 3, F.cross_entropy)
+    measure_model(net, draw(32, 6), torch.arange(32) % 3, F.cross_entropy)
 
     assert all(torch.equal(value, state[name]) for name, value in net.state_dict().items())
     assert torch.equal(torch.get_rng_state(), random)
@@ -65,7 +71,7 @@ def test_the_model_is_left_as_it_was():
 
 
 def test_what_cannot_be_measured_is_a_note():
-    found = examine(nn.Sequential(nn.Linear(6, 2)), draw(8, 6))
+    found = measure_model(nn.Sequential(nn.Linear(6, 2)), draw(8, 6))
 
     assert found.propagation is None
     assert any("No activation was seen" in note for note in found.notes)
@@ -74,7 +80,7 @@ def test_what_cannot_be_measured_is_a_note():
 
 def test_a_model_that_raises_is_an_error():
     with pytest.raises(SiteError, match="raised on example_inputs"):
-        examine(nn.Linear(3, 2), draw(8, 6))
+        measure_model(nn.Linear(3, 2), draw(8, 6))
 
 
 P = draw(12, 3).softmax(1)
@@ -100,5 +106,5 @@ B = (Y == 1).float()[:, None]
         (P.argmax(1), Y, F.cross_entropy, None),
     ],
 )
-def test_an_end_that_is_applied_twice_is_known_by_what_the_loss_does(output, target, loss, found):
-    assert last_function_twice(output, target, loss) == found
+def test_a_function_that_model_and_loss_both_apply_is_found_from_values_of_the_loss(output, target, loss, found):
+    assert doubled_output_function(output, target, loss) == found

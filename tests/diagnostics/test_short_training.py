@@ -1,4 +1,4 @@
-"""First steps: a short training, the step at which a learning rate kills, and one that does not."""
+"""Short trainings: the step at which units die, and a learning rate at which none do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from actlab.diagnostics import short_training as module
 from actlab.diagnostics.remedy import Remedy, Swap
-from actlab.diagnostics.short_training import first_steps, short_trial, tolerated_rate, untrained
+from actlab.diagnostics.short_training import first_steps, safe_learning_rate, short_trial, untrained_metric
 from actlab.tasks import Data, Split
 
 
@@ -72,8 +72,8 @@ def test_there_are_rates_on_both_sides_of_death():
     assert by_hand(0.6, 30)[0] is not None
 
 
-def test_the_tolerated_rate_lies_within_a_factor_of_two_below_the_edge(one_unit):
-    rate = tolerated_rate(one_unit, 0, steps=30, killing=100.0)
+def test_the_safe_rate_lies_within_a_factor_of_two_below_the_edge(one_unit):
+    rate = safe_learning_rate(one_unit, 0, steps=30, killing=100.0)
 
     assert by_hand(rate, 30)[0] is None
     # two halvings of a decade on a log scale leave a factor of 10 ** 0.25
@@ -81,10 +81,10 @@ def test_the_tolerated_rate_lies_within_a_factor_of_two_below_the_edge(one_unit)
     assert edge < rate * 10**0.25 * 1.02
 
 
-def test_what_dies_at_every_rate_has_no_tolerated_rate(one_unit, monkeypatch):
+def test_what_dies_at_every_rate_has_no_safe_rate(one_unit, monkeypatch):
     monkeypatch.setattr(module, "_kills", lambda *_: True)
 
-    assert tolerated_rate(one_unit, 0, steps=5, killing=1.0) is None
+    assert safe_learning_rate(one_unit, 0, steps=5, killing=1.0) is None
 
 
 def test_a_short_trial_never_reads_the_test_split():
@@ -99,13 +99,13 @@ def test_a_short_trial_never_reads_the_test_split():
         assert short_trial(one, 0, Remedy(), steps=5).value < 0
 
 
-def test_a_prescription_changes_the_model_and_the_rate_that_are_trained():
+def test_a_remedy_changes_the_model_and_the_rate_that_are_trained():
     plain = short_trial(tiny(), 0, Remedy(), steps=6)
-    swapped = short_trial(tiny(), 0, Remedy(measures=(Swap(paths=("1",), spec="gelu"),)), steps=6)
+    swapped = short_trial(tiny(), 0, Remedy(changes=(Swap(paths=("1",), spec="gelu"),)), steps=6)
     slower = short_trial(tiny(), 0, Remedy(learning_rate=1e-9), steps=6)
 
     assert len({plain.value, swapped.value, slower.value}) == 3
-    assert slower.value == pytest.approx(untrained(tiny(), 0), abs=1e-5)
+    assert slower.value == pytest.approx(untrained_metric(tiny(), 0), abs=1e-5)
 
 
 def test_a_trial_is_the_same_to_the_bit_and_leaves_the_generators_alone():

@@ -20,7 +20,7 @@ def test_a_library_that_nobody_knows_is_refused():
 def test_a_library_that_is_not_installed_is_named_with_its_install_line(library, monkeypatch):
     monkeypatch.setattr(registration, "find_spec", lambda _: None)
 
-    with pytest.raises(IntegrationError, match=f"^{library}: it is not installed; pip install .*{library}"):
+    with pytest.raises(IntegrationError, match=f"^{library}: not installed. Install it: pip install .*{library}"):
         register(library)
 
 
@@ -38,13 +38,13 @@ def test_without_names_what_is_installed_is_registered(monkeypatch):
     registered = register()
     try:
         assert list(registered) == ["transformers"]
-        assert registered.absent == {"timm": "it is not installed; pip install timm."}
+        assert registered.absent == {"timm": "not installed. Install it: pip install timm."}
         shown = repr(registered)
     finally:
         registered.undo()
-    assert shown.startswith(f"transformers: {len(registered['transformers'].names)} names, and every spec of them")
+    assert shown.startswith(f"transformers: {len(registered['transformers'].names)} names registered, with all their specs")
     assert "transformers has its own; override=True replaces it" in shown
-    assert shown.endswith("timm: it is not installed; pip install timm.")
+    assert shown.endswith("timm: not installed. Install it: pip install timm.")
 
 
 def test_importing_actlab_imports_neither_library():

@@ -78,7 +78,7 @@ def test_an_exception_in_training_takes_everything_off():
 
 
 def test_before_training_there_is_nothing_to_report():
-    with pytest.raises(IntegrationError, match="has not begun"):
+    with pytest.raises(IntegrationError, match="has not started"):
         LightningProbe().report()
     with pytest.raises(AttributeError):
         _ = LightningProbe().nonsense

@@ -308,8 +308,8 @@ def test_what_is_left_has_its_reason(registered):
     left = registered["transformers"].left
 
     assert "takes a gate and a value" in left["swiglu"]
-    assert "makes n/k elements of n" in left["maxout"]
-    assert "lets tokens see each other" in left["linear_attention"]
+    assert "returns n/k elements for n" in left["maxout"]
+    assert "mixes tokens" in left["linear_attention"]
     assert set(left) | set(registered["transformers"].names) >= set(actlab.names())
 
 
@@ -333,14 +333,14 @@ def test_override_replaces_what_transformers_has_until_it_is_undone():
     [
         ("tellu", "There is no activation 'tellu'. Did you mean 'telu'"),
         ("leaky_relu(negativ=1)", "Did you mean 'negative_slope'?"),
-        ("swiglu", "'silu' is that of swiglu"),
-        ("geglu", "'gelu' is that of geglu"),
-        ("gtu", r"A block with one map becomes gated by actlab.swap_(model, 'gtu', example_inputs)"),
-        ("crelu", "makes 2*n elements of n"),
-        ("softmax_attention", "lets tokens see each other"),
-        ("fourier_mixing", "lets tokens see each other"),
-        ("elu(alpha=learned_per_channel)", "not told how many channels there are; write learned"),
-        (3, "by a string, got int: 3"),
+        ("swiglu", "'silu' for swiglu"),
+        ("geglu", "'gelu' for geglu"),
+        ("gtu", r"A block with one projection becomes gated by actlab.swap_(model, 'gtu', example_inputs)"),
+        ("crelu", "returns 2*n elements for n"),
+        ("softmax_attention", "mixes tokens"),
+        ("fourier_mixing", "mixes tokens"),
+        ("elu(alpha=learned_per_channel)", "number of channels is not known for a name; write learned"),
+        (3, "is a string; got int: 3"),
     ],
 )
 def test_a_name_that_cannot_be_answered_is_a_key_error_that_says_why(key, words):

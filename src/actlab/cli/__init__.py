@@ -1,4 +1,4 @@
-"""The command line: each command parses, calls one public function and renders what it returns."""
+"""Command line interface, whose commands parse, call one public function and render its result."""
 
 from actlab.cli import bench, functions, model, study
 from actlab.cli.app import app, main

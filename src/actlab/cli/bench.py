@@ -1,5 +1,5 @@
-"""Commands on speed: bench, calibrate."""
-# ruff: noqa: PLC0415 imports stand inside the commands, so that `actlab --help` waits for none of torch, SymPy and altair
+"""Commands that measure speed (``bench``, ``calibrate``)."""
+# ruff: noqa: PLC0415 commands import what they need when they run, so that `actlab --help` does not load torch, SymPy or altair
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ __all__ = ["bench", "calibrate"]
 @app.command()
 def bench(
     specs: Annotated[
-        list[str] | None, typer.Argument(help="Activations; by default eleven well-known ones.", metavar="[SPEC]...")
+        list[str] | None, typer.Argument(help="Activations; by default eleven common ones.", metavar="[SPEC]...")
     ] = None,
     *,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     dtype: Annotated[str, typer.Option(help="float32, float64, bfloat16 or float16.")] = "float32",
-    size: Annotated[str, typer.Option(help="Elements of an output, like 64k or 16M.")] = "16M",
+    size: Annotated[str, typer.Option(help="Number of output elements, such as 64k or 16M.")] = "16M",
     against: Annotated[
         list[str] | None,
         typer.Option(
-            help="Also time: formula (torch operations), compile (torch.compile), kernel (ours, at every size)."
+            help="Also time: formula (eager torch operations), compile (torch.compile), kernel (ActLab's, at every size)."
         ),
     ] = None,
-    rounds: Annotated[int, typer.Option(help="How often each is timed.")] = 9,
+    rounds: Annotated[int, typer.Option(help="Number of timed rounds.")] = 9,
     threads: Annotated[
-        int, typer.Option(help="Threads of torch; one is timed in CPU time, which neighbours disturb least.")
+        int, typer.Option(help="torch threads; with 1, CPU time is measured, which other processes affect least.")
     ] = 1,
-    as_shipped: Annotated[bool, typer.Option("--as-shipped", help="Leave the memory allocator as it is.")] = False,
-    plot: Annotated[Path | None, typer.Option(help="Write a drawing.", metavar="FILE.svg")] = None,
+    as_shipped: Annotated[bool, typer.Option("--as-shipped", help="Do not tune the memory allocator.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="Write a chart.", metavar="FILE.svg")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Time activations side by side: our kernels, torch's own, and the speed of memory."""
+    """Time activations: ActLab's kernels, torch's own, and the memory bandwidth limit."""
     import torch
     from rich.console import Console
 
     from actlab.bench.speed import DEFAULT
-    from actlab.bench.speed import bench as measure
+    from actlab.bench.speed import bench as measure_speed
     from actlab.report.charts.bench import write_speed_plot
-    from actlab.report.terminal import bench as speeds
+    from actlab.report.terminal.bench import speed_table
 
     torch.set_num_threads(threads)
     contenders = list(dict.fromkeys(["actlab", "torch", *(against or [])]))
@@ -55,10 +55,10 @@ def bench(
         "as_shipped": as_shipped,
     }
     with Console(stderr=True).status("warming up") as status:
-        found = measure(specs or DEFAULT, contenders=contenders, progress=status.update, **settings)
-    print_json(found.to_dict()) if as_json else print_rich(speeds.speed_table(found))
+        result = measure_speed(specs or DEFAULT, contenders=contenders, progress=status.update, **settings)
+    print_json(result.to_dict()) if as_json else print_rich(speed_table(result))
     if plot is not None:
-        typer.echo(f"Wrote {write_speed_plot(found, plot)}", err=as_json)
+        typer.echo(f"Wrote {write_speed_plot(result, plot)}", err=as_json)
 
 
 @app.command()
@@ -66,26 +66,28 @@ def calibrate(
     specs: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Activations; by default all that torch has kernels for, and some more.", metavar="[SPEC]..."
+            help="Activations; by default all for which torch has a kernel, and some others.", metavar="[SPEC]..."
         ),
     ] = None,
     *,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    dtype: Annotated[list[str] | None, typer.Option(help="By default float32 and bfloat16.")] = None,
-    rounds: Annotated[int, typer.Option(help="How often each size is timed.")] = 9,
-    threads: Annotated[int, typer.Option(help="Threads of torch; each number of threads has sizes of its own.")] = 1,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure, and keep nothing.")] = False,
+    dtype: Annotated[
+        list[str] | None, typer.Option(help="May be given several times; by default float32 and bfloat16.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(help="Number of timed rounds per size.")] = 9,
+    threads: Annotated[int, typer.Option(help="torch threads; sizes are stored per number of threads.")] = 1,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure without storing the result.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure from which size on kernels beat torch on this machine, and keep it for fast layers."""
+    """Measure from which size ActLab's kernels are faster than torch on this machine, and store it for fast layers."""
     import torch
     from rich.console import Console
 
-    from actlab.bench.crossover import calibrate as measure
-    from actlab.report.terminal.crossover import crossing_table
+    from actlab.bench.crossover import calibrate as measure_crossovers
+    from actlab.report.terminal.crossover import crossover_table
 
     torch.set_num_threads(threads)
     settings: dict[str, Any] = {"device": device, "rounds": rounds, "keep": not dry_run}
     with Console(stderr=True).status("measuring") as status:
-        found = measure(specs, dtypes=dtype or ["float32", "bfloat16"], progress=status.update, **settings)
-    print_json(found.to_dict()) if as_json else print_rich(crossing_table(found))
+        result = measure_crossovers(specs, dtypes=dtype or ["float32", "bfloat16"], progress=status.update, **settings)
+    print_json(result.to_dict()) if as_json else print_rich(crossover_table(result))

@@ -1,5 +1,5 @@
-"""Commands on functions: list, rules, show, find, reference."""
-# ruff: noqa: PLC0415 imports stand inside the commands, so that `actlab --help` waits for none of torch, SymPy and altair
+"""Commands that look up functions (``list``, ``rules``, ``show``, ``find``, ``reference``)."""
+# ruff: noqa: PLC0415 commands import what they need when they run, so that `actlab --help` does not load torch, SymPy or altair
 
 from __future__ import annotations
 
@@ -18,35 +18,36 @@ def list_activations(
     kind: Annotated[str | None, typer.Option(help="Only this kind: elementwise, gated, vector or stochastic.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the activations: name, kind, formula, parameters, paper."""
-    from actlab.report.terminal import activation as cards
+    """List activations with kind, formula, parameters and paper."""
+    from actlab.report.content.activation import entries
+    from actlab.report.terminal.activation import activation_table
 
-    found = cards.entries(kind)
-    print_json(found) if as_json else print_rich(cards.overview(found))
+    activations = entries(kind)
+    print_json(activations) if as_json else print_rich(activation_table(activations))
 
 
 @app.command("rules")
 def list_rules(as_json: AsJson = False) -> None:
-    """List the gradient rules, for specs like step/rect: name, formula, parameters, what they keep, paper."""
+    """List gradient rules (for specs such as step/rect) with formula, parameters and paper."""
     from actlab.report.content.rule import rule_entries
-    from actlab.report.terminal.rule import rule_overview
+    from actlab.report.terminal.rule import rule_table
 
-    found = rule_entries()
-    print_json(found) if as_json else print_rich(rule_overview(found))
+    rules = rule_entries()
+    print_json(rules) if as_json else print_rich(rule_table(rules))
 
 
 @app.command()
 def show(
     spec: Annotated[
-        str, typer.Argument(help="An activation, like gelu, 'leaky_relu(0.02)' or step/rect.", metavar="ACT")
+        str, typer.Argument(help="An activation, such as gelu, 'leaky_relu(0.02)' or step/rect.", metavar="ACT")
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Show one activation: formula, facts, gain and graph; with a gradient rule, what passes backward too."""
-    from actlab.report.terminal import activation as cards
+    """Show one activation with formula, properties, cost and graph, and its gradient rule if it has one."""
+    from actlab.report.terminal.activation import activation_view
 
-    data, card = cards.card(spec)
-    print_json(data) if as_json else print_rich(card)
+    data, view = activation_view(spec)
+    print_json(data) if as_json else print_rich(view)
 
 
 @app.command()
@@ -56,28 +57,36 @@ def find(
     ] = None,
     *,
     kind: Annotated[str | None, typer.Option(help="elementwise, gated, vector or stochastic.")] = None,
-    family: Annotated[str | None, typer.Option(help="A file of the catalogue, like exponential.")] = None,
-    monotone: Annotated[bool | None, typer.Option("--monotone/--not-monotone", help="Never falls, or does.")] = None,
-    lower: Annotated[float | None, typer.Option(help="Never below this.", metavar="X")] = None,
-    upper: Annotated[float | None, typer.Option(help="Never above this.", metavar="X")] = None,
-    bounded: Annotated[bool | None, typer.Option("--bounded/--unbounded", help="On both sides, or not.")] = None,
+    family: Annotated[str | None, typer.Option(help="Family, such as exponential.")] = None,
+    monotone: Annotated[
+        bool | None, typer.Option("--monotone/--not-monotone", help="Nondecreasing everywhere, or not.")
+    ] = None,
+    lower: Annotated[float | None, typer.Option(help="Values never below X.", metavar="X")] = None,
+    upper: Annotated[float | None, typer.Option(help="Values never above X.", metavar="X")] = None,
+    bounded: Annotated[
+        bool | None, typer.Option("--bounded/--unbounded", help="Bounded on both sides, or not.")
+    ] = None,
     smooth: Annotated[
-        float | None, typer.Option(help="At least so many continuous derivatives; inf: smooth.", metavar="N")
+        float | None, typer.Option(help="At least N continuous derivatives; inf for all.", metavar="N")
     ] = None,
     zero: Annotated[bool | None, typer.Option("--zero/--not-zero", help="f(0) = 0, or not.")] = None,
-    slope: Annotated[float | None, typer.Option(help="Slope at most this, up or down.", metavar="X")] = None,
-    learned: Annotated[bool | None, typer.Option("--learned/--fixed", help="Parameters learned by default.")] = None,
-    native: Annotated[bool | None, typer.Option("--native/--no-native", help="A fused kernel in torch.")] = None,
+    slope: Annotated[float | None, typer.Option(help="Absolute slope at most X.", metavar="X")] = None,
+    learned: Annotated[
+        bool | None, typer.Option("--learned/--fixed", help="Parameters learned by default, or not.")
+    ] = None,
+    native: Annotated[
+        bool | None, typer.Option("--native/--no-native", help="With a fused kernel in torch, or without.")
+    ] = None,
     like: Annotated[
-        str | None, typer.Option(help="The most alike first, for inputs from N(0, 1).", metavar="ACT")
+        str | None, typer.Option(help="Sort by distance to this activation, for inputs from N(0, 1).", metavar="ACT")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find activations by what was measured of them, at the defaults of their parameters."""
+    """Find activations by their measured properties, at default parameters."""
     from actlab.functions.analysis.query import query
-    from actlab.report.terminal import activation as cards
+    from actlab.report.terminal.activation import query_view
 
-    asked: dict[str, Any] = {
+    conditions: dict[str, Any] = {
         "kind": kind,
         "family": family,
         "monotone": monotone,
@@ -85,25 +94,25 @@ def find(
         "upper": upper,
         "bounded": bounded,
     }
-    asked |= {"smooth": smooth, "zero": zero, "slope": slope, "learned": learned, "native": native, "like": like}
-    data, table = cards.answer(query(" ".join(words or ()), **asked))
-    print_json(data) if as_json else print_rich(table)
+    conditions |= {"smooth": smooth, "zero": zero, "slope": slope, "learned": learned, "native": native, "like": like}
+    data, view = query_view(query(" ".join(words or ()), **conditions))
+    print_json(data) if as_json else print_rich(view)
 
 
 @app.command()
 def reference(
-    out: Annotated[Path, typer.Option(help="The folder to write.", metavar="DIR")],
-    names: Annotated[list[str] | None, typer.Argument(help="Only these; by default all.", metavar="[ACT]...")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the pages.", metavar="DIR")],
+    names: Annotated[list[str] | None, typer.Argument(help="Activations; by default all.", metavar="[ACT]...")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the reference: a page for every activation and a gallery, as HTML that needs no network."""
+    """Write the reference as HTML: a page per activation and a gallery, for use offline."""
     from rich.console import Console
 
-    from actlab.report.html import function_reference as pages
-    from actlab.report.terminal import progress
+    from actlab.report.html.function_reference import write
+    from actlab.report.terminal.progress import show_count
 
-    with progress.counted(Console(stderr=True), "pages") as told:
-        written = pages.write(out, names, progress=told)
+    with show_count(Console(stderr=True), "pages") as progress:
+        written = write(out, names, progress=progress)
     print_json({"pages": len(written), "index": str(written[0])}) if as_json else typer.echo(
-        f"Wrote {len(written)} pages; begin with {written[0]}"
+        f"Wrote {len(written)} pages. Open {written[0]}"
     )

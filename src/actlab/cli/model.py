@@ -1,5 +1,5 @@
-"""Commands on a model: sites, importance, doctor."""
-# ruff: noqa: PLC0415 imports stand inside the commands, so that `actlab --help` waits for none of torch, SymPy and altair
+"""Commands that inspect a model (``sites``, ``importance``, ``doctor``)."""
+# ruff: noqa: PLC0415 commands import what they need when they run, so that `actlab --help` does not load torch, SymPy or altair
 
 from __future__ import annotations
 
@@ -18,53 +18,52 @@ def sites(
     source: Annotated[
         str,
         typer.Argument(
-            help="A Python file that defines model, and example_inputs if it can; or a task.", metavar="FILE"
+            help="A Python file that defines model and, to show what runs, example_inputs; or a task.", metavar="FILE"
         ),
     ],
     *,
-    rounds: Annotated[int, typer.Option(help="Timed forward passes; 0: do not time.")] = 5,
-    seed: Annotated[int, typer.Option(help="What model and data are made with.")] = 0,
+    rounds: Annotated[int, typer.Option(help="Number of timed forward passes; 0 for no timing.")] = 5,
+    seed: Annotated[int, typer.Option(help="Seed of the model and its data.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """List the activations of a model: which function really runs where, how often, on what, and its share of the time."""
+    """List the activations of a model: site, function that runs there, calls, input shapes, and share of the time."""
     import actlab
-    from actlab.report.terminal import sites as inventory
+    from actlab.report.terminal.sites import sites_data, sites_table
     from actlab.tasks.model_source import load_model
 
-    asked = load_model(source, seed)
-    timed = rounds if asked.example_inputs is not None else 0
-    found = actlab.find(asked.model, asked.example_inputs, rounds=timed)
-    if as_json:
-        print_json(inventory.as_data(found))
-        return
-    for shown in inventory.sites_table(asked.name, found):
-        print_rich(shown)
+    loaded = load_model(source, seed)
+    timed = rounds if loaded.example_inputs is not None else 0
+    found = actlab.find(loaded.model, loaded.example_inputs, rounds=timed)
+    print_json(sites_data(found)) if as_json else print_rich(sites_table(loaded.name, found))
 
 
 @app.command()
 def importance(
     source: Annotated[
         str,
-        typer.Argument(help="A task, or a Python file: a task, or a trained model with data.", metavar="TASK"),
+        typer.Argument(
+            help="A task, or a Python file that defines a task or a trained model with data.", metavar="TASK"
+        ),
     ],
     *,
     act: Annotated[
-        str | None, typer.Option(help="Put this activation into the task's model before it is trained.", metavar="ACT")
+        str | None, typer.Option(help="Use this activation in the task's model before training.", metavar="ACT")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of data, weights and order.")] = 0,
-    samples: Annotated[int, typer.Option(help="At most so many for the fit, and for the judgement.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of data, weights and order.")] = 0,
+    samples: Annotated[int, typer.Option(help="Maximum number of samples for the fit, and for the evaluation.")] = 1000,
     measure: Annotated[str, typer.Option(help="loss, metric, cross_entropy, error or squared_error.")] = "loss",
     tolerance: Annotated[
-        float | None, typer.Option(help="What several lines may cost together; by default 5 % of the measure.")
+        float | None,
+        typer.Option(help="Loss allowed for all linearised sites together; by default 5 % of the measure."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Write a page too.", metavar="FILE.html")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write a page.", metavar="FILE.html")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train a task's model and measure which of its activations matter, which could be lines, and what adaptive ones learned."""
+    """Train a task's model and measure how much each activation matters, which can be linearised, and learned shapes."""
     from rich.console import Console
 
     from actlab.diagnostics.appraise import appraise
-    from actlab.report.terminal import importance as importances
+    from actlab.report.terminal.importance import appraisal_table
 
     settings: dict[str, Any] = {
         "act": act,
@@ -73,47 +72,47 @@ def importance(
         "measure": measure,
         "tolerance": tolerance,
     }
-    with Console(stderr=True).status("reading") as status:
-        found = appraise(source, progress=status.update, **settings)
-    print_json(found.to_dict()) if as_json else print_rich(importances.appraisal_table(found))
+    with Console(stderr=True).status("loading") as status:
+        appraisal = appraise(source, progress=status.update, **settings)
+    print_json(appraisal.to_dict()) if as_json else print_rich(appraisal_table(appraisal))
     if out is not None:
-        from actlab.report.html import importance as importance_page
+        from actlab.report.html.importance import write
 
-        typer.echo(f"Wrote {importance_page.write(found, out)}", err=as_json)
+        typer.echo(f"Wrote {write(appraisal, out)}", err=as_json)
 
 
 @app.command()
 def doctor(
     source: Annotated[
         str,
-        typer.Argument(
-            help="A task, or a Python file that defines one; or one that defines model only.", metavar="TASK"
-        ),
+        typer.Argument(help="A task, or a Python file that defines a task, or only a model.", metavar="TASK"),
     ],
     *,
-    seeds: Annotated[int, typer.Option(help="How many seeds every prescription is tried on.")] = 6,
-    steps: Annotated[int, typer.Option(help="Steps of training that are watched, and of every trial.")] = 200,
-    seed: Annotated[int, typer.Option(help="The first seed; the model is measured with it.")] = 0,
-    budget: Annotated[str | None, typer.Option(help="Begin no trial after this time, like 90s, 10m, 2h.")] = None,
+    seeds: Annotated[int, typer.Option(help="Number of seeds on which every remedy is tried.")] = 6,
+    steps: Annotated[int, typer.Option(help="Training steps that are recorded, and of every trial.")] = 200,
+    seed: Annotated[int, typer.Option(help="First seed; the model is measured with it.")] = 0,
+    budget: Annotated[
+        str | None, typer.Option(help="Start no further trial after this time, such as 90s, 10m or 2h.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what is wrong with a model and where, and what a short paired trial has shown to help; 1 if there is a finding."""
+    """Find faults of a model and try remedies in short paired trials. Exit code 1 if there is a finding."""
     from rich.console import Console
 
     from actlab.diagnostics.doctor import Checkup
-    from actlab.report.terminal import doctor as diagnoses
-    from actlab.report.terminal import progress
+    from actlab.report.terminal.doctor import diagnosis_view
+    from actlab.report.terminal.progress import show_count
 
-    with progress.counted(Console(stderr=True), "trainings") as told:
-        checkup = Checkup(source, seeds=seeds, steps=steps, seed=seed, budget=budget, progress=told)
+    with show_count(Console(stderr=True), "trainings") as progress:
+        checkup = Checkup(source, seeds=seeds, steps=steps, seed=seed, budget=budget, progress=progress)
         try:
             checkup.run()
         except KeyboardInterrupt:
             if not checkup.has_measured:
                 raise KeyboardInterrupt("Stopped before anything was measured. Run it again:") from None
-    found = checkup.diagnosis()
-    print_json(found.to_dict()) if as_json else print_rich(diagnoses.diagnosis_view(found))
-    if found.stopped:
-        raise KeyboardInterrupt("Stopped. What had finished is shown; the same command does the rest:")
-    if not found.healthy:
+    diagnosis = checkup.diagnosis()
+    print_json(diagnosis.to_dict()) if as_json else print_rich(diagnosis_view(diagnosis))
+    if diagnosis.stopped:
+        raise KeyboardInterrupt("Stopped. Finished trials are shown; to run all of them:")
+    if not diagnosis.healthy:
         raise typer.Exit(FINDING)

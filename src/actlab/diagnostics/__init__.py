@@ -1,1 +1,1 @@
-"""Questions about one model."""
+"""Diagnose faults of a model, and measure the importance of its activations."""

@@ -1,4 +1,4 @@
-"""The finding: what is wrong with a model, where, by which rule, with the numbers measured on this model and what could help."""
+"""Records of the doctor's checks and of the findings they report."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ Kind = Literal["fault", "hint"]
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What a rule has found.
+    """Result of a check that fired.
 
     Attributes:
-        rule: name of the rule.
-        kind: "fault" for what was measured to be wrong; "hint" for what experience advises against, and which counts only where a change
-            wins its trial on this model.
-        layer: path of the layer with weights at which it begins; "" where it concerns the whole.
-        site: path of the activation; "" where it concerns none.
-        sentence: what was found.
-        evidence: the numbers, by name.
-        source: of the rule.
-        prescriptions: what could help, the likeliest first.
+        rule: name of the check.
+        kind: "fault" for a measured fault; "hint" for a rule of thumb, which counts only if a remedy wins its trial on this model.
+        layer: path of the layer with weights where it begins; "" for the whole model.
+        site: path of the activation; "" if none is concerned.
+        sentence: description with the measured numbers.
+        source: publication behind the check.
+        evidence: the numbers by name.
+        prescriptions: remedies to try, most promising first.
     """
 
     rule: str
@@ -42,36 +41,36 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """Something to look for.
+    """One check of the doctor.
 
     Attributes:
-        name: short.
+        name: short name.
         kind: of its findings.
-        says: the rule in a sentence.
-        source: who says so.
-        read: yields findings from an examination, without ``rule``, ``kind`` and ``source``: those are the rule's.
+        statement: what the check tests, in one sentence.
+        source: publication behind it.
+        run: yields findings from measurements; it gets the check itself for :meth:`finding`.
     """
 
     name: str
     kind: Kind
-    says: str
+    statement: str
     source: str
-    read: Callable[[Check, Measurements], Iterator[Finding]]
+    run: Callable[[Check, Measurements], Iterator[Finding]]
 
-    def findings(self, examined: Measurements) -> tuple[Finding, ...]:
-        """Return what the rule finds."""
-        return tuple(self.read(self, examined))
+    def findings(self, measured: Measurements) -> tuple[Finding, ...]:
+        """Run the check."""
+        return tuple(self.run(self, measured))
 
-    def found(
+    def finding(
         self,
         sentence: str,
         *,
         layer: str = "",
         site: str = "",
         evidence: Mapping[str, float] | None = None,
-        prescriptions: tuple[Remedy, ...] = (),
+        remedies: tuple[Remedy, ...] = (),
     ) -> Finding:
-        """Return a finding of this rule."""
+        """Return a finding with this check's name, kind and source."""
         return Finding(
             rule=self.name,
             kind=self.kind,
@@ -80,5 +79,5 @@ class Check:
             sentence=sentence,
             source=self.source,
             evidence=dict(evidence or {}),
-            prescriptions=prescriptions,
+            prescriptions=remedies,
         )

@@ -1,4 +1,4 @@
-"""The diagnosis: what a checkup has measured, found and tried, and the one sentence it comes to."""
+"""Result of the doctor, with measurements, findings, paired trials and a summary sentence."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Literal
 from actlab.diagnostics.check import Finding
 from actlab.diagnostics.measurements import Measurements
 from actlab.diagnostics.remedy import Remedy
-from actlab.diagnostics.training_record import Course
+from actlab.diagnostics.training_record import TrainingRecord
 from actlab.nn.probes.propagation import Propagation
 
 __all__ = ["Diagnosis", "PairedTrial", "TrialVerdict"]
@@ -20,20 +20,21 @@ TrialVerdict = Literal["helped", "did not help", "undecided", "does not fit", "n
 
 @dataclass(frozen=True, kw_only=True)
 class PairedTrial:
-    """A prescription against the model as it is, seed by seed.
+    """Comparison of a remedy with the unchanged model, paired by seed.
 
     Attributes:
-        prescription: what was tried.
-        seeds: on which.
-        before: the metric of the model as it is, by seed.
-        after: with the prescription.
-        difference: mean of the paired differences, positive where the prescription is better.
-        interval: of that mean, at a level that allows for all trials of the diagnosis; None below two seeds.
-        verdict: "helped" if the interval lies above zero and the mean beyond the region of practical equivalence (of a hint, the whole
-            interval); "did not help" if the interval ends below that region's end; else "undecided".
-        reason: why it does not fit, or was not tried.
-        diverged: how many trainings diverged, before and after.
-        decades: of the gradient from the last layer to the first, before and after, at the init of the first seed; NaN where not measured.
+        prescription: the remedy.
+        seeds: seeds of the trainings.
+        before: metric of the unchanged model, by seed.
+        after: metric with the remedy, by seed.
+        difference: mean of the paired differences, positive if the remedy is better.
+        interval: confidence interval of that mean, corrected for all trials of the diagnosis; None with fewer than two seeds.
+        verdict: "helped" if the interval lies above zero and the mean beyond the region of practical equivalence (for a hint, the whole
+            interval beyond it); "did not help" if the interval ends within that region or below; otherwise "undecided".
+        reason: why the remedy does not fit, or was not tried.
+        diverged: number of trainings that diverged, before and after.
+        decades: change of the gradient from the last layer to the first in powers of ten, before and after, at initialization of the
+            first seed; NaN if not measured.
     """
 
     prescription: Remedy
@@ -50,18 +51,18 @@ class PairedTrial:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Diagnosis:
-    """What a checkup came to.
+    """Result of :func:`actlab.doctor`.
 
     Attributes:
-        name: of the task or of the model.
-        metric: by which prescriptions are judged; "" where none could be tried.
+        name: of the task or model.
+        metric: that remedies are judged by; "" if none could be tried.
         direction: "max" or "min".
-        steps: of a trial.
-        examined: everything that was measured.
-        all_findings: what the rules found, hints among them.
-        trials: of their prescriptions, in the order of the findings.
+        steps: training steps of a trial.
+        examined: all measurements.
+        all_findings: findings of all checks, hints included.
+        trials: of the remedies, in the order of the findings.
         notes: what could not be done, and what to add.
-        stopped: whether it was stopped before the end.
+        stopped: whether the run was interrupted.
     """
 
     name: str
@@ -76,46 +77,46 @@ class Diagnosis:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """Faults, and the hints of which a prescription helped on this model."""
-        return tuple(found for found in self.all_findings if found.kind == "fault" or self.helped(found))
+        """Faults, and hints with a remedy that helped on this model."""
+        return tuple(finding for finding in self.all_findings if finding.kind == "fault" or self.helped(finding))
 
     @property
     def hints(self) -> tuple[Finding, ...]:
-        """Hints that did not win their trial, or had none."""
-        return tuple(found for found in self.all_findings if found not in self.findings)
+        """Hints without a remedy that helped."""
+        return tuple(finding for finding in self.all_findings if finding not in self.findings)
 
     @property
     def healthy(self) -> bool:
-        """Whether there is nothing to do."""
+        """Whether there are no findings."""
         return not self.findings
 
     @property
     def recommended(self) -> tuple[PairedTrial, ...]:
-        """The trials whose prescription helped, the best first."""
+        """Trials of remedies that helped, largest difference first."""
         won = [trial for trial in self.trials if trial.verdict == "helped"]
         return tuple(sorted(won, key=lambda trial: -trial.difference))
 
     @property
     def propagation(self) -> Propagation | None:
-        """Signal and gradient by depth."""
+        """Signal and gradient by depth at initialization."""
         return self.examined.propagation
 
     @property
-    def course(self) -> Course | None:
-        """The first steps of training."""
+    def course(self) -> TrainingRecord | None:
+        """Record of the first training steps."""
         return self.examined.course
 
-    def helped(self, found: Finding) -> bool:
-        """Tell whether a prescription of a finding helped."""
-        return any(trial.verdict == "helped" for trial in self.trials_of(found))
+    def helped(self, finding: Finding) -> bool:
+        """Tell whether a remedy of a finding helped."""
+        return any(trial.verdict == "helped" for trial in self.trials_of(finding))
 
-    def trials_of(self, found: Finding) -> tuple[PairedTrial, ...]:
-        """Return the trials of a finding's prescriptions."""
-        return tuple(trial for trial in self.trials if trial.prescription in found.prescriptions)
+    def trials_of(self, finding: Finding) -> tuple[PairedTrial, ...]:
+        """Return the trials of a finding's remedies."""
+        return tuple(trial for trial in self.trials if trial.prescription in finding.prescriptions)
 
     @property
     def sentence(self) -> str:
-        """What it comes to."""
+        """Summary in one or two sentences."""
         if self.healthy:
             return "Nothing to do." if not self._untried else f"No fault was measured. {self._untried}"
         first = self.findings[0]
@@ -125,56 +126,45 @@ class Diagnosis:
 
     @property
     def _untried(self) -> str:
-        """Say that hints could not be tried."""
-        waiting = [
-            found for found in self.hints if all(trial.verdict == "not tried" for trial in self.trials_of(found))
+        """Name the first remedy of each hint of which none was tried."""
+        untried = [
+            hint
+            for hint in self.hints
+            if hint.prescriptions and all(trial.verdict == "not tried" for trial in self.trials_of(hint))
         ]
-        waiting = [found for found in waiting if found.prescriptions]
-        return f"Not tried: {', '.join(found.prescriptions[0].name for found in waiting)}." if waiting else ""
+        return f"Not tried: {', '.join(hint.prescriptions[0].name for hint in untried)}." if untried else ""
 
     def _advice(self) -> str:
         if self.recommended:
             best = self.recommended[0]
             return f"Recommended: {best.prescription.name} ({self.metric} {_means(best)}, mean of {len(best.seeds)} seeds)."
         if any(trial.verdict not in {"not tried", "does not fit"} for trial in self.trials):
-            return "Nothing that was tried is shown to help."
-        return "Nothing was tried yet."
+            return "No remedy that was tried is shown to help."
+        return "No remedy was tried."
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain data for JSON; numbers that are not finite are None."""
-        whole = {
+        """Return all fields as plain data for JSON; numbers that are not finite become None."""
+        data = {
             "name": self.name,
             "healthy": self.healthy,
             "sentence": self.sentence,
             "metric": self.metric,
             "direction": self.direction,
             "steps": self.steps,
-            "findings": [self._finding(found) for found in self.findings],
-            "hints": [self._finding(found) for found in self.hints],
+            "findings": [_finding_data(finding) for finding in self.findings],
+            "hints": [_finding_data(hint) for hint in self.hints],
             "recommended": [trial.prescription.name for trial in self.recommended],
-            "trials": [_trial(trial) for trial in self.trials],
-            "propagation": self._propagation(),
-            "units": self._units(),
-            "course": None if self.course is None else _course(self.course),
+            "trials": [_trial_data(trial) for trial in self.trials],
+            "propagation": None if self.propagation is None else _propagation_data(self.propagation),
+            "units": self._unit_data(),
+            "course": None if self.course is None else _record_data(self.course),
             "notes": list(self.notes),
             "stopped": self.stopped,
         }
-        plain: dict[str, Any] = _finite(whole)
+        plain: dict[str, Any] = _finite(data)
         return plain
 
-    def _finding(self, found: Finding) -> dict[str, Any]:
-        keys = ("rule", "kind", "layer", "site", "sentence", "source")
-        told = {key: getattr(found, key) for key in keys} | {"evidence": dict(found.evidence)}
-        return told | {"prescriptions": [prescription.name for prescription in found.prescriptions]}
-
-    def _propagation(self) -> dict[str, Any] | None:
-        found = self.propagation
-        if found is None:
-            return None
-        told: dict[str, Any] = {"decades": found.decades, "decades_forecast": found.decades_forecast}
-        return told | {"layers": [asdict(layer) for layer in found.layers]}
-
-    def _units(self) -> list[dict[str, Any]]:
+    def _unit_data(self) -> list[dict[str, Any]]:
         last = self.course.looks[-1] if self.course and self.course.looks else None
         return [
             {
@@ -197,20 +187,34 @@ def _means(trial: PairedTrial) -> str:
     return f"{before:.4g} before, {after:.4g} after"
 
 
-def _trial(trial: PairedTrial) -> dict[str, Any]:
+def _finding_data(finding: Finding) -> dict[str, Any]:
+    keys = ("rule", "kind", "layer", "site", "sentence", "source")
+    data = {key: getattr(finding, key) for key in keys} | {"evidence": dict(finding.evidence)}
+    return data | {"prescriptions": [remedy.name for remedy in finding.prescriptions]}
+
+
+def _trial_data(trial: PairedTrial) -> dict[str, Any]:
     keys = ("seeds", "before", "after", "difference", "interval", "verdict", "reason", "diverged", "decades")
-    told = {key: getattr(trial, key) for key in keys}
-    prescription = trial.prescription
-    return {"prescription": prescription.name, "code": prescription.code, "source": prescription.source, **told}
+    data = {key: getattr(trial, key) for key in keys}
+    remedy = trial.prescription
+    return {"prescription": remedy.name, "code": remedy.code, "source": remedy.source, **data}
 
 
-def _course(course: Course) -> dict[str, Any]:
+def _propagation_data(measured: Propagation) -> dict[str, Any]:
     return {
-        "learning_rate": course.learning_rate,
-        "losses": course.losses,
-        "diverged": course.diverged,
-        "deaths": [asdict(death) for death in course.deaths],
-        "looks": [asdict(look) for look in course.looks],
+        "decades": measured.decades,
+        "decades_forecast": measured.decades_forecast,
+        "layers": [asdict(layer) for layer in measured.layers],
+    }
+
+
+def _record_data(record: TrainingRecord) -> dict[str, Any]:
+    return {
+        "learning_rate": record.learning_rate,
+        "losses": record.losses,
+        "diverged": record.diverged,
+        "deaths": [asdict(death) for death in record.deaths],
+        "looks": [asdict(look) for look in record.looks],
     }
 
 
@@ -218,5 +222,5 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {key: _finite(held) for key, held in value.items()}
-    return [_finite(held) for held in value] if isinstance(value, (list, tuple)) else value
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -1,89 +1,113 @@
-"""The checkup: measure a model, find what is wrong with it, and try every prescription before it is recommended."""
+"""Diagnose a model by measuring it, running checks and trying remedies in paired trials."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, TypedDict, Unpack
 
-import numpy as np
 from torch import nn
 
 from actlab.diagnostics.check import Finding
-from actlab.diagnostics.diagnosis import Diagnosis, PairedTrial, TrialVerdict
-from actlab.diagnostics.heuristic_checks import consult
-from actlab.diagnostics.measurements import Measurements, examine
+from actlab.diagnostics.diagnosed_model import load_diagnosed_model
+from actlab.diagnostics.diagnosis import Diagnosis, PairedTrial
+from actlab.diagnostics.heuristic_checks import run_checks
+from actlab.diagnostics.measurements import Measurements, measure_model
+from actlab.diagnostics.paired_trials import PairedTrials
 from actlab.diagnostics.remedy import Remedy
-from actlab.diagnostics.short_training import REFERENCE, Outcome, first_steps, short_trial, tolerated_rate, untrained
-from actlab.errors import ActlabError, PlanError, TaskError
-from actlab.nn.probes.propagation import propagation
+from actlab.diagnostics.short_training import REFERENCE, first_steps, safe_learning_rate
+from actlab.errors import PlanError
 from actlab.nn.sites.dry_run import Inputs
-from actlab.stats.bootstrap import bootstrap_interval
-from actlab.studies.plan import parse_budget
-from actlab.studies.trial import one_thread
-from actlab.tasks import registry, task_file
-from actlab.tasks.check import check
-from actlab.tasks.model_source import subject
-from actlab.tasks.task import Task, isolated, load_data
-from actlab.tasks.user_code import one_line, user_code
+from actlab.studies.settings import parse_budget
+from actlab.system.options import from_options
+from actlab.tasks.isolation import isolated, one_thread
+from actlab.tasks.task import Task, load_data
 
-__all__ = ["Checkup", "doctor"]
+__all__ = ["Checkup", "DoctorOptions", "DoctorSettings", "doctor"]
 
-Told = Callable[[int, int, str], None]
-_ERRORS: Final = 0.05  # of all trials of a diagnosis together
-_LEAST: Final = 2  # seeds
-_NO_STEP: Final = 1e-30  # learning rate of the step with which a task is checked
+Progress = Callable[[int, int, str], None]
+# seeds; with fewer there is no interval of the difference
+_FEWEST_SEEDS: Final = 2
+
+
+class DoctorOptions(TypedDict, total=False):
+    """Keyword options of :func:`doctor`; see :class:`DoctorSettings`."""
+
+    seeds: int
+    steps: int
+    seed: int
+    budget: str | float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorSettings:
+    """Settings of :func:`doctor`.
+
+    Attributes:
+        seeds: number of seeds on which every remedy is tried, 2 or more.
+        steps: training steps that are recorded, and of every trial.
+        seed: first seed; the model is measured with it.
+        budget: time after which no further trial starts, in seconds or as ``"5m"``; None for no limit.
+
+    Raises:
+        PlanError: a value is out of range.
+    """
+
+    seeds: int = 6
+    steps: int = 200
+    seed: int = 0
+    budget: str | float | None = None
+
+    def __post_init__(self) -> None:
+        _check_at_least(self.seeds, _FEWEST_SEEDS, "seeds", "a difference has no interval with fewer")
+        _check_at_least(self.seed, 0, "seed", "trials use the seeds that follow it")
+        _check_at_least(self.steps, 1, "steps", "it is the length of every trial")
+        parse_budget(self.budget)
+
+    @property
+    def trial_seeds(self) -> tuple[int, ...]:
+        """Seeds of the trials."""
+        return tuple(range(self.seed, self.seed + self.seeds))
 
 
 def doctor(
     source: str | Path | Task | nn.Module,
     example_inputs: Inputs | None = None,
     *,
-    seeds: int = 6,
-    steps: int = 200,
-    seed: int = 0,
-    budget: str | float | None = None,
-    progress: Told | None = None,
+    progress: Progress | None = None,
+    settings: DoctorSettings | None = None,
+    **options: Unpack[DoctorOptions],
 ) -> Diagnosis:
-    """Measure a model, say what is wrong with it and where, and recommend what a short paired trial on its own task has shown to help.
+    """Find faults in a model and where they begin, and recommend remedies that helped in short paired trials on its own task.
 
     Args:
-        source: a task: its name, a Python file or a :class:`Task`; or a model: a module, or a Python file that defines ``model`` only. Of a
-            model without a task no prescription can be tried.
+        source: a task (its name, a Python file or a :class:`Task`), or a model (a module, or a Python file that defines only ``model``).
+            Without a task, no remedy can be tried.
         example_inputs: a batch for a module, as for :func:`actlab.find`.
-        seeds: how many every prescription is tried on.
-        steps: of the training that is watched, and of every trial.
-        seed: the first one; the model is measured with it.
-        budget: time after which no trial is begun: seconds, or text like ``"5m"``.
-        progress: called with trainings done, trainings planned, and what is running.
+        progress: called with the number of trainings done, the number planned, and what is running.
+        settings: number and length of the trials; see :class:`DoctorSettings`.
+        options: single settings: ``seeds``, ``steps``, ``seed``, ``budget``.
 
     Returns:
-        A diagnosis: the same numbers for the same arguments. The model is left as it was.
+        A diagnosis, reproducible for the same arguments. The model is not modified.
 
     Raises:
-        ActlabError: the task or the model cannot be used, or a setting makes no sense.
+        ActlabError: the task or the model cannot be used, or a setting is out of range.
 
     Example:
         >>> doctor("digits", seeds=2, steps=30).sentence
         'Nothing to do.'
     """
-    return Checkup(source, example_inputs, seeds=seeds, steps=steps, seed=seed, budget=budget, progress=progress).run()
+    return Checkup(source, example_inputs, progress=progress, settings=settings, **options).run()
 
 
 class Checkup:
-    """A diagnosis in the making: :meth:`diagnosis` says at any time what is known, also after Ctrl-C in :meth:`run`.
+    """Interruptible run of the doctor, with the arguments of :func:`doctor`.
 
-    Args:
-        source: see :func:`doctor`.
-        example_inputs: likewise.
-        seeds: likewise.
-        steps: likewise.
-        seed: likewise.
-        budget: likewise.
-        progress: likewise.
+    :meth:`run` may be interrupted; :meth:`diagnosis` then returns what is done so far, and another :meth:`run` does the rest.
     """
 
     def __init__(
@@ -91,207 +115,99 @@ class Checkup:
         source: str | Path | Task | nn.Module,
         example_inputs: Inputs | None = None,
         *,
-        seeds: int = 6,
-        steps: int = 200,
-        seed: int = 0,
-        budget: str | float | None = None,
-        progress: Told | None = None,
+        progress: Progress | None = None,
+        settings: DoctorSettings | None = None,
+        **options: Unpack[DoctorOptions],
     ) -> None:
-        count = _at_least(seeds, _LEAST, "seeds", "a difference has no interval with fewer")
-        first = _at_least(seed, 0, "seed", "trials have the seeds that follow it")
-        self.seeds = tuple(range(first, first + count))
-        self.steps = _at_least(steps, 1, "steps", "that is how long a trial trains")
-        self.task, self.subject, self.notes = _read(source, example_inputs, first)
-        self._until = math.inf if budget is None else time.monotonic() + (parse_budget(budget) or math.inf)
+        self.settings = from_options(DoctorSettings, settings, options)
+        self._diagnosed = load_diagnosed_model(source, example_inputs, self.settings.seed)
+        self._deadline = time.monotonic() + (parse_budget(self.settings.budget) or math.inf)
         self._progress = progress or (lambda *_: None)
-        self._examined: Measurements | None = None
+        self._measured: Measurements | None = None
         self._findings: tuple[Finding, ...] = ()
         self._trials: dict[Remedy, PairedTrial] = {}
-        self._plain: dict[int, Outcome] = {}
+        self._paired_trials: PairedTrials | None = None
         self._finished = False
 
     def run(self) -> Diagnosis:
-        """Do everything that is not done yet, and return the diagnosis."""
-        if self._examined is None:
-            self._tell(0, "the model at its init")
-            self._examined, self._findings = self._examine()
-            self._trials = {one: PairedTrial(prescription=one) for one in self._prescriptions()}
-        if self.task is not None:
-            for number, (prescription, blank) in enumerate(self._trials.items()):
-                if blank.verdict == "not tried":
-                    self._trials[prescription] = self._tried(self.task, prescription, number)
+        """Measure the model and try the remedies, as far as that is not done yet, and return the diagnosis."""
+        if self._measured is None:
+            self._report(0, "the model at initialization")
+            self._measured = self._measure()
+            self._findings = run_checks(self._measured)
+            remedies = (remedy for finding in self._findings for remedy in finding.prescriptions)
+            self._trials = {remedy: PairedTrial(prescription=remedy) for remedy in remedies}
+            if self._diagnosed.task is not None:
+                self._paired_trials = PairedTrials(
+                    self._diagnosed.task,
+                    self._diagnosed,
+                    propagation=self._measured.propagation,
+                    seeds=self.settings.trial_seeds,
+                    steps=self.settings.steps,
+                )
+        if self._paired_trials is not None:
+            for number, (remedy, trial) in enumerate(self._trials.items()):
+                if trial.verdict == "not tried":
+                    self._trials[remedy] = self._try(self._paired_trials, remedy, number)
         self._finished = True
         return self.diagnosis()
 
     @property
     def has_measured(self) -> bool:
-        """Whether there is something to say."""
-        return self._examined is not None
+        """Whether the model was measured, so that there is a diagnosis."""
+        return self._measured is not None
 
     def diagnosis(self) -> Diagnosis:
-        """Return what is known by now.
+        """Return the diagnosis of what is done so far.
 
         Raises:
             PlanError: nothing was measured yet.
         """
-        if self._examined is None:
-            raise PlanError("Nothing was measured yet: the checkup was stopped before its first result. Run it again.")
+        if self._measured is None:
+            raise PlanError("Nothing was measured yet: the run was stopped before its first result. Run it again.")
+        task = self._diagnosed.task
         return Diagnosis(
-            name=self.subject.name,
-            metric=self.task.metric_name if self.task else "",
-            direction=self.task.direction if self.task else "max",
-            steps=self.steps,
-            examined=self._examined,
+            name=self._diagnosed.name,
+            metric=task.metric_name if task else "",
+            direction=task.direction if task else "max",
+            steps=self.settings.steps,
+            examined=self._measured,
             all_findings=self._findings,
             trials=tuple(self._trials.values()),
-            notes=(*self.notes, *self._examined.notes),
+            notes=(*self._diagnosed.notes, *self._measured.notes),
             stopped=not self._finished,
         )
 
-    # ------------------------------------------------------------------------------------------ measuring
-
-    def _examine(self) -> tuple[Measurements, tuple[Finding, ...]]:
-        task, seed = self.task, self.seeds[0]
+    def _measure(self) -> Measurements:
+        task, steps, seed = self._diagnosed.task, self.settings.steps, self.settings.seed
         with one_thread(), isolated(seed):
             if task is None:
-                examined = examine(self.subject.model, self.subject.inputs)
-                return examined, consult(examined)
+                return measure_model(self._diagnosed.model, self._diagnosed.inputs)
             train = load_data(task, seed).train
-            x, y = train.x[:REFERENCE], train.y[:REFERENCE]
-            examined = examine(self.subject.model, x, y, task.loss)
-        self._tell(0, f"the first {self.steps} steps")
-        course = first_steps(task, seed, steps=self.steps)
+            measured = measure_model(self._diagnosed.model, train.x[:REFERENCE], train.y[:REFERENCE], task.loss)
+        self._report(0, f"the first {steps} steps")
+        record = first_steps(task, seed, steps=steps)
         rate = None
-        if course.killed:
-            self._tell(0, "a learning rate that kills nothing")
-            rate = tolerated_rate(task, seed, steps=self.steps, killing=course.learning_rate)
-        examined = replace(examined, course=course, tolerated=rate)
-        return examined, consult(examined)
+        if record.killed:
+            self._report(0, "search for a safe learning rate")
+            rate = safe_learning_rate(task, seed, steps=steps, killing=record.learning_rate)
+        return replace(measured, course=record, tolerated=rate)
 
-    def _prescriptions(self) -> list[Remedy]:
-        return list(dict.fromkeys(prescription for found in self._findings for prescription in found.prescriptions))
-
-    # --------------------------------------------------------------------------------------------- trying
-
-    def _tried(self, task: Task, prescription: Remedy, number: int) -> PairedTrial:
-        blank = PairedTrial(prescription=prescription)
-        if time.monotonic() > self._until:
-            return replace(blank, reason="the budget was spent")
-        pairs: list[tuple[Outcome, Outcome]] = []
-        try:
-            for place, seed in enumerate(self.seeds):
-                self._tell(number * len(self.seeds) + place, prescription.name)
-                after = short_trial(task, seed, prescription, steps=self.steps)
-                pairs.append((self._as_it_is(task, seed), after))
-            decades = self._decades(prescription)
-        except ActlabError as error:
-            return replace(blank, verdict="does not fit", reason=str(error))
-        except Exception as error:  # a user's model may raise anything when it is changed or trained
-            return replace(blank, verdict="does not fit", reason=one_line(error))
-        return self._judged(task, replace(blank, decades=decades), pairs)
-
-    def _as_it_is(self, task: Task, seed: int) -> Outcome:
-        if seed not in self._plain:
-            self._plain[seed] = short_trial(task, seed, Remedy(), steps=self.steps)
-        return self._plain[seed]
-
-    def _judged(self, task: Task, trial: PairedTrial, pairs: Sequence[tuple[Outcome, Outcome]]) -> PairedTrial:
-        before, after = (self._worth(task, [pair[side] for pair in pairs]) for side in (0, 1))
-        sign = 1 if task.direction == "max" else -1
-        differences = sign * (np.array(after) - np.array(before))
-        level = 1 - _ERRORS / len(self._trials)
-        interval = bootstrap_interval(differences, seed=0, level=level) if np.isfinite(differences).all() else None
-        mean = float(differences.mean())
-        of = [found for found in self._findings if trial.prescription in found.prescriptions]
-        is_hint = all(found.kind == "hint" for found in of)
-        diverged = sum(pair[0].diverged for pair in pairs), sum(pair[1].diverged for pair in pairs)
-        return replace(
-            trial,
-            seeds=self.seeds,
-            before=before,
-            after=after,
-            difference=mean,
-            interval=interval,
-            verdict=_verdict(mean, interval, task.rope, is_hint=is_hint),
-            diverged=diverged,
+    def _try(self, trials: PairedTrials, remedy: Remedy, number: int) -> PairedTrial:
+        if time.monotonic() > self._deadline:
+            return PairedTrial(prescription=remedy, reason="the budget was spent")
+        done = number * self.settings.seeds
+        return trials.run(
+            remedy,
+            remedies=len(self._trials),
+            is_hint=all(found.kind == "hint" for found in self._findings if remedy in found.prescriptions),
+            before_training=lambda trained: self._report(done + trained, remedy.name),
         )
 
-    def _worth(self, task: Task, outcomes: Sequence[Outcome]) -> tuple[float, ...]:
-        """Return the metrics; a training that diverged, or whose metric is no number, is worth what the untrained model is."""
-        return tuple(
-            untrained(task, seed) if one.diverged or not math.isfinite(one.value) else one.value
-            for seed, one in zip(self.seeds, outcomes, strict=True)
-        )
-
-    def _decades(self, prescription: Remedy) -> tuple[float, float]:
-        """Return the decades of the gradient at the init of the first seed, as the model is and as prescribed."""
-        before = self._examined.propagation if self._examined else None
-        if before is None or not prescription.measures:
-            return math.nan, math.nan
-        inputs = self.subject.inputs
-        with one_thread(), isolated(self.seeds[0]):
-            changed = prescription.apply(self.subject.model, inputs, self.seeds[0])
-            try:
-                return before.decades, propagation(changed, inputs).decades
-            except ActlabError:
-                return before.decades, math.nan
-
-    def _tell(self, done: int, what: str) -> None:
-        self._progress(done, max(1, len(self._trials) * len(self.seeds)), what)
+    def _report(self, done: int, what: str) -> None:
+        self._progress(done, max(1, len(self._trials) * self.settings.seeds), what)
 
 
-def _verdict(mean: float, interval: tuple[float, float] | None, rope: float, *, is_hint: bool) -> TrialVerdict:
-    if interval is None:
-        return "undecided"
-    low, high = interval
-    if (low > rope) if is_hint else (low > 0 and mean > rope):
-        return "helped"
-    return "did not help" if high <= rope or high <= 0 else "undecided"
-
-
-def _at_least(value: int, least: int, name: str, why: str) -> int:
+def _check_at_least(value: int, least: int, name: str, why: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise PlanError(f"{name} is {value!r}; allowed are whole numbers from {least} on: {why}.")
-    return value
-
-
-# ---------------------------------------------------------------------------------------------- reading
-
-
-class _Subject:
-    """A model to look at, and inputs for it."""
-
-    def __init__(self, name: str, model: nn.Module, inputs: Any) -> None:
-        if inputs is None:
-            raise TaskError(
-                f"{name} gives a model and no inputs for it. Add example_inputs: a tensor, a tuple or a dict as the model takes them "
-                "(128 samples or more), or data(seed)."
-            )
-        self.name, self.model, self.inputs = name, model, inputs
-
-
-def _read(
-    source: str | Path | Task | nn.Module, example_inputs: Inputs | None, seed: int
-) -> tuple[Task | None, _Subject, tuple[str, ...]]:
-    """Return the task, if there is one; the model with its inputs; and what is missing for a task."""
-    if isinstance(source, nn.Module):
-        note = "No prescription was tried: a module has no data, loss and metric. Give a task, or its file."
-        return None, _Subject(type(source).__name__, source, example_inputs), (note,)
-    missing = [] if isinstance(source, Task) or str(source) in registry.names() else list(_missing(source))
-    if missing and not isinstance(source, Task):
-        found = subject(source, seed)
-        note = f"No prescription was tried: {source} does not define {', '.join(missing)}. A task defines model(seed), data(seed), "
-        return None, _Subject(found.name, found.model, found.example_inputs), (note + "loss, metric and direction.",)
-    task = registry.resolve(source)
-    data = check(replace(task, learning_rate=_NO_STEP), seed=seed)  # a rate that kills is a finding here, and no error
-    with isolated(seed), user_code(f"model({seed}) of the task {task.name}"):
-        model = task.model(seed)
-    return task, _Subject(task.name, model, data.train.x[: task.batch_size]), ()
-
-
-def _missing(source: str | Path) -> Iterator[str]:
-    """Yield the names that a file lacks to be a task; none for what is no file."""
-    if not (str(source).endswith(".py") or Path(source).exists()):
-        registry.resolve(source)  # raises, with the names that are near
-    defined = task_file.defined_in(Path(source).expanduser())
-    yield from (name for name in ("data", "loss", "metric", "direction") if name not in defined)

@@ -1,4 +1,4 @@
-"""Faults: rules on gradients that are lost by depth, and on an end that is applied twice; read from what was measured."""
+"""Checks for vanishing and exploding gradients, and for a softmax or sigmoid applied twice."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from typing import Final
 
 from actlab.diagnostics.check import Check, Finding
 from actlab.diagnostics.measurements import Measurements
-from actlab.diagnostics.remedy import Bare, MatchedInit, Measure, Norms, Remedy
+from actlab.diagnostics.remedy import InsertNorms, LogitsOutput, MatchedInit, Remedy
 from actlab.errors import ActlabError
 from actlab.functions.analysis.edge_of_chaos import slope_moment
 from actlab.functions.analysis.facts import gain
 from actlab.nn.probes.propagation import Layer
 
-__all__ = ["FAULTS", "LOST"]
+__all__ = ["GRADIENT_CHECKS", "LOST"]
 
-LOST: Final = 2.5  # decades of the gradient from the last layer to the first: LeNet at torch's init has 1.9, and trains
-_OFF: Final = 3.0  # times the scale its activation takes, up or down: a layer that is named as the cause
+# decades (powers of ten) between the gradient of the last layer and that of the first; LeNet at torch's init has 1.9 and trains
+LOST: Final = 2.5
+# a layer whose weights differ from the scale its activation needs by more than this factor is named as the cause
+_OFF: Final = 3.0
 
 _HE = "He et al. 2015, arXiv:1502.01852"
 _DEPTH = "Schoenholz et al. 2017, arXiv:1611.01232"
@@ -28,53 +30,53 @@ _GLOROT = "Glorot & Bengio 2010, AISTATS"
 # ---------------------------------------------------------------------------------------- gradients
 
 
-def _vanishing(rule: Check, examined: Measurements) -> Iterator[Finding]:
-    return _lost(rule, examined, "vanish")
+def _vanishing(check: Check, measured: Measurements) -> Iterator[Finding]:
+    return _gradient_finding(check, measured, "vanish")
 
 
-def _exploding(rule: Check, examined: Measurements) -> Iterator[Finding]:
-    return _lost(rule, examined, "explode")
+def _exploding(check: Check, measured: Measurements) -> Iterator[Finding]:
+    return _gradient_finding(check, measured, "explode")
 
 
-def _lost(rule: Check, examined: Measurements, kind: str) -> Iterator[Finding]:
-    found = examined.propagation
-    trouble = found.trouble if found else None
-    if found is None or trouble is None or trouble.kind != kind or abs(found.decades) < LOST:
+def _gradient_finding(check: Check, measured: Measurements, kind: str) -> Iterator[Finding]:
+    depth = measured.propagation
+    trouble = depth.trouble if depth else None
+    if depth is None or trouble is None or trouble.kind != kind or abs(depth.decades) < LOST:
         return
-    begins = next(layer for layer in found.layers if layer.path == trouble.begins)
-    after = _forecast_at_gain(found.layers)
-    saved = after is not None and abs(after) < LOST
-    evidence = {"decades": found.decades, "decades_forecast": found.decades_forecast, "chi": begins.chi}
-    evidence |= {"weight": begins.weight, "layers": float(len(found.layers))}
-    evidence |= {} if after is None else {"decades_at_matched_init": after}
-    size = f"{found.decades:+.1f} decades" if isfinite(found.decades) else "to exactly zero"
+    begins = next(layer for layer in depth.layers if layer.path == trouble.begins)
+    matched = _forecast_at_gain(depth.layers)
+    init_suffices = matched is not None and abs(matched) < LOST
+    evidence = {"decades": depth.decades, "decades_forecast": depth.decades_forecast, "chi": begins.chi}
+    evidence |= {"weight": begins.weight, "layers": float(len(depth.layers))}
+    evidence |= {} if matched is None else {"decades_at_matched_init": matched}
+    size = f"{depth.decades:+.1f} decades" if isfinite(depth.decades) else "to exactly zero"
     sentence = (
-        f"Gradients {kind}: {size} over {len(found.layers)} layers (closed form {found.decades_forecast:+.1f} decades). "
-        f"Seen from the output it begins at {begins.path}, which runs {begins.spec}.{_cause(found.layers)}"
+        f"Gradients {kind}: {size} over {len(depth.layers)} layers (closed form {depth.decades_forecast:+.1f} decades). "
+        f"From the output backward, it begins at layer {begins.path} ({begins.spec}).{_cause(depth.layers)}"
     )
-    yield rule.found(
+    yield check.finding(
         sentence,
         layer=begins.path,
         site=begins.site,
         evidence=evidence,
-        prescriptions=tuple(_for_gradients(examined, saved=saved)),
+        remedies=tuple(_gradient_remedies(measured, init_suffices=init_suffices)),
     )
 
 
-def _for_gradients(examined: Measurements, *, saved: bool) -> Iterator[Remedy]:
-    """Yield the gain where the closed form says that it is enough, else another function with its gain; and norms, where there are none."""
-    if saved:
-        yield Remedy(measures=(MatchedInit(),), source=_HE)
+def _gradient_remedies(measured: Measurements, *, init_suffices: bool) -> Iterator[Remedy]:
+    """Yield the matched init if the closed form predicts that it suffices, else ReLU with its init; norms if there are none."""
+    if init_suffices:
+        yield Remedy(changes=(MatchedInit(),), source=_HE)
     else:
-        swap = examined.swap([layer.site for layer in examined.layers], "relu")
+        swap = measured.swap([layer.site for layer in measured.layers], "relu")
         if swap is not None:
-            yield Remedy(measures=(swap, MatchedInit()), source=f"{_GLOROT}; {_HE}")
-    if not examined.norms:
-        yield Remedy(measures=(Norms(),), source=_NORMS)
+            yield Remedy(changes=(swap, MatchedInit()), source=f"{_GLOROT}; {_HE}")
+    if not measured.norms:
+        yield Remedy(changes=(InsertNorms(),), source=_NORMS)
 
 
 def _forecast_at_gain(layers: tuple[Layer, ...]) -> float | None:
-    """Return the decades that the closed form leaves at the matched init, where it knows every function."""
+    """Return the decades that the closed form predicts at the matched init; None if it does not know every function."""
     try:
         return sum(_decades_at_gain(layer.spec) for layer in layers[:-1])
     except ActlabError:
@@ -82,82 +84,82 @@ def _forecast_at_gain(layers: tuple[Layer, ...]) -> float | None:
 
 
 def _decades_at_gain(spec: str) -> float:
-    """Return log10 of the gradient's factor of one layer of a net at this function's gain, which keeps q = 1."""
+    """Return log10 of the gradient's factor per layer at this function's gain, where the second moment q stays 1."""
     return log10(gain(spec) ** 2 * slope_moment(spec, 1.0)) / 2
 
 
 def _cause(layers: tuple[Layer, ...]) -> str:
-    """Name the first layer whose weights are far from the scale that the activation before them takes, if they are not all."""
-    off = [(layer, factor) for layer, factor in _factors(layers) if not 1 / _OFF < factor < _OFF]
+    """Name the first layer whose weights are far from the scale its preceding activation needs; "" if most layers are."""
+    off = [(layer, factor) for layer, factor in _weight_factors(layers) if not 1 / _OFF < factor < _OFF]
     if not off or len(off) > len(layers) / 2:
-        return ""  # most are: it is the init of the whole
+        return ""  # then the init of the whole model is the cause, not one layer
     layer, factor = off[0]
-    return f" The weights of {layer.path} are {factor:.3g} times the scale that the activation before them takes."
+    return f" The weights of {layer.path} are {factor:.3g} times the scale that the activation before them needs."
 
 
-def _factors(layers: tuple[Layer, ...]) -> Iterator[tuple[Layer, float]]:
+def _weight_factors(layers: tuple[Layer, ...]) -> Iterator[tuple[Layer, float]]:
     for number, layer in enumerate(layers):
         try:
-            wanted = gain(layers[number - 1].spec) if layer.follows else 1.0
+            needed = gain(layers[number - 1].spec) if layer.follows else 1.0
         except ActlabError:
             continue
-        yield layer, layer.weight / wanted
+        yield layer, layer.weight / needed
 
 
-# --------------------------------------------------------------------------------------------- the end
+# ---------------------------------------------------------------------------------------- output and loss
 
 
-def _softmax_twice(rule: Check, examined: Measurements) -> Iterator[Finding]:
-    return _twice(rule, examined, "softmax")
+def _softmax_twice(check: Check, measured: Measurements) -> Iterator[Finding]:
+    return _doubled_output_finding(check, measured, "softmax")
 
 
-def _sigmoid_twice(rule: Check, examined: Measurements) -> Iterator[Finding]:
-    return _twice(rule, examined, "sigmoid")
+def _sigmoid_twice(check: Check, measured: Measurements) -> Iterator[Finding]:
+    return _doubled_output_finding(check, measured, "sigmoid")
 
 
-def _twice(rule: Check, examined: Measurements, function: str) -> Iterator[Finding]:
-    if examined.twice != function:
+def _doubled_output_finding(check: Check, measured: Measurements, function: str) -> Iterator[Finding]:
+    if measured.doubled_output != function:
         return
-    bare: Measure = Bare(function="softmax" if function == "softmax" else "sigmoid")
-    how = (
-        "the outputs of a row are probabilities, and the loss does not change when a number is added to all of them"
+    change = LogitsOutput(function="softmax" if function == "softmax" else "sigmoid")
+    evidence = (
+        "each row of outputs sums to 1, and the loss does not change when a constant is added to a row"
         if function == "softmax"
-        else "the outputs lie between 0 and 1, and the loss of outputs of 20 and -20 is that of logits"
+        else "the outputs lie between 0 and 1, and the loss at outputs of 20 and -20 is that of logits"
     )
-    yield rule.found(
-        f"The model ends in a {function}, and the loss applies one too: {how}.",
-        prescriptions=(Remedy(measures=(bare,), source=rule.source),),
+    yield check.finding(
+        f"The model ends in a {function}, and the loss applies another one: {evidence}.",
+        remedies=(Remedy(changes=(change,), source=check.source),),
     )
 
 
-FAULTS: Final = (
+GRADIENT_CHECKS: Final = (
     Check(
         name="softmax before a loss that has one",
         kind="fault",
-        says="A loss that applies a softmax takes logits: the second softmax lets at most 1 pass between classes.",
+        statement="A loss that applies a softmax takes logits; with two softmaxes, logits of two classes differ by at most 1.",
         source="torch documentation, CrossEntropyLoss: input is expected to contain unnormalised logits",
-        read=_softmax_twice,
+        run=_softmax_twice,
     ),
     Check(
         name="sigmoid before a loss that has one",
         kind="fault",
-        says="A loss that applies a sigmoid takes logits.",
+        statement="A loss that applies a sigmoid takes logits.",
         source="torch documentation, BCEWithLogitsLoss",
-        read=_sigmoid_twice,
+        run=_sigmoid_twice,
     ),
     Check(
         name="vanishing gradients",
         kind="fault",
-        says=f"A gradient that loses {LOST} decades on its way back leaves the first layers as they were drawn.",
+        statement=f"With a gradient {LOST} decades smaller at the first layer than at the last, the first layers are hardly trained.",
         source=f"{_GLOROT}; {_HE}; {_DEPTH}",
-        read=_vanishing,
+        run=_vanishing,
     ),
     Check(
         name="exploding gradients",
         kind="fault",
-        says=f"A gradient that gains {LOST} decades on its way back moves the first layers only.",
+        statement=f"With a gradient {LOST} decades larger at the first layer than at the last, training changes the first layers only.",
         source=f"{_HE}; {_DEPTH}",
-        read=_exploding,
+        run=_exploding,
     ),
 )
-"""What was measured to be wrong with the end and the gradients, in the order in which it is worth mending."""
+"""Checks of the output function and the gradients, in the order in which faults should be repaired."""

@@ -24,7 +24,7 @@ from actlab.nn.sites.dry_run import Inputs, copy_inputs, no_side_effects, run
 from actlab.nn.sites.find import Entry, Site, Survey, survey
 from actlab.nn.transforms.changes import Skipped
 from actlab.nn.transforms.linearize import refit_line, sites_for_lines, temporary_lines
-from actlab.stats.paired_effect import Effect, effect, judged
+from actlab.stats.paired_effect import Effect, classify_effects, estimate_effect
 from actlab.system.options import from_options
 from actlab.tasks.metrics.per_sample import Direction, Measure, PerSample, resolve_measure
 
@@ -127,14 +127,8 @@ def importance(
     evaluation = _evaluation(model, data, calibration, chosen)
     entries, skipped = evaluation.linearisable_sites(chosen.sites)
     progress("the unchanged model")
-    before = evaluation.scores({})
-    if len(before) < 2:
-        raise PlanError(f"The model was evaluated on {len(before)} sample; an interval needs at least two.")
+    before = evaluation.baseline_scores()
     rows, not_fitted = _replace_one_by_one(evaluation, entries, before, chosen.alpha, progress)
-    if not rows:
-        raise SiteError(
-            f"No activation of {type(model).__name__} ran on the calibration data, so no line can be fitted."
-        )
     tolerance = TOLERANCE * abs(float(before.mean())) if chosen.tolerance is None else chosen.tolerance
     fitted = [entry for entry in entries if entry.site.path not in not_fitted]
     steps = _linearise_cumulatively(evaluation, fitted, rows, before, tolerance=tolerance, progress=progress)
@@ -173,6 +167,13 @@ class _Evaluation:
         """Return the sites that a line can replace, and the others with the reason."""
         return sites_for_lines(self.survey, None if sites is None else list(sites), self.inputs(self.fit[0]))
 
+    def baseline_scores(self) -> np.ndarray:
+        """Return the measure of every held-out sample for the unchanged model, of two samples or more."""
+        scores = self.scores({})
+        if len(scores) < 2:
+            raise PlanError(f"The model was evaluated on {len(scores)} sample; an interval needs at least two.")
+        return scores
+
     def scores(self, replacements: Mapping[Hashable, Line]) -> np.ndarray:
         """Return the measure of every held-out sample, with some activations replaced by lines."""
         parts = []
@@ -189,7 +190,7 @@ class _Evaluation:
         """Return how much worse the model is with lines than without."""
         sign = 1.0 if self.measure.direction == "min" else -1.0
         after = self.scores(replacements)
-        return effect(sign * (after - before), rounding=self._rounding(before))
+        return estimate_effect(sign * (after - before), rounding=self._rounding(before))
 
     def _rounding(self, before: np.ndarray) -> float:
         weight = next((p for p in self.survey.model.parameters() if p.is_floating_point()), torch.zeros(()))
@@ -235,7 +236,10 @@ def _replace_one_by_one(
         if (line := lines.get(entry.slot.key)) is not None:
             progress(entry.site.path)
             rows.append(_row(evaluation, entry, line, before))
-    tested = judged([test for row in rows for test in (row.linearised, row.ablated)], alpha=alpha)
+    if not rows:
+        name = type(evaluation.survey.model).__name__
+        raise SiteError(f"No activation of {name} ran on the calibration data, so no line can be fitted.")
+    tested = classify_effects([test for row in rows for test in (row.linearised, row.ablated)], alpha=alpha)
     effects = zip(rows, tested[::2], tested[1::2], strict=True)
     return [replace(row, linearised=linearised, ablated=ablated) for row, linearised, ablated in effects], not_fitted
 

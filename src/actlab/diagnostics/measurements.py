@@ -16,7 +16,7 @@ from actlab.errors import SiteError
 from actlab.nn.probes.probe import probe
 from actlab.nn.probes.probe_report import ProbeReport, ProbeRow
 from actlab.nn.probes.propagation import Layer, Propagation, propagation
-from actlab.nn.sites.dry_run import Inputs, copy_inputs, run, no_side_effects
+from actlab.nn.sites.dry_run import Inputs, copy_inputs, no_side_effects, run
 from actlab.nn.sites.find import Entry, Survey, survey
 from actlab.nn.sites.trace import Step
 from actlab.nn.transforms.insert_norms import NORMS

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from actlab.errors import SiteError
-from actlab.nn.sites.dry_run import Inputs, copy_inputs, run, no_side_effects
+from actlab.nn.sites.dry_run import Inputs, copy_inputs, no_side_effects, run
 from actlab.nn.sites.find import survey
 from actlab.nn.sites.trace import Run, Step
 from actlab.nn.transforms.init import init_

@@ -1,4 +1,4 @@
-"""Lost units: rules on units that are dead or saturated at the init, on those that training kills, and on training that diverges."""
+"""Checks for dead and saturated units, units killed by training, and divergence."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from typing import Final
 
 from actlab.diagnostics.check import Check, Finding
 from actlab.diagnostics.measurements import ENOUGH, Measurements
-from actlab.diagnostics.remedy import MatchedInit, Norms, Remedy
+from actlab.diagnostics.remedy import InsertNorms, MatchedInit, Remedy
 from actlab.diagnostics.training_record import dead_units
 from actlab.nn.probes.probe_report import ProbeRow
 
-__all__ = ["CHANNELS", "GONE", "LOST_UNITS", "STUCK"]
+__all__ = ["CHANNELS", "GONE", "STUCK", "UNIT_CHECKS"]
 
-GONE: Final = (
-    0.5  # share of a layer's units that are dead at the init and after the first steps: healthy layers have up to 0.3
-)
-_BORN: Final = (
-    0.75  # the same where nobody has trained: healthy layers have up to 0.52 at their init, and get half of them back
-)
-CHANNELS: Final = 0.05  # of a convolution's channels, each of which looks at many positions of every sample
-STUCK: Final = 0.5  # share of the inputs of a function that lie on a flat end, at the init
-_NAMED: Final = 8  # units by their number, in a sentence
+# share of a layer's units that are dead at initialization and after the first steps; healthy layers have up to 0.3
+GONE: Final = 0.5
+# the same without training steps; healthy layers have up to 0.52 at initialization and recover half of them
+_BORN: Final = 0.75
+# share of a convolution's channels; a channel is evaluated at many positions of every sample
+CHANNELS: Final = 0.05
+# share of a function's inputs in its saturated range, at initialization
+STUCK: Final = 0.5
+# number of unit indices shown in a sentence
+_NAMED: Final = 8
 
 _HE = "He et al. 2015, arXiv:1502.01852"
 _NORMS = "Ioffe & Szegedy 2015, arXiv:1502.03167"
@@ -31,178 +32,180 @@ _LEAKY = "Maas et al. 2013, ICML; Xu et al. 2015, arXiv:1505.00853"
 _DYING = "Lu et al. 2019, arXiv:1903.06733; CS231n notes, on dying ReLU"
 
 
-def _killed(rule: Check, examined: Measurements) -> Iterator[Finding]:
-    course = examined.course
-    if course is None or not course.deaths:
+def _killed(check: Check, measured: Measurements) -> Iterator[Finding]:
+    record = measured.course
+    if record is None or not record.deaths:
         return
-    first, whole = course.deaths[0], course.whole
-    row = examined.row(first.name)
+    first, whole = record.deaths[0], record.whole
+    row = measured.row(first.name)
     sentence = (
-        f"{100 * first.share:.0f} % of the units of {first.name} are lost, from step {first.step} on and for good "
-        f"({100 * first.before:.0f} % were at the init), at a learning rate of {course.learning_rate:.3g}."
+        f"{100 * first.share:.0f} % of the units of {first.name} are lost from step {first.step} on and do not recover "
+        f"({100 * first.before:.0f} % at initialization), at a learning rate of {record.learning_rate:.3g}."
     )
-    sentence += f" From step {whole.whole} on nothing passes {whole.name}: the net is dead." if whole else ""
+    sentence += f" From step {whole.whole} on all units of {whole.name} are lost: no gradient passes." if whole else ""
     evidence = {"step": float(first.step), "share": first.share, "before": first.before}
-    evidence |= {"learning_rate": course.learning_rate, "layers": float(len(course.deaths))}
+    evidence |= {"learning_rate": record.learning_rate, "layers": float(len(record.deaths))}
     if whole is not None and whole.whole is not None:
         evidence["dead_from_step"] = float(whole.whole)
-    if examined.tolerated is not None:
-        evidence["tolerated"] = examined.tolerated
-    yield rule.found(
+    if measured.tolerated is not None:
+        evidence["tolerated"] = measured.tolerated
+    yield check.finding(
         sentence,
         layer=(row.after or "") if row else "",
         site=row.path if row else first.name,
         evidence=evidence,
-        prescriptions=tuple(_for_the_killed(examined)),
+        remedies=tuple(_remedies_for_killed_units(measured)),
     )
 
 
-def _for_the_killed(examined: Measurements) -> Iterator[Remedy]:
-    yield from _slower(examined)
-    deaths = examined.course.deaths if examined.course else ()
-    rows = [row for death in deaths if (row := examined.row(death.name)) is not None and not isnan(row.dead)]
-    swap = examined.swap([row.path for row in rows if row.spec.startswith("relu")], "leaky_relu(0.1)")
+def _remedies_for_killed_units(measured: Measurements) -> Iterator[Remedy]:
+    yield from _smaller_learning_rate(measured)
+    deaths = measured.course.deaths if measured.course else ()
+    rows = [row for death in deaths if (row := measured.row(death.name)) is not None and not isnan(row.dead)]
+    swap = measured.swap([row.path for row in rows if row.spec.startswith("relu")], "leaky_relu(0.1)")
     if swap is not None:
-        yield Remedy(measures=(swap,), source=_LEAKY)
+        yield Remedy(changes=(swap,), source=_LEAKY)
 
 
-def _slower(examined: Measurements) -> Iterator[Remedy]:
-    if examined.tolerated is not None:
-        yield Remedy(learning_rate=examined.tolerated / 2, source=_DYING)
+def _smaller_learning_rate(measured: Measurements) -> Iterator[Remedy]:
+    if measured.tolerated is not None:
+        yield Remedy(learning_rate=measured.tolerated / 2, source=_DYING)
 
 
-def _diverging(rule: Check, examined: Measurements) -> Iterator[Finding]:
-    course = examined.course
-    if course is None or course.diverged is None:
+def _diverging(check: Check, measured: Measurements) -> Iterator[Finding]:
+    record = measured.course
+    if record is None or record.diverged is None:
         return
-    last = course.losses[course.diverged - 1]
-    yield rule.found(
-        f"The loss is {last:.3g} at step {course.diverged}, from {course.losses[0]:.3g}, at a learning rate of {course.learning_rate:.3g}.",
-        evidence={"step": float(course.diverged), "learning_rate": course.learning_rate},
-        prescriptions=tuple(_slower(examined)),
+    last = record.losses[record.diverged - 1]
+    yield check.finding(
+        f"The loss rises from {record.losses[0]:.3g} to {last:.3g} at step {record.diverged}, at a learning rate of "
+        f"{record.learning_rate:.3g}.",
+        evidence={"step": float(record.diverged), "learning_rate": record.learning_rate},
+        remedies=tuple(_smaller_learning_rate(measured)),
     )
 
 
-def _dead(rule: Check, examined: Measurements) -> Iterator[Finding]:
-    """Yield one finding for all layers half of whose units are dead at the init; where there is a course, the same at its end as well."""
-    limit = _BORN if examined.course is None else GONE
-    found = [(row, units) for row, units in _born_dead(examined) if len(units) >= limit * row.units]
-    if found:
-        yield _of_the_dead(rule, found, examined, tuple(_for_the_dead(found, examined)))
+def _dead(check: Check, measured: Measurements) -> Iterator[Finding]:
+    """Yield one finding for all layers with many units dead at initialization and, if there is a record, still dead at its end."""
+    limit = _BORN if measured.course is None else GONE
+    rows = [(row, units) for row, units in _born_dead(measured) if len(units) >= limit * row.units]
+    if rows:
+        remedies = (Remedy(changes=(MatchedInit(),), source=_HE), *_leaky_swaps(rows, measured))
+        yield _dead_units_finding(check, rows, measured, remedies)
 
 
-def _dead_channels(rule: Check, examined: Measurements) -> Iterator[Finding]:
-    found = [(row, units) for row, units in _born_dead(examined) if examined.is_convolution(row)]
-    some = [(row, units) for row, units in found if CHANNELS * row.units <= len(units) < GONE * row.units]
-    if some:
-        yield _of_the_dead(rule, some, examined, tuple(_leaks(some, examined)))
+def _dead_channels(check: Check, measured: Measurements) -> Iterator[Finding]:
+    rows = [
+        (row, units)
+        for row, units in _born_dead(measured)
+        if measured.is_convolution(row) and CHANNELS * row.units <= len(units) < GONE * row.units
+    ]
+    if rows:
+        yield _dead_units_finding(check, rows, measured, tuple(_leaky_swaps(rows, measured)))
 
 
-def _born_dead(examined: Measurements) -> Iterator[tuple[ProbeRow, tuple[int, ...]]]:
-    """Yield the rows that training has not killed, with those of their units that were dead from the init to the end."""
-    killed = {death.name for death in examined.course.deaths} if examined.course else set()
-    last = examined.course.looks[-1].units if examined.course else None
-    for row in _judged(examined):
+def _born_dead(measured: Measurements) -> Iterator[tuple[ProbeRow, tuple[int, ...]]]:
+    """Yield rows whose units training did not kill, with the units that are dead at initialization and at the end."""
+    killed = {death.name for death in measured.course.deaths} if measured.course else set()
+    last = measured.course.looks[-1].units if measured.course else None
+    for row in _judged(measured):
         if row.name not in killed:
             born = dead_units(row)
             still = born if last is None else last.get(row.name, ())
             yield row, tuple(unit for unit in born if unit in still)
 
 
-def _of_the_dead(
-    rule: Check,
-    found: Sequence[tuple[ProbeRow, tuple[int, ...]]],
-    examined: Measurements,
-    prescriptions: tuple[Remedy, ...],
+def _dead_units_finding(
+    check: Check,
+    rows: Sequence[tuple[ProbeRow, tuple[int, ...]]],
+    measured: Measurements,
+    remedies: tuple[Remedy, ...],
 ) -> Finding:
-    row, units = found[0]
-    what = "channels" if examined.is_convolution(row) else "units"
+    row, units = rows[0]
+    what = "channels" if measured.is_convolution(row) else "units"
     shown = ", ".join(map(str, units[:_NAMED])) + (", ..." if len(units) > _NAMED else "")
-    still = f" and still after {examined.course.looks[-1].step} steps" if examined.course else ""
-    more = f" Also in {', '.join(other.name for other, _ in found[1:])}." if len(found) > 1 else ""
+    still = f" and still after {measured.course.looks[-1].step} steps" if measured.course else ""
+    more = f" Also in {', '.join(other.name for other, _ in rows[1:])}." if len(rows) > 1 else ""
     sentence = (
-        f"{len(units)} of {row.units} {what} of {row.name} are dead at the init{still}, zero with slope zero for all of "
-        f"{row.samples} samples: {shown}.{more}"
+        f"{len(units)} of {row.units} {what} of {row.name} are dead at initialization{still} (output and slope zero for all "
+        f"{row.samples} samples): {shown}.{more}"
     )
     evidence = {"share": len(units) / row.units, "units": float(row.units), "share_at_init": row.dead}
-    evidence["layers"] = float(len(found))
-    return rule.found(sentence, layer=row.after or "", site=row.path, evidence=evidence, prescriptions=prescriptions)
+    evidence["layers"] = float(len(rows))
+    return check.finding(sentence, layer=row.after or "", site=row.path, evidence=evidence, remedies=remedies)
 
 
-def _for_the_dead(found: Sequence[tuple[ProbeRow, tuple[int, ...]]], examined: Measurements) -> Iterator[Remedy]:
-    yield Remedy(measures=(MatchedInit(),), source=_HE)
-    yield from _leaks(found, examined)
-
-
-def _leaks(found: Sequence[tuple[ProbeRow, tuple[int, ...]]], examined: Measurements) -> Iterator[Remedy]:
+def _leaky_swaps(rows: Sequence[tuple[ProbeRow, tuple[int, ...]]], measured: Measurements) -> Iterator[Remedy]:
     for spec, source in (("leaky_relu(0.1)", _LEAKY), ("prelu", _HE)):
-        swap = examined.swap([row.path for row, _ in found], spec)
+        swap = measured.swap([row.path for row, _ in rows], spec)
         if swap is not None:
-            yield Remedy(measures=(swap,), source=source)
+            yield Remedy(changes=(swap,), source=source)
 
 
-def _saturated(rule: Check, examined: Measurements) -> Iterator[Finding]:
-    found = [row for row in _judged(examined) if row.saturated >= STUCK]  # false for NaN: only some functions saturate
-    if found:
-        row = found[0]
-        yield rule.found(
-            f"{100 * row.saturated:.0f} % of what goes into {row.name} lies on a flat end of {row.spec} at the init; its deviation is "
-            f"{sqrt(row.input_variance):.3g}. So it is in {len(found)} of {len(_judged(examined))} layers.",
+def _saturated(check: Check, measured: Measurements) -> Iterator[Finding]:
+    # the comparison is false for NaN, which functions without a saturated range have
+    rows = [row for row in _judged(measured) if row.saturated >= STUCK]
+    if rows:
+        row = rows[0]
+        yield check.finding(
+            f"{100 * row.saturated:.0f} % of the inputs of {row.name} are in the saturated range of {row.spec} at initialization; their "
+            f"standard deviation is {sqrt(row.input_variance):.3g}. {len(rows)} of {len(_judged(measured))} layers are affected.",
             layer=row.after or "",
             site=row.path,
-            evidence={"share": row.saturated, "input_deviation": sqrt(row.input_variance), "layers": float(len(found))},
-            prescriptions=tuple(_for_the_saturated(examined)),
+            evidence={"share": row.saturated, "input_deviation": sqrt(row.input_variance), "layers": float(len(rows))},
+            remedies=tuple(_remedies_for_saturation(measured)),
         )
 
 
-def _for_the_saturated(examined: Measurements) -> Iterator[Remedy]:
-    yield Remedy(measures=(MatchedInit(),), source=f"{_GLOROT}; {_HE}")
-    if not examined.norms:
-        yield Remedy(measures=(Norms(),), source=_NORMS)
+def _remedies_for_saturation(measured: Measurements) -> Iterator[Remedy]:
+    yield Remedy(changes=(MatchedInit(),), source=f"{_GLOROT}; {_HE}")
+    if not measured.norms:
+        yield Remedy(changes=(InsertNorms(),), source=_NORMS)
 
 
-def _judged(examined: Measurements) -> list[ProbeRow]:
-    report = examined.at_init
-    return [row for row in report if row.units] if report is not None and examined.samples >= ENOUGH else []
+def _judged(measured: Measurements) -> list[ProbeRow]:
+    """Return the rows with units, if there are enough samples to judge them."""
+    report = measured.at_init
+    return [row for row in report if row.units] if report is not None and measured.samples >= ENOUGH else []
 
 
-LOST_UNITS: Final = (
+UNIT_CHECKS: Final = (
     Check(
         name="killed by the learning rate",
         kind="fault",
-        says="A step that is too large throws units to where their slope is zero, and no later step brings them back.",
+        statement="A training step that is too large moves units to where their slope is zero, from which they do not recover.",
         source=_DYING,
-        read=_killed,
+        run=_killed,
     ),
     Check(
         name="diverges",
         kind="fault",
-        says="A loss that grows a thousandfold, or is no number, comes of a learning rate or an init that is too large.",
+        statement="A loss that grows a thousandfold or is not finite is caused by too large a learning rate or initialization.",
         source="Goodfellow, Bengio & Courville 2016, Deep Learning, section 8.3",
-        read=_diverging,
+        run=_diverging,
     ),
     Check(
         name="born dead",
         kind="fault",
-        says="A unit that is zero with slope zero for all samples, at the init and after the first steps, is a unit that is not there.",
+        statement="A unit whose output and slope are zero for all samples, at initialization and after the first steps, is not trained.",
         source=f"Lu et al. 2019, arXiv:1903.06733; {_LEAKY}",
-        read=_dead,
+        run=_dead,
     ),
     Check(
         name="saturated at the init",
         kind="fault",
-        says="A flat end of a function passes next to no gradient.",
+        statement="In its saturated range a function passes almost no gradient.",
         source=_GLOROT,
-        read=_saturated,
+        run=_saturated,
     ),
 )
-"""What was measured to be wrong with units, and with training."""
+"""Checks of units and of training, which report faults."""
 
-DEAD_CHANNELS: Final = Check(
+DEAD_CHANNELS_CHECK: Final = Check(
     name="dead channels",
     kind="hint",
-    says="A channel of a convolution that is zero at all positions of all samples takes time and gives nothing.",
+    statement="A channel that is zero at all positions of all samples costs time and contributes nothing.",
     source=_LEAKY,
-    read=_dead_channels,
+    run=_dead_channels,
 )
-"""A few dead channels are common, and most nets do as well without them: this counts where a change helps."""
+"""Reports hints, not faults: a few dead channels are common, and most nets perform as well with them."""

@@ -1,4 +1,4 @@
-"""Other libraries: every activation by its name where they look activations up."""
+"""Registration of ActLab's activations in transformers and timm, probe callbacks for trainers, and log writers."""
 
 from actlab.integrations.registration import Names, Registered, register
 

@@ -1,7 +1,7 @@
-"""The entry: what another library's table of activations keeps for one of ours, and why it cannot keep some.
+"""Entries of ActLab's activations in the lookup tables of other libraries.
 
-Such a table is asked for a name, by a model that is being built from a config. It is not told how many channels there are, and it must give
-back something that takes one tensor and returns one of the same shape.
+A library looks an activation up by name while it builds a model from a config. The lookup does not know the number of channels, and must
+return a module or function that maps one tensor to one of the same shape; :func:`refusal` tells which specs cannot be entries.
 """
 
 from __future__ import annotations
@@ -25,70 +25,70 @@ Refusal = Callable[[Spec], str]
 
 
 class NoEntryError(IntegrationError, KeyError):
-    """A name that a table cannot answer: a ``KeyError`` to the library, a sentence to the reader."""
+    """Name for which a table has no activation; a ``KeyError`` for the library that looks it up."""
 
-    __str__ = Exception.__str__  # KeyError shows the quoted text
+    __str__ = Exception.__str__  # that of KeyError would quote the message
 
 
-def made(spec: str, *, inplace: bool | None = None, **settings: Any) -> ActivationLayer:  # noqa: ARG001 libraries pass it to every activation; ours are never in place
+def new_layer(spec: str, *, inplace: bool | None = None, **settings: Any) -> ActivationLayer:  # noqa: ARG001 libraries pass it to every activation
     """Return a new layer.
 
     Args:
-        spec: what it computes.
-        inplace: taken because torch's own activations take it, and without effect: a layer never overwrites its input.
+        spec: of the activation.
+        inplace: accepted because torch's activations have it, and ignored; layers never overwrite their input.
         settings: as for :func:`actlab.layer`.
 
     Raises:
-        TypeError: a setting that a layer does not have, such as the parameter of a function.
+        TypeError: a setting that layers do not have, such as the parameter of a function.
     """
     unknown = set(settings) - {"channels", "device", "dtype", "gate", "native"}
     if unknown:
         raise TypeError(
-            f"{spec} takes no {', '.join(sorted(unknown))} here; write it into the name, as 'celu(alpha=0.5)'."
+            f"{spec} takes no {', '.join(sorted(unknown))} here; write parameters into the name, as 'celu(alpha=0.5)'."
         )
     return layer(spec, **settings)
 
 
 def entry(spec: str) -> partial[ActivationLayer]:
-    """Return what a table keeps for a spec: called without arguments, it makes a new layer each time.
+    """Return the table entry of a spec, which makes a new layer each time it is called.
 
     Example:
         >>> entry("swish(beta=learned)")(inplace=True)
         ActivationLayer(swish(beta=learned))
     """
-    return partial(made, spec)
+    return partial(new_layer, spec)
 
 
 def is_ours(content: Any) -> bool:
-    """Whether a table's content was made here."""
+    """Return whether a table's entry was made by :func:`entry`."""
     return isinstance(content, partial) and getattr(content.func, "__module__", "").startswith("actlab.integrations.")
 
 
 def refusal(spec: Spec) -> str:
-    """Return why a spec cannot stand behind a name in a config, or the empty string where it can.
+    """Return why a spec cannot be an entry, or the empty string if it can.
 
     Example:
         >>> refusal(parse("gelu")), refusal(parse("crelu"))
-        ('', 'it makes 2*n elements of n, and the model goes on with n')
+        ('', 'it returns 2*n elements for n, and the model needs n')
     """
     record = spec.activation
     if record.kind == "gated":
-        return "it takes a gate and a value, and a model asks for a function of one tensor here"
+        return "it takes a gate and a value, and the model needs a function of one tensor"
     if record.width != "n":
-        return f"it makes {record.width} elements of n, and the model goes on with n"
-    if record.kind == "vector" and not _works_along_the_last_dimension(record):
-        return "it lets tokens see each other, which the activation of a block must not"
+        return f"it returns {record.width} elements for n, and the model needs n"
+    if record.kind == "vector" and not _acts_on_last_dimension(record):
+        return "it mixes tokens, which an activation inside a block must not do"
     if spec.needs_channels:
-        return "a name is not told how many channels there are; write learned, for one value per layer"
+        return "the number of channels is not known for a name; write learned, for one value per layer"
     return ""
 
 
-def _works_along_the_last_dimension(record: Activation) -> bool:
+def _acts_on_last_dimension(record: Activation) -> bool:
     return len(record.inputs) == 1 and any(p.name == "dim" and p.default == -1 for p in record.parameters)
 
 
 def fits(key: object, refuses: Refusal = refusal) -> bool:
-    """Whether a key is a spec that can stand behind a name.
+    """Return whether a key is a spec that can be an entry.
 
     Example:
         >>> fits("leaky_relu(0.02)"), fits("swiglu"), fits("gleu"), fits(3)
@@ -101,62 +101,62 @@ def fits(key: object, refuses: Refusal = refusal) -> bool:
 
 
 def answer(key: object, known: Iterable[str], refuses: Refusal = refusal) -> str:
-    """Return the spec that a key stands for, where a table has no such name.
+    """Return the spec of a key that is not a name in a table.
 
     Args:
-        key: what the table was asked for.
-        known: the names it has, ours among them.
-        refuses: why a spec cannot be an entry of this table.
+        key: looked up in the table.
+        known: names in the table, for suggestions.
+        refuses: returns why a spec cannot be an entry of this table.
 
     Raises:
-        NoEntryError: the key is no spec, or one that does not fit, with the reason and what to try.
+        NoEntryError: the key is not a spec, or one that cannot be an entry, with the reason and an alternative.
 
     Example:
         >>> answer("leaky_relu(0.02)", ["relu"])
         'leaky_relu(0.02)'
     """
     if not isinstance(key, str):
-        raise NoEntryError(f"An activation is looked up by a string, got {type(key).__name__}: {key!r}.")
+        raise NoEntryError(f"The name of an activation is a string; got {type(key).__name__}: {key!r}.")
     try:
         spec = parse(key)
     except UnknownNameError as error:
-        hint = "`actlab list` shows ActLab's; specs such as 'leaky_relu(0.02)' are names, too."
+        hint = "`actlab list` shows ActLab's; specs such as 'leaky_relu(0.02)' are also allowed."
         raise NoEntryError(str(UnknownNameError("activation", error.name, known, hint))) from None
     except ActlabError as error:
         raise NoEntryError(str(error)) from None
     if reason := refuses(spec):
-        raise NoEntryError(f"{key!r} cannot be had by name: {reason}.{_instead(spec.activation)}")
+        raise NoEntryError(f"{key!r} is not available by name: {reason}.{_alternative(spec.activation)}")
     return key
 
 
-def _instead(record: Activation) -> str:
-    """Return what to write in the place of a gated function."""
+def _alternative(record: Activation) -> str:
+    """Return what to use instead of a gated function."""
     if record.kind != "gated":
         return ""
-    alone = _gate_alone(record)
-    take = f": {alone!r} is that of {record.name}" if alone else ""
+    gate = _function_of_gate(record)
+    name = f" ({gate!r} for {record.name})" if gate else ""
     return (
-        " A block that has two maps and multiplies them (Llama's MLP, GluMlp) wants the function of the gate alone"
-        f"{take}. A block with one map becomes gated by actlab.swap_(model, {record.name!r}, example_inputs)."
+        f" A block that multiplies two projections (Llama's MLP, GluMlp) takes only the function of the gate{name}. "
+        f"A block with one projection becomes gated by actlab.swap_(model, {record.name!r}, example_inputs)."
     )
 
 
-def _gate_alone(record: Activation) -> str | None:
-    """Return the elementwise function that a gated one applies to its gate, at the defaults, where we have it."""
+def _function_of_gate(record: Activation) -> str | None:
+    """Return the elementwise activation that a gated function applies to its gate at default parameters; None if there is none."""
     gate, value = record.inputs
-    whole = _at_defaults(record)
-    once, twice = (whole.xreplace({value: sympy.Integer(number)}) for number in (1, 2))
+    formula = _at_defaults(record)
+    once, twice = (formula.xreplace({value: sympy.Integer(number)}) for number in (1, 2))
     if sympy.expand(twice - 2 * once) != 0:
-        return None  # what it does to the value is more than multiply
+        return None  # the value is not only multiplied
     records = sorted((get(name) for name in names("elementwise")), key=lambda other: len(other.parameters))
-    same = (other.name for other in records if _at_defaults(other).xreplace({other.inputs[0]: gate}) == once)
-    return next(same, None)
+    equal = (other.name for other in records if _at_defaults(other).xreplace({other.inputs[0]: gate}) == once)
+    return next(equal, None)
 
 
 def _at_defaults(record: Activation) -> sympy.Expr:
     return record.formula.xreplace({p.symbol: sympy.nsimplify(p.default, rational=True) for p in record.parameters})
 
 
-def learns(spec: Spec) -> bool:
-    """Whether a spec has parameters that training learns."""
+def has_learned_parameters(spec: Spec) -> bool:
+    """Return whether a spec has learned parameters."""
     return any(isinstance(value, Learned) for _, value in spec.assigned)

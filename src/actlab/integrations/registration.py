@@ -1,4 +1,4 @@
-"""The registration: our names in the string lookups of other libraries, with a way back."""
+"""Register activations in the string lookups of transformers and timm, with undo."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ LIBRARIES = {"transformers": "pip install 'actlab[transformers]'", "timm": "pip 
 
 @dataclass(frozen=True, kw_only=True)
 class Names:
-    """What a library answers after a registration.
+    """Names registered in one library.
 
     Attributes:
         library: its name.
-        names: that stand for ActLab's activations in it now. Full specs of them, ``"leaky_relu(0.02)"``, are answered, too.
-        left: names that were left alone, with the reason.
+        names: that now select ActLab's activations; specs of them, such as ``"leaky_relu(0.02)"``, work as well.
+        left: names that were not registered, with the reason.
     """
 
     library: str
@@ -37,8 +37,8 @@ class Names:
         reasons: dict[str, list[str]] = {}
         for name, reason in self.left.items():
             reasons.setdefault(reason, []).append(name)
-        lines = [f"{self.library}: {len(self.names)} names, and every spec of them"]
-        return "\n  ".join(lines + [f"left {_few(group)}: {reason}" for reason, group in reasons.items()])
+        lines = [f"{self.library}: {len(self.names)} names registered, with all their specs"]
+        return "\n  ".join(lines + [f"not registered: {_few(group)}: {reason}" for reason, group in reasons.items()])
 
 
 def _few(group: Sequence[str]) -> str:
@@ -46,10 +46,10 @@ def _few(group: Sequence[str]) -> str:
 
 
 class Registered(Mapping[str, Names]):
-    """What a registration has done, by library.
+    """Registered names by library.
 
     Attributes:
-        absent: libraries that are not there, with the reason.
+        absent: libraries that are not available, with the reason.
     """
 
     def __init__(self, libraries: Mapping[str, Names], absent: Mapping[str, str], changes: Sequence[Change]) -> None:
@@ -70,9 +70,9 @@ class Registered(Mapping[str, Names]):
         return "\n".join([*map(str, self.values()), *(f"{name}: {reason}" for name, reason in self.absent.items())])
 
     def undo(self) -> None:
-        """Take back what this call has changed; names that an earlier one has registered stay. A second time, nothing happens.
+        """Undo the changes of this call, but not those of earlier ones; calling it again has no effect.
 
-        Models keep the layers that they were built with.
+        Models keep the layers they were built with.
         """
         while self._changes:
             self._changes.pop().undo()
@@ -82,23 +82,23 @@ class Registered(Mapping[str, Names]):
 
 
 def register(*libraries: str, override: bool = False) -> Registered:
-    """Register every activation in the string lookups of other libraries, so that ``hidden_act="telu"`` works.
+    """Register all activations in the string lookups of other libraries, so that ``hidden_act="telu"`` works.
 
-    After it, a name or a spec stands wherever the library takes the name of an activation: ``hidden_act``, ``activation_function`` of a
-    config of transformers; ``act_layer`` of timm. Each lookup makes a new layer, whose learned parameters belong to the model. It holds for
-    this process: call it before a model is built or loaded. Calling it again changes nothing.
+    Names and specs then work wherever the library takes the name of an activation: ``hidden_act`` and ``activation_function`` in configs of
+    transformers, ``act_layer`` in timm. Each lookup returns a new layer, whose learned parameters belong to the model. The registration is
+    valid in this process: call it before a model is built or loaded. Calling it again has no effect.
 
     Args:
-        libraries: "transformers", "timm"; all that are installed if none is given.
-        override: replace what the library has under a name of ours, as ``"xielu"`` of transformers. Without it those stay the library's; a
-            spec with parentheses, ``"xielu()"``, is always ActLab's.
+        libraries: "transformers", "timm"; by default all that are installed.
+        override: whether to replace the library's own activation of the same name, such as ``"xielu"`` in transformers. Without it, those
+            stay the library's; a spec with parentheses, such as ``"xielu()"``, always selects ActLab's.
 
     Returns:
-        By library the names, and what was left alone and why; ``undo()`` takes it back.
+        Registered names by library, and those that were not registered with the reason; ``undo()`` removes them.
 
     Raises:
-        UnknownNameError: no such library.
-        IntegrationError: a library that was named is not installed, or none is.
+        UnknownNameError: there is no integration of that name.
+        IntegrationError: a named library is not installed, or none is.
 
     Example:
         >>> registered = register("transformers")
@@ -110,34 +110,34 @@ def register(*libraries: str, override: bool = False) -> Registered:
         >>> registered.undo()
     """
     absent = {library: reason for library in libraries or LIBRARIES if (reason := _missing(library))}
-    found = [library for library in dict.fromkeys(libraries or LIBRARIES) if library not in absent]
-    if absent and (libraries or not found):
+    available = [library for library in dict.fromkeys(libraries or LIBRARIES) if library not in absent]
+    if absent and (libraries or not available):
         raise IntegrationError(" ".join(f"{library}: {reason}" for library, reason in absent.items()))
-    done: dict[str, Names] = {}
+    registered: dict[str, Names] = {}
     changes: list[Change] = []
-    for library in found:
+    for library in available:
         module = _module(library)
         module.enter()
         main, *others = module.tables()
-        theirs = main.theirs()
+        native_names = main.native_names()
         for table in (main, *others):
             changes += table.add(_specs(), override=override)
-        done[library] = _names(library, main, set() if override else theirs)
-    return Registered(done, absent, changes)
+        registered[library] = _names(library, main, set() if override else native_names)
+    return Registered(registered, absent, changes)
 
 
-def _names(library: str, main: Table, theirs: set[str]) -> Names:
-    own = f"{library} has its own; override=True replaces it, and with parentheses, as 'gelu()', a name is always ActLab's"
-    left = {name: own if name in theirs else main.refuses(spec) for name, spec in _specs().items()}
+def _names(library: str, main: Table, native_names: set[str]) -> Names:
+    own = f"{library} has its own; override=True replaces it, and a name with parentheses, such as 'gelu()', always selects ActLab's"
+    reasons = {name: own if name in native_names else main.refuses(spec) for name, spec in _specs().items()}
     return Names(
         library=library,
-        names=tuple(name for name, reason in left.items() if not reason),
-        left={name: reason for name, reason in left.items() if reason},
+        names=tuple(name for name, reason in reasons.items() if not reason),
+        left={name: reason for name, reason in reasons.items() if reason},
     )
 
 
 def _specs() -> dict[str, Spec]:
-    """Return every name and alias with what it stands for."""
+    """Return every name and alias with its spec."""
     records = [get(name) for name in names()]
     return {name: parse(record.name) for record in records for name in (record.name, *record.aliases)}
 
@@ -147,13 +147,13 @@ def _module(library: str) -> Any:
 
 
 def _missing(library: str) -> str:
-    """Return why a library cannot be had, and what to do."""
+    """Return why a library is not available and what to do, or the empty string."""
     if library not in LIBRARIES:
         raise UnknownNameError("integration", library, LIBRARIES, f"There are {', '.join(LIBRARIES)}.")
     if find_spec(library) is None:
-        return f"it is not installed; {LIBRARIES[library]}."
+        return f"not installed. Install it: {LIBRARIES[library]}."
     try:
         _module(library).tables()
     except ImportError as error:
-        return f"it is installed and cannot be imported: {error}. Install what it misses."
+        return f"installed, but cannot be imported: {error}. Install the missing dependency."
     return ""

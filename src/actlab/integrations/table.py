@@ -1,4 +1,4 @@
-"""The table: where another library looks activations up by name, and the changes made to it, each with its way back."""
+"""Lookup tables of other libraries, with the changes made to them and their undo."""
 
 from __future__ import annotations
 
@@ -16,14 +16,20 @@ _ABSENT: Any = object()
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Change:
-    """One name in one table, and what stood there before."""
+    """Change of one name in one table.
+
+    Attributes:
+        entries: the library's dict.
+        name: that was changed.
+        before: entry before the change.
+    """
 
     entries: MutableMapping[str, Any]
     name: str
     before: Any
 
     def undo(self) -> None:
-        """Put back what stood there, unless somebody else has put something there since."""
+        """Restore the previous entry, unless other code has changed it since."""
         if not is_ours(self.entries.get(self.name)):
             return
         if self.before is _ABSENT:
@@ -34,13 +40,13 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Table:
-    """A table of a library.
+    """Lookup table of a library.
 
     Attributes:
-        entries: the library's own dict.
-        make: what it keeps for a spec.
-        refuses: why a spec cannot be an entry, or the empty string.
-        shadows: it is looked at first, before another table that has all names; nothing is added to it, only replaced.
+        entries: the library's dict.
+        make: returns the entry of a spec.
+        refuses: returns why a spec cannot be an entry, or the empty string.
+        shadows: whether the table is looked up before another one that has all names, so that entries are only replaced, never added.
     """
 
     entries: MutableMapping[str, Any]
@@ -48,16 +54,16 @@ class Table:
     refuses: Callable[[Spec], str] = refusal
     shadows: bool = False
 
-    def theirs(self) -> set[str]:
-        """Return the names that are the library's, or somebody else's."""
+    def native_names(self) -> set[str]:
+        """Return the names of entries that are not ActLab's."""
         return {name for name, content in self.entries.items() if not is_ours(content)}
 
     def has_ours(self) -> bool:
-        """Whether a name is ours."""
+        """Return whether the table contains entries of ActLab."""
         return any(is_ours(content) for content in self.entries.values())
 
     def add(self, specs: dict[str, Spec], *, override: bool) -> Iterator[Change]:
-        """Put in what fits, and yield the changes; names that are ours already stay."""
+        """Add the specs that can be entries, and yield the changes; entries of ActLab are not changed."""
         for name, spec in specs.items():
             before = self.entries.get(name, _ABSENT)
             free = not self.shadows if before is _ABSENT else override and not is_ours(before)

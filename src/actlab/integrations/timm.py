@@ -1,7 +1,8 @@
-"""Timm: our names and specs as ``act_layer`` of its layers and models.
+"""Names and specs of ActLab's activations as ``act_layer`` in timm.
 
 ``timm.layers.create_act`` looks a string up in two tables of layers and two of functions; of each pair, the one with memory-efficient
-variants comes first. It reads them anew at every call, so they are exchanged for tables that answer specs.
+variants comes first. It reads the module's attributes at every call, so that the tables can be replaced by subclasses of dict that parse
+specs.
 """
 
 from __future__ import annotations
@@ -15,32 +16,32 @@ from torch import Tensor
 
 from actlab.errors import IntegrationError
 from actlab.functions.spec import Spec
-from actlab.integrations.entry import answer, entry, is_ours, learns, refusal
+from actlab.integrations.entry import answer, entry, has_learned_parameters, is_ours, refusal
 from actlab.integrations.table import Table
 from actlab.nn.layers.activation_layer import ActivationLayer
 
 __all__ = ["enter", "leave", "tables"]
 
 
-def _home() -> Any:
-    """Return the module that has the tables."""
+def _create_act() -> Any:
+    """Return the timm module that contains the tables."""
     return import_module("timm.layers.create_act")
 
 
 def _refuses_function(spec: Spec) -> str:
-    """Return why a spec cannot be a function of timm's, which holds no parameters and does not know whether it trains."""
-    if learns(spec):
-        return "timm wants a plain function here, which cannot hold learned parameters; give them numbers"
+    """Return why a spec cannot be a plain function, which has no parameters and no training mode."""
+    if has_learned_parameters(spec):
+        return "timm needs a plain function here, which cannot have learned parameters; give them numbers"
     if spec.activation.kind == "stochastic":
-        return "timm wants a plain function here, which does not know whether the model trains"
+        return "timm needs a plain function here, which has no training mode"
     return refusal(spec)
 
 
 class LayerTable(dict[str, Any]):
-    """The library's table of layers, which answers specs as well.
+    """Table of layers that also parses specs.
 
     Attributes:
-        original: the table in whose place it stands.
+        original: the replaced table.
     """
 
     refuses = staticmethod(refusal)
@@ -51,34 +52,34 @@ class LayerTable(dict[str, Any]):
 
     def __getitem__(self, key: str) -> Any:
         content = super().__getitem__(key)
-        if is_ours(content) and _home().is_scriptable():
+        if is_ours(content) and _create_act().is_scriptable():
             raise IntegrationError(
-                f"timm is set to TorchScript (set_scriptable), and {key!r} is ActLab's, whose layers cannot be scripted. "
-                "torch.export and torch.compile take them."
+                f"timm is set to TorchScript (set_scriptable), and {key!r} is an ActLab layer, which cannot be scripted. "
+                "Use torch.export or torch.compile."
             )
         return content
 
     def __missing__(self, key: str) -> Any:
         return entry(answer(key, self, self.refuses))
 
-    def returned(self) -> dict[str, Any]:
-        """Return the original table, with what others have put in meanwhile."""
+    def restored(self) -> dict[str, Any]:
+        """Return the original table with the current entries."""
         self.original.clear()
         self.original.update(self)
         return self.original
 
 
 class FunctionTable(LayerTable):
-    """The library's table of functions, which answers specs as well."""
+    """Table of functions that also parses specs."""
 
     refuses = staticmethod(_refuses_function)
 
     def __getitem__(self, key: str) -> Any:
         content = super().__getitem__(key)
-        return partial(_applied, content()) if is_ours(content) else content
+        return partial(_apply, content()) if is_ours(content) else content
 
 
-def _applied(layer: ActivationLayer, x: Tensor, inplace: bool = False) -> Tensor:  # noqa: ARG001  torch's functions take it
+def _apply(layer: ActivationLayer, x: Tensor, inplace: bool = False) -> Tensor:  # noqa: ARG001  torch's functions have it
     return layer(x)  # type: ignore[no-any-return]  # a module returns Any
 
 
@@ -91,27 +92,27 @@ _KINDS = {
 
 
 def tables() -> Sequence[Table]:
-    """Return the tables, the one that models look in first."""
-    home = _home()
+    """Return the lookup tables; the first one is the main one."""
+    module = _create_act()
     return [
-        Table(entries=getattr(home, attribute), make=entry, refuses=kind.refuses, shadows=attribute.endswith("_ME"))
+        Table(entries=getattr(module, attribute), make=entry, refuses=kind.refuses, shadows=attribute.endswith("_ME"))
         for attribute, kind in _KINDS.items()
     ]
 
 
 def enter() -> None:
-    """Exchange the tables for ones that answer specs; nothing where they do so already."""
-    home = _home()
+    """Replace the tables by ones that parse specs, unless that is done already."""
+    module = _create_act()
     for attribute, kind in _KINDS.items():
-        table = getattr(home, attribute)
+        table = getattr(module, attribute)
         if not isinstance(table, kind):
-            setattr(home, attribute, kind(table))
+            setattr(module, attribute, kind(table))
 
 
 def leave() -> None:
-    """Take back what :func:`enter` has done."""
-    home = _home()
+    """Undo :func:`enter`."""
+    module = _create_act()
     for attribute, kind in _KINDS.items():
-        table = getattr(home, attribute)
+        table = getattr(module, attribute)
         if isinstance(table, kind):
-            setattr(home, attribute, table.returned())
+            setattr(module, attribute, table.restored())

@@ -1,4 +1,4 @@
-"""Training: the probe as a callback of trainers that call back, Lightning's and transformers', by the names of their hooks."""
+"""Probe callbacks for the trainers of Lightning and transformers."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ __all__ = ["LightningProbe", "transformers_probe"]
 
 
 class LightningProbe:
-    """A callback for Lightning's ``Trainer(callbacks=[...])`` and for loops of the same hooks; nothing of Lightning is imported.
+    """Callback for Lightning's ``Trainer(callbacks=[...])`` and loops with the same hooks, without importing Lightning.
 
-    It looks at every ``every``-th training batch, from its start to the backward pass, so that it sees a ``training_step`` that does not
-    call the module's own ``forward`` too. Between those nothing is on the model.
+    Measures every ``every``-th training batch from its start to the backward pass, so that a ``training_step`` that does not call the
+    module's ``forward`` is measured as well. Between these batches the model has no hooks.
 
     Args:
-        every: how many batches lie between two that are looked at.
+        every: interval between two measured batches.
         options: of :class:`actlab.Probe`: ``writer``, ``at_init``, ``threshold``, ``rank``, ``scaler``.
 
     Attributes:
-        probe: the probe; None before training has begun. It keeps its measurements when training ends.
+        probe: the probe, with its measurements also after training; None before training starts.
 
     Example:
         >>> import torch
@@ -48,44 +48,44 @@ class LightningProbe:
         self._batches = 0
 
     def __getattr__(self, name: str) -> Any:
-        """Answer every hook that is not written out with nothing, as Lightning's own base class does."""
+        """Return a function without effect for all other hooks, as Lightning's base class has."""
         if name.startswith("on_") or name in {"setup", "teardown", "load_state_dict"}:
             return lambda *_args, **_options: None
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     @property
     def state_key(self) -> str:
-        """Name under which Lightning would keep a state; there is none."""
+        """Key of the state in Lightning's checkpoints."""
         return type(self).__qualname__
 
     def state_dict(self) -> dict[str, Any]:
-        """Return nothing: measurements do not belong into checkpoints."""
+        """Return an empty state; measurements are not part of checkpoints."""
         return {}
 
     def on_train_start(self, _trainer: Any, module: nn.Module) -> None:
-        """Get to know the model."""
+        """Create the probe of the model."""
         self.probe = Probe(module, every=self.every, **self.options)
 
     def on_train_batch_start(self, _trainer: Any, _module: nn.Module, _batch: Any, _index: int) -> None:
-        """Look at this batch, if it is its turn."""
+        """Start measuring every ``every``-th batch."""
         if self.probe is not None and self._batches % self.every == 0:
             self.probe.begin(self._batches)
         self._batches += 1
 
     def on_before_backward(self, *_: Any) -> None:
-        """Look away: what runs again in the backward pass was seen."""
+        """Stop measuring, because checkpointed layers run again in the backward pass."""
         self._end()
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Look away."""
+        """Stop measuring."""
         self._end()
 
     def on_exception(self, *_: Any) -> None:
-        """Take everything off the model."""
+        """Remove all hooks from the model."""
         self.on_train_end()
 
     def on_train_end(self, *_: Any) -> None:
-        """Take everything off the model."""
+        """Remove all hooks from the model."""
         if self.probe is not None:
             self.probe.stop()
 
@@ -94,25 +94,25 @@ class LightningProbe:
             self.probe.end()
 
     def report(self) -> ProbeReport:
-        """Return what was measured, as :meth:`actlab.Probe.report` does.
+        """Return the measurements, as :meth:`actlab.Probe.report`.
 
         Raises:
-            IntegrationError: training has not begun.
+            IntegrationError: training has not started.
         """
         if self.probe is None:
             raise IntegrationError(
-                "Nothing was measured: training has not begun. Give this callback to a Trainer, and fit."
+                "Nothing was measured, because training has not started. Give this callback to a Trainer and call fit."
             )
         return self.probe.report()
 
 
 def transformers_probe(every: int = 100, **options: Any) -> Any:
-    """Return a callback for the ``Trainer`` of transformers: ``Trainer(..., callbacks=[transformers_probe(every=100)])``.
+    """Return a callback for the ``Trainer`` of transformers, as in ``Trainer(..., callbacks=[transformers_probe(every=100)])``.
 
-    The first forward pass of every ``every``-th optimisation step is looked at. The callback's ``probe`` keeps the measurements.
+    Measures the first forward pass of every ``every``-th optimization step. The measurements are in the callback's ``probe``.
 
     Args:
-        every: how many steps lie between two that are looked at.
+        every: interval between two measured steps.
         options: of :class:`actlab.Probe`.
 
     Raises:
@@ -125,8 +125,8 @@ def transformers_probe(every: int = 100, **options: Any) -> Any:
             "transformers is not installed. Install it: pip install 'actlab[transformers]'"
         ) from error
 
-    class TransformersProbe(base):  # type: ignore[misc, valid-type]  # the base is known only now
-        """The probe, told by the steps of a Trainer."""
+    class TransformersProbe(base):  # type: ignore[misc, valid-type]  # the base is known only at run time
+        """Probe that measures steps of a Trainer."""
 
         def __init__(self) -> None:
             self.probe: Probe | None = None

@@ -1,11 +1,11 @@
-"""Transformers: our names and specs as ``hidden_act`` of a config, and learned parameters that survive its ways to load a model.
+"""Names and specs of ActLab's activations as ``hidden_act`` in transformers, with initialization in ``from_pretrained``.
 
-A config's string is looked up in ``ACT2FN``, which every model file has imported by name: names are put into that one dict, and its class
-learns to read a key that it does not have as a spec. (``ACT2CLS`` is its source, and what three models look in.)
+A config's string is looked up in ``ACT2FN``, which every model file imports by name: names are added to that dict, and its class gets a
+``__missing__`` that parses specs. (``ACT2CLS`` is its source, which three models use.)
 
-``from_pretrained`` builds on the meta device, fills what the checkpoint has, and leaves the rest as uninitialised memory to
-``PreTrainedModel._initialize_weights``, which knows Linears and norms. A net that was trained with gelu and is loaded with a learned
-activation has its parameters there, so that method is told how to fill ours.
+``from_pretrained`` builds on the meta device, loads the parameters in the checkpoint, and leaves the others as uninitialized memory to
+``PreTrainedModel._initialize_weights``, which handles Linear and norm layers. Learned parameters of an activation are missing in the
+checkpoint of a model trained with gelu, so that this method is extended to initialize them.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ __all__ = ["enter", "leave", "tables"]
 
 
 def tables() -> Sequence[Table]:
-    """Return the tables, the one that models look in first."""
+    """Return the lookup tables; the first one is the main one."""
     activations = import_module("transformers.activations")
     return [Table(entries=activations.ACT2FN, make=entry), Table(entries=activations.ACT2CLS, make=entry)]
 
 
 def enter() -> None:
-    """Let ``ACT2FN`` answer specs, and the initialisation know our layers; nothing where it is so already."""
+    """Extend ``ACT2FN`` by specs and the initialization by ActLab's layers, unless that is done already."""
     kind, model = _classes()
-    kind.__missing__, kind.__contains__ = _answered, _contains
+    kind.__missing__, kind.__contains__ = _parse_missing, _contains
     if not hasattr(model._initialize_weights, "without_actlab"):
-        model._initialize_weights = _knowing_our_layers(model._initialize_weights)
+        model._initialize_weights = _with_actlab_layers(model._initialize_weights)
 
 
 def leave() -> None:
-    """Take back what :func:`enter` has done."""
+    """Undo :func:`enter`."""
     kind, model = _classes()
     if "__missing__" in vars(kind):
         del kind.__missing__, kind.__contains__
@@ -48,12 +48,12 @@ def leave() -> None:
 
 
 def _classes() -> tuple[Any, Any]:
-    """Return the class of ``ACT2FN``, and the class of all models."""
+    """Return the class of ``ACT2FN`` and the base class of models."""
     table = import_module("transformers.activations").ACT2FN
     return type(table), import_module("transformers.modeling_utils").PreTrainedModel
 
 
-def _answered(table: dict[str, Any], key: object) -> Any:
+def _parse_missing(table: dict[str, Any], key: object) -> Any:
     return entry(answer(key, table))
 
 
@@ -61,7 +61,7 @@ def _contains(table: dict[str, Any], key: object) -> bool:
     return dict.__contains__(table, key) or fits(key)
 
 
-def _knowing_our_layers(original: Any) -> Any:
+def _with_actlab_layers(original: Any) -> Any:
     @wraps(original)
     def initialize_weights(self: Any, module: nn.Module, *arguments: Any, **options: Any) -> None:
         if isinstance(module, ActivationLayer):
@@ -74,7 +74,7 @@ def _knowing_our_layers(original: Any) -> Any:
 
 
 def _initialize(module: ActivationLayer) -> None:
-    """Give the parameters that were not loaded their initial values; transformers marks what was loaded."""
+    """Set parameters that were not loaded to their initial values; transformers marks those that were loaded."""
     if getattr(module, "_is_hf_initialized", False):
         return
     with torch.no_grad():

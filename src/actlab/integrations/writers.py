@@ -1,6 +1,6 @@
-"""Writers: a probe's numbers into the training logs of TensorBoard, MLflow and Weights & Biases, by what their objects can do.
+"""Writers that log a probe's numbers to TensorBoard, MLflow or Weights & Biases.
 
-None of these libraries is imported unless MLflow's module is asked for by name; what a writer is given decides how it is called.
+The method is chosen by the methods of the log object; no library is imported, except mlflow by name.
 """
 
 from __future__ import annotations
@@ -17,20 +17,21 @@ __all__ = ["Write", "writer"]
 
 Write = Callable[[int, Mapping[str, float]], None]
 
-_NOT_IN_NAMES: Final = re.compile(r"[^\w\-./ ]")  # MLflow allows letters, digits and these
+# MLflow allows letters, digits and these characters
+_NOT_IN_NAMES: Final = re.compile(r"[^\w\-./ ]")
 
 
 def writer(log: Any = "mlflow", *, prefix: str = "activations") -> Write:
-    """Return what :class:`actlab.Probe` calls with its numbers: ``Probe(model, writer=writer(log))``.
+    """Return a writer for :class:`actlab.Probe`, as in ``Probe(model, writer=writer(log))``.
 
     Args:
         log: a TensorBoard ``SummaryWriter`` (anything with ``add_scalar(name, value, step)``), an MLflow module or client (anything with
             ``log_metrics(values, step=step)``), a W&B run (anything with ``log(values, step=step)``), a Lightning module's logger, or
             ``"mlflow"`` for the module's active run.
-        prefix: of every name, before a slash; empty for none.
+        prefix: of all names, followed by a slash; empty for none.
 
     Raises:
-        IntegrationError: MLflow is not installed, or the object can do none of these.
+        IntegrationError: MLflow is not installed, or the object has none of these methods.
 
     Example:
         >>> class Log:
@@ -48,8 +49,8 @@ def writer(log: Any = "mlflow", *, prefix: str = "activations") -> Write:
     send = next((send for method, send in kinds if callable(getattr(log, method, None))), None)
     if send is None:
         raise IntegrationError(
-            f"A writer was asked for with a {type(log).__name__}; allowed are objects with add_scalar (TensorBoard), "
-            'log_metrics (MLflow, Lightning) or log (W&B), and "mlflow". Any function of (step, values) is a writer itself.'
+            f"log is a {type(log).__name__}; allowed are objects with add_scalar (TensorBoard), log_metrics (MLflow, Lightning) or "
+            'log (W&B), and "mlflow". A function of (step, values) can be used as a writer directly.'
         )
     head = f"{prefix}/" if prefix else ""
 
@@ -61,9 +62,7 @@ def writer(log: Any = "mlflow", *, prefix: str = "activations") -> Write:
 
 def _imported(name: str) -> Any:
     if name != "mlflow":
-        raise IntegrationError(
-            f'A writer was asked for by the name {name!r}; allowed is "mlflow". Give other logs as objects.'
-        )
+        raise IntegrationError(f'log is {name!r}; the only allowed name is "mlflow". Give other logs as objects.')
     try:
         return import_module(name)
     except ImportError as error:

@@ -1,1 +1,1 @@
-"""What a person sees; computes nothing."""
+"""Render results as terminal tables, SVG charts and HTML pages, without computing any."""

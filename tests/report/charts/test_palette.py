@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from actlab.report.charts.palette import DARK, LIGHT, looks
+from actlab.report.charts.palette import DARK, LIGHT, arm_styles
 
 PAGES = {"light": ("#ffffff", LIGHT), "dark": ("#14161b", DARK)}
 # Machado, Oliveira & Fernandes 2009, severity 1.0; they act on linear RGB
@@ -74,7 +74,7 @@ def test_every_hue_stands_out_from_the_page(page):
 
 
 def test_the_best_set_has_hues_the_baseline_ink_and_the_rest_grey(made_up):
-    found = looks(made_up)
+    found = arm_styles(made_up)
 
     assert [found[arm].colour for arm in ("swish(beta=learned)", "gelu", "silu")] == [
         "var(--arm-1)",
@@ -85,14 +85,14 @@ def test_the_best_set_has_hues_the_baseline_ink_and_the_rest_grey(made_up):
 
 
 def test_a_baseline_in_the_best_set_is_coloured_like_the_others_in_it(made_up):
-    found = looks(dataclasses.replace(made_up, best_set=(*made_up.best_set, "relu")))
+    found = arm_styles(dataclasses.replace(made_up, best_set=(*made_up.best_set, "relu")))
 
     assert (found["relu"].colour, found["relu"].baseline) == ("var(--arm-4)", True)
 
 
 def test_from_the_seventh_of_a_best_set_on_hues_come_again_with_dashes(made_up):
     arms = tuple(dataclasses.replace(made_up.arms[0], spec=f"arm{n}") for n in range(8))
-    found = looks(dataclasses.replace(made_up, arms=arms, best_set=tuple(arm.spec for arm in arms)))
+    found = arm_styles(dataclasses.replace(made_up, arms=arms, best_set=tuple(arm.spec for arm in arms)))
 
     assert (found["arm6"].colour, found["arm6"].dash != ()) == (found["arm0"].colour, True)
     assert len({(look.colour, look.dash) for look in found.values()}) == 8

@@ -58,15 +58,15 @@ def _trap(**changes):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({}, "above 88.8 the value is not finite (it is at most 1e+04 there); here it is right to 1e−07"),  # noqa: RUF001 as above
+        ({}, "above 88.8 the value is not finite (true magnitude at most 1e+04); ActLab's is accurate to 1e−07"),  # noqa: RUF001 as above
         ({"low": -inf, "high": -20.0}, "below −20 the value"),  # noqa: RUF001 as above
         ({"low": 0.0, "high": 0.0}, "at 0 the value"),
         ({"low": -2.0, "high": 3.0}, "from −2 to 3 the value"),  # noqa: RUF001 as above
         ({"low": -inf, "high": inf}, "nearly everywhere the value"),
         ({"part": "gradient"}, "the gradient is not finite"),
-        ({"here": inf}, "there); here, too"),
-        ({"here": 0.25}, "here the relative error is 0.25"),
-        ({"finite": True, "error": 1.5}, "loses its digits (relative error 1.5;"),
+        ({"here": inf}, "; nor is ActLab's"),
+        ({"here": 0.25}, "; ActLab's has 0.25"),
+        ({"finite": True, "error": 1.5}, "has a relative error of 1.5 (magnitude"),
     ],
 )
 def test_a_trap_says_where_what_and_what_happens_here(changes, says):
@@ -80,7 +80,7 @@ def test_a_cost_begins_with_its_class():
 
     assert cost_sentences(cost) == [
         "three transcendentals (2 exp, log1p)",
-        "its slope: sigmoid",
+        "derivative: sigmoid",
         "1 kernel forward and 2 kernels backward in eager torch",
         "a training step moves at least 20 bytes per element in float32: 2 elements forward, 3 backward",
     ]
@@ -90,13 +90,13 @@ def test_an_empty_answer_names_the_condition_that_costs_most():
     text = nothing_found(query(lower=0, upper=1, monotone=True, slope=0.01))
 
     assert text.startswith(
-        "No activation has all of this: never falls; never below 0; never above 1; slope at most 0.01."
+        "No activation meets all conditions: never falls; never below 0; never above 1; slope at most 0.01."
     )
-    assert 'Without "slope at most 0.01" there would be' in text
+    assert 'Without "slope at most 0.01", ' in text
 
 
 def test_an_empty_answer_that_one_condition_does_not_explain_tells_all():
     text = nothing_found(query("no such words", slope=0.0001, upper=-100, family="gated"))
 
-    assert "nor all but one of it" in text
+    assert "or all but one" in text
     assert "of family gated: 24" in text

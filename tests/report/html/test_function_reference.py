@@ -121,8 +121,8 @@ def test_a_related_function_is_linked_if_it_has_a_page(folder):
 
 
 def test_traps_are_told_of_elementwise_functions_only(folder):
-    assert "Numerical traps" in _page(folder, "gelu")
-    assert "Numerical traps" not in _page(folder, "swiglu")
+    assert "Accuracy in float32" in _page(folder, "gelu")
+    assert "Accuracy in float32" not in _page(folder, "swiglu")
 
 
 def test_every_picture_is_told_in_words(folder):
@@ -146,7 +146,7 @@ def hostile(tmp_path):
 
 
 def test_hostile_texts_stay_texts(hostile, monkeypatch):
-    data = reference.known(actlab.parse("identity")) | {
+    data = reference.activation_data(actlab.parse("identity")) | {
         "name": EVIL, "doc": hostile.doc, "kind": EVIL, "family": EVIL, "paper": EVIL, "torch": EVIL, "aliases": [EVIL], "latex": EVIL,
         "traps": [EVIL], "cost": [EVIL, EVIL], "same": [{"name": EVIL, "equation": EVIL}], "elsewhere": {EVIL: [EVIL]},
     }  # fmt: skip
@@ -185,7 +185,7 @@ def test_an_alias_and_a_name_twice_make_one_page(tmp_path):
 def test_a_folder_that_cannot_be_made_and_a_name_that_is_none_are_refused(tmp_path):
     (tmp_path / "file").write_text("here")
 
-    with pytest.raises(ActlabError, match="cannot be made: File exists"):
+    with pytest.raises(ActlabError, match="cannot be created: File exists"):
         reference.write(tmp_path / "file", ["relu"])
     with pytest.raises(UnknownNameError, match="Did you mean 'gelu'"):
         reference.write(tmp_path / "new", ["gelo"])

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from actlab.bench.crossover import Calibration, Crossing
-from actlab.report.terminal.crossover import crossing_table
+from actlab.report.terminal.crossover import crossover_table
 
 
 def shown(**changes):
@@ -18,7 +18,7 @@ def shown(**changes):
         Crossing(name="relu", dtype="bfloat16", native=True, times={4096: 0.4, 65536: 0.9}, fewest=inf),
     )
     console = Console(file=io.StringIO(), width=100)
-    console.print(crossing_table(Calibration(device="cpu", threads=1, crossings=crossings, **changes)))
+    console.print(crossover_table(Calibration(device="cpu", threads=1, crossings=crossings, **changes)))
     return console.file.getvalue()
 
 
@@ -31,4 +31,4 @@ def test_the_size_and_the_ratios_are_there():
 
 
 def test_what_is_not_kept_is_said():
-    assert "Not kept" in shown()
+    assert "Not stored" in shown()

@@ -74,10 +74,10 @@ def test_the_table_shows_what_was_measured_and_what_may_be_said(found):
     shown = text(importance_table(found.importance))
     first, second = (next(line for line in shown.splitlines() if line.startswith(f"{path} ")) for path in "13")
 
-    assert re.search(r"1\.000 +\+0\.0+ +— +none", first)
+    assert re.search(r"1\.000 +\+0\.0+ +— +no change", first)
     assert f"{found.importance['3'].r2:.3f}" in second
-    assert "matters" in second
-    assert "Left as it is: 5: the model returns its result" in " ".join(shown.split())
+    assert "worse" in second
+    assert "Not replaced: 5: the model returns its result" in " ".join(shown.split())
 
 
 def test_noise_is_said_to_be_noise():
@@ -87,8 +87,8 @@ def test_noise_is_said_to_be_noise():
     shown = " ".join(text(importance_table(found)).split())
 
     assert found["1"].linearised.state == "not distinguishable from zero"
-    assert "~0: not distinguishable from zero" in shown
-    assert "none can be told from a line" in headline(found)
+    assert "n.s.: not significant" in shown
+    assert "has no significant effect" in headline(found)
 
 
 def test_the_table_fits_a_narrow_terminal(found):
@@ -96,15 +96,15 @@ def test_the_table_fits_a_narrow_terminal(found):
 
 
 def test_the_headline_names_the_site_that_matters_most(found):
-    assert headline(found.importance).startswith("1 of 2 activations can be lines together")
-    assert headline(found.importance).endswith("the one at 3 matters most")
+    assert headline(found.importance).startswith("1 of 2 activations can be linearised together")
+    assert headline(found.importance).endswith("the most important one is at 3")
 
 
 def test_the_legend_says_on_what_and_against_what(found):
     said = " ".join(legend(found.importance))
 
-    assert "on 80 samples that the fit did not see" in said
-    assert "fitted to 80 samples, one for each channel" in said
+    assert "on 80 held-out samples" in said
+    assert "fitted to 80 samples, one per channel" in said
     assert "Holm's correction over the 4 tests" in said
 
 
@@ -131,8 +131,8 @@ def test_the_page_has_every_number_of_the_table(found, page):
 
     for row in found.importance:
         assert f"{row.r2:.3f}" in shown
-    assert "no difference" in shown
-    assert "matters" in shown
+    assert "no change" in shown
+    assert "worse" in shown
     assert "returns its result" in shown
 
 
@@ -160,10 +160,10 @@ def rows(chart, layer):
 
 @pytest.mark.parametrize("frame", [WIDE, NARROW], ids=["wide", "narrow"])
 def test_the_charts_are_valid_and_hold_the_numbers(found, frame):
-    chart = importance_plots.exchange_plot(found.importance, frame, constant=False)
+    chart = importance_plots.effect_plot(found.importance, frame, constant=False)
     assert [row["mean"] for row in rows(chart, 2)] == [row.linearised.mean for row in found.importance]
 
-    steps = importance_plots.together_plot(found.importance, frame)
+    steps = importance_plots.cumulative_plot(found.importance, frame)
     assert [row["mean"] for row in rows(steps, 1)] == [0.0, *(step.total.mean for step in found.importance.steps)]
 
     moved = importance_plots.distance_plot(found.history, frame)

@@ -39,7 +39,7 @@ def test_hidden_activations_are_named_below():
         def forward(self, x):
             return torch.relu(self.lstm(x)[0])
 
-    assert "Not seen: lstm:tanh: torch computes it" in text(probe_table(actlab.probe(Net(), [torch.ones(1, 1, 2)])))
+    assert "Not measured: lstm:tanh: torch computes it" in text(probe_table(actlab.probe(Net(), [torch.ones(1, 1, 2)])))
 
 
 def test_markup_in_paths_is_text():

@@ -19,7 +19,7 @@ def _news(done, *, total=48, eliminated=(), leader="gelu", seconds_left=72.0):
 
 def _log(*news):
     console = Console(file=io.StringIO(), width=200)
-    with progress.shown(console, "digits") as report:
+    with progress.show_progress(console, "digits") as report:
         for one in news:
             report(one)
     return console.file.getvalue().splitlines()
@@ -27,7 +27,7 @@ def _log(*news):
 
 def _display(news):
     console = Console(file=io.StringIO(), width=100, color_system=None)
-    console.print(progress.drawn(news, "digits"))
+    console.print(progress.progress_view(news, "digits"))
     return console.file.getvalue()
 
 
@@ -45,7 +45,7 @@ def test_a_log_has_a_line_at_the_start_at_every_elimination_and_at_the_end():
         "digits: 3 of 48 trials",
         "digits: 48 of 48 trials",
     ]
-    assert lines[1] == "digits: 3 of 48 trials, 1:12 min left, leading: gelu, out: tanh"
+    assert lines[1] == "digits: 3 of 48 trials, 1:12 min left, leading: gelu, ruled out: tanh"
 
 
 def test_a_log_has_a_line_every_few_seconds(monkeypatch):
@@ -76,7 +76,7 @@ def test_the_display_needs_neither_leader_nor_time(news):
 
 def test_a_terminal_is_left_clean():
     console = Console(file=io.StringIO(), force_terminal=True, width=100)
-    with progress.shown(console, "digits") as report:
+    with progress.show_progress(console, "digits") as report:
         report(_news(3))
 
     assert console.file.getvalue().endswith("\x1b[2K")  # the last thing written erases the display

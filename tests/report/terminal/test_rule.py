@@ -11,8 +11,8 @@ from actlab.functions.grammar import parse
 from actlab.functions.rule import rules
 from actlab.nn.probes.response_curves import picture
 from actlab.report.content.rule import backward_of, rule_entries
-from actlab.report.terminal.activation import card
-from actlab.report.terminal.rule import rule_overview
+from actlab.report.terminal.activation import activation_view
+from actlab.report.terminal.rule import rule_table
 
 
 def shown(what) -> str:
@@ -27,7 +27,7 @@ def test_the_list_has_every_rule_once_and_is_json():
 
     assert [one["name"] for one in found] == rules()
     assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert all(len(line) <= 80 for line in shown(rule_overview(found)).splitlines())
+    assert all(len(line) <= 80 for line in shown(rule_table(found)).splitlines())
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_what_is_said_of_a_backward(spec, keeps, mean, area):
 
 
 def test_a_card_shows_forward_and_backward():
-    data, drawn = card("step/rect")
+    data, drawn = activation_view("step/rect")
     text = shown(drawn)
 
     assert data["backward"]["spec"] == "rect"
@@ -61,7 +61,7 @@ def test_a_card_shows_forward_and_backward():
     assert "backward: rect" in text
     assert "1 bit per element" in text
     assert all(len(line) <= 80 for line in text.splitlines())
-    assert card("step")[0]["backward"] is None
+    assert activation_view("step")[0]["backward"] is None
 
 
 def test_the_picture_of_a_noisy_rule_has_its_spread():

@@ -73,8 +73,11 @@ def test_the_baseline_is_called_so(made_up):
 def test_ties_are_named_with_what_would_settle_them(made_up):
     text = _shown(made_up, 140)
 
-    assert "gelu and silu: undecided; about 23 more seeds would settle it (81% the same)" in text
-    assert "gelu and swish(beta=learned): practically the same, within ±0.005 accuracy (97% the same)" in text
+    assert "gelu and silu: undecided; about 23 more seeds needed (81% probability of equivalence)" in text
+    assert (
+        "gelu and swish(beta=learned): practically equivalent, within ±0.005 accuracy (97% probability of equivalence)"
+        in text
+    )
 
 
 def test_what_happened_to_an_arm_is_told(made_up):

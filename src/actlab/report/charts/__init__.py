@@ -1,1 +1,1 @@
-"""SVG charts."""
+"""Charts as SVG, for light and dark pages."""

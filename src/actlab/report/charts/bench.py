@@ -1,35 +1,32 @@
-"""The chart of a speed measurement."""
+"""Chart of a speed benchmark."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import altair as alt
 
+from actlab.bench.speed import PASSES, Bench
 from actlab.report.charts.label_layout import text_width
 from actlab.report.charts.palette import LIGHT
 from actlab.report.charts.scales import scale_around
 from actlab.report.charts.svg import WIDE, Frame, data, sized, svg, texts, ticked
 
-if TYPE_CHECKING:
-    from actlab.bench.speed import Bench
-
 __all__ = ["speed_plot", "write_speed_plot"]
 
-BOTH = "forward+backward"
-
-BAND, LEGEND = 30, 110  # pixels of a function in the drawing, and of a name in its legend
-
-INK, MUTED, LINE, PAGE = "#1c1c1c", "#5f5f5f", "#d4d4d4", "#ffffff"  # a drawing on its own has no page's colours
+# pixels per function, and per name in the legend
+BAND, LEGEND = 30, 110
+# a file of its own has no page whose style sets these variables
+COLOURS = {"ink": "#1c1c1c", "muted": "#5f5f5f", "line": "#d4d4d4", "page": "#ffffff"}
 
 
 def write_speed_plot(bench: Bench, path: str | Path) -> Path:
-    """Write the drawing as an SVG file; return its path."""
+    """Write the chart as an SVG file and return its path."""
     path = Path(path)
     text = svg(speed_plot(bench, WIDE), name="speeds")
-    for variable, colour in (("ink", INK), ("muted", MUTED), ("line", LINE), ("page", PAGE)):
+    for variable, colour in COLOURS.items():
         text = text.replace(f"var(--{variable})", colour)
     text = text.replace('font-family="inherit"', 'font-family="sans-serif"').replace('aria-hidden="true"', "", 1)
     path.write_text(text, encoding="utf-8")
@@ -37,7 +34,7 @@ def write_speed_plot(bench: Bench, path: str | Path) -> Path:
 
 
 def speed_plot(bench: Bench, frame: Frame) -> alt.LayerChart:
-    """Return how much of the memory's speed each contender reaches, forward and backward, one row per function."""
+    """Return the share of the memory bandwidth that each contender reaches, forward and backward, one row per function."""
     rows = _points(bench)
     specs = list(dict.fromkeys(row["spec"] for row in rows))
     contenders = list(dict.fromkeys(row["contender"] for row in rows))
@@ -46,7 +43,7 @@ def speed_plot(bench: Bench, frame: Frame) -> alt.LayerChart:
     width, height = frame.width - padding["left"] - padding["right"], BAND * len(specs)
     across = scale_around([0.0, 1.0, *(row["roofline"] for row in rows)], width)
     percent = ticked(across, frame, about=6, label="format(datum.value, '.0%')")
-    x = alt.X("roofline:Q", scale=across.described(), title="share of the memory's speed", axis=percent)
+    x = alt.X("roofline:Q", scale=across.to_altair(), title="share of memory bandwidth", axis=percent)
     y = alt.Y("y:Q", scale=alt.Scale(domain=[0, height], range=[0, height], zero=False, nice=False), axis=None)
     floor = alt.Chart(data([{"roofline": 1.0}])).mark_rule(color="var(--muted)", strokeDash=[4, 3])
     dots = alt.Chart(data(rows)).mark_circle(size=70, opacity=0.9)
@@ -63,7 +60,7 @@ def speed_plot(bench: Bench, frame: Frame) -> alt.LayerChart:
 
 
 def _points(bench: Bench) -> list[dict[str, Any]]:
-    both = [m for m in bench.measurements if m.passes == BOTH]
+    both = [m for m in bench.measurements if m.passes == PASSES[-1]]
     specs = list(dict.fromkeys(m.spec for m in both))
     contenders = list(dict.fromkeys(m.contender for m in both))
     return [

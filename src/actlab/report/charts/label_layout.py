@@ -1,4 +1,4 @@
-"""Where labels go: beside what they name, without covering one another. Pure geometry in pixels, y pointing down."""
+"""Label placement in charts without overlaps, in pixels with y pointing down."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ from dataclasses import dataclass
 
 __all__ = ["Box", "beside", "shortened", "spread", "text_width"]
 
-CHARACTER = (
-    0.56  # mean width of a character of a sans-serif face, in font sizes; measured 0.50-0.56 on names of activations
-)
+# mean width of a character of a sans-serif font, in font sizes; measured 0.50 to 0.56 on names of activations
+CHARACTER = 0.56
 
 
 @dataclass(frozen=True, kw_only=True)
 class Box:
-    """A rectangle that a label fills; ``(x, y)`` is the middle of its left edge."""
+    """Rectangle of a label.
+
+    Attributes:
+        x: left edge.
+        y: vertical middle.
+        width: of the rectangle.
+        height: of the rectangle.
+    """
 
     x: float
     y: float
@@ -22,7 +28,7 @@ class Box:
     height: float
 
     def overlap(self, other: Box) -> float:
-        """Return the area that both cover, in square pixels."""
+        """Return the common area of two boxes, in square pixels."""
         across = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
         down = min(self.y + self.height / 2, other.y + other.height / 2) - max(
             self.y - self.height / 2, other.y - other.height / 2
@@ -31,12 +37,12 @@ class Box:
 
 
 def text_width(text: str, font_size: float) -> float:
-    """Return the width of ``text`` to reckon with, in pixels."""
+    """Return the estimated width of ``text`` in pixels."""
     return CHARACTER * font_size * len(text)
 
 
 def shortened(text: str, longest: int) -> str:
-    """Return ``text`` with its middle left out where it has more than ``longest`` characters.
+    """Return ``text``, without its middle if it has more than ``longest`` characters.
 
     Example:
         >>> shortened("swish(beta=learned_per_channel)", 15)
@@ -49,10 +55,10 @@ def shortened(text: str, longest: int) -> str:
 
 
 def spread(wanted: Sequence[float], *, gap: float, low: float, high: float) -> list[float]:
-    """Return positions near ``wanted``, in the same order, at least ``gap`` apart and within ``low`` and ``high``.
+    """Return positions close to ``wanted``, in the same order, at least ``gap`` apart and between ``low`` and ``high``.
 
-    Labels that would touch form a block that is centred on what its members want (pool adjacent violators). Where there
-    is no room for all, the gap shrinks so that they just fit.
+    Labels that would overlap form a block centred on their wanted positions (pool adjacent violators). If there is not enough room, the
+    gap shrinks so that all fit.
 
     Example:
         >>> spread([10.0, 11.0, 50.0], gap=4, low=0, high=100)
@@ -84,14 +90,14 @@ def beside(
     frame: tuple[float, float],
     lines: Sequence[Box] = (),
 ) -> list[Box]:
-    """Return a box for each label next to its point: right, left, above or below, where it covers the least.
+    """Return a box for each label next to its point, at the position of eight that overlaps least.
 
     Args:
         points: pixel positions, ``(x, y)``.
         labels: one text per point.
         font_size: in pixels.
-        frame: width and height of the drawing; boxes outside it are avoided as if they covered something.
-        lines: what else is drawn and better left free.
+        frame: width and height of the chart; parts of boxes outside it count as overlaps.
+        lines: other marks to avoid.
     """
     drawn = [*(Box(x=x - 6, y=y, width=12, height=12) for x, y in points), *lines]
     placed: list[Box] = []
@@ -100,11 +106,11 @@ def beside(
         spots = [(x + 9, y), (x - 9 - width, y), (x - width / 2, y - 15), (x - width / 2, y + 15)]
         spots += [(x + 7, y - 13), (x + 7, y + 13), (x - 7 - width, y - 13), (x - 7 - width, y + 13)]
         boxes = [Box(x=left, y=middle, width=width, height=height) for left, middle in spots]
-        placed.append(min(boxes, key=lambda box: _crowding(box, placed, drawn, frame)))
+        placed.append(min(boxes, key=lambda box: _overlap(box, placed, drawn, frame)))
     return placed
 
 
-def _crowding(box: Box, placed: Sequence[Box], drawn: Sequence[Box], frame: tuple[float, float]) -> float:
+def _overlap(box: Box, placed: Sequence[Box], drawn: Sequence[Box], frame: tuple[float, float]) -> float:
     inside = Box(x=0, y=frame[1] / 2, width=frame[0], height=frame[1])
     outside = box.width * box.height - box.overlap(inside)
     return 4 * outside + sum(box.overlap(other) for other in (*placed, *drawn))

@@ -1,8 +1,7 @@
-"""Charts as SVG: learning curves, paired differences, cost against quality. The numbers are those of `series`.
+"""Charts of a study with learning curves, paired differences and metric over step time.
 
-Every chart is a Vega-Lite description (altair) that vl-convert turns into SVG inside this process: no browser and no network.
-Colours are CSS variables, so one drawing serves the light and the dark page; the page embeds a wide and a narrow drawing and
-shows the one that fits.
+Every chart is an altair description that vl-convert renders to SVG in this process, without browser or network. Colours are CSS variables,
+for the light and the dark page; the page embeds a wide and a narrow version and shows the one that fits.
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 
 from actlab.report.charts.label_layout import Box, beside, shortened, spread, text_width
-from actlab.report.charts.palette import Look, looks
+from actlab.report.charts.palette import ArmStyle, arm_styles
 from actlab.report.charts.scales import Scale, focus, scale_around
 from actlab.report.charts.svg import WIDE, Frame, data, haloed, sized, texts, ticked
 from actlab.report.content.format import decimals, signed
 from actlab.report.content.series import Row, costs, curves, differences, seed_differences, smoothed
-from actlab.report.content.verdict import places
+from actlab.report.content.verdict import metric_decimals
 
 if TYPE_CHECKING:
     from actlab.studies.verdict.verdict import Verdict
@@ -26,19 +25,19 @@ if TYPE_CHECKING:
 __all__ = ["cost_plot", "curve_plot", "difference_plot"]
 
 
-def _labelled(look: Look) -> str:
+def _label_colour(look: ArmStyle) -> str:
     return look.colour if look.best or look.baseline else "var(--muted)"
 
 
 def curve_plot(verdict: Verdict, rows: Iterable[Row], frame: Frame) -> alt.LayerChart | None:
-    """Return the learning curves: median training loss over seeds, the middle half as a band, lines named at their ends.
+    """Return the learning curves as median training loss over seeds with quartiles, labelled at their ends.
 
-    The loss axis is logarithmic where the losses span a factor of five. None when no trial has a curve.
+    The loss axis is logarithmic if the losses span a factor of five. None if no trial has a curve.
     """
     points = smoothed(curves(verdict, rows))
     if not points:
         return None
-    look = looks(verdict)
+    look = arm_styles(verdict)
     longest = max(text_width(shortened(arm, frame.label), frame.font) for arm in {point["arm"] for point in points})
     padding = {"left": 34 if frame.narrow else 40, "right": longest + 12, "top": 8, "bottom": 44}
     width, height = frame.width - padding["left"] - padding["right"], 250 if frame.narrow else 340
@@ -46,48 +45,50 @@ def curve_plot(verdict: Verdict, rows: Iterable[Row], frame: Frame) -> alt.Layer
     y = scale_around([point[end] for point in points for end in ("low", "high")], height, log=True)
     across = alt.X(
         "step:Q",
-        scale=x.described(),
+        scale=x.to_altair(),
         title="training step",
         axis=ticked(x, frame, about=4 if frame.narrow else 7, grid=False),
     )
     layers = []
     for arm in reversed(verdict.arms):  # the best is drawn last, on top
-        mine = [point for point in points if point["arm"] == arm.spec]
-        layers += _curve(mine, look[arm.spec], across, y, frame) if mine else []
+        curve = [point for point in points if point["arm"] == arm.spec]
+        layers += _curve(curve, look[arm.spec], across, y, frame) if curve else []
     last = {point["arm"]: point for point in points}
     names = _end_labels(last, look, y, frame)
-    layers.append(texts(names, frame, x=alt.value(width + 8), y=alt.Y("y:Q", scale=y.described()), align="left"))
+    layers.append(texts(names, frame, x=alt.value(width + 8), y=alt.Y("y:Q", scale=y.to_altair()), align="left"))
     return sized(layers, width=width, height=height, padding=padding)
 
 
-def _curve(points: Sequence[Row], look: Look, across: alt.X, y: Scale, frame: Frame) -> list[alt.Chart]:
-    up = alt.Y("median:Q", scale=y.described(), title=None, axis=ticked(y, frame, about=5))
+def _curve(points: Sequence[Row], look: ArmStyle, across: alt.X, y: Scale, frame: Frame) -> list[alt.Chart]:
+    up = alt.Y("median:Q", scale=y.to_altair(), title=None, axis=ticked(y, frame, about=5))
     band = alt.Chart(data(points)).mark_area(color=look.colour, opacity=0.16 if look.best else 0.10, clip=True)
     line = alt.Chart(data(points)).mark_line(
         color=look.colour, strokeWidth=2.2 if look.best or look.baseline else 1.3, strokeDash=list(look.dash), clip=True
     )
-    return [band.encode(x=across, y=alt.Y("low:Q", scale=y.described()), y2="high:Q"), line.encode(x=across, y=up)]
+    return [band.encode(x=across, y=alt.Y("low:Q", scale=y.to_altair()), y2="high:Q"), line.encode(x=across, y=up)]
 
 
-def _end_labels(last: dict[str, dict[str, Any]], look: dict[str, Look], y: Scale, frame: Frame) -> list[dict[str, Any]]:
+def _end_labels(
+    last: dict[str, dict[str, Any]], look: dict[str, ArmStyle], y: Scale, frame: Frame
+) -> list[dict[str, Any]]:
     ends = [y.at(point["median"]) for point in last.values()]
     places = spread(ends, gap=1.2 * frame.font, low=4, high=y.pixels - 4)
     return [
-        {"text": shortened(arm, frame.label), "colour": _labelled(look[arm]), "y": y.value(place)}
+        {"text": shortened(arm, frame.label), "colour": _label_colour(look[arm]), "y": y.value(place)}
         for arm, place in zip(last, places, strict=True)
     ]
 
 
 def difference_plot(verdict: Verdict, rows: Iterable[Row], frame: Frame) -> alt.LayerChart | None:
-    """Return each arm's difference to the baseline: the mean, its interval, a dot for every seed, the zero line, the ROPE.
+    """Return the differences to the baseline with intervals, single seeds, the zero line and the ROPE.
 
-    Arms stand in the verdict's order, best first. None when nothing can be compared.
+    Arms are in the verdict's order, best first. None if nothing can be compared.
     """
     means = differences(verdict)
     if not means:
         return None
     dots = seed_differences(verdict, rows)
-    look = looks(verdict)
+    look = arm_styles(verdict)
     order = {row["arm"]: index for index, row in enumerate(means)}
     longest = max(text_width(shortened(arm, frame.label), frame.font) for arm in order)
     padding = {
@@ -117,7 +118,7 @@ def difference_plot(verdict: Verdict, rows: Iterable[Row], frame: Frame) -> alt.
 
 
 def _difference_scale(means: Sequence[Row], dots: Sequence[Row], verdict: Verdict, width: float) -> Scale:
-    """Return a scale that shows the best set, zero and the ROPE well; arms far outside stand at its edge as arrows."""
+    """Return a scale for the best set, zero and the ROPE; arms far outside are arrows at its edge."""
     guides = [0.0, -verdict.rope, verdict.rope]
     spans = {row["arm"]: [row[end] for end in ("low", "mean", "high") if row[end] is not None] for row in means}
     seeds = [dot["difference"] for dot in dots]
@@ -140,11 +141,11 @@ def _guides(verdict: Verdict, x: Scale, height: float, frame: Frame) -> list[alt
     )
     bottom = {"y": alt.value(0), "y2": alt.value(height)}
     zero = alt.Chart(data([{"x": 0.0}])).mark_rule(color="var(--ink)", strokeWidth=1.2)
-    guides = [zero.encode(x=alt.X("x:Q", scale=x.described(), title=title, axis=axis), **bottom)]
+    guides = [zero.encode(x=alt.X("x:Q", scale=x.to_altair(), title=title, axis=axis), **bottom)]
     if verdict.rope:
         region = alt.Chart(data([{"x": -verdict.rope, "x2": verdict.rope}])).mark_rect(color="var(--rope)")
-        guides.insert(0, region.encode(x=alt.X("x:Q", scale=x.described()), x2="x2:Q", **bottom))
-        name = [{"text": "practically the same", "colour": "var(--muted)"}]
+        guides.insert(0, region.encode(x=alt.X("x:Q", scale=x.to_altair()), x2="x2:Q", **bottom))
+        name = [{"text": "practically equivalent", "colour": "var(--muted)"}]
         half = text_width(name[0]["text"], frame.font) / 2
         middle = min(max(x.at(0.0), half), x.pixels - half)
         guides.append(texts(name, frame, x=alt.value(middle), y=alt.value(-11), align="center"))
@@ -152,7 +153,7 @@ def _guides(verdict: Verdict, x: Scale, height: float, frame: Frame) -> list[alt
 
 
 def _intervals(drawn: Sequence[Row], seeds: Sequence[Row], x: Scale, y: alt.Y) -> list[alt.Chart]:
-    across, colour = x.described(), alt.Color("colour:N", scale=None)
+    across, colour = x.to_altair(), alt.Color("colour:N", scale=None)
     inside = [row for row in drawn if not x.beyond(row["mean"])]
     dots = alt.Chart(data(seeds)).mark_point(filled=True, size=20, opacity=0.55, strokeWidth=0)
     known = [row for row in inside if row["low"] is not None and row["high"] is not None]
@@ -167,7 +168,7 @@ def _intervals(drawn: Sequence[Row], seeds: Sequence[Row], x: Scale, y: alt.Y) -
 
 
 def _arrows(drawn: Sequence[Row], x: Scale, y: alt.Y) -> list[alt.Chart]:
-    """Return the marks of arms that lie beyond the scale: an arrow at the edge, towards where they are."""
+    """Return arrows at the edge for arms that lie beyond the scale."""
     layers = []
     for side, shape, edge in ((-1, "triangle-left", 8.0), (1, "triangle-right", x.pixels - 8.0)):
         outside = [row for row in drawn if x.beyond(row["mean"]) == side]
@@ -177,52 +178,49 @@ def _arrows(drawn: Sequence[Row], x: Scale, y: alt.Y) -> list[alt.Chart]:
 
 
 def _difference_labels(drawn: Sequence[Row], verdict: Verdict, x: Scale, y: alt.Y, frame: Frame) -> list[alt.Chart]:
-    """Return the arms' names and differences: beside the plot, or where there is no room above each interval."""
-    look, digits, lift = looks(verdict), places(verdict), -19 if frame.narrow else 0
+    """Return the arms' names and differences, beside the plot or, in the narrow chart, above each interval."""
+    look, digits, lift = arm_styles(verdict), metric_decimals(verdict), -19 if frame.narrow else 0
     names = [
-        {"text": shortened(row["arm"], WIDE.label), "colour": _labelled(look[row["arm"]]), "y": row["y"] + lift}
+        {"text": shortened(row["arm"], WIDE.label), "colour": _label_colour(look[row["arm"]]), "y": row["y"] + lift}
         for row in drawn
     ]
-    sums = [{"text": signed(row["mean"], digits), "colour": "var(--ink)", "y": row["y"] + lift} for row in drawn]
+    means = [{"text": signed(row["mean"], digits), "colour": "var(--ink)", "y": row["y"] + lift} for row in drawn]
     if frame.narrow:
         return [
             *haloed(names, frame, x=alt.value(0), y=y, align="left"),
-            *haloed(sums, frame, x=alt.value(x.pixels), y=y, align="right"),
+            *haloed(means, frame, x=alt.value(x.pixels), y=y, align="right"),
         ]
     return [
         texts(names, frame, x=alt.value(-12), y=y, align="right"),
-        texts(sums, frame, x=alt.value(x.pixels + 14), y=y, align="left"),
+        texts(means, frame, x=alt.value(x.pixels + 14), y=y, align="left"),
     ]
 
 
 def cost_plot(verdict: Verdict, frame: Frame) -> alt.LayerChart | None:
-    """Return price and yield of every arm: step time against the baseline across, the metric with its interval upwards.
-
-    None when fewer than two arms have both.
-    """
+    """Return the metric with its interval over the relative step time of every arm; None if fewer than two arms have both."""
     points = costs(verdict)
     if len(points) < 2:
         return None
-    look = looks(verdict)
+    look = arm_styles(verdict)
     padding = {"left": 56 if frame.narrow else 62, "right": 16, "top": 14, "bottom": 44}
     width, height = frame.width - padding["left"] - padding["right"], 270 if frame.narrow else 340
     x = scale_around([point["time"] for point in points], width, room=0.14)
     y = _metric_scale(points, verdict, height)
-    drawn = [{**_held(point, y), "colour": look[point["arm"]].colour} for point in points]
+    drawn = [{**_clamped(point, y), "colour": look[point["arm"]].colour} for point in points]
     pixels = [(x.at(point["time"]), height - y.at(point["mean"])) for point in drawn]
     names = [shortened(point["arm"], frame.label) for point in points]
     boxes = beside(pixels, names, font_size=frame.font, frame=(width, height), lines=_whiskers(drawn, x, y))
     labels = [
-        {"text": name, "colour": _labelled(look[point["arm"]]), "x": x.value(box.x), "y": y.value(height - box.y)}
+        {"text": name, "colour": _label_colour(look[point["arm"]]), "x": x.value(box.x), "y": y.value(height - box.y)}
         for name, point, box in zip(names, points, boxes, strict=True)
     ]
-    across, up = alt.X("x:Q", scale=x.described()), alt.Y("y:Q", scale=y.described())
+    across, up = alt.X("x:Q", scale=x.to_altair()), alt.Y("y:Q", scale=y.to_altair())
     layers = [*_points(drawn, x, y, frame), *haloed(labels, frame, x=across, y=up, align="left")]
     return sized(layers, width=width, height=height, padding=padding)
 
 
 def _metric_scale(points: Sequence[Row], verdict: Verdict, height: float) -> Scale:
-    """Return a scale that shows the best set and the baseline well; arms far outside stand at its edge as arrows."""
+    """Return a scale for the best set and the baseline; arms far outside are arrows at its edge."""
     spans = {row["arm"]: [row[end] for end in ("low", "mean", "high") if row[end] is not None] for row in points}
     values = [value for span in spans.values() for value in span]
     wanted = {*verdict.best_set, verdict.baseline}
@@ -230,8 +228,8 @@ def _metric_scale(points: Sequence[Row], verdict: Verdict, height: float) -> Sca
     return scale_around([low, high], height, room=0.08)
 
 
-def _held(point: Row, y: Scale) -> dict[str, Any]:
-    """Return a point on the scale; one beyond it becomes an arrow at the edge, without its interval."""
+def _clamped(point: Row, y: Scale) -> dict[str, Any]:
+    """Return a point with its shape; one beyond the scale becomes an arrow at the edge, without its interval."""
     side = y.beyond(point["mean"])
     if not side:
         return {**point, "shape": "circle"}
@@ -249,8 +247,8 @@ def _points(points: Sequence[Row], x: Scale, y: Scale, frame: Frame) -> list[alt
     digits = decimals(y.high - y.low)
     across = alt.X(
         "time:Q",
-        scale=x.described(),
-        title="time per step against the baseline",
+        scale=x.to_altair(),
+        title="step time relative to the baseline",
         axis=ticked(x, frame, about=5, label="format(datum.value, '~g') + 'x'"),
     )
     up = alt.Axis(values=y.ticks(5), ticks=False, domain=False, labelFontSize=frame.font - 1, format=f".{digits}f")
@@ -260,6 +258,6 @@ def _points(points: Sequence[Row], x: Scale, y: Scale, frame: Frame) -> list[alt
     dots = alt.Chart(data(points)).mark_point(filled=True, size=110, opacity=1, stroke="var(--page)", strokeWidth=2)
     shape, fill = alt.Shape("shape:N", scale=None), alt.Fill("colour:N", scale=None)
     return [
-        bars.encode(x=across, y=alt.Y("low:Q", scale=y.described(), title=None, axis=up), y2="high:Q", color=colour),
-        dots.encode(x=across, y=alt.Y("mean:Q", scale=y.described()), fill=fill, shape=shape),
+        bars.encode(x=across, y=alt.Y("low:Q", scale=y.to_altair(), title=None, axis=up), y2="high:Q", color=colour),
+        dots.encode(x=across, y=alt.Y("mean:Q", scale=y.to_altair()), fill=fill, shape=shape),
     ]

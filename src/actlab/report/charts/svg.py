@@ -1,4 +1,4 @@
-"""The plain means of drawing: frames, texts, axes, and the way from a chart to SVG that a page can hold."""
+"""Chart sizes, labels and axes, and conversion of altair charts to inline SVG."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from actlab.report.content.series import Row
 __all__ = ["NARROW", "WIDE", "Frame", "data", "haloed", "sized", "svg", "texts", "ticked"]
 
 CONFIG = {
-    "aria": False,  # the page gives each chart one text alternative; a label per mark would be read out mark by mark
+    # the page gives each chart one alternative text; with labels per mark, screen readers would read out every mark
+    "aria": False,
     "background": None,
     "font": "inherit",
     "view": {"stroke": None},
@@ -34,7 +35,13 @@ CONFIG = {
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """Size of a drawing in CSS pixels: the whole width, its font size and how many characters a label may have."""
+    """Size of a chart.
+
+    Attributes:
+        width: total width in CSS pixels.
+        font: font size in CSS pixels.
+        label: maximum number of characters of a label.
+    """
 
     width: int
     font: float
@@ -42,7 +49,7 @@ class Frame:
 
     @property
     def narrow(self) -> bool:
-        """Whether this is the drawing for a phone."""
+        """Whether the chart is for a phone."""
         return self.width < 500
 
 
@@ -51,12 +58,9 @@ NARROW = Frame(width=350, font=11.5, label=16)
 
 
 def svg(chart: alt.TopLevelMixin, *, name: str) -> str:
-    """Return the chart as an SVG element; ``name`` makes its inner ids unique, so that many can share one page."""
-    text = vl_convert.vegalite_to_svg(
-        chart.to_dict(validate=False),  # the tests validate; it would be a third of the time of a page
-        config=CONFIG,
-        allowed_base_urls=[],
-    )
+    """Return a chart as an SVG element, with ``name`` in its ids to make them unique in a page."""
+    # not validated here, which would take a third of the time of a page; the tests validate
+    text = vl_convert.vegalite_to_svg(chart.to_dict(validate=False), config=CONFIG, allowed_base_urls=[])
     for reference in ('id="', "url(#"):
         for kind in ("clip", "gradient_"):
             text = text.replace(f"{reference}{kind}", f"{reference}{name}-{kind}")
@@ -69,7 +73,7 @@ def data(rows: Sequence[Row]) -> alt.InlineData:
 
 
 def sized(layers: Sequence[alt.Chart], *, width: float, height: float, padding: Mapping[str, float]) -> alt.LayerChart:
-    """Return the layers in a frame of exact size: the plotting area and ``padding`` around it, whatever stands there."""
+    """Return the layers as a chart of exact size, given the plotting area and the padding around it."""
     return alt.LayerChart(
         layer=list(layers),
         width=width,
@@ -80,26 +84,26 @@ def sized(layers: Sequence[alt.Chart], *, width: float, height: float, padding: 
 
 
 def texts(rows: Sequence[Row], frame: Frame, *, x: Any, y: Any, **mark: Any) -> alt.Chart:
-    """Return a layer of direct labels; ``rows`` have ``text`` and ``colour``."""
+    """Return a layer of labels; ``rows`` have ``text`` and ``colour``."""
     marked = alt.Chart(data(rows)).mark_text(baseline="middle", fontSize=frame.font, **mark)
     labels: alt.Chart = marked.encode(x=x, y=y, text="text:N", color=alt.Color("colour:N", scale=None))
     return labels
 
 
 def haloed(rows: Sequence[Row], frame: Frame, **placed: Any) -> list[alt.Chart]:
-    """Return labels with the colour of the page around each letter, for places where lines and dots run behind them."""
+    """Return labels outlined in the page's colour, for places where lines and dots lie behind them."""
     rim = {"stroke": "var(--page)", "strokeWidth": 4, "strokeJoin": "round"}
     return [texts(rows, frame, **placed, **rim), texts(rows, frame, **placed)]
 
 
 def ticked(axis: Scale, frame: Frame, *, about: int, grid: bool = True, label: str = "") -> alt.Axis:
-    """Return an axis with about so many round ticks: with grid lines, or with a base line and small ticks instead.
+    """Return an axis with round ticks, and grid lines or a base line.
 
     Args:
         axis: its scale.
-        frame: what it is drawn in.
-        about: how many ticks.
-        grid: grid lines, or else a base line.
+        frame: size of the chart.
+        about: approximate number of ticks.
+        grid: whether to draw grid lines instead of a base line with ticks.
         label: Vega expression of a tick's text; by default the number with a typographic minus.
     """
     return alt.Axis(

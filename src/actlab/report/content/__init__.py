@@ -1,1 +1,1 @@
-"""What is said, without a medium: sentences, formatted numbers, series."""
+"""Sentences, formatted numbers and data series shared by charts, terminal and HTML."""

@@ -1,4 +1,4 @@
-"""What is known of an activation, as data."""
+"""Properties of an activation as data, for the terminal, the reference pages and JSON."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from actlab.bench.operation_cost import cost
 from actlab.codegen.latex import latex, plain
 from actlab.codegen.saved_for_backward import saved_for_backward
 from actlab.errors import SpecError
-from actlab.functions.activation import Parameter, get
+from actlab.functions.activation import Parameter, get, names
 from actlab.functions.analysis.facts import facts, gain
 from actlab.functions.analysis.other_libraries import equivalents
-from actlab.functions.analysis.stored_facts import known_facts, known_equivalences
+from actlab.functions.analysis.query import QueryResult
+from actlab.functions.analysis.stored_facts import known_equivalences, known_facts
+from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
 from actlab.report.content.function import cost_sentences, related, trap_sentences
 from actlab.report.content.rule import backward_of
 
-__all__ = ["claim_rows", "entry", "fact_rows", "known"]
+__all__ = ["activation_data", "activation_entry", "claim_rows", "entries", "fact_rows", "fact_text", "query_data"]
 
+# labels of the measured facts, by attribute; z is drawn from N(0, 1)
 MEASURED = {
     "lower": "infimum",
     "upper": "supremum",
@@ -36,31 +39,42 @@ MEASURED = {
     "chi": "gain² E f'(z)²",
 }
 
+# labels of claims that are not measured facts
 CLAIMED = {
-    "simplex": "nonnegative, and sums to 1",
-    "equivariant": "a permuted input gives the permuted output",
+    "simplex": "nonnegative and sums to 1",
+    "equivariant": "permutation equivariant",
     "norm": "Euclidean norm",
 }
 
-ROUNDING = 1e-12  # a fact of order one that is this small is zero
+# smaller values of facts are rounding errors of zero
+ROUNDING = 1e-12
 
 
-def entry(name: str) -> dict[str, Any]:
-    """Return what the list of activations shows of one: name, kind, formula, parameters, paper, aliases, description."""
+def entries(kind: str | None = None) -> list[dict[str, Any]]:
+    """Return :func:`activation_entry` for all activations, or for those of one kind.
+
+    Raises:
+        UnknownNameError: there is no such kind.
+    """
+    return [activation_entry(name) for name in names(kind)]
+
+
+def activation_entry(name: str) -> dict[str, Any]:
+    """Return name, kind, family, formula, parameters, paper, aliases and description of an activation."""
     record = get(name)
     return {
         "name": record.name,
         "kind": record.kind,
         "family": record.family,
         "formula": plain(record) if record.expression is not None else None,
-        "parameters": [_parameter(parameter) for parameter in record.parameters],
+        "parameters": [_parameter_data(parameter) for parameter in record.parameters],
         "paper": record.source,
         "aliases": list(record.aliases),
         "doc": record.doc,
     }
 
 
-def _parameter(parameter: Parameter) -> dict[str, Any]:
+def _parameter_data(parameter: Parameter) -> dict[str, Any]:
     return {
         "name": parameter.name,
         "default": parameter.default,
@@ -69,22 +83,22 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
     }
 
 
-def known(spec: Spec) -> dict[str, Any]:
-    """Return all that is known of an activation at the values of a spec, as data for JSON.
+def activation_data(spec: Spec) -> dict[str, Any]:
+    """Return all properties of an activation at the parameter values of a spec, as data for JSON.
 
-    An infinite number is the text ``"inf"`` or ``"-inf"``, because JSON has none.
+    Infinite numbers are the strings ``"inf"`` and ``"-inf"``, because JSON has none.
     """
     record = spec.activation
     is_elementwise = record.kind == "elementwise"
-    facts = _facts(spec)
-    return entry(record.name) | {
+    facts = _fact_data(spec)
+    return activation_entry(record.name) | {
         "spec": str(spec),
         "latex": latex(record) if record.expression is not None else None,
         "derivative": plain(record, derivative=True) if is_elementwise else None,
-        "claims": {name: _json(value) for name, value in record.claims},
-        "facts": {name: _json(value) for name, value in facts.items()},
-        "gain": _json(facts["gain"]) if "gain" in facts else _gain(spec),
-        "kept": _kept(spec),
+        "claims": {name: _json_value(value) for name, value in record.claims},
+        "facts": facts,
+        "gain": facts["gain"] if "gain" in facts else _gain(spec),
+        "kept": _saved_data(spec),
         "backward": backward_of(spec),
         "cost": cost_sentences(cost(spec.forward)),
         "traps": trap_sentences(inaccurate_regions(spec)) if is_elementwise else None,
@@ -95,47 +109,64 @@ def known(spec: Spec) -> dict[str, Any]:
     }
 
 
-def _facts(spec: Spec) -> dict[str, Any]:
+def _fact_data(spec: Spec) -> dict[str, Any]:
     if spec.activation.kind != "elementwise":
         return {}
     measured = known_facts(spec.activation) if spec.is_default else facts(spec)
-    return {name: getattr(measured, name) for name in MEASURED}
+    return {name: _json_value(getattr(measured, name)) for name in MEASURED}
 
 
 def _gain(spec: Spec) -> float | None:
     try:
         return gain(spec)
-    except SpecError:  # a vector function has one at each width
+    except SpecError:  # the gain of a vector function depends on its width
         return None
 
 
-def _kept(spec: Spec) -> dict[str, Any] | None:
-    """Return what a backward pass must keep of each element; None for tensor code."""
-    found = saved_for_backward(spec)
-    if found is None or spec.backward is not None:
+def _saved_data(spec: Spec) -> dict[str, Any] | None:
+    """Return what is saved per element for the backward pass; None for tensor code and for specs with a gradient rule."""
+    saved = saved_for_backward(spec)
+    if saved is None or spec.backward is not None:
         return None
-    return {"form": found.form, "float32": found.bytes(4), "bfloat16": found.bytes(2), "text": str(found)}
+    return {"form": saved.form, "float32": saved.bytes(4), "bfloat16": saved.bytes(2), "text": str(saved)}
 
 
-def _json(value: float | bool | str) -> float | bool | str:
+def _json_value(value: float | bool | str) -> float | bool | str:
     return value if isinstance(value, bool | str) or math.isfinite(value) else str(value)
 
 
+def query_data(result: QueryResult) -> dict[str, Any]:
+    """Return the result of a query as data for JSON, with the facts of every activation found."""
+    rows = [
+        activation_entry(record.name)
+        | {"facts": _fact_data(parse(record.name))}
+        | ({"distance": result.distance[record.name]} if result.distance else {})
+        for record in result.records
+    ]
+    return {"found": rows, "alone": dict(result.alone), "without": dict(result.without)}
+
+
 def fact_rows(data: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Return name, measured value and claim of every fact, as texts."""
+    """Return name, measured value and claimed value of every measured fact, as text."""
     claims = data["claims"]
     return [
-        (MEASURED[name], _number(value), _number(claims[name]) if name in claims else "")
+        (MEASURED[name], fact_text(value), fact_text(claims[name]) if name in claims else "")
         for name, value in data["facts"].items()
     ]
 
 
 def claim_rows(data: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Return the same of an activation whose facts are not measured: what is claimed."""
-    return [(CLAIMED.get(name) or MEASURED[name], "", _number(value)) for name, value in data["claims"].items()]
+    """Return name, empty text and claimed value of every claim, for activations whose facts are not measured."""
+    return [(CLAIMED.get(name) or MEASURED[name], "", fact_text(value)) for name, value in data["claims"].items()]
 
 
-def _number(value: float | bool | str) -> str:
+def fact_text(value: float | bool | str) -> str:
+    """Return a fact as text, with five digits.
+
+    Example:
+        >>> fact_text(True), fact_text("-inf"), fact_text(1 / 3)
+        ('yes', '-∞', '0.33333')
+    """
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, str):  # an infinity, or a word

@@ -1,4 +1,4 @@
-"""The columns of the table of arms: what each shows, what it is sorted by, and what it means."""
+"""Columns of the table of arms, with text, sort key and meaning."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from actlab.report.content import verdict as words
 from actlab.report.content.format import chance, count, fixed, interval, p_value, plain, ratio, signed, size
+from actlab.report.content.verdict import metric_decimals
 
 if TYPE_CHECKING:
     from actlab.studies.verdict.verdict import ArmSummary, Difference, Verdict
@@ -19,7 +19,16 @@ STATUS = {"completed": "ruled out", "eliminated": "ruled out", "diverged": "dive
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One column: ``value`` gives what it sorts by, ``shown`` and ``small`` the text and the smaller text below it."""
+    """One column of the table of arms.
+
+    Attributes:
+        name: heading.
+        meaning: explanation of the heading.
+        value: returns the sort key of an arm.
+        shown: returns the text of an arm.
+        small: returns a second, smaller line of text.
+        text: whether the column is text, aligned left.
+    """
 
     name: str
     meaning: str
@@ -29,7 +38,7 @@ class Column:
     text: bool = False
 
     def cell(self, arm: ArmSummary) -> dict[str, Any]:
-        """Return the cell of one arm, ready for the template."""
+        """Return the cell of an arm, as the HTML template takes it."""
         value, shown = self.value(arm), self.shown(arm)
         return {
             "value": "" if value is None else value,
@@ -41,7 +50,7 @@ class Column:
 
 
 def status(arm: ArmSummary, verdict: Verdict) -> str:
-    """Return what became of an arm, in a word or two: trouble first, then whether it is in the best set."""
+    """Return the status of an arm: diverged, failed, best or ruled out."""
     if arm.status == "completed" and (arm.spec in verdict.best_set):
         return "best"
     return STATUS[arm.status]
@@ -52,12 +61,12 @@ def _of(arm: ArmSummary, read: Callable[[Difference], float | None]) -> float | 
 
 
 def columns(verdict: Verdict) -> list[Column]:
-    """Return the columns after the arm's name. The learning rate has one only where arms differ in it."""
+    """Return the columns after the arm's name. The learning rate has a column only if arms differ in it."""
     rates = {arm.lr for arm in verdict.arms}
     return [
         Column(
             name="status",
-            meaning="what became of the arm",
+            meaning="best: in the best set; ruled out; diverged; failed",
             value=lambda arm: status(arm, verdict),
             shown=lambda arm: status(arm, verdict),
             text=True,
@@ -66,12 +75,14 @@ def columns(verdict: Verdict) -> list[Column]:
         *_chances(),
         *_cost(),
         *([_rate()] if len(rates) > 1 else []),
-        Column(name="seeds", meaning="seeds with a result", value=lambda arm: arm.n, shown=lambda arm: str(arm.n)),
+        Column(
+            name="seeds", meaning="number of seeds with a result", value=lambda arm: arm.n, shown=lambda arm: str(arm.n)
+        ),
     ]
 
 
 def _quality(verdict: Verdict) -> list[Column]:
-    digits = words.places(verdict)
+    digits = metric_decimals(verdict)
     return [
         Column(
             name="mean",
@@ -82,7 +93,7 @@ def _quality(verdict: Verdict) -> list[Column]:
         ),
         Column(
             name="IQM",
-            meaning="mean of the middle half of the seeds",
+            meaning="interquartile mean over seeds",
             value=lambda arm: arm.iqm,
             shown=lambda arm: fixed(arm.iqm, digits),
         ),
@@ -102,19 +113,19 @@ def _chances() -> list[Column]:
     return [
         Column(
             name="p",
-            meaning="the error rate of the whole study at which this difference would have ruled one of the two out",
+            meaning="corrected p value: error rate of the study at which this difference would rule out one of the two arms",
             value=lambda arm: _of(arm, lambda diff: diff.p_corrected),
             shown=lambda arm: p_value(_of(arm, lambda diff: diff.p_corrected)),
         ),
         Column(
             name="better",
-            meaning="share of seeds in which the arm beats the baseline",
+            meaning="share of seeds on which the arm is better than the baseline",
             value=lambda arm: _of(arm, lambda diff: diff.prob_superior),
             shown=lambda arm: chance(_of(arm, lambda diff: diff.prob_superior)),
         ),
         Column(
             name="same",
-            meaning="probability that the arm and the baseline are practically the same",
+            meaning="probability that arm and baseline are practically equivalent",
             value=lambda arm: _of(arm, lambda diff: diff.prob_equivalent),
             shown=lambda arm: chance(_of(arm, lambda diff: diff.prob_equivalent)),
         ),
@@ -125,19 +136,19 @@ def _cost() -> list[Column]:
     return [
         Column(
             name="step time",
-            meaning="time of a training step against the baseline",
+            meaning="time of a training step relative to the baseline",
             value=lambda arm: arm.step_time_ratio,
             shown=lambda arm: ratio(arm.step_time_ratio),
         ),
         Column(
             name="params",
-            meaning="trainable numbers of the model",
+            meaning="number of trainable parameters",
             value=lambda arm: arm.parameters,
             shown=lambda arm: count(arm.parameters),
         ),
         Column(
             name="memory",
-            meaning="most memory held during a training step",
+            meaning="peak memory of a training step",
             value=lambda arm: arm.peak_memory,
             shown=lambda arm: size(arm.peak_memory),
         ),
@@ -147,7 +158,7 @@ def _cost() -> list[Column]:
 def _rate() -> Column:
     return Column(
         name="lr",
-        meaning="the learning rate the arm was judged at",
+        meaning="learning rate of the arm",
         value=lambda arm: arm.lr,
         shown=lambda arm: plain(arm.lr),
     )

@@ -1,7 +1,6 @@
-"""Amounts as text: metrics, differences, chances, sizes, durations.
+"""Number formatting for metrics, differences, probabilities, sizes and durations.
 
-The terminal and the page write every number the same way. A missing number (None, NaN) is always a
-dash, so that nobody takes it for a zero.
+Terminal, pages and charts use the same functions. A missing number (None, NaN or infinite) is a dash, never a zero.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from typing import TypeGuard
 
 __all__ = [
     "MINUS",
-    "NOTHING",
+    "MISSING",
     "chance",
     "count",
     "decimals",
@@ -19,14 +18,17 @@ __all__ = [
     "fixed",
     "interval",
     "p_value",
+    "percent",
     "plain",
+    "plural",
     "ratio",
+    "short_time",
     "signed",
     "size",
 ]
 
-NOTHING = "—"
-MINUS = "−"  # noqa: RUF001 the typographic minus is as wide as the plus, so that columns of differences line up
+MISSING = "—"
+MINUS = "−"  # noqa: RUF001 the typographic minus is as wide as the plus, so that columns of differences align
 
 
 def _known(value: float | None) -> TypeGuard[float]:
@@ -34,7 +36,7 @@ def _known(value: float | None) -> TypeGuard[float]:
 
 
 def decimals(*widths: float | None) -> int:
-    """Decimals that give the smallest of ``widths`` (interval widths, a ROPE) two significant digits; from 1 to 6.
+    """Return the number of decimals (1 to 6) that shows the smallest of some widths (of intervals, a ROPE) with two digits.
 
     Example:
         >>> decimals(0.012, 0.4)
@@ -51,63 +53,83 @@ def fixed(value: float | None, places: int) -> str:
         >>> fixed(0.97621, 4), fixed(None, 4)
         ('0.9762', '—')
     """
-    return f"{value:.{places}f}".replace("-", MINUS) if _known(value) else NOTHING
+    return f"{value:.{places}f}".replace("-", MINUS) if _known(value) else MISSING
 
 
 def signed(value: float | None, places: int) -> str:
-    """Return a difference, always with its sign.
+    """Return a difference with its sign.
 
     Example:
         >>> signed(0.00702, 4)
         '+0.0070'
     """
-    return f"{value:+.{places}f}".replace("-", MINUS) if _known(value) else NOTHING
+    return f"{value:+.{places}f}".replace("-", MINUS) if _known(value) else MISSING
 
 
 def interval(ends: tuple[float | None, float | None] | None, places: int, *, sign: bool = False) -> str:
-    """Return an interval in brackets, each end with ``places`` decimals and, on request, its sign.
+    """Return an interval in brackets, each end with ``places`` decimals and optionally its sign.
 
     Example:
         >>> interval((0.9, 1.1), 1, sign=True)
         '[+0.9, +1.1]'
     """
     if ends is None or not all(map(_known, ends)):
-        return NOTHING
+        return MISSING
     write = signed if sign else fixed
     return f"[{write(ends[0], places)}, {write(ends[1], places)}]"
 
 
-def plain(value: float | None) -> str:
-    """Return a number with as many digits as it needs, three significant ones at most (a ROPE, a learning rate).
+def plain(value: float | None, digits: int = 3) -> str:
+    """Return a number with at most ``digits`` significant digits and no trailing zeros.
 
     Example:
-        >>> plain(0.0050), plain(12.0)
-        ('0.005', '12')
+        >>> plain(0.0050), plain(12.0), plain(0.123456, 5)
+        ('0.005', '12', '0.12346')
     """
-    return f"{value:.3g}".replace("-", MINUS) if _known(value) else NOTHING
+    return f"{value:.{digits}g}".replace("-", MINUS) if _known(value) else MISSING
+
+
+def percent(share: float | None) -> str:
+    """Return a share in percent with three significant digits.
+
+    Example:
+        >>> percent(0.1234), percent(0.0)
+        ('12.3%', '0%')
+    """
+    return f"{plain(100 * share)}%" if _known(share) else MISSING
+
+
+def plural(number: int, noun: str) -> str:
+    """Return a number with its noun, which takes an s in the plural.
+
+    Example:
+        >>> plural(1, "seed"), plural(6, "seed")
+        ('1 seed', '6 seeds')
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def p_value(value: float | None) -> str:
-    """Return a p value with three decimals; below 0.001 only that it is below.
+    """Return a p value with three decimals, or ``<0.001``.
 
     Example:
         >>> p_value(0.04), p_value(2e-7)
         ('0.040', '<0.001')
     """
     if not _known(value):
-        return NOTHING
+        return MISSING
     return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def chance(value: float | None) -> str:
-    """Return a probability in whole per cent; only certainty is written as 0 or 100.
+    """Return a probability in whole percent; 0% and 100% are shown only for exactly 0 and 1.
 
     Example:
         >>> chance(0.812), chance(0.999), chance(1.0)
         ('81%', '>99%', '100%')
     """
     if not _known(value):
-        return NOTHING
+        return MISSING
     if 0 < value < 0.01:
         return "<1%"
     if 0.99 < value < 1:
@@ -116,13 +138,13 @@ def chance(value: float | None) -> str:
 
 
 def ratio(value: float | None) -> str:
-    """Return a factor, as of step time against the baseline.
+    """Return a factor, such as the step time relative to the baseline.
 
     Example:
         >>> ratio(1.0912)
         '1.09x'
     """
-    return f"{value:.2f}x" if _known(value) else NOTHING
+    return f"{value:.2f}x" if _known(value) else MISSING
 
 
 def _scaled(value: float, step: float, units: tuple[str, ...]) -> str:
@@ -133,37 +155,50 @@ def _scaled(value: float, step: float, units: tuple[str, ...]) -> str:
 
 
 def count(value: float | None) -> str:
-    """Return a count of parameters with three digits.
+    """Return a number of parameters with three digits and a decimal unit.
 
     Example:
         >>> count(12_812), count(940)
         ('12.8k', '940')
     """
-    return _scaled(value, 1000, ("", "k", "M", "G", "T")) if _known(value) else NOTHING
+    return _scaled(value, 1000, ("", "k", "M", "G", "T")) if _known(value) else MISSING
 
 
 def size(value: float | None) -> str:
-    """Return a size in bytes with decimal units.
+    """Return a number of bytes with a decimal unit.
 
     Example:
         >>> size(3_480_000)
         '3.48 MB'
     """
-    return _scaled(value, 1000, (" B", " kB", " MB", " GB", " TB")) if _known(value) else NOTHING
+    return _scaled(value, 1000, (" B", " kB", " MB", " GB", " TB")) if _known(value) else MISSING
 
 
 def duration(seconds: float | None) -> str:
-    """Return a duration as a person says it: ``8 s``, ``1:12 min``, ``2:05 h``.
+    """Return a duration in seconds, minutes or hours.
 
     Example:
-        >>> duration(72.4)
-        '1:12 min'
+        >>> duration(8), duration(72.4), duration(7500)
+        ('8 s', '1:12 min', '2:05 h')
     """
     if not _known(seconds):
-        return NOTHING
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s" if seconds >= 10 or whole == seconds else f"{seconds:.1f} s"
-    if whole < 3600:
-        return f"{whole // 60}:{whole % 60:02d} min"
-    return f"{whole // 3600}:{whole % 3600 // 60:02d} h"
+        return MISSING
+    rounded = round(seconds)
+    if rounded < 60:
+        return f"{rounded} s" if seconds >= 10 or rounded == seconds else f"{seconds:.1f} s"
+    if rounded < 3600:
+        return f"{rounded // 60}:{rounded % 60:02d} min"
+    return f"{rounded // 3600}:{rounded % 3600 // 60:02d} h"
+
+
+def short_time(seconds: float) -> str:
+    """Return a time from nanoseconds to seconds with three digits.
+
+    Example:
+        >>> short_time(0.01234), short_time(45.6e-6)
+        ('12.3 ms', '45.6 µs')
+    """
+    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= scale:
+            return f"{seconds / scale:.3g} {unit}"
+    return f"{seconds / 1e-9:.3g} ns"

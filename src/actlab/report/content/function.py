@@ -1,4 +1,4 @@
-"""Sentences: what was measured of a function, in words: its cost, its traps, its relatives, and what an empty answer lacked."""
+"""Sentences about cost, float32 accuracy and equivalent functions, and about empty query results."""
 
 from __future__ import annotations
 
@@ -10,68 +10,66 @@ from actlab.bench.operation_cost import Cost
 from actlab.functions.analysis.affine_equivalence import Relation
 from actlab.functions.analysis.equivalence_classes import Equivalences
 from actlab.functions.analysis.query import QueryResult
-from actlab.report.content.format import MINUS
+from actlab.report.content.format import MINUS, plain, plural
 
 __all__ = ["cost_sentences", "equation", "nothing_found", "related", "same_page", "trap_sentences"]
 
-GOOD = 1e-4  # a relative error that is none to speak of in float32, whose own is 6e-8
+# relative errors below this are negligible in float32, whose rounding error is 6e-8
+GOOD = 1e-4
 
 
 def cost_sentences(cost: Cost) -> list[str]:
-    """Return what a function costs, first its class."""
+    """Return the cost class of a function, then its derivative's operations, kernels and memory traffic."""
     forward, backward = cost.kernels
-    kernels = f"{_count(forward, 'kernel')} forward and {_count(backward, 'kernel')} backward in eager torch"
+    kernels = f"{plural(forward, 'kernel')} forward and {plural(backward, 'kernel')} backward in eager torch"
     traffic = (
         f"a training step moves at least {cost.bytes:g} bytes per element in float32: "
         f"{cost.traffic[0]:g} elements forward, {cost.traffic[1]:g} backward"
     )
-    slope = f"its slope: {', '.join(_counted(cost.backward))}" if cost.backward else ""
-    return [part for part in (cost.words, slope, kernels, traffic) if part]
+    derivative = f"derivative: {', '.join(_counted(cost.backward))}" if cost.backward else ""
+    return [part for part in (cost.words, derivative, kernels, traffic) if part]
 
 
 def _counted(calls: Sequence[str]) -> list[str]:
     return [f"{calls.count(call)} {call}" if calls.count(call) > 1 else call for call in dict.fromkeys(calls)]
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def trap_sentences(regions: Sequence[InaccurateRegion]) -> list[str]:
+    """Return a sentence per region in which the textbook formula is inaccurate in float32, with the error of ActLab's code there."""
+    return [_region_sentence(region) for region in regions]
 
 
-def trap_sentences(traps: Sequence[InaccurateRegion]) -> list[str]:
-    """Return a sentence for each trap: where the naive program is wrong, and what ActLab's does there."""
-    return [_trap(trap) for trap in traps]
-
-
-def _trap(trap: InaccurateRegion) -> str:
-    where, what = _region(trap.low, trap.high), f"the {trap.part}"
-    if trap.finite:
-        wrong = f"{where} {what} loses its digits (relative error {_size(trap.error)}; it is at most {_size(trap.truth)} there)"
+def _region_sentence(region: InaccurateRegion) -> str:
+    where, part, magnitude = _range(region.low, region.high), f"the {region.part}", _magnitude(region.truth)
+    if region.finite:
+        fault = f"{where} {part} has a relative error of {_magnitude(region.error)} (magnitude at most {magnitude})"
     else:
-        wrong = f"{where} {what} is not finite (it is at most {_size(trap.truth)} there)"
-    if trap.here < GOOD:
-        return f"{wrong}; here it is right to {_size(max(trap.here, 1e-7))}"
-    if not isfinite(trap.here):
-        return f"{wrong}; here, too"
-    return f"{wrong}; here the relative error is {_size(trap.here)}"
+        fault = f"{where} {part} is not finite (true magnitude at most {magnitude})"
+    if region.here < GOOD:
+        return f"{fault}; ActLab's is accurate to {_magnitude(max(region.here, 1e-7))}"
+    if not isfinite(region.here):
+        return f"{fault}; nor is ActLab's"
+    return f"{fault}; ActLab's has {_magnitude(region.here)}"
 
 
-def _region(low: float, high: float) -> str:
+def _range(low: float, high: float) -> str:
     if low == -inf and high == inf:
         return "nearly everywhere"
     if low == high:
-        return f"at {_size(low)}"
+        return f"at {_magnitude(low)}"
     if low == -inf:
-        return f"below {_size(high)}"
-    return f"above {_size(low)}" if high == inf else f"from {_size(low)} to {_size(high)}"
+        return f"below {_magnitude(high)}"
+    return f"above {_magnitude(low)}" if high == inf else f"from {_magnitude(low)} to {_magnitude(high)}"
 
 
-def _size(value: float) -> str:
+def _magnitude(value: float) -> str:
+    """Return three digits for numbers of ordinary size, one digit with an exponent for others."""
     if value == 0 or not isfinite(value):
-        return "0" if value == 0 else "infinite"
-    return f"{value:.3g}".replace("-", MINUS) if 1e-4 <= abs(value) < 1e5 else f"{value:.1g}".replace("-", MINUS)
+        return "0" if value == 0 else "infinity"
+    return plain(value, 3 if 1e-4 <= abs(value) < 1e5 else 1)
 
 
-def equation(one: Relation, *, variable: str = "x") -> str:
+def equation(relation: Relation, *, variable: str = "x") -> str:
     """Return a relation as an equation.
 
     Example:
@@ -80,56 +78,56 @@ def equation(one: Relation, *, variable: str = "x") -> str:
         >>> equation(Relation(function="relu", other="leaky_relu(negative_slope=0)"))
         'relu(x) = leaky_relu(negative_slope=0)(x)'
     """
-    factor = {1.0: "", -1.0: MINUS}.get(one.a, f"{_number(one.a)} ")
-    inside = {1.0: "", -1.0: MINUS}.get(one.b, f"{_number(one.b)} ")
-    text = f"{one.function}({variable}) = {factor}{one.other}({inside}{variable})"
-    if one.c:
-        size = "" if abs(one.c) == 1 else f"{_number(abs(one.c))} "
-        text += f" {'+' if one.c > 0 else MINUS} {size}{variable}"
-    return f"{text} {'+' if one.d > 0 else MINUS} {_number(abs(one.d))}" if one.d else text
+    a, b, c, d = relation.a, relation.b, relation.c, relation.d
+    outer = {1.0: "", -1.0: MINUS}.get(a, f"{plain(a, 6)} ")
+    inner = {1.0: "", -1.0: MINUS}.get(b, f"{plain(b, 6)} ")
+    text = f"{relation.function}({variable}) = {outer}{relation.other}({inner}{variable})"
+    if c:
+        factor = "" if abs(c) == 1 else f"{plain(abs(c), 6)} "
+        text += f" {'+' if c > 0 else MINUS} {factor}{variable}"
+    return f"{text} {'+' if d > 0 else MINUS} {plain(abs(d), 6)}" if d else text
 
 
-def _number(value: float) -> str:
-    return f"{value:.6g}".replace("-", MINUS)
-
-
-def related(relatives: Equivalences, name: str) -> list[dict[str, str]]:
-    """Return the relatives of an activation, each with its equation: its own equations first, then those of its class."""
-    found = []
-    for one in relatives.of(name):
-        function, other = (text.partition("(")[0] for text in (one.function, one.other))
-        rank = (name not in {function, other}, not one.equal)
-        found.append((rank, {"name": other if function == name else function, "equation": equation(one)}))
-    return [relative for _, relative in sorted(found, key=lambda pair: pair[0])]
+def related(equivalences: Equivalences, name: str) -> list[dict[str, str]]:
+    """Return the functions equivalent to an activation with their equations, those that contain its name first."""
+    ranked = []
+    for relation in equivalences.of(name):
+        function, other = (text.partition("(")[0] for text in (relation.function, relation.other))
+        rank = (name not in {function, other}, not relation.equal)
+        ranked.append((rank, {"name": other if function == name else function, "equation": equation(relation)}))
+    return [entry for _, entry in sorted(ranked, key=lambda pair: pair[0])]
 
 
 def nothing_found(answer: QueryResult) -> str:
-    """Return why a query found nothing: the condition without which most would be left, or how many meet each."""
+    """Explain an empty query result, by the condition that excludes most activations or by the matches of every condition."""
     conditions = "; ".join(answer.alone) or "nothing"
-    worst = max(answer.without, key=lambda words: answer.without[words])
-    if answer.without[worst]:
-        return f'No activation has all of this: {conditions}. Without "{worst}" there would be {answer.without[worst]}.'
-    met = "; ".join(f"{words}: {number}" for words, number in answer.alone.items())
-    return f"No activation has all of this, nor all but one of it. Each on its own is met by so many: {met}."
+    strictest = max(answer.without, key=lambda condition: answer.without[condition])
+    if answer.without[strictest]:
+        return (
+            f"No activation meets all conditions: {conditions}. "
+            f'Without "{strictest}", {answer.without[strictest]} would match.'
+        )
+    matches = "; ".join(f"{condition}: {number}" for condition, number in answer.alone.items())
+    return f"No activation meets all conditions, or all but one. Activations that meet each one: {matches}."
 
 
-PAGE = """# The same function
+PAGE = """# Equivalent functions
 
-Found by a search over all elementwise entries, not listed by hand: every pair was held against each other numerically
-(`functions/analysis/affine_equivalence.py`), and each equation below holds to 1e-12 of its largest term at 602 inputs from -40 to 40.
-Learned parameters count with their initial value. `scripts/measure` searches again and writes this page; `actlab show NAME` tells the
-relatives of one.
+Found by a numerical comparison of all pairs of elementwise entries (`functions/analysis/affine_equivalence.py`).
+Each equation below holds to 1e-12 of its largest term at 602 inputs from -40 to 40.
+Learned parameters are at their initial value. `scripts/measure` repeats the search and writes this page; `actlab show NAME` lists
+the equations of one entry.
 
-## One function under scaling
+## Equal up to scaling
 
-Entries that are f(x) = a g(b x) + c x + d of the first one, at their defaults: weights, biases and a linear path around the activation make
-up for the constants, so in a network they differ by initialisation and by what is learned, not by what can be represented.
+Entries that are f(x) = a g(b x) + c x + d of the first one, at their defaults: weights, biases and a linear path around the activation
+absorb the constants, so that in a network they differ in initialization and in what is learned, not in what can be represented.
 """
 CASES = """
-## One function at certain values of another's parameters
+## Special cases by parameter values
 
-Up to four parameters were set free, from a grid of starts; what is missing here was not found, which proves nothing. Where two entries
-belong to the same class above, only equality as they stand is listed; between classes their first entries are compared.
+Up to four parameters were optimized from a grid of initial values; a relation that is missing here was not found, which does not exclude
+it. If two entries belong to the same class above, only equality without scaling is listed; between classes the first entries are compared.
 
 """
 

@@ -1,4 +1,4 @@
-"""How to get the same study again: the command line, and the versions it ran with."""
+"""Command line and library versions that reproduce a study."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["command", "versions"]
 
 
 def command(verdict: Verdict) -> str:
-    """Return the command that repeats the study: with its store it resumes, with an empty one it runs again."""
+    """Return the command that resumes the study, or repeats it with an empty store."""
     specs = [verdict.baseline, *(arm.spec for arm in verdict.arms if arm.spec != verdict.baseline)]
     options = {
         "--seeds": len(verdict.seeds),
@@ -27,11 +27,11 @@ def command(verdict: Verdict) -> str:
         "--store": verdict.store,
         "--name": verdict.study,
     }
-    given = [word for option, value in options.items() if value is not None for word in (option, str(value))]
-    return shlex.join(["actlab", "compare", verdict.task, *specs, *given])
+    words = [word for option, value in options.items() if value is not None for word in (option, str(value))]
+    return shlex.join(["actlab", "compare", verdict.task, *specs, *words])
 
 
 def versions(rows: Iterable[Row]) -> str:
-    """Return the versions that the trials ran with; several sets when the store was filled by several installations."""
+    """Return the versions the trials ran with; several sets if the trials come from several installations."""
     known = {", ".join(f"{name} {number}" for name, number in sorted((row["versions"] or {}).items())) for row in rows}
     return "; ".join(sorted(known - {""})) or "not recorded"

@@ -1,4 +1,4 @@
-"""What is known of a gradient rule, as data."""
+"""Properties of gradient rules as data, for the list of rules and for specs with a rule."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from actlab.functions.grammar import parse
 from actlab.functions.parameter import Learned
 from actlab.functions.rule import INGREDIENTS, Rule, get_rule, rules
 from actlab.functions.spec import Backward, Spec
+from actlab.report.content.format import plural
 
 __all__ = ["backward_of", "rule_entries"]
 
 
 def rule_entries() -> list[dict[str, Any]]:
-    """Return what the list of rules shows of each: name, family, formula, parameters, paper, aliases, description."""
-    return [_entry(get_rule(name)) for name in rules()]
+    """Return name, family, formula, parameters, paper, aliases and description of every rule."""
+    return [_rule_data(get_rule(name)) for name in rules()]
 
 
-def _entry(rule: Rule) -> dict[str, Any]:
+def _rule_data(rule: Rule) -> dict[str, Any]:
     return {
         "name": rule.name,
         "family": rule.family,
@@ -28,7 +29,7 @@ def _entry(rule: Rule) -> dict[str, Any]:
         "ingredients": {name: INGREDIENTS[name] for name in rule.ingredients},
         "parameters": [{"name": p.name, "default": p.default, "domain": p.domain} for p in rule.parameters],
         "learnable": rule.surrogate is not None,
-        "keeps": "as the activation named" if rule.takes_activation else _kept(parse(f"step/{rule.name}")),
+        "keeps": "as its activation" if rule.takes_activation else _saved_text(parse(f"step/{rule.name}")),
         "paper": rule.source,
         "aliases": list(rule.aliases),
         "doc": rule.doc,
@@ -36,21 +37,21 @@ def _entry(rule: Rule) -> dict[str, Any]:
 
 
 def backward_of(spec: Spec) -> dict[str, Any] | None:
-    """Return what is known of a spec's rule at its values, as data for JSON; None where the gradient is the true one."""
+    """Return the properties of a spec's rule at its parameter values, as data for JSON; None without a rule."""
     backward = spec.backward
     if backward is None:
         return None
-    return _entry(backward.rule) | {
+    return _rule_data(backward.rule) | {
         "spec": str(backward),
         "gradient": str(backward.gradient),
-        "keeps": _kept(spec),
-        "mean": _gain(backward, "normal"),
-        "area": _gain(backward, "area"),
+        "keeps": _saved_text(spec),
+        "mean": _scale(backward, "normal"),
+        "area": _scale(backward, "area"),
     }
 
 
-def _gain(backward: Backward, scale: str) -> float | None:
-    """Return the rule's mean or area; None where there is none."""
+def _scale(backward: Backward, scale: str) -> float | None:
+    """Return the rule's mean ("normal") or area; None if it has none."""
     try:
         unit = Backward(backward.rule, backward.assigned, scale, backward.of).factor_of_scale  # type: ignore[arg-type]  # one of two words
     except SpecError:
@@ -58,17 +59,17 @@ def _gain(backward: Backward, scale: str) -> float | None:
     return backward.factor_of_scale / unit
 
 
-def _kept(spec: Spec) -> str:
-    """Say what a layer keeps of each element for the backward pass."""
-    made = gradient(spec)
-    if any(isinstance(value, Learned) for _, value in spec.assigned) or made.open:
+def _saved_text(spec: Spec) -> str:
+    """Describe what a layer saves per element for the backward pass."""
+    rule_gradient = gradient(spec)
+    if any(isinstance(value, Learned) for _, value in spec.assigned) or rule_gradient.open:
         return "its input, and what learned parameters need"
-    if made.levels:
-        bits = (len(made.levels) - 1).bit_length()
-        return f"{bits} bit{'s' if bits > 1 else ''} per element" if bits else "nothing"
+    if rule_gradient.levels:
+        bits = (len(rule_gradient.levels) - 1).bit_length()
+        return f"{plural(bits, 'bit')} per element" if bits else "nothing"
     needed = [
         word
         for word, names in (("its input", {"x", "slope", "through", "shuffled"}), ("its output", {"y"}))
-        if names & {*made.ingredients}
+        if names & {*rule_gradient.ingredients}
     ]
     return " and ".join(needed) or "nothing"

@@ -1,4 +1,4 @@
-"""The numbers behind every chart, as plain lists of dicts: they can be read, tested and drawn by something else."""
+"""Data series of the study charts, as lists of dicts."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Row = Mapping[str, Any]
 
 
 def main_trials(rows: Iterable[Row]) -> list[Row]:
-    """Return the trials that the verdict is about: those that tuned a learning rate are left out."""
+    """Return the trials of the verdict, without those that tuned a learning rate."""
     return [row for row in rows if row["stage"] == "main"]
 
 
-def _middle_half(losses: Sequence[float]) -> tuple[float, float]:
+def _quartiles(losses: Sequence[float]) -> tuple[float, float]:
     if len(losses) == 1:
         return losses[0], losses[0]
     low, _, high = quantiles(losses, n=4, method="inclusive")
@@ -29,50 +29,48 @@ def _middle_half(losses: Sequence[float]) -> tuple[float, float]:
 
 
 def curves(verdict: Verdict, rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """Return the learning curves: per arm and step the median training loss over seeds and the middle half around it.
+    """Return the learning curves, as median and quartiles of the training loss over seeds, per arm and step.
 
-    A loss that is not finite is left out, so a seed that diverged ends where it still had a loss; the median does not
-    follow one seed.
+    Losses that are not finite are left out, so that a diverged seed counts up to its last finite loss.
 
     Returns:
-        ``{"arm", "step", "median", "low", "high", "seeds"}`` with losses in the task's own units, ordered by arm (as in
-        the verdict) and step.
+        ``{"arm", "step", "median", "low", "high", "seeds"}`` with losses in the task's units, ordered by arm (as in the verdict) and step.
     """
     losses: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in main_trials(rows):
         for point in row["curve"] or ():
             if point["loss"] is not None and math.isfinite(point["loss"]):
                 losses[row["arm"]][int(point["step"])].append(float(point["loss"]))
-    found = []
+    points = []
     for arm in verdict.arms:
         for step, at_step in sorted(losses[arm.spec].items()):
-            low, high = _middle_half(at_step)
+            low, high = _quartiles(at_step)
             point = {"arm": arm.spec, "step": step, "median": median(at_step), "low": low, "high": high}
-            found.append({**point, "seeds": len(at_step)})
-    return found
+            points.append({**point, "seeds": len(at_step)})
+    return points
 
 
 def smoothed(points: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return curves with each value the mean over its neighbours: a twenty-fifth of the curve's points on either side.
+    """Return curves smoothed by a moving average over 1/25 of the curve's points on either side.
 
-    The losses of single batches jump; nine points of a hundred let the eye follow a line. Near the ends the neighbourhood
-    shrinks on both sides alike, so that no end is bent.
+    Losses of single batches are noisy. Near the ends the window shrinks on both sides, so that the ends are not biased.
     """
-    found = []
+    result = []
     for arm in dict.fromkeys(point["arm"] for point in points):
-        mine = [point for point in points if point["arm"] == arm]
-        for index, point in enumerate(mine):
-            reach = min(len(mine) // 25, index, len(mine) - 1 - index)
-            near = mine[index - reach : index + reach + 1]
-            found.append({**point, **{name: fmean(one[name] for one in near) for name in ("median", "low", "high")}})
-    return found
+        curve = [point for point in points if point["arm"] == arm]
+        for index, point in enumerate(curve):
+            reach = min(len(curve) // 25, index, len(curve) - 1 - index)
+            window = curve[index - reach : index + reach + 1]
+            means = {name: fmean(other[name] for other in window) for name in ("median", "low", "high")}
+            result.append({**point, **means})
+    return result
 
 
 def differences(verdict: Verdict) -> list[dict[str, Any]]:
-    """Return every arm's difference to the baseline with its interval, in the metric's units and the verdict's order.
+    """Return the difference of every arm to the baseline with its interval, in the metric's units and the verdict's order.
 
     Returns:
-        ``{"arm", "mean", "low", "high"}``; an arm without a difference (the baseline, or nothing finished) has no row.
+        ``{"arm", "mean", "low", "high"}``; arms without a difference (the baseline, or no finished trial) are left out.
     """
     return [
         {"arm": arm.spec, "mean": arm.diff.mean, "low": arm.diff.ci[0], "high": arm.diff.ci[1]}
@@ -82,7 +80,7 @@ def differences(verdict: Verdict) -> list[dict[str, Any]]:
 
 
 def seed_differences(verdict: Verdict, rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """Return the single seeds behind :func:`differences`: arm minus baseline where both have a result.
+    """Return the differences of single seeds, arm minus baseline, for seeds on which both have a result.
 
     Returns:
         ``{"arm", "seed", "difference"}`` in the metric's units.
@@ -97,10 +95,10 @@ def seed_differences(verdict: Verdict, rows: Iterable[Row]) -> list[dict[str, An
 
 
 def costs(verdict: Verdict) -> list[dict[str, Any]]:
-    """Return what every arm costs and gives: step time against the baseline, mean of the metric and its interval.
+    """Return relative step time, mean metric and its interval per arm.
 
     Returns:
-        ``{"arm", "time", "mean", "low", "high"}``; an arm whose time or mean is not known has no row.
+        ``{"arm", "time", "mean", "low", "high"}``; arms without time or mean are left out.
     """
     return [
         {"arm": arm.spec, "time": arm.step_time_ratio, "mean": arm.mean, "low": arm.ci[0], "high": arm.ci[1]}

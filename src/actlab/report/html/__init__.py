@@ -1,1 +1,1 @@
-"""Pages."""
+"""Self-contained HTML pages, for use offline."""

@@ -1,4 +1,4 @@
-"""The reference: a page for every activation and a gallery of all, as files that need neither network nor scripts from elsewhere."""
+"""HTML reference of activation functions with a page for each and a gallery of all."""
 
 from __future__ import annotations
 
@@ -18,23 +18,28 @@ from actlab.functions.activation import DOMAINS, KINDS, Activation, get
 from actlab.functions.activation import names as functions
 from actlab.functions.grammar import parse
 from actlab.nn.probes.response_curves import Bars, Lines, Map, Picture, picture
-from actlab.report.charts import function as panels
-from actlab.report.content.activation import claim_rows, fact_rows, known
-from actlab.report.html.template import rendered, written
+from actlab.report.charts.function import large, small
+from actlab.report.content.activation import activation_data, claim_rows, fact_rows
+from actlab.report.html.template import render, write_file
 
 __all__ = ["write"]
 
 Progress = Callable[[int, int, str], None]
 STYLES = ("page.css", "reference.css")
-MEASURED = "Measured in float64 from the formula, at the defaults of the parameters; z is drawn from N(0, 1)."
-CHECKED = (
-    "Facts are measured of functions of one number; what is claimed of this one is checked on samples by the tests."
-)
+MEASURED = "Measured in float64 from the formula, at default parameters; z is drawn from N(0, 1)."
+CHECKED = "Properties are measured for elementwise functions only; the claims for this one are checked on samples by the tests."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """An activation as the reference shows it."""
+    """Activation in the reference.
+
+    Attributes:
+        record: the activation.
+        link: file name of its page.
+        data: its properties.
+        pictures: its graphs.
+    """
 
     record: Activation
     link: str
@@ -46,16 +51,16 @@ def write(out: str | Path, names: Sequence[str] | None = None, *, progress: Prog
     """Write the reference.
 
     Args:
-        out: the folder; it is made if it is not there, and pages in it are replaced.
-        names: which activations; by default all.
-        progress: told after each page: how many are done, of how many, and the name.
+        out: folder, which is created if necessary; pages in it are replaced.
+        names: of the activations; by default all.
+        progress: called after each page with the number done, the total, and the name.
 
     Returns:
-        The pages: the gallery, ``index.html``, then one for each activation. Beside each lies its data, ``NAME.json``.
+        The pages, with the gallery ``index.html`` first. Each activation also has a data file ``NAME.json``.
 
     Raises:
         UnknownNameError: there is no such activation.
-        ActlabError: the folder cannot be made or written.
+        ActlabError: the folder cannot be created or written.
     """
     out = Path(out)
     records = [get(name) for name in dict.fromkeys(get(name).name for name in names or functions())]
@@ -64,26 +69,26 @@ def write(out: str | Path, names: Sequence[str] | None = None, *, progress: Prog
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise ActlabError(
-            f"The folder {str(out)!r} cannot be made: {reason}. Name a folder you may write to."
+            f"The folder {str(out)!r} cannot be created: {reason}. Name a folder you may write to."
         ) from error
     links = {record.name: _link(record.name) for record in records}
     entries = []
     for record in records:
         entry = _entry(record, links[record.name])
-        written(out / entry.link, page(entry, links))
-        written(
+        write_file(out / entry.link, page(entry, links))
+        write_file(
             out / _json_name(entry.link),
             json.dumps(entry.data, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
             what="data",
         )
         entries.append(entry)
         progress(len(entries), len(records), record.name)
-    index = written(out / "index.html", gallery(entries))
+    index = write_file(out / "index.html", gallery(entries))
     return [index, *(out / entry.link for entry in entries)]
 
 
 def _link(name: str) -> str:
-    """Return the file of an activation's page: the name, with what does not belong into a path or an address written as hex."""
+    """Return the file name of an activation's page, with characters that are not allowed in paths or URLs as hex."""
     return quote(name, safe="").replace("%", "-") + ".html"
 
 
@@ -93,23 +98,23 @@ def _json_name(link: str) -> str:
 
 def _entry(record: Activation, link: str) -> Entry:
     spec = parse(record.name)
-    return Entry(record=record, link=link, data=known(spec), pictures=picture(spec))
+    return Entry(record=record, link=link, data=activation_data(spec), pictures=picture(spec))
 
 
 def page(entry: Entry, links: Mapping[str, str]) -> str:
-    """Return the page of an activation; ``links`` are the pages there are, by name."""
+    """Return the page of an activation, given the links of all pages by name."""
     record, data = entry.record, entry.data
     has_formula = record.expression is not None
     family = [(name, link) for name, link in links.items() if get(name).family == record.family and name != record.name]
-    return rendered(
+    return render(
         "entry.html.j2",
         *STYLES,
         title=f"{record.name}: activation function",
         one=data,
-        math=Markup(mathml(record)) if has_formula else "",  # noqa: S704 names are escaped by the reading
+        math=Markup(mathml(record)) if has_formula else "",  # noqa: S704 the MathML printer escapes names
         slope=Markup(mathml(record, slope=True)) if record.kind == "elementwise" else "",  # noqa: S704 as above
         panels=[_panel(panel) for panel in entry.pictures],
-        code=_code(record),
+        code=_example_code(record),
         facts=fact_rows(data) or claim_rows(data),
         facts_lead=MEASURED if data["facts"] else CHECKED,
         allowed={name: allowed for name, (allowed, _) in DOMAINS.items()},
@@ -127,23 +132,23 @@ def _panel(panel: Picture) -> dict[str, Any]:
     return {
         "title": panel.title,
         "names": names,
-        "words": _words(panel),
-        "svg": Markup(panels.large(panel)),  # noqa: S704 every text in it is escaped
+        "alt": _alternative_text(panel),
+        "svg": Markup(large(panel)),  # noqa: S704 every text in it is escaped
     }
 
 
-def _words(panel: Picture) -> str:
+def _alternative_text(panel: Picture) -> str:
     if isinstance(panel, Map):
         return f"{panel.title}, for {len(panel.rows)} tokens"
     if isinstance(panel, Bars):
-        listed = (", ".join(f"{value:.2f}" for value in vector) for vector in (panel.before, panel.after))
-        return "{}: {} becomes {}".format(panel.title, *listed)
+        before, after = (", ".join(f"{value:.2f}" for value in vector) for vector in (panel.before, panel.after))
+        return f"{panel.title}: {before} becomes {after}"
     curve = next(iter(panel.curves.values()))
     ends = f"{curve[0]:.3g} at {panel.x[0]:g}, {curve[len(curve) // 2]:.3g} at 0, {curve[-1]:.3g} at {panel.x[-1]:g}"
     return f"Graph of {panel.title}: {ends}"
 
 
-def _code(record: Activation) -> list[str]:
+def _example_code(record: Activation) -> list[str]:
     learnable = [p.name for p in record.parameters if p.learnable and not p.learned]
     lines = ["import actlab", "", f'actlab.layer("{record.name}")']
     if learnable and record.kind != "vector":
@@ -152,9 +157,9 @@ def _code(record: Activation) -> list[str]:
 
 
 def gallery(entries: Sequence[Entry]) -> str:
-    """Return the page of all activations, by family, each a small picture that leads to its page."""
+    """Return the page of all activations by family, with small graphs that link to their pages."""
     families = sorted({entry.record.family for entry in entries})
-    return rendered(
+    return render(
         "gallery.html.j2",
         *STYLES,
         title="Reference of activation functions",
@@ -174,5 +179,5 @@ def gallery(entries: Sequence[Entry]) -> str:
 def _card(entry: Entry) -> dict[str, Any]:
     record = entry.record
     words = " ".join([record.name, *record.aliases, record.family, record.doc, record.source]).lower()
-    drawn = Markup(panels.small(entry.pictures[0]))  # noqa: S704 numbers alone
-    return {"name": record.name, "kind": record.kind, "link": entry.link, "words": words, "picture": drawn}
+    graph = Markup(small(entry.pictures[0]))  # noqa: S704 it contains numbers only
+    return {"name": record.name, "kind": record.kind, "link": entry.link, "words": words, "picture": graph}

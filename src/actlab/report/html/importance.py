@@ -1,4 +1,4 @@
-"""The importance page: what a model's activations are worth and have learned, as one HTML file that needs nothing else."""
+"""HTML page of activation importance and learned shapes."""
 
 from __future__ import annotations
 
@@ -8,100 +8,116 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from actlab.report.charts.importance import UNITS_SHOWN, distance_plot, exchange_plot, learned_curves, together_plot
+from actlab.report.charts.importance import UNITS_SHOWN, cumulative_plot, distance_plot, effect_plot, learned_curves
 from actlab.report.charts.svg import NARROW, WIDE, Frame, svg
-from actlab.report.content.format import fixed, interval, p_value, plain, signed
-from actlab.report.content.importance import SHAPE_LEGEND, headline, legend, places_of, said, shape_rows
-from actlab.report.html.template import rendered, written
+from actlab.report.content.format import fixed, interval, p_value, plain, plural, signed
+from actlab.report.content.importance import (
+    SHAPE_LEGEND,
+    effect_label,
+    headline,
+    importance_decimals,
+    legend,
+    shape_rows,
+)
+from actlab.report.html.template import render, write_file
 
 if TYPE_CHECKING:
     import altair as alt
 
     from actlab.diagnostics.appraise import Appraisal
+    from actlab.diagnostics.importance_result import Importance
     from actlab.stats.paired_effect import Effect
 
 __all__ = ["html", "write"]
 
 
-def write(found: Appraisal, path: str | Path) -> Path:
+def write(appraisal: Appraisal, path: str | Path) -> Path:
     """Write the page of an appraisal.
 
     Args:
-        found: what was measured.
-        path: the file to write; it is replaced if it is there.
+        appraisal: result of :func:`actlab.diagnostics.appraise.appraise`.
+        path: of the file, which is replaced if it exists.
 
     Returns:
-        The path that was written.
+        The path.
 
     Raises:
         ActlabError: the file cannot be written.
     """
-    return written(Path(path), html(found))
+    return write_file(Path(path), html(appraisal))
 
 
-def html(found: Appraisal) -> str:
+def html(appraisal: Appraisal) -> str:
     """Return the page of :func:`write` as text."""
-    importance = found.importance
-    headings, rows = shape_rows(found.shapes)
-    return rendered(
+    importance = appraisal.importance
+    headings, rows = shape_rows(appraisal.shapes)
+    return render(
         "importance.html.j2",
         "page.css",
         "importance.css",
-        title=f"{found.name}: {headline(importance)}",
-        asked=f"{found.name} · {_how(found)}",
+        title=f"{appraisal.name}: {headline(importance)}",
+        subject=f"{appraisal.name} · {_training(appraisal)}",
         answer=headline(importance)[:1].upper() + headline(importance)[1:],
-        facts=_facts(found),
-        figures=list(_figures(found)),
-        moved=_moved(found),
-        sites=[_site(found, number) for number in range(len(importance))],
+        facts=_facts(appraisal),
+        figures=list(_figures(importance)),
+        distance_figures=_distance_figures(appraisal),
+        sites=[_site(importance, number) for number in range(len(importance))],
         notes=list(legend(importance)),
-        curves=[_curves(found, number) for number in range(len(found.shapes))],
+        curves=[_curves(appraisal, number) for number in range(len(appraisal.shapes))],
         shape_headings=headings,
         shape_rows=rows,
         shape_note=SHAPE_LEGEND,
     )
 
 
-def _how(found: Appraisal) -> str:
-    act = f"with {found.act}, " if found.act else ""
-    return f"{act}trained at seed {found.seed}" if found.was_trained else "as it came"
+def _training(appraisal: Appraisal) -> str:
+    act = f"with {appraisal.act}, " if appraisal.act else ""
+    return f"{act}trained with seed {appraisal.seed}" if appraisal.was_trained else "trained model from a file"
 
 
-def _facts(found: Appraisal) -> list[dict[str, str]]:
-    importance = found.importance
-    together = ", ".join(importance.together) or "none"
+def _facts(appraisal: Appraisal) -> list[dict[str, str]]:
+    importance = appraisal.importance
     return [
         {
-            "name": "Can be lines together",
+            "name": "Can be linearised together",
             "value": f"{len(importance.together)} of {len(importance)}",
-            "note": together,
+            "note": ", ".join(importance.together) or "none",
         },
-        {"name": importance.measure, "value": plain(importance.baseline), "note": "as the model is"},
-        {"name": "Tolerance", "value": plain(importance.tolerance), "note": "lost at most"},
-        {"name": "Samples", "value": str(importance.samples), "note": f"of the {found.split} split"},
+        {"name": importance.measure, "value": plain(importance.baseline), "note": "of the unchanged model"},
+        {"name": "Tolerance", "value": plain(importance.tolerance), "note": f"in units of {importance.measure}"},
+        {"name": "Samples", "value": str(importance.samples), "note": f"of the {appraisal.split} split"},
     ]
 
 
-def _figures(found: Appraisal) -> Iterator[dict[str, Any]]:
-    importance = found.importance
-    dots = (
-        "Dot and bar: mean over samples and its 95% interval; in colour: told from zero at the error rate of the table."
+def _figures(importance: Importance) -> Iterator[dict[str, Any]]:
+    dots = "Dot and bar: mean over samples and its 95% interval; in colour: significant at the error rate of the table."
+    yield _figure(
+        "line",
+        "Linearised",
+        f"Loss when a site is replaced by its best linear fit. {dots}",
+        lambda frame: effect_plot(importance, frame, constant=False),
     )
-    yield _figure("line", "A line in its place", f"What is lost when a site is its best affine fit. {dots}",
-                  lambda frame: exchange_plot(importance, frame, constant=False))  # fmt: skip
-    yield _figure("constant", "A constant in its place", f"What is lost when a site gives the mean of its outputs. {dots}",
-                  lambda frame: exchange_plot(importance, frame, constant=True))  # fmt: skip
-    if together_plot(importance, WIDE) is not None:
-        yield _figure("together", "More and more lines", "What is lost when sites become lines one after another, the least important "
-                      "first; band: 95% interval; dashed: the tolerance.", lambda frame: together_plot(importance, frame))  # fmt: skip
+    yield _figure(
+        "constant",
+        "Replaced by a constant",
+        f"Loss when a site is replaced by the mean of its outputs. {dots}",
+        lambda frame: effect_plot(importance, frame, constant=True),
+    )
+    if cumulative_plot(importance, WIDE) is not None:
+        yield _figure(
+            "together",
+            "Linearised together",
+            "Loss when sites are linearised one after another, least important first. Band: 95% interval; dashed: tolerance.",
+            lambda frame: cumulative_plot(importance, frame),
+        )
 
 
-def _moved(found: Appraisal) -> list[dict[str, Any]]:
-    """Return the figure of the distances over training, or none."""
-    if distance_plot(found.history, WIDE) is None:
+def _distance_figures(appraisal: Appraisal) -> list[dict[str, Any]]:
+    """Return the figure of the distances during training; empty if nothing was recorded."""
+    if distance_plot(appraisal.history, WIDE) is None:
         return []
-    lead = "Distance of each curve from its start, mean over the units of a layer."
-    return [_figure("moved", "How far they moved", lead, lambda frame: distance_plot(found.history, frame))]
+    lead = "Distance of each curve to its initial one, mean over the units of a layer."
+    return [_figure("moved", "Change during training", lead, lambda frame: distance_plot(appraisal.history, frame))]
 
 
 def _figure(name: str, title: str, lead: str, draw: Callable[[Frame], alt.LayerChart | None]) -> dict[str, Any]:
@@ -112,35 +128,35 @@ def _figure(name: str, title: str, lead: str, draw: Callable[[Frame], alt.LayerC
     return {"name": name, "title": title, "lead": lead, **drawings}
 
 
-def _site(found: Appraisal, number: int) -> dict[str, Any]:
-    row, places = found.importance[number], places_of(found.importance)
+def _site(importance: Importance, number: int) -> dict[str, Any]:
+    row, places = importance[number], importance_decimals(importance)
     effects = [_cells(effect, places) for effect in (row.linearised, row.ablated)]
     return {"path": row.path, "spec": row.spec, "r2": fixed(row.r2, 3), "effects": effects}
 
 
 def _cells(effect: Effect, places: int) -> dict[str, str]:
     if effect.state == "none":
-        return {"mean": signed(0.0, places), "interval": "", "p": "", "said": said(effect), "state": "none"}
+        return {"mean": signed(0.0, places), "interval": "", "p": "", "label": effect_label(effect), "state": "none"}
     ends = interval((effect.low, effect.high), places, sign=True)
     state = effect.state if effect.state in {"worse", "better"} else "unknown"
     return {
         "mean": signed(effect.mean, places),
         "interval": ends,
         "p": p_value(effect.adjusted),
-        "said": said(effect),
+        "label": effect_label(effect),
         "state": state,
     }
 
 
-def _curves(found: Appraisal, number: int) -> dict[str, Any]:
-    shape = found.shapes[number]
-    history = found.history.get(shape.path, [])
-    many = len(shape.y) > UNITS_SHOWN
-    note = f"{UNITS_SHOWN} of {len(shape.y)} units" if many else f"{len(shape.y)} units" if len(shape.y) > 1 else ""
+def _curves(appraisal: Appraisal, number: int) -> dict[str, Any]:
+    shape = appraisal.shapes[number]
+    history = appraisal.history.get(shape.path, [])
+    units = plural(len(shape.y), "unit")
+    note = f"{UNITS_SHOWN} of {units}" if len(shape.y) > UNITS_SHOWN else units if len(shape.y) > 1 else ""
     return {
         "path": shape.path,
         "spec": shape.spec,
         "note": note,
-        "words": f"Learned curves of {shape.path}; moved by {shape.distance.mean():.3g} on average from where they began.",
-        "drawing": Markup(learned_curves(shape, history)),  # noqa: S704 made here of numbers
+        "alt": f"Learned curves of {shape.path}; mean distance to the initial curves {plain(float(shape.distance.mean()))}.",
+        "drawing": Markup(learned_curves(shape, history)),  # noqa: S704 it contains numbers only
     }

@@ -1,7 +1,6 @@
-"""The shell of every page: its head, style, mark and foot, and the policy that forbids it every request.
+"""HTML base template with head, styles, footer and Content-Security-Policy, and file output.
 
-The templates lie beside this file; ``shell.html.j2`` is what they extend. Everything that is put into them is escaped unless it is
-Markup, made here or by the drawings.
+The templates are beside this file; they extend ``shell.html.j2``. Values are escaped, except Markup, which only this package creates.
 """
 
 from __future__ import annotations
@@ -18,25 +17,25 @@ from markupsafe import Markup
 from actlab.errors import ActlabError
 from actlab.report.charts import palette
 
-__all__ = ["rendered", "written"]
+__all__ = ["render", "write_file"]
 
 
-def rendered(template: str, *styles: str, **values: Any) -> str:
-    """Return a page.
+def render(template: str, *styles: str, **values: Any) -> str:
+    """Render a page.
 
     Args:
         template: name of a file beside this one.
-        styles: names of the style sheets it holds.
-        values: what the template shows.
+        styles: names of the style sheets to embed.
+        values: variables of the template.
     """
     return _environment().get_template(template).render(css=_css(styles), version=version("actlab"), **values)
 
 
-def written(path: Path, text: str, *, what: str = "page") -> Path:
+def write_file(path: Path, text: str, *, what: str = "page") -> Path:
     """Write a file and return its path.
 
     Raises:
-        ActlabError: it cannot be written.
+        ActlabError: the file cannot be written.
     """
     try:
         path.write_text(text, encoding="utf-8")
@@ -62,10 +61,10 @@ def _environment() -> Environment:
 @cache
 def _css(styles: tuple[str, ...]) -> Markup:
     sheets = (files("actlab.report.html").joinpath(name).read_text(encoding="utf-8") for name in styles)
-    return Markup(_hues() + "".join(sheets))  # noqa: S704 our own files
+    return Markup(_palette_css() + "".join(sheets))  # noqa: S704 files of this package
 
 
-def _hues() -> str:
+def _palette_css() -> str:
     light, dark = (
         "".join(f"--arm-{n}: {hue}; " for n, hue in enumerate(hues, 1)) for hues in (palette.LIGHT, palette.DARK)
     )

@@ -1,1 +1,1 @@
-"""Terminal views."""
+"""Tables and text for the terminal, as rich renderables."""

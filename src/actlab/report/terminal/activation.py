@@ -1,4 +1,4 @@
-"""What an activation is, on one screen: formula, parameters, claims beside measured facts, cost, traps, relatives, and its graph."""
+"""Terminal views of one activation, of the list of activations and of query results."""
 
 from __future__ import annotations
 
@@ -10,134 +10,118 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from actlab.functions.activation import names
 from actlab.functions.analysis.query import QueryResult
 from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
 from actlab.nn.probes.response_curves import picture
-from actlab.report.content.activation import _facts, _json, _number, entry, fact_rows, known
+from actlab.report.content.activation import activation_data, fact_rows, fact_text, query_data
 from actlab.report.content.function import nothing_found
 from actlab.report.terminal.plot import graphs
 from actlab.report.terminal.rule import backward_rows
-from actlab.report.terminal.verdict import grid
+from actlab.report.terminal.text_table import name_value_table, text_table
 
-__all__ = ["answer", "card", "entries", "overview"]
+__all__ = ["activation_table", "activation_view", "query_view"]
 
-NO_NATIVE = ("none; computed from the formula", "none; computed by several torch operations")
+NO_KERNEL = ("none; computed from the formula", "none; computed by several torch operations")
 
-RELATIVES = 8  # that fit beside the rest on one screen
-
-
-def entries(kind: str | None = None) -> list[dict[str, Any]]:
-    """Return :func:`entry` for all activations of a kind, or for all there are.
-
-    Raises:
-        UnknownNameError: there is no such kind.
-    """
-    return [entry(name) for name in names(kind)]
+# equations shown, so that the view fits on one screen
+EQUATIONS = 8
 
 
-def overview(found: Iterable[Mapping[str, Any]]) -> RenderableType:
-    """Return the list of activations as a table."""
+def activation_table(activations: Iterable[Mapping[str, Any]]) -> RenderableType:
+    """Return a list of activations, as from :func:`actlab.report.content.activation.entries`, as a table."""
     rows = [
-        (one["name"], one["kind"], one["formula"] or "(tensor code)", _defaults(one["parameters"]), one["paper"])
-        for one in found
+        (
+            entry["name"],
+            entry["kind"],
+            entry["formula"] or "(tensor code)",
+            _defaults(entry["parameters"]),
+            entry["paper"],
+        )
+        for entry in activations
     ]
-    return grid(("name", "kind", "formula", "parameters", "paper"), rows)
+    return text_table(("name", "kind", "formula", "parameters", "paper"), rows)
 
 
-def answer(found: QueryResult) -> tuple[dict[str, Any], RenderableType]:
-    """Return what a query found, as data for JSON and as a table with the facts that were measured."""
-    rows = [
-        entry(record.name)
-        | {"facts": {name: _json(value) for name, value in _facts(parse(record.name)).items()}}
-        | ({"distance": found.distance[record.name]} if found.distance else {})
-        for record in found.records
-    ]
-    data = {"found": rows, "alone": dict(found.alone), "without": dict(found.without)}
-    return data, _answers(rows) if rows else Text(nothing_found(found))
+def query_view(result: QueryResult) -> tuple[dict[str, Any], RenderableType]:
+    """Return the result of a query as data for JSON, and as a table or, if it is empty, a sentence that explains why."""
+    data = query_data(result)
+    return data, _query_table(data["found"]) if data["found"] else Text(nothing_found(result))
 
 
-def _answers(rows: Sequence[Mapping[str, Any]]) -> Table:
-    shown = ["lower", "upper", "monotone", "smoothness", "slope_bound", "zero"]
+def _query_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    facts = ["lower", "upper", "monotone", "smoothness", "slope_bound", "zero"]
     headings = ["name", "family", "from", "to", "monotone", "smooth", "slope", "f(0) = 0"]
-    listed = [
-        [row["name"], row["family"], *(_number(row["facts"][name]) if row["facts"] else "" for name in shown)]
+    cells = [
+        [row["name"], row["family"], *(fact_text(row["facts"][name]) if row["facts"] else "" for name in facts)]
         for row in rows
     ]
     if "distance" in rows[0]:
-        headings.insert(1, "apart")
-        for cells, row in zip(listed, rows, strict=True):
-            cells.insert(1, f"{row['distance']:.3g}")
-    return grid(headings, listed, right=("apart", "from", "to", "smooth", "slope"))
+        headings.insert(1, "distance")
+        for texts, row in zip(cells, rows, strict=True):
+            texts.insert(1, f"{row['distance']:.3g}")
+    return text_table(headings, cells, right=("distance", "from", "to", "smooth", "slope"))
 
 
 def _defaults(parameters: Sequence[Mapping[str, Any]]) -> str:
     return ", ".join(f"{p['name']}={'learned' if p['learned'] else format(p['default'], 'g')}" for p in parameters)
 
 
-def card(text: str) -> tuple[dict[str, Any], RenderableType]:
-    """Return all that is known of the activation that a spec names: as data for JSON, and as a terminal shows it.
+def activation_view(text: str) -> tuple[dict[str, Any], RenderableType]:
+    """Return the properties of the activation of a spec, as data for JSON and for the terminal.
 
     Raises:
         UnknownNameError: there is no such activation.
-        SpecError: the spec cannot be read.
+        SpecError: the spec cannot be parsed.
     """
     spec = parse(text)
-    data = known(spec)
-    return data, _drawn(spec, data)
+    data = activation_data(spec)
+    return data, _view(spec, data)
 
 
-def _drawn(spec: Spec, data: Mapping[str, Any]) -> RenderableType:
+def _view(spec: Spec, data: Mapping[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [
         Text.assemble((str(spec), "bold"), f"  {data['kind']}, {data['family'].replace('_', ' ')}"),
         Text(data["doc"]),
-        _lines(data),
+        name_value_table(_properties(data)),
     ]
     if data["facts"]:
-        parts.append(_facts_table(data))
+        parts.append(text_table(("property", "measured", "claimed"), fact_rows(data), right=("measured", "claimed")))
     parts.append(graphs(picture(spec)))
     return Group(*parts[:2], *(Padding(part, (1, 0, 0, 0)) for part in parts[2:]))
 
 
-def _lines(data: Mapping[str, Any]) -> Table:
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    shown = {
+def _properties(data: Mapping[str, Any]) -> dict[str, str | None]:
+    properties = {
         "formula": data["formula"] or "(tensor code)",
         "LaTeX": data["latex"],
         "derivative": data["derivative"],
-        "parameters": ", ".join(map(_described, data["parameters"])),
+        "parameters": ", ".join(map(_parameter_text, data["parameters"])),
         "gain": None if data["gain"] is None else f"{data['gain']:.4f}",
-        "keeps for backward": data["kept"] and data["kept"]["text"],
+        "saved for backward": data["kept"] and data["kept"]["text"],
         "cost": "; ".join(data["cost"]),
-        "traps": None
-        if data["traps"] is None
-        else "\n".join(data["traps"]) or "none: its textbook form is right in float32, too",
-        "same as": "\n".join(_relatives(data["same"] or ())),
-        "torch": ", ".join(filter(None, (data["torch"], data["module"]))) or NO_NATIVE[data["formula"] is None],
-        "elsewhere": "\n".join(f"{library}: {', '.join(theirs)}" for library, theirs in data["elsewhere"].items()),
+        "float32 accuracy": None if data["traps"] is None else _accuracy(data["traps"]),
+        "equal to": "\n".join(_equations(data["same"] or ())),
+        "torch kernel": ", ".join(filter(None, (data["torch"], data["module"]))) or NO_KERNEL[data["formula"] is None],
+        "other libraries": "\n".join(f"{library}: {', '.join(names)}" for library, names in data["elsewhere"].items()),
         "aliases": ", ".join(data["aliases"]),
         "paper": data["paper"],
     }
-    if data["backward"]:
-        shown = {**backward_rows(data["backward"]), **shown}
-    for name, value in shown.items():
-        if value:
-            table.add_row(name, Text(value))
-    return table
+    return {**backward_rows(data["backward"]), **properties} if data["backward"] else properties
 
 
-def _relatives(same: Sequence[Mapping[str, str]]) -> list[str]:
-    told = [one["equation"] for one in same[:RELATIVES]]
-    return told if len(same) <= RELATIVES else [*told, f"and {len(same) - RELATIVES} more (docs/reference/same.md has all)"]
+def _accuracy(sentences: Sequence[str]) -> str:
+    if not sentences:
+        return "the textbook formula is accurate"
+    return "\n".join(["textbook formula inaccurate:", *sentences])
 
 
-def _described(parameter: Mapping[str, Any]) -> str:
-    how = "learned, starts at " if parameter["learned"] else ""
+def _equations(same: Sequence[Mapping[str, str]]) -> list[str]:
+    shown = [entry["equation"] for entry in same[:EQUATIONS]]
+    more = len(same) - EQUATIONS
+    return [*shown, f"and {more} more (docs/reference/same.md lists all)"] if more > 0 else shown
+
+
+def _parameter_text(parameter: Mapping[str, Any]) -> str:
+    how = "learned, initially " if parameter["learned"] else ""
     return f"{parameter['name']}={how}{parameter['default']:g} ({parameter['domain']})"
-
-
-def _facts_table(data: Mapping[str, Any]) -> Table:
-    return grid(("fact", "measured", "claimed"), fact_rows(data), right=("measured", "claimed"))

@@ -1,76 +1,64 @@
-"""Speeds: what the bench measured, as a table for the terminal and as a drawing."""
+"""Terminal table of a speed benchmark."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from actlab.report.charts.bench import BOTH
-from actlab.report.content.format import NOTHING
-from actlab.report.terminal.verdict import grid
-
-if TYPE_CHECKING:
-    from actlab.bench.speed import Bench, Measurement
+from actlab.bench.speed import PASSES, Bench, Measurement
+from actlab.report.content.format import MISSING, plural, short_time
+from actlab.report.terminal.text_table import text_table
 
 __all__ = ["speed_table"]
 
+FORWARD, BOTH_PASSES = PASSES
+Measurements = dict[tuple[str, str, str], Measurement]
+
 
 def speed_table(bench: Bench) -> RenderableType:
-    """Return the measurements for a terminal: how often as quick as torch, and the share of the memory's speed."""
+    """Return a benchmark for the terminal, with times, speedups over torch and the share of the memory bandwidth."""
     contenders = list(dict.fromkeys(m.contender for m in bench.measurements))
-    found = {(m.spec, m.contender, m.passes): m for m in bench.measurements}
-    rivals = [contender for contender in contenders if contender != "torch"]
-    prefixes = [""] if len(rivals) == 1 else [f"{name} " for name in rivals]
-    headings = ["function", *contenders, *(prefix + part for prefix in prefixes for part in ("x", "forward", "floor"))]
+    measured: Measurements = {(m.spec, m.contender, m.passes): m for m in bench.measurements}
+    others = [contender for contender in contenders if contender != "torch"]
+    prefixes = [""] if len(others) == 1 else [f"{name} " for name in others]
+    headings = ["function", *contenders]
+    headings += [prefix + part for prefix in prefixes for part in ("speedup", "forward", "bandwidth")]
     rows = [
         [
             spec,
-            *(
-                brief(found[spec, name, BOTH].seconds) if (spec, name, BOTH) in found else NOTHING
-                for name in contenders
-            ),
+            *(_time(measured, spec, name) for name in contenders),
+            *(cell for name in others for cell in _speedups(measured, spec, name)),
         ]
-        + [cell for name in rivals for cell in _cells(found, spec, name)]
         for spec in dict.fromkeys(m.spec for m in bench.measurements)
     ]
     lines = Group(*(Text(note, style="dim") for note in _notes(bench, contenders)))
-    return Group(grid(headings, rows, right=headings[1:]), Padding(lines, (1, 0, 0, 0)))
+    return Group(text_table(headings, rows, right=headings[1:]), Padding(lines, (1, 0, 0, 0)))
 
 
-def brief(seconds: float) -> str:
-    """Return a time with three digits.
+def _time(measured: Measurements, spec: str, contender: str) -> str:
+    measurement = measured.get((spec, contender, BOTH_PASSES))
+    return MISSING if measurement is None else short_time(measurement.seconds)
 
-    Example:
-        >>> brief(0.01234), brief(45.6e-6)
-        ('12.3 ms', '45.6 µs')
-    """
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / 1e-9:.3g} ns"
+
+def _speedups(measured: Measurements, spec: str, contender: str) -> list[str]:
+    if (spec, contender, BOTH_PASSES) not in measured:  # another library may not have the function
+        return [MISSING] * 3
+    both, forward = measured[spec, contender, BOTH_PASSES], measured[spec, contender, FORWARD]
+    return [f"{both.times:.2f}", f"{forward.times:.2f}", f"{both.roofline:.0%}"]
 
 
 def _notes(bench: Bench, contenders: Sequence[str]) -> list[str]:
-    threads = f"{bench.threads} thread{'s' if bench.threads != 1 else ''}"
     before, after = bench.load
     where = (
-        f"{bench.size:,} elements of {bench.dtype} on {bench.device}, {threads}, memory {bench.allocator}, "
-        f"load {before:.1f} to {after:.1f}, median of {bench.rounds} rounds in turns."
+        f"{bench.size:,} elements of {bench.dtype} on {bench.device}, {plural(bench.threads, 'thread')}, memory {bench.allocator}, "
+        f"load {before:.1f} to {after:.1f}, median of {plural(bench.rounds, 'round')} in turns."
     )
     what = (
-        "Times are of forward and backward together. x: how often as quick as torch's own; forward: the same without backward; "
-        f"floor: share of the speed of a copy, {bench.copy / 1e9:.1f} GB/s here, counting the bytes that must be moved."
+        "Times are for forward and backward together. speedup: torch's time divided by this one; forward: the same for the forward pass; "
+        f"bandwidth: share of the speed of a copy ({bench.copy / 1e9:.1f} GB/s here) for the bytes that must be moved."
     )
-    means = [f"{c} {bench.geometric_mean(c, BOTH):.2f}x" for c in contenders if c != "torch"]
-    return [where, what, *([f"Geometric mean, forward and backward: {', '.join(means)}."] if means else [])]
-
-
-def _cells(found: dict[tuple[str, str, str], Measurement], spec: str, contender: str) -> list[str]:
-    if (spec, contender, BOTH) not in found:  # another library has no such function
-        return [NOTHING] * 3
-    both, forward = found[spec, contender, BOTH], found[spec, contender, "forward"]
-    return [f"{both.times:.2f}", f"{forward.times:.2f}", f"{both.roofline:.0%}"]
+    means = [f"{c} {bench.geometric_mean(c, BOTH_PASSES):.2f}x" for c in contenders if c != "torch"]
+    return [where, what, *([f"Geometric mean speedup, forward and backward: {', '.join(means)}."] if means else [])]

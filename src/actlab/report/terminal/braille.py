@@ -1,4 +1,4 @@
-"""Curves in a terminal, drawn with Braille characters: each cell is a raster of two by four dots."""
+"""Plot curves in the terminal with Braille characters of two by four dots."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ from collections.abc import Sequence
 
 __all__ = ["curve"]
 
-# the bit of each dot in a cell, by column and row from the top (Unicode block 2800)
+# bit of each dot in a character, by column and row from the top (Unicode block 2800)
 DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 BLANK = 0x2800
 
 
 def curve(values: Sequence[float], *, width: int, height: int, low: float, high: float) -> list[str]:
-    """Return the graph of evenly spaced ``values`` as lines of text, top first.
+    """Return the graph of evenly spaced ``values`` as lines of text from top to bottom.
 
-    Neighbours are joined by a vertical run of dots, so that steep parts stay closed. Values that are not finite leave a gap,
-    values outside ``low`` and ``high`` are cut.
+    Neighbouring dots are connected vertically. Values that are not finite leave a gap; values outside ``low`` and ``high`` are cut off.
 
     Args:
-        values: the function at evenly spaced inputs; best two per character.
+        values: function values at evenly spaced inputs; two per character suffice.
         width: characters per line.
-        height: lines.
+        height: number of lines.
         low: value at the bottom edge.
         high: value at the top edge.
 
@@ -50,7 +49,7 @@ def _resampled(values: Sequence[float], count: int) -> list[float]:
 
 
 def _row(value: float, low: float, high: float, rows: int) -> int | None:
-    """Return the row of dots from the top; just outside the raster where the value is cut."""
+    """Return the row of dots from the top; one row outside for values that are cut off."""
     if not math.isfinite(value) or high <= low:
         return None
     return max(-1, min(rows, round((high - value) / (high - low) * (rows - 1))))

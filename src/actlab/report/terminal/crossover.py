@@ -1,4 +1,4 @@
-"""Crossings: from how many elements on kernels beat what torch has, as a table for the terminal."""
+"""Terminal table of the sizes from which kernels are faster than torch."""
 
 from __future__ import annotations
 
@@ -6,46 +6,47 @@ from math import isinf
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
-from rich.text import Text
 
-from actlab.report.terminal.verdict import grid
+from actlab.report.content.format import plural
+from actlab.report.terminal.text_table import below, text_table
 
 if TYPE_CHECKING:
     from actlab.bench.crossover import Calibration
 
-__all__ = ["crossing_table"]
+__all__ = ["crossover_table"]
 
-SHOWN = (2**12, 2**16, 2**20, 2**24)  # sizes that a terminal has room for
+# sizes that fit into a terminal
+SHOWN = (2**12, 2**16, 2**20, 2**24)
 
 
-def crossing_table(found: Calibration) -> RenderableType:
-    """Return the sizes from which kernels run, and how often as quick as torch they are at some."""
-    sizes = [size for size in SHOWN if any(size in one.times for one in found.crossings)]
-    headings = ["function", "dtype", "kernel from", *(f"x at {_short(size)}" for size in sizes)]
+def crossover_table(calibration: Calibration) -> RenderableType:
+    """Return the sizes from which kernels run, with their speedup over torch at some sizes."""
+    crossings = calibration.crossings
+    sizes = [size for size in SHOWN if any(size in crossing.times for crossing in crossings)]
+    headings = ["function", "dtype", "kernel from", *(f"speedup at {_size_text(size)}" for size in sizes)]
     rows = [
         [
-            one.name,
-            one.dtype,
-            "never" if isinf(one.fewest) else _short(int(one.fewest)),
-            *(f"{one.times[size]:.2f}" if size in one.times else "" for size in sizes),
+            crossing.name,
+            crossing.dtype,
+            "never" if isinf(crossing.fewest) else _size_text(int(crossing.fewest)),
+            *(f"{crossing.times[size]:.2f}" if size in crossing.times else "" for size in sizes),
         ]
-        for one in found.crossings
+        for crossing in crossings
     ]
-    threads = f"{found.threads} thread{'s' if found.threads != 1 else ''}"
-    kept = f"Kept in {found.file}; layers that are made from now on go by it." if found.file else "Not kept."
+    file = calibration.file
+    stored = f"Stored in {file}, which layers built from now on use." if file else "Not stored."
     note = (
-        f"Measured on this machine's {found.device}, {threads}. x: how often as quick as torch's own, the worse of forward alone and of "
-        f"both passes. {kept}"
+        f"Measured on this machine's {calibration.device}, {plural(calibration.threads, 'thread')}. speedup: torch's time divided by the "
+        f"kernel's, the smaller one of forward alone and of both passes. {stored}"
     )
-    return Group(grid(headings, rows, right=headings[2:]), Padding(Text(note, style="dim"), (1, 0, 0, 0)))
+    return Group(text_table(headings, rows, right=headings[2:]), below(note))
 
 
-def _short(size: int) -> str:
-    """Return a number of elements as the bench reads it.
+def _size_text(size: int) -> str:
+    """Return a number of elements in the form that ``actlab bench --size`` takes.
 
     Example:
-        >>> _short(65536), _short(2**24), _short(256)
+        >>> _size_text(65536), _size_text(2**24), _size_text(256)
         ('64k', '16M', '256')
     """
     for unit, name in ((2**20, "M"), (2**10, "k")):

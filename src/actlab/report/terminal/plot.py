@@ -1,4 +1,4 @@
-"""A picture in a terminal: curves in Braille dots, vectors as numbers, maps as shades."""
+"""Plot response curves, vectors and attention maps in the terminal."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from actlab.report.terminal.braille import curve
 
 __all__ = ["graphs"]
 
-WIDTH, HEIGHT = 36, 9  # two graphs side by side in 80 columns
+# characters; two graphs side by side fit into 80 columns
+WIDTH, HEIGHT = 36, 9
 SHADES = " ░▒▓█"
 
 
 def graphs(panels: Sequence[Picture]) -> RenderableType:
-    """Return the panels of a picture side by side."""
+    """Return graphs side by side."""
     table = Table(box=None, show_header=False, padding=(0, 4, 0, 0), pad_edge=False)
     table.add_row(*(_panel(panel) for panel in panels))
     return table

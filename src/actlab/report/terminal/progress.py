@@ -1,4 +1,4 @@
-"""A running study in the terminal: trials done, time left, who leads, who is out. Plain lines where there is no terminal."""
+"""Progress displays for studies and other long work, live on a terminal and as lines in a log."""
 
 from __future__ import annotations
 
@@ -14,55 +14,56 @@ from rich.table import Table
 from rich.text import Text
 
 from actlab.report.content.format import duration
-from actlab.report.content.verdict import progress_words
+from actlab.report.content.verdict import progress_text
 
 if TYPE_CHECKING:
     from actlab.studies.execution.progress import Progress
 
-__all__ = ["drawn", "shown"]
+__all__ = ["progress_view", "show_count", "show_progress"]
 
-SECONDS_BETWEEN_LINES = 10.0  # a log file stays readable; what changes the race is written at once
+# a log file stays short; eliminations are written at once
+SECONDS_BETWEEN_LINES = 10.0
 
 
-class Report(Protocol):
-    """What `actlab.compare` calls with every piece of news."""
+class ProgressCallback(Protocol):
+    """Callback of :func:`actlab.compare`."""
 
     def __call__(self, progress: Progress, /) -> None:
-        """Show it."""
+        """Show the progress."""
 
 
 @contextmanager
-def shown(console: Console, title: str) -> Iterator[Report]:
-    """Show the progress of a study while the block runs: a live display on a terminal, plain lines elsewhere.
+def show_progress(console: Console, title: str) -> Iterator[ProgressCallback]:
+    """Show the progress of a study during the block, as a live display on a terminal and as lines elsewhere.
 
     Args:
-        console: where to; give one on stderr, so that results on stdout stay clean.
-        title: what is running.
+        console: for the display; use stderr, so that stdout contains only results.
+        title: name of what is running.
     """
     if not console.is_terminal:
-        yield _Lines(console, title)
+        yield _ProgressLines(console, title)
         return
     with Live(Text(f"{title}: starting"), console=console, refresh_per_second=8, transient=True) as live:
-        yield lambda progress: live.update(drawn(progress, title))
+        yield lambda progress: live.update(progress_view(progress, title))
 
 
 @contextmanager
-def counted(console: Console, what: str) -> Iterator[Callable[[int, int, str], None]]:
-    """Show how many of something are done while the block runs: a bar on a terminal, a line every few seconds elsewhere.
+def show_count(console: Console, what: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Show a count during the block, as a bar on a terminal and as a line every few seconds elsewhere.
 
     Args:
-        console: where to; give one on stderr.
-        what: what is counted, "pages".
+        console: for the display; use stderr.
+        what: plural noun of what is counted, such as "pages".
 
     Yields:
-        What to call after each: how many are done, of how many, and which was the last.
+        Callback with the number done, the total, and the name of the current item.
     """
     if not console.is_terminal:
         written = [-SECONDS_BETWEEN_LINES]
 
         def line(done: int, total: int, name: str) -> None:
             if done == total or time.monotonic() - written[0] >= SECONDS_BETWEEN_LINES:
-                console.print(Text(f"{done}/{total} {what}, last {name}"), soft_wrap=True)
+                console.print(Text(f"{done} of {total} {what}: {name}"), soft_wrap=True)
                 written[0] = time.monotonic()
 
         yield line
@@ -77,8 +78,8 @@ def counted(console: Console, what: str) -> Iterator[Callable[[int, int, str], N
         yield bar
 
 
-class _Lines:
-    """Writes a line when an arm leaves, when all is done, and otherwise every few seconds."""
+class _ProgressLines:
+    """Writes a line when an arm is ruled out, at the end, and otherwise every few seconds."""
 
     def __init__(self, console: Console, title: str) -> None:
         self.console, self.title = console, title
@@ -86,14 +87,14 @@ class _Lines:
 
     def __call__(self, progress: Progress, /) -> None:
         now, out = time.monotonic(), len(progress.eliminated)
-        news = out != self.out or progress.done >= progress.total
-        if news or now - self.written >= SECONDS_BETWEEN_LINES:
-            self.console.print(Text(f"{self.title}: {_words(progress)}"), soft_wrap=True)
+        changed = out != self.out or progress.done >= progress.total
+        if changed or now - self.written >= SECONDS_BETWEEN_LINES:
+            self.console.print(Text(f"{self.title}: {_line(progress)}"), soft_wrap=True)
             self.written, self.out = now, out
 
 
-def _words(progress: Progress) -> str:
-    return progress_words(
+def _line(progress: Progress) -> str:
+    return progress_text(
         progress.done,
         progress.total,
         leader=progress.leader,
@@ -102,13 +103,13 @@ def _words(progress: Progress) -> str:
     )
 
 
-def drawn(progress: Progress, title: str) -> RenderableType:
-    """Return the live display: a bar with the count and the time left, and below it the state of the race."""
+def progress_view(progress: Progress, title: str) -> RenderableType:
+    """Return the live display, a bar with count and time left above the leading and the eliminated arms."""
     left = "" if progress.seconds_left is None else f"{duration(progress.seconds_left)} left"
     bar = _bar(title, progress.done, progress.total, left, unit=" trials")
-    race = [f"leading: {progress.leader}"] if progress.leader else []
-    race += [f"out: {', '.join(progress.eliminated)}"] if progress.eliminated else []
-    return Group(bar, Text("  ·  ".join(race), style="dim", overflow="ellipsis", no_wrap=True))
+    arms = [f"leading: {progress.leader}"] if progress.leader else []
+    arms += [f"ruled out: {', '.join(progress.eliminated)}"] if progress.eliminated else []
+    return Group(bar, Text("  ·  ".join(arms), style="dim", overflow="ellipsis", no_wrap=True))
 
 
 def _bar(title: str, done: int, total: int, note: str, *, unit: str = "") -> Table:

@@ -1,4 +1,4 @@
-"""What a gradient rule is: formula, parameters, what it keeps and lets through, as data and as a terminal shows it."""
+"""Terminal table of the gradient rules, and rows for a spec with a rule."""
 
 from __future__ import annotations
 
@@ -7,41 +7,37 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from actlab.report.terminal.verdict import grid
+from actlab.report.terminal.text_table import text_table
 
-__all__ = ["backward_rows", "rule_overview"]
+__all__ = ["backward_rows", "rule_table"]
 
 
-def rule_overview(found: Iterable[Mapping[str, Any]]) -> RenderableType:
+def rule_table(rules: Iterable[Mapping[str, Any]]) -> RenderableType:
     """Return the list of rules as a table."""
     rows = [
         (
-            one["name"],
-            one["formula"],
-            ", ".join(f"{p['name']}={p['default']:g}" for p in one["parameters"]),
-            one["keeps"],
-            one["paper"],
+            rule["name"],
+            rule["formula"],
+            ", ".join(f"{p['name']}={p['default']:g}" for p in rule["parameters"]),
+            rule["keeps"],
+            rule["paper"],
         )
-        for one in found
+        for rule in rules
     ]
-    return grid(("name", "times the gradient", "parameters", "keeps", "paper"), rows)
+    return text_table(("name", "gradient factor", "parameters", "saves", "paper"), rows)
 
 
 def backward_rows(data: Mapping[str, Any]) -> dict[str, str | None]:
-    """Return the same as rows for a terminal: name and text, None where there is nothing to say."""
+    """Return the gradient rule of a spec as names and texts, from :func:`actlab.report.content.rule.backward_of`."""
+    scale = (
+        data["mean"] and f"mean {data['mean']:.4g} for inputs from N(0, 1)",
+        data["area"] and f"area {data['area']:.4g}",
+    )
     return {
-        "backward": f"{data['spec']}: {data['doc']}",
+        "rule": f"{data['spec']}: {data['doc']}",
         "gradient": data["gradient"],
-        "made of": "; ".join(f"{name}: {text}" for name, text in data["ingredients"].items() if name != "grad"),
-        "rule keeps": data["keeps"],
-        "lets through": " ".join(
-            text
-            for text in (
-                data["mean"] and f"{data['mean']:.4g} of the gradient on N(0, 1) inputs;",
-                data["area"] and f"its area is {data['area']:.4g}",
-            )
-            if text
-        ).rstrip(";")
-        or None,
+        "symbols": "; ".join(f"{name}: {text}" for name, text in data["ingredients"].items() if name != "grad"),
+        "rule saves": data["keeps"],
+        "scale": ", ".join(text for text in scale if text) or None,
         "rule's paper": data["paper"],
     }

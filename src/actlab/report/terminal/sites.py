@@ -1,4 +1,4 @@
-"""The inventory in a terminal: every activation of a model, what was written, what ran, how often, on what, and its share of the time."""
+"""Terminal table of a model's activation sites, with calls, shapes and share of the time."""
 
 from __future__ import annotations
 
@@ -6,51 +6,53 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from actlab.report.terminal.verdict import grid
+from actlab.report.content.format import plural
+from actlab.report.terminal.text_table import text_table
 
 if TYPE_CHECKING:
     from actlab.nn.sites.find import Site
 
-__all__ = ["as_data", "sites_table"]
+__all__ = ["sites_data", "sites_table"]
 
-_HEADINGS = ("depth", "path", "written", "ran", "calls", "inputs", "share")
+_HEADINGS = ("depth", "site", "in the code", "ran", "calls", "input shapes", "time")
+_ALWAYS_SHOWN = _HEADINGS[:3]
 _SHAPES_SHOWN = 2
 
 
-def as_data(sites: Sequence[Site]) -> list[dict[str, Any]]:
+def sites_data(sites: Sequence[Site]) -> list[dict[str, Any]]:
     """Return the sites as data for JSON."""
     return [asdict(site) for site in sites]
 
 
-def sites_table(name: str, sites: Sequence[Site]) -> list[RenderableType]:
-    """Return what a terminal shows: a line, the table, and why some of it cannot be replaced."""
+def sites_table(name: str, sites: Sequence[Site]) -> RenderableType:
+    """Return the sites for the terminal, with a summary above the table and the sites that cannot be replaced below."""
     ran = any(site.calls is not None for site in sites)
-    shown = [Text(_headline(name, sites), style="bold")]
+    headline = Text(_headline(name, sites), style="bold")
     if not sites:
-        return [*shown]
-    headings = [heading for heading in _HEADINGS if ran or heading in {"depth", "path", "written"}]
+        return headline
+    headings = [heading for heading in _HEADINGS if ran or heading in _ALWAYS_SHOWN]
     cells = [[cell for cell, heading in zip(_cells(s), _HEADINGS, strict=True) if heading in headings] for s in sites]
-    table = grid(headings, cells, right=("depth", "calls", "share"))
-    return [*shown, Padding(table, (1, 0)), *(Text(line, style="dim") for line in _remarks(sites, ran=ran))]
+    table = text_table(headings, cells, right=("depth", "calls", "time"))
+    return Group(headline, Padding(table, (1, 0)), *(Text(line, style="dim") for line in _remarks(sites, ran=ran)))
 
 
 def _headline(name: str, sites: Sequence[Site]) -> str:
     replaceable = sum(site.depth is not None for site in sites)
     share = sum(site.share for site in sites if site.share is not None)
     timed = any(site.share is not None for site in sites)
-    took = f"; they take {share:.0%} of a forward pass" if timed else ""
-    return f"{name}: {len(sites)} activations, of which a swap takes {replaceable}{took}"
+    time = f"; together {share:.0%} of the forward pass" if timed else ""
+    return f"{name}: {plural(len(sites), 'activation')}, of which a swap replaces {replaceable}{time}"
 
 
 def _cells(site: Site) -> tuple[str, ...]:
     return (
         "" if site.depth is None else f"@{site.depth}",
         site.path,
-        site.written or "(only a run shows it)",
+        site.written or "(found at run time)",
         _ran(site),
         "" if site.calls is None else str(site.calls),
         _shapes(site),
@@ -60,11 +62,11 @@ def _cells(site: Site) -> tuple[str, ...]:
 
 def _ran(site: Site) -> str:
     if site.calls is None:
-        return "not known"
+        return "unknown"
     if site.calls == 0:
-        return "nothing"
-    now = site.spec or site.name or "?"
-    return "the same" if now == site.written else now
+        return "not called"
+    running = site.spec or site.name or "?"
+    return "same" if running == site.written else running
 
 
 def _shapes(site: Site) -> str:
@@ -74,18 +76,20 @@ def _shapes(site: Site) -> str:
 
 
 def _remarks(sites: Sequence[Site], *, ran: bool) -> Iterator[str]:
-    """Yield what is to be known: each reason once, with the places it holds for."""
+    """Yield each reason why sites are not replaced once, with its sites, and the warnings."""
     reasons: dict[str, list[str]] = {}
     for site in sites:
         if site.reason:
             reasons.setdefault(site.reason, []).append(site.path)
         elif site.output:
-            reasons.setdefault("the model returns its result; a swap takes it only by its path", []).append(site.path)
+            reasons.setdefault("the model returns its result; a swap replaces it only by its path", []).append(
+                site.path
+            )
     for reason, paths in reasons.items():
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
         yield f"not replaced: {paths[0]}{more}: {reason}"
     for site in sites:
         if site.warning:
-            yield f"careful: {site.path}: {site.warning}"
+            yield f"warning: {site.path}: {site.warning}"
     if not ran:
-        yield "Read from the source: give the file example_inputs, and what really runs is shown, how often and on what."
+        yield "Found in the source code. Define example_inputs in the file to see which functions run, how often, and on which shapes."

@@ -1,4 +1,4 @@
-"""The verdict in a terminal: the recommendation, a table of arms that fits the width there is, ties, warnings."""
+"""Terminal tables of a verdict, a plan and the studies of a store."""
 
 from __future__ import annotations
 
@@ -13,37 +13,33 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from actlab.report.content import verdict as words
 from actlab.report.content.arm_columns import Column, columns
-from actlab.report.content.format import chance, duration, plain
+from actlab.report.content.format import chance, duration, plain, plural
+from actlab.report.content.verdict import confidence_sentences, join_names, task_name, tie_text
+from actlab.report.terminal.text_table import below, name_value_table, text_table
 
 if TYPE_CHECKING:
     from actlab.studies.prepare import Draft
     from actlab.studies.verdict.verdict import ArmSummary, Verdict
 
-__all__ = ["grid", "plan_table", "studies_table", "verdict_table"]
+__all__ = ["plan_table", "studies_table", "verdict_table"]
 
 ORDER = ("mean", "difference", "p", "better", "same", "step time", "params", "memory", "status")
-FIRST_TO_GO = (
-    "memory",
-    "same",
-    "better",
-    "params",
-    "p",
-    "step time",
-)  # dropped in this order where the terminal is narrow
-NARROWEST_NAME = 12  # an arm's name is folded down to this many characters before a column is dropped
+# dropped in this order where the terminal is narrow
+OPTIONAL = ("memory", "same", "better", "params", "p", "step time")
+# an arm's name is folded down to this many characters before a column is dropped
+NARROWEST_NAME = 12
 STYLES = {"best": "bold green", "diverged": "yellow", "failed": "red"}
 TIES_SHOWN = 6
 
 
 def verdict_table(verdict: Verdict) -> RenderableType:
-    """Return the whole verdict for a terminal; columns are dropped, cost of memory first, where it is narrow."""
-    return _Whole(verdict)
+    """Return a verdict for the terminal; columns of minor importance are dropped where it is narrow."""
+    return _VerdictView(verdict)
 
 
-class _Whole:
-    """Lays itself out when it is printed, because only then the width is known."""
+class _VerdictView:
+    """Renderable that is laid out when it is printed, because the width is not known before."""
 
     def __init__(self, verdict: Verdict) -> None:
         self.verdict = verdict
@@ -51,47 +47,47 @@ class _Whole:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         verdict = self.verdict
         yield Text(verdict.recommendation, style="bold")
-        yield Text(" ".join(words.how_sure(verdict)), style="dim")
-        yield Padding(_table(verdict, options.max_width), (1, 0, 0, 0))
+        yield Text(" ".join(confidence_sentences(verdict)), style="dim")
+        yield Padding(_arm_table(verdict, options.max_width), (1, 0, 0, 0))
         yield Text(_legend(verdict), style="dim")
-        yield from _paragraph(
-            "What happened", [Text(f"{arm.spec}: {arm.reason}") for arm in verdict.arms if arm.reason]
-        )
-        yield from _paragraph("Ties", _tie_lines(verdict))
-        yield from _paragraph("Warnings", [Text(warning, style="yellow") for warning in verdict.warnings])
+        reasons = [Text(f"{arm.spec}: {arm.reason}") for arm in verdict.arms if arm.reason]
+        yield from _section("Diverged, failed and stopped arms", reasons)
+        yield from _section("Ties", _tie_lines(verdict))
+        yield from _section("Warnings", [Text(warning, style="yellow") for warning in verdict.warnings])
 
 
-def _paragraph(title: str, lines: Sequence[Text]) -> Iterator[RenderableType]:
+def _section(title: str, lines: Sequence[Text]) -> Iterator[RenderableType]:
     if lines:
-        yield Padding(Text(title, style="bold"), (1, 0, 0, 0))
+        yield below(title, style="bold")
         yield Group(*(Padding(line, (0, 0, 0, 2)) for line in lines))
 
 
 def _legend(verdict: Verdict) -> str:
     better = "higher" if verdict.direction == "max" else "lower"
-    seeds = f"{len(verdict.seeds)} seed{'s' if len(verdict.seeds) != 1 else ''}"
     trials = f"{verdict.trials_run} of {verdict.trials_full_grid} trials"
-    name = words.task_name(verdict.task)
     return (
-        f"● best set · {name}, {verdict.metric}, {better} is better · {seeds}, {trials} · p any-time valid, corrected"
+        f"● best set · {task_name(verdict.task)}, {verdict.metric}, {better} is better · {plural(len(verdict.seeds), 'seed')}, {trials} · "
+        "p: corrected, valid at any time · better: share of seeds better than the baseline · same: probability of practical equivalence"
     )
 
 
 def _tie_lines(verdict: Verdict) -> list[Text]:
     ties = sorted(verdict.ties, key=lambda tie: (tie != verdict.closest, tie.kind == "equivalent"))
     lines = [
-        Text(f"{words.listed(tie.arms)}: {words.tie_words(tie, verdict)} ({chance(tie.prob_equivalent)} the same)")
+        Text(
+            f"{join_names(tie.arms)}: {tie_text(tie, verdict)} ({chance(tie.prob_equivalent)} probability of equivalence)"
+        )
         for tie in ties[:TIES_SHOWN]
     ]
     more = len(ties) - TIES_SHOWN
-    return [*lines, Text(f"and {more} more; --json and the page name them all", style="dim")] if more > 0 else lines
+    return [*lines, Text(f"and {more} more; --json and the report list all", style="dim")] if more > 0 else lines
 
 
-def _table(verdict: Verdict, width: int) -> Table:
-    found = {column.name: column for column in columns(verdict)}
-    kept = [found[name] for name in ORDER]
+def _arm_table(verdict: Verdict, width: int) -> Table:
+    by_name = {column.name: column for column in columns(verdict)}
+    kept = [by_name[name] for name in ORDER]
     longest = max((cell_len(arm.spec) for arm in verdict.arms), default=0)
-    for column in map(found.__getitem__, FIRST_TO_GO):
+    for column in map(by_name.__getitem__, OPTIONAL):
         if _needed(kept, verdict) + min(NARROWEST_NAME, longest) <= width:
             break
         kept.remove(column)
@@ -109,7 +105,7 @@ def _table(verdict: Verdict, width: int) -> Table:
 
 
 def folded(name: str, room: int) -> str:
-    r"""Return a spec broken into lines of at most ``room`` characters, after a parenthesis, comma or equals sign where it can be.
+    r"""Return a spec in lines of at most ``room`` characters if possible, broken after a parenthesis, comma or equals sign.
 
     Example:
         >>> folded("swish(beta=learned)", 12)
@@ -135,73 +131,46 @@ def _cell(column: Column, arm: ArmSummary) -> Text:
 
 
 def _needed(kept: Sequence[Column], verdict: Verdict) -> int:
-    """Return the width of all but the names: the mark, and each column's widest cell with the space before it."""
+    """Return the width of the table without the names (the mark, and each column's widest cell with a space)."""
     cells = ([_heading(column), *(_cell(column, arm).plain for arm in verdict.arms)] for column in kept)
     return 2 + sum(1 + max(map(cell_len, texts)) for texts in cells)
 
 
-def studies_table(found: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """Return the studies of a store, as ``list_studies`` gives them, oldest first."""
-    if not found:
-        return Text("This store holds no study yet.")
-    headings = ("study", "task", "arms", "seeds", "trials", "begun")
+def studies_table(studies: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """Return the studies of a store, as from :func:`actlab.list_studies`."""
+    if not studies:
+        return Text("This store contains no studies.")
+    headings = ("study", "task", "arms", "seeds", "trials", "created")
     rows = [
         (
-            one["study"],
-            words.task_name(one["task"]),
-            ", ".join(one["arms"]),
-            one["seeds"],
-            one["trials"],
-            datetime.fromtimestamp(one["created"]).astimezone().strftime("%Y-%m-%d %H:%M"),
+            study["study"],
+            task_name(study["task"]),
+            ", ".join(study["arms"]),
+            study["seeds"],
+            study["trials"],
+            datetime.fromtimestamp(study["created"]).astimezone().strftime("%Y-%m-%d %H:%M"),
         )
-        for one in found
+        for study in studies
     ]
-    return grid(headings, rows, right=("seeds", "trials"))
+    return text_table(headings, rows, right=("seeds", "trials"))
 
 
 def plan_table(draft: Draft) -> RenderableType:
-    """Return a study that has not begun: what would be compared, how often, by which rules and with how much work."""
+    """Return the plan of a study that has not started."""
     plan, task = draft.plan, draft.task
-    length = f"{task.steps} steps" if task.steps else f"{task.epochs} epochs"
-    trial = f"each {length} of batch {task.batch_size}"
-    facts = {
-        "study": draft.name,
-        "task": f"{words.task_name(plan.task)}, {plan.metric}, {'higher' if plan.direction == 'max' else 'lower'} is better",
-        "arms": ", ".join(f"{arm} (baseline)" if arm == plan.baseline else arm for arm in plan.labels),
-        "seeds": f"{len(plan.seeds)}",
-        "work": f"at most {draft.trials} trials, {trial}; {draft.jobs} at a time",
-        "budget": "none" if draft.budget is None else duration(draft.budget),
-        "init": plan.init,
-        "learning rate": "tuned for every arm with the same budget"
-        if plan.tune
-        else f"the task's own, {plain(task.learning_rate)}",
-        "error rate": chance(plan.alpha),
-        "same within": f"±{plain(plan.rope)} {plan.metric}",
-    }
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in facts.items():
-        table.add_row(name, Text(value))
-    return table
-
-
-def grid(headings: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Sequence[str] = ()) -> Table:
-    """Return a plain table of texts, as of the list of activations or of studies.
-
-    Args:
-        headings: one per column.
-        rows: cells as text (markup is not read).
-        right: headings of the columns that stand flush right.
-    """
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    for number, heading in enumerate(headings):
-        table.add_column(
-            heading,
-            justify="right" if heading in right else "left",
-            overflow="fold",
-            style="bold" if number == 0 else "",
-        )
-    for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
-    return table
+    length = plural(task.steps, "step") if task.steps else plural(task.epochs, "epoch")
+    tuned = "tuned for every arm with the same budget"
+    return name_value_table(
+        {
+            "study": draft.name,
+            "task": f"{task_name(plan.task)}, {plan.metric}, {'higher' if plan.direction == 'max' else 'lower'} is better",
+            "arms": ", ".join(f"{arm} (baseline)" if arm == plan.baseline else arm for arm in plan.labels),
+            "seeds": f"{len(plan.seeds)}",
+            "trials": f"at most {draft.trials} trials of {length} with batch size {task.batch_size}; {draft.jobs} at a time",
+            "budget": "none" if draft.budget is None else duration(draft.budget),
+            "init": plan.init,
+            "learning rate": tuned if plan.tune else f"the task's own, {plain(task.learning_rate)}",
+            "error rate": chance(plan.alpha),
+            "equivalence": f"within ±{plain(plan.rope)} {plan.metric}",
+        }
+    )
