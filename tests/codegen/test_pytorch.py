@@ -73,8 +73,8 @@ def test_tensor_code_has_no_source():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["mish", "elu", "tanhshrink", "swiglu", "snake"])
 def test_inductor_compiles_the_formula_to_the_same_numbers(name):
-    from actlab.testing.activation_checks import built, sample
+    from actlab.testing.activation_checks import build_layer, sample
 
     x = sample(name, torch.float32)
-    module = built(name, native=False)
+    module = build_layer(name, native=False)
     torch.testing.assert_close(torch.compile(module, fullgraph=True)(x), module(x), rtol=1e-5, atol=1e-6)

@@ -1,6 +1,6 @@
-"""Planted faults: wrong functions that the judge of the catalogue must catch, each by the same code that judges the real entries.
+"""Wrong functions that the conformance checks must catch, by the same code that checks the entries of the catalogue.
 
-`pytest tests/testing/test_planted_faults.py -v` names every fault with the check that must catch it; `-rP` prints all that did.
+`pytest tests/testing/test_planted_faults.py -v` names every fault with the check that must catch it; `-rP` prints all checks that did.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from actlab.functions.activation import Claims, Dim, Flag, Positive, activation,
 from actlab.functions.formula import absolute, exp, log, sigmoid, tanh, where
 from actlab.testing import activation_checks as testing
 
-# What judges an entry beside the checks of actlab.testing.activation_checks: its definition, by kind.
+# Tests of an entry besides the checks of actlab.testing: comparison with its definition, by kind.
 DEFINITIONS: dict[str, list[Callable[[str], None]]] = {
     "elementwise": [catalogue.test_elementwise_values_agree_with_their_paper_to_float64],
     "gated": [catalogue.test_gated_values_agree_with_their_paper_to_float64],
@@ -42,11 +42,11 @@ class Fault:
     """A wrong function.
 
     Attributes:
-        function: as it would stand in the catalogue; its name says what is wrong.
-        options: of the decorator.
-        truth: the entry whose definition it is held against, if any.
+        function: as in the catalogue; its name says what is wrong.
+        options: options of the decorator.
+        truth: the entry with whose definition it is compared, if any.
         caught_by: name of the check that must catch it.
-        says: what it must say of it, so that nothing is caught for another reason.
+        says: part of the message, so that nothing is caught for another reason.
     """
 
     function: Callable[..., Any]
@@ -112,22 +112,22 @@ def no_limit(x):
 
 
 def wrong_lower_bound(x):
-    """SiLU, said to be bounded by -0.2."""
+    """SiLU, claimed to be bounded by -0.2."""
     return x * sigmoid(x)
 
 
 def not_monotone(x):
-    """SiLU, said to be monotone."""
+    """SiLU, claimed to be monotone."""
     return x * sigmoid(x)
 
 
 def kink_said_to_be_smooth(x):
-    """Leaky ReLU, said to be smooth."""
+    """Leaky ReLU, claimed to be smooth."""
     return where(x > 0, x, x / 100)
 
 
 def not_equivariant(x, dim: Dim = -1):
-    """Looks at the neighbours, said not to."""
+    """Depends on the order, claimed to be equivariant."""
     return x.cumsum(dim).softmax(dim)
 
 
@@ -144,21 +144,21 @@ class wrongly_derived(formula.Primitive):  # noqa: N801 a primitive, as in the c
         return (1 - cls(x),)
 
 
-del formula.PRIMITIVES["wrongly_derived"]  # it is none
+del formula.PRIMITIVES["wrongly_derived"]  # not a primitive of the package
 
 
 def wrong_slope(x):
-    """Uses it."""
+    """Uses the primitive above."""
     return wrongly_derived(x)
 
 
 def ignored_parameter(x, alpha=1.0):
-    """Takes a parameter and does nothing with it."""
+    """Does not use its parameter."""
     return tanh(x) + 0 * alpha
 
 
 def detached_parameter(x, alpha: Positive = 1.0, dim: Dim = -1):
-    """Cuts the gradient of its parameter."""
+    """Detaches its parameter."""
     return (torch.as_tensor(alpha).detach() * x).softmax(dim) + 0 * alpha
 
 
@@ -169,20 +169,20 @@ def detached_normaliser(x, dim: Dim = -1):
 
 
 def lost_precision(x, dim: Dim = -1):
-    """Computes in float32 whatever comes in."""
+    """Computes in float32 for every dtype."""
     return x.float().softmax(dim).to(x.dtype)
 
 
-# ------------------------------------------------------------------------------------------- wrong manners
+# ------------------------------------------------------------------------------------------- wrong behavior in torch
 
 
 def wrong_native(x):
-    """Names a function of torch that is another."""
+    """Declares a function of torch that differs."""
     return where(x > 1 / 2, x - 1 / 2, where(x < -1 / 2, x + 1 / 2, 0))
 
 
 def native_loses_the_dtype(x):
-    """Says that torch has it, in float32."""
+    """Declares a torch function that returns float32."""
     return x * sigmoid(x)
 
 
@@ -192,12 +192,12 @@ def changes_its_input(x, dim: Dim = -1):
 
 
 def wrong_width(x, dim: Dim = -1):
-    """Says that it halves the width."""
+    """Declares half the width."""
     return x.softmax(dim)
 
 
 def needs_contiguous_memory(x, dim: Dim = -1):
-    """Takes a view."""
+    """Calls view."""
     return x.view(-1, x.shape[-1]).softmax(-1).view(x.shape)
 
 
@@ -207,7 +207,7 @@ def looks_at_the_data(x, dim: Dim = -1):
 
 
 def leaves_torch(x, dim: Dim = -1):
-    """Asks NumPy."""
+    """Converts to NumPy."""
     return x * float(x.detach().numpy().shape[dim])
 
 
@@ -336,7 +336,7 @@ FAULTS = [
 
 @pytest.fixture
 def planted(monkeypatch):
-    """Register functions for one test, with the definition of an entry that is right."""
+    """Register functions for one test, with the definition of a correct entry."""
     added = []
 
     def plant(function, truth=None, **options):
@@ -352,8 +352,8 @@ def planted(monkeypatch):
         forget(name)
 
 
-def judges(name, truth):
-    """Return the functions that judge an entry in the suite: the checks that apply, and the comparison with its definition."""
+def applicable_checks(name, truth):
+    """Return the checks of an entry in the test suite: those of actlab.testing that apply, and the comparison with its definition."""
     record = get(name)
     checks = [check for check in testing.CHECKS if testing.reason_to_skip(check, name) is None]
     definitions = DEFINITIONS[record.kind] if truth else []
@@ -361,46 +361,46 @@ def judges(name, truth):
     return [*checks, *definitions, *causal]
 
 
-def verdicts(name, truth=None):
-    """Return the judges that find a fault, with the beginning of what they say."""
-    found = {}
-    for judge in judges(name, truth):
+def failures(name, truth=None):
+    """Return the checks that fail, with the beginning of their messages."""
+    messages = {}
+    for check in applicable_checks(name, truth):
         try:
-            judge(name)
-        except Exception as error:  # whatever fails a test of the suite
-            found[judge.__name__] = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+            check(name)
+        except Exception as error:  # anything that would fail a test
+            messages[check.__name__] = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
         finally:
             torch._dynamo.reset()
-    return found
+    return messages
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.function.__name__}--{fault.caught_by}")
 def test_a_planted_fault_is_caught(fault, planted):
     record = planted(fault.function, fault.truth, **fault.options)
-    found = verdicts(record.name, fault.truth)
+    messages = failures(record.name, fault.truth)
 
-    for name, message in found.items():
-        print(f"{record.name} | {name} | {message}")  # noqa: T201 the table of what caught what
-    assert fault.says in found.get(fault.caught_by, "not caught")
+    for name, message in messages.items():
+        print(f"{record.name} | {name} | {message}")  # noqa: T201 printed by pytest -rP
+    assert fault.says in messages.get(fault.caught_by, "not caught")
 
 
 def right_elu(x, alpha=1.0):
-    """What the catalogue has."""
+    """As in the catalogue."""
     return where(x > 0, x, alpha * formula.expm1(x))
 
 
 def right_swiglu(gate, value):
-    """What the catalogue has."""
+    """As in the catalogue."""
     return gate * sigmoid(gate) * value
 
 
 def right_softmax(x, temperature: Positive = 1.0, dim: Dim = -1):
-    """What the catalogue has."""
+    """As in the catalogue."""
     return (x / temperature).softmax(dim)
 
 
 def right_rrelu(x, lower=0.125, upper=0.3333333333333333, *, training=False):
-    """What the catalogue has."""
+    """As in the catalogue."""
     slope = lower + (upper - lower) * torch.rand_like(x) if training else (lower + upper) / 2
     return torch.where(x >= 0, x, slope * x)
 
@@ -414,7 +414,7 @@ def right_rrelu(x, lower=0.125, upper=0.3333333333333333, *, training=False):
         (right_rrelu, "rrelu", {"kind": "stochastic"}),
     ],
 )
-def test_the_same_judges_find_nothing_in_a_function_that_is_right(function, truth, options, planted):
+def test_the_same_checks_find_nothing_in_a_function_that_is_right(function, truth, options, planted):
     planted(function, truth, **options)
 
-    assert verdicts(function.__name__, truth) == {}
+    assert failures(function.__name__, truth) == {}

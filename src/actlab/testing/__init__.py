@@ -1,4 +1,4 @@
-"""Conformance checks for plugins: activations and gradient rules."""
+"""Public conformance checks for activations and gradient rules."""
 
 from actlab.testing.activation_checks import CHECKS, reason_to_skip
 from actlab.testing.reference import TOLERANCE

@@ -1,4 +1,6 @@
-"""The public judge of an activation: the checks that every entry of the catalogue passes, ready for your own.
+"""Conformance checks of an activation: values, gradients, tails, shapes and torch modes.
+
+Every entry of the catalogue passes them; run them on your own activations with pytest:
 
     from actlab.testing import CHECKS, reason_to_skip
 
@@ -6,10 +8,10 @@
     def test_my_activation(check):
         check("my_activation")
 
-A gradient rule has its own: ``for check in RULE_CHECKS: check("relu/my_rule")``.
+A gradient rule has its own checks: ``for check in RULE_CHECKS: check("relu/my_rule")``.
 
-A check takes a spec and raises ``AssertionError`` with the numbers. A check that does not apply to a kind of function says so by
-:func:`reason_to_skip`. Tolerances come from ``TOLERANCE``, by dtype, each with its reason, see :mod:`actlab.testing.reference`.
+A check takes a spec and raises ``AssertionError`` with the values. :func:`reason_to_skip` tells which checks do not apply to a function.
+Tolerances come from ``TOLERANCE``, by dtype, each with its reason, see :mod:`actlab.testing.reference`.
 """
 
 from __future__ import annotations
@@ -38,23 +40,23 @@ from actlab.testing.reference import (
     DTYPES,
     TOLERANCE,
     assert_near,
-    built,
-    expected,
-    gradient_sway,
+    build_layer,
+    condition,
+    gradient_condition,
+    reference_values,
     sample,
-    sway,
-    swayed,
-    with_numbers,
+    value_condition,
+    with_fixed_parameters,
 )
 
 __all__ = ["CHECKS", "reason_to_skip"]
 
 TAILS = (-inf, -1e4, -1e2, -0.0, 0.0, 1e2, 1e4, inf, nan)
 
-# torch 2.13 has no second derivative of this kernel (a test of ours fails once it has); layer(spec, native=False) does.
+# torch 2.13 has no second derivative of this kernel (a test fails once it has); layer(spec, native=False) does.
 NATIVES_WITHOUT_DOUBLE_BACKWARD = {"hardsigmoid"}
 
-# Sums whose terms run to opposite infinities, as x^2 + x at minus infinity: the limit exists, arithmetic at the infinity itself gives NaN.
+# Sums whose terms tend to opposite infinities, as x^2 + x at minus infinity: the limit exists, but arithmetic at infinity gives NaN.
 OPPOSITE_INFINITIES = {"shifted_quadratic_unit", "smu", "smu1", "uaf", "xielu"}
 
 
@@ -70,75 +72,81 @@ def reason_to_skip(check: Callable[[str], None], spec: str | Spec) -> str | None
     if check in NEED_ELEMENTWISE and kind != "elementwise":
         return f"{spec} is a {kind} function: it has no formula in one symbol (gradcheck compares its gradients)"
     if check is formula_agrees_with_the_native and pytorch.native(spec) is None:
-        return f"{spec} has no fused native in torch"
+        return f"{spec} has no fused kernel in torch"
     return None
 
 
 def formula_agrees_with_the_native(spec: str) -> None:
-    """The formula is the judge of torch's fused kernel: equal values and gradients on [-8, 8], in float64 and float32."""
+    """Formula and torch's fused kernel have equal values and gradients on [-8, 8], in float64 and float32."""
     for dtype in DTYPES[:2]:
         x = sample(spec, dtype)
-        ours, theirs = (_value_and_gradient(built(spec, native=native, dtype=dtype), x) for native in (False, True))
-        # F.gelu in float32 cancels in its tail; 2e-6 of the largest value is the bound its own kernel keeps
-        for mine, other in zip(ours, theirs, strict=True):
+        formula_results, native_results = (
+            value_and_gradient(build_layer(spec, native=native, dtype=dtype), x) for native in (False, True)
+        )
+        # F.gelu in float32 cancels in its tail, with an error of up to 2e-6 of the largest value.
+        for formula_result, native_result in zip(formula_results, native_results, strict=True):
             torch.testing.assert_close(
-                mine, other, rtol=TOLERANCE[dtype][0], atol=2e-6 if dtype is torch.float32 else 1e-8
+                formula_result, native_result, rtol=TOLERANCE[dtype][0], atol=2e-6 if dtype is torch.float32 else 1e-8
             )
 
 
 def value_agrees_with_float64_in_every_dtype(spec: str) -> None:
-    """The torch reading is the formula (or the tensor code in float64) rounded to the dtype, on [-8, 8]."""
+    """The torch code gives the formula (or the tensor code in float64) rounded to the dtype, on [-8, 8]."""
     is_vector = parse(spec).activation.kind == "vector"
     for dtype in DTYPES:
         x = sample(spec, dtype)
-        got, want = built(spec, native=False, dtype=dtype)(x), expected(spec, x)
+        got, want = build_layer(spec, native=False, dtype=dtype)(x), reference_values(spec, x)
         assert got.dtype == dtype
         scale = want.abs().amax().item() if is_vector else 0.0  # sums over elements may cancel
-        assert_near(got, want, dtype, f"{spec} in {dtype}", scale=scale, sway=sway(spec, x))
+        assert_near(got, want, dtype, f"{spec} in {dtype}", scale=scale, condition=value_condition(spec, x))
 
 
 def derivative_agrees_with_finite_differences(spec: str) -> None:
     """The symbolic derivative is the slope of the formula: central differences in float64, step 1e-6."""
     x = sample(spec)
     step = 1e-6
-    slope = (expected(spec, x + step) - expected(spec, x - step)) / (2 * step)
-    torch.testing.assert_close(expected(spec, x, order=1), slope, rtol=1e-6, atol=1e-7)
+    slope = (reference_values(spec, x + step) - reference_values(spec, x - step)) / (2 * step)
+    torch.testing.assert_close(reference_values(spec, x, order=1), slope, rtol=1e-6, atol=1e-7)
 
 
 def derivative_agrees_with_autograd(spec: str) -> None:
-    """Autograd through the printed code gives the symbolic derivative, in float64 and float32."""
+    """Autograd through the torch code gives the symbolic derivative, in float64 and float32."""
     for dtype in DTYPES[:2]:
         x = sample(spec, dtype)
-        _, gradient = _value_and_gradient(built(spec, native=False, dtype=dtype), x)
-        want = expected(spec, x, order=1)
+        _, gradient = value_and_gradient(build_layer(spec, native=False, dtype=dtype), x)
+        want = reference_values(spec, x, order=1)
         assert_near(
             gradient,
             want,
             dtype,
             f"gradient of {spec} in {dtype}",
-            sway=partial(gradient_sway, spec, x),
+            condition=partial(gradient_condition, spec, x),
         )
 
 
 def tails_are_right_in_every_dtype(spec: str) -> None:
     """At +-1e2, +-1e4, +-inf, +-0 the value is the limit rounded to the dtype, NaN stays NaN, and finite inputs have finite gradients.
 
-    Of vector and stochastic functions: mixed in one row, finite ones only (softmax of an infinity is NaN by definition), the value is
-    finite in float64, and value and gradient are finite wherever they fit the dtype.
+    For vector and stochastic functions the finite ones of these are mixed in one row (softmax of an infinity is NaN by definition). The
+    value must be finite in float64, and value and gradient wherever the dtype can represent them.
     """
     for dtype in DTYPES:
         x = _tails(spec).to(dtype)
-        value, gradient = _value_and_gradient(built(spec, native=False, dtype=dtype), x)
-        want = expected(spec, x).to(dtype)  # overflows to the dtype's infinity where the true value does
+        value, gradient = value_and_gradient(build_layer(spec, native=False, dtype=dtype), x)
+        want = reference_values(spec, x).to(dtype)  # infinite where the true value overflows the dtype
         kind = parse(spec).activation.kind
         if kind == "elementwise":
-            # A learned parameter that is exactly 0 has no product with infinity: the limit is that of the numbers.
-            value = torch.where(x.isinf(), built(with_numbers(spec), native=False, dtype=dtype)(x), value)
+            # A learned parameter that is exactly 0 times infinity is NaN: the limit is that with fixed parameters.
+            value = torch.where(
+                x.isinf(), build_layer(with_fixed_parameters(spec), native=False, dtype=dtype)(x), value
+            )
             _assert_nan_and_limits(spec, x, want)
         if kind in {"elementwise", "gated"}:
-            assert_near(value, want, dtype, f"tails of {spec} in {dtype}", sway=sway(spec, x))
+            assert_near(value, want, dtype, f"tails of {spec} in {dtype}", condition=value_condition(spec, x))
         else:
-            assert expected(spec, x).isfinite().all(), f"{spec} overflows float64 at finite inputs: {expected(spec, x)}"
+            assert reference_values(spec, x).isfinite().all(), (
+                f"{spec} overflows float64 at finite inputs: {reference_values(spec, x)}"
+            )
             assert value[want.isfinite()].isfinite().all(), f"tails of {spec} in {dtype}: {value}"
         fits = x.isfinite() & _reference_gradient(spec, x).to(dtype).isfinite()
         assert gradient[fits].isfinite().all(), (
@@ -148,35 +156,34 @@ def tails_are_right_in_every_dtype(spec: str) -> None:
 
 def _assert_nan_and_limits(spec: str | Spec, x: Tensor, want: Tensor) -> None:
     record = parse(spec).activation
-    is_step = derivative(record.formula, record.inputs[0]) == 0  # comparisons alone: NaN takes a side
+    is_step = derivative(record.formula, record.inputs[0]) == 0  # only comparisons: NaN falls into a branch
     assert is_step or want[x.isnan()].isnan().all(), f"{spec} hides NaN: it gives {want[x.isnan()].tolist()}"
-    oscillates = record.formula.has(formula.sin, formula.cos, formula.sinc)  # then there is no limit
-    excused = oscillates or record.name in OPPOSITE_INFINITIES
-    assert excused or not want[x.isinf()].isnan().any(), f"{spec} has no limit: {want[x.isinf()].tolist()}"
+    oscillates = record.formula.has(formula.sin, formula.cos, formula.sinc)  # without a limit
+    exempt = oscillates or record.name in OPPOSITE_INFINITIES
+    assert exempt or not want[x.isinf()].isnan().any(), f"{spec} has no limit: {want[x.isinf()].tolist()}"
 
 
 def _tails(spec: str | Spec) -> Tensor:
-    """Return the inputs in which a function's tails are looked at."""
+    """Return the inputs at which the tails of a function are checked."""
     kind = parse(spec).activation.kind
     tails = torch.tensor(TAILS)
     if kind == "elementwise":
         return tails.repeat(CHANNELS, 1).T.contiguous()
     if kind == "gated":
-        return torch.cartesian_prod(torch.tensor([-2.0, 0.5]), tails).repeat_interleave(
-            2, dim=1
-        )  # two values, two gates
+        values_and_gates = torch.cartesian_prod(torch.tensor([-2.0, 0.5]), tails)
+        return values_and_gates.repeat_interleave(2, dim=1)  # two values, two gates
     finite = tails[tails.isfinite()]
     return torch.stack([finite.roll(shift).repeat(6)[: 8 * CHANNELS].view(CHANNELS, 8) for shift in range(len(finite))])
 
 
 def _reference_gradient(spec: str | Spec, x: Tensor) -> Tensor:
     if parse(spec).activation.kind == "elementwise":
-        return expected(spec, x, order=1).abs() + 4 * torch.finfo(torch.float32).eps * swayed(spec, x, 2)
-    return _value_and_gradient(built(spec, native=False, dtype=torch.float64), x.double())[1]
+        return reference_values(spec, x, order=1).abs() + 4 * torch.finfo(torch.float32).eps * condition(spec, x, 2)
+    return value_and_gradient(build_layer(spec, native=False, dtype=torch.float64), x.double())[1]
 
 
 def gradients_of_learned_parameters_are_right(spec: str) -> None:
-    """With every parameter learned that can be, gradcheck compares all gradients with finite differences in float64; none is idle."""
+    """With all learnable parameters learned, gradcheck passes in float64, and the function depends on each of them."""
     parsed = parse(spec)
     names = [parameter.name for parameter in parsed.activation.parameters if parameter.learnable]
     text = (
@@ -184,35 +191,35 @@ def gradients_of_learned_parameters_are_right(spec: str) -> None:
         if names
         else parsed.activation.name
     )
-    module = built(text, native=False, dtype=torch.float64)
+    module = build_layer(text, native=False, dtype=torch.float64)
     x = sample(spec)[:1, :, ::2].contiguous().requires_grad_()
     parameters = [parameter for _, parameter in module.named_parameters()]
     assert len(parameters) == len(names)
     assert torch.autograd.gradcheck(lambda x, *_: module(x), (x, *parameters), atol=1e-6)
-    idle = [p.name for p in parsed.activation.parameters if p.learnable and not _matters(p, module, sample(spec))]
-    assert not idle, f"{spec} does not depend on {', '.join(idle)}"
+    unused = [p.name for p in parsed.activation.parameters if p.learnable and not _matters(p, module, sample(spec))]
+    assert not unused, f"{spec} does not depend on {', '.join(unused)}"
 
 
 def _matters(parameter: Parameter, module: ActivationLayer, x: Tensor) -> bool:
-    """Tell whether some other value of a learned parameter changes what the layer computes as it trains, near zero or far from it."""
+    """Whether another value of a learned parameter changes the output in training mode, near zero or far from it."""
     x = torch.cat([x, 40 * x])
     outputs = []
     for value in (0.25, -0.25, 40 * parameter.default, 1e-6 * parameter.default):
         moved = copy.deepcopy(module).train()
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(0)
-            for name, other in moved.named_parameters():  # the others, too: one that is 0 can hide another
+            for name, other in moved.named_parameters():  # the others as well: one that is 0 can mask another
                 other.fill_(value) if name == parameter.name else other.add_(0.25)
             outputs.append(moved(x).nan_to_num())
     return any(not torch.equal(output, outputs[0]) for output in outputs)
 
 
 def any_shape_is_taken(spec: str) -> None:
-    """Empty, 0-d, 1-d, non-contiguous and channels-last inputs give the right shape, and the input is not changed."""
-    module = built(spec)
+    """Empty, 0-d, 1-d, non-contiguous and channels-last inputs give the right shape, and the input is unchanged."""
+    module = build_layer(spec)
     parsed = parse(spec)
-    whole = parsed.activation.kind in {"elementwise", "stochastic"} and "dim" not in parsed.values
-    small: list[tuple[int, ...]] = [(0,), (), (5,)] if whole and not parsed.needs_channels else []
+    any_rank = parsed.activation.kind in {"elementwise", "stochastic"} and "dim" not in parsed.values
+    small: list[tuple[int, ...]] = [(0,), (), (5,)] if any_rank and not parsed.needs_channels else []
     for shape in [(0, 4), (4, 4), (2, 4, 6), (2, 4, 2, 6), *small]:
         x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
         before = x.clone()
@@ -226,16 +233,16 @@ def any_shape_is_taken(spec: str) -> None:
 
 
 def claims_hold(spec: str) -> None:
-    """What the record claims is what is measured: of the formula, or of tensor code on samples."""
+    """The claims of the record hold: on the formula, or on samples of tensor code."""
     violated = violated_claims(spec) if parse(spec).activation.kind == "elementwise" else _violated_on_samples(spec)
     assert not violated, "; ".join(violated)
 
 
 def _violated_on_samples(spec: str | Spec) -> list[str]:
-    """Return a sentence for each claim that does not hold on samples; of gated, vector and stochastic functions."""
+    """Return a sentence for each claim of a gated, vector or stochastic function that does not hold on samples."""
     parsed = parse(spec)
     dim = int(parsed.numbers.get("dim", -1))
-    module, x = built(parsed, dtype=torch.float64), sample(spec)
+    module, x = build_layer(parsed, dtype=torch.float64), sample(spec)
     y, order = module(x), torch.arange(x.shape[dim] - 1, -1, -1)
     norms = x.norm(dim=dim), y.norm(dim=dim)
     holds: dict[str, Callable[[Any], bool]] = {
@@ -251,37 +258,38 @@ def _violated_on_samples(spec: str | Spec) -> list[str]:
         ),
     }
     return [
-        f"{parsed}: {name} is claimed to be {claim}" + ("" if name in holds else ", which nothing measures here")
+        f"{parsed}: {name} is claimed to be {claim}"
+        + ("" if name in holds else ", which cannot be measured on samples")
         for name, claim in parsed.activation.claims
         if name not in holds or not holds[name](claim)
     ]
 
 
 def pickle_deepcopy_and_state_dict_round_trip(spec: str) -> None:
-    """A layer survives pickle, deepcopy and torch.save of its state, with equal outputs."""
-    module, x = built(spec), sample(spec, torch.float32)
+    """Copies by pickle, deepcopy and state_dict have equal outputs."""
+    module, x = build_layer(spec), sample(spec, torch.float32)
     file = io.BytesIO()
     torch.save(module.state_dict(), file)
     file.seek(0)
-    restored = built(spec)
+    restored = build_layer(spec)
     restored.load_state_dict(torch.load(file, weights_only=True))
-    for other in (pickle.loads(pickle.dumps(module)), copy.deepcopy(module), restored):  # noqa: S301 pickled two words before
+    for other in (pickle.loads(pickle.dumps(module)), copy.deepcopy(module), restored):  # noqa: S301 pickled in the same line
         assert torch.equal(other(x), module(x))
 
 
 def compiles_to_one_graph(spec: str) -> None:
-    """torch.compile(fullgraph=True) traces forward and backward, with equal results."""
-    module, x = built(spec), sample(spec, torch.float32)
+    """torch.compile(fullgraph=True) compiles forward and backward, with equal results."""
+    module, x = build_layer(spec), sample(spec, torch.float32)
     compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
-    for mine, other in zip(_value_and_gradient(compiled, x), _value_and_gradient(module, x), strict=True):
-        torch.testing.assert_close(mine, other, rtol=1e-6, atol=1e-6)
+    for result, eager in zip(value_and_gradient(compiled, x), value_and_gradient(module, x), strict=True):
+        torch.testing.assert_close(result, eager, rtol=1e-6, atol=1e-6)
     torch._dynamo.reset()  # the next spec is another graph of the same code object
 
 
 def func_transforms_agree(spec: str) -> None:
     """torch.func's vmap, grad, vmap(grad) and jvp agree with plain evaluation and autograd."""
-    module, x = built(spec, dtype=torch.float64), sample(spec)
-    value, gradient = _value_and_gradient(module, x)
+    module, x = build_layer(spec, dtype=torch.float64), sample(spec)
+    value, gradient = value_and_gradient(module, x)
     torch.testing.assert_close(torch.func.vmap(lambda row: module(row[None])[0])(x), value)
     torch.testing.assert_close(torch.func.grad(lambda x: module(x).sum())(x), gradient)
     per_sample = torch.func.vmap(torch.func.grad(lambda row: module(row[None]).sum()))(x)
@@ -291,18 +299,18 @@ def func_transforms_agree(spec: str) -> None:
 
 
 def double_backward_is_right(spec: str) -> None:
-    """The second derivative by autograd is the slope of the first, by gradgradcheck in float64; of the formula and of the native."""
+    """Gradgradcheck passes in float64, for the formula and for torch's fused kernel."""
     x = sample(spec)[:1, :, ::2].contiguous().requires_grad_()
     for native in (False, True):
-        module = built(spec, native=native, dtype=torch.float64)
+        module = build_layer(spec, native=native, dtype=torch.float64)
         if native and parse(spec).activation.name in NATIVES_WITHOUT_DOUBLE_BACKWARD:
             continue
         assert torch.autograd.gradgradcheck(lambda x, module=module: module(x) * 1.0, (x,), atol=1e-5)
 
 
 def autocast_keeps_the_dtype(spec: str) -> None:
-    """Under AMP a bfloat16 input gives a finite bfloat16 output, close to the float32 one."""
-    module, x = built(spec), sample(spec, torch.bfloat16)
+    """Under autocast a bfloat16 input gives a bfloat16 output, close to the float32 one."""
+    module, x = build_layer(spec), sample(spec, torch.bfloat16)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         got = module(x)
     assert got.dtype == torch.bfloat16, f"{spec} makes {got.dtype} of bfloat16"
@@ -310,13 +318,14 @@ def autocast_keeps_the_dtype(spec: str) -> None:
 
 
 def meta_tensors_give_shapes(spec: str) -> None:
-    """On the meta device the layer computes shape and dtype without data."""
-    module = built(spec).to("meta")
+    """On the meta device the layer gives the right shape."""
+    module = build_layer(spec).to("meta")
     x = sample(spec, torch.float32)
-    assert module(x.to("meta")).shape == built(spec)(x).shape
+    assert module(x.to("meta")).shape == build_layer(spec)(x).shape
 
 
-def _value_and_gradient(module: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+def value_and_gradient(module: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the output, and the gradient of its sum in the input."""
     x = x.detach().clone().requires_grad_()
     value: Any = module(x)
     gradient = torch.autograd.grad(value.sum(), x)[0]

@@ -1,6 +1,6 @@
-"""The reference: what a layer of an activation is held against by the judge, and how near it must come.
+"""Float64 reference values, sample inputs and tolerances of the conformance checks.
 
-Of a formula the reference is its own reading in NumPy float64, of tensor code the code itself in float64. Tolerances come from
+The reference of a formula is its evaluation by NumPy in float64; that of tensor code is the code itself in float64. Tolerances come from
 :data:`TOLERANCE`, by dtype, each with its reason.
 """
 
@@ -26,35 +26,38 @@ __all__ = [
     "DTYPES",
     "TOLERANCE",
     "assert_near",
-    "built",
-    "expected",
-    "gradient_sway",
+    "build_layer",
+    "condition",
+    "gradient_condition",
+    "reference_values",
     "sample",
-    "sway",
-    "swayed",
-    "with_numbers",
+    "value_condition",
+    "with_fixed_parameters",
 ]
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 TOLERANCE = {
     torch.float64: (1e-11, 1e-13),  # relative, absolute: about ten roundings, amplified by condition numbers up to 1e4
-    torch.float32: (4e-6, 2e-7),  # the same ten roundings; natives cancel 1 + erf below x = -3, hence the absolute part
+    torch.float32: (
+        4e-6,
+        2e-7,
+    ),  # the same ten roundings; torch's gelu cancels in 1 + erf below x = -3, hence the absolute part
     torch.bfloat16: (2**-8, 2e-7),  # computed in float32 and rounded once, to 8 bits
     torch.float16: (2**-10, 6e-8),  # the same to 11 bits; 6e-8 is the smallest subnormal
 }
 CHANNELS = 4
 
 
-def built(spec: str | Spec, *, native: bool = True, dtype: torch.dtype = torch.float32) -> ActivationLayer:
-    """Return the layer in evaluation mode, with 4 channels where it needs them."""
-    half = dtype in pytorch.HALF  # parameters stay in float32 beside half-precision inputs, as under AMP
+def build_layer(spec: str | Spec, *, native: bool = True, dtype: torch.dtype = torch.float32) -> ActivationLayer:
+    """Return the layer in evaluation mode, with 4 channels if it has parameters per channel."""
+    half = dtype in pytorch.HALF  # parameters stay in float32 with half-precision inputs, as under AMP
     return layer(parse(spec), channels=CHANNELS, native=native, dtype=torch.float32 if half else dtype).eval()
 
 
 def sample(spec: str | Spec, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Return an input of shape (6, 4, 8): a grid over [-8, 8] that avoids the breakpoints, where no derivative exists.
+    """Return an input of shape (6, 4, 8): a grid over [-8, 8] that avoids breakpoints, where no derivative exists.
 
-    In order for elementwise functions; shuffled for the others, which may do nothing to a sorted row.
+    The grid is sorted for elementwise functions and shuffled for the others, which may leave a sorted row unchanged.
     """
     parsed = parse(spec)
     grid = torch.linspace(-8, 8, 192, dtype=torch.float64) + 1e-3
@@ -67,33 +70,33 @@ def sample(spec: str | Spec, dtype: torch.dtype = torch.float64) -> Tensor:
     return grid.view(6, CHANNELS, 8).to(dtype)
 
 
-def with_numbers(spec: str | Spec) -> Spec:
-    """Return the spec with every learned parameter held at its initial value."""
+def with_fixed_parameters(spec: str | Spec) -> Spec:
+    """Return the spec with every learned parameter fixed at its initial value."""
     parsed = parse(spec)
     return Spec(parsed.activation, tuple(parsed.numbers.items()))
 
 
-def swayed(spec: str | Spec, x: Tensor, order: int) -> Tensor:
-    """Return ``|x g'(x)|``, where g is the derivative before ``order``: what a relative error of the input does to it."""
-    return (x.double() * expected(spec, x, order=order)).abs().nan_to_num()
+def condition(spec: str | Spec, x: Tensor, order: int) -> Tensor:
+    """Return ``|x g'(x)|``, where g' is the derivative of that order: the effect of a relative error of the input on g."""
+    return (x.double() * reference_values(spec, x, order=order)).abs().nan_to_num()
 
 
-def sway(spec: str | Spec, x: Tensor) -> Callable[[], Tensor] | None:
-    """Return what computes the sway of the function itself, for :func:`assert_near`; None of what has no formula in one symbol."""
-    return partial(swayed, spec, x, 1) if parse(spec).activation.kind == "elementwise" else None
+def value_condition(spec: str | Spec, x: Tensor) -> Callable[[], Tensor] | None:
+    """Return a function that computes the condition of the values, for :func:`assert_near`; None for functions that are not elementwise."""
+    return partial(condition, spec, x, 1) if parse(spec).activation.kind == "elementwise" else None
 
 
-def gradient_sway(spec: str | Spec, x: Tensor) -> Tensor:
-    """Return the sway of the slope, and its largest value: autograd's ``1 - tanh^2`` keeps no digit where the slope vanishes."""
-    return swayed(spec, x, 2) + expected(spec, x, order=1).abs().max()
+def gradient_condition(spec: str | Spec, x: Tensor) -> Tensor:
+    """Return the condition of the slope plus the largest slope: autograd's ``1 - tanh^2`` has no correct digit where the slope vanishes."""
+    return condition(spec, x, 2) + reference_values(spec, x, order=1).abs().max()
 
 
-def expected(spec: str | Spec, x: Tensor, *, order: int = 0) -> Tensor:
-    """Return the reference of a layer at ``x`` in float64: the formula's derivative of that order by NumPy; tensor code by itself."""
+def reference_values(spec: str | Spec, x: Tensor, *, order: int = 0) -> Tensor:
+    """Return the reference of a layer at ``x`` in float64: the formula or its derivative by NumPy, or tensor code in float64."""
     parsed = parse(spec)
     record = parsed.activation
     if record.expression is None:
-        value: Tensor = built(parsed, dtype=torch.float64)(x.double())
+        value: Tensor = build_layer(parsed, dtype=torch.float64)(x.double())
         return value.detach()
     expression = record.formula.xreplace({p.symbol: parsed.numbers[p.name] for p in record.parameters})
     for _ in range(order):
@@ -109,25 +112,25 @@ def assert_near(
     what: str,
     *,
     scale: float = 0.0,
-    sway: Callable[[], Tensor] | None = None,
+    condition: Callable[[], Tensor] | None = None,
 ) -> None:
     """Raise AssertionError unless equal within the dtype's tolerance; NaN equals NaN.
 
     Args:
-        got: what was computed.
+        got: computed values.
         want: the reference.
-        dtype: what it was computed for.
-        what: words for the message.
-        scale: size of the terms whose sum the values are, where they are sums: rounding is relative to the terms.
-        sway: how much the reference moves where the input moves by a relative 1, asked for only if the tolerance is not kept. A steep
-            function, such as ``sin(30 x)``, cannot be known better than its rounded argument: four roundings of it are granted.
+        dtype: dtype of the computation.
+        what: name of the values for the message.
+        scale: for sums, the size of their terms: rounding is relative to the terms.
+        condition: returns the change of the reference per relative change of the input; called only if the tolerance is exceeded. A steep
+            function, such as ``sin(30 x)``, is no more accurate than its rounded argument: four roundings of it are allowed.
     """
     relative, absolute = TOLERANCE[dtype]
     absolute += relative * scale
-    if sway is not None and not torch.allclose(got.double(), want.double(), relative, absolute, equal_nan=True):
+    if condition is not None and not torch.allclose(got.double(), want.double(), relative, absolute, equal_nan=True):
         unit = torch.finfo(torch.float32 if dtype in pytorch.HALF else dtype).eps
-        granted = ((got.double() - want.double()).abs() <= absolute + 4 * unit * sway()) & got.isfinite()
-        want = torch.where(granted, got.double(), want.double())
+        allowed = ((got.double() - want.double()).abs() <= absolute + 4 * unit * condition()) & got.isfinite()
+        want = torch.where(allowed, got.double(), want.double())
     torch.testing.assert_close(
         got.double(), want.double(), rtol=relative, atol=absolute, equal_nan=True, msg=lambda m: f"{what}: {m}"
     )

@@ -75,13 +75,13 @@ def inputs_of(name: str, dtype: torch.dtype) -> tuple[torch.Tensor, ...]:
 
 
 def agree(
-    got: torch.Tensor, want: torch.Tensor, torchs: torch.Tensor, dtype: torch.dtype, sway: torch.Tensor
+    got: torch.Tensor, want: torch.Tensor, torchs: torch.Tensor, dtype: torch.dtype, condition: torch.Tensor
 ) -> torch.Tensor:
     """Return where a result is the reference within the tolerance, or what the torch reading gives where that has no number either."""
     relative, absolute = TOLERANCE[dtype]
     unit = torch.finfo(torch.float32 if dtype.itemsize == 2 else dtype).eps
     got, want, torchs = got.double(), want.to(dtype).double(), torchs.double()
-    near = (got - want).abs() <= absolute + relative * want.abs() + 16 * unit * sway
+    near = (got - want).abs() <= absolute + relative * want.abs() + 16 * unit * condition
     return (
         near
         | (got.isnan() & want.isnan())
@@ -119,8 +119,8 @@ def check(name: str, dtype: torch.dtype) -> None:
         want = torch.from_numpy(numeric(form, record.inputs)(*points))
         with np.errstate(all="ignore"):
             slope = numeric(canonical(derivative(form, record.inputs[0])), record.inputs)(*points)
-            sway = torch.from_numpy(points[0] * slope)
-        good = agree(got, want, torchs, dtype, sway.abs().nan_to_num(0.0, 0.0, 0.0))
+            condition = torch.from_numpy(points[0] * slope)
+        good = agree(got, want, torchs, dtype, condition.abs().nan_to_num(0.0, 0.0, 0.0))
         worst = (~good).nonzero().flatten()[:5]
         assert good.all(), (name, [p[worst.numpy()] for p in points], got[worst], want[worst], torchs[worst])
 

@@ -54,11 +54,11 @@ def reference(spec, x, grad, gate="second", channels=None):
     return y.detach(), found[0], found[1:]
 
 
-def assert_near(got, want, dtype, what, sway=None):
+def assert_near(got, want, dtype, what, condition=None):
     relative, absolute = TOLERANCE[dtype]
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(testing.TOLERANCE, dtype, (relative, absolute))
-        testing.assert_near(got, want, dtype, what, sway=sway)
+        testing.assert_near(got, want, dtype, what, condition=condition)
 
 
 def assert_agrees(interpreter, spec, dtype):
@@ -73,8 +73,8 @@ def assert_agrees(interpreter, spec, dtype):
 
     value, slope, sums = reference(spec, x, grad)
     assert y.dtype == dx.dtype == dtype
-    assert_near(y, value, dtype, f"{spec} in {dtype}", (lambda: testing.swayed(spec, x, 1)) if elementwise else None)
-    bend = (lambda: grad.double() * testing.gradient_sway(spec, x)) if elementwise else None
+    assert_near(y, value, dtype, f"{spec} in {dtype}", (lambda: testing.condition(spec, x, 1)) if elementwise else None)
+    bend = (lambda: grad.double() * testing.gradient_condition(spec, x)) if elementwise else None
     assert_near(dx, slope, dtype, f"gradient of {spec} in {dtype}", bend)
     for name, got, want in zip(kernel(parse(spec)).learned, found, sums, strict=True):
         size = want.abs().item() + (grad.double() * value).abs().sum().item() / 10
@@ -120,8 +120,11 @@ def assert_tails(interpreter, spec):
     y = interpreter.forward(fixed, x)
     (dx,) = interpreter.backward(fixed, torch.ones_like(x), x)
 
-    for got, want, sway, what in ((y.double(), value.double(), 1, "value"), (dx.double(), slope.double(), 2, "slope")):
-        granted = 4 * torch.finfo(torch.float32).eps * testing.swayed(fixed, x, sway)
+    for got, want, condition, what in (
+        (y.double(), value.double(), 1, "value"),
+        (dx.double(), slope.double(), 2, "slope"),
+    ):
+        granted = 4 * torch.finfo(torch.float32).eps * testing.condition(fixed, x, condition)
         near = (got - want).abs() <= 4e-6 * want.abs() + granted + 1e-6
         same = near | (got == want) | (got.isnan() & want.isnan())
         assert same.all(), (

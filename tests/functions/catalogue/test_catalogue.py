@@ -1,4 +1,4 @@
-"""Every activation passes every check of the public judge that applies to it, and agrees with an independent definition."""
+"""Every activation passes the applicable conformance checks and agrees with an independent definition."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from actlab.testing.activation_checks import (
     CHECKS,
     NATIVES_WITHOUT_DOUBLE_BACKWARD,
     OPPOSITE_INFINITIES,
-    built,
+    build_layer,
     reason_to_skip,
     sample,
 )
 
 CASES = [(name, check) for name in names() for check in CHECKS if reason_to_skip(check, name) is None]
-CONDITIONED = {  # relative error in float64 where the function itself amplifies the rounding of its argument, and why
+# Relative error in float64 where the function amplifies the rounding of its argument, and why.
+CONDITIONED = {
     "mega_laplace": ("1e-12", "a normal tail at z = -32: the relative error of z grows by z^2 = 1000"),
     "uaf": ("2e-13", "a difference of two softplus near 0.69, which is 1e-3 around zero"),
 }
@@ -60,8 +61,8 @@ def test_the_only_checks_left_out_are_those_that_say_why():
         (name, reason_to_skip(check, name)) for name in names() for check in CHECKS if reason_to_skip(check, name)
     }
 
-    assert all(reason and ("function" in reason or "no fused native" in reason) for _, reason in left_out)
-    assert {name for name, reason in left_out if "no fused native" not in reason} == {
+    assert all(reason and ("function" in reason or "no fused kernel" in reason) for _, reason in left_out)
+    assert {name for name, reason in left_out if "no fused kernel" not in reason} == {
         *names("vector"),
         *names("stochastic"),
         *names("gated"),
@@ -103,9 +104,8 @@ def test_elementwise_values_agree_with_their_paper_to_float64(name):
         exact = REFERENCES[name](mp.mpf(point))
         tolerance, _ = CONDITIONED.get(name, ("4e-14", "forty roundings"))
         allowed = mp.mpf(tolerance) * abs(exact) + mp.mpf("1e-300")
-        if (
-            abs(value - exact) > allowed
-        ):  # four roundings of the argument, which a function as steep as sin(30 x) cannot better
+        if abs(value - exact) > allowed:
+            # Four roundings of the argument, unavoidable for a function as steep as sin(30 x).
             allowed += 4 * mp.mpf(2) ** -52 * abs(point * mp.diff(REFERENCES[name], mp.mpf(point)))
         assert abs(value - exact) <= allowed, (point, value, exact)
 
@@ -129,7 +129,7 @@ def test_gated_values_agree_with_their_paper_to_float64(name):
 @pytest.mark.parametrize("name", sorted(NATIVES_WITHOUT_DOUBLE_BACKWARD))
 def test_the_exemption_from_double_backward_is_still_needed(name):
     x = sample(name).requires_grad_()
-    (gradient,) = torch.autograd.grad(built(name, dtype=torch.float64)(x).sum(), x, create_graph=True)
+    (gradient,) = torch.autograd.grad(build_layer(name, dtype=torch.float64)(x).sum(), x, create_graph=True)
 
     with pytest.raises(RuntimeError, match="not implemented"):
         gradient.sum().backward()
@@ -140,7 +140,7 @@ def test_the_excuse_of_opposite_infinities_is_still_needed(name):
     x = torch.tensor([-torch.inf, -1e30, 1e30, torch.inf], dtype=torch.float64)
     got = layer(name, native=False, dtype=torch.float64)(x)
 
-    assert got[[0, 3]].isnan().any(), "the formula has its limits now: take it out of OPPOSITE_INFINITIES"
+    assert got[[0, 3]].isnan().any(), "the formula has its limits now: remove it from OPPOSITE_INFINITIES"
     assert got[1:3].isfinite().all()
 
 
@@ -150,7 +150,7 @@ def test_the_formula_has_the_limit_at_minus_infinity_where_the_native_has_nan(na
 
     assert layer(name, native=False)(x).item() == 0.0
     assert torch.isnan(layer(name, native=True)(x)).item(), (
-        "torch has mended its kernel: take this entry out of the list"
+        "torch has fixed its kernel: remove this entry from the list"
     )
 
 
@@ -158,7 +158,7 @@ def test_the_formula_of_softsign_has_its_limits_where_the_native_has_nan():
     x = torch.tensor([-torch.inf, torch.inf])
 
     assert layer("softsign", native=False)(x).tolist() == [-1.0, 1.0]
-    assert torch.isnan(layer("softsign", native=True)(x)).all(), "torch has mended its kernel: say so in decision 2"
+    assert torch.isnan(layer("softsign", native=True)(x)).all(), "torch has fixed its kernel: update decision 2"
 
 
 def test_every_entry_names_its_source_and_describes_itself_in_a_sentence():
