@@ -1,4 +1,4 @@
-"""The record and the registry."""
+"""Activation records and their registry."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from actlab.testing.activation_checks import CHECKS, reason_to_skip
 
 @pytest.fixture
 def registered():
-    """Register a function for one test and forget it afterwards."""
+    """Register a function for one test and remove it afterwards."""
     added = []
 
     def add(function, **facts):

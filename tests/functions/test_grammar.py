@@ -1,4 +1,4 @@
-"""The spec grammar: round trips, and every way to get it wrong has its sentence."""
+"""The spec grammar: round trips, and the message of every error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules: every formula against its definition written anew in NumPy, surrogates against finite differences, registry, grammar."""
+"""Gradient rules against independent definitions in NumPy and finite differences; their registry and specs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ def reste(x):
     return np.where(a <= 0.1, 0.1 ** (1 / 3) / 0.1, np.where(a <= 1.5, np.maximum(a, 0.1) ** (-2 / 3) / 3, 0.0))
 
 
-DEFINITIONS = {  # what multiplies the gradient (of nonlinear ones, the gradient), in the words of the papers and libraries, at the defaults
+# Factor of the gradient (for nonlinear rules the outgoing gradient) at the defaults, written as in the papers and libraries.
+DEFINITIONS = {
     "approxsign": lambda x: np.where(np.abs(x) <= 1, 2 - 2 * np.abs(x), 0.0),
     "arctan": lambda x: 2 / 2 / (1 + (math.pi / 2 * 2 * x) ** 2),
     "bsilu": lambda x: special.expit(x) + (x + 1.67) * special.expit(x) * (1 - special.expit(x)),
@@ -113,9 +114,8 @@ def test_a_rule_is_what_its_source_defines(name):
 
 
 def test_a_wrong_rule_is_found(monkeypatch):
-    monkeypatch.setitem(
-        DEFINITIONS, "arctan", lambda x: 1 / math.pi / (1 + (math.pi * x) ** 2)
-    )  # as snnTorch's documentation has it
+    # The formula in snnTorch's documentation, which differs from its code.
+    monkeypatch.setitem(DEFINITIONS, "arctan", lambda x: 1 / math.pi / (1 + (math.pi * x) ** 2))
 
     with pytest.raises(AssertionError):
         test_a_rule_is_what_its_source_defines("arctan")

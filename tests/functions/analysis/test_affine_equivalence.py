@@ -40,9 +40,9 @@ DIFFERENT = [
 
 @pytest.mark.parametrize(("pair", "constants"), CLOSED.items(), ids=str)
 def test_the_constants_are_those_of_the_textbook(pair, constants):
-    found = relation(*pair)
+    match = relation(*pair)
 
-    assert (found.a, found.b, found.c, found.d) == pytest.approx(constants, rel=1e-9, abs=1e-12)
+    assert (match.a, match.b, match.c, match.d) == pytest.approx(constants, rel=1e-9, abs=1e-12)
 
 
 @pytest.mark.parametrize("pair", DIFFERENT, ids=str)
@@ -55,12 +55,13 @@ def test_a_function_is_equal_to_itself():
 
 
 def test_round_constants_come_back_as_written():
-    found = relation("sigmoid", "tanh")
+    match = relation("sigmoid", "tanh")
 
-    assert (found.a, found.b, found.c, found.d) == (0.5, 0.5, 0.0, 0.5)
+    assert (match.a, match.b, match.c, match.d) == (0.5, 0.5, 0.0, 0.5)
 
 
 @example(a=0.5, b=1.0, c=0.00390625, d=2.0, turned=False)
+@example(a=1.0, b=3.404800288952546, c=0.0, d=0.0, turned=False)  # within 1e-7 of a short decimal
 @given(a=st.floats(0.05, 20), b=st.floats(0.1, 10), c=st.floats(-3, 3), d=st.floats(-3, 3), turned=st.booleans())
 def test_constants_that_were_planted_are_found(a, b, c, d, turned):
     a = -a if turned else a
@@ -76,11 +77,11 @@ def test_constants_that_were_planted_are_found(a, b, c, d, turned):
         return softplus(x) ** 2 * tanh(x)
 
     try:
-        found = relation("planted", "bent")
+        match = relation("planted", "bent")
     finally:
         forget("planted")
         forget("bent")
-    assert (found.a, found.b, found.c, found.d) == pytest.approx((a, b, c, d), rel=1e-6, abs=1e-8)
+    assert (match.a, match.b, match.c, match.d) == pytest.approx((a, b, c, d), rel=1e-6, abs=1e-8)
 
 
 def test_a_difference_of_a_billionth_is_a_difference():
@@ -108,18 +109,18 @@ def test_a_difference_of_a_billionth_is_a_difference():
     ],
 )
 def test_a_special_case_is_found_as_it_stands(function, other, case):
-    found = special_case(function, other)
+    match = special_case(function, other)
 
-    assert found.equal
-    assert found.other.partition("(")[0] == other
+    assert match.equal
+    assert match.other.partition("(")[0] == other
     assert relation(function, case).equal
 
 
 def test_selu_is_a_scaled_elu_and_is_found_only_if_scaling_counts():
-    found = special_case("selu", "elu")
+    match = special_case("selu", "elu")
 
-    assert found.other == "elu(alpha=1.6732632423543772)"
-    assert found.a == pytest.approx(1.0507009873554805, rel=1e-12)
+    assert match.other == "elu(alpha=1.6732632423543772)"
+    assert match.a == pytest.approx(1.0507009873554805, rel=1e-12)
     assert special_case("selu", "elu", scaled=False) is None
 
 

@@ -34,15 +34,15 @@ def log_ratios(spec, *, width=WIDTH, layers=LAYERS, nets=NETS):
 
 @pytest.mark.parametrize("spec", ["relu", "tanh", "selu", "gelu", "crelu", "maxout", "softplus", "glu"])
 def test_mean_and_spread_of_nets_are_those_of_the_forecast(spec):
-    foreseen = forecast(spec, width=2 * WIDTH if spec == "glu" else WIDTH, layers=LAYERS)
+    predicted = forecast(spec, width=2 * WIDTH if spec == "glu" else WIDTH, layers=LAYERS)
     logs = log_ratios(spec)
-    error = foreseen.spread / math.sqrt(NETS)  # of the mean; that of a deviation is smaller by sqrt(2)
+    error = predicted.spread / math.sqrt(NETS)  # of the mean; that of a deviation is smaller by sqrt(2)
 
     # a mean over 64 units is not quite log-normal: 0.03 and 10 % are granted beside four standard errors
-    assert logs.mean().item() == pytest.approx(math.log(foreseen.ratio), abs=4 * error + 0.03)
-    assert logs.std().item() == pytest.approx(foreseen.spread, rel=0.1 + 4 / math.sqrt(2 * NETS))
+    assert logs.mean().item() == pytest.approx(math.log(predicted.ratio), abs=4 * error + 0.03)
+    assert logs.std().item() == pytest.approx(predicted.spread, rel=0.1 + 4 / math.sqrt(2 * NETS))
     within = (logs.abs() <= math.log(2)).double().mean().item()
-    assert within == pytest.approx(foreseen.within, abs=0.05 + 4 * 0.5 / math.sqrt(NETS))
+    assert within == pytest.approx(predicted.within, abs=0.05 + 4 * 0.5 / math.sqrt(NETS))
 
 
 @pytest.mark.parametrize(
@@ -64,10 +64,10 @@ def test_the_slope_of_the_length_map_is_the_closed_form(spec, slope):
 
 
 def test_the_random_walk_of_relu_is_that_of_its_kurtosis():
-    found = forecast("relu", width=512, layers=20)
+    predicted = forecast("relu", width=512, layers=20)
 
-    assert found.spread == pytest.approx(math.sqrt(19 * math.log1p(5 / 512)), rel=0.01)
-    assert found.ratio == pytest.approx(math.exp(-19 * math.log1p(5 / 512) / 2), rel=0.01)
+    assert predicted.spread == pytest.approx(math.sqrt(19 * math.log1p(5 / 512)), rel=0.01)
+    assert predicted.ratio == pytest.approx(math.exp(-19 * math.log1p(5 / 512) / 2), rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -82,21 +82,21 @@ def test_the_random_walk_of_relu_is_that_of_its_kurtosis():
     ],
 )
 def test_exceptions_are_named_with_their_cause(spec, cause):
-    found = forecast(spec, tokens=8)
+    predicted = forecast(spec, tokens=8)
 
-    assert not found.holds
-    assert found.reason.startswith(f"{cause}: ")
-    assert 0 < found.kept < 20
+    assert not predicted.holds
+    assert predicted.reason.startswith(f"{cause}: ")
+    assert 0 < predicted.kept < 20
 
 
 @pytest.mark.parametrize(
     "spec", ["relu", "selu", "tanh", "sigmoid", "softplus", "elu", "gtu", "maxout", "squash", "linear_attention"]
 )
 def test_what_holds_in_twenty_layers_says_so(spec):
-    found = forecast(spec, tokens=4)
+    predicted = forecast(spec, tokens=4)
 
-    assert found.holds
-    assert found.kept == 20
+    assert predicted.holds
+    assert predicted.kept == 20
 
 
 def test_fewer_layers_keep_what_many_lose():
@@ -111,10 +111,10 @@ def test_wider_nets_keep_longer():
 
 
 def test_a_function_without_a_gain_says_so():
-    found = forecast("hardshrink(1000000)")
+    predicted = forecast("hardshrink(1000000)")
 
-    assert found.reason == "no gain: the second moment or the fourth is zero on N(0, 1) inputs"
-    assert found.kept == 0
+    assert predicted.reason == "no gain: the second moment or the fourth is zero on N(0, 1) inputs"
+    assert predicted.kept == 0
 
 
 # ------------------------------------------------------------------------------- the benchmark's own check
@@ -124,11 +124,11 @@ def test_a_function_without_a_gain_says_so():
     "spec", ["relu", "selu", "tanh", "softplus", "crelu", "maxout", "gtu", "average_attention", "rrelu"]
 )
 def test_small_nets_drawn_by_init_keep_what_the_forecast_says(spec):
-    foreseen = expected(spec, layers=6, width=64, nets=12)
+    predicted = expected(spec, layers=6, width=64, nets=12)
     mean = average([drawn(spec, seed, layers=6, width=64) for seed in range(12)])
 
-    assert mean.kept or not foreseen.holds
-    assert verdict(foreseen, mean) == "holds" or spec == "average_attention"
+    assert mean.kept or not predicted.holds
+    assert verdict(predicted, mean) == "holds" or spec == "average_attention"
 
 
 @pytest.mark.parametrize(("spec", "wrong"), [("selu", 0.75), ("relu", 1.0), ("tanh", 5 / 3), ("sigmoid", 1.0)])
@@ -136,9 +136,8 @@ def test_the_check_fails_on_torchs_gains_where_they_are_wrong(spec, wrong, monke
     monkeypatch.setattr(init, "gain", lambda *_: wrong)
     mean = average([drawn(spec, seed, layers=20, width=64) for seed in range(3)])
 
-    if (
-        spec == "tanh"
-    ):  # 5/3 is a convention near 1.59, and tanh's length map pulls back: no fault that shows in the scale
+    if spec == "tanh":
+        # 5/3 is close to 1.59, and the length map of tanh corrects the difference, so that the scale is kept.
         assert mean.kept
     else:
         assert not mean.kept

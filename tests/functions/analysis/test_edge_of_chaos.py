@@ -1,4 +1,4 @@
-"""The edge of chaos and its relatives, against closed forms, quadrature by SciPy, and nets."""
+"""Edge of chaos, self-normalization and born-dead nets, against closed forms, SciPy quadrature, and nets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signals and gains against closed forms, quadrature of somebody else's, and independent draws."""
+"""Output moments and gains against closed forms, SciPy quadrature, and independent draws."""
 
 from __future__ import annotations
 
@@ -175,9 +175,8 @@ def test_second_moments_at_other_scales_keep_to_the_breakpoints(q):
 
 
 def test_stochastic_functions_are_taken_as_they_train():
-    assert gain("stochastic_binary") == pytest.approx(
-        math.sqrt(2), rel=3e-3
-    )  # half of the draws are 1; in evaluation it is 1.85
+    # Half of the draws are 1; in evaluation mode the gain is 1.85.
+    assert gain("stochastic_binary") == pytest.approx(math.sqrt(2), rel=3e-3)
 
 
 def test_sampling_leaves_the_global_generator_alone():

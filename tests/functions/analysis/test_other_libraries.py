@@ -28,10 +28,10 @@ def test_no_name_is_both_mapped_and_without_an_entry(library):
 
 
 def test_torch_has_no_activation_that_we_do_not_know():
-    found = torch_names()
-    assert {"nn.ReLU", "nn.functional.threshold", "nn.functional.prelu", "nn.functional.glu"} <= found
-    assert "nn.functional.conv1d" not in found
-    assert missing(LIBRARIES["torch"], found) == []
+    listed = torch_names()
+    assert {"nn.ReLU", "nn.functional.threshold", "nn.functional.prelu", "nn.functional.glu"} <= listed
+    assert "nn.functional.conv1d" not in listed
+    assert missing(LIBRARIES["torch"], listed) == []
 
 
 def test_transformers_has_no_activation_that_we_do_not_know():

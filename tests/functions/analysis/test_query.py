@@ -41,17 +41,17 @@ from actlab.functions.analysis.query import Criteria, CriteriaOptions, query
     ids=lambda value: str(sorted(value) if isinstance(value, set) else value),
 )
 def test_each_condition_keeps_what_has_it_and_drops_what_has_not(asked, yes, no):
-    found = set(query(**asked).names)
+    result = set(query(**asked).names)
 
-    assert yes <= found
-    assert not no & found
+    assert yes <= result
+    assert not no & result
 
 
 def test_conditions_add_up_and_the_answer_is_sorted():
-    found = query(monotone=True, lower=0.0, smooth=1)
+    result = query(monotone=True, lower=0.0, smooth=1)
 
-    assert found.names == sorted(found.names)
-    for record in found.records:
+    assert result.names == sorted(result.names)
+    for record in result.records:
         measured = facts(record.name)
         assert measured.monotone
         assert measured.lower >= -1e-9
@@ -63,25 +63,25 @@ def test_without_a_condition_everything_is_found():
 
 
 def test_an_empty_answer_says_how_many_meet_each_and_all_but_one():
-    found = query(lower=0, upper=1, slope=0.01, monotone=True, smooth=inf)
+    result = query(lower=0, upper=1, slope=0.01, monotone=True, smooth=inf)
 
-    assert found.records == ()
-    assert found.without["slope at most 0.01"] == len(query(lower=0, upper=1, monotone=True, smooth=inf).records) > 0
-    assert found.alone["never below 0"] == len(query(lower=0).records)
+    assert result.records == ()
+    assert result.without["slope at most 0.01"] == len(query(lower=0, upper=1, monotone=True, smooth=inf).records) > 0
+    assert result.alone["never below 0"] == len(query(lower=0).records)
 
 
 def test_what_is_most_alike_comes_first_by_the_distance_under_a_normal():
-    found = query(like="gelu", native=True)
+    result = query(like="gelu", native=True)
 
-    assert found.names[0] == "gelu_tanh"
-    assert "gelu" not in found.names
-    distances = [found.distance[name] for name in found.names]
+    assert result.names[0] == "gelu_tanh"
+    assert "gelu" not in result.names
+    distances = [result.distance[name] for name in result.names]
     assert distances == sorted(distances)
 
     def squared(z):
         return (z * special.expit(z) - z * stats.norm.cdf(z)) ** 2 * stats.norm.pdf(z)
 
-    assert found.distance["silu"] == pytest.approx(np.sqrt(integrate.quad(squared, -12, 12)[0]), rel=1e-6)
+    assert result.distance["silu"] == pytest.approx(np.sqrt(integrate.quad(squared, -12, 12)[0]), rel=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -28,10 +28,10 @@ from actlab.functions.analysis.saturation import tails
     ],
 )
 def test_where_a_function_is_flat(spec, left, right):
-    found = tails(spec)
-    assert found.left == pytest.approx(left, abs=1e-6)
-    assert found.right == pytest.approx(right, abs=1e-6)
-    assert found.both == (math.isfinite(left) and math.isfinite(right))
+    ends = tails(spec)
+    assert ends.left == pytest.approx(left, abs=1e-6)
+    assert ends.right == pytest.approx(right, abs=1e-6)
+    assert ends.both == (math.isfinite(left) and math.isfinite(right))
 
 
 def test_off_is_not_saturated_and_stuck_is():

@@ -1,4 +1,4 @@
-"""Gradients are finite wherever the value is, from -100 to 100, in eighths: zero and every kink lie on the grid."""
+"""Gradients are finite wherever the value is, on a grid of eighths from -100 to 100 with zero and every kink."""
 
 import pytest
 import torch

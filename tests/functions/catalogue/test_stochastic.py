@@ -30,7 +30,8 @@ def clip(x):
 
 
 NORMAL, LOGISTIC = stats.norm.pdf, stats.logistic.pdf
-MEANS = {  # the expectation over the noise, by quadrature or in closed form
+# Expectation over the noise, by quadrature or in closed form.
+MEANS = {
     "rrelu": lambda x: x if x >= 0 else x * (1 / 8 + 1 / 3) / 2,
     "noisy_relu": lambda x: expectation(lambda e: relu(x + e * logistic(x) ** 0.5), NORMAL),
     "rt_relu": lambda x: expectation(lambda e: relu(x + 0.75 * e), NORMAL),
@@ -42,7 +43,8 @@ MEANS = {  # the expectation over the noise, by quadrature or in closed form
     "binary_concrete": lambda x: expectation(lambda e: logistic((x + e) * 1.5), LOGISTIC),
     "hard_concrete": lambda x: expectation(lambda e: clip(logistic((x + e) * 1.5) * 1.2 - 0.1), LOGISTIC),
 }
-EVALUATED = {  # where evaluation is not the mean, but the function at the mean noise, as the papers have it
+# Evaluation mode where it is the function at the mean noise and not the mean, as in the papers.
+EVALUATED = {
     "rt_relu": relu,
     "binary_concrete": lambda x: logistic(1.5 * x),
     "hard_concrete": lambda x: clip(logistic(x) * 1.2 - 0.1),

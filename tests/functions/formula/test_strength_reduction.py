@@ -109,9 +109,8 @@ def test_denominators_of_parameters_are_inverted_once_for_the_whole_tensor():
 
 def test_a_rewriting_that_loses_digits_or_overflows_is_not_taken(monkeypatch):
     def inaccurate(expressions):
-        return expressions.xreplace(
-            {tanh(X): (exp(2 * X) - 1) / (exp(2 * X) + 1)}
-        )  # infinity over infinity from 355 on
+        # infinity over infinity from 355 on
+        return expressions.xreplace({tanh(X): (exp(2 * X) - 1) / (exp(2 * X) + 1)})
 
     monkeypatch.setattr(strength_reduction, "_simplify", inaccurate)
 

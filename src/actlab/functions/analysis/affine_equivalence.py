@@ -280,7 +280,9 @@ def _fit_match(f: Spec, g: Activation, start: Array, *, free: Sequence[int], sca
         if fit.cost > 1e-16:
             return None
         reached = _with(start, fitted, fit.x)
-        points = [_rounded(reached), np.array([_decimal(value) for value in reached])]
+        decimals = np.array([_decimal(value) for value in reached])
+        # The fitted stretch itself comes last: it may be close to a short number without being equal to it.
+        points = [_rounded(reached), decimals, _with(decimals, [0], reached[0])]
     return next(filter(None, (_match_at(f, g, point, scaled=scaled) for point in points)), None)
 
 

@@ -46,9 +46,8 @@ def asinh(x):
 )
 def m_arcsinh(x):
     """The inverse hyperbolic sine times the root of |x|, over 12."""
-    return (
-        formula.asinh(x) * sqrt(maximum(absolute(x), 1e-37)) / 12
-    )  # the root's argument stays above 0: no NaN gradient
+    # The argument of the root stays above 0, so that the gradient is not NaN.
+    return formula.asinh(x) * sqrt(maximum(absolute(x), 1e-37)) / 12
 
 
 @activation(

@@ -104,9 +104,8 @@ def spherical_softmax(x, eps: Positive = 1e-8, dim: Dim = -1):
 @activation(kind="vector", arxiv="2504.20966", claims=Claims(lower=0.0, upper=1.0, equivariant=True, zero=True))
 def softpick(x, eps: Positive = 1e-8, dim: Dim = -1):
     """The positive part of e^x - 1 over the sum of its absolute values: no attention sink."""
-    shift = (
-        x.amax(dim, keepdim=True).relu().detach()
-    )  # both parts of e^(x - shift) - e^-shift below, without cancelling
+    shift = x.amax(dim, keepdim=True).relu().detach()
+    # e^(x - shift) - e^-shift for both signs of x, without cancellation.
     raised = x.clamp(max=0).expm1() * (-shift).exp() - (-x.relu()).expm1() * (x - shift).exp()
     return raised.relu() / (raised.abs().sum(dim, keepdim=True) + eps)
 
@@ -140,9 +139,8 @@ def normalized_sigmoid(x, dim: Dim = -1):
 @activation(kind="vector", arxiv="2110.14182", claims=SIMPLEX)
 def ev_softmax(x, dim: Dim = -1):
     """Softmax over the elements that are not below the mean, zero for the others."""
-    mean = x.mean(dim, keepdim=True).minimum(
-        x.amax(dim, keepdim=True)
-    )  # rounded, the mean of equal numbers can exceed them
+    # By rounding, the mean of equal numbers can exceed them.
+    mean = x.mean(dim, keepdim=True).minimum(x.amax(dim, keepdim=True))
     return x.masked_fill(x < mean, float("-inf")).softmax(dim=dim)
 
 
