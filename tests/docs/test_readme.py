@@ -6,10 +6,10 @@ import re
 import tomllib
 
 import pytest
+from tests.docs.blocks import ROOT, blocks
 
 from actlab import __version__
 from actlab.cli import app
-from tests.docs.blocks import ROOT, blocks
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -62,6 +62,10 @@ def test_the_figures_of_the_comparison_are_those_of_the_evidence():
 @pytest.mark.parametrize("file", ["pyproject.toml", "CITATION.cff"])
 def test_the_version_is_the_same_everywhere(file):
     text = (ROOT / file).read_text(encoding="utf-8")
-    version = tomllib.loads(text)["project"]["version"] if file.endswith("toml") else re.search(r"^version: (.*)$", text, re.MULTILINE)[1]
+    version = (
+        tomllib.loads(text)["project"]["version"]
+        if file.endswith("toml")
+        else re.search(r"^version: (.*)$", text, re.MULTILINE)[1]
+    )
 
     assert version == __version__
