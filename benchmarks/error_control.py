@@ -1,20 +1,20 @@
-"""How often does a race send a best arm away, and how soon does it find a worse one? Other rules, same draws.
+"""Error rate and power of sequential elimination, against Optuna's pruner and t-tests on the same draws.
 
     python benchmarks/error_control.py [--studies 2000] [--seeds 20] [--seed 0]
 
-Part 1 simulates studies in which all arms are equally good and looks after every seed. A study errs when at least one
-arm is sent away, which is also when its best set, or its winner, is wrong. Part 2 makes one arm worse, or one better,
-by d standard deviations of the paired difference, and counts who is separated and after how many seeds.
+Part 1 simulates studies in which all arms are equally good, with a decision after every seed. A study errs when at least one
+arm is eliminated; its best set, or its winner, is then wrong. Part 2 makes one arm worse, or one better, by d standard
+deviations of the paired difference, and counts the eliminations of worse arms and the seeds they take.
 
 The rules:
 
-* ActLab: `actlab.stats.racing.Race`, the very class a study calls, at alpha = 5 %.
+* ActLab: `actlab.stats.racing.Race`, the class that a study uses, at alpha = 5 %.
 * Optuna: `optuna.pruners.WilcoxonPruner()` with its defaults (p 0.1, two start-up steps), arms as trials one after the
-  other, seeds as steps; a pruned trial raises `TrialPruned`. The rule is written out here for speed, and its decisions
-  are compared with the real class on some draws when optuna is installed. It is not defined for ties by a fast formula,
-  so it sits out the accuracies.
-* Repeated t: a paired t-test of every pair at 5 % after every seed from the third, as is done by hand.
-* Fixed n: one paired t-test of every pair after the last seed, Holm-corrected; no looking before. The reference for
+  other, seeds as steps; a pruned trial raises `TrialPruned`. The rule is implemented here for speed, and its decisions
+  are compared with the real class on some draws when optuna is installed. The fast formula is not defined for ties, so
+  accuracies are omitted.
+* Repeated t: a paired t-test of every pair at 5 % after every seed from the third on, a common manual procedure.
+* Fixed n: one paired t-test of every pair after the last seed, Holm-corrected, with no decision before. The reference for
   power.
 """
 
@@ -34,7 +34,7 @@ from scipy.stats import t as student
 from actlab.stats.racing import Race
 
 Array = NDArray[np.float64]
-Rounds = NDArray[np.int64]  # per study and arm: the round after which it left; NEVER when it stayed
+Rounds = NDArray[np.int64]  # per study and arm, the round after which it was eliminated, or NEVER
 NEVER = 10**6
 ALPHA = 0.05
 
@@ -43,40 +43,40 @@ ALPHA = 0.05
 
 
 def gaussian(rng: np.random.Generator, *shape: int) -> Array:
-    """Half of the variance belongs to the seed, which all arms share, as in a real study; pairing removes it."""
+    """Gaussian results; half of the variance is an effect of the seed that all arms share, and pairing removes it."""
     studies, _, seeds = shape
     return (rng.normal(size=shape) + rng.normal(size=(studies, 1, seeds))) / np.sqrt(2)
 
 
 def heavy_tailed(rng: np.random.Generator, *shape: int) -> Array:
-    """Student t with 3 degrees of freedom: now and then a seed goes badly wrong or very well."""
+    """Student t with 3 degrees of freedom, with occasional extreme seeds."""
     return rng.standard_t(3, size=shape)
 
 
 def skewed(rng: np.random.Generator, *shape: int) -> Array:
-    """A loss with a long right tail, equal for all arms."""
+    """Negative lognormal loss, equal for all arms, with a long tail of bad results."""
     return -rng.lognormal(0.0, 0.8, size=shape)
 
 
 def accuracy(rng: np.random.Generator, *shape: int) -> Array:
-    """Accuracy on 360 test images; the seed makes the task easier or harder for all arms."""
+    """Accuracy on 360 test images; an effect of the seed changes the rate of all arms."""
     studies, _, seeds = shape
     rate = np.clip(0.965 + 0.008 * rng.normal(size=(studies, 1, seeds)), 0.9, 0.995)
     return rng.binomial(360, np.broadcast_to(rate, shape)) / 360
 
 
 def saturated(rng: np.random.Generator, *shape: int) -> Array:
-    """Accuracy on 360 images where all arms miss one or two: a handful of values, many ties."""
+    """Accuracy on 360 images where all arms have one or two errors, with few values and many ties."""
     return rng.binomial(360, 0.996, size=shape) / 360
 
 
 def unequal_spread(rng: np.random.Generator, *shape: int) -> Array:
-    """Equal means; the last arm is ten times as noisy as the first."""
+    """Equal means, and standard deviations from 0.1 for the first arm to 1 for the last."""
     return rng.normal(size=shape) * np.geomspace(0.1, 1.0, shape[1])[:, None]
 
 
 def unequal_shape(rng: np.random.Generator, *shape: int) -> Array:
-    """Equal means, but one arm owes its own to a long tail of bad seeds: typically better, sometimes far worse."""
+    """Equal means; one arm has a long tail of bad seeds, so that it is typically better and sometimes far worse."""
     x = 0.5 * rng.normal(size=shape)
     x[:, 0] = 1 - rng.exponential(size=(shape[0], shape[2]))
     return x
@@ -96,20 +96,20 @@ EQUAL = {
 
 
 def actlab_rule(results: Array) -> Rounds:
-    """Run ActLab's race on every study."""
+    """Apply ActLab's race to every study."""
     studies, arms, seeds = results.shape
     labels = [f"arm{i}" for i in range(arms)]
     race = Race(labels, "max", ALPHA)
-    left = np.full((studies, arms), NEVER)
-    for own, study in zip(left, results.tolist(), strict=True):
+    rounds = np.full((studies, arms), NEVER)
+    for row, study in zip(rounds, results.tolist(), strict=True):
         table = {label: dict(enumerate(values)) for label, values in zip(labels, study, strict=True)}
         for label, elimination in race.replay(table, range(seeds)).eliminated.items():
-            own[labels.index(label)] = elimination.after
-    return left
+            row[labels.index(label)] = elimination.after
+    return rounds
 
 
 def wilcoxon_p(gains: Array) -> Array:
-    """Return the exact one-sided p value of "the gains are negative" of the signed-rank test, for gains without ties."""
+    """Return the exact one-sided p-value of the signed-rank test of "the gains are negative", for gains without ties."""
     n = gains.shape[-1]
     counts = np.ones(1)
     for rank in range(1, n + 1):  # how many of the 2^n sign patterns give each sum of positive ranks
@@ -120,21 +120,21 @@ def wilcoxon_p(gains: Array) -> Array:
 
 
 def optuna_rule(results: Array, threshold: float = 0.1, startup: int = 2) -> Rounds:
-    """Prune as ``WilcoxonPruner`` does: each trial against the best completed one so far, unless its own mean is better."""
+    """Apply ``WilcoxonPruner``: each trial is compared with the best completed one, and not pruned if its mean is better."""
     studies, arms, seeds = results.shape
-    left = np.full((studies, arms), NEVER)
-    everyone = np.arange(studies)
+    rounds = np.full((studies, arms), NEVER)
+    index = np.arange(studies)
     best = np.zeros(studies, dtype=int)  # the first trial has no rival and completes
     means = results.mean(axis=-1)
     for arm in range(1, arms):
-        gains = results[:, arm] - results[everyone, best]
+        gains = results[:, arm] - results[index, best]
         for n in range(max(2, startup), seeds + 1):
-            worse = results[:, arm, :n].mean(axis=-1) < means[everyone, best]
-            prune = (wilcoxon_p(gains[:, :n]) < threshold) & worse & (left[:, arm] == NEVER)
-            left[prune, arm] = n
-        better = (left[:, arm] == NEVER) & (means[:, arm] > means[everyone, best])
+            worse = results[:, arm, :n].mean(axis=-1) < means[index, best]
+            prune = (wilcoxon_p(gains[:, :n]) < threshold) & worse & (rounds[:, arm] == NEVER)
+            rounds[prune, arm] = n
+        better = (rounds[:, arm] == NEVER) & (means[:, arm] > means[index, best])
         best = np.where(better, arm, best)
-    return left
+    return rounds
 
 
 def _t_statistics(results: Array) -> Array:
@@ -146,16 +146,16 @@ def _t_statistics(results: Array) -> Array:
 
 
 def repeated_t_rule(results: Array) -> Rounds:
-    """Send an arm away when, after any seed from the third, a paired t-test at 5 % finds some other arm better."""
-    left = np.full(results.shape[:2], NEVER)
+    """Eliminate an arm when, after any seed from the third on, a paired t-test at 5 % finds another arm better."""
+    rounds = np.full(results.shape[:2], NEVER)
     for n in range(3, results.shape[-1] + 1):
         worse = (_t_statistics(results[..., :n]) > student.ppf(1 - ALPHA / 2, n - 1)).any(axis=1)
-        left[worse & (left == NEVER)] = n
-    return left
+        rounds[worse & (rounds == NEVER)] = n
+    return rounds
 
 
 def fixed_n_rule(results: Array) -> Rounds:
-    """Send an arm away when, after the last seed, Holm's procedure over all pairs finds some other arm better."""
+    """Eliminate an arm when, after the last seed, Holm's procedure over all pairs finds another arm better."""
     _, arms, seeds = results.shape
     t = _t_statistics(results)
     first, second = np.triu_indices(arms, 1)
@@ -165,11 +165,11 @@ def fixed_n_rule(results: Array) -> Rounds:
     passed = np.logical_and.accumulate(np.take_along_axis(p, order, 1) <= bounds, axis=1)
     rejected = np.zeros_like(passed)
     np.put_along_axis(rejected, order, passed, 1)
-    left = np.full(results.shape[:2], NEVER)
+    rounds = np.full(results.shape[:2], NEVER)
     for pair, (one, other) in enumerate(zip(first, second, strict=True)):
         hit = np.flatnonzero(rejected[:, pair])
-        left[hit, np.where(t[hit, one, other] > 0, other, one)] = seeds
-    return left
+        rounds[hit, np.where(t[hit, one, other] > 0, other, one)] = seeds
+    return rounds
 
 
 RULES: dict[str, Callable[[Array], Rounds]] = {
@@ -181,7 +181,7 @@ RULES: dict[str, Callable[[Array], Rounds]] = {
 
 
 def optuna_agreement(rng: np.random.Generator, studies: int = 25, arms: int = 4, seeds: int = 20) -> str:
-    """Say on how many trials the rule written out here and the real class decide alike."""
+    """Return a sentence with the number of trials on which the rule implemented here and the real class agree."""
     try:
         import optuna  # noqa: PLC0415 an extra that only this comparison needs
     except ImportError:
@@ -189,22 +189,22 @@ def optuna_agreement(rng: np.random.Generator, studies: int = 25, arms: int = 4,
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     results = gaussian(rng, studies, arms, seeds)
-    ours, theirs = optuna_rule(results), np.full((studies, arms), NEVER)
-    for own, values in zip(theirs, results, strict=True):
+    ours, reference = optuna_rule(results), np.full((studies, arms), NEVER)
+    for row, values in zip(reference, results, strict=True):
         study = optuna.create_study(direction="maximize", pruner=optuna.pruners.WilcoxonPruner())
         for arm in range(arms):
             trial = study.ask()
             for seed in range(seeds):
                 trial.report(values[arm, seed], seed)
                 if trial.should_prune():
-                    own[arm] = seed + 1
+                    row[arm] = seed + 1
                     break
-            if own[arm] == NEVER:
+            if row[arm] == NEVER:
                 study.tell(trial, values[arm].mean())
             else:
                 study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-    same = f"{(ours == theirs).sum()} of {ours.size} trials"
-    return f"Optuna {optuna.__version__}: the rule written out here decides like the real class on {same}."
+    agreement = f"{(ours == reference).sum()} of {ours.size} trials"
+    return f"Optuna {optuna.__version__}: the rule implemented here decides like the real class on {agreement}."
 
 
 # ---- measurements ----
@@ -222,31 +222,31 @@ class Share:
         return f"{self.hits / self.of:.1%} [{interval.low:.1%}, {interval.high:.1%}]"
 
 
-def errs(rule: Callable[[Array], Rounds], results: Array) -> Share:
-    """Return the share of studies, all arms being equal, in which an arm is sent away."""
+def error_rate(rule: Callable[[Array], Rounds], results: Array) -> Share:
+    """Return the share of studies with equal arms in which an arm is eliminated."""
     return Share(hits=int((rule(results) != NEVER).any(axis=1).sum()), of=len(results))
 
 
-def one_apart(
+def one_different_arm(
     rng: np.random.Generator, studies: int, arms: int, seeds: int, effect: float
 ) -> tuple[Array, NDArray[np.int64]]:
     """Draw studies with one arm, at a random place, better by ``effect`` SDs of the paired difference."""
     results = gaussian(rng, studies, arms, seeds)  # the arm's own SD is 1/sqrt(2), so the difference of two has SD 1
-    odd = rng.integers(arms, size=studies)
-    results[np.arange(studies), odd] += effect
-    return results, odd
+    different = rng.integers(arms, size=studies)
+    results[np.arange(studies), different] += effect
+    return results, different
 
 
-def power(left: Rounds, odd: NDArray[np.int64], *, better: bool) -> str:
-    """Return the share of the worse arms that were sent away and the median number of seeds that took."""
-    is_odd = np.arange(left.shape[1]) == odd[:, None]
-    rounds = left[~is_odd if better else is_odd]
-    median = np.median(rounds)
-    return f"{np.mean(rounds != NEVER):.0%}, {median:.0f}" if median < NEVER else f"{np.mean(rounds != NEVER):.0%}, -"
+def power(rounds: Rounds, different: NDArray[np.int64], *, better: bool) -> str:
+    """Return the share of the worse arms that were eliminated, and the median number of seeds until then."""
+    is_different = np.arange(rounds.shape[1]) == different[:, None]
+    of_worse = rounds[~is_different if better else is_different]
+    share, median = f"{np.mean(of_worse != NEVER):.0%}", np.median(of_worse)
+    return f"{share}, {median:.0f}" if median < NEVER else f"{share}, -"
 
 
 def table(head: Sequence[str], body: Iterator[Sequence[str]]) -> None:
-    """Print a Markdown table, row by row as they come."""
+    """Print a Markdown table, row by row."""
     print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
     for row in body:
         print(f"| {' | '.join(row)} |", flush=True)
@@ -262,7 +262,7 @@ def error_rows(rng: np.random.Generator, studies: int, seeds: int) -> Iterator[l
             yield [
                 name,
                 str(arms),
-                *("-" if ties and rule is optuna_rule else str(errs(rule, results)) for rule in RULES.values()),
+                *("-" if ties and rule is optuna_rule else str(error_rate(rule, results)) for rule in RULES.values()),
             ]
 
 
@@ -270,9 +270,9 @@ def power_rows(rng: np.random.Generator, studies: int, seeds: int) -> Iterator[l
     """Yield the rows of part 2."""
     for effect in (0.5, 1.0, 1.5, 2.0, 3.0):
         for arms, better in ((2, True), (5, False), (5, True), (10, False), (10, True)):
-            results, odd = one_apart(rng, studies, arms, seeds, effect if better else -effect)
+            results, different = one_different_arm(rng, studies, arms, seeds, effect if better else -effect)
             case = "one worse" if not better else "one better"
-            cells = [power(rule(results), odd, better=better) for rule in RULES.values()]
+            cells = [power(rule(results), different, better=better) for rule in RULES.values()]
             yield [f"{effect}", str(arms), "the pair" if arms == 2 else case, *cells]
 
 
@@ -282,16 +282,16 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=2000, help="simulated studies per row; part 2 takes a quarter")
     parser.add_argument("--seeds", type=int, default=20, help="seeds of a study")
     parser.add_argument("--seed", type=int, default=0, help="of the generator")
-    given = parser.parse_args()
-    rng, started = np.random.default_rng(given.seed), time.perf_counter()
+    options = parser.parse_args()
+    rng, started = np.random.default_rng(options.seed), time.perf_counter()
     print(f"{optuna_agreement(rng)}\n")
-    print(f"Studies with an error; {given.studies} studies a row, a look after each of {given.seeds} seeds:\n")
-    table(["results", "arms", *RULES], error_rows(rng, given.studies, given.seeds))
     print(
-        "The last block lies outside the guarantee: a test of means with unknown spread cannot rule such a tail out.\n"
+        f"Studies with an error; {options.studies} studies per row, a decision after each of {options.seeds} seeds:\n"
     )
-    print("Worse arms sent away, and median seeds to do so (the fixed-n rule always takes all):\n")
-    table(["d", "arms", "case", *RULES], power_rows(rng, max(1, given.studies // 4), given.seeds))
+    table(["results", "arms", *RULES], error_rows(rng, options.studies, options.seeds))
+    print("The last block is outside the guarantee: a test of means with unknown spread cannot exclude such a tail.\n")
+    print("Worse arms eliminated, and median seeds until then (the fixed-n rule always takes all):\n")
+    table(["d", "arms", "case", *RULES], power_rows(rng, max(1, options.studies // 4), options.seeds))
     print(f"{time.perf_counter() - started:.0f} s")
 
 

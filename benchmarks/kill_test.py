@@ -1,12 +1,12 @@
-"""The kill test: a study is killed with SIGKILL at 50 random moments, and once its disk is full; nothing may be lost or done twice.
+"""Test that a study loses no trial and repeats none when it is killed or its disk is full.
 
-The command is started in a process group of its own and the whole group is killed: some kills hit the start (imports, checks,
-measuring of costs), most hit the workers at their trials. Then the command runs to its end, and its rows are compared with those
-of an undisturbed run, bit for bit, all columns but the clocks'.
+The command is started in a process group of its own, and the whole group is killed with SIGKILL at 50 random times: some kills hit the
+start (imports, checks, measurement of costs), most hit the workers during their trials. Then the command runs to its end, and its rows
+are compared with those of an uninterrupted run, bit for bit, in all columns except times.
 
     python benchmarks/kill_test.py [--kills 50] [--seed 0] [--jobs 2]
 
-Five to ten minutes. The full disk is a small tmpfs for root, else a limit on the size of files. Exit code 0 when all holds.
+Five to ten minutes. The full disk is a small tmpfs for root, else a limit on file size. The exit code is 0 if all checks pass.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from actlab.errors import StoreError
-from actlab.studies.store.schema import claims
+from actlab.studies.store.schema import leases
 from actlab.studies.store.store import Store
 
 ARMS = ("relu", "gelu", "silu", "tanh", "elu", "sigmoid")
 SEEDS = 40
-CLOCKS = {"started", "finished", "seconds", "cpu_seconds"}
+TIMES = {"started", "finished", "seconds", "cpu_seconds"}
 EARLY = 0.2  # share of the kills that hit the start
 TASK = """
 import torch
@@ -61,7 +61,7 @@ batch_size = 32
 
 
 def main() -> int:
-    """Run both tests and print what was found; return the exit code."""
+    """Run both tests and print their checks; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
@@ -71,17 +71,17 @@ def main() -> int:
     (folder / "small_task.py").write_text(TASK)
 
     begin = time.perf_counter()
-    expected = finish(folder, folder / "undisturbed.db", options.jobs)
-    print(f"undisturbed: {len(expected)} rows in {time.perf_counter() - begin:.1f} s")
-    held = [by_kills(folder, expected, options), by_full_disk(folder, expected, options)]
-    print("everything holds" if all(held) else "NOT everything holds")
-    return 0 if all(held) else 1
+    expected = finish(folder, folder / "uninterrupted.db", options.jobs)
+    print(f"uninterrupted: {len(expected)} rows in {time.perf_counter() - begin:.1f} s")
+    passed = [check_kills(folder, expected, options), check_full_disk(folder, expected, options)]
+    print("everything holds" if all(passed) else "NOT everything holds")
+    return 0 if all(passed) else 1
 
 
 def command(folder: Path, store: Path, jobs: int) -> list[str]:
     """Return the command line of the study."""
-    words = ["compare", str(folder / "small_task.py"), *ARMS, "--seeds", str(SEEDS), "--jobs", str(jobs)]
-    return [sys.executable, "-m", "actlab", *words, "--store", f"sqlite:///{store}", "--name", "killed"]
+    arguments = ["compare", str(folder / "small_task.py"), *ARMS, "--seeds", str(SEEDS), "--jobs", str(jobs)]
+    return [sys.executable, "-m", "actlab", *arguments, "--store", f"sqlite:///{store}", "--name", "killed"]
 
 
 def finish(folder: Path, store: Path, jobs: int) -> list[dict[str, Any]]:
@@ -91,19 +91,19 @@ def finish(folder: Path, store: Path, jobs: int) -> list[dict[str, Any]]:
 
 
 def rows(store: Path) -> list[dict[str, Any]]:
-    """Return the rows without the clocks' columns, in an order of their own."""
+    """Return the rows without times, sorted by arm and seed."""
     opened = Store(store, create=False)
-    found = [
-        {name: value for name, value in row.items() if name not in CLOCKS}
+    untimed = [
+        {name: value for name, value in row.items() if name not in TIMES}
         for row in opened.rows(opened.study("killed").id)
     ]
     opened.close()
-    return sorted(found, key=lambda row: (row["arm"], row["seed"]))
+    return sorted(untimed, key=lambda row: (row["arm"], row["seed"]))
 
 
-def by_kills(folder: Path, expected: list[dict[str, Any]], options: argparse.Namespace) -> bool:
-    """Kill the study again and again, let it finish, and compare."""
-    store, draw = folder / "killed.db", random.Random(options.seed)  # noqa: S311 # moments of a test
+def check_kills(folder: Path, expected: list[dict[str, Any]], options: argparse.Namespace) -> bool:
+    """Kill the study repeatedly, let it finish, and compare its rows."""
+    store, draw = folder / "killed.db", random.Random(options.seed)  # noqa: S311 # random times of a test
     begin, early = time.perf_counter(), 0
     for number in range(options.kills):
         before = state(store)
@@ -115,29 +115,31 @@ def by_kills(folder: Path, expected: list[dict[str, Any]], options: argparse.Nam
     print(
         f"killed {options.kills} times ({early} before the first trial); {left} of {len(expected)} trials were still to run"
     )
-    return judged("after the kills", finish(folder, store, options.jobs), expected, store) and left > 0
+    return compare_rows("after the kills", finish(folder, store, options.jobs), expected, store) and left > 0
 
 
 def start(folder: Path, store: Path, jobs: int, prepare: Callable[[], None] | None = None) -> subprocess.Popen[bytes]:
-    """Start the command in a group of its own."""
+    """Start the command in a process group of its own."""
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     return subprocess.Popen(command(folder, store, jobs), start_new_session=True, preexec_fn=prepare, **pipes)  # type: ignore[call-overload]  # pipes are one of two kinds # noqa: S603, PLW1509 our own command; the limit must be set in the child
 
 
 def state(store: Path) -> tuple[int, int]:
-    """Return the numbers of rows and of claims so far."""
+    """Return the numbers of rows and of leases so far."""
     try:
         opened = Store(store, create=False)
         study = opened.study("killed").id
     except StoreError:
         return 0, 0
-    found = opened.count(study), sum(opened.attempts(study).values())
+    with opened._engine.connect() as connection:  # attempts of trials are not part of the store's interface
+        begun = connection.scalar(sa.select(sa.func.count()).where(leases.c.study_id == study)) or 0
+    counts = opened.count(study), begun
     opened.close()
-    return found
+    return counts
 
 
 def kill_at_random(process: subprocess.Popen[bytes], draw: random.Random, working: Callable[[], bool]) -> bool:
-    """Kill the group at a random moment; return whether that was before its first trial."""
+    """Kill the process group at a random time; return whether that was before its first trial."""
     if draw.random() < EARLY:
         time.sleep(draw.uniform(0, 4))
     else:
@@ -150,59 +152,57 @@ def kill_at_random(process: subprocess.Popen[bytes], draw: random.Random, workin
     return early
 
 
-def by_full_disk(folder: Path, expected: list[dict[str, Any]], options: argparse.Namespace) -> bool:
-    """Let the store run out of room, make some, and compare."""
-    place = folder / "small_disk"
-    place.mkdir()
-    mounted = os.geteuid() == 0 and _mount(place, "size=400k")
+def check_full_disk(folder: Path, expected: list[dict[str, Any]], options: argparse.Namespace) -> bool:
+    """Let the store run out of space, enlarge the disk, let the study finish, and compare its rows."""
+    disk = folder / "small_disk"
+    disk.mkdir()
+    store = disk / "full.db"
+    mounted = os.geteuid() == 0 and _mount(disk, "size=400k")
     limit = None if mounted else lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
     try:
-        process = start(folder, place / "full.db", options.jobs, limit)
-        _, said = process.communicate()
-        message = said.decode().strip().splitlines()[-1] if said else ""
-        print(
-            f"full disk ({'tmpfs' if mounted else 'file size limit'}): exit code {process.returncode}, {state(place / 'full.db')[0]} rows"
-        )
+        process = start(folder, store, options.jobs, limit)
+        _, errors = process.communicate()
+        message = errors.decode().strip().splitlines()[-1] if errors else ""
+        kind = "tmpfs" if mounted else "file size limit"
+        print(f"full disk ({kind}): exit code {process.returncode}, {state(store)[0]} rows")
         print(f"  {message}")
         if mounted:
-            _mount(place, "remount,size=64m")
-        told = process.returncode == 2 and "run the same command again" in message and b"Traceback" not in said
-        return (
-            judged("after the full disk", finish(folder, place / "full.db", options.jobs), expected, place / "full.db")
-            and told
-        )
+            _mount(disk, "remount,size=64m")
+        reported = process.returncode == 2 and "run the same command again" in message and b"Traceback" not in errors
+        rows_after = finish(folder, store, options.jobs)
+        return compare_rows("after the full disk", rows_after, expected, store) and reported
     finally:
         if mounted:
-            subprocess.run(["umount", str(place)], check=False)  # noqa: S603, S607 our own mount
+            subprocess.run(["umount", str(disk)], check=False)  # noqa: S603, S607 our own mount
 
 
-def _mount(place: Path, how: str) -> bool:
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", how, "tmpfs", str(place)], check=False, capture_output=True)  # noqa: S603, S607 as root
-    return done.returncode == 0
+def _mount(folder: Path, mount_options: str) -> bool:
+    command = ["mount", "-t", "tmpfs", "-o", mount_options, "tmpfs", str(folder)]
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0  # noqa: S603 as root, our own folder
 
 
-def judged(when: str, found: list[dict[str, Any]], expected: list[dict[str, Any]], store: Path) -> bool:
-    """Print and return whether the rows are those of the undisturbed run, and no trial ran to its end twice."""
-    trials = [(row["arm"], row["seed"]) for row in found]
-    facts = {
-        "rows equal the undisturbed run's, bit for bit": found == expected,
+def compare_rows(when: str, actual: list[dict[str, Any]], expected: list[dict[str, Any]], store: Path) -> bool:
+    """Print and return whether the rows are those of the uninterrupted run, and no trial ran to its end twice."""
+    trials = [(row["arm"], row["seed"]) for row in actual]
+    checks = {
+        "rows equal the uninterrupted run's, bit for bit": actual == expected,
         "no trial has two rows": len(set(trials)) == len(trials),
         "no trial was begun again after it had a row": not begun_after_the_end(store),
     }
-    for fact, holds in facts.items():
-        print(f"  {'yes' if holds else 'NO '}  {when}: {fact}")
-    return all(facts.values())
+    for check, passes in checks.items():
+        print(f"  {'yes' if passes else 'NO '}  {when}: {check}")
+    return all(checks.values())
 
 
 def begun_after_the_end(store: Path) -> list[tuple[str, int]]:
-    """Return the trials that somebody claimed although they had a row."""
+    """Return the trials that were leased although they had a row."""
     opened = Store(store, create=False)
     study = opened.study("killed").id
     ended = {(row["arm"], row["seed"]): row["finished"] for row in opened.rows(study)}
-    with opened._engine.connect() as connection:  # the test looks behind the scenes
-        begun = connection.execute(sa.select(claims.c.arm, claims.c.seed, claims.c.claimed)).all()
+    with opened._engine.connect() as connection:  # leases are not part of the store's interface
+        begun = connection.execute(sa.select(leases.c.arm, leases.c.seed, leases.c.claimed)).all()
     opened.close()
-    return [(arm, seed) for arm, seed, claimed in begun if claimed > ended[arm, seed]]
+    return [(arm, seed) for arm, seed, started in begun if started > ended[arm, seed]]
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Less work for the same answer: ten activations on MNIST-1D, 20 seeds, three ways.
+"""Time and answer of ActLab, a full grid and Optuna for ten activations on MNIST-1D with 20 seeds.
 
-* ActLab: arms leave when the evidence allows, a process per core with one thread each;
-* (a) the full grid: a plain loop over arms and seeds in one process, with torch's default threads (and, to be fair, with one);
-* (b) Optuna: the same loop, an arm a trial, a seed a step, pruned by its ``WilcoxonPruner`` at the defaults.
+* ActLab: arms are eliminated when the evidence allows; one process per core, with one thread each;
+* (a) full grid: a loop over arms and seeds in one process, with torch's default threads and, for comparison, with one;
+* (b) Optuna: the same loop with an arm as a trial and a seed as a step, pruned by ``WilcoxonPruner`` with its defaults.
 
-The truth that answers are held against is the full grid: its best set by ActLab's own test, and its arm with the best mean.
+The reference is the full grid, with its best set by ActLab's test and its arm with the best mean.
 
     python benchmarks/less_work.py [--seeds 20] [--jobs N] [--skip-one-thread]
 
@@ -40,8 +40,8 @@ TASK = "mnist1d"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Way:
-    """One way to answer the question, and what it cost."""
+class Method:
+    """A method, its cost and its answer."""
 
     name: str
     trials: int
@@ -51,25 +51,25 @@ class Way:
 
 
 def main() -> None:
-    """Run the ways and print the table."""
+    """Run the methods and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--jobs", type=int, default=cores.available())
     parser.add_argument("--skip-one-thread", action="store_true")
     options = parser.parse_args()
 
-    plain_trial("relu", 0)  # makes the data and warms up, outside of all clocks
+    plain_trial("relu", 0)  # generates the data and warms up, before any measurement
     threads = torch.get_num_threads()
-    ours = by_actlab(options.seeds, options.jobs)
-    grid, table = by_full_grid(options.seeds, threads)
-    ways = [ours, grid, by_optuna(options.seeds, threads)]
+    actlab_method = run_actlab(options.seeds, options.jobs)
+    grid, table = run_full_grid(options.seeds, threads)
+    methods = [actlab_method, grid, run_optuna(options.seeds, threads)]
     if not options.skip_one_thread:
-        ways += [by_full_grid(options.seeds, 1)[0], by_optuna(options.seeds, 1)]
-    report(ways, table, options.jobs)
+        methods += [run_full_grid(options.seeds, 1)[0], run_optuna(options.seeds, 1)]
+    report(methods, table, options.jobs)
 
 
 def plain_trial(arm: str, seed: int) -> float:
-    """Train once as a plain script would, on torch's current threads; return the mean training loss."""
+    """Train once in a plain loop, on torch's current threads; return the mean training loss."""
     task = resolve(TASK)
     with isolated(seed):
         split = load_data(task, seed).train
@@ -86,14 +86,14 @@ def plain_trial(arm: str, seed: int) -> float:
         return float(np.mean(losses))
 
 
-def by_actlab(seeds: int, jobs: int) -> Way:
-    """Answer with ActLab, start of the workers and measuring of the costs included."""
+def run_actlab(seeds: int, jobs: int) -> Method:
+    """Run ActLab; the time includes the start of the workers and the measurement of costs."""
     begin = time.perf_counter()
     study = actlab.compare(TASK, ARMS, seeds=seeds, jobs=jobs, store=Path(tempfile.mkdtemp()) / "less.db")
     best = study.verdict().best_set
     seconds, rows = time.perf_counter() - begin, study.rows()
     cpu = sum(row["cpu_seconds"] for row in rows)
-    return Way(name=f"ActLab, {jobs} processes", trials=len(rows), seconds=seconds, cpu_seconds=cpu, best=best)
+    return Method(name=f"ActLab, {jobs} processes", trials=len(rows), seconds=seconds, cpu_seconds=cpu, best=best)
 
 
 @contextmanager
@@ -104,19 +104,19 @@ def _threads(number: int) -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def by_full_grid(seeds: int, threads: int) -> tuple[Way, dict[str, dict[int, float]]]:
-    """Answer with every trial of the grid, one after the other."""
+def run_full_grid(seeds: int, threads: int) -> tuple[Method, dict[str, dict[int, float]]]:
+    """Run every trial of the grid, one after the other."""
     with _threads(threads):
         begin, cpu = time.perf_counter(), time.process_time()
         table = {arm: {seed: plain_trial(arm, seed) for seed in range(seeds)} for arm in ARMS}
         seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
-    active = Race(ARMS, "min").replay(table, range(seeds)).active
+    best = Race(ARMS, "min").replay(table, range(seeds)).active
     name = f"full grid, 1 process, {_counted(threads)}"
-    return Way(name=name, trials=len(ARMS) * seeds, seconds=seconds, cpu_seconds=cpu, best=active), table
+    return Method(name=name, trials=len(ARMS) * seeds, seconds=seconds, cpu_seconds=cpu, best=best), table
 
 
-def by_optuna(seeds: int, threads: int) -> Way:
-    """Answer with Optuna's WilcoxonPruner at its defaults."""
+def run_optuna(seeds: int, threads: int) -> Method:
+    """Run Optuna's WilcoxonPruner with its defaults."""
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     count = 0
@@ -129,7 +129,7 @@ def by_optuna(seeds: int, threads: int) -> Way:
             count += 1
             trial.report(values[-1], seed)
             if trial.should_prune():
-                break  # its documentation returns the mean so far
+                break  # and return the mean so far, as in Optuna's documentation
         return float(np.mean(values))
 
     with _threads(threads):
@@ -140,30 +140,31 @@ def by_optuna(seeds: int, threads: int) -> Way:
         study.optimize(objective, n_trials=len(ARMS))
         seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
     name = f"Optuna, 1 process, {_counted(threads)}"
-    return Way(name=name, trials=count, seconds=seconds, cpu_seconds=cpu, best=(study.best_params["arm"],))
+    return Method(name=name, trials=count, seconds=seconds, cpu_seconds=cpu, best=(study.best_params["arm"],))
 
 
 def _counted(threads: int) -> str:
     return f"{threads} thread{'' if threads == 1 else 's'}"
 
 
-def report(ways: list[Way], table: dict[str, dict[int, float]], jobs: int) -> None:
-    """Print what each way cost and what it answered."""
-    means = {arm: float(np.mean(list(own.values()))) for arm, own in table.items()}
-    winner, truth = min(means, key=means.__getitem__), set(ways[1].best)
+def report(methods: list[Method], table: dict[str, dict[int, float]], jobs: int) -> None:
+    """Print the cost and the answer of each method."""
+    means = {arm: float(np.mean(list(losses.values()))) for arm, losses in table.items()}
+    winner, reference = min(means, key=means.__getitem__), set(methods[1].best)
     print(f"{len(ARMS)} arms x {len(table[winner])} seeds on {TASK}; {jobs} cores\n")
-    print(f"{'way':<34} {'trials':>6} {'wall s':>8} {'CPU s':>8} {'wall of ActLab':>15}  best")
-    for way in ways:
-        ratio = f"{way.seconds / ways[0].seconds:.2f}x"
+    print(f"{'method':<34} {'trials':>6} {'wall s':>8} {'CPU s':>8} {'wall of ActLab':>15}  best")
+    for method in methods:
+        ratio, best = f"{method.seconds / methods[0].seconds:.2f}x", ", ".join(method.best)
         print(
-            f"{way.name:<34} {way.trials:6d} {way.seconds:8.1f} {way.cpu_seconds:8.1f} {ratio:>15}  {', '.join(way.best)}"
+            f"{method.name:<34} {method.trials:6d} {method.seconds:8.1f} {method.cpu_seconds:8.1f} {ratio:>15}  {best}"
         )
-    print(f"\nfull grid: best mean {winner} ({means[winner]:.4f}); best set {', '.join(sorted(truth))}")
-    ours = set(ways[0].best)
-    print(f"ActLab's best set holds the arm with the best mean: {'yes' if winner in ours else 'NO'}")
-    print(f"ActLab's best set is the full grid's: {'yes' if ours == truth else f'no: {sorted(ours ^ truth)} differ'}")
+    print(f"\nfull grid: best mean {winner} ({means[winner]:.4f}); best set {', '.join(sorted(reference))}")
+    best_set, optuna_best = set(methods[0].best), methods[2].best
+    difference = sorted(best_set ^ reference)
+    print(f"ActLab's best set contains the arm with the best mean: {'yes' if winner in best_set else 'NO'}")
+    print(f"ActLab's best set is the full grid's: {'yes' if not difference else f'no: {difference} differ'}")
     print(
-        f"Optuna names the arm with the best mean: {'yes' if ways[2].best == (winner,) else 'NO, ' + ways[2].best[0]}"
+        f"Optuna's best arm is the one with the best mean: {'yes' if optuna_best == (winner,) else 'NO, ' + optuna_best[0]}"
     )
 
 

@@ -1,12 +1,12 @@
-"""The published table of the MNIST-1D activation experiment, run again on 20 seeds.
+"""Reproduction of the published MNIST-1D activation experiment on 20 seeds.
 
-Greydanus & Kobak (ICML 2024, arXiv:2011.14439) printed one seed, on a GPU, for six functions: the mean of the 301 training
-losses. Ours must be within three standard deviations over seeds of each, and in that order; leaky_relu and relu must come out
-as a tie, and gelu as better than relu.
+Greydanus & Kobak (ICML 2024, arXiv:2011.14439) published one seed, on a GPU, for six functions: the mean of the 301 training
+losses. Our means must be within three standard deviations over seeds of each, and in the same order; leaky_relu and relu must
+be a tie, and gelu must be better than relu.
 
     python benchmarks/published_mnist1d.py [--seeds 20] [--jobs N] [--store FILE]
 
-About 160 trials of 0.35 s. Exit code 0 when all of it holds, 1 otherwise.
+About 160 trials of 0.35 s. The exit code is 0 if all checks pass, else 1.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import actlab
 from actlab.studies.verdict.verdict import Verdict
 
 PUBLISHED = {"relu": 1.3369, "silu": 1.3675, "elu": 1.4737, "tanh": 1.5243, "softplus": 1.6467, "sigmoid": 1.7532}
-FURTHER = ("leaky_relu", "gelu")
+OTHERS = ("leaky_relu", "gelu")
 
 
 def main() -> int:
@@ -30,7 +30,7 @@ def main() -> int:
     begin = time.perf_counter()
     study = actlab.compare(
         "mnist1d",
-        ["relu", *FURTHER, *(name for name in PUBLISHED if name != "relu")],
+        ["relu", *OTHERS, *(name for name in PUBLISHED if name != "relu")],
         seeds=options.seeds,
         jobs=options.jobs,
         store=options.store or Path(tempfile.mkdtemp()) / "published.db",
@@ -40,9 +40,9 @@ def main() -> int:
     print(
         f"{len(study.rows())} trials in {time.perf_counter() - begin:.1f} s, fingerprint {verdict.fingerprint[:12]}\n"
     )
-    held = [*_table(verdict), *_claims(verdict)]
-    print(f"\n{verdict.recommendation}\n\n{sum(held)} of {len(held)} hold")
-    return 0 if all(held) else 1
+    passed = [*_check_means(verdict), *_check_relations(verdict)]
+    print(f"\n{verdict.recommendation}\n\n{sum(passed)} of {len(passed)} hold")
+    return 0 if all(passed) else 1
 
 
 def _options() -> argparse.Namespace:
@@ -53,8 +53,8 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _table(verdict: Verdict) -> list[bool]:
-    """Print the table; return for each published number whether ours is within three standard deviations."""
+def _check_means(verdict: Verdict) -> list[bool]:
+    """Print the table; return for each published number whether our mean is within three standard deviations."""
     print(f"{'function':<12} {'mean':>8} {'SD':>8} {'published':>10} {'in SDs':>7}")
     within = []
     for arm in sorted(verdict.arms, key=lambda arm: arm.mean or 0.0):
@@ -71,14 +71,14 @@ def _table(verdict: Verdict) -> list[bool]:
     return within
 
 
-def _claims(verdict: Verdict) -> list[bool]:
-    """Print what else must hold; return whether each does."""
+def _check_relations(verdict: Verdict) -> list[bool]:
+    """Print the other checks; return whether each passes."""
     arms = {arm.spec: arm for arm in verdict.arms}
     means = [arms[name].mean for name in PUBLISHED]
     tie = next((tie for tie in verdict.ties if set(tie.arms) == {"relu", "leaky_relu"}), None)
     gelu = arms["gelu"].diff
     assert gelu is not None
-    claims = {
+    checks = {
         f"the order is the published one: {' < '.join(PUBLISHED)}": means
         == sorted(means, key=lambda mean: mean or 0.0),
         f"leaky_relu and relu are a tie: {'no tie' if tie is None else tie.kind}": tie is not None,
@@ -86,9 +86,9 @@ def _claims(verdict: Verdict) -> list[bool]:
         and gelu.p_corrected < 0.05,
     }
     print()
-    for claim, holds in claims.items():
-        print(f"{'yes' if holds else 'NO '}  {claim}")
-    return list(claims.values())
+    for check, passes in checks.items():
+        print(f"{'yes' if passes else 'NO '}  {check}")
+    return list(checks.values())
 
 
 if __name__ == "__main__":
