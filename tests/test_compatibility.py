@@ -17,7 +17,7 @@ from tests.export.packed.test_pack import pixels
 
 import actlab
 from actlab.export.packed.file import load_packed
-from actlab.studies.plan import Plan, make_plan, source_of
+from actlab.studies.plan import Plan, make_plan, task_digest
 from actlab.tasks.registry import resolve
 
 FILES = Path(__file__).parent / "compatibility" / "v0_1_0"
@@ -86,7 +86,7 @@ def test_the_tasks_that_ship_count_as_the_same_tasks(name):
     except actlab.ActlabError as error:
         pytest.skip(f"its data are not installed: {error}")
 
-    assert source_of(task) == EXPECTED["task_sources"][name]
+    assert task_digest(task) == EXPECTED["task_sources"][name]
 
 
 def test_a_packed_net_computes_what_it_computed():

@@ -1,4 +1,4 @@
-"""Tasks of the gradient-jamming paper (arXiv:2509.07236), with Ones, digits and LeNet-5 under plain SGD.
+"""Tasks of arXiv 2509.07236 on gradient jamming, with Ones, digits and LeNet-5 trained by plain SGD.
 
 Ones is a counting problem: of d bits, K are set, with K uniform on 0..d; the target is whether more than a share tau of the bits is
 set. One linear unit can solve it. The settings are those of the authors' examples, with a validation split added where they have none.
