@@ -1,4 +1,4 @@
-"""A calibration finds the size from which a kernel wins, and what it keeps is what layers go by."""
+"""Calibration of the sizes from which kernels are faster than torch."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _apart(monkeypatch, tmp_path):
 
 @pytest.fixture
 def timed(monkeypatch):
-    """Replace times by ratios that are given, and count the looks."""
+    """Replace measured speedups by given ones, and record the measurements."""
     ratios, looks = {}, []
 
     def times(name, device, dtype, size, rounds):

@@ -1,4 +1,4 @@
-"""Traps against overflow points that are known, and programs written by hand."""
+"""Float32 accuracy of textbook formulas, against known overflow points and hand-written programs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from actlab.errors import SpecError
 from actlab.functions.activation import activation, forget, names
 from actlab.functions.formula import exp, log
 
-OVERFLOW = math.log(np.finfo(np.float32).max)  # 88.72: the exponential's last finite input
+OVERFLOW = math.log(np.finfo(np.float32).max)  # 88.72: largest input with a finite exponential
 
 
 def _found(spec, part, *, finite):
-    return [trap for trap in inaccurate_regions(spec) if trap.part == part and trap.finite == finite]
+    return [region for region in inaccurate_regions(spec) if region.part == part and region.finite == finite]
 
 
 def test_softplus_overflows_where_the_exponential_does():
@@ -51,38 +51,38 @@ def test_gelu_by_erf_keeps_no_digit_below_minus_five_and_a_half():
 
 
 def test_the_hole_of_sinc_is_a_point():
-    holes = [trap for trap in inaccurate_regions("sinc") if not trap.finite]
+    holes = [region for region in inaccurate_regions("sinc") if not region.finite]
 
-    assert {(trap.part, trap.low, trap.high, trap.truth) for trap in holes} >= {("value", 0.0, 0.0, 1.0)}
-    assert all(trap.here < 1e-6 for trap in holes)
+    assert {(region.part, region.low, region.high, region.truth) for region in holes} >= {("value", 0.0, 0.0, 1.0)}
+    assert all(region.here < 1e-6 for region in holes)
 
 
 def test_what_is_wrong_here_too_is_told():
-    near_overflow = [trap for trap in inaccurate_regions("hyper_sinh") if trap.here == math.inf]
+    near_overflow = [region for region in inaccurate_regions("hyper_sinh") if region.here == math.inf]
 
     assert near_overflow
-    assert all(88.7 < trap.low < trap.high < 91 for trap in near_overflow)
+    assert all(88.7 < region.low < region.high < 91 for region in near_overflow)
 
 
 @pytest.mark.parametrize("spec", ["relu", "leaky_relu", "hardtanh", "identity", "step", "square", "sigmoid", "sine"])
 def test_functions_without_traps_have_none(spec):
-    assert [trap for trap in inaccurate_regions(spec) if not trap.finite] == []
+    assert [region for region in inaccurate_regions(spec) if not region.finite] == []
     assert _found(spec, "value", finite=True) == []
 
 
 def test_a_formula_that_its_author_wrote_carelessly_is_wrong_here_too():
     @activation(paper="a test")
     def careless(x):
-        """Softplus without the primitive that never overflows."""
+        """Softplus without its primitive."""
         return log(1 + exp(x))
 
     try:
-        found = [trap for trap in inaccurate_regions("careless") if trap.part == "value" and not trap.finite]
+        regions = [region for region in inaccurate_regions("careless") if region.part == "value" and not region.finite]
     finally:
         forget("careless")
-    (trap,) = found  # up to where float64, which it is held against, overflows as well
-    assert (trap.low, trap.here) == (pytest.approx(OVERFLOW, abs=0.1), math.inf)
-    assert trap.high == pytest.approx(math.log(np.finfo(np.float64).max), abs=25)
+    (region,) = regions  # up to where the float64 reference overflows as well
+    assert (region.low, region.here) == (pytest.approx(OVERFLOW, abs=0.1), math.inf)
+    assert region.high == pytest.approx(math.log(np.finfo(np.float64).max), abs=25)
 
 
 def test_the_values_of_a_spec_count():
@@ -93,7 +93,7 @@ def test_the_values_of_a_spec_count():
 
 @pytest.mark.parametrize("name", names("elementwise")[::9])
 def test_here_nothing_is_infinite_that_a_float32_could_hold(name):
-    assert [trap for trap in inaccurate_regions(name) if trap.here == math.inf] == []
+    assert [region for region in inaccurate_regions(name) if region.here == math.inf] == []
 
 
 def test_only_elementwise_functions_have_traps():

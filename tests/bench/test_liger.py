@@ -1,4 +1,4 @@
-"""Liger-Kernel as a rival in the bench: with a stand-in for the package, since it runs on cards alone."""
+"""Liger-Kernel in the benchmark, with a substitute for the package, which needs a GPU."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from actlab.report.terminal.bench import speed_table
 
 
 class SiLUMul:
-    """Their interface: an autograd function of gate and value."""
+    """Liger's interface: an autograd function of gate and value."""
 
     @staticmethod
     def apply(gate, value):
@@ -44,9 +44,9 @@ def installed(monkeypatch):
         module = ModuleType(name)
         module.__spec__ = importlib.machinery.ModuleSpec(name, None, is_package=True)
         monkeypatch.setitem(sys.modules, name, module)
-    for (name, theirs), function in zip(liger.FUNCTIONS.values(), (SiLUMul, GELUMul, ReLUSquared), strict=True):
+    for (name, attribute), function in zip(liger.FUNCTIONS.values(), (SiLUMul, GELUMul, ReLUSquared), strict=True):
         module = ModuleType(name)
-        setattr(module, theirs, function)
+        setattr(module, attribute, function)
         monkeypatch.setitem(sys.modules, name, module)
 
 
@@ -67,8 +67,8 @@ def test_it_is_timed_where_it_has_the_function_and_left_out_elsewhere(installed,
 
     assert {m.spec for m in found if m.contender == "liger"} == {"swiglu"}
     assert {m.spec for m in found if m.contender == "actlab"} == {"swiglu", "gelu"}
-    whole = speed.bench(["relu"], size=8, rounds=1)
-    table = speed_table(speed.Bench(**{**vars(whole), "measurements": tuple(found)}))
+    result = speed.bench(["relu"], size=8, rounds=1)
+    table = speed_table(speed.Bench(**{**vars(result), "measurements": tuple(found)}))
     assert table is not None
 
 

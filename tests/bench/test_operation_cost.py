@@ -1,4 +1,4 @@
-"""The cost against counts by hand, and against what the profiler of torch sees."""
+"""Operation cost, against counts by hand and torch's profiler."""
 
 from __future__ import annotations
 

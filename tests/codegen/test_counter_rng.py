@@ -1,4 +1,4 @@
-"""Counter noise: its distribution, the independence of neighbours and of keys, and that it can be had again."""
+"""Counter-based random numbers: distribution, independence of neighbors and keys, and reproducibility."""
 
 from __future__ import annotations
 

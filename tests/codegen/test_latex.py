@@ -1,4 +1,4 @@
-"""LaTeX of every formula: balanced, over the primitives' own spellings, and refused for tensor code."""
+"""LaTeX of every formula: balanced, with the primitives' own names; an error for tensor code."""
 
 from __future__ import annotations
 

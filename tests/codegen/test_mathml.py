@@ -1,4 +1,4 @@
-"""MathML: well-formed for every formula, and the same mathematics as the formula."""
+"""MathML of every formula: well-formed, and mathematically equal to the formula."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ CHILDREN = {"mfrac": 2, "msup": 2, "msub": 2, "msqrt": 1}
         ("silu", "x\u03c3(x)"),
         ("relu", "max(x,0)"),
         ("square", "x2"),
-        ("gaussian", "e−x2"),  # noqa: RUF001 the sign of mathematics
+        ("gaussian", "e−x2"),  # noqa: RUF001 MathML's minus sign
         ("bilinear", "gatevalue"),
-        ("elu", "{xx>0α(ex−1)otherwise"),  # noqa: RUF001 the sign of mathematics
+        ("elu", "{xx>0α(ex−1)otherwise"),  # noqa: RUF001 MathML's minus sign
     ],
 )
 def test_a_formula_reads_as_mathematics(name, text):
-    root = ElementTree.fromstring(mathml(get(name)))  # noqa: S314 written by us
+    root = ElementTree.fromstring(mathml(get(name)))  # noqa: S314 generated here
 
     assert "".join(root.itertext()) == text
 

@@ -1,4 +1,4 @@
-"""Couplings: what moves with the input, told from the formula, against formulas of which it is known."""
+"""Location, scale and rate parameters, found from formulas with known couplings."""
 
 from __future__ import annotations
 

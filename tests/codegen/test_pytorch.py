@@ -1,4 +1,4 @@
-"""The torch reading: the printed code, its derivative, natives and half precision."""
+"""Torch code of formulas: source, derivative, torch's fused kernels and half precision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a backward pass must keep, against slopes from elsewhere: mpmath's derivative of the value, and float32 arithmetic of torch."""
+"""Tensors saved for backward, against mpmath's derivatives and float32 arithmetic of torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kernels of rules against the gradient reading: sizes at the vectors' edges, dtypes, noise to the bit, threads, what is kept."""
+"""CPU kernels of gradient rules against torch code: sizes at vector edges, dtypes, noise, threads and saved tensors."""
 
 from __future__ import annotations
 
@@ -28,44 +28,44 @@ SIZES = (0, 1, 7, 8, 31, 32, 33, 63, 64, 65, 1000, 4097)
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 3e-6, torch.bfloat16: 2**-7}
 
 
-def check(made: CpuRuleKernel, x: torch.Tensor, grad: torch.Tensor) -> None:
-    spec, reading = made.gradient.spec, gradient(made.gradient.spec)
-    y, kept = made.forward(x)
-    got = made.backward(grad, kept, KEY if reading.is_noisy else None)
+def check(kernel: CpuRuleKernel, x: torch.Tensor, grad: torch.Tensor) -> None:
+    spec, rule = kernel.gradient.spec, gradient(kernel.gradient.spec)
+    y, kept = kernel.forward(x)
+    got = kernel.backward(grad, kept, KEY if rule.is_noisy else None)
 
     plain = layer(spec.forward, native=False)(x)
-    wanted = reading.code(grad, *reading.gather(x, plain, KEY, []))
+    wanted = rule.code(grad, *rule.gather(x, plain, KEY, []))
     torch.testing.assert_close(y, plain, rtol=TOLERANCE[x.dtype], atol=1e-6)
-    assert not made.is_exact or torch.equal(y, plain)
-    near = max(TOLERANCE[x.dtype], 3e-6 if "normal" in reading.ingredients else 0.0)  # noise has the digits of float32
+    assert not kernel.is_exact or torch.equal(y, plain)
+    near = max(TOLERANCE[x.dtype], 3e-6 if "normal" in rule.ingredients else 0.0)  # noise has the digits of float32
     torch.testing.assert_close(got, wanted, rtol=near, atol=near)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("spec", SPECS)
 def test_a_kernel_computes_what_the_reading_does(spec, dtype):
-    made = rule_kernel(parse(spec))
+    kernel = rule_kernel(parse(spec))
     generator = torch.Generator().manual_seed(1)
     for size in SIZES:
         x = (torch.randn(size, generator=generator, dtype=torch.float64) * 1.5).to(dtype)
-        check(made, x, torch.randn(size, generator=generator, dtype=torch.float64).to(dtype))
+        check(kernel, x, torch.randn(size, generator=generator, dtype=torch.float64).to(dtype))
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
 def test_noise_is_that_of_the_counter_to_the_bit(dtype):
-    made = rule_kernel(parse("relu/jam"))
+    kernel = rule_kernel(parse("relu/jam"))
     ones = torch.ones(5001, dtype=dtype)
 
-    got = made.backward(ones, None, KEY)
+    got = kernel.backward(ones, None, KEY)
 
     assert torch.equal(got, counter_rng.uniform(KEY, (5001,)).to(dtype))
 
 
 def test_normal_noise_is_that_of_the_counter_far_into_its_tails():
-    made = rule_kernel(parse("relu/noise(sigma=1)"))
+    kernel = rule_kernel(parse("relu/noise(sigma=1)"))
     zeros = torch.zeros(1 << 22)
 
-    got, wanted = made.backward(zeros, None, KEY), counter_rng.normal(KEY, (1 << 22,))
+    got, wanted = kernel.backward(zeros, None, KEY), counter_rng.normal(KEY, (1 << 22,))
 
     assert wanted.abs().max() > 5
     torch.testing.assert_close(got, wanted, rtol=2e-6, atol=1e-6)
@@ -73,16 +73,16 @@ def test_normal_noise_is_that_of_the_counter_far_into_its_tails():
 
 @pytest.mark.parametrize("spec", ["relu/positive_jam", "sign/rect", "sign/arctan"])
 def test_threads_change_nothing(spec):
-    made = rule_kernel(parse(spec))
+    kernel = rule_kernel(parse(spec))
     x, grad = torch.randn(400_003), torch.randn(400_003)
-    y, kept = made.forward(x)
-    alone = made.backward(grad, kept, KEY)
+    y, kept = kernel.forward(x)
+    alone = kernel.backward(grad, kept, KEY)
     threads = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        again, shared = made.forward(x)
+        again, shared = kernel.forward(x)
         assert torch.equal(again, y)
-        assert torch.equal(made.backward(grad, shared, KEY), alone)
+        assert torch.equal(kernel.backward(grad, shared, KEY), alone)
     finally:
         torch.set_num_threads(threads)
 
@@ -99,11 +99,11 @@ def test_threads_change_nothing(spec):
     ],
 )
 def test_what_is_kept(spec, keep):
-    made = rule_kernel(parse(spec))
+    kernel = rule_kernel(parse(spec))
     x = torch.randn(1024)
-    _, kept = made.forward(x)
+    _, kept = kernel.forward(x)
 
-    assert made.keep == keep
+    assert kernel.keep == keep
     assert kept is x if keep == "input" else (0 if kept is None else kept.numel()) == (128 if keep == "bits" else 0)
 
 
@@ -122,11 +122,11 @@ def test_what_has_no_kernel(spec):
 
 
 def test_infinite_gradients_and_inputs():
-    made = rule_kernel(parse("sign/rect"))
+    kernel = rule_kernel(parse("sign/rect"))
     x = torch.tensor([-torch.inf, 0.0, torch.inf, torch.nan] * 9)
-    _, kept = made.forward(x)
+    _, kept = kernel.forward(x)
 
-    assert made.backward(torch.full((36,), torch.inf), kept, None).tolist() == [0.0, torch.inf, 0.0, 0.0] * 9
+    assert kernel.backward(torch.full((36,), torch.inf), kept, None).tolist() == [0.0, torch.inf, 0.0, 0.0] * 9
 
 
 def test_without_a_compiler_there_are_no_kernels(monkeypatch):
@@ -147,14 +147,14 @@ def test_without_a_compiler_there_are_no_kernels(monkeypatch):
 
 
 def test_a_wrong_bit_is_found(monkeypatch):
-    made = CpuRuleKernel(RulePasses(gradient(parse("sign/clipped"))))
-    right = made.forward
+    kernel = CpuRuleKernel(RulePasses(gradient(parse("sign/clipped"))))
+    right = kernel.forward
 
     def flipped(x):
         y, kept = right(x)
         kept[0] ^= 1
         return y, kept
 
-    monkeypatch.setattr(made, "forward", flipped)
+    monkeypatch.setattr(kernel, "forward", flipped)
     with pytest.raises(AssertionError):
-        check(made, torch.randn(64), torch.ones(64))
+        check(kernel, torch.randn(64), torch.ones(64))

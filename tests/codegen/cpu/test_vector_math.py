@@ -1,4 +1,4 @@
-"""The elementary functions of the CPU reading: their error over all of float32 and a sample of float64, and that they are vector code."""
+"""Elementary functions of CPU kernels: error over all of float32 and samples of float64, and vector code."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ MPMATH = {
 
 
 def every_exponent(mantissas: int = 512) -> np.ndarray:
-    """Return float32 of both signs, every exponent, with evenly spread mantissas; and the numbers that matter."""
+    """Return float32 of both signs, every exponent, with evenly spread mantissas; and edge cases."""
     fractions = np.arange(0, 2**23, 2**23 // mantissas) + np.arange(mantissas) * 7 % 97
     bits = (np.arange(0, 255)[:, None] << 23 | fractions[None, :]).astype(np.uint32).ravel()
     positive = bits.view(np.float32)

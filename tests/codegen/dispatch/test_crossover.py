@@ -1,4 +1,4 @@
-"""The table of crossovers: what is in it, which part speaks of a case, and what a machine's own measurements change."""
+"""Table of the sizes from which kernels are used: sections, lookup, and this machine's own measurements."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from actlab.functions.grammar import parse
 
 @pytest.fixture(autouse=True)
 def _apart(monkeypatch, tmp_path):
-    """Keep this machine's own measurements out of it."""
+    """Use an empty cache folder instead of this machine's measurements."""
     monkeypatch.setenv("ACTLAB_CACHE", str(tmp_path))
-    forget = module._table.cache_clear
-    forget()
+    clear_cache = module._table.cache_clear  # tests replace the function
+    clear_cache()
     yield
-    forget()
+    clear_cache()
 
 
 def shipped():
@@ -130,7 +130,7 @@ def test_what_was_measured_here_comes_first_and_what_was_not_stays():
     assert crossover("serf", "cpu", torch.float32, native=False) < inf
     assert (
         crossover("gelu", "cpu", torch.float32, native=True, threads=2) == 12345
-    )  # measured on one, nearer than a table from elsewhere
+    )  # measured here with one thread, before tables of other machines
 
 
 def test_a_second_measurement_adds_to_the_first_and_the_last_word_counts():

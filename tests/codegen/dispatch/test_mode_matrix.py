@@ -1,7 +1,7 @@
-"""Every kind of entry in every mode of torch: a fast layer gives the values and gradients of the plain formula.
+"""Every kind of activation in every mode of torch: a fast layer has the values and gradients of the formula.
 
-The kernels are the real ones, at every size. What cannot apply is listed with its reason. Compiled code is shared: one graph for a kind
-holds the function and all its transforms, and every mode looks at its own part.
+Kernels run at every size. Cases that do not apply are listed with their reason. Compiled code is shared: one graph per kind contains the
+function and all its transforms, and each test checks its own part.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from actlab.codegen.dispatch import route
 from actlab.nn.layers.activation_layer import ActivationLayer
 
 CHANNELS = 4
-KINDS: dict[str, tuple[str, str]] = {  # a spec, and where a gate lies
+KINDS: dict[str, tuple[str, str]] = {  # a spec, and where the gate is
     "elementwise": ("telu", "second"),
     "elementwise with a native": ("mish", "second"),
     "elementwise by its output": ("tanh", "second"),
@@ -41,11 +41,11 @@ KINDS: dict[str, tuple[str, str]] = {  # a spec, and where a gate lies
     "quantised": ("dorefa", "second"),
     "quantised, learned": ("lsq", "second"),
 }
-KERNELLED = [kind for kind, (spec, _) in KINDS.items() if spec not in {"softmax", "crelu", "rrelu"}]
+WITH_KERNEL = [kind for kind, (spec, _) in KINDS.items() if spec not in {"softmax", "crelu", "rrelu"}]
 
 
-class Counted:
-    """A kernel that counts its passes."""
+class RecordingKernel:
+    """A kernel that records its calls."""
 
     def __init__(self, kernel):
         self.kernel, self.calls = kernel, []
@@ -68,24 +68,24 @@ class Counted:
 
 @pytest.fixture
 def fast(monkeypatch):
-    """Return a maker of fast layers whose kernels run at every size; ``maker.calls`` are the passes they made."""
+    """Return a function that creates fast layers whose kernels run at every size; its ``calls`` are the recorded passes."""
     monkeypatch.setattr(route, "crossover", lambda *_, **__: 1)
     make_kernel = route.DEVICES["cpu"]
 
     def counted(spec, gate):
-        found = Counted(make_kernel(spec, gate))
+        found = RecordingKernel(make_kernel(spec, gate))
         found.calls = make.calls
         return found
 
     def make(kind):
-        return built(kind, fast=True)
+        return make_layer(kind, fast=True)
 
     make.calls = []
     monkeypatch.setitem(route.DEVICES, "cpu", counted)
     return make
 
 
-def built(kind, *, fast=False):
+def make_layer(kind, *, fast=False):
     spec, gate = KINDS[kind]
     made = actlab.layer(spec, gate=gate, channels=CHANNELS, fast=fast, native=fast, dtype=torch.float64)
     with torch.no_grad():
@@ -97,12 +97,12 @@ def built(kind, *, fast=False):
 
 
 def sample():
-    """Return numbers from both sides of zero, none of them at the kink of a piecewise function."""
+    """Return numbers of both signs, none of them at the kink of a piecewise function."""
     return torch.randn(6, CHANNELS, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
 def seeded(run):
-    """Let stochastic functions draw the same numbers for both layers, and leave the generator as it was."""
+    """Make stochastic functions draw the same numbers for both layers; the generator is restored."""
 
     def wrapped(layer, x):
         with torch.random.fork_rng(devices=[]):
@@ -165,7 +165,7 @@ def dual(layer, x):
 
 
 def meta(layer, x):
-    """Return zeros of the shapes; there are no numbers."""
+    """Return zeros of the shapes of the meta tensors."""
     found = gradients(layer.to("meta"), x.to("meta"))
     return [torch.zeros(tensor.shape, dtype=tensor.dtype) for tensor in found]
 
@@ -227,9 +227,9 @@ OTHER: dict[str, Run] = {
     "compile": compiled,
     **{name: transformed(name) for name in TRANSFORMS},
 }
-VMAP = "torch's vmap wants to be told how random numbers are drawn"
-FROZEN = "torch warns that a graph which draws is not the same twice; such a layer is traced and exported in evaluation"
-ELSEWHERE = "the compiler draws in another order than the transform alone"
+VMAP = "torch's vmap requires a setting for random numbers"
+FROZEN = "torch warns that graphs with random numbers are not reproducible; such layers are traced and exported in evaluation mode"
+ELSEWHERE = "the compiler draws random numbers in another order than the transform alone"
 DRAWING = "stochastic, training"
 IMPOSSIBLE: dict[tuple[str, str], str] = {
     (DRAWING, "func.vmap"): VMAP,
@@ -249,19 +249,19 @@ def cases(modes, quick=KINDS):
 
 
 def assert_same(kind, run, fast, **tolerance):
-    ours, theirs = seeded(run)(fast(kind), sample()), seeded(run)(built(kind), sample())
-    for found, wanted in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(found, wanted, **tolerance)
+    results, references = seeded(run)(fast(kind), sample()), seeded(run)(make_layer(kind), sample())
+    for result, reference in zip(results, references, strict=True):
+        torch.testing.assert_close(result, reference, **tolerance)
 
 
 @pytest.mark.parametrize(("kind", "name"), cases(EAGER))
 def test_in_eager_modes_the_kernel_gives_the_formulas_numbers(fast, kind, name):
-    # In bfloat16 the kernel rounds once and the formula here and there; a learned parameter's gradient is a sum over all numbers.
+    # In bfloat16 the kernel rounds once and torch code several times; a learned parameter's gradient is a sum over all numbers.
     near = {"rtol": 2**-6, "atol": 2**-6} if name == "autocast" else {"rtol": 1e-9, "atol": 1e-11}
 
     assert_same(kind, EAGER[name], fast, **near)
-    assert ("forward" in fast.calls) == (kind in KERNELLED)
-    assert ("backward" in fast.calls) == (kind in KERNELLED and name not in {"value", "create_graph"})
+    assert ("forward" in fast.calls) == (kind in WITH_KERNEL)
+    assert ("backward" in fast.calls) == (kind in WITH_KERNEL and name not in {"value", "create_graph"})
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.trace.*` is deprecated:DeprecationWarning")
@@ -274,14 +274,14 @@ def test_in_other_modes_no_kernel_runs_and_the_numbers_are_the_formulas(fast, ki
 
 @cache
 def compiled_transforms(kind, backend):
-    """Return what a fast layer gives in compiled transforms, all of them in one graph."""
+    """Return the results of a fast layer in compiled transforms, all of them in one graph."""
     torch._dynamo.reset()
-    f = bare(built(kind, fast=True))
-    whole = torch.compile(lambda x: {n: t(f)(x) for n, t in TRANSFORMS.items()}, fullgraph=True, backend=backend)
-    return whole(sample())
+    f = bare(make_layer(kind, fast=True))
+    transforms = torch.compile(lambda x: {n: t(f)(x) for n, t in TRANSFORMS.items()}, fullgraph=True, backend=backend)
+    return transforms(sample())
 
 
-# A graph of all transforms takes the compiler 2 to 5 seconds; the other kinds differ from these in what the formula is, no more.
+# Compiling a graph of all transforms takes 2 to 5 seconds; the other kinds differ from these in the formula only.
 QUICK = ("elementwise", "elementwise with a native", "learned per channel", "gated, second half", "vector")
 COMPILED = {f"compile of {name}": name for name in TRANSFORMS}
 
@@ -289,15 +289,15 @@ COMPILED = {f"compile of {name}": name for name in TRANSFORMS}
 @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("kind", "name"), cases(COMPILED, QUICK))
 def test_compiled_transforms_are_the_formulas(fast, kind, name, backend):
-    ours = compiled_transforms(kind, backend)[COMPILED[name]]
-    (theirs,) = transformed(COMPILED[name])(built(kind), sample())
+    result = compiled_transforms(kind, backend)[COMPILED[name]]
+    (reference,) = transformed(COMPILED[name])(make_layer(kind), sample())
 
-    torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
+    torch.testing.assert_close(result, reference, rtol=1e-9, atol=1e-11)
     assert fast.calls == []
 
 
 def test_a_wrong_kernel_shows(fast, monkeypatch):
-    monkeypatch.setattr(Counted, "forward", lambda self, *tensors: 1.001 * self.kernel.forward(*tensors))
+    monkeypatch.setattr(RecordingKernel, "forward", lambda self, *tensors: 1.001 * self.kernel.forward(*tensors))
     with pytest.raises(AssertionError):
         assert_same("elementwise", value, fast, rtol=1e-9, atol=1e-11)
 

@@ -1,6 +1,6 @@
-"""A fast layer runs its kernel where nobody looks, and the formula in every other mode of torch: right in all of them.
+"""A fast layer runs its kernel in plain eager mode, and the formula in all other modes of torch.
 
-The kernel here is a stand-in that counts its calls and can be made to lie: a mode in which the lie shows has run it.
+The kernel here is a mock that records its calls and can return scaled results, which show whether a mode has run it.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from actlab.nn.layers.activation_layer import ActivationLayer
 
 SPECS = ["telu", "swish(beta=learned)", "prelu(weight=learned_per_channel)", "powlu"]
 CHANNELS = 4
-FACTOR = 3.0  # what a lying kernel multiplies its value by; its slope, too
+FACTOR = 3.0  # by which a mock kernel can scale values and slopes
 
 
-works = route._kernels_run
+kernels_run = route._kernels_run
 
 
 class Spy:
-    """A kernel by autograd of the formula, that counts and can lie."""
+    """A mock kernel that uses autograd of the formula, records its calls and can scale its results."""
 
     def __init__(self, plain, factor):
         self.plain, self.factor, self.calls = plain, factor, []
@@ -56,15 +56,15 @@ class Spy:
 
 @pytest.fixture
 def spy(monkeypatch):
-    """Return a maker of fast layers whose kernel is a spy; ``maker.kernel`` is the last one's."""
+    """Return a function that creates fast layers whose kernel is a spy; its ``kernel`` is that of the last layer."""
 
     def make(spec, *, factor=1.0, **options):
-        built = actlab.layer(spec, fast=True, channels=CHANNELS, **options)
-        kernel = make.kernel = Spy(built._plain, factor)
+        layer = actlab.layer(spec, fast=True, channels=CHANNELS, **options)
+        kernel = make.kernel = Spy(layer._plain, factor)
         monkeypatch.setitem(route.DEVICES, "cpu", lambda *_: kernel)
         monkeypatch.setattr(route, "_kernels_run", lambda device, _: device == "cpu")
         monkeypatch.setattr(route, "crossover", lambda *_, **__: 1)
-        return built
+        return layer
 
     return make
 
@@ -174,7 +174,7 @@ def test_a_gradient_that_is_differentiated_again_is_the_formulas(spy, spec):
 
     for ours, theirs in zip(second(layer, x), second(plain, x), strict=True):
         torch.testing.assert_close(ours, theirs)
-    # The last pass goes through the value's node, which nobody differentiates again; the passes before it used the formula.
+    # The last pass goes through the value's node and is not differentiated again; the passes before it used the formula.
     assert spy.kernel.calls == ["forward", "backward"]
 
 
@@ -242,7 +242,7 @@ def test_without_a_compiler_everything_runs_as_torch_has_it(spy, monkeypatch):
 
     layer, x = spy("telu", factor=FACTOR), torch.randn(8)
     monkeypatch.setitem(route.DEVICES, "cpu", broken)
-    monkeypatch.setattr(route, "_kernels_run", works.__wrapped__)  # as it is, without what it remembers
+    monkeypatch.setattr(route, "_kernels_run", kernels_run.__wrapped__)  # without its cache
 
     torch.testing.assert_close(layer(x), actlab.layer("telu")(x))
 
@@ -300,7 +300,7 @@ def test_a_layer_that_has_run_on_one_thread_asks_again_on_two(monkeypatch):
 
 
 def test_mish_runs_its_kernel_at_64k():
-    """As it ships: nothing here is replaced but the kernel by one that counts."""
+    """With the package's own table; only the kernel is replaced by one that records its calls."""
     layer, calls = actlab.layer("mish", fast=True), []
     kernel = layer._route._create_kernel("cpu")
     layer._route._kernels["cpu"] = Spy(layer._plain, 1.0)
@@ -333,9 +333,9 @@ def test_a_device_whose_kernels_cannot_be_made_takes_the_formula(monkeypatch, pr
 
     monkeypatch.setitem(route.DEVICES, "cuda", broken)
 
-    assert not works.__wrapped__("cuda", torch.float32)
-    assert not works.__wrapped__("mps", torch.float32)
-    assert works.__wrapped__("cpu", torch.float32)
+    assert not kernels_run.__wrapped__("cuda", torch.float32)
+    assert not kernels_run.__wrapped__("mps", torch.float32)
+    assert kernels_run.__wrapped__("cpu", torch.float32)
 
 
 @pytest.mark.parametrize("spec", ["tanh", "sigmoid"])

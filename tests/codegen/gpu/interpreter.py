@@ -1,4 +1,4 @@
-"""Triton's interpreter, in a process of its own: it has to be chosen before Triton is imported, and must not leak to other tests."""
+"""Triton's interpreter in a separate process, as it must be chosen before Triton is imported."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _choose() -> None:
 
 
 class Interpreter:
-    """Runs kernels in a process in which Triton interprets."""
+    """Runs kernels in a process with Triton's interpreter."""
 
     def __enter__(self) -> Interpreter:
         self.pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_choose)
@@ -43,9 +43,9 @@ def _run(which: str, spec: str, gate: str, options: dict[str, Any], arguments: t
 
     warnings.simplefilter(
         "ignore", RuntimeWarning
-    )  # the interpreter is NumPy, which warns where a card gives infinity or NaN
+    )  # the interpreter is NumPy, which warns where a GPU gives infinity or NaN
     if options.pop("wide", False):
-        gpu.needs_wide = lambda _: True  # no tensor of 2^31 numbers fits an interpreter
-        options["block"] = 512  # a kernel of its own, so that the others keep their places
+        gpu.needs_wide = lambda _: True  # tensors of 2^31 numbers are too large for the interpreter
+        options["block"] = 512  # compiled separately from the other kernels
     kernel = gpu.GpuKernel(parse(spec), gate, **options)  # type: ignore[arg-type]  # options are the kernel's own
     return getattr(kernel, which)(*arguments)

@@ -1,4 +1,4 @@
-"""The GPU reading on a card: every entry against float64, tensors of more than 2^31 numbers, sums that are the same in every run.
+"""GPU kernels on a GPU: every entry against float64, more than 2^31 numbers, and reproducible sums.
 
 Run: pytest tests/codegen/gpu/test_card.py -m gpu -n 12    (a few minutes; compiling takes most of them)
 """
@@ -28,7 +28,7 @@ def moved(value, device):
 
 
 class Card:
-    """Runs kernels on the card, with tensors of the CPU."""
+    """Runs kernels on the GPU, with CPU tensors."""
 
     def forward(self, spec, *arguments, gate="second"):
         return moved(GpuKernel(parse(spec), gate).forward(*moved(arguments, "cuda")), "cpu")
@@ -95,7 +95,7 @@ def test_tensors_of_more_than_2_to_the_31_numbers_are_computed_to_their_end(spec
         pytest.skip("needs 24 GB of the card's memory")
     numbers = 2**31 + 2**14
     x = torch.empty(numbers // 2**14, 2**14, dtype=torch.bfloat16, device="cuda").fill_(-1.0)
-    x[-1] = 3.0  # only what 31 bits do not reach is positive
+    x[-1] = 3.0  # only numbers beyond 31-bit indices are positive
 
     y = kernel(parse(spec)).forward(x)
 

@@ -1,4 +1,4 @@
-"""What GPU kernels compile to, for cards that are not there."""
+"""Machine code of GPU kernels, compiled without a GPU."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def assert_fast(spec, which, dtype, capability):
     gated = parse(spec.removesuffix("_interleaved")).activation.kind == "gated"
     inputs = 2 if gated else 1
     reads, writes = (inputs, 1) if which == "forward" else (inputs + 1, inputs)
-    # what a gradient does not depend on is not read: of the identity the input, of a step nothing at all
+    # Inputs that a gradient does not depend on are not read: the input of the identity, both tensors of a step.
     assert found.counts["ld.global.v4"] in {count * per_thread for count in range(reads + 1)}, found.counts
     assert found.counts["st.global.v4"] == writes * per_thread, found.counts
     assert found.counts["call"] == found.counts["st.local"] == 0

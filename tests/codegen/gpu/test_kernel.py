@@ -1,4 +1,4 @@
-"""The GPU pytorch, in Triton's interpreter: values, gradients, tails, channels, halves. On a card: test_card.py."""
+"""GPU kernels in Triton's interpreter: values, gradients, tails, channels and gates. On a GPU: test_card.py."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 import torch
 from tests.codegen.gpu.interpreter import Interpreter
 
-from actlab.codegen.gpu.kernel import NoTritonError, Tiling, kernel, needs_wide, tiling
+from actlab.codegen.gpu.kernel import NoTritonError, kernel
+from actlab.codegen.gpu.tiling import needs_wide
 from actlab.errors import KernelError
 from actlab.functions.activation import names
 from actlab.functions.grammar import parse
@@ -20,11 +21,11 @@ from actlab.testing import activation_checks as testing
 needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
-# The interpreter cuts float32 off to bfloat16 where a card rounds: one unit in the last place of 8 bits instead of half of one. Of float16
-# it rounds. In float32 the reference's tolerance holds, also on a card.
+# The interpreter truncates float32 to bfloat16 where a GPU rounds: one unit in the last place of 8 bits instead of half of one. To float16
+# it rounds. In float32 the tolerance of the reference holds, also on a GPU.
 TOLERANCE = testing.TOLERANCE | {torch.bfloat16: (2**-7 * 1.01, 4e-7), torch.float16: (2**-10 * 1.01, 1.2e-7)}
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
-# One of every kind of formula: piecewise linear, sigmoid, normal distribution, tanh, exponential beside a line, logarithms, waves, inverse
+# One of each kind of formula: piecewise linear, sigmoid, normal distribution, tanh, exponential beside a line, logarithms, waves, inverse
 # tangent, roots, powers, rounding to whole numbers, two parameters.
 REPRESENTATIVE = (
     "relu", "silu", "gelu", "gelu_tanh", "mish", "elu", "softplus", "asinh", "snake", "arctan", "isru", "serf", "rational_pau", "telu",
@@ -45,7 +46,7 @@ def numbers_of(spec):
 
 
 def reference(spec, x, grad, gate="second", channels=None):
-    """Return value, gradient of the input, and gradients of the parameters, by the torch reading in float64."""
+    """Return value, gradient of the input, and gradients of the parameters, by torch code in float64."""
     module = layer(spec, native=False, dtype=torch.float64, gate=gate, channels=channels)
     x = x.double().requires_grad_()
     y = module(x)
@@ -74,8 +75,8 @@ def assert_agrees(interpreter, spec, dtype):
     value, slope, sums = reference(spec, x, grad)
     assert y.dtype == dx.dtype == dtype
     assert_near(y, value, dtype, f"{spec} in {dtype}", (lambda: testing.condition(spec, x, 1)) if elementwise else None)
-    bend = (lambda: grad.double() * testing.gradient_condition(spec, x)) if elementwise else None
-    assert_near(dx, slope, dtype, f"gradient of {spec} in {dtype}", bend)
+    condition = (lambda: grad.double() * testing.gradient_condition(spec, x)) if elementwise else None
+    assert_near(dx, slope, dtype, f"gradient of {spec} in {dtype}", condition)
     for name, got, want in zip(kernel(parse(spec)).learned, found, sums, strict=True):
         size = want.abs().item() + (grad.double() * value).abs().sum().item() / 10
         # 192 terms, each with the roundings of a value, that may cancel
@@ -107,7 +108,7 @@ TAILS = (-torch.inf, -3e38, -1e20, -1e4, -1e2, -0.0, 0.0, 1e2, 1e4, 1e20, 3e38, 
 
 
 def assert_tails(interpreter, spec):
-    """Compare value and slope at the ends with the torch reading's own code of both, in float32."""
+    """Compare value and slope for extreme inputs with torch code of both, in float32."""
     from actlab.codegen import pytorch
 
     record = parse(spec).activation
@@ -120,12 +121,12 @@ def assert_tails(interpreter, spec):
     y = interpreter.forward(fixed, x)
     (dx,) = interpreter.backward(fixed, torch.ones_like(x), x)
 
-    for got, want, condition, what in (
+    for got, want, order, what in (
         (y.double(), value.double(), 1, "value"),
         (dx.double(), slope.double(), 2, "slope"),
     ):
-        granted = 4 * torch.finfo(torch.float32).eps * testing.condition(fixed, x, condition)
-        near = (got - want).abs() <= 4e-6 * want.abs() + granted + 1e-6
+        allowed = 4 * torch.finfo(torch.float32).eps * testing.condition(fixed, x, order)
+        near = (got - want).abs() <= 4e-6 * want.abs() + allowed + 1e-6
         same = near | (got == want) | (got.isnan() & want.isnan())
         assert same.all(), (
             f"{what} of {spec} at {x[~same].tolist()}: {got[~same].tolist()}, in torch {want[~same].tolist()}"
@@ -356,36 +357,6 @@ def _with_fault(which, spec, old, new, arguments):
 def test_planted_faults_are_found(interpreter, spec, old, new):
     with pytest.raises(AssertionError):
         assert_agrees(Faulty(interpreter, old, new), spec, torch.float32)
-
-
-def test_tiles_waste_under_a_sixteenth_of_wide_rows():
-    for width in (4096, 5000, 11008, 14336, 3000, 24576):
-        plan = tiling((64, width), packed=False, channels=width)
-        assert plan.across * plan.wide <= width * 17 / 16
-        assert plan.tall * plan.wide == 2048
-
-
-def test_learned_parameters_are_summed_by_about_as_many_programs_as_fill_a_card():
-    plan = tiling((2**26,), packed=False, sums=True)
-
-    assert plan.steps == 16
-    assert plan.down == 2048
-    assert tiling((2**26,), packed=False).steps == 1
-
-
-def test_a_tiling_covers_every_number_once():
-    for shape, packed, channels in [
-        ((4, 100), True, 1),
-        ((5, 7, 30), True, 7),
-        ((33, 7), False, 7),
-        ((2, 3, 50), False, 3),
-        ((4097,), False, 1),
-    ]:
-        plan = tiling(shape, packed=packed, channels=channels)
-        assert isinstance(plan, Tiling)
-        assert plan.rows * plan.width >= plan.size > (plan.rows - 1) * plan.width
-        assert plan.across * plan.wide >= plan.width
-        assert plan.down * plan.tall * plan.steps >= plan.rows
 
 
 def test_without_triton_the_message_says_how_to_install_it(monkeypatch):

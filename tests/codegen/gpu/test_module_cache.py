@@ -1,4 +1,4 @@
-"""Printed files: where they are kept, and what happens if they cannot be."""
+"""Files of generated Triton source: location, rewriting, and folders that cannot be written."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def forget(module):
-    """Take the module out of Python's memory, as a new process would not have it."""
+    """Remove the module from ``sys.modules``, as in a new process."""
     del sys.modules[module.__name__]
 
 

@@ -1,4 +1,4 @@
-"""The GPU reading of gradient rules, in Triton's interpreter and compiled for cards that are not there: every rule against its formula."""
+"""GPU kernels of gradient rules, in Triton's interpreter and compiled without a GPU, against their formulas."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
 
-# In bfloat16 the interpreter cuts off where a card rounds: one unit in the last place of 8 bits.
+# In bfloat16 the interpreter truncates where a GPU rounds: one unit in the last place of 8 bits.
 TOLERANCE = {torch.float32: 3e-6, torch.bfloat16: 2**-7 * 1.01, torch.float16: 2**-10 * 1.01}
 SIZES = (0, 1, 7, 64, 65, 2051)
 
@@ -42,7 +42,7 @@ def run(spec, x, grad, key, **options):
 
     from actlab.codegen.gpu import rule_kernel as home
 
-    warnings.simplefilter("ignore", RuntimeWarning)  # NumPy warns where a card gives infinity or NaN
+    warnings.simplefilter("ignore", RuntimeWarning)  # NumPy warns where a GPU gives infinity or NaN
     kernel = home.GpuRuleKernel(home.rule_passes(parse(spec)), **{k: v for k, v in options.items() if k != "wide"})
     needs = home.needs_wide
     home.needs_wide = (lambda _: True) if options.get("wide") else needs
@@ -55,13 +55,13 @@ def run(spec, x, grad, key, **options):
 
 def assert_agrees(spec, x, grad, got):
     y, _, dx = got
-    reading = gradient(parse(spec))
+    rule = gradient(parse(spec))
     plain = layer(parse(spec).forward, native=False)(x)
-    wanted = reading.code(grad, *reading.gather(x, plain, KEY, []))
+    wanted = rule.code(grad, *rule.gather(x, plain, KEY, []))
     assert dx.dtype == y.dtype == x.dtype
     near = TOLERANCE[x.dtype]
     torch.testing.assert_close(y, plain, rtol=near, atol=1e-6)
-    # The interpreter cuts constants off to bfloat16; in the other dtypes what is chosen is chosen to the bit.
+    # The interpreter truncates constants to bfloat16; in the other dtypes selected values are exact.
     assert not rule_kernel(parse(spec)).is_exact or x.dtype == torch.bfloat16 or torch.equal(y, plain)
     torch.testing.assert_close(dx, wanted, rtol=near, atol=near)
 
@@ -170,7 +170,7 @@ def test_memory_moves_in_vectors_and_nothing_is_float64(spec, kept, dtype, capab
 
 @pytest.mark.gpu
 @pytest.mark.slow
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA card")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 @pytest.mark.parametrize("spec", SPECS)
 def test_both_passes_compute_what_the_formula_does_on_a_card(spec):
     generator = torch.Generator().manual_seed(1)

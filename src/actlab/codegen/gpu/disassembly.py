@@ -18,8 +18,9 @@ from typing import Any, Literal
 
 import torch
 
-from actlab.codegen.gpu.kernel import GpuKernel, require_triton, tiling
+from actlab.codegen.gpu.kernel import GpuKernel, require_triton
 from actlab.codegen.gpu.rule_kernel import GpuRuleKernel
+from actlab.codegen.gpu.tiling import tiling
 
 __all__ = ["Code", "code", "rule_code"]
 

@@ -17,9 +17,10 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from actlab.codegen.gpu.kernel import BLOCK, DTYPES, WARPS, needs_wide, require_device, require_triton
+from actlab.codegen.gpu.kernel import DTYPES, WARPS, require_device, require_triton
 from actlab.codegen.gpu.module_cache import load_module
 from actlab.codegen.gpu.source import HEAD, device_function
+from actlab.codegen.gpu.tiling import BLOCK, needs_wide
 from actlab.codegen.rule_passes import SYMBOLS, Keep, RulePasses, rule_passes
 from actlab.errors import KernelError
 from actlab.functions.spec import Spec, X
