@@ -180,9 +180,7 @@ def bench(
         ['actlab', 'formula', 'torch']
     """
     parsed = [_check_spec(parse(spec)) for spec in specs]
-    _check(device, dtype, contenders, rounds)
-    if device == "cuda" and liger.is_installed():
-        contenders = list(dict.fromkeys([*contenders, "liger"]))
+    contenders = _check(device, dtype, contenders, rounds)
     kept = not as_shipped and device == "cpu" and tune_allocator()
     count, timer = size_of(size), timer_for(device)
     before, measurements, copies = _load(), [], []
@@ -215,7 +213,8 @@ def _check_spec(spec: Spec) -> Spec:
     return spec
 
 
-def _check(device: str, dtype: str, contenders: Sequence[str], rounds: int) -> None:
+def _check(device: str, dtype: str, contenders: Sequence[str], rounds: int) -> list[str]:
+    """Return the contenders, with Liger-Kernel on a GPU where it is installed; raise an error for what cannot be timed."""
     if device not in {"cpu", "cuda"}:
         raise BenchError(f"The bench runs on cpu or cuda, got {device!r}.")
     if device == "cuda" and not torch.cuda.is_available():
@@ -229,6 +228,8 @@ def _check(device: str, dtype: str, contenders: Sequence[str], rounds: int) -> N
         raise BenchError("Liger-Kernel needs a GPU and its package: use --device cuda, and pip install liger-kernel.")
     if rounds < 1:
         raise BenchError(f"At least one round is needed, got {rounds}.")
+    has_liger = device == "cuda" and liger.is_installed() and "liger" not in contenders
+    return [*contenders, *(["liger"] if has_liger else [])]
 
 
 def _versions() -> dict[str, str]:
