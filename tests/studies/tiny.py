@@ -66,12 +66,12 @@ def tiny(**differences):
     return Task(**(settings | differences))
 
 
-CLOCKS = ("started", "finished", "seconds", "cpu_seconds")
+TIMES = ("started", "finished", "seconds", "cpu_seconds")
 
 
 def numbers(rows):
     """The rows without times, in a fixed order."""
-    untimed = [{name: value for name, value in row.items() if name not in CLOCKS} for row in rows]
+    untimed = [{name: value for name, value in row.items() if name not in TIMES} for row in rows]
     return sorted(untimed, key=lambda row: (row["stage"], row["arm"], row["seed"], row["lr"]))
 
 

@@ -25,7 +25,7 @@ FORK = multiprocessing.get_context("fork")
 
 
 def local(make=model, **differences):
-    """The tiny task with a closure in it, so that workers are copies of this process: an interpreter takes seconds to start."""
+    """The tiny task with a closure, so that workers are forked: a new interpreter takes seconds to start."""
     return tiny(model=lambda seed: make(seed), **differences)  # noqa: PLW0108 # the point is that it is a lambda
 
 
@@ -34,9 +34,7 @@ def slow():
 
 
 def slow_model(seed):
-    time.sleep(
-        0.3
-    )  # long enough that the trials are not finished before the workers notice that their parent has ended
+    time.sleep(0.3)  # so that trials are left when the workers notice that their parent has ended
     return model(seed)
 
 
@@ -59,7 +57,7 @@ def test_one_job_and_two_workers_give_the_same_bits(tmp_path, uninterrupted):
     assert len(uninterrupted) == 12
 
 
-def test_a_task_in_a_file_is_run_by_interpreters_of_their_own(tmp_path):
+def test_a_task_in_a_file_is_run_by_new_interpreters(tmp_path):
     file = tmp_path / "my_task.py"
     file.write_text(FILE)
     alone = run(tmp_path, str(file), jobs=1, name="alone")
@@ -72,7 +70,7 @@ def test_a_task_in_a_file_is_run_by_interpreters_of_their_own(tmp_path):
     assert progress[-1].leader in ARMS
 
 
-def test_a_task_of_closures_runs_in_copies_of_this_process(tmp_path, uninterrupted):
+def test_a_task_of_closures_runs_in_forks_of_this_process(tmp_path, uninterrupted):
     here = os.getpid()
     seen = tmp_path / "seen"
 
