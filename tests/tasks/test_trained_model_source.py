@@ -39,8 +39,9 @@ def written(tmp_path, text):
         "data = {'train': (x, x[:, 0].long()), 'test': (x[:4], x[:4, 0].long())}",
         "def data(): return (x, x[:, 0].long()), (x[:4], x[:4, 0].long())",
         "def data(seed): return (x + seed, x[:, 0].long()), (x[:4], x[:4, 0].long())",
+        "def data(rows=10): return (x[:rows], x[:rows, 0].long()), (x[:4], x[:4, 0].long())",
     ],
-    ids=["a value", "a function", "a function of the seed"],
+    ids=["a value", "a function", "a function of the seed", "a function with defaults"],
 )
 def test_a_trained_model_comes_with_its_data(tmp_path, data):
     loaded = load_model_or_task(written(tmp_path, TRAINED.format(data=data)), seed=0)

@@ -248,6 +248,7 @@ def _definitions(arms: tuple[Arm, ...]) -> tuple[tuple[str, str], ...]:
     specs = [parse(spec) for arm in arms for spec in arm.specs()]
     backwards = [spec.backward for spec in specs if spec.backward is not None]
     borrowed = [backward.of for backward in backwards if backward.of is not None]
-    formulas = {spec.activation.name: str(spec.activation.expression) for spec in (*specs, *borrowed)}
+    records = [spec.activation for spec in (*specs, *borrowed)]
+    formulas = {f"{r.name} with its cutoff" if r.is_cut else r.name: str(r.expression) for r in records}
     formulas |= {f"/{backward.rule.name}": str(backward.rule.expression) for backward in backwards}
     return tuple(sorted(formulas.items()))
