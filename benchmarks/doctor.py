@@ -1,14 +1,14 @@
-"""The doctor: healthy models that get nothing to do, planted faults that are found at their layer, and nets killed by their learning rate.
+"""False alarms, planted faults and learning rates that kill units, as found by the doctor.
 
 Run: OMP_NUM_THREADS=1 python benchmarks/doctor.py [healthy] [faults] [rates] [--quick]       (about 20 minutes on one core)
 
-healthy  eleven architectures that train well, each examined at five seeds: how often the doctor finds anything to do.
-faults   nets with a planted fault: whether it is found, at which layer, which prescriptions won their paired trial, and whether the
-         best of them wins again on six seeds that the doctor has not seen.
-rates    ten nets for each of three learning rates that are too large: the step from which on half of a layer is dead, as the doctor says
-         and as a plain loop with hooks counts it; accuracy on the test split after the task's full training, before and after.
+healthy  eleven architectures that train well, each diagnosed at five seeds: number of diagnoses with a finding.
+faults   nets with a planted fault: whether it is found, at which layer, which remedies helped in their paired trial, and whether the
+         best of them helps on six seeds that the doctor has not used.
+rates    ten nets for each of three learning rates that are too large: the step from which on half of a layer is dead, from the doctor and
+         from a plain loop; accuracy on the test split after the task's full training, with the task's rate and with the recommended one.
 
-The exit code is 1 where a healthy model gets something to do, a fault is missed, a winner does not win again, or a step is told wrongly.
+The exit code is 1 if a healthy model has a finding, a fault is missed, a recommended remedy does not help on new seeds, or a step is wrong.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from torch.nn import functional
 import actlab
 from actlab.diagnostics.diagnosis import Diagnosis
 from actlab.diagnostics.remedy import Remedy
-from actlab.diagnostics.short_training import REFERENCE, first_steps, short_trial, safe_learning_rate
+from actlab.diagnostics.short_training import REFERENCE, first_steps, safe_learning_rate, short_trial
 from actlab.studies.arm import parse_arm
 from actlab.studies.trial import batches, run_trial
 from actlab.tasks import Task, resolve
@@ -35,8 +35,10 @@ from actlab.tasks.isolation import isolated, seed_all
 from actlab.tasks.task import load_data
 
 DIGITS = resolve("digits")
-FRESH = range(100, 106)  # seeds that no doctor has seen
-RISE = 0.5  # of the units that lived at the init, as in actlab.diagnostics.training_record, written again on purpose
+# seeds that no diagnosis uses
+FRESH = range(100, 106)
+# share of the units active at initialization; not imported from actlab.diagnostics.training_record, as an independent count
+RISE = 0.5
 
 
 # ------------------------------------------------------------------------------------------- the nets
@@ -45,7 +47,7 @@ RISE = 0.5  # of the units that lived at the init, as in actlab.diagnostics.trai
 def mlp(
     function: Callable[[], nn.Module], depth: int, *, gain: float | None = None, dropout: float = 0.0
 ) -> nn.Sequential:
-    """Return ``depth`` hidden layers of 64 and an output; weights as torch draws them, or normal of a gain."""
+    """Return ``depth`` hidden layers of width 64 and an output layer, with torch's init or normal weights of a gain."""
     hidden = [
         part
         for _ in range(depth)
@@ -60,7 +62,7 @@ def mlp(
 
 
 class Residual(nn.Module):
-    """Blocks of LayerNorm, two layers and GELU around a sum."""
+    """Residual blocks of LayerNorm, two layers and GELU."""
 
     def __init__(self, blocks: int) -> None:
         super().__init__()
@@ -77,7 +79,7 @@ class Residual(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Two encoder layers over the eight rows of an image."""
+    """Two encoder layers with the eight rows of an image as tokens."""
 
     def __init__(self, activation: str) -> None:
         super().__init__()
@@ -115,7 +117,7 @@ def cnn_with_dead(channels: int) -> nn.Module:
 
 
 def with_one_large_layer() -> nn.Sequential:
-    """Return twelve layers at He's init, the seventh of which is a thousand times too large."""
+    """Return twelve layers with He's init, the seventh scaled by 1000."""
     net = mlp(nn.ReLU, 12, gain=2**0.5)
     with torch.no_grad():
         net[12].weight.mul_(1000)  # type: ignore[operator,union-attr]  # nn.Sequential says nothing of its parts: it is a Linear
@@ -123,12 +125,12 @@ def with_one_large_layer() -> nn.Sequential:
 
 
 def autoencoder() -> nn.Sequential:
-    """Return a net that ends in a sigmoid, for a loss on probabilities."""
+    """Return a net with a sigmoid output, for a loss on probabilities."""
     return nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 64), nn.Sigmoid())
 
 
 def images(seed: int) -> dict[str, tuple[Tensor, Tensor]]:
-    """Return the digits as their own targets."""
+    """Return the images of digits as inputs and targets."""
     data = load_data(DIGITS, seed)
     assert data.validation is not None
     return {
@@ -169,13 +171,13 @@ HEALTHY = (
 
 @dataclass(frozen=True, kw_only=True)
 class Planted:
-    """A fault, and what is to be said of it.
+    """Planted fault with the expected diagnosis.
 
     Attributes:
         task: with the fault.
-        rule: that must find it.
-        layer: where.
-        helps: whether there is something that must win.
+        rule: name of the check that must find it.
+        layer: where it must be found.
+        helps: whether a remedy must help.
     """
 
     task: Task
@@ -218,59 +220,61 @@ FAULTS = (
 
 
 def healthy(seeds: int) -> bool:
-    """Print how often healthy models get something to do; tell whether none did."""
-    print(f"healthy models, {seeds} examinations each: something to do / hints that did not win / mean seconds")
+    """Print the findings in healthy models; return whether there were none."""
+    print(f"healthy models, {seeds} diagnoses each: with findings / hints without effect / mean seconds")
     alarms = 0
-    for one in HEALTHY:
+    for healthy_task in HEALTHY:
         start = time.perf_counter()
-        found = [actlab.doctor(one, seed=10 * seed) for seed in range(seeds)]
-        bad = [diagnosis.sentence for diagnosis in found if not diagnosis.healthy]
-        alarms += len(bad)
-        hints = sorted({hint.rule for diagnosis in found for hint in diagnosis.hints})
-        took = (time.perf_counter() - start) / seeds
-        print(f"  {one.name:34} {len(bad)} of {seeds}   {', '.join(hints) or '-':30} {took:5.1f}", flush=True)
-        for sentence in dict.fromkeys(bad):
+        diagnoses = [actlab.doctor(healthy_task, seed=10 * seed) for seed in range(seeds)]
+        false = [diagnosis.sentence for diagnosis in diagnoses if not diagnosis.healthy]
+        alarms += len(false)
+        hints = sorted({hint.rule for diagnosis in diagnoses for hint in diagnosis.hints})
+        seconds = (time.perf_counter() - start) / seeds
+        print(
+            f"  {healthy_task.name:34} {len(false)} of {seeds}   {', '.join(hints) or '-':30} {seconds:5.1f}",
+            flush=True,
+        )
+        for sentence in dict.fromkeys(false):
             print(f"      {sentence}")
-    print(f"{alarms} false alarms in {seeds * len(HEALTHY)} examinations\n", flush=True)
+    print(f"{alarms} false alarms in {seeds * len(HEALTHY)} diagnoses\n", flush=True)
     return alarms == 0
 
 
-def wins_again(planted: Planted, diagnosis: Diagnosis) -> float:
-    """Return the mean gain of the best prescription on fresh seeds."""
+def gain_on_new_seeds(planted: Planted, diagnosis: Diagnosis) -> float:
+    """Return the mean improvement by the best remedy on new seeds."""
     best, sign = diagnosis.recommended[0].prescription, 1 if planted.task.direction == "max" else -1
     values = [
-        [short_trial(planted.task, seed, prescription, steps=200).value for prescription in (Remedy(), best)]
-        for seed in FRESH
+        [short_trial(planted.task, seed, remedy, steps=200).value for remedy in (Remedy(), best)] for seed in FRESH
     ]
     return sign * statistics.mean(after - before for before, after in values)
 
 
-def faults(planted_ones: Sequence[Planted] = FAULTS) -> bool:
-    """Print what is found of every planted fault; tell whether all is as it should be."""
+def faults(planted_faults: Sequence[Planted] = FAULTS) -> bool:
+    """Print the diagnosis of every planted fault; return whether all are as expected."""
     holds = True
-    for planted in planted_ones:
+    for planted in planted_faults:
         diagnosis = actlab.doctor(planted.task)
-        found = next((one for one in diagnosis.all_findings if one.rule == planted.rule), None)
-        right = found is not None and found.layer == planted.layer and diagnosis.healthy == (not planted.helps)
+        finding = next((finding for finding in diagnosis.all_findings if finding.rule == planted.rule), None)
+        right = finding is not None and finding.layer == planted.layer and diagnosis.healthy == (not planted.helps)
         print(
-            f"{planted.task.name}: {planted.rule} at {planted.layer or 'the end'}: {'found' if right else 'NOT as planted'}"
+            f"{planted.task.name}: {planted.rule} at {planted.layer or 'the output'}: {'found' if right else 'NOT as planted'}"
         )
         for trial in diagnosis.trials:
             before, after = statistics.mean(trial.before), statistics.mean(trial.after)
             low, high = trial.interval or (0, 0)
-            gained = f"{trial.difference:+.3f} [{low:+.3f}, {high:+.3f}]"
-            print(f"    {trial.prescription.name:48} {before:.3f} to {after:.3f}, {gained} {trial.verdict}")
-        again = wins_again(planted, diagnosis) if diagnosis.recommended else 0.0
+            difference = f"{trial.difference:+.3f} [{low:+.3f}, {high:+.3f}]"
+            print(f"    {trial.prescription.name:48} {before:.3f} to {after:.3f}, {difference} {trial.verdict}")
+        gain = gain_on_new_seeds(planted, diagnosis) if diagnosis.recommended else 0.0
         if diagnosis.recommended:
-            print(f"    on six fresh seeds {diagnosis.recommended[0].prescription.name}: {again:+.3f}")
-        holds &= right and (again > 0) == planted.helps
+            print(f"    on six new seeds {diagnosis.recommended[0].prescription.name}: {gain:+.3f}")
+        holds &= right and (gain > 0) == planted.helps
         sys.stdout.flush()
     print()
     return holds
 
 
-def counted_by_hand(killed: Task, seed: int, steps: int) -> int | None:
-    """Return the step from which on half of some layer's units that lived at the init are dead, counted in a plain loop."""
+def step_of_death(killed: Task, seed: int, steps: int) -> int | None:
+    """Return the step from which on half of a layer's units active at initialization are dead, counted in a plain loop."""
     with isolated(seed):
         train = load_data(killed, seed).train
         seed_all(seed)
@@ -279,7 +283,7 @@ def counted_by_hand(killed: Task, seed: int, steps: int) -> int | None:
         shares: list[list[float]] = []
         optimizer = killed.optimizer(net.parameters(), killed.learning_rate)
         for number, (x, y) in enumerate(batches(killed, train, seed)):
-            shares.append(_dead_by_hand(net, train.x[:REFERENCE]))
+            shares.append(_dead_shares(net, train.x[:REFERENCE]))
             if number == steps:
                 break
             loss = killed.loss(net(x), y)
@@ -297,7 +301,7 @@ def counted_by_hand(killed: Task, seed: int, steps: int) -> int | None:
 
 
 @torch.no_grad()
-def _dead_by_hand(net: nn.Module, x: Tensor) -> list[float]:
+def _dead_shares(net: nn.Module, x: Tensor) -> list[float]:
     shares = []
     for part in net.children():
         x = part(x)
@@ -307,7 +311,7 @@ def _dead_by_hand(net: nn.Module, x: Tensor) -> list[float]:
 
 
 def sgd(parameters: object, lr: float) -> torch.optim.Optimizer:
-    """SGD with momentum."""
+    """Return SGD with momentum."""
     return torch.optim.SGD(list(parameters), lr=lr, momentum=0.9)  # type: ignore[call-overload] # an iterable of parameters
 
 
@@ -319,46 +323,49 @@ RATES = (
 
 
 def rates(seeds: int, settings: Sequence[tuple[str, Task]] = RATES, steps: int = 200) -> bool:
-    """Print steps of death and accuracies before and after; tell whether all steps agree and all nets come alive."""
+    """Print the steps at which units die and accuracies before and after; return whether steps agree and all nets train afterwards."""
     holds = True
     for name, killed in settings:
         rows = []
         for seed in range(seeds):
-            course = first_steps(killed, seed, steps=steps)
-            said = course.deaths[0].step if course.deaths else None
-            by_hand = counted_by_hand(killed, seed, steps)
+            record = first_steps(killed, seed, steps=steps)
+            diagnosed = record.deaths[0].step if record.deaths else None
+            counted = step_of_death(killed, seed, steps)
             rate = (safe_learning_rate(killed, seed, steps=steps, killing=killed.learning_rate) or 0.0) / 2
             arm = parse_arm("relu")
             before = run_trial(killed, arm, seed).metric
             after = run_trial(killed, arm, seed, lr=rate).metric if rate else None
-            rows.append((said, by_hand, rate, before, after))
-            holds &= said is not None and said == by_hand and after is not None and after > 0.9
-        print(f"killed by {name}: from step, by the doctor and by hand; rate prescribed; test accuracy before, after")
-        for seed, (said, by_hand, rate, before, after) in enumerate(rows):
-            shown = ["diverged" if value is None else f"{value:.3f}" for value in (before, after)]
-            print(f"  seed {seed}: {said!s:>4} {by_hand!s:>4}   {rate:.3g}   {shown[0]:>8} {shown[1]:>8}")
-        alive = [after for *_, after in rows if after is not None]
-        dead = [before for *_, before, _ in rows if before is not None]
+            rows.append((diagnosed, counted, rate, before, after))
+            holds &= diagnosed is not None and diagnosed == counted and after is not None and after > 0.9
         print(
-            f"  mean accuracy: {statistics.mean(dead):.3f} before ({len(rows) - len(dead)} diverged), {statistics.mean(alive):.3f} after\n",
+            f"killed by {name}: step of death from the doctor and counted; recommended rate; test accuracy before, after"
+        )
+        for seed, (diagnosed, counted, rate, before, after) in enumerate(rows):
+            texts = ["diverged" if value is None else f"{value:.3f}" for value in (before, after)]
+            print(f"  seed {seed}: {diagnosed!s:>4} {counted!s:>4}   {rate:.3g}   {texts[0]:>8} {texts[1]:>8}")
+        finished_before = [before for *_, before, _ in rows if before is not None]
+        finished_after = [after for *_, after in rows if after is not None]
+        print(
+            f"  mean accuracy: {statistics.mean(finished_before):.3f} before ({len(rows) - len(finished_before)} diverged), "
+            f"{statistics.mean(finished_after):.3f} after\n",
             flush=True,
         )
     return holds
 
 
 def main() -> int:
-    """Print the tables that were asked for; return the exit code."""
+    """Print the requested tables; return the exit code."""
     torch.set_num_threads(1)
     quick = "--quick" in sys.argv
-    asked = [word for word in ("healthy", "faults", "rates") if word in sys.argv] or ["healthy", "faults", "rates"]
+    tables = [word for word in ("healthy", "faults", "rates") if word in sys.argv] or ["healthy", "faults", "rates"]
     holds = True
-    if "healthy" in asked:
+    if "healthy" in tables:
         holds &= healthy(2 if quick else 5)
-    if "faults" in asked:
+    if "faults" in tables:
         holds &= faults()
-    if "rates" in asked:
+    if "rates" in tables:
         holds &= rates(3 if quick else 10)
-    print("all statements hold" if holds else "NOT all statements hold")
+    print("all checks passed" if holds else "NOT all checks passed")
     return 0 if holds else 1
 
 

@@ -1,13 +1,13 @@
-"""Importance: which activations of trained nets could be lines, and whether that was the right choice, tried by fine-tuning.
+"""Importance of activations of trained nets, checked by linearising half of the sites and fine-tuning.
 
     python benchmarks/importance.py                        # 3 seeds of two nets, about a quarter of an hour on one core
     python benchmarks/importance.py --seeds 1 --quick      # one minute; the numbers mean nothing
 
 A CNN (six convolutions with BatchNorm and ReLU) on 12,000 images of Fashion-MNIST, and a transformer of six blocks with GELU that predicts
-the next letter of the help texts that come with Python. Each is trained, `actlab.importance` measures its sites on held-out samples (lines
-fitted to training samples), and half of the sites become lines: those of the least importance, those of the most, or those of the largest
-or smallest R^2, which needs no exchange at all. Then each net, and the one that was left as it is, is trained on for a tenth of the steps
-and judged on samples that nothing was chosen on. Rows are kept in a file: the same command goes on where it was.
+the next letter of Python's help texts. Each is trained, `actlab.importance` measures its sites on held-out samples (lines fitted to
+training samples), and half of the sites are linearised: the least important, the most important, or those of the largest or smallest R^2,
+which needs no replacement. Then each net, and the unchanged one, is fine-tuned for a tenth of the steps and evaluated on samples not used
+for the choice. Rows are stored in a file, and the same command resumes.
 """
 
 from __future__ import annotations
@@ -34,20 +34,23 @@ from actlab.diagnostics.importance_result import Importance
 from actlab.tasks import resolve
 
 Pair = tuple[Tensor, Tensor]
-CONTEXT = 64  # letters
+# letters
+CONTEXT = 64
 WIDTH, BLOCKS, HEADS = 48, 6, 4
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Case:
-    """A net and its data.
+    """Net with its data and training.
 
     Attributes:
-        model: makes the net.
-        train, chosen, test: inputs and targets: to train and fit, to choose sites, to judge.
-        steps: of the training; a tenth of them of the fine-tuning.
-        rate: of Adam.
-        batch: samples in a step.
+        model: returns a new net.
+        train: inputs and targets to train on and to fit lines to.
+        chosen: inputs and targets to choose sites on.
+        test: inputs and targets to evaluate on.
+        steps: of the training; fine-tuning has a tenth of them.
+        rate: learning rate of Adam.
+        batch: samples per step.
     """
 
     model: Callable[[], nn.Module]
@@ -69,7 +72,7 @@ def convnet() -> nn.Module:
 
 
 class Block(nn.Module):
-    """Causal attention and an MLP with GELU, norms before each."""
+    """Pre-norm block of causal attention and an MLP with GELU."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,7 +89,7 @@ class Block(nn.Module):
 
 
 class Letters(nn.Module):
-    """Predicts the next letter at every place."""
+    """Transformer that predicts the next letter at every position."""
 
     def __init__(self, letters: int) -> None:
         super().__init__()
@@ -114,16 +117,16 @@ def images(*, quick: bool) -> Case:
 
 
 def text(*, quick: bool) -> Case:
-    """Return the transformer on Python's help texts; the places of training, choosing and judging lie apart."""
-    whole = "\n".join(pydoc_data.topics.topics[name] for name in sorted(pydoc_data.topics.topics))
-    alphabet = sorted({letter for letter in whole if letter.isascii()})
+    """Return the transformer on Python's help texts; the parts for training, choosing and testing are disjoint."""
+    corpus = "\n".join(pydoc_data.topics.topics[name] for name in sorted(pydoc_data.topics.topics))
+    alphabet = sorted({letter for letter in corpus if letter.isascii()})
     index = {letter: number for number, letter in enumerate(alphabet)}
-    numbers = torch.tensor([index[letter] for letter in whole if letter in index])
+    numbers = torch.tensor([index[letter] for letter in corpus if letter in index])
     rows = numbers[: len(numbers) // (CONTEXT + 1) * (CONTEXT + 1)].view(-1, CONTEXT + 1)
     pairs = rows[:, :-1].contiguous(), rows[:, 1:].contiguous()
     ends = (len(rows) * 7 // 10, len(rows) * 7 // 10 + 500, len(rows) * 7 // 10 + 1500)
     parts = [tuple(side[a:b] for side in pairs) for a, b in zip((0, *ends[:2]), ends, strict=True)]
-    model = lambda: Letters(len(alphabet))  # noqa: E731 # the size of the alphabet is known here only
+    model = lambda: Letters(len(alphabet))  # noqa: E731 # it needs the size of the alphabet
     return Case(
         model=model, train=parts[0], chosen=parts[1], test=parts[2], steps=60 if quick else 900, rate=2e-3, batch=32
     )
@@ -138,7 +141,7 @@ def batches(pair: Pair, size: int) -> list[Pair]:
 
 
 def fit(model: nn.Module, case: Case, steps: int, rate: float, seed: int) -> None:
-    """Train with Adam and a rate that falls to zero as a cosine does."""
+    """Train with Adam and cosine decay."""
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=rate)
     model.train()
@@ -156,7 +159,7 @@ def loss_of(output: Tensor, target: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def judged(model: nn.Module, case: Case) -> tuple[float, float]:
+def evaluate(model: nn.Module, case: Case) -> tuple[float, float]:
     """Return loss and error on the test samples."""
     model.eval()
     sums = torch.zeros(2, dtype=torch.float64)
@@ -168,7 +171,7 @@ def judged(model: nn.Module, case: Case) -> tuple[float, float]:
 
 
 def groups(found: Importance) -> dict[str, list[str]]:
-    """Return which half of the sites become lines, by what they are chosen by."""
+    """Return the half of the sites to linearise for each criterion."""
     half = len(found) // 2
     by_loss = [row.path for row in reversed(found.ranked)]
     by_r2 = [row.path for row in sorted(found, key=lambda row: -row.r2)]
@@ -182,7 +185,7 @@ def groups(found: Importance) -> dict[str, list[str]]:
 
 
 def rows_of(name: str, seed: int, *, quick: bool) -> dict[str, Any]:
-    """Train a net, measure its sites, and try the choices."""
+    """Train a net, measure its sites, and try each choice."""
     case = CASES[name](quick=quick)
     torch.manual_seed(seed)
     model = case.model()
@@ -199,66 +202,66 @@ def rows_of(name: str, seed: int, *, quick: bool) -> dict[str, Any]:
     }
     row["trials"] = {}
     for choice, paths in groups(found).items():
-        one = copy.deepcopy(model)
+        net = copy.deepcopy(model)
         if paths:
-            actlab.linearise_(one, paths, calibration)
-        before = judged(one, case)
-        fit(one, case, case.steps // 10, case.rate / 5, seed + 1000)
-        row["trials"][choice] = {"paths": paths, "before": before, "after": judged(one, case)}
+            actlab.linearise_(net, paths, calibration)
+        before = evaluate(net, case)
+        fit(net, case, case.steps // 10, case.rate / 5, seed + 1000)
+        row["trials"][choice] = {"paths": paths, "before": before, "after": evaluate(net, case)}
     return row
 
 
-def shown(rows: list[dict[str, Any]]) -> Iterator[str]:
+def tables(rows: list[dict[str, Any]]) -> Iterator[str]:
     """Yield the tables."""
     for name in dict.fromkeys(row["case"] for row in rows):
-        mine = [row for row in rows if row["case"] == name]
-        yield f"\n{name}, {len(mine)} seeds; cross entropy on the samples that choose: " + ", ".join(
-            f"{r['baseline']:.3f}" for r in mine
+        of_case = [row for row in rows if row["case"] == name]
+        yield f"\n{name}, {len(of_case)} seeds; cross entropy on the samples for the choice: " + ", ".join(
+            f"{r['baseline']:.3f}" for r in of_case
         )
-        yield f"  {'site':<14}{'R2':>22}{'lost as a line':>28}{'as a constant':>24}   said (of the line)"
-        for number, first in enumerate(mine[0]["rows"]):
-            each = [row["rows"][number] for row in mine]
+        yield f"  {'site':<14}{'R2':>22}{'loss, linearised':>28}{'loss, constant':>24}   conclusion (linearised)"
+        for number, first in enumerate(of_case[0]["rows"]):
+            each = [row["rows"][number] for row in of_case]
             r2 = " ".join(f"{one['r2']:.3f}" for one in each)
             lines, constants = (
                 " ".join(f"{one[kind]['mean']:+.4f}" for one in each) for kind in ("linearised", "ablated")
             )
             states = ", ".join(dict.fromkeys(one["linearised"]["state"] for one in each))
             yield f"  {first['path']:<14}{r2:>22}{lines:>28}{constants:>24}   {states}"
-        together = ", ".join(f"{len(row['together'])} of {len(row['rows'])}" for row in mine)
-        yield f"  lines together within 5 % of the loss: {together}"
+        together = ", ".join(f"{len(row['together'])} of {len(row['rows'])}" for row in of_case)
+        yield f"  linearised together within 5 % of the loss: {together}"
         ranks = [
             spearmanr([1 - r["r2"] for r in row["rows"]], [r["linearised"]["mean"] for r in row["rows"]])[0]
-            for row in mine
+            for row in of_case
         ]
-        yield "  rank correlation of 1 - R2 and what is lost: " + ", ".join(f"{rank:+.2f}" for rank in ranks)
-        yield f"  {'half of the sites as lines':<28}{'loss at once':>22}{'loss, trained on':>24}{'error, trained on':>24}"
-        for choice in mine[0]["trials"]:
-            tried = [row["trials"][choice] for row in mine]
+        yield "  rank correlation of 1 - R2 and the loss: " + ", ".join(f"{rank:+.2f}" for rank in ranks)
+        yield f"  {'half of the sites linearised':<28}{'loss before tuning':>22}{'loss, tuned':>24}{'error, tuned':>24}"
+        for choice in of_case[0]["trials"]:
+            tried = [row["trials"][choice] for row in of_case]
             cells = [[t["before"][0] for t in tried], [t["after"][0] for t in tried], [t["after"][1] for t in tried]]
             texts = [" ".join(f"{value:.4f}" for value in cell) for cell in cells]
             yield f"  {choice:<28}{texts[0]:>22}{texts[1]:>24}{texts[2]:>24}"
-        after = {choice: [row["trials"][choice]["after"][0] for row in mine] for choice in mine[0]["trials"]}
+        after = {choice: [row["trials"][choice]["after"][0] for row in of_case] for choice in of_case[0]["trials"]}
         gaps = [most - least for most, least in zip(after["most important"], after["least important"], strict=True)]
         each = " ".join(f"{gap:+.4f}" for gap in gaps)
-        yield f"  most minus least important, trained on: mean {statistics.mean(gaps):+.4f}, single seeds {each}"
-        yield f"  actlab.importance took {statistics.median(row['seconds'] for row in mine):.0f} s of CPU time"
+        yield f"  most minus least important, tuned: mean {statistics.mean(gaps):+.4f}, single seeds {each}"
+        yield f"  actlab.importance took {statistics.median(row['seconds'] for row in of_case):.0f} s of CPU time"
 
 
 def main() -> None:
-    """Run what is missing, and print the tables."""
+    """Run what is missing in the file, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--rows", type=Path, default=Path("importance.json"))
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    rows = json.loads(asked.rows.read_text()) if asked.rows.exists() else []
-    for seed in range(asked.seeds):
+    rows = json.loads(arguments.rows.read_text()) if arguments.rows.exists() else []
+    for seed in range(arguments.seeds):
         for name in CASES:
-            if not any((row["case"], row["seed"], row["quick"]) == (name, seed, asked.quick) for row in rows):
-                rows.append(rows_of(name, seed, quick=asked.quick))
-                asked.rows.write_text(json.dumps(rows))
-    print("\n".join(shown([row for row in rows if row["quick"] == asked.quick and row["seed"] < asked.seeds])))
+            if not any((row["case"], row["seed"], row["quick"]) == (name, seed, arguments.quick) for row in rows):
+                rows.append(rows_of(name, seed, quick=arguments.quick))
+                arguments.rows.write_text(json.dumps(rows))
+    print("\n".join(tables([row for row in rows if row["quick"] == arguments.quick and row["seed"] < arguments.seeds])))
 
 
 if __name__ == "__main__":

@@ -81,6 +81,14 @@ def test_the_commands_and_their_options_are_frozen():
     assert {name: found - {"--help"} for name, found in options.items()} == FROZEN
 
 
+def test_the_commands_are_listed_in_order_of_use():
+    lines = run("--help").output.partition("Commands:")[2].splitlines()
+    names = [line.split()[0] for line in lines if line.strip()]
+
+    assert names[:4] == ["compare", "report", "studies", "doctor"]
+    assert sorted(names) == sorted(FROZEN)
+
+
 @pytest.mark.parametrize("command", FROZEN)
 def test_every_command_explains_itself(command):
     result = run(command, "--help")

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_type_hints
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from actlab.diagnostics import doctor as doctor_module
 from actlab.diagnostics import paired_trials
 from actlab.diagnostics.check import Finding
 from actlab.diagnostics.diagnosis import Diagnosis, PairedTrial
-from actlab.diagnostics.doctor import Checkup, doctor
+from actlab.diagnostics.doctor import Checkup, DoctorOptions, DoctorSettings, doctor
 from actlab.diagnostics.measurements import Measurements
 from actlab.diagnostics.remedy import MatchedInit, Remedy, Swap
 from actlab.diagnostics.short_training import Outcome
@@ -341,6 +342,17 @@ def test_the_best_remedy_comes_first():
     )
 
     assert found.recommended == (two, one)
+
+
+def test_the_options_are_the_fields_of_the_settings():
+    assert get_type_hints(DoctorOptions) == get_type_hints(DoctorSettings)
+    assert DoctorSettings(seed=3, seeds=2).trial_seeds == (3, 4)
+
+
+def test_settings_and_options_give_the_same_diagnosis(sick, diagnosis):
+    assert doctor(sick, settings=DoctorSettings(seeds=9, steps=40), seeds=3).to_dict() == diagnosis.to_dict()
+    with pytest.raises(TypeError, match=r"unknown option 'step'\. Did you mean 'steps'"):
+        doctor(sick, step=3)
 
 
 def test_the_doctor_is_public():

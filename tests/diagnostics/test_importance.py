@@ -7,6 +7,7 @@ import json
 import random
 import re
 from pathlib import Path
+from typing import get_type_hints
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from tests.nn.nets import Mixed
 from torch import nn
 
 import actlab
+from actlab.diagnostics.importance import ImportanceOptions, ImportanceSettings
 from actlab.errors import PlanError, SiteError, UnknownNameError
 
 
@@ -296,7 +298,7 @@ def test_wrong_use_is_told(options, error, words):
 
 def test_a_single_sample_is_no_evidence():
     model = mlp()
-    with pytest.raises(PlanError, match="judged on 1 sample"):
+    with pytest.raises(PlanError, match="evaluated on 1 sample"):
         actlab.importance(model, batches(model, n=2, size=1))
 
 
@@ -347,7 +349,14 @@ def test_progress_is_told():
     model, told = mlp(), []
     actlab.importance(model, batches(model, n=2), progress=told.append)
 
-    assert told == ["the model as it is", "fitting lines", "1", "3", "1 of 2 lines at once", "2 of 2 lines at once"]
+    assert told == [
+        "the unchanged model",
+        "fitting lines",
+        "1",
+        "3",
+        "1 of 2 sites linearised together",
+        "2 of 2 sites linearised together",
+    ]
 
 
 def test_the_example_of_the_page_runs_as_it_stands(capsys):
@@ -359,3 +368,19 @@ def test_the_example_of_the_page_runs_as_it_stands(capsys):
     printed = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in printed[:2]] == ["1", "3"]
     assert printed[-1] == "[0, 10, 20, 30, 40, 50]"
+
+
+def test_the_options_are_the_fields_of_the_settings():
+    assert get_type_hints(ImportanceOptions) == get_type_hints(ImportanceSettings)
+
+
+def test_settings_and_options_give_the_same_result():
+    model = mlp()
+    data = batches(model, noise=0.1)
+    settings = ImportanceSettings(sites=["1"], alpha=0.2, tolerance=9.0)
+
+    found = actlab.importance(model, data, settings=settings, tolerance=1.0)
+
+    assert found == actlab.importance(model, data, sites=["1"], alpha=0.2, tolerance=1.0)
+    with pytest.raises(TypeError, match=r"unknown option 'site'\. Did you mean 'sites'"):
+        actlab.importance(model, data, site=["1"])

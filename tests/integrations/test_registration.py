@@ -42,7 +42,9 @@ def test_without_names_what_is_installed_is_registered(monkeypatch):
         shown = repr(registered)
     finally:
         registered.undo()
-    assert shown.startswith(f"transformers: {len(registered['transformers'].names)} names registered, with all their specs")
+    assert shown.startswith(
+        f"transformers: {len(registered['transformers'].names)} names registered, with all their specs"
+    )
     assert "transformers has its own; override=True replaces it" in shown
     assert shown.endswith("timm: not installed. Install it: pip install timm.")
 

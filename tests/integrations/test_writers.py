@@ -75,7 +75,7 @@ def test_mlflow_is_imported_only_when_it_is_asked_for(monkeypatch):
 def test_what_cannot_log_is_refused():
     with pytest.raises(IntegrationError, match="add_scalar"):
         writer(object())
-    with pytest.raises(IntegrationError, match="allowed is"):
+    with pytest.raises(IntegrationError, match="only allowed name is"):
         writer("tensorboard")
 
 

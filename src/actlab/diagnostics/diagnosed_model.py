@@ -66,7 +66,7 @@ def load_diagnosed_model(
     Example:
         >>> loaded = load_diagnosed_model("digits", None, 0)
         >>> loaded.name, tuple(loaded.inputs.shape)
-        ('digits', (64, 64))
+        ('digits', (32, 64))
     """
     if isinstance(source, nn.Module):
         note = "No remedy was tried: a module has no data, loss and metric. Give a task, or its file."

@@ -38,7 +38,7 @@ def test_the_table_shows_ratios_floor_and_where_it_ran(measured):
     assert "8.00" in shown
     assert "80 ms" in shown
     assert "80%" in shown
-    assert "16,777,216 elements of float32 on a processor, 1 thread, memory kept, load 0.5 to 1.5" in shown
+    assert "16,777,216 elements of float32 on a processor, 1 thread, memory allocator tuned, load 0.5 to 1.5" in shown
     assert "20.0 GB/s" in shown
     assert "actlab 2.83x" in shown  # the root of 8 and 1
 

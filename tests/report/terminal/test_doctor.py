@@ -70,7 +70,7 @@ def test_what_was_measured_is_shown_beside_the_closed_form(examined):
     text = shown(diagnosis(examined))
 
     assert "closed form" in text
-    assert "Gradients vanish: −" in text  # noqa: RUF001 # the typographic minus
+    assert "Gradients shrink: −" in text  # noqa: RUF001 # the typographic minus
     assert "Loss over the first 2 steps at a learning rate of 0.01: 2.5 to 2.25." in text
     assert "dead at init" in text
 

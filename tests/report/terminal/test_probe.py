@@ -53,7 +53,7 @@ def test_a_sentence_says_where_gradients_are_lost():
     net = nn.Sequential(*(part for _ in range(8) for part in (nn.Linear(64, 64), nn.Sigmoid())))
     shown = text(propagation_table(propagation(net, torch.randn(32, 64))))
 
-    assert "Gradients vanish" in shown
+    assert "Gradients shrink" in shown
     assert "It begins at 12" in shown
     healthy = nn.Sequential(nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh())
     assert "keeps its scale" in text(propagation_table(propagation(healthy, torch.randn(32, 64))))

@@ -98,7 +98,9 @@ def distance_plot(history: Mapping[str, Sequence[Shape]], frame: Frame) -> alt.L
     curves = {
         path: [(shape.step or 0, float(shape.distance.mean())) for shape in shapes] for path, shapes in history.items()
     }
-    points = [{"path": path, "step": step, "distance": far} for path, curve in curves.items() for step, far in curve]
+    points: list[dict[str, Any]] = [
+        {"path": path, "step": step, "distance": far} for path, curve in curves.items() for step, far in curve
+    ]
     if len({point["step"] for point in points}) < 2:
         return None
     names = {path: shortened(path, frame.label) for path in curves}

@@ -100,7 +100,9 @@ def related(equivalences: Equivalences, name: str) -> list[dict[str, str]]:
 
 def nothing_found(answer: QueryResult) -> str:
     """Explain an empty query result, by the condition that excludes most activations or by the matches of every condition."""
-    conditions = "; ".join(answer.alone) or "nothing"
+    conditions = "; ".join(answer.alone)
+    if len(answer.alone) == 1:
+        return f"No activation matches: {conditions}."
     strictest = max(answer.without, key=lambda condition: answer.without[condition])
     if answer.without[strictest]:
         return (

@@ -60,9 +60,9 @@ def legend(importance: Importance) -> Iterator[str]:
         "95% interval of the difference, paired by sample, not corrected."
     )
     yield (
-        f"p: of no difference, after Holm's correction over the {2 * len(importance)} tests of the table. Worse and better are significant "
-        f"at an error rate of {plain(importance.alpha)} for the whole table; n.s.: not significant; no change: no sample changed by more "
-        "than rounding. R²: share of the outputs' variance that the line explains."
+        f"Worse, better: significant after Holm's correction over the {2 * len(importance)} tests of the table, at an error rate of "
+        f"{plain(importance.alpha)} for all of them; n.s.: not significant; no change: no sample changed by more than "
+        "rounding. R²: share of the outputs' variance that the line explains."
     )
     yield (
         "Linearised together: sites are linearised one after another, each fitted in the model with the lines before it; within tolerance: "

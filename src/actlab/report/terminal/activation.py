@@ -80,8 +80,9 @@ def activation_view(text: str) -> tuple[dict[str, Any], RenderableType]:
 
 
 def _view(spec: Spec, data: Mapping[str, Any]) -> RenderableType:
+    family = data["family"].replace("_", " ")
     parts: list[RenderableType] = [
-        Text.assemble((str(spec), "bold"), f"  {data['kind']}, {data['family'].replace('_', ' ')}"),
+        Text.assemble((str(spec), "bold"), f"  {', '.join(dict.fromkeys((data['kind'], family)))}"),
         Text(data["doc"]),
         name_value_table(_properties(data)),
     ]

@@ -53,7 +53,8 @@ def _speedups(measured: Measurements, spec: str, contender: str) -> list[str]:
 def _notes(bench: Bench, contenders: Sequence[str]) -> list[str]:
     before, after = bench.load
     where = (
-        f"{bench.size:,} elements of {bench.dtype} on {bench.device}, {plural(bench.threads, 'thread')}, memory {bench.allocator}, "
+        f"{bench.size:,} elements of {bench.dtype} on {bench.device}, {plural(bench.threads, 'thread')}, memory allocator "
+        f"{'tuned' if bench.allocator == 'kept' else 'as shipped'}, "
         f"load {before:.1f} to {after:.1f}, median of {plural(bench.rounds, 'round')} in turns."
     )
     what = (

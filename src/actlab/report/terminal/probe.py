@@ -77,9 +77,8 @@ def _propagation_sentence(propagation: Propagation) -> str:
     size = f"{measured} decades from the last layer to the first (closed form {forecast})"
     if trouble is None:
         return f"The gradient keeps its scale: {size}."
-    return (
-        f"Gradients {trouble.kind}: {size}. It begins at {trouble.begins} and exceeds one decade at {trouble.reaches}."
-    )
+    change = "shrink" if trouble.kind == "vanish" else "grow"
+    return f"Gradients {change}: {size}. It begins at {trouble.begins} and exceeds one decade at {trouble.reaches}."
 
 
 def _decades(value: float) -> str:
