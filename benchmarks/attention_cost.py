@@ -1,4 +1,4 @@
-"""Cost of functions that mix tokens against the number of tokens: forward and backward, and the slope of log time to log length.
+"""Time of token-mixing functions by sequence length, and the exponent of its growth.
 
 Run: python benchmarks/attention_cost.py [name ...]        (about 5 minutes for all)
 
@@ -7,10 +7,10 @@ attention has a slope above 1.1 from 1k on. The last column is the time at 16k t
 Softmax attention's 4 heads of 16k x 16k weights with their gradients would need 17 GB: its time at 16k is extrapolated from 4k, as 16 times
 as much, and in parentheses.
 
-Times are CPU times of one thread, medians of the rounds; in every round all functions and lengths run in another random order, so that a
-busy machine hits all of them. A short pass is repeated until it has taken 20 ms. float32, one sample, 64 features in 4 heads, ``causal=1``
-where there is such a form. `actlab.tune_allocator` keeps freed memory in the process: without it glibc asks the kernel for every block
-above 32 MB anew and the kernel zeroes its pages, which bends the slopes from 8k tokens on (gated linear attention: 1.27, not 0.98).
+Times are CPU times of one thread for forward and backward, medians of the rounds; in every round all functions and lengths run in another
+random order, so that disturbances affect all of them. A short pass is repeated until it has taken 20 ms. float32, one sample, 64 features
+in 4 heads, ``causal=1`` where there is such a form. `actlab.tune_allocator` keeps freed memory in the process: otherwise glibc maps every
+block above 32 MB anew and the kernel zeroes its pages, which changes the slopes from 8k tokens on (gated linear attention: 1.27, not 0.98).
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ QUADRATIC, LARGEST_QUADRATIC = "softmax_attention", 4096
 
 
 def specs(chosen: list[str]) -> list[str]:
-    """Return what is measured: every function of tokens, with its causal form; softmax attention always."""
-    found = []
-    everything = [*(n for n in names("vector") if get(n).mixes_tokens), "fourier_mixing", "average_attention"]
-    for name in dict.fromkeys([*(chosen or everything), QUADRATIC]):
+    """Return the specs to measure: every token-mixing function and its causal form, always with softmax attention."""
+    result = []
+    all_names = [*(n for n in names("vector") if get(n).mixes_tokens), "fourier_mixing", "average_attention"]
+    for name in dict.fromkeys([*(chosen or all_names), QUADRATIC]):
         parameters = {parameter.name for parameter in get(name).parameters}
         heads = [f"heads={HEADS}"] if "heads" in parameters else []
-        found += [
+        result += [
             _spec(name, [*heads, *causal]) for causal in ([], ["causal=1"]) if "causal" in parameters or not causal
         ]
-    return found
+    return result
 
 
 def _spec(name: str, arguments: list[str]) -> str:
@@ -55,7 +55,7 @@ def seconds(spec: str, length: int) -> float:
     """Return the CPU time of one forward and backward pass."""
     module = layer(spec)
     x = torch.randn(1, length, DIM, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    module(x[:, :64]).sum().backward()  # what is done once is not counted
+    module(x[:, :64]).sum().backward()  # one-time work is not timed
     passes, start = 0, time.process_time()
     while time.process_time() - start < SHORTEST:
         module(x).sum().backward()
@@ -63,12 +63,12 @@ def seconds(spec: str, length: int) -> float:
     return (time.process_time() - start) / passes
 
 
-def measured(chosen: list[str]) -> dict[str, dict[int, float]]:
+def measure(chosen: list[str]) -> dict[str, dict[int, float]]:
     """Return the median time by spec and length."""
     cases = [(s, n) for s in chosen for n in LENGTHS if not (s.startswith(QUADRATIC) and n > LARGEST_QUADRATIC)]
     times: dict[tuple[str, int], list[float]] = {case: [] for case in cases}
-    shuffler = random.Random(0)  # noqa: S311 an order, no secret
-    for spec, length in cases:  # the memory that the largest pass needs is got from the kernel before anything is timed
+    shuffler = random.Random(0)  # noqa: S311 not used for security
+    for spec, length in cases:  # allocates the memory of the largest pass before anything is timed
         seconds(spec, length)
     for _ in range(ROUNDS):
         shuffler.shuffle(cases)
@@ -84,10 +84,10 @@ def slope(row: dict[int, float], start: int) -> float:
 
 
 def main() -> int:
-    """Print milliseconds by length, the slopes and the ratio to softmax attention; return 1 if a linear one is not linear."""
+    """Print milliseconds by length, the slopes and the ratio to softmax attention; return 1 if another function is not linear."""
     torch.set_num_threads(1)
     actlab.tune_allocator()
-    rows = measured(specs(sys.argv[1:]))
+    rows = measure(specs(sys.argv[1:]))
     largest = LENGTHS[-1]
     ends = {}
     for causal in ("", ", causal=1"):

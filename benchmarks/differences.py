@@ -23,7 +23,17 @@ from typing import Any
 
 import mpmath
 import torch
-from rivals import WIDE, Scan, classes, echo_classes, evaluated, points, prepared, registered_alone, scan
+from rivals import (
+    WIDE,
+    Scan,
+    build_with_values,
+    classes,
+    count_registered,
+    echo_classes,
+    points,
+    scan,
+    value_and_gradient,
+)
 from torch import Tensor, nn
 
 from actlab.codegen import pytorch
@@ -71,10 +81,10 @@ def compare(name: str, cls: type[nn.Module], table: Mapping[str, Any]) -> Compar
         return None
     x = NEAR if parse(spec_text).activation.kind in {"elementwise", "stochastic"} else ROWS
     try:
-        value, slope = evaluated(prepared(cls, table), x)
+        value, slope = value_and_gradient(build_with_values(cls, table), x)
     except Exception as error:  # any exception becomes an entry of the table
         return Comparison(name=name, spec_text=spec_text, differs=f"raises {type(error).__name__}: {error}")
-    my_value, my_slope = evaluated(layer(spec_text, native=False, dtype=torch.float64).eval(), x)
+    my_value, my_slope = value_and_gradient(layer(spec_text, native=False, dtype=torch.float64).eval(), x)
     if value.shape != my_value.shape:
         return Comparison(
             name=name, spec_text=spec_text, differs=f"{_size(x)} becomes {_size(value)}, ActLab {_size(my_value)}"
@@ -138,7 +148,7 @@ def at_infinities() -> list[str]:
 
 
 def _at(function: Any, x: float) -> str:
-    value, slope = evaluated(function, torch.tensor([x]))
+    value, slope = value_and_gradient(function, torch.tensor([x]))
     return f"{value.item():g}, {slope.item():g}"
 
 
@@ -174,7 +184,7 @@ def surrogate() -> list[str]:
     spike = importlib.import_module("snntorch.surrogate").sigmoid()
     rows = []
     for x in (-1.0, -2.0, -3.5, -3.6, -5.0):
-        _, slope = evaluated(spike, torch.tensor([x]))
+        _, slope = value_and_gradient(spike, torch.tensor([x]))
         exact = 25 * mpmath.exp(25 * x) / (1 + mpmath.exp(25 * x)) ** 2
         rows.append(f"| {x:g} | {slope.item():g} | {float(exact):g} |")
     return rows
@@ -213,7 +223,7 @@ def ours_not_finite() -> list[str]:
     """Return the elementwise entries whose formula or gradient is not finite on the same grid."""
     found = []
     for name in names("elementwise"):
-        value, slope = evaluated(layer(name, native=False).eval(), WIDE)
+        value, slope = value_and_gradient(layer(name, native=False).eval(), WIDE)
         exact = value.double().isfinite() & slope.isfinite()
         if not exact.all():
             found.append(f"`{name}` at {points(tuple(WIDE[~exact].tolist()))}")
@@ -326,7 +336,7 @@ def main() -> int:
     for line in wrong + wrong_echo:
         print(f"    {line}")
     if "--write" in sys.argv:
-        PAGE.write_text(page((registered_alone(), fixed), scans, rival, echo, rest), encoding="utf-8")
+        PAGE.write_text(page((count_registered(), fixed), scans, rival, echo, rest), encoding="utf-8")
     return int(bool(wrong + wrong_echo))
 
 

@@ -1,8 +1,8 @@
-"""What the first use costs: importing the package beside torch, and a kernel's first calls, compiled anew and read from disk.
+"""Time of the import and of a kernel's first calls, with an empty and with a filled cache.
 
     python benchmarks/first_use.py
 
-Every line is measured in fresh processes, contenders in turns; medians of CPU seconds (``time.process_time``).
+Every line is measured in new processes, contenders interleaved; medians of CPU seconds (``time.process_time``).
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ PARTS = ("layer()", "first forward", "first backward", "forward", "backward")
 def seconds(code: str, cache: str) -> list[float]:
     """Run code in a new process and return the numbers that it prints."""
     environment = {**os.environ, "ACTLAB_CACHE": cache, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)  # noqa: S603 our own
-    return [float(number) for number in done.stdout.split()]
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)  # noqa: S603 code above
+    return [float(number) for number in process.stdout.split()]
 
 
-def timed(statement: str) -> str:
+def timing_code(statement: str) -> str:
     """Return code that prints the CPU time of a statement."""
     return f"import time; start = time.process_time()\n{statement}\nprint(time.process_time() - start)"
 
@@ -54,15 +54,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     print(f"load {os.getloadavg()[0]:.1f}; medians of {options.rounds} processes, CPU seconds")
-    found: dict[str, list[float]] = {name: [] for name in IMPORTS}
+    times: dict[str, list[float]] = {name: [] for name in IMPORTS}
     for _ in range(options.rounds):
         for name, statement in IMPORTS.items():
-            found[name] += seconds(timed(statement), "")
-    torch_alone = statistics.median(found["import torch"])
-    for name, times in found.items():
-        print(
-            f"{name:24}{statistics.median(times):8.3f}   {statistics.median(times) / torch_alone:.2f} of import torch"
-        )
+            times[name] += seconds(timing_code(statement), "")
+    torch_alone = statistics.median(times["import torch"])
+    for name, runs in times.items():
+        print(f"{name:24}{statistics.median(runs):8.3f}   {statistics.median(runs) / torch_alone:.2f} of import torch")
     print("\n" + f"{'':16}" + "".join(f"{part:>16}" for part in PARTS) + "   (milliseconds)")
     for name in options.names:
         for how in ("cold", "cached"):
@@ -73,7 +71,7 @@ def main() -> None:
 
 
 def first_use(name: str, how: str, rounds: int) -> list[float]:
-    """Return the median times of the parts, with an empty cache of compiled kernels each time, or with a filled one."""
+    """Return the median times of the parts, with an empty or a filled kernel cache in each process."""
     rows = []
     with tempfile.TemporaryDirectory() as filled:
         if how == "cached":

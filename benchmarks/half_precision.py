@@ -1,4 +1,4 @@
-"""Error of one rounding against a rounding after every operation, in bfloat16 and float16.
+"""Half-precision error of one rounding against rounding after every operation.
 
 Run: python benchmarks/half_precision.py
 """
@@ -21,7 +21,7 @@ CHAINS = {
 
 def main() -> None:
     """Print the largest error on [-8, 8] in units of the last place of the exact value."""
-    print("| function | dtype | ActLab's reading | chain of torch operations |\n|---|---|---|---|")
+    print("| function | dtype | ActLab | chain of torch operations |\n|---|---|---|---|")
     for name, chain in CHAINS.items():
         for dtype in (torch.bfloat16, torch.float16):
             x = torch.linspace(-8, 8, 40_001).to(dtype).unique()

@@ -1,10 +1,9 @@
-"""Sixteen different activations over slices of one tensor in one call, against one SiLU over the whole of it.
+"""Cost of sixteen activations on slices of one tensor in one call, relative to one SiLU on the whole tensor.
 
     python benchmarks/mixed_ratio.py
 
-Shapes as they occur: stacked models of a small MLP, channels of a CNN, heads of a transformer. Forward and backward, CPU time of one
-thread, contenders in turns, medians over rounds of the ratio to the round's SiLU (torch's). Beside it: each slice by its own torch call,
-concatenated.
+Shapes of stacked small MLPs, of channels of a CNN and of heads of a transformer. Forward and backward, CPU time of one thread, contenders
+interleaved, medians over rounds of the ratio to torch's SiLU in the same round. For comparison: one torch call per slice, concatenated.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ SHAPES: dict[str, tuple[tuple[int, ...], int]] = {
 
 
 class Sliced(nn.Module):
-    """What one writes without it: each slice by its own call."""
+    """One torch call per slice, concatenated."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -68,7 +67,7 @@ def row(name: str, rounds: int) -> str:
     modules = {"silu": nn.SiLU(), "mixed": actlab.mixed(NAMES, dim=dim), "sliced": Sliced(dim)}
     runs = {key: both(module, x, repeats) for key, module in modules.items()}
     times: dict[str, list[float]] = {key: [] for key in runs}
-    order = random.Random(0)  # noqa: S311 no secret
+    order = random.Random(0)  # noqa: S311 not used for security
     for _ in range(rounds + 2):
         for key in order.sample(list(runs), len(runs)):
             times[key].append(runs[key]())

@@ -1,10 +1,10 @@
-"""Gradient rules beside other libraries' and beside ReLU: do they agree, what does a step cost, and what does it keep.
+"""Gradient rules against other libraries and ReLU: agreement, time of a step and saved memory.
 
 Run: pip install --no-deps snntorch freegrad spikingjelly, then python benchmarks/rules.py [--size 4194304] [--repeats 15] [spec ...]
 
 One thread, CPU time (``time.thread_time``), forward and backward of one layer, all contenders interleaved in one process, medians; the
-allocator keeps what is freed. Every ratio is to ``torch.relu`` in the same run. "apart" is the largest difference of the gradients of a
-rival's surrogate and of ours at the same settings, on [-4, 4]. Bytes are what autograd keeps per element of float32.
+allocator keeps freed memory. Ratios are to ``torch.relu`` in the same run. "apart" is the largest difference between the gradients of the
+other library's surrogate and of ActLab's at the same settings, on [-4, 4]. Bytes are those saved by autograd per element of float32.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from actlab.nn.probes.saved_tensors import saved_bytes
 from actlab.system.allocator import tune_allocator
 
 FORWARD = {"grad": "relu/grad(silu)", "through": "dorefa/through", "ewgs": "dorefa/ewgs"}
-GRID = torch.linspace(-4, 4, 4001)[1:-1:2]  # without zero, where libraries differ about the step
+GRID = torch.linspace(-4, 4, 4001)[1:-1:2]  # without zero, where libraries define the step differently
 Function = Callable[[Tensor], Tensor]
 
 
 class Shifted(nn.Module):
-    """A layer whose output nobody else keeps."""
+    """A layer whose input is a new tensor, saved by no other operation."""
 
     def __init__(self, function: Function) -> None:
         super().__init__()
         self.bias, self.function = nn.Parameter(torch.zeros(())), function
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the function of a tensor that is new."""
+        """Return the function of a new tensor."""
         return self.function(x + self.bias)
 
 
-def rivals() -> Iterator[tuple[str, str, Function]]:
-    """Yield our spec, the rival's name, and the rival, for the libraries that are there."""
+def other_libraries() -> Iterator[tuple[str, str, Function]]:
+    """Yield ActLab's spec, and name and function of the other library, for the libraries that are installed."""
     with contextlib.suppress(ImportError):
         with contextlib.redirect_stdout(io.StringIO()):
             snn = importlib.import_module("snntorch.surrogate")
@@ -87,8 +87,8 @@ def rivals() -> Iterator[tuple[str, str, Function]]:
 
 
 def freegrad(free: object, forward: str, rule: str) -> Function:
-    """Return freegrad's activation; its rule is looked up while the backward pass runs, so the context stays open."""
-    module, options = free.Activation(forward=forward), {"rectangular_jam": {"a": -5.0, "b": 5.0}}  # type: ignore[attr-defined]  # a library without types
+    """Return freegrad's activation; the backward pass looks up its rule, so its context stays open."""
+    module, options = free.Activation(forward=forward), {"rectangular_jam": {"a": -5.0, "b": 5.0}}  # type: ignore[attr-defined] # freegrad has no annotations
 
     def run(x: Tensor) -> Tensor:
         if _open.get("rule") != rule:
@@ -113,73 +113,73 @@ def _close() -> None:
 
 
 def slope(function: Function) -> Tensor:
-    """Return what a gradient of one becomes."""
+    """Return the gradient on the grid for an output gradient of one."""
     x = GRID.clone().requires_grad_()
     torch.manual_seed(0)
-    (made,) = torch.autograd.grad(function(x).sum(), x)
-    return made
+    (gradient,) = torch.autograd.grad(function(x).sum(), x)
+    return gradient
 
 
 def step(function: Function, x: Tensor, grad: Tensor) -> float:
     """Return the CPU seconds of one forward and backward pass."""
     start = time.thread_time()
     function(x).backward(grad)
-    spent = time.thread_time() - start
+    elapsed = time.thread_time() - start
     x.grad = None
-    return spent
+    return elapsed
 
 
 def ratios(functions: dict[str, Function], size: int, repeats: int) -> dict[str, float]:
-    """Return the median time of each as a multiple of ReLU's; one that fails is left out."""
+    """Return the median time of each as a multiple of ReLU's."""
     x, grad = torch.randn(size, requires_grad=True), torch.randn(size)
-    spent: dict[str, list[float]] = {name: [] for name in functions}
-    for turn in range(repeats + 1):
+    seconds_of: dict[str, list[float]] = {name: [] for name in functions}
+    for repeat in range(repeats + 1):
         for name, function in functions.items():
             seconds = step(function, x, grad)
-            if turn:  # the first compiles
-                spent[name].append(seconds)
-    base = statistics.median(spent["relu"])
-    return {name: statistics.median(times) / base for name, times in spent.items()}
+            if repeat:  # the first one compiles
+                seconds_of[name].append(seconds)
+    base = statistics.median(seconds_of["relu"])
+    return {name: statistics.median(times) / base for name, times in seconds_of.items()}
 
 
 def main() -> None:
-    """Print two tables: every rule beside ReLU, and rivals beside ours."""
+    """Print two tables: every rule against ReLU, and other libraries against ActLab."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=1 << 22)
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("specs", nargs="*")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(1)
     tune_allocator()
     warnings.simplefilter("ignore")
     print(
-        f"{asked.size} elements of float32, {asked.repeats} repeats, load {os.getloadavg()[0]:.1f}, torch {torch.__version__}\n"
+        f"{options.size} elements of float32, {options.repeats} repeats, load {os.getloadavg()[0]:.1f}, torch {torch.__version__}\n"
     )
-    specs = asked.specs or [FORWARD.get(name, f"{'relu' if 'jam' in name else 'step'}/{name}") for name in rules()]
-    ours = ratios({"relu": torch.relu, **{spec: layer(spec) for spec in specs}}, asked.size, asked.repeats)
+    specs = options.specs or [FORWARD.get(name, f"{'relu' if 'jam' in name else 'step'}/{name}") for name in rules()]
+    times = ratios({"relu": torch.relu, **{spec: layer(spec) for spec in specs}}, options.size, options.repeats)
     print("| spec | time, ReLU = 1 | bytes kept |\n|---|---|---|")
-    for spec in sorted(ours, key=ours.__getitem__):
+    for spec in sorted(times, key=times.__getitem__):
         function = torch.relu if spec == "relu" else layer(spec)
         kept = saved_bytes(Shifted(function), torch.randn(1 << 14)) / (1 << 14)
-        print(f"| {spec} | {ours[spec]:.2f} | {kept:.3g} |")
+        print(f"| {spec} | {times[spec]:.2f} | {kept:.3g} |")
     print(
-        "\n| rival | ours | apart | rival's time, ReLU = 1 | ours | rival's bytes | ours |\n|---|---|---|---|---|---|---|"
+        "\n| other library | ActLab | apart | other's time, ReLU = 1 | ActLab's | other's bytes | ActLab's |\n|---|---|---|---|---|---|---|"
     )
-    for spec, name, rival in rivals():
-        made = layer(spec)
+    for spec, name, other in other_libraries():
+        module = layer(spec)
         try:
             apart = (
-                f"{float((slope(rival) - slope(made)).abs().max()):.1e}"
+                f"{float((slope(other) - slope(module)).abs().max()):.1e}"
                 if "jam" not in spec and "stochastic" not in spec
                 else "noise"
             )
-            times = ratios({"relu": torch.relu, "theirs": rival, "ours": made}, asked.size, asked.repeats)
-            sizes = [saved_bytes(Shifted(f), torch.randn(1 << 14)) / (1 << 14) for f in (rival, made)]
+            times = ratios({"relu": torch.relu, "other": other, "actlab": module}, options.size, options.repeats)
+            sizes = [saved_bytes(Shifted(f), torch.randn(1 << 14)) / (1 << 14) for f in (other, module)]
         except (RuntimeError, TypeError, ValueError, KeyError) as error:
             print(f"| {name} | {spec} | {type(error).__name__}: {str(error).splitlines()[0][:60]} | | | | |")
             continue
         print(
-            f"| {name} | {spec} | {apart} | {times['theirs']:.2f} | {times['ours']:.2f} | {sizes[0]:.3g} | {sizes[1]:.3g} |",
+            f"| {name} | {spec} | {apart} | {times['other']:.2f} | {times['actlab']:.2f} | {sizes[0]:.3g} | {sizes[1]:.3g} |",
             flush=True,
         )
     _close()

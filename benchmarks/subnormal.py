@@ -1,8 +1,9 @@
-"""Numbers so large that parts of an activation are subnormal, on kernels that keep these, on kernels that make zero of them, and on torch.
+"""Cost of subnormal intermediate results: kernels that keep them, kernels that flush them to zero, and torch.
 
     OMP_NUM_THREADS=1 python benchmarks/subnormal.py
 
-Normal numbers of a deviation; milliseconds of CPU time over 1,048,576 of them, forward and both passes, medians, in turns.
+Normally distributed inputs of a given deviation; milliseconds of CPU time for 1,048,576 of them, forward and both passes, medians,
+interleaved.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import replace
 import torch
 
 from actlab.codegen.cpu.kernel import CpuKernel
-from actlab.codegen.cpu.row_body import Loop
+from actlab.codegen.cpu.row_body import RowLoop
 from actlab.functions.grammar import parse
 from actlab.nn.layers.layer import layer
 
@@ -23,11 +24,11 @@ CASES = [("softplus", 1), ("softplus", 30), ("silu", 30), ("mish", 30), ("gelu",
 SIZE, ROUNDS = 2**20, 9
 
 
-class Keeping(CpuKernel):
+class KeepingKernel(CpuKernel):
     """A kernel that keeps subnormal numbers."""
 
-    def _loop(self, *key: object) -> Loop:
-        return replace(super()._loop(*key), flushes=False)  # type: ignore[arg-type]  # passed on as they came
+    def _loop(self, *key: object) -> RowLoop:
+        return replace(super()._loop(*key), flushes=False)  # type: ignore[arg-type] # passed on unchanged
 
 
 def main() -> None:
@@ -41,7 +42,12 @@ def main() -> None:
 def row(name: str, deviation: float) -> str:
     """Measure one function."""
     x, grad = torch.randn(SIZE) * deviation, torch.randn(SIZE)
-    keeping, zeroing, plain, leaf = Keeping(parse(name)), CpuKernel(parse(name)), layer(name), x.clone().requires_grad_()
+    keeping, zeroing, plain, leaf = (
+        KeepingKernel(parse(name)),
+        CpuKernel(parse(name)),
+        layer(name),
+        x.clone().requires_grad_(),
+    )
     forward = medians([lambda: keeping.forward(x), lambda: zeroing.forward(x), lambda: plain(x)])
     both = medians(
         [
@@ -55,7 +61,7 @@ def row(name: str, deviation: float) -> str:
 
 
 def medians(calls: list[Callable[[], object]]) -> list[float]:
-    """Return the milliseconds of each call, in turns."""
+    """Return the median milliseconds of each call, interleaved."""
     times: list[list[float]] = [[] for _ in calls]
     for _ in range(ROUNDS + 1):
         for call, found in zip(calls, times, strict=True):

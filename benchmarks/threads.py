@@ -1,9 +1,9 @@
-"""A kernel on two threads: in torch's own, in Python's, and alone, beside torch; on an idle machine, and beside a busy neighbour.
+"""Multithreaded CPU kernels: torch's threads, Python threads and a single thread, against torch.
 
     python benchmarks/threads.py            # an idle machine
-    python benchmarks/threads.py --busy     # with as many processes that compute all the time as there are threads
+    python benchmarks/threads.py --busy     # with as many busy processes as threads
 
-Forward passes into new tensors, by the clock, medians; microseconds.
+Forward passes with new output tensors, wall-clock time, medians; microseconds.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ import torch
 from torch.nn import functional as F
 
 from actlab.codegen.cpu import launch
-from actlab.codegen.cpu import threads as team
+from actlab.codegen.cpu import threads as pools
 from actlab.codegen.cpu.kernel import kernel
 from actlab.functions.grammar import parse
 
 FUNCTIONS = {"relu": F.relu, "silu": F.silu, "mish": F.mish}
 SIZES = [2**power for power in (15, 16, 17, 18, 20, 22)]
 ROUNDS = 30
-ALONE = 2**60  # numbers per thread, so that there is one
+ALONE = 2**60  # numbers per thread with which a single thread is used
 
 
 def main() -> None:
@@ -38,29 +38,29 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     spin = [sys.executable, "-c", "while True: pass"]
-    neighbours = [subprocess.Popen(spin) for _ in range(options.threads if options.busy else 0)]  # noqa: S603 our own
+    processes = [subprocess.Popen(spin) for _ in range(options.threads if options.busy else 0)]  # noqa: S603 a fixed command
     try:
-        print(f"{options.threads} threads, {len(neighbours)} busy neighbours, load {os.getloadavg()[0]:.1f}")
+        print(f"{options.threads} threads, {len(processes)} busy processes, load {os.getloadavg()[0]:.1f}")
         print(f"{'':6}{'elements':>10}{'torch threads':>16}{'Python threads':>16}{'alone':>10}{'torch':>10}")
         for name in FUNCTIONS:
             for size in SIZES:
-                cells = measured(name, size, options.threads)
+                cells = measure(name, size, options.threads)
                 print(f"{name:6}{size:10}{cells[0]:16.1f}{cells[1]:16.1f}{cells[2]:10.1f}{cells[3]:10.1f}", flush=True)
     finally:
-        for neighbour in neighbours:
-            neighbour.kill()
+        for process in processes:
+            process.kill()
 
 
-def measured(name: str, size: int, threads: int) -> list[float]:
+def measure(name: str, size: int, threads: int) -> list[float]:
     """Return the microseconds of a forward pass in each of the four ways."""
-    x, made = torch.randn(size), kernel(parse(name))
-    usual, openmp = launch.SHARE, team._openmp
-    found = []
-    for share, team._openmp in ((size // threads, openmp), (size // threads, lambda: None), (ALONE, openmp)):
+    x, function = torch.randn(size), kernel(parse(name))
+    usual, openmp = launch.SHARE, pools._openmp
+    times = []
+    for share, pools._openmp in ((size // threads, openmp), (size // threads, lambda: None), (ALONE, openmp)):
         launch.SHARE = share
-        found.append(microseconds(lambda: made.forward(x), size))
-    launch.SHARE, team._openmp = usual, openmp
-    return [*found, microseconds(lambda: FUNCTIONS[name](x), size)]
+        times.append(microseconds(lambda: function.forward(x), size))
+    launch.SHARE, pools._openmp = usual, openmp
+    return [*times, microseconds(lambda: FUNCTIONS[name](x), size)]
 
 
 def microseconds(call: Callable[[], object], size: int) -> float:
