@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -49,36 +50,42 @@ html_show_sourcelink = False
 html_theme_options = {"navigation_with_keys": True}
 copybutton_exclude = ".linenos, .gp, .go"
 
-# There is no network at build time, so types of other libraries are not links; neither are the package's internal types and modules.
 nitpick_ignore_regex = [
+    # there is no network at build time, so types of other libraries are not links
     (r"py:.*", r"(collections|numpy|pathlib|re|sympy|torch|typing)\..*"),
-    (r"py:.*", r"actlab\.\w+\..*"),
-    (r"py:mod", r"actlab\.\w+"),
-    # names in docstrings and annotations that stand for something beside them in their own module
-    (r"py:class", r"Change|Stop|Value|Sites"),
-    (
-        r"py:class",
-        r"[a-z]+",
-    ),  # of several attributes that are described in one line, napoleon takes all but the last for a type
-    (r"py:(func|data|class)", r"as_data|make_plan|signal|BinaryLinear|INGREDIENTS|QUANTILES|SMOOTH"),
+    # of several attributes that are described in one line, napoleon takes all but the last for a type
+    (r"py:class", r"[a-z]+"),
 ]
+
+# public names by the module in which they are defined
+_PUBLIC = {
+    f"{getattr(actlab, name).__module__}.{name}": f"actlab.{name}" for name in actlab.__all__ if name != "__version__"
+}
+
+
+def _exists(target: str) -> bool:
+    """Return whether a name is one of the package's that has no entry: shown as it is, where a name that is nowhere is an error."""
+    last = target.rpartition(".")[2]
+    modules = [module for name, module in sys.modules.items() if name.split(".")[0] == "actlab"]
+    return any(last in vars(module) for module in modules) or (
+        target.startswith("actlab.") and find_spec(target) is not None
+    )
 
 
 def _resolve(app, env, node, contnode):
-    """Link a name as docstrings write it, such as ``Morph`` or ``actlab.study.Study``, to the entry of the public object."""
+    """Link a name as docstrings write it, such as ``Morph`` or ``actlab.study.Study``, to the entry of the object."""
     if node.get("refdomain") != "py":
         return None
     target = node.get("reftarget", "")
     domain = env.get_domain("py")
-    module, _, name = target.rpartition(".")
-    if module and actlab._HOME.get(name) == module.removeprefix("actlab."):
-        full_names = [f"actlab.{name}"]
+    if target in _PUBLIC:
+        full_names = [_PUBLIC[target]]
     else:
         full_names = [
             full for full, entry in domain.objects.items() if full.endswith(f".{target}") and not entry.aliased
         ]
     if len(full_names) != 1:
-        return None
+        return contnode if _exists(target) else None
     return domain.resolve_xref(env, node.get("refdoc", ""), app.builder, "obj", full_names[0], node, contnode)
 
 

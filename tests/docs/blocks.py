@@ -27,7 +27,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-RUNNER = Path(__file__).with_name("run_page.py")
 SHELL = {"sh", "bash", "shell", "console"}
 FENCE = re.compile(
     r"(?P<marks>(?:^<!--[^\n]*-->\n+)*)^(?P<fence>`{3,})(?P<language>[\w{}-]*)[^\n]*\n(?P<text>.*?)^(?P=fence)[ ]*$",
@@ -58,6 +57,13 @@ class Block:
         joined = self.text.replace("\\\n", " ")
         lines = [line.strip().removeprefix("$ ") for line in joined.splitlines()]
         return [shlex.split(line, comments=True)[1:] for line in lines if re.match(r"actlab\b", line)]
+
+    @property
+    def step(self) -> dict:
+        """The block as the process that runs pages takes it."""
+        if self.file is not None:
+            return {"file": self.file, "text": self.text}
+        return {"line": self.line, "text": self.text} if self.language == "python" else {"commands": self.commands}
 
     def agrees_with(self, printed: str) -> bool:
         """Return whether the block printed what the page shows: all of the output below it, and the comments below its prints."""
@@ -118,26 +124,32 @@ def blocks(page: str) -> list[Block]:
     return made
 
 
-def run(page: list[Block], folder: Path) -> list[Result]:
-    """Run the blocks that are not left out in one process in the folder, and return what each printed."""
-    shutil.copytree(Path(__file__).with_name("files"), folder, dirs_exist_ok=True)
-    shutil.copytree(ROOT / "examples", folder / "examples", dirs_exist_ok=True)
-    shutil.copy(ROOT / "examples" / "my_task.py", folder)
-    steps = []
-    for block in page:
-        if block.file is not None:
-            steps.append({"file": block.file, "text": block.text})
-        elif block.language == "python":
-            steps.append({"line": block.line, "text": block.text})
-        else:
-            steps.append({"commands": block.commands})
-    done = subprocess.run(
-        [sys.executable, RUNNER],
-        input=json.dumps(steps), capture_output=True, text=True, cwd=folder, check=False,
-        env=os.environ | {"COLUMNS": "88", "OMP_NUM_THREADS": "1", "ACTLAB_CACHE": str(folder / "cache")},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return [Result(**result) for result in json.loads(done.stdout)]
+class Runner:
+    """Runs pages; a process that has loaded torch and ActLab forks for each."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("run_page.py")],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+            env=os.environ | {"COLUMNS": "88", "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+
+    def __call__(self, page: list[Block], folder: Path) -> list[Result]:
+        """Run the blocks in the folder, in one namespace, and return what each printed; after one that raises none is run."""
+        shutil.copytree(Path(__file__).with_name("files"), folder, dirs_exist_ok=True)
+        shutil.copytree(ROOT / "examples", folder / "examples", dirs_exist_ok=True)
+        shutil.copy(ROOT / "examples" / "my_task.py", folder)
+        request = {"folder": str(folder), "steps": [block.step for block in page]}
+        self._process.stdin.write(f"{json.dumps(request)}\n")
+        self._process.stdin.flush()
+        assert self._process.stdout.readline() == "0\n", "the process that ran the page ended"
+        return [Result(**result) for result in json.loads((folder / "results.json").read_text(encoding="utf-8"))]
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.stdin.close()
+        self._process.wait(timeout=60)
+        self._process.stdout.close()
 
 
 def same(printed: str, expected: list[str], *, numbers_vary: bool) -> bool:

@@ -1,21 +1,21 @@
-"""Run the blocks of a page one after another in this process: steps as JSON on stdin, what they printed as JSON on stdout."""
+"""Run the blocks of pages, each page in a fork of this process, which has loaded torch and ActLab once.
+
+A line of JSON on stdin asks for a page: its folder and its steps. What they printed is put into ``results.json`` in the folder, and a line
+on stdout says with which exit code the fork has ended.
+"""
 
 import contextlib
 import functools
 import io
 import json
 import linecache
+import os
 import sys
 import traceback
 from pathlib import Path
 
 import actlab
 from actlab.cli import app
-
-sys.path.insert(0, "")  # files that a page writes can be imported, as beside a script
-
-# One worker, in this process: the page says nothing of it, and every further process would load torch anew.
-actlab.compare = functools.partial(actlab.compare, jobs=1)
 
 
 def run_python(step: dict, namespace: dict) -> str | None:
@@ -44,12 +44,12 @@ def run_command(words: list[str]) -> int:
     return 0
 
 
-def main() -> None:
-    """Run all steps; stop at the first one that raises."""
+def run_page(steps: list[dict]) -> list[dict]:
+    """Run all steps in the working folder; stop at the first one that raises."""
     results, namespace = [], {"__name__": "__main__"}
-    for step in json.load(sys.stdin):
+    for step in steps:
         printed, result = io.StringIO(), {}
-        with contextlib.redirect_stdout(printed):
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()):
             if "file" in step:
                 Path(step["file"]).write_text(step["text"], encoding="utf-8")
             elif "commands" in step:
@@ -59,7 +59,38 @@ def main() -> None:
         results.append(result | {"printed": printed.getvalue()})
         if result.get("error"):
             break
-    sys.stdout.write(json.dumps(results))
+    return results
 
 
-main()
+def run_in_fork(folder: str, steps: list[dict]) -> int:
+    """Run a page in a fork of this process, and return its exit code."""
+    fork = os.fork()
+    if fork:
+        return os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1])
+    status = 1
+    try:
+        os.chdir(folder)
+        os.environ["ACTLAB_CACHE"] = str(Path(folder) / "cache")
+        Path("results.json").write_text(json.dumps(run_page(steps)), encoding="utf-8")
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    os._exit(status)
+
+
+def main() -> None:
+    """Answer requests until stdin ends."""
+    sys.path.insert(0, "")  # files that a page writes can be imported, as beside a script
+    # One worker, in this process: the page says nothing of it, and every further process would load torch anew.
+    actlab.compare = functools.partial(actlab.compare, jobs=1)
+    for name in actlab.__all__:
+        getattr(actlab, name)
+    actlab.facts("silu")  # loads the catalogue
+    for request in sys.stdin:
+        status = run_in_fork(**json.loads(request))
+        sys.stdout.write(f"{status}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

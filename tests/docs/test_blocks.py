@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.docs.blocks import ROOT, blocks, run, same
+from tests.docs.blocks import ROOT, Runner, blocks, same
 
 PAGES = sorted(
     str(page.relative_to(ROOT))
@@ -18,8 +18,15 @@ BLOCKS = {page: blocks((ROOT / page).read_text(encoding="utf-8")) for page in PA
 RUN = [page for page in PAGES if any(block.skipped is None for block in BLOCKS[page])]
 
 
+@pytest.fixture(scope="module")
+def run():
+    runner = Runner()
+    yield runner
+    runner.close()
+
+
 @pytest.mark.parametrize("page", RUN)
-def test_every_block_runs_and_prints_what_the_page_shows(page, tmp_path):
+def test_every_block_runs_and_prints_what_the_page_shows(page, run, tmp_path):
     kept = [block for block in BLOCKS[page] if block.skipped is None]
 
     for block, result in zip(kept, run(kept, tmp_path), strict=False):
@@ -42,7 +49,7 @@ def test_few_blocks_are_left_out_and_each_says_why():
 LEFT_OUT = 12
 
 
-def test_a_wrong_output_and_a_block_that_raises_are_noticed(tmp_path):
+def test_a_wrong_output_and_a_block_that_raises_are_noticed(run, tmp_path):
     page = blocks("```python\nprint(1 + 1)\n```\n\n```text\n3\n```\n\n```python\nprint(missing)\n```\n")
 
     first, second = run(page, tmp_path)

@@ -48,6 +48,9 @@ def test_every_public_name_has_an_entry():
     for module in ("testing", "integrations"):
         public |= {f"actlab.{module}.{name}" for name in import_module(f"actlab.{module}").__all__}
     public |= {f"actlab.recipes.{name}" for name in actlab.recipes.__all__}
+    public = {
+        name for name in public if not name.endswith("Options")
+    }  # the fields of a settings record once more, for type checkers
 
     assert public - documented() == set()
     assert "actlab.errors" in documented()
