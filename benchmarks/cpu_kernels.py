@@ -1,4 +1,4 @@
-"""Speed of CPU kernels against torch's fused kernels and the formula in torch operations, forward and backward.
+"""Speed of CPU kernels against torch's fused kernels and the formula in torch operations.
 
 Run: python benchmarks/cpu_kernels.py [--all] [--size 16777216] [--dtype float32] [--repeats 7] [name ...]
 

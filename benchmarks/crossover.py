@@ -1,4 +1,4 @@
-"""Measure tensor sizes from which kernels are faster than torch, and write the package's ``crossover.toml``.
+"""Measure the sizes from which kernels are faster than torch, for ``crossover.toml``.
 
     python benchmarks/crossover.py                 # measure and print
     python benchmarks/crossover.py --write         # and write the section for processors like this one

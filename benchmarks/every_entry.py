@@ -1,4 +1,4 @@
-"""Speed of the kernel of every elementwise and gated activation against torch, in a resumable CSV file with a summary.
+"""Speed of every activation's kernel against torch, in a resumable CSV file with a summary.
 
     python benchmarks/every_entry.py run --size 16M --dtype float32 --threads 1 --rows docs/evidence/data/kernels.csv
     python benchmarks/every_entry.py run --size 16M --against compile --rows docs/evidence/data/kernels.csv

@@ -1,4 +1,4 @@
-"""Compiled code of GPU kernels, without a GPU: vector access, special functions and instructions per number.
+"""Vector access, special functions and instructions in compiled GPU kernels, without a GPU.
 
 Run: python benchmarks/gpu_code.py [--capability 90] [--dtype bfloat16] [name ...]    (all functions: about 20 minutes on one core)
      python benchmarks/gpu_code.py relu/jam step/rect        # also specs with a gradient rule

@@ -1,4 +1,4 @@
-"""Cost of sixteen activations on slices of one tensor in one call, relative to one SiLU on the whole tensor.
+"""Cost of sixteen activations on slices of a tensor, relative to one SiLU on the whole.
 
     python benchmarks/mixed_ratio.py
 

@@ -1,4 +1,4 @@
-"""Gradient rules against other libraries and ReLU: agreement, time of a step and saved memory.
+"""Agreement, time and saved memory of gradient rules against other libraries and ReLU.
 
 Run: pip install --no-deps snntorch freegrad spikingjelly, then python benchmarks/rules.py [--size 4194304] [--repeats 15] [spec ...]
 

@@ -1,4 +1,4 @@
-"""Cost of subnormal intermediate results: kernels that keep them, kernels that flush them to zero, and torch.
+"""Cost of subnormal intermediate results in kernels that keep or flush them, and in torch.
 
     OMP_NUM_THREADS=1 python benchmarks/subnormal.py
 

@@ -1,4 +1,4 @@
-"""Multithreaded CPU kernels: torch's threads, Python threads and a single thread, against torch.
+"""CPU kernels on torch's threads, on Python threads and on one thread, against torch.
 
     python benchmarks/threads.py            # an idle machine
     python benchmarks/threads.py --busy     # with as many busy processes as threads

@@ -1,4 +1,4 @@
-"""Benchmark of activations: contenders, speedups over torch, and share of memory bandwidth."""
+"""Contenders, speedups over torch, and share of memory bandwidth in the benchmark."""
 
 from __future__ import annotations
 

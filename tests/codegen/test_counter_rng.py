@@ -1,4 +1,4 @@
-"""Counter-based random numbers: distribution, independence of neighbors and keys, and reproducibility."""
+"""Distribution, independence and reproducibility of counter-based random numbers."""
 
 from __future__ import annotations
 

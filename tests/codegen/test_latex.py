@@ -1,4 +1,4 @@
-"""LaTeX of every formula: balanced, with the primitives' own names; an error for tensor code."""
+"""LaTeX of every formula, and an error for tensor code."""
 
 from __future__ import annotations
 

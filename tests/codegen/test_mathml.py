@@ -1,4 +1,4 @@
-"""MathML of every formula: well-formed, and mathematically equal to the formula."""
+"""Well-formed MathML of every formula, with the same mathematics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Torch code of formulas: source, derivative, torch's fused kernels and half precision."""
+"""Source, derivative, fused kernels and half precision of torch code."""
 
 from __future__ import annotations
 

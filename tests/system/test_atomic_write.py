@@ -1,4 +1,4 @@
-"""Atomic file writes: complete content or none."""
+"""Atomic file writes leave complete content or none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wrong functions that the conformance checks must catch, by the same code that checks the entries of the catalogue.
+"""Wrong activations that the conformance checks must catch.
 
 `pytest tests/testing/test_planted_faults.py -v` names every fault with the check that must catch it; `-rP` prints all checks that did.
 """

@@ -1,4 +1,4 @@
-"""Float32 accuracy of an activation's textbook formula: regions of overflow, NaN and cancellation.
+"""Overflow, NaN and cancellation of an activation's textbook formula in float32.
 
 The naive program has the operations of the formula in textbook form (softplus as ``log(1 + exp(x))``, no guarded branches, no clamping) and
 autograd's gradient. It is run at all magnitudes up to 1e4 and compared with float64. Errors explained by rounding of the input alone do not

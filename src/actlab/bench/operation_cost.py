@@ -1,4 +1,4 @@
-"""Operation cost of an activation: transcendental calls, eager torch kernels and minimum memory traffic.
+"""Transcendental calls, eager kernels and memory traffic of an activation.
 
 >>> cost("mish").words
 'three transcendentals (exp, log1p, tanh)'

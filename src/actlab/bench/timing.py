@@ -1,4 +1,4 @@
-"""Timers for short calls: CPU time, wall clock or CUDA events, in random order and without page faults."""
+"""Timers for short calls by CPU time, wall clock or CUDA events, without page faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counter-based random numbers: noise recomputed from a key and the element's index.
+"""Counter-based random numbers, recomputed from a key and an element's index.
 
 A key is drawn from torch's generator when a layer runs forward. The numbers are a hash of key and index, so nothing is stored, and the
 backward pass, a second backward pass, and a forward pass that checkpointing repeats (it restores the generator) see the same noise.

@@ -1,4 +1,4 @@
-"""Detection of plain eager mode, in which kernels and autograd Functions may replace tensor code.
+"""Detection of plain eager mode, where kernels may replace tensor code.
 
 In all other modes (``torch.compile``, export, tracing, ``torch.func``, forward-mode AD, dispatch modes) plain tensor code is right and an
 autograd Function is not: ``torch.compile(torch.func.grad(f))`` silently drops its ``backward`` (torch 2.13).

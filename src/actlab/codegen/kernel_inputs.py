@@ -1,4 +1,4 @@
-"""Inputs of CPU and GPU kernels: gate layout of packed tensors, learned parameters, channels, and their checks."""
+"""Gate layout, learned parameters and input checks of CPU and GPU kernels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PyTorch code generated from a formula: plain tensor operations for every mode of torch.
+"""PyTorch code generated from a formula, for every mode of torch.
 
 Every mode (eager, compile, func, AMP, meta) can run the code. It is printed once per formula from the spellings of the primitives.
 Half-precision inputs are computed in float32 and rounded once, at the end: a chain of bfloat16 operations would round after each. The

@@ -1,4 +1,4 @@
-"""Symbolic forward and backward pass of a spec with a gradient rule, shared by CPU and GPU kernels."""
+"""Symbolic forward and backward pass of a gradient rule, shared by CPU and GPU kernels."""
 
 from __future__ import annotations
 

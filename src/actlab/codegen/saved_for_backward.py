@@ -1,4 +1,4 @@
-"""Tensors an activation must save for backward: none, a few bits per element, the output, or the input.
+"""What an activation must save for backward (nothing, bits, its output or its input).
 
 This follows from the formula alone. A slope that takes ``n`` constant values needs ``ceil(log2 n)`` bits per element; a slope that is a
 function of the value needs the output, which a following Linear or convolution saves anyway; everything else needs the input. The

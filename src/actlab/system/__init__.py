@@ -1,1 +1,1 @@
-"""Operating-system services: CPU cores, memory allocator, cache folder and atomic file writes."""
+"""Operating-system services (CPU cores, memory allocator, cache folder, atomic writes)."""

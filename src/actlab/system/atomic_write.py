@@ -1,4 +1,4 @@
-"""Atomic file writes: a temporary file in the same folder, then ``os.replace``."""
+"""Atomic file writes by a temporary file and ``os.replace``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conformance checks of an activation: values, gradients, tails, shapes and torch modes.
+"""Conformance checks of an activation (values, gradients, tails, shapes, torch modes).
 
 Every entry of the catalogue passes them; run them on your own activations with pytest:
 

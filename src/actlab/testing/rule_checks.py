@@ -1,4 +1,4 @@
-"""Conformance checks of a gradient rule: formula, surrogate, second order and torch modes."""
+"""Conformance checks of a gradient rule (formula, surrogate, second order, torch modes)."""
 
 from __future__ import annotations
 

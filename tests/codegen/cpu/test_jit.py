@@ -1,4 +1,4 @@
-"""Compilation of CPU kernels and their cache on disk: cache keys, damaged files, and missing compilers."""
+"""Compilation of CPU kernels and their cache on disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CPU kernels against the float64 reference and torch code, in every dtype and layout; the cache on disk; threads."""
+"""CPU kernels against the float64 reference and torch code, in every dtype and layout."""
 
 from __future__ import annotations
 

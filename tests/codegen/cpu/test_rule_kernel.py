@@ -1,4 +1,4 @@
-"""CPU kernels of gradient rules against torch code: sizes at vector edges, dtypes, noise, threads and saved tensors."""
+"""CPU kernels of gradient rules against torch code, at vector edges, with noise and threads."""
 
 from __future__ import annotations
 

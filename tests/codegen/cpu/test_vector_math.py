@@ -1,4 +1,4 @@
-"""Elementary functions of CPU kernels: error over all of float32 and samples of float64, and vector code."""
+"""Accuracy and vector code of the elementary functions of CPU kernels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Table of the sizes from which kernels are used: sections, lookup, and this machine's own measurements."""
+"""Sections, lookup and this machine's own measurements in the table of kernel sizes."""
 
 from __future__ import annotations
 

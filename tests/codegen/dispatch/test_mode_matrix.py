@@ -1,4 +1,4 @@
-"""Every kind of activation in every mode of torch: a fast layer has the values and gradients of the formula.
+"""Values and gradients of fast layers of every kind, in every mode of torch.
 
 Kernels run at every size. Cases that do not apply are listed with their reason. Compiled code is shared: one graph per kind contains the
 function and all its transforms, and each test checks its own part.

@@ -1,4 +1,4 @@
-"""GPU kernels on a GPU: every entry against float64, more than 2^31 numbers, and reproducible sums.
+"""GPU kernels on a GPU, for every entry and for more than 2^31 numbers.
 
 Run: pytest tests/codegen/gpu/test_card.py -m gpu -n 12    (a few minutes; compiling takes most of them)
 """

@@ -1,4 +1,4 @@
-"""GPU kernels in Triton's interpreter: values, gradients, tails, channels and gates. On a GPU: test_card.py."""
+"""GPU kernels in Triton's interpreter; on a GPU see test_card.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of generated Triton source: location, rewriting, and folders that cannot be written."""
+"""Files of generated Triton source, and folders that cannot be written."""
 
 from __future__ import annotations
 

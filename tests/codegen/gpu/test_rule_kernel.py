@@ -1,4 +1,4 @@
-"""GPU kernels of gradient rules, in Triton's interpreter and compiled without a GPU, against their formulas."""
+"""GPU kernels of gradient rules against their formulas, in Triton's interpreter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tilings of GPU kernels: every number is covered once, with few idle lanes."""
+"""Tilings of GPU kernels cover every number once, with few idle lanes."""
 
 from __future__ import annotations
 

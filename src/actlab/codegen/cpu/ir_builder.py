@@ -1,4 +1,4 @@
-"""LLVM IR builder: vector values whose operators emit instructions.
+"""LLVM IR builder with vector values whose operators emit instructions.
 
 Elementary functions and printed formulas are ordinary Python on :class:`Value`; running them once with a builder gives the code of a loop
 body. An instruction is emitted only once, so subexpressions that two formulas share are computed once. Vectors are explicit, so nothing

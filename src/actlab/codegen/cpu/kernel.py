@@ -1,4 +1,4 @@
-"""CPU kernels of activations: fused forward and backward pass, generated from the formula.
+"""Fused forward and backward CPU kernels of activations, generated from the formula.
 
 A kernel is generated when it is first called, compiled for this processor and cached on disk. The backward pass recomputes what it needs of
 the forward pass, and accumulates the gradients of learned parameters in the same loop. Half precision is computed in float32 and rounded

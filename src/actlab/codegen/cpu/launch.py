@@ -1,4 +1,4 @@
-"""Launch parameters of CPU kernels: strides, row ranges and division among torch's threads."""
+"""Launch parameters of CPU kernels, and their division among torch's threads."""
 
 from __future__ import annotations
 

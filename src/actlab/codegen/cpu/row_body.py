@@ -1,4 +1,4 @@
-"""LLVM code of the inner loop over one row: load, compute, store, and accumulate parameter gradients.
+"""LLVM code of the loop over one row of numbers, with accumulated parameter gradients.
 
 A kernel reads streams of numbers (the input; gradient and input; gate and value), writes others, and adds up the gradients of learned
 parameters, all in one pass. Half precision is computed in float32 and rounded once, to nearest even. The numbers of a step are added in

@@ -1,4 +1,4 @@
-"""LLVM module of a CPU kernel: the outer loop over rows, and the remainder of each row through a stack buffer."""
+"""LLVM module of a CPU kernel, with the outer loop over rows and their remainders."""
 
 from __future__ import annotations
 

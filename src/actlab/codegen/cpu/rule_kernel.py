@@ -1,4 +1,4 @@
-"""CPU kernels of activations with a gradient rule: forward pass saving at most one bit per element, and backward pass.
+"""CPU kernels of activations with a gradient rule, which save at most one bit per element.
 
 A window rule saves one bit per element and a noise rule nothing: its numbers are hashed from the element index when they are used, equal to
 those of :mod:`actlab.codegen.counter_rng`. So both passes move little more memory than those of a plain ReLU. Tensors are contiguous, on
@@ -89,16 +89,16 @@ class CpuRuleKernel:
         self._run("forward", x, [x.data_ptr(), y.data_ptr(), bits.data_ptr()], None)
         return y, bits
 
-    def backward(self, grad: Tensor, kept: Tensor | None, key: Tensor | None) -> Tensor:
+    def backward(self, grad: Tensor, saved: Tensor | None, key: Tensor | None) -> Tensor:
         """Return the gradient of the input.
 
         Args:
             grad: gradient of the output, contiguous.
-            kept: what :meth:`forward` returned for the backward pass.
+            saved: second result of :meth:`forward`.
             key: key of the noise, see :func:`~actlab.codegen.counter_rng.draw_key`; None without noise.
         """
         dx = torch.empty_like(grad)
-        streams = [grad.data_ptr(), *([] if kept is None else [kept.data_ptr()]), dx.data_ptr()]
+        streams = [grad.data_ptr(), *([] if saved is None else [saved.data_ptr()]), dx.data_ptr()]
         self._run("backward", grad, streams, key)
         return dx
 
@@ -232,8 +232,8 @@ def rule_kernel(spec: Spec) -> CpuRuleKernel | None:
     Example:
         >>> from actlab.functions.grammar import parse
         >>> window = rule_kernel(parse("step/rect(-1, 1)"))
-        >>> y, kept = window.forward(torch.tensor([-2.0, -0.5, 0.5]))
-        >>> y, window.backward(torch.ones(3), kept, None), window.keep
+        >>> y, saved = window.forward(torch.tensor([-2.0, -0.5, 0.5]))
+        >>> y, window.backward(torch.ones(3), saved, None), window.keep
         (tensor([0., 0., 1.]), tensor([0., 1., 1.]), 'bits')
     """
     passes = rule_passes(spec)

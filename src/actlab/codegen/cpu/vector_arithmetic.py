@@ -1,4 +1,4 @@
-"""Vector arithmetic for the LLVM IR builder: fused multiply-add, polynomials, rounding, selection and clamping.
+"""Vector arithmetic for the LLVM IR builder, such as polynomials, rounding and clamping.
 
 Each function is Python on :class:`~actlab.codegen.cpu.ir_builder.Value` and emits code without branches.
 """

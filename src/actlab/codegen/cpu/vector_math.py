@@ -1,4 +1,4 @@
-"""Vectorized elementary functions of CPU kernels: exponentials, logarithms, error function and trigonometry.
+"""Vectorized exponentials, logarithms, error function and trigonometry of CPU kernels.
 
 Each function is Python on :class:`~actlab.codegen.cpu.ir_builder.Value` and emits code without branches. Polynomials are minimax fits
 (:mod:`actlab.codegen.minimax`); argument reductions follow Muller, Elementary Functions, 2016. NaN propagates, infinite arguments give the

@@ -49,7 +49,7 @@ def crossover(name: str, device: str, dtype: torch.dtype, *, native: bool, threa
         >>> crossover("telu", "cpu", torch.float32, native=False) < 100_000
         True
     """
-    key, table = str(dtype).removeprefix("torch."), _table(device, _card(device))
+    key, table = str(dtype).removeprefix("torch."), _table(device, _gpu_name(device))
     for section_name in sections(device, threads):
         sizes = table.get(section_name, {})
         composed = sizes.get("composed", {})
@@ -77,7 +77,7 @@ def section(device: str, threads: int, *, here: bool) -> str:
 
 
 @cache
-def _table(device: str, card: str) -> dict[str, Any]:  # noqa: ARG001 part of the cache key: each GPU has its own file
+def _table(device: str, gpu: str) -> dict[str, Any]:  # noqa: ARG001 part of the cache key: each GPU has its own file
     measured = tomllib.loads((files("actlab.codegen.dispatch") / "crossover.toml").read_text(encoding="utf-8"))
     return {**UNMEASURED, **measured, **load_measured(device)}
 
@@ -116,13 +116,13 @@ def store_measured(device: str, threads: int, sizes: Sizes) -> Path:
     return file
 
 
-def _card(device: str) -> str:
+def _gpu_name(device: str) -> str:
     """Return the name of the GPU; an empty string if CUDA is not initialized, as a query would allocate memory on it."""
     return torch.cuda.get_device_name() if device == "cuda" and torch.cuda.is_initialized() else ""  # type: ignore[no-untyped-call] # not annotated in torch
 
 
 def _file(device: str) -> Path:
-    machine = f"{jit.fingerprint()} {torch.__version__} {_card(device)}"
+    machine = f"{jit.fingerprint()} {torch.__version__} {_gpu_name(device)}"
     return kernel_folder().parent / f"crossover-{hashlib.sha256(machine.encode()).hexdigest()[:16]}.toml"
 
 

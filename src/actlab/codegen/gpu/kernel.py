@@ -1,4 +1,4 @@
-"""Triton kernels of activations: fused forward and backward pass, generated from the formula.
+"""Fused forward and backward Triton kernels of activations, generated from the formula.
 
 A kernel is printed from the formula and its symbolic derivatives when it is first called. Nothing is saved between the passes: backward
 recomputes what it needs from the inputs, writes gradients to new memory, and sums those of learned parameters, first within a program and

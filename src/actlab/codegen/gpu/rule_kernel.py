@@ -1,4 +1,4 @@
-"""Triton kernels of activations with a gradient rule: forward pass saving at most one bit per element, and backward pass.
+"""Triton kernels of activations with a gradient rule, which save at most one bit per element.
 
 The counterpart of :mod:`actlab.codegen.cpu.rule_kernel`, printed from the same expressions: a window rule saves one bit per element, in the
 same bytes; noise is hashed from the element index, with the same numbers to the bit (normal ones to 2e-6). Half precision is computed in
@@ -70,18 +70,18 @@ class GpuRuleKernel:
         """
         self._check(x)
         y = torch.empty_like(x)
-        kept: tuple[Tensor, ...] = ()
+        saved: tuple[Tensor, ...] = ()
         if self.keep == "bits":
-            kept = (torch.empty(-(-x.numel() // 64) * 8, dtype=torch.uint8, device=x.device),)
-        self._launch("forward", x, (x, y, *kept))
-        return y, x if self.keep == "input" else kept[0] if kept else None
+            saved = (torch.empty(-(-x.numel() // 64) * 8, dtype=torch.uint8, device=x.device),)
+        self._launch("forward", x, (x, y, *saved))
+        return y, x if self.keep == "input" else saved[0] if saved else None
 
-    def backward(self, grad: Tensor, kept: Tensor | None, key: Tensor | None) -> Tensor:
+    def backward(self, grad: Tensor, saved: Tensor | None, key: Tensor | None) -> Tensor:
         """Return the gradient of the input.
 
         Args:
             grad: gradient of the output, contiguous.
-            kept: what :meth:`forward` returned for the backward pass.
+            saved: second result of :meth:`forward`.
             key: key of the noise, on the device of ``grad``, see :func:`~actlab.codegen.counter_rng.draw_key`; None without noise.
 
         Raises:
@@ -92,7 +92,7 @@ class GpuRuleKernel:
         if self.is_noisy and (key is None or key.device != grad.device):
             raise KernelError(f"{self.spec} draws noise: its backward pass takes a key on {grad.device}, got {key!r}.")
         dx = torch.empty_like(grad)
-        extra = tuple(t for t in (kept, key if self.is_noisy else None) if t is not None)
+        extra = tuple(t for t in (saved, key if self.is_noisy else None) if t is not None)
         self._launch("backward", grad, (grad, dx, *extra))
         return dx
 
@@ -146,7 +146,7 @@ def rule_text(spec: Spec) -> str:
     passes = _passes(spec)
     parts = [
         HEAD.format(spec=spec).rstrip("\n")
-        + "\nfrom actlab.codegen.gpu.triton_rng import *  # noqa: F403 likewise\n\n",
+        + "\nfrom actlab.codegen.gpu.triton_rng import *  # noqa: F403 as above\n\n",
         device_function("formula", [passes.x], [passes.value]),
     ]
     if passes.keep == "bits":
@@ -172,7 +172,7 @@ def _forward(passes: RulePasses) -> str:
 
 def _backward(passes: RulePasses) -> str:
     ingredients = passes.ingredients
-    kept = {"nothing": "", "bits": ", bits_pointer", "input": ", x_pointer"}[passes.keep]
+    saved = {"nothing": "", "bits": ", bits_pointer", "input": ", x_pointer"}[passes.keep]
     key = ", key_pointer" if passes.gradient.is_noisy else ""
     x, u, normal = (name if name in ingredients else "grad" for name in ("x", "u", "normal"))
     x = x if passes.keep == "input" else "grad"
@@ -192,7 +192,7 @@ def _backward(passes: RulePasses) -> str:
             lines.append("x = tl.load(x_pointer + place, mask=inside, other=0.0).to(tl.float32)")
         lines.append(f"dx = gradients(grad, {x}, {u}, {normal}, EXACT)")
     lines.append("tl.store(dx_pointer + place, dx.to(dx_pointer.dtype.element_ty), mask=inside)")
-    head = f"@triton.jit\ndef backward(grad_pointer, dx_pointer{kept}{key}, size, {CONSTANTS}):\n{OPENING}"
+    head = f"@triton.jit\ndef backward(grad_pointer, dx_pointer{saved}{key}, size, {CONSTANTS}):\n{OPENING}"
     return head + "".join(f"    {line}\n" for line in lines)
 
 

@@ -23,7 +23,7 @@ import triton
 import triton.language as tl
 
 from actlab.codegen.gpu.triton_math import *  # noqa: F403 printed code names them
-from actlab.codegen.gpu.triton_tiles import *  # noqa: F403 likewise
+from actlab.codegen.gpu.triton_tiles import *  # noqa: F403 as above
 
 '''
 GEOMETRY = "rows, width, size, repeat, channels"

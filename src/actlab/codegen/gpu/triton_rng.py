@@ -1,4 +1,4 @@
-"""Counter-based random numbers in Triton, equal to those of :mod:`actlab.codegen.counter_rng`."""
+"""Counter-based random numbers in Triton, equal to those of the CPU."""
 
 import triton
 import triton.language as tl
