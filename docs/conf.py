@@ -29,7 +29,6 @@ exclude_patterns = ["_build", "evidence/data"]
 highlight_language = "text"  # an indented block is a command line or its output, not Python
 nitpicky = True
 
-myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3  # links such as page.md#a-heading are checked
 
 autodoc_member_order = "bysource"

@@ -7,9 +7,12 @@ import re
 from importlib import import_module
 
 import pytest
+import typer
 from tests.docs.blocks import ROOT
 
 import actlab
+from actlab.cli import app
+from actlab.testing import CHECKS, RULE_CHECKS
 
 PAGES = ["README.md", "CONTRIBUTING.md", *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md"))]
 
@@ -73,3 +76,19 @@ def test_every_page_is_in_a_table_of_contents():
     listed = {entry.resolve() for entry in entries}
 
     assert set((ROOT / "docs").rglob("*.md")) - listed == {ROOT / "docs" / "index.md"}
+
+
+def test_generated_pages_hold_every_command_activation_rule_and_check(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    generated = import_module("generated_pages")
+    pages = {page: [page.read_text(encoding="utf-8")] for page in (ROOT / "docs" / "reference").rglob("*.md")}
+    for text in pages.values():
+        generated.fill(None, "", text)
+    filled = "\n".join(text[0] for text in pages.values())
+
+    assert "<!-- generated" not in filled
+    assert all(f"\n## actlab {name}\n" in filled for name in typer.main.get_command(app).commands)
+    assert all(f">{name}</a>" in filled for name in actlab.names())
+    assert all(
+        f"| `{name}` |" in filled for name in [*actlab.rules(), *(check.__name__ for check in (*CHECKS, *RULE_CHECKS))]
+    )
