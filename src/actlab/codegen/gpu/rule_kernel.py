@@ -1,8 +1,7 @@
 """Triton kernels of activations with a gradient rule, which save at most one bit per element.
 
-The counterpart of :mod:`actlab.codegen.cpu.rule_kernel`, printed from the same expressions: a window rule saves one bit per element, in the
-same bytes; noise is hashed from the element index, with the same numbers to the bit (normal ones to 2e-6). Half precision is computed in
-float32 and rounded once.
+Printed from the same expressions as on the CPU. A window rule saves one bit per element, in the same bytes; noise is hashed from the
+element index, with the same numbers to the bit (normal ones to 2e-6). Half precision is computed in float32 and rounded once.
 
 Layers do not use these kernels yet, as they were not timed on a GPU. Tests compare them with the torch code in Triton's interpreter and
 compile them for several GPUs.
