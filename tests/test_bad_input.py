@@ -223,7 +223,7 @@ TABLE = [
     Wrong(
         wrong="a file in the place of a folder",
         typed="actlab reference relu --out my_task.py",
-        says=("'my_task.py' cannot be made", "File exists"),
+        says=("'my_task.py' cannot be created", "File exists"),
     ),
     # settings
     Wrong(
@@ -234,7 +234,7 @@ TABLE = [
     Wrong(
         wrong="a tolerance below zero",
         typed="actlab importance my_task.py --tolerance -0.1",
-        says=("tolerance is what may be lost", "-0.1"),
+        says=("tolerance is the allowed loss", "-0.1"),
     ),
     Wrong(
         wrong="a task that cannot be looked into",

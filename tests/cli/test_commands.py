@@ -1,4 +1,4 @@
-"""The command line: frozen commands and options, exit codes, JSON, quick start, and no logic of its own."""
+"""Command line: frozen commands and options, exit codes, JSON output, and calls of one public function."""
 
 from __future__ import annotations
 

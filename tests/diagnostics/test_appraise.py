@@ -1,4 +1,4 @@
-"""The appraisal trains as a trial does, judges on other samples, and shows what adaptive activations have learned."""
+"""Appraisal: trains as a trial does, evaluates on held-out samples, and records learned shapes."""
 
 from __future__ import annotations
 

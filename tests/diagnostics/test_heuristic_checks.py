@@ -1,4 +1,4 @@
-"""The checks: each has a case in which it fires at the right layer, and a near miss in which it does not."""
+"""Checks of the doctor: each has a case in which it fires at the right layer, and one in which it does not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Importance: planted truth is found, nothing is left behind in the model, and what noise cannot tell is not said."""
+"""Importance: planted effects are found, the model is not modified, and noise is not significant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measurements of a model: which activations feed layers, and whether model and loss apply the same function."""
+"""Measurements of a model: hidden activations, attention, and functions that model and loss both apply."""
 
 from __future__ import annotations
 

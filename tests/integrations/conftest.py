@@ -1,4 +1,4 @@
-"""Nothing here may ask the network."""
+"""Disable network access for transformers and timm."""
 
 import os
 

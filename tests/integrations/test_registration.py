@@ -1,4 +1,4 @@
-"""The registration, before any library is imported: what is asked for, and what is not there."""
+"""Registration of names: unknown libraries, and libraries that are not installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Timm: layers and models built by our names, against ones whose activation was put in by hand.
+"""Activations in timm: layers and models built by name compared with ones whose activation is replaced by hand.
 
 timm imports torchvision, which comes with CUDA. It wants one class and a few names of it where no image is read. So where torchvision is
 missing, these tests are run by the last one in a process of their own, in which a stand-in for it is on the path; here they are skipped.

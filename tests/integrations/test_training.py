@@ -1,4 +1,4 @@
-"""The probe in trainers: loops that call Lightning's hooks in Lightning's order, and transformers' own callback handler."""
+"""Probe callbacks: loops with Lightning's hooks, and the callback handler of transformers."""
 
 from __future__ import annotations
 

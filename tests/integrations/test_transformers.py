@@ -1,4 +1,4 @@
-"""Transformers: models built from a config with our names, against models whose activation was put in by hand."""
+"""Activations in transformers: models from a config compared with models whose activation is replaced by hand."""
 
 from __future__ import annotations
 

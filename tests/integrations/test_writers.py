@@ -1,4 +1,4 @@
-"""Writers, with stand-ins that record as TensorBoard, MLflow and W&B are called; TensorBoard itself where it is installed."""
+"""Log writers: recording stand-ins for TensorBoard, MLflow and W&B, and TensorBoard itself if it is installed."""
 
 from __future__ import annotations
 

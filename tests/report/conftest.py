@@ -1,4 +1,4 @@
-"""A study that was never run: six arms, eight seeds, one arm out early, one that diverged. The only such generator of these tests."""
+"""Constructed study with six arms and eight seeds, of which one arm is eliminated early and one diverges."""
 
 from __future__ import annotations
 

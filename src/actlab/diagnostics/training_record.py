@@ -97,8 +97,8 @@ class TrainingRecord:
             >>> TrainingRecord(learning_rate=0.1, losses=(1.0,), looks=looks).deaths
             (LayerDeath(name='1', step=40, before=0.1, share=1.0, whole=50),)
         """
-        found = [death for name in self.looks[0].dead if (death := self._death(name))] if self.looks else []
-        return tuple(sorted(found, key=lambda death: death.step))
+        deaths = [death for name in self.looks[0].dead if (death := self._death(name))] if self.looks else []
+        return tuple(sorted(deaths, key=lambda death: death.step))
 
     def _death(self, name: str) -> LayerDeath | None:
         before = self.looks[0].lost(name)

@@ -1,4 +1,4 @@
-"""Registration of ActLab's activations in transformers and timm, probe callbacks for trainers, and log writers."""
+"""Activations in transformers and timm, probe callbacks for trainers, and log writers."""
 
 from actlab.integrations.registration import Names, Registered, register
 

@@ -1,4 +1,4 @@
-"""Drawings of pictures: what is drawn stands where the numbers say."""
+"""Graphs of activations: marks are at the positions of their values."""
 
 from __future__ import annotations
 

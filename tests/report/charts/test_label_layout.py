@@ -1,4 +1,4 @@
-"""Labels stay near what they name and do not cover one another."""
+"""Label placement: labels are close to their points and do not overlap."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The colours of the charts can be told apart by everyone, on both pages."""
+"""Chart colours: distinguishable with colour vision deficiencies, in both themes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scales know where a value is drawn, have round ticks, and give the room to what matters."""
+"""Scales: positions of values, round ticks, and ranges without outliers."""
 
 from __future__ import annotations
 

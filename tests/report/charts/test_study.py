@@ -1,4 +1,4 @@
-"""The charts draw what the series say, at exact sizes, with CSS variables for colours and every text escaped."""
+"""Charts of a study: data of the series, exact sizes, CSS variables for colours, escaped text."""
 
 from __future__ import annotations
 

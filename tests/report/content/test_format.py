@@ -1,4 +1,4 @@
-"""Numbers are written the same way everywhere, and what is missing never looks like a zero."""
+"""Number formatting: the same everywhere, and missing values are dashes."""
 
 from __future__ import annotations
 

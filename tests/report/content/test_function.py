@@ -1,4 +1,4 @@
-"""Sentences say what the numbers say."""
+"""Sentences about cost, accuracy, equivalent functions and empty query results."""
 
 from __future__ import annotations
 

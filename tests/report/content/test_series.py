@@ -1,4 +1,4 @@
-"""The numbers behind the charts, tested apart from any drawing."""
+"""Data series of the charts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sentences about a verdict say what is so, also at the edges."""
+"""Sentences about a verdict, also for empty and single-arm studies."""
 
 from __future__ import annotations
 

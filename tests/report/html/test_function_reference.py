@@ -1,4 +1,4 @@
-"""The reference: a page for each entry, links that lead somewhere, nothing from elsewhere, and hostile texts that stay texts."""
+"""Reference pages: a page per activation, valid links, no external resources, escaped text."""
 
 from __future__ import annotations
 

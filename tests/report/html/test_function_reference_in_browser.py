@@ -1,4 +1,4 @@
-"""The reference in a real browser: no errors, no requests, nothing that scrolls sideways, formulas, and a filter that filters."""
+"""Reference pages in a browser: no errors, no requests, no horizontal scrolling, formulas, filter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page is one file that needs nothing else, says what the verdict says, and escapes whatever a study brings along."""
+"""Page of a study: a single file with the verdict's numbers and escaped text."""
 
 from __future__ import annotations
 

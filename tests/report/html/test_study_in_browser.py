@@ -1,4 +1,4 @@
-"""The page in a real browser: no errors, no requests, no scrolling sideways on a phone, a table that sorts."""
+"""Page of a study in a browser: no errors, no requests, no horizontal scrolling on a phone, sortable table."""
 
 from __future__ import annotations
 

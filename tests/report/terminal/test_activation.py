@@ -1,4 +1,4 @@
-"""What is shown of an activation, as data and on a terminal."""
+"""Views of activations and query results, as data and for the terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bench's table and drawing show what was measured."""
+"""Table and chart of a speed benchmark."""
 
 from __future__ import annotations
 

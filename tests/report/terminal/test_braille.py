@@ -1,4 +1,4 @@
-"""Curves of Braille dots."""
+"""Braille plots."""
 
 from __future__ import annotations
 

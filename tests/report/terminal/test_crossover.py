@@ -1,4 +1,4 @@
-"""What a calibration found, for a terminal."""
+"""Table of a calibration."""
 
 from __future__ import annotations
 

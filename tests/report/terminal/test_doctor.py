@@ -1,4 +1,4 @@
-"""What a person sees of a diagnosis."""
+"""Terminal view of a diagnosis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person sees of an appraisal: the numbers that were measured, the noise said as such, and one page that needs nothing else."""
+"""Terminal tables, page and charts of an appraisal."""
 
 from __future__ import annotations
 

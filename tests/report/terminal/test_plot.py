@@ -1,4 +1,4 @@
-"""Pictures in a terminal."""
+"""Graphs in the terminal."""
 
 from __future__ import annotations
 

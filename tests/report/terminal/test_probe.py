@@ -1,4 +1,4 @@
-"""What a person sees of a probe."""
+"""Terminal tables of probe reports and propagation."""
 
 from __future__ import annotations
 

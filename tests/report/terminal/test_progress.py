@@ -1,4 +1,4 @@
-"""The state of a running study, on a terminal and in a log."""
+"""Progress of a study, on a terminal and in a log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cards of rules: the list, what a spec's backward is, and the drawing of both directions."""
+"""List of gradient rules, and views of specs with a rule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The inventory: every site in a row, what a run shows beside what is written, each reason once."""
+"""Terminal table of sites: code and run time side by side, reasons listed once."""
 
 from __future__ import annotations
 

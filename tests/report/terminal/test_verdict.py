@@ -1,4 +1,4 @@
-"""The verdict in a terminal fits its width and says the same as the page."""
+"""Terminal table of a verdict: fits the width, same content as the page."""
 
 from __future__ import annotations
 

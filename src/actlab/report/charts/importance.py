@@ -13,6 +13,7 @@ from actlab.report.charts.label_layout import shortened, spread, text_width
 from actlab.report.charts.scales import Scale, scale_around
 from actlab.report.charts.svg import Frame, data, sized, texts, ticked
 from actlab.report.content.format import plain
+from actlab.report.content.importance import worsening
 
 if TYPE_CHECKING:
     from actlab.diagnostics.importance_result import Importance
@@ -42,7 +43,7 @@ def effect_plot(importance: Importance, frame: Frame, *, constant: bool) -> alt.
         for number, (name, (_, effect)) in enumerate(zip(names, effects, strict=True))
     ]
     up = alt.Y("y:Q", scale=alt.Scale(domain=[height, 0], zero=False, nice=False), axis=None)
-    title = f"{importance.measure} lost, {'constant' if constant else 'linearised'}"
+    title = f"{worsening(importance)}, {'constant' if constant else 'linearised'}"
     axis = alt.X("low:Q", scale=x.to_altair(), title=title, axis=ticked(x, frame, about=5, grid=True))
     across, colour = x.to_altair(), alt.Color("colour:N", scale=None)
     bars = alt.Chart(data(rows)).mark_rule(strokeWidth=3, strokeCap="round")

@@ -1,4 +1,4 @@
-"""Colour palette of the charts, with six hues for the best set, ink for the baseline and grey for others.
+"""Chart colours, with six hues for the best set, ink for the baseline and grey for other arms.
 
 An arm has the same colour in all charts of a page; the arms of the best set are in colour. The hues maximise the smallest OKLab distance
 between any two under normal vision, protanopia, deuteranopia and tritanopia (Machado 2009, full severity): at least 0.12 in both themes,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from actlab.nn.probes.learned_curves import Shape
     from actlab.stats.paired_effect import Effect
 
-__all__ = ["SHAPE_LEGEND", "effect_label", "headline", "importance_decimals", "legend", "shape_rows"]
+__all__ = ["SHAPE_LEGEND", "effect_label", "headline", "importance_decimals", "legend", "shape_rows", "worsening"]
 
 _LABELS = {"worse": "worse", "better": "better", "none": "no change", "not distinguishable from zero": "n.s."}
 
@@ -33,6 +33,11 @@ def importance_decimals(importance: Importance) -> int:
 def effect_label(effect: Effect) -> str:
     """Return the conclusion from an effect: worse, better, no change or n.s. (not significant)."""
     return _LABELS[effect.state]
+
+
+def worsening(importance: Importance) -> str:
+    """Return the name of what the effects measure, such as "increase of loss"."""
+    return f"{'increase' if importance.direction == 'min' else 'decrease'} of {importance.measure}"
 
 
 def headline(importance: Importance) -> str:
@@ -56,7 +61,7 @@ def legend(importance: Importance) -> Iterator[str]:
         f"{'channel' if importance.per_channel else 'site'}."
     )
     yield (
-        "Linearised, constant: how much worse the model is when the site is replaced by its best linear fit, or by its mean output; "
+        f"Linearised, constant: {worsening(importance)} when the site is replaced by its best linear fit, or by its mean output; "
         "95% interval of the difference, paired by sample, not corrected."
     )
     yield (

@@ -18,6 +18,7 @@ from actlab.report.content.importance import (
     importance_decimals,
     legend,
     shape_rows,
+    worsening,
 )
 from actlab.report.html.template import render, write_file
 
@@ -91,23 +92,24 @@ def _facts(appraisal: Appraisal) -> list[dict[str, str]]:
 
 def _figures(importance: Importance) -> Iterator[dict[str, Any]]:
     dots = "Dot and bar: mean over samples and its 95% interval; in colour: significant at the error rate of the table."
+    change = worsening(importance).capitalize()
     yield _figure(
         "line",
         "Linearised",
-        f"Loss when a site is replaced by its best linear fit. {dots}",
+        f"{change} when a site is replaced by its best linear fit. {dots}",
         lambda frame: effect_plot(importance, frame, constant=False),
     )
     yield _figure(
         "constant",
         "Replaced by a constant",
-        f"Loss when a site is replaced by the mean of its outputs. {dots}",
+        f"{change} when a site is replaced by the mean of its outputs. {dots}",
         lambda frame: effect_plot(importance, frame, constant=True),
     )
     if cumulative_plot(importance, WIDE) is not None:
         yield _figure(
             "together",
             "Linearised together",
-            "Loss when sites are linearised one after another, least important first. Band: 95% interval; dashed: tolerance.",
+            f"{change} when sites are linearised one after another, least important first. Band: 95% interval; dashed: tolerance.",
             lambda frame: cumulative_plot(importance, frame),
         )
 

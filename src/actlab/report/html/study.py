@@ -105,7 +105,7 @@ def _figures(verdict: Verdict, rows: Sequence[Row]) -> list[dict[str, Any]]:
             "curves",
             "Learning curves",
             "Training loss, smoothed. Line: median over seeds; band: quartiles. In colour: the best set."
-            + ("" if verdict.baseline in verdict.best_set else f" Black line: {verdict.baseline}."),
+            + ("" if verdict.baseline in verdict.best_set else f" Bold line: {verdict.baseline}."),
             curve_text(verdict, rows),
             lambda frame: curve_plot(verdict, rows, frame),
         ),

@@ -30,7 +30,7 @@ __all__ = ["appraisal_table", "importance_table", "shapes_table"]
 
 # the columns of the conclusions have headings of spaces, which must differ
 _SITES = ("site", "activation", "R²", "linearised", "95% interval", "", "constant", " ")
-_STEPS = ("linearised", "last site", "R²", "change", "95% interval", "within tolerance")
+_STEPS = ("linearised", "last site", "R²", "worse by", "95% interval", "within tolerance")
 
 
 def appraisal_table(appraisal: Appraisal) -> RenderableType:

@@ -85,22 +85,24 @@ def _tie_lines(verdict: Verdict) -> list[Text]:
 
 def _arm_table(verdict: Verdict, width: int) -> Table:
     by_name = {column.name: column for column in columns(verdict)}
-    kept = [by_name[name] for name in ORDER]
+    visible = [by_name[name] for name in ORDER]
     longest = max((cell_len(arm.spec) for arm in verdict.arms), default=0)
     for column in map(by_name.__getitem__, OPTIONAL):
-        if _needed(kept, verdict) + min(NARROWEST_NAME, longest) <= width:
+        if _needed(visible, verdict) + min(NARROWEST_NAME, longest) <= width:
             break
-        kept.remove(column)
-    room = max(4, width - _needed(kept, verdict))
+        visible.remove(column)
+    room = max(4, width - _needed(visible, verdict))
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
     table.add_column("", no_wrap=True, style="green")
     table.add_column("arm", overflow="fold", max_width=room)
-    for column in kept:
+    for column in visible:
         table.add_column(_heading(column), justify="left" if column.text else "right", no_wrap=True)
     for arm in verdict.arms:
         best = arm.spec in verdict.best_set
         name = Text(folded(arm.spec, room), style="bold" if best else "")
-        table.add_row("●" if best else "", name, *(_cell(column, arm) for column in kept), style="" if best else "dim")
+        table.add_row(
+            "●" if best else "", name, *(_cell(column, arm) for column in visible), style="" if best else "dim"
+        )
     return table
 
 
@@ -130,9 +132,9 @@ def _cell(column: Column, arm: ArmSummary) -> Text:
     return Text(shown, style=STYLES.get(shown, "") if column.name == "status" else "")
 
 
-def _needed(kept: Sequence[Column], verdict: Verdict) -> int:
+def _needed(visible: Sequence[Column], verdict: Verdict) -> int:
     """Return the width of the table without the names (the mark, and each column's widest cell with a space)."""
-    cells = ([_heading(column), *(_cell(column, arm).plain for arm in verdict.arms)] for column in kept)
+    cells = ([_heading(column), *(_cell(column, arm).plain for arm in verdict.arms)] for column in visible)
     return 2 + sum(1 + max(map(cell_len, texts)) for texts in cells)
 
 
