@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from actlab.errors import SiteError
+from actlab.nn.passes.sharded import check_not_sharded
 from actlab.nn.probes.hooks import Hooks, Point, Recompute, Side
 from actlab.nn.sites.dry_run import Inputs, copy_inputs, no_side_effects, run
 
@@ -150,6 +151,7 @@ def _gradients(
     model: nn.Module, inputs: Inputs, loss: Callable[[Any], Tensor], *, training: bool
 ) -> Mapping[Hashable, tuple[Point, Tensor]]:
     observer = _GradientObserver()
+    check_not_sharded(model, "A pass with gradients")
     hooks = Hooks(model, observer)
     weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
     with no_side_effects(model, training=training), torch.enable_grad():

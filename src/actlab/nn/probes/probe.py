@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from actlab.errors import SiteError
+from actlab.nn.passes.sharded import check_not_sharded
 from actlab.nn.probes.accumulator import Accumulator
 from actlab.nn.probes.batch import input_of, target_of, to_device
 from actlab.nn.probes.hooks import Hooks, Point, Recompute, Side
@@ -145,6 +146,8 @@ def probe(
         raise SiteError(
             "A loss was given, but no parameter of the model has requires_grad set, so there is no gradient. Leave the loss out."
         )
+    if loss:
+        check_not_sharded(model, "A probe with a loss")
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     with no_side_effects(model, training=chosen.training), torch.set_grad_enabled(loss is not None):
         for batch in islice(loader, chosen.batches):

@@ -16,6 +16,7 @@ from torch import nn
 from actlab.errors import SiteError
 from actlab.functions.analysis.facts import gain
 from actlab.functions.grammar import parse
+from actlab.nn.passes.sharded import check_not_sharded
 from actlab.nn.sites.dry_run import Inputs
 from actlab.nn.sites.find import survey
 from actlab.nn.sites.trace import Run, Step, Trace
@@ -54,6 +55,7 @@ def init_(
         >>> [(path, round(gain, 3)) for path, gain in init_(model, torch.zeros(1, 4))]
         [('0.weight', 1.0), ('2.weight', 1.414)]
     """
+    check_not_sharded(model, "init_")
     model_survey = survey(model, example_inputs)
     gains: dict[nn.Module, float] = {}
     last: Run | None = None

@@ -1,0 +1,1 @@
+"""State that forward passes change, axes of units, and linear maps that run."""
