@@ -11,23 +11,27 @@ domains; its docstring is the description::
 Functions without a scalar formula (softmax, attention, random slopes) use the same decorator with tensor code and ``kind="vector"`` or
 ``kind="stochastic"``; their parameters may be learned, integers (:data:`Count`), flags, or the dimension they work along (:data:`Dim`).
 Gated functions are a formula in two symbols, ``(gate, value)``. A vector function of several inputs, ``(query, key, value)``, mixes tokens.
+
+A :data:`Cutoff` is the number from which on a formula is replaced by its limit, such as the threshold of torch's softplus. At its default
+the two agree up to rounding, and the formula is the one without the cutoff.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any, Literal, get_args
 
 import sympy
 
 from actlab.errors import UnknownNameError
-from actlab.functions.formula import Expr, canonical
+from actlab.functions.formula import Expr, canonical, where
 from actlab.functions.parameter import (
     DOMAINS,
     Count,
+    Cutoff,
     Dim,
     Entropic,
     Flag,
@@ -49,6 +53,7 @@ __all__ = [
     "Activation",
     "Claims",
     "Count",
+    "Cutoff",
     "Dim",
     "Entropic",
     "Flag",
@@ -113,7 +118,8 @@ class Activation:
         kind: "elementwise", "gated" (two inputs), "vector" (mixes elements) or "stochastic".
         family: the name of the module that defines it, such as "exponential" or "shrinkage".
         doc: one sentence.
-        expression: the formula over ``inputs`` and the parameters' symbols; None for tensor code.
+        expression: the formula over ``inputs`` and the parameters' symbols, without cutoffs; None for tensor code.
+        cut: the formula with its cutoffs, which holds where one differs from its default; None where there are none.
         tensor_code: function of tensors, ``code(x, training, **parameters)``, for kinds without a scalar formula; else None.
         inputs: ``(x,)``, ``(gate, value)``, or ``(query, key, value)`` for functions that mix tokens.
         width: size of the output along the dimension: a formula in ``n``, the size of the input, and the parameters.
@@ -132,6 +138,7 @@ class Activation:
     family: str
     doc: str
     expression: Expr | None
+    cut: Expr | None = field(default=None, repr=False)
     tensor_code: Callable[..., Any] | None = field(default=None, repr=False)
     inputs: tuple[sympy.Symbol, ...] = field(compare=False, repr=False)
     width: str = "n"
@@ -143,8 +150,19 @@ class Activation:
     claims: Claims = Claims()
     aliases: tuple[str, ...] = ()
 
-    def __reduce__(self) -> tuple[Callable[[str], Activation], tuple[str]]:
-        return get, (self.name,)  # pickled by name: workers and checkpoints look the record up
+    def __reduce__(self) -> tuple[Callable[[str, bool], Activation], tuple[str, bool]]:
+        return _look_up, (self.name, self.is_cut)  # pickled by name: workers and checkpoints look the record up
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the expression has the cutoffs."""
+        return self.cut is not None and self.expression == self.cut
+
+    def at(self, numbers: Mapping[str, object]) -> Activation:
+        """Return the record for these values of the parameters: the one with cutoffs where one of them is not at its default."""
+        if self.cut is None or all(numbers[p.name] == p.default for p in self.parameters if p.domain == "cutoff"):
+            return self
+        return replace(self, expression=self.cut)
 
     @property
     def formula(self) -> Expr:
@@ -166,6 +184,11 @@ class Activation:
     def source(self) -> str:
         """Citation of the paper."""
         return f"arXiv:{self.arxiv}" if self.arxiv else self.paper or "folklore"
+
+
+def _look_up(name: str, is_cut: bool = False) -> Activation:
+    record = get(name)
+    return replace(record, expression=record.cut) if is_cut else record
 
 
 def _load() -> None:
@@ -234,16 +257,26 @@ def _record(function: Callable[..., Any], *, kind: Kind, **fields: Any) -> Activ
     inputs, parameters = signature(function)
     is_formula = kind in {"elementwise", "gated"}
     symbols = [parameter.symbol for parameter in parameters]
+    cutoffs = {parameter.symbol for parameter in parameters if parameter.domain == "cutoff"}
+    expression = canonical(function(*inputs, *symbols)) if is_formula else None
     return Activation(
         name=function.__name__.rstrip("_"),
         kind=kind,
         family=function.__module__.rpartition(".")[2],
         doc=inspect.getdoc(function) or "",
-        expression=canonical(function(*inputs, *symbols)) if is_formula else None,
+        expression=_without(cutoffs, expression) if cutoffs and expression is not None else expression,
+        cut=expression if cutoffs else None,
         tensor_code=None if is_formula else function,
         inputs=inputs,
         parameters=parameters,
         **fields,
+    )
+
+
+def _without(cutoffs: set[sympy.Symbol], expression: Expr) -> Expr:
+    """Return a formula in which no input lies beyond a cutoff: the second branch of each choice whose condition has one."""
+    return canonical(
+        expression.replace(lambda e: isinstance(e, where) and e.args[0].free_symbols & cutoffs, lambda e: e.args[2])
     )
 
 

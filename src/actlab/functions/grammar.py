@@ -48,6 +48,7 @@ def parse(text: str | Spec) -> Spec:
     name, arguments = _split(forward, text)
     record = get(name)
     assigned = _assigned(_split_arguments(arguments), record, text)
+    record = record.at(dict(assigned))
     if not slash:
         return Spec(record, assigned)
     if record.kind not in {"elementwise", "stochastic"}:

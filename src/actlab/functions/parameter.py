@@ -15,6 +15,7 @@ from actlab.errors import SpecError
 __all__ = [
     "DOMAINS",
     "Count",
+    "Cutoff",
     "Dim",
     "Entropic",
     "Flag",
@@ -40,6 +41,7 @@ Share = Annotated[float, "share"]
 Count = Annotated[int, "count"]
 Dim = Annotated[int, "dim"]
 Flag = Annotated[int, "flag"]
+Cutoff = Annotated[float, "cutoff"]  # of the input; at its default the formula leaves it out
 INTEGER_DOMAINS = {"count", "dim", "flag"}
 DOMAINS: dict[str, tuple[str, Callable[[float], bool]]] = {
     "real": ("any number", lambda value: not isnan(value)),
@@ -49,6 +51,7 @@ DOMAINS: dict[str, tuple[str, Callable[[float], bool]]] = {
     "fraction": ("a number above 0 and below 1", lambda value: 0 < value < 1),
     "entropic": ("a number above 1 and up to 2", lambda value: 1 < value <= 2),
     "share": ("a number above 0 and up to 1", lambda value: 0 < value <= 1),
+    "cutoff": ("any number", lambda value: not isnan(value)),
     "count": ("a whole number from 1 up", lambda value: value >= 1 and value == int(value)),
     "dim": ("a dimension, such as -1", lambda value: value == int(value)),
     "flag": ("0 (no) or 1 (yes)", lambda value: value in {0, 1}),
@@ -61,7 +64,7 @@ class Learned:
 
     Attributes:
         initial: initial value; None takes the parameter's default.
-        scope: "layer" (shape ``()``) or "channel" (shape ``(channels,)``, acting on dimension 1).
+        scope: "layer" (shape ``(1,)``) or "channel" (shape ``(channels,)``, acting on dimension 1).
     """
 
     initial: float | None = None
@@ -100,8 +103,8 @@ class Parameter:
 
     @property
     def learnable(self) -> bool:
-        """Whether training can learn it: not an integer, nor a share, from which a number of elements is computed."""
-        return not self.whole and self.domain != "share"
+        """Whether training can learn it: not an integer, a share, from which a number of elements is computed, or a cutoff."""
+        return not self.whole and self.domain not in {"share", "cutoff"}
 
     @property
     def default_value(self) -> float | Learned:

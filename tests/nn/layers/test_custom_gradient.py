@@ -415,7 +415,7 @@ def test_a_learned_threshold_gets_the_gradient_that_the_rule_implies(scope):
 
     wanted = grad * ((x.detach() - 0.3).abs() <= 1)
     close(x.grad, wanted)
-    close(made.alpha.grad, -wanted.sum(0) if scope == "learned_per_channel" else -wanted.sum())
+    close(made.alpha.grad, -wanted.sum(0) if scope == "learned_per_channel" else -wanted.sum().reshape(1))
 
 
 def test_a_fixed_threshold_moves_the_window():
@@ -438,7 +438,7 @@ def test_the_step_of_a_quantiser_learns_as_its_paper_says():
     wanted = torch.where(
         inside, torch.round(ratio) - ratio, torch.where(ratio >= 3, 3.0, 0.0)
     )  # arXiv:1902.08153, equation 3
-    close(made.s.grad, wanted.sum())
+    close(made.s.grad, wanted.sum().reshape(1))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from actlab.nn.layers.layer import layer
 def test_learned_parameters_carry_the_names_of_the_spec():
     module = layer("swish(beta=learned(1.5))")
 
-    assert {name: parameter.tolist() for name, parameter in module.named_parameters()} == {"beta": 1.5}
+    assert {name: parameter.tolist() for name, parameter in module.named_parameters()} == {"beta": [1.5]}
 
 
 def test_a_prelu_checkpoint_of_torch_loads():

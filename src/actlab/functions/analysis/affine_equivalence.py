@@ -8,7 +8,7 @@ of initial values), rounded to short numbers where the relation still holds, and
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from itertools import product
@@ -131,6 +131,7 @@ def special_case(function: str | Spec, other: str, *, scaled: bool = True) -> Re
         'swish(beta=1.702)'
     """
     f, g = parse_elementwise(function), parse_elementwise(other).activation
+    g = replace(g, parameters=tuple(parameter for parameter in g.parameters if parameter.domain != "cutoff"))
     if not 0 < len(g.parameters) <= MOST_FREE:
         return None
     target = _curve(f)(FIT, *f.numbers.values())

@@ -31,7 +31,8 @@ FILE = files("actlab.functions.analysis").joinpath("stored_facts.json")
 
 def fingerprint(record: Activation) -> str:
     """Return a hash of the formula of an activation and the defaults of its parameters."""
-    return _digest(record.formula, tuple((parameter.name, parameter.default) for parameter in record.parameters))
+    numbers = ((parameter.name, parameter.default) for parameter in record.parameters if parameter.domain != "cutoff")
+    return _digest(record.formula, tuple(numbers))
 
 
 @cache

@@ -6,6 +6,7 @@ that is faster. Learned parameters are ``nn.Parameter``s, named as in the spec.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, cast, get_args
 
 import torch
@@ -17,6 +18,7 @@ from actlab.codegen.kernel_inputs import Half
 from actlab.errors import LayerError
 from actlab.functions.activation import Learned
 from actlab.functions.spec import Spec
+from actlab.nn.layers.learned_numbers import number, unsqueeze_numbers, unsqueeze_parameters
 
 __all__ = ["ActivationLayer", "Half"]
 
@@ -68,7 +70,7 @@ class ActivationLayer(nn.Module):
             >>> module.reset_parameters()
             >>> module.beta
             Parameter containing:
-            tensor(1.5000, requires_grad=True)
+            tensor([1.5000], requires_grad=True)
         """
         with torch.no_grad():
             for name in self._learned:
@@ -77,8 +79,7 @@ class ActivationLayer(nn.Module):
     def _initial(self, name: str, value: Learned) -> Tensor:
         initial = float(value.initial or 0.0)
         if value.scope == "layer":
-            # shape (1,), as the weight of torch's PReLU, so that its checkpoints load
-            return torch.full((1,) if self.spec.activation.torch else (), initial, dtype=torch.float64)
+            return number(initial)
         if self.channels is None:
             raise LayerError(
                 f"{self.spec} learns one {name} per channel and needs their number: layer({str(self.spec)!r}, channels=64), "
@@ -91,6 +92,7 @@ class ActivationLayer(nn.Module):
         record = self.spec.activation
         self._learned = [name for name, value in self.spec.assigned if isinstance(value, Learned)]
         self._numbers = {name: value for name, value in self.spec.assigned if not isinstance(value, Learned)}
+        self._per_channel = self.spec.needs_channels
         uses_native = self.native and self.gate == "second"
         self._fused = pytorch.native(self.spec) if uses_native else None
         self._tensor_code = record.expression is None
@@ -122,7 +124,12 @@ class ActivationLayer(nn.Module):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        unsqueeze_parameters(self)
         self._bind()
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any, **options: Any) -> None:
+        unsqueeze_numbers(self._parameters, state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *arguments, **options)
 
     def forward(self, x: Tensor, *others: Tensor) -> Tensor:
         """Apply the activation.
@@ -144,10 +151,14 @@ class ActivationLayer(nn.Module):
         learned = [getattr(self, name) for name in self._learned] if self._learned else []
         if self._route is not None and not others and self._route.takes(x, learned):
             self._check_packed(x)
-            return self._route(x, *[self._shaped(parameter, x) for parameter in learned]) if learned else self._route(x)
+            if self._per_channel:
+                self._check_channels(learned, x)
+            return self._route(x, *learned) if learned else self._route(x)
         if self._fused is not None and not others:
             self._check_packed(x)
-            return self._fused(x, *(self._shaped(parameter, x).to(x.dtype) for parameter in learned))
+            if self._per_channel:
+                self._check_channels(learned, x)
+            return self._fused(x, *(parameter.to(x.dtype) for parameter in learned)) if learned else self._fused(x)
         inputs = self._inputs(x, others)
         if self._tensor_code:
             return self._apply_tensor_code(inputs)
@@ -172,7 +183,8 @@ class ActivationLayer(nn.Module):
         x = inputs[0]
         if x.dtype in pytorch.HALF:  # computed in float32 and rounded once, as formulas are
             inputs = tuple(tensor.float() for tensor in inputs)
-        options: dict[str, Any] = {name: self._spread(getattr(self, name), x) for name in self._learned}
+        dtype = inputs[0].dtype
+        options: dict[str, Any] = {name: self._spread(getattr(self, name), x).to(dtype) for name in self._learned}
         if self.spec.activation.kind == "stochastic":
             options["training"] = self.training
         device = "cpu" if x.device.type == "meta" else x.device.type  # autocast does not support the meta device
@@ -195,16 +207,19 @@ class ActivationLayer(nn.Module):
 
     def _spread(self, parameter: Tensor, x: Tensor) -> Tensor:
         """Return a parameter in a shape that broadcasts against the input: one per channel acts on dimension 1."""
-        shaped = self._shaped(parameter, x)
-        return shaped.view(-1, *([1] * (x.dim() - 2))) if shaped.numel() > 1 else shaped
+        if parameter.numel() > 1:
+            self._check_channels([parameter], x)
+            return parameter.view(-1, *([1] * (x.dim() - 2)))
+        return parameter if x.dim() else parameter.reshape(())
 
-    def _shaped(self, parameter: Tensor, x: Tensor) -> Tensor:
-        """Return a parameter unchanged, after checking its number of channels against the input."""
-        if parameter.dim() and parameter.shape[0] > 1 and (x.dim() < 2 or x.shape[1] != parameter.shape[0]):
-            raise LayerError(
-                f"{self.spec} has {parameter.shape[0]} channels in dimension 1, got an input of shape {tuple(x.shape)}."
-            )
-        return parameter
+    def _check_channels(self, learned: Iterable[Tensor], x: Tensor) -> None:
+        """Check the number of channels of parameters against the input."""
+        for parameter in learned:
+            channels = parameter.numel()
+            if channels > 1 and (x.dim() < 2 or x.shape[1] != channels):
+                raise LayerError(
+                    f"{self.spec} has {channels} channels in dimension 1, got an input of shape {tuple(x.shape)}."
+                )
 
     def extra_repr(self) -> str:
         """Return the spec's text, and the gate's half if it is not the second."""

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from actlab.errors import LayerError
+from actlab.nn.layers.learned_numbers import number, unsqueeze_numbers, unsqueeze_parameters
 
 __all__ = ["PACE_LIMIT", "Blend"]
 
@@ -77,7 +78,7 @@ class Blend(nn.Module):
         self.stage: Literal["old", "both", "new"] = "old"
         self.register_buffer("share", torch.zeros((), dtype=like.dtype, device=like.device))
         self.register_buffer("scale", torch.ones((), dtype=like.dtype, device=like.device))
-        self.pace = nn.Parameter(torch.zeros((), dtype=like.dtype, device=like.device)) if learned else None
+        self.pace = nn.Parameter(number(0.0).to(like.device, like.dtype)) if learned else None
         self._is_matched = False
 
     def set_share(self, share: float) -> None:
@@ -105,7 +106,7 @@ class Blend(nn.Module):
         """The weight t, a 0-d tensor, with a gradient where the pace is learned."""
         if self.pace is None:
             return self.share
-        return self.share ** self.pace.clamp(-PACE_LIMIT, PACE_LIMIT).exp()
+        return self.share ** self.pace.squeeze(0).clamp(-PACE_LIMIT, PACE_LIMIT).exp()
 
     def forward(self, x: Tensor, *others: Tensor) -> Tensor:
         """Apply the old function, the new one, or both.
@@ -132,8 +133,13 @@ class Blend(nn.Module):
             return new
         return new * (self.scale if self.keeps_scale or t is None else self.scale ** (1 - t))
 
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        unsqueeze_parameters(self)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        unsqueeze_numbers(self._parameters, state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
         share, scale = float(self.share), float(self.scale)
         self.stage = "old" if share == 0 else "new" if share == 1 else "both"
         self._is_matched = scale != 1.0

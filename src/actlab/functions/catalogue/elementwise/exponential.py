@@ -3,7 +3,7 @@
 from math import inf
 
 from actlab.functions import formula
-from actlab.functions.activation import Claims, NonZero, Positive, activation, learned
+from actlab.functions.activation import Claims, Cutoff, NonZero, Positive, activation, learned
 from actlab.functions.formula import Expr, exp, expm1, log1p, maximum, minimum, sigmoid, sqrt, where
 
 SCALE, ALPHA = 1.0507009873554805, 1.6732632423543772  # the fixed point of the SELU paper
@@ -53,9 +53,9 @@ def celu(x, alpha: NonZero = 1.0):
     module="torch.nn.Softplus",
     claims=Claims(lower=0.0, upper=inf, monotone=True, smoothness=inf, slope_bound=1.0, zero=False),
 )
-def softplus(x, beta: Positive = 1.0):
-    """A smooth ReLU, log(1 + e^(beta x)) / beta."""
-    return formula.softplus(beta * x) / beta
+def softplus(x, beta: Positive = 1.0, threshold: Cutoff = 20.0):
+    """A smooth ReLU, log(1 + e^(beta x)) / beta; the input itself where beta x is above a threshold."""
+    return where(beta * x > threshold, x, formula.softplus(beta * x) / beta)
 
 
 @activation(
