@@ -156,3 +156,78 @@ def test_a_function_registered_today_has_kernels_at_once(kernels):
         assert kernels == ["found_this_morning"]
     finally:
         forget("found_this_morning")
+
+
+class Reused(nn.Module):
+    """The input of the activation is read again; in place, it is the output by then."""
+
+    def __init__(self, act):
+        super().__init__()
+        self.linear, self.act = nn.Linear(16, 16), act
+
+    def forward(self, x):
+        h = self.linear(x)
+        return self.act(h) + h
+
+
+class Typed(nn.Module):
+    """Depends on the type of its activation, so that a layer in its place makes it fail."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear, self.act = nn.Linear(16, 16), nn.Mish()
+
+    def forward(self, x):
+        return self.act(self.linear(x)) if type(self.act) is nn.Mish else self.linear(x)
+
+
+@pytest.mark.parametrize("block", [lambda: Reused(nn.SiLU(inplace=True)), Typed], ids=["in place", "typed"])
+@pytest.mark.parametrize("rest", [nn.Mish, nn.GELU])
+def test_a_site_that_cannot_be_replaced_is_left_and_the_rest_is_done(kernels, block, rest):
+    torch.manual_seed(0)
+    model = nn.Sequential(block(), nn.Linear(16, 16), rest(), nn.Linear(16, 2))
+    want = model(X)
+
+    changes = fast(model, X)
+
+    assert [change.path for change in changes] == ["2"]
+    assert [skip.site.path for skip in changes.skipped] == ["0.act"]
+    torch.testing.assert_close(model(X), want, rtol=1e-5, atol=1e-6)
+
+
+def test_a_model_none_of_whose_sites_can_be_replaced_is_left(kernels):
+    model = nn.Sequential(Reused(nn.SiLU(inplace=True)), nn.Linear(16, 2))
+    want = model(X)
+
+    changes = fast(model, X)
+
+    assert not changes
+    assert torch.equal(model(X), want)
+
+
+def test_without_example_inputs_a_site_in_place_is_left(kernels):
+    model = nn.Sequential(Reused(nn.SiLU(inplace=True)), nn.Linear(16, 16), nn.Mish(), nn.Linear(16, 2))
+    want = model(X)
+
+    changes = fast(model)
+
+    assert [skip.reason.partition(",")[0] for skip in changes.skipped] == ["it overwrites its input"]
+    torch.testing.assert_close(model(X), want, rtol=1e-5, atol=1e-6)
+
+
+def test_a_path_that_is_the_name_of_another_function_is_a_path(kernels):
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.mish, self.b, self.act = nn.Linear(16, 16), nn.SiLU(), nn.Linear(16, 16), nn.Mish()
+
+        def forward(self, x):
+            return self.b(self.act(self.a(self.mish(self.b(x)))))
+
+    model = Named()
+    want = model(X)
+
+    fast(model, X)
+
+    assert [model.mish.spec.activation.name, model.act.spec.activation.name] == ["silu", "mish"]
+    torch.testing.assert_close(model(X), want, rtol=1e-5, atol=1e-6)

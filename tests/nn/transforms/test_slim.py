@@ -442,3 +442,23 @@ def test_in_bfloat16():
 def test_inputs_that_do_not_fit_are_refused():
     with pytest.raises(SiteError, match="raised on example_inputs"):
         slim_(mlp(nn.GELU()), torch.zeros(2, IN + 1))
+
+
+def test_without_example_inputs_a_site_in_place_is_left():
+    class Reused(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear, self.act = nn.Linear(IN, IN), nn.ReLU(inplace=True)
+
+        def forward(self, x):
+            h = self.linear(x)
+            return self.act(h) + h
+
+    model = nn.Sequential(Reused(), nn.ELU(), nn.LeakyReLU(), nn.Linear(IN, 2))
+    want = model(X)
+
+    changes = slim_(model)
+
+    assert [change.path for change in changes] == ["1", "2"]
+    assert [skip.site.path for skip in changes.skipped] == ["0.act"]
+    assert torch.equal(model(X), want)

@@ -12,14 +12,14 @@ from torch import nn
 from actlab.codegen import pytorch
 from actlab.codegen.dispatch.crossover import crossover
 from actlab.functions.grammar import parse
-from actlab.functions.spec import Spec
 from actlab.nn.layers.activation_layer import ActivationLayer
 from actlab.nn.sites.dry_run import Inputs
-from actlab.nn.sites.find import Site, find
+from actlab.nn.sites.find import Entry, survey
 from actlab.nn.transforms.changes import Change, Changes, Skipped
+from actlab.nn.transforms.rehearsal import OVERWRITES_UNTESTED
 from actlab.nn.transforms.replacements import apply_all
-from actlab.nn.transforms.selection import Key
-from actlab.nn.transforms.swap import swap_
+from actlab.nn.transforms.selection import Selection
+from actlab.nn.transforms.swap import apply_selections
 
 __all__ = ["fast"]
 
@@ -57,7 +57,7 @@ def fast(model: nn.Module, example_inputs: Inputs | None = None) -> Changes:
         example_inputs: as for :func:`find`; recommended, for sites that only a run shows and for a dry run.
 
     Returns:
-        The changes, with ``skipped`` and ``undo()``.
+        The changes, with ``skipped`` (sites left as they are, with the reason) and ``undo()``.
 
     Raises:
         SiteError: the model cannot be run on the example inputs.
@@ -72,19 +72,29 @@ def fast(model: nn.Module, example_inputs: Inputs | None = None) -> Changes:
     layers = {
         path: module for path, module in modules.items() if isinstance(module, ActivationLayer) and not module.fast
     }
-    sites = [site for site in find(model, example_inputs) if site.path not in layers and not site.output]
-    reasons = {site.path: reason for site in sites if (reason := _reason(site))}
-    wanted: dict[Key, str | Spec] = {site.path: str(site.spec) for site in sites if site.path not in reasons}
-    swapped = swap_(model, wanted, example_inputs, fast=True) if wanted else Changes((), (), (), ())
+    model_survey = survey(model, example_inputs)
+    entries = [entry for entry in model_survey.entries if entry.site.path not in layers and not entry.site.output]
+    reasons = {
+        entry.site.path: reason for entry in entries if (reason := _reason(entry, untested=example_inputs is None))
+    }
+    selections = [
+        Selection(entry=entry, spec=parse(str(entry.site.spec)), key=entry.site.path)
+        for entry in entries
+        if entry.site.path not in reasons
+    ]
+    swapped = apply_selections(model_survey, selections, example_inputs, fast=True, strict=False).changes
     switched = [_FastReplacement(layer=module) for module in dict.fromkeys(layers.values())]
     apply_all(switched)
     changes = [Change(path=path, old=str(module.spec), new=str(module.spec)) for path, module in layers.items()]
-    skipped = [Skipped(site=site, reason=reasons[site.path]) for site in sites if site.path in reasons]
+    skipped = [
+        Skipped(site=entry.site, reason=reasons[entry.site.path]) for entry in entries if entry.site.path in reasons
+    ]
     return Changes([*changes, *swapped], [*skipped, *swapped.skipped], (), [*switched, *swapped.replacements])
 
 
-def _reason(site: Site) -> str | None:
+def _reason(entry: Entry, *, untested: bool) -> str | None:
     """Return why a site is skipped, or None."""
+    site = entry.site
     if not site.replaceable:
         return site.reason
     if site.spec is None:
@@ -100,4 +110,6 @@ def _reason(site: Site) -> str | None:
         for device, dtype, threads in product(("cpu", "cuda"), _DTYPES, (1, 2))
     ):
         return "torch's own kernel is as fast at every size"
+    if untested and entry.running.inplace:
+        return OVERWRITES_UNTESTED
     return None

@@ -30,9 +30,21 @@ from actlab.nn.transforms.replacements import (
 )
 from actlab.nn.transforms.selection import Selection
 
-__all__ = ["has_known_parameters", "new_layers", "rehearsal_failures", "replacements_of", "run_or_undo"]
+__all__ = [
+    "OVERWRITES_UNTESTED",
+    "has_known_parameters",
+    "new_layers",
+    "rehearsal_failures",
+    "replacements_of",
+    "run_or_undo",
+]
 
 _OVERWRITES: Final = "it overwrites its input, which the model uses afterwards; write it without inplace first"
+OVERWRITES_UNTESTED: Final = (
+    "it overwrites its input, which the model may use afterwards; pass example_inputs, so that this is tested"
+)
+_RELATIVE: Final = 1e-3
+_ABSOLUTE: Final = 1e-4  # of the size of typical elements
 _CHANGES: Final = "the model's output changes even if the same function is put there as a layer"
 _ELSEWHERE: Final = (
     "a layer put here does not run: the model holds the function in another place as well, and runs that one"
@@ -100,12 +112,31 @@ def _failure(model_survey: Survey, same: Sequence[tuple[Entry, Spec]], example_i
     return None if calls == sum(len(entry.runs) for entry, _ in same) else _ELSEWHERE
 
 
-def _close(a: Tensor, b: Any) -> bool:
-    """Whether two outputs agree up to rounding (a fused and a plain kernel may differ in the last digits)."""
-    if not isinstance(b, Tensor) or a.shape != b.shape:
+def _close(before: Tensor, after: Any) -> bool:
+    """Whether two outputs agree element by element, up to rounding (a fused and a plain kernel may differ in the last digits).
+
+    Infinities and NaN must stand in the same places. Each element is held against its own size and that of typical elements, the median:
+    a mask filled with -1e9 does not hide a change of the others.
+    """
+    if not isinstance(after, Tensor) or before.shape != after.shape or before.dtype != after.dtype:
         return False
-    scale = float(a.abs().amax()) if a.numel() and a.is_floating_point() else 0.0
-    return torch.allclose(a, b, rtol=1e-3, atol=1e-4 * scale, equal_nan=True)
+    if before.layout is not torch.strided or not before.is_floating_point():
+        return _equal(before, after)
+    a, b = before.detach().double(), after.detach().double()
+    if not torch.equal(a.isfinite(), b.isfinite()) or not torch.equal(a[~a.isfinite()].nan_to_num(), b[~a.isfinite()].nan_to_num()):
+        return False
+    a, b = a[a.isfinite()], b[b.isfinite()]
+    if not a.numel():
+        return True
+    typical = float(a[a != 0].abs().median()) if bool((a != 0).any()) else 0.0
+    return bool(((a - b).abs() <= _RELATIVE * a.abs() + _ABSOLUTE * typical).all())
+
+
+def _equal(a: Tensor, b: Tensor) -> bool:
+    try:
+        return bool(torch.allclose(a, b, rtol=_RELATIVE, atol=_ABSOLUTE, equal_nan=True))
+    except (RuntimeError, NotImplementedError):  # a layout or dtype that cannot be compared
+        return False
 
 
 def run_or_undo(model: nn.Module, example_inputs: Inputs, replacements: Sequence[Replacement]) -> None:

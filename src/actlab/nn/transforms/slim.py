@@ -29,7 +29,7 @@ from actlab.nn.sites.find import Entry, Survey, survey
 from actlab.nn.sites.trace import Run, Token, Trace
 from actlab.nn.transforms.changes import Change, Savings, Skipped
 from actlab.nn.transforms.consumers import reason_not_deferrable
-from actlab.nn.transforms.rehearsal import has_known_parameters
+from actlab.nn.transforms.rehearsal import OVERWRITES_UNTESTED, has_known_parameters
 from actlab.nn.transforms.replacements import (
     Insertion,
     ModelPaths,
@@ -203,6 +203,8 @@ def _function(entry: Entry) -> nn.Module | None:
 
 def _without_trace(candidate: _Candidate) -> _Choice | str:
     """Choose without knowing the consumers of the output: only what saves less in any case."""
+    if candidate.entry.running.inplace:
+        return OVERWRITES_UNTESTED
     possible = candidate.keep_options
     if not possible:
         return "its backward pass needs its input; pass example_inputs, so that the layer after it is found"

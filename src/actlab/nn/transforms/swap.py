@@ -20,7 +20,7 @@ from actlab.nn.transforms.rehearsal import new_layers, rehearsal_failures, repla
 from actlab.nn.transforms.replacements import apply_all
 from actlab.nn.transforms.selection import Selection, Wanted, check_selections, refusal_reason, select_sites
 
-__all__ = ["AppliedSwap", "apply_swap", "swap_"]
+__all__ = ["AppliedSwap", "apply_selections", "apply_swap", "swap_"]
 
 
 def swap_(
@@ -94,6 +94,28 @@ def apply_swap(
     """Swap as :func:`swap_` does, and return the details; arguments and errors are the same."""
     model_survey = survey(model, example_inputs)
     selections = select_sites(model_survey, wanted)
+    return apply_selections(model_survey, selections, example_inputs, generator=generator, fast=fast)
+
+
+def apply_selections(
+    model_survey: Survey,
+    selections: Sequence[Selection],
+    example_inputs: Inputs | None = None,
+    *,
+    generator: torch.Generator | None = None,
+    fast: bool = False,
+    strict: bool = True,
+) -> AppliedSwap:
+    """Replace the selected sites as :func:`swap_` does.
+
+    Args:
+        model_survey: the sites of the model.
+        selections: those to replace.
+        example_inputs: as for :func:`swap_`.
+        generator: as for :func:`swap_`.
+        fast: as for :func:`swap_`.
+        strict: raise where a site that is named by its path cannot be replaced, or none can; otherwise such sites are skipped.
+    """
     reasons = {selection.site.path: reason for selection in selections if (reason := refusal_reason(selection))}
     if example_inputs is not None:
         reasons |= rehearsal_failures(model_survey, _without(selections, reasons), example_inputs)
@@ -101,14 +123,15 @@ def apply_swap(
         model_survey, [selection for selection in _without(selections, reasons) if is_gating(selection)]
     )
     reasons |= unsuitable
-    check_selections(selections, reasons)
+    if strict:
+        check_selections(selections, reasons)
     chosen = _without(selections, reasons)
     linears = gating.linears(generator) if gating else {}
     layers = new_layers(model_survey, [(selection.entry, selection.spec) for selection in chosen], fast=fast)
     replacements = replacements_of(model_survey, layers, linears)
     apply_all(replacements)
     if example_inputs is not None:
-        run_or_undo(model, example_inputs, replacements)
+        run_or_undo(model_survey.model, example_inputs, replacements)
     changes = [_change(selection) for selection in chosen]
     skipped = [
         Skipped(site=selection.site, reason=reasons[selection.site.path])
