@@ -1,0 +1,3 @@
+"""Files that pages name in commands are no tests."""
+
+collect_ignore = ["files"]
