@@ -109,9 +109,17 @@ def _after_napoleon(_app, _kind, name, _obj, _options, lines):
     lines[:] = _properties.pop(name, lines)
 
 
+def _fill(app, _page, source):
+    """Fill in the generated parts of a page, which is read anew in every build: the code may have changed."""
+    text = generated_pages.fill(source[0])
+    if text != source[0]:
+        app.env.note_reread()
+    source[0] = text
+
+
 def setup(app):
     """Fill in the generated parts of pages, and resolve references to public names."""
-    app.connect("source-read", generated_pages.fill)
+    app.connect("source-read", _fill)
     app.connect("missing-reference", _resolve)
     app.connect("autodoc-process-docstring", _before_napoleon, priority=400)  # napoleon has 500
     app.connect("autodoc-process-docstring", _after_napoleon, priority=600)

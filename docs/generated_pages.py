@@ -24,9 +24,9 @@ __all__ = ["GENERATED", "fill"]
 MARKER = re.compile(r"<!-- generated: (\w+) -->")
 
 
-def fill(_app: object, _page: str, source: list[str]) -> None:
-    """Put the generated Markdown in the places of its comments; Sphinx calls this for each page that it reads."""
-    source[0] = MARKER.sub(lambda found: GENERATED[found[1]](), source[0])
+def fill(text: str) -> str:
+    """Return a page with the generated Markdown in the places of its comments."""
+    return MARKER.sub(lambda found: GENERATED[found[1]](), text)
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
