@@ -131,12 +131,14 @@ class Running:
         spec: canonical spec with the parameters; None where they are not known before a run, or cannot be written as a spec.
         inplace: whether the input is overwritten.
         dim: dimension a vector or gated function works along; None where it has none.
+        by_values: whether the author's own code runs, of which the function is known by its values only.
     """
 
     name: str | None
     spec: str | None
     inplace: bool = False
     dim: Any = None
+    by_values: bool = False
 
     @property
     def kind(self) -> str:
@@ -186,7 +188,7 @@ def describe_call(function: ActivationFunction, arguments: Sequence[Any], keywor
         'leaky_relu(negative_slope=0.2)'
     """
     if function.user_defined:
-        return Running(name=function.name, spec=function.name, inplace=keywords.get("inplace") is True)
+        return Running(name=function.name, spec=function.name, inplace=keywords.get("inplace") is True, by_values=True)
     bound = dict(function.keywords) | dict(zip(_ARGUMENTS[function.name], arguments, strict=False)) | dict(keywords)
     name = "gelu_tanh" if function.name == "gelu" and bound.get("approximate") == "tanh" else function.name
     inplace = function.inplace or bound.get("inplace") is True

@@ -1,7 +1,7 @@
 """Recognize activations written as plain Python functions.
 
-``def gelu(x): return x * 0.5 * (1.0 + torch.erf(x / math.sqrt(2.0)))`` is in many forks of BERT. A function is matched by its values: it
-agrees with a registered function on a grid. It is called only where its source shows that it has no side effects: arithmetic, calls of
+``def gelu(x): return x * 0.5 * (1.0 + torch.erf(x / math.sqrt(2.0)))`` is in many forks of BERT. A function is matched by its values
+and gradients, see :mod:`actlab.nn.recognition.values`. It is called only where its source shows that it has no side effects: arithmetic, calls of
 torch and ``math``, no loops, nothing stored outside.
 """
 
@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from actlab.errors import SiteError
+from actlab.nn.recognition.values import name_of
 from actlab.nn.sites.method_source import read
 from actlab.nn.sites.torch_activations import ActivationFunction
-from actlab.nn.sites.user_modules import elementwise_values, name_from_values
 
 __all__ = ["any_matched", "match_frame", "match_function"]
 
@@ -73,9 +73,8 @@ def _is_library(function: FunctionType) -> bool:
 def _match(function: FunctionType) -> ActivationFunction | None:
     if not _takes_one_argument(function) or not _is_formula(function, _DEPTH):
         return None
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        values = elementwise_values(function)
-    name = name_from_values(values) if values is not None else None
+    with torch.random.fork_rng(devices=[]):
+        name = name_of(function)
     if name is None:
         return None
     result = ActivationFunction(name=name, user_defined=True)

@@ -16,7 +16,7 @@ from actlab.nn.layers.activation_layer import ActivationLayer
 from actlab.nn.sites.dry_run import Inputs
 from actlab.nn.sites.find import Entry, survey
 from actlab.nn.transforms.changes import Change, Changes, Skipped
-from actlab.nn.transforms.rehearsal import OVERWRITES_UNTESTED
+from actlab.nn.transforms.rehearsal import KNOWN_BY_VALUES, OVERWRITES_UNTESTED
 from actlab.nn.transforms.replacements import apply_all
 from actlab.nn.transforms.selection import Selection
 from actlab.nn.transforms.swap import apply_selections
@@ -99,6 +99,8 @@ def _reason(entry: Entry, *, untested: bool) -> str | None:
         return site.reason
     if site.spec is None:
         return "its parameters are not known"
+    if entry.running.by_values:
+        return KNOWN_BY_VALUES
     spec = parse(site.spec)
     if spec.activation.expression is None:
         return f"{spec.activation.name} is tensor code; kernels are made from formulas"

@@ -24,12 +24,13 @@ from actlab.nn.layers.deferred import Deferred
 from actlab.nn.layers.layer import layer
 from actlab.nn.layers.memory_saving import Keep, SlimLayer, keep_options
 from actlab.nn.probes.saved_tensors import SavedTensors, address
+from actlab.nn.passes.output_tensors import output_tensors
 from actlab.nn.sites.dry_run import Inputs, copy_inputs, no_side_effects, run
 from actlab.nn.sites.find import Entry, Survey, survey
 from actlab.nn.sites.trace import Run, Token, Trace
 from actlab.nn.transforms.changes import Change, Savings, Skipped
 from actlab.nn.transforms.consumers import reason_not_deferrable
-from actlab.nn.transforms.rehearsal import OVERWRITES_UNTESTED, has_known_parameters
+from actlab.nn.transforms.rehearsal import KNOWN_BY_VALUES, OVERWRITES_UNTESTED, has_known_parameters
 from actlab.nn.transforms.replacements import (
     Insertion,
     ModelPaths,
@@ -66,7 +67,8 @@ class _Candidate:
     @property
     def keep_options(self) -> tuple[Keep, ...]:
         """What a :class:`SlimLayer` could keep here."""
-        is_known = has_known_parameters(self.entry.site) and self.entry.running.kind == "elementwise"
+        running = self.entry.running
+        is_known = has_known_parameters(self.entry.site) and running.kind == "elementwise" and not running.by_values
         return keep_options(str(self.entry.site.spec)) if is_known else ()
 
     def slim(self, keep: Keep) -> _Choice:
@@ -180,6 +182,8 @@ def _candidate(entry: Entry, trace: Trace | None) -> _Candidate | str:
         return "it is slim already"
     if entry.site.reason:
         return entry.site.reason
+    if entry.running.by_values and entry.slot.kind != "module":
+        return KNOWN_BY_VALUES
     if isinstance(owner, CustomGradientLayer):
         return "it keeps what its gradient rule needs, and no more"
     if entry.running.kind == "stochastic":
@@ -313,7 +317,7 @@ def _step(model: nn.Module, example_inputs: Inputs) -> _TrainingStep:
     known = [leaf for leaf in tree_leaves(arguments) if isinstance(leaf, Tensor)]
     with no_side_effects(model, training=True):
         with SavedTensors([*model.parameters(), *model.buffers(), *known]) as saved:
-            outputs = [leaf for leaf in tree_leaves(run(model, arguments)) if isinstance(leaf, Tensor)]
+            outputs = output_tensors(run(model, arguments))
             saved_bytes = saved.bytes
         parts = [(output * _weights(output)).sum() for output in outputs if output.requires_grad]
         parameters = [p for p in model.parameters() if p.requires_grad]
@@ -358,9 +362,15 @@ def _try(
             after = _step(model_survey.model, example_inputs)
     except (SiteError, RuntimeError) as error:
         return f"the slim model raised: {error}", before
-    if not all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(before.outputs, after.outputs, strict=True)):
+    if not all(map(_identical, before.outputs, after.outputs)):
         return "a layer of the same function rounds differently", after
     return (None if _agree(before.gradients, after.gradients) else "the gradients would change"), after
+
+
+def _identical(before: Tensor, after: Tensor) -> bool:
+    """Whether two outputs are equal, NaN included."""
+    same = (before == after) | ((before != before) & (after != after))  # noqa: PLR0124 # NaN, in every dtype
+    return before.shape == after.shape and bool(same.all())
 
 
 def _agree(before: Sequence[Tensor | None], after: Sequence[Tensor | None]) -> bool:
@@ -371,8 +381,10 @@ def _agree(before: Sequence[Tensor | None], after: Sequence[Tensor | None]) -> b
     if [a is None for a in before] != [b is None for b in after]:
         return False
     pairs = [(a, b) for a, b in zip(before, after, strict=True) if a is not None and b is not None]
+    if not all(torch.equal(a.isfinite(), b.isfinite()) for a, b in pairs):
+        return False
+    pairs = [(a[a.isfinite()], b[b.isfinite()]) for a, b in pairs]
     largest = max((float(a.norm()) for a, _ in pairs), default=0.0)
     return all(
-        float((a - b).norm()) <= TOLERANCE.get(a.dtype, 0.0) * (float(a.norm()) + largest) or bool(a.isnan().any())
-        for a, b in pairs
+        float((a - b).norm()) <= TOLERANCE.get(a.dtype, 0.0) * (float(a.norm()) + largest) for a, b in pairs
     )

@@ -117,22 +117,23 @@ def apply_selections(
         strict: raise where a site that is named by its path cannot be replaced, or none can; otherwise such sites are skipped.
     """
     reasons = {selection.site.path: reason for selection in selections if (reason := refusal_reason(selection))}
+    candidates = [selection for selection in selections if fast or not _computes_it_already(selection)]
     if example_inputs is not None:
-        reasons |= rehearsal_failures(model_survey, _without(selections, reasons), example_inputs)
+        reasons |= rehearsal_failures(model_survey, _without(candidates, reasons), example_inputs)
     gating, unsuitable = plan_gating(
-        model_survey, [selection for selection in _without(selections, reasons) if is_gating(selection)]
+        model_survey, [selection for selection in _without(candidates, reasons) if is_gating(selection)]
     )
     reasons |= unsuitable
     if strict:
         check_selections(selections, reasons)
-    chosen = _without(selections, reasons)
+    chosen = _without(candidates, reasons)
     linears = gating.linears(generator) if gating else {}
     layers = new_layers(model_survey, [(selection.entry, selection.spec) for selection in chosen], fast=fast)
     replacements = replacements_of(model_survey, layers, linears)
     apply_all(replacements)
     if example_inputs is not None:
         run_or_undo(model_survey.model, example_inputs, replacements)
-    changes = [_change(selection) for selection in chosen]
+    changes = [_change(selection) for selection in _without(selections, reasons)]
     skipped = [
         Skipped(site=selection.site, reason=reasons[selection.site.path])
         for selection in selections
@@ -145,6 +146,11 @@ def apply_selections(
         layers=tuple(insertion.new for insertion in layers),
         linears=linears,
     )
+
+
+def _computes_it_already(selection: Selection) -> bool:
+    """Whether the author's own code computes the wanted function: it stays, to the bit."""
+    return selection.entry.running.by_values and str(selection.spec) == selection.site.spec
 
 
 def _change(selection: Selection) -> Change:

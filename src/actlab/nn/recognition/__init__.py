@@ -1,0 +1,1 @@
+"""Registered activations recognised by what a function computes."""
