@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from actlab.errors import SiteError
 from actlab.nn.layers.layer import layer
 from actlab.nn.sites.find import find
-from actlab.nn.sites.method_source import read
 from actlab.nn.sites.slot import edits_of, original_class
+from actlab.nn.source.method_source import read
 from actlab.nn.transforms.swap import swap_
 
 X = torch.linspace(-2, 2, 12).reshape(3, 4)

@@ -12,9 +12,9 @@ from typing import Final
 
 from torch import nn
 
-from actlab.nn.sites.decorators import rewrap
-from actlab.nn.sites.method_source import Method
 from actlab.nn.sites.slot import Edit, Slot, original_class, sealed_reason, slot_of_attribute
+from actlab.nn.source.decorators import rewrap
+from actlab.nn.source.method_source import Method
 
 __all__ = ["HeldMethod", "end_offset", "held_method", "input_expression", "location", "slot_of_call"]
 

@@ -14,7 +14,6 @@ from typing import Any, Final
 import torch
 from torch import nn
 
-from actlab.nn.sites.method_source import Method
 from actlab.nn.sites.torch_activations import (
     METHODS,
     UNKNOWN,
@@ -25,6 +24,7 @@ from actlab.nn.sites.torch_activations import (
     recognise,
 )
 from actlab.nn.sites.user_functions import match_function
+from actlab.nn.source.method_source import Method
 
 __all__ = ["called_activation", "describe_source_call", "known_names"]
 

@@ -16,9 +16,9 @@ from torch import nn
 from actlab.errors import SiteError
 from actlab.nn.sites.call_slot import HeldMethod, held_method, location, slot_of_call
 from actlab.nn.sites.call_target import called_activation
-from actlab.nn.sites.method_source import contains, end_of_call, read
 from actlab.nn.sites.slot import Slot, fused_reason, original_class, slot_in_fused_module
 from actlab.nn.sites.torch_activations import ActivationFunction
+from actlab.nn.source.method_source import contains, end_of_call, read
 
 __all__ = ["slot_in_fused_call", "slot_of_running_call"]
 

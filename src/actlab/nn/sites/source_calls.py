@@ -12,9 +12,9 @@ from torch import nn
 from actlab.errors import SiteError
 from actlab.nn.sites.call_slot import HeldMethod, end_offset, held_method, slot_of_call
 from actlab.nn.sites.call_target import called_activation, describe_source_call, known_names
-from actlab.nn.sites.method_source import read
 from actlab.nn.sites.slot import Slot, edits_of, original_class
 from actlab.nn.sites.torch_activations import Running
+from actlab.nn.source.method_source import read
 
 __all__ = ["activation_calls"]
 
@@ -25,7 +25,7 @@ def activation_calls(owner: nn.Module) -> Iterator[tuple[Slot, Running]]:
     What is known only in a run (a function picked from a list, a call in a helper function) is not included. Torch's own modules are not
     read.
     """
-    if type(owner).__module__.split(".")[0] == "torch" or isinstance(owner, torch.jit.ScriptModule):
+    if original_class(type(owner)).__module__.split(".")[0] == "torch" or isinstance(owner, torch.jit.ScriptModule):
         return
     for held in _reachable(original_class(type(owner))):
         try:

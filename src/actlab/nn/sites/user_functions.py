@@ -20,8 +20,8 @@ from torch import Tensor
 
 from actlab.errors import SiteError
 from actlab.nn.recognition.values import name_of
-from actlab.nn.sites.method_source import read
 from actlab.nn.sites.torch_activations import ActivationFunction
+from actlab.nn.source.method_source import read
 
 __all__ = ["any_matched", "match_frame", "match_function"]
 

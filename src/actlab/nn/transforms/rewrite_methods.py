@@ -2,7 +2,8 @@
 
 ``h = F.relu(self.conv(x))`` becomes ``h = self.forward_F_relu_1(self.conv(x))``, for one object and no other: the object gets a class of
 its own, derived from its original class, with the recompiled method. So ``isinstance``, ``super()``, closures and defaults stay the same,
-the hot path has no wrapper, and ``torch.compile(fullgraph=True)`` traces it like hand-written code.
+the hot path has no wrapper, and ``torch.compile(fullgraph=True)`` traces it like hand-written code. The author's ``__init_subclass__`` and
+metaclass do not run, so that a registry of classes keeps the author's; only a walk over ``__subclasses__()`` sees the new class.
 
 The recompiled method keeps the line numbers of its file; ``inspect.getsource`` and tracebacks show the rewritten text.
 
@@ -19,19 +20,20 @@ import inspect
 import linecache
 import pickle
 import re
+from abc import ABCMeta
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from types import CodeType, FunctionType, new_class
+from types import CodeType, FunctionType
 from typing import Any
 
 from torch import nn
 
 from actlab.errors import SiteError
 from actlab.nn.sites.call_slot import input_expression
-from actlab.nn.sites.decorators import rewrap
-from actlab.nn.sites.method_source import Method, compiled, read
-from actlab.nn.sites.slot import EDITS, Edit, edits_of, original_class
+from actlab.nn.sites.slot import EDITS, Edit, below_torch, edits_of, original_class
+from actlab.nn.source.decorators import rewrap
+from actlab.nn.source.method_source import Method, compiled, read
 
 __all__ = ["rewritten_class"]
 
@@ -60,11 +62,36 @@ def rewritten_class(cls: type, edits: tuple[Edit, ...]) -> type:
         "__reduce_ex__": _reduce_ex,
     }
     try:
-        return new_class(cls.__name__, (cls,), exec_body=lambda namespace: namespace.update(body))
-    except Exception as error:  # a user's metaclass or __init_subclass__ may raise anything
+        return _derived((cls,), cls.__name__, body)
+    except TypeError as error:
         raise SiteError(
             f"{cls.__qualname__} cannot be derived from, so its calls cannot be swapped: {error}"
         ) from error
+
+
+class _Quiet:
+    """First base of a class while it is made, in the place of the author's ``__init_subclass__``."""
+
+    def __init_subclass__(cls, **_: Any) -> None:
+        """Do nothing."""
+
+
+def _derived(bases: tuple[type, ...], name: str, namespace: dict[str, Any]) -> type:
+    """Return a class without running code of the authors of its bases: neither ``__init_subclass__`` nor a metaclass of theirs."""
+    metaclass = type(bases[-1])
+    make: Any = ABCMeta if issubclass(metaclass, ABCMeta) else type
+    new: type = make.__new__(metaclass, name, (_Quiet, *bases), namespace)
+    type.__dict__["__bases__"].__set__(new, bases)
+    return new
+
+
+def on_top(cls: type, below: type) -> type:
+    """Return ``below`` with the classes on top that torch has put on ``cls``."""
+    if below_torch(cls) is cls:
+        return below
+    *others, base = cls.__bases__
+    namespace = {key: value for key, value in vars(cls).items() if key not in {"__dict__", "__weakref__"}}
+    return _derived((*others, on_top(base, below)), cls.__name__, namespace)
 
 
 def _function(cls: type, name: str) -> FunctionType:
@@ -198,7 +225,7 @@ def _span(method: Method, node: ast.expr) -> tuple[int, int]:
 
 def _reduce_ex(self: nn.Module, protocol: Any) -> tuple[Any, ...]:
     """Pickle a rewritten module as its original class, its edits and its state."""
-    cls: Any = next(c for c in type(self).__mro__ if edits_of(c))
+    cls: Any = next(c for c in type(self).__mro__ if EDITS in vars(c))
     parts = super(cls, self).__reduce_ex__(max(int(protocol), 2))
     plain = parts[:1] == (copyreg.__newobj__,) and parts[1][0] is cls  # type: ignore[attr-defined] # typeshed leaves it out
     if type(self) is not cls or not plain:

@@ -6,7 +6,7 @@ import functools
 
 import pytest
 
-from actlab.nn.sites.decorators import rewrap
+from actlab.nn.source.decorators import rewrap
 
 
 def one(x):

@@ -1,0 +1,1 @@
+"""Source of methods as syntax trees."""
