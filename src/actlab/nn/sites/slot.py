@@ -19,6 +19,7 @@ __all__ = [
     "EDITS",
     "Edit",
     "Slot",
+    "below_torch",
     "edits_of",
     "function_attributes",
     "fused_reason",
@@ -31,6 +32,10 @@ __all__ = [
 
 EDITS: Final = "_actlab_edits"
 """Attribute of a rewritten class that holds its edits."""
+
+_SHARDED: Final = frozenset(
+    {"FSDPModule", "ReplicateModule"}
+)  # first base of the classes that torch makes of a module's own
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -54,13 +59,29 @@ class Edit:
 
 def edits_of(cls: type) -> tuple[Edit, ...]:
     """Return the edits of a rewritten class; empty for any other class."""
-    edits: tuple[Edit, ...] = vars(cls).get(EDITS, ())
+    edits: tuple[Edit, ...] = vars(below_torch(cls)).get(EDITS, ())
     return edits
 
 
 def original_class(cls: type) -> type:
     """Return the class as its author wrote it."""
-    return cls.__bases__[0] if edits_of(cls) else cls
+    below = below_torch(cls)
+    return below.__bases__[-1] if EDITS in vars(below) else below
+
+
+def below_torch(cls: type) -> type:
+    """Return the class under those that torch puts on an object's own: of parametrizations and of sharding (``fully_shard``)."""
+    while _is_put_on_by_torch(cls):
+        cls = cls.__bases__[-1]
+    return cls
+
+
+def _is_put_on_by_torch(cls: type) -> bool:
+    is_sharded = cls.__bases__[:1] != cls.__bases__[-1:] and cls.__bases__[0].__name__ in _SHARDED
+    state = vars(cls).get("__getstate__")
+    return (is_sharded and "__deepcopy__" in vars(cls)) or getattr(
+        state, "__module__", None
+    ) == "torch.nn.utils.parametrize"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 from torch import nn
 
-from actlab.nn.sites.slot import Edit, edits_of, original_class
-from actlab.nn.transforms.rewrite_methods import rewritten_class
+from actlab.nn.sites.slot import Edit, below_torch, edits_of, original_class
+from actlab.nn.transforms.rewrite_methods import on_top, rewritten_class
 
 __all__ = [
     "Insertion",
@@ -95,7 +95,10 @@ class AttributeReplacement:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ClassReplacement:
-    """Gives a module a rewritten class whose methods call submodules, and these submodules."""
+    """Gives a module a rewritten class whose methods call submodules, and these submodules.
+
+    Classes that torch has put on top, of a parametrization or of sharding, stay on top: now, and if they come or go afterwards.
+    """
 
     owner: nn.Module
     old: type
@@ -104,15 +107,17 @@ class ClassReplacement:
 
     def apply(self) -> None:
         self.owner._modules.update(self.layers)
-        object.__setattr__(self.owner, "__class__", self.new)
+        object.__setattr__(self.owner, "__class__", on_top(type(self.owner), self.new))
 
     def undo(self) -> None:
-        object.__setattr__(self.owner, "__class__", self.old)
+        object.__setattr__(self.owner, "__class__", on_top(type(self.owner), self.old))
         for name in self.layers:
             del self.owner._modules[name]
 
     def is_intact(self) -> bool:
-        return type(self.owner) is self.new and all(self.owner._modules.get(n) is m for n, m in self.layers.items())
+        return below_torch(type(self.owner)) is self.new and all(
+            self.owner._modules.get(n) is m for n, m in self.layers.items()
+        )
 
     @property
     def new_modules(self) -> tuple[nn.Module, ...]:
@@ -229,7 +234,7 @@ def _class_replacements(insertions: Iterable[Insertion]) -> Iterator[ClassReplac
         owners.setdefault(id(insertion.owner), []).append(insertion)
     for group in owners.values():
         owner = group[0].owner
-        old = type(owner)
+        old = below_torch(type(owner))
         layers: dict[str, nn.Module] = {}
         edits = list(edits_of(old))
         for insertion in group:
