@@ -30,6 +30,8 @@ from actlab.errors import UnknownNameError
 from actlab.functions.formula import Expr, canonical, where
 from actlab.functions.parameter import (
     DOMAINS,
+    AboveOne,
+    Constant,
     Count,
     Cutoff,
     Dim,
@@ -50,8 +52,10 @@ from actlab.functions.registry import Registry
 __all__ = [
     "DOMAINS",
     "KINDS",
+    "AboveOne",
     "Activation",
     "Claims",
+    "Constant",
     "Count",
     "Cutoff",
     "Dim",

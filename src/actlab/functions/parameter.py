@@ -14,6 +14,8 @@ from actlab.errors import SpecError
 
 __all__ = [
     "DOMAINS",
+    "AboveOne",
+    "Constant",
     "Count",
     "Cutoff",
     "Dim",
@@ -37,12 +39,15 @@ NonNegative = Annotated[float, "nonnegative"]
 NonZero = Annotated[float, "nonzero"]
 Fraction = Annotated[float, "fraction"]
 Entropic = Annotated[float, "entropic"]
+AboveOne = Annotated[float, "above_one"]
 Share = Annotated[float, "share"]
 Count = Annotated[int, "count"]
 Dim = Annotated[int, "dim"]
 Flag = Annotated[int, "flag"]
+Constant = Annotated[float, "constant"]  # a number without a gradient almost everywhere
 Cutoff = Annotated[float, "cutoff"]  # of the input; at its default the formula leaves it out
 INTEGER_DOMAINS = {"count", "dim", "flag"}
+UNLEARNABLE = {*INTEGER_DOMAINS, "share", "cutoff", "constant"}
 DOMAINS: dict[str, tuple[str, Callable[[float], bool]]] = {
     "real": ("any number", lambda value: not isnan(value)),
     "positive": ("a number above 0", lambda value: value > 0),
@@ -50,8 +55,10 @@ DOMAINS: dict[str, tuple[str, Callable[[float], bool]]] = {
     "nonzero": ("any number but 0", lambda value: value != 0),
     "fraction": ("a number above 0 and below 1", lambda value: 0 < value < 1),
     "entropic": ("a number above 1 and up to 2", lambda value: 1 < value <= 2),
+    "above_one": ("a number above 1", lambda value: value > 1),
     "share": ("a number above 0 and up to 1", lambda value: 0 < value <= 1),
     "cutoff": ("any number", lambda value: not isnan(value)),
+    "constant": ("any number", lambda value: not isnan(value)),
     "count": ("a whole number from 1 up", lambda value: value >= 1 and value == int(value)),
     "dim": ("a dimension, such as -1", lambda value: value == int(value)),
     "flag": ("0 (no) or 1 (yes)", lambda value: value in {0, 1}),
@@ -103,8 +110,8 @@ class Parameter:
 
     @property
     def learnable(self) -> bool:
-        """Whether training can learn it: not an integer, a share, from which a number of elements is computed, or a cutoff."""
-        return not self.whole and self.domain not in {"share", "cutoff"}
+        """Whether training can learn it: not an integer, a share, from which a number of elements is computed, a cutoff or a constant."""
+        return self.domain not in UNLEARNABLE
 
     @property
     def default_value(self) -> float | Learned:

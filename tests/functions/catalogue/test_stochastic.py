@@ -38,6 +38,7 @@ MEANS = {
     "prob_act": relu,
     "drop_activation": lambda x: 0.95 * relu(x) + 0.05 * x,
     "elastic_relu": relu,
+    "randomized_smooth_leaky": lambda x: 0.75 * x + 0.25 * x * logistic(x),
     "soi_map": lambda x: x * stats.norm.cdf(x),
     "stochastic_binary": logistic,
     "binary_concrete": lambda x: expectation(lambda e: logistic((x + e) * 1.5), LOGISTIC),

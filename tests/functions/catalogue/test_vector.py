@@ -19,7 +19,7 @@ X = torch.randn(40, 8, generator=torch.Generator().manual_seed(3), dtype=torch.f
 
 
 def test_every_vector_function_has_an_independent_reference():
-    assert {*rows.ROWS, *tokens.WEIGHTED, *tokens.OTHERS, "lif"} == set(names("vector"))
+    assert {*rows.ROWS, *tokens.WEIGHTED, *tokens.OTHERS, "lif", "dice"} == set(names("vector"))
 
 
 @pytest.mark.parametrize("name", sorted(rows.ROWS))
@@ -51,6 +51,7 @@ def test_weights_are_kept_by_adding_a_constant_where_they_are_of_differences(nam
         "ev_softmax",
         "topk_softmax",
         "hardmax",
+        "normmax",
     }
     y, moved = (layer(name, dtype=torch.float64)(x) for x in (X, X + 3))
 
@@ -109,6 +110,55 @@ def test_softpick_is_accurate_near_zero_and_far_out():
     torch.testing.assert_close(got[0], torch.tensor([0.25, 0.0, 0.5], dtype=torch.float64), rtol=1e-8, atol=0)
     assert got[1].tolist() == [0.0, 0.0, 0.0]
     torch.testing.assert_close(got[2, 0].item(), 1 / (1 + math.exp(-1)), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("alpha", [1.3, 2.0, 3.5, 40.0])
+def test_normmax_solves_its_optimisation_problem(alpha):
+    got = layer(f"normmax({alpha})")(X[:6]).numpy()
+
+    for x, y in zip(X[:6].numpy(), got, strict=True):
+        np.testing.assert_allclose(y, rows.normmax_by_optimisation(x, alpha), atol=2e-5)
+
+
+@pytest.mark.parametrize("total", [1, 3, 8, 9])
+def test_a_budget_is_kept_by_weights_between_zero_and_one(total):
+    weights = layer(f"budget({total})")(X)
+
+    torch.testing.assert_close(weights.sum(-1), torch.full((40,), float(min(total, 8)), dtype=torch.float64))
+    assert (weights >= 0).all()
+    assert (weights <= 1).all()
+    if total == 1:
+        torch.testing.assert_close(weights, layer("sparsemax")(X))
+
+
+def test_a_sink_takes_weight_that_no_element_gets():
+    x, sinks = X[:6].view(2, 3, 8), torch.tensor([-1.0, 0.5, 30.0], dtype=torch.float64)
+    module = layer("sink_softmax(sink=learned_per_channel)", channels=3, dtype=torch.float64)
+    with torch.no_grad():
+        module.sink.copy_(sinks)
+
+    joined = torch.cat([x, sinks.view(1, 3, 1).expand(2, 3, 1)], -1).softmax(-1)
+    torch.testing.assert_close(module(x), joined[..., :-1])
+
+
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_the_sparse_geglu_takes_the_first_half_as_its_gate_and_tanh_if_it_is_told(approximate):
+    spec = f"gaussian_topk_geglu(0.6, gate_first=1, approximate={int(approximate == 'tanh')})"
+    gate, value = X.chunk(2, -1)
+    cut = gate.mean(-1, keepdim=True) + torch.special.ndtri(torch.tensor(0.6, dtype=torch.float64)) * gate.std(
+        -1, correction=0, keepdim=True
+    )
+
+    torch.testing.assert_close(
+        layer(spec)(X), torch.nn.functional.gelu((gate - cut).relu(), approximate=approximate) * value
+    )
+
+
+def test_dice_is_batch_normalised_prelu():
+    got = layer("dice(alpha=0.3, eps=0.001)")(X)
+
+    p = torch.nn.functional.batch_norm(X, None, None, training=True, eps=0.001).sigmoid()
+    torch.testing.assert_close(got, p * X + 0.3 * (1 - p) * X)
 
 
 def test_norm_relu_shortens_vectors_by_its_bias_and_commutes_with_rotations():

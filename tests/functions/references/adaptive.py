@@ -34,6 +34,13 @@ def _universal(x):
     return _softplus(a * (x + b) + c * x * x) - _softplus(d * (x - b)) + e
 
 
+def _berlu(x, alpha=0.01, epsilon=0.01):
+    alpha, epsilon = mp.mpf(alpha), mp.mpf(epsilon)
+    if abs(x) >= epsilon:
+        return x if x > 0 else alpha * x
+    return (1 - alpha) * x**2 / (4 * epsilon) + (1 + alpha) * x / 2 + (1 - alpha) * epsilon / 4
+
+
 REFERENCES = {
     "pelu": lambda x: x if x >= 0 else mp.exp(x) - 1,
     "mpelu": lambda x: x if x > 0 else (mp.exp(x) - 1) / 4,
@@ -60,4 +67,9 @@ REFERENCES = {
     "dual_line": lambda x: _leaky(x, "0.01") - m("0.22"),
     "pilu": lambda x: _leaky(x, "0.01"),
     "mixed_lrelu_elu": lambda x: x if x > 0 else (m("0.01") * x + mp.exp(x) - 1) / 2,
+    "parametric_softplus": _softplus,
+    "berlu": _berlu,
+    "sg_blend": lambda x: (x / (1 + mp.exp(-x)) + x / (1 + mp.exp(-mp.mpf(1.702) * x))) / 2,
+    "react": lambda x: (1 - mp.exp(-x)) / (1 + mp.exp(-x)),
+    "soft_exponential": lambda x: x,
 }

@@ -39,4 +39,6 @@ REFERENCES = {
     "situ_glu": lambda g, v: 4 * mp.tanh(g / 4) * _logistic(g) * 25 * mp.tanh(v / 25),
     "soft_capped_geglu": lambda g, v: 50 * mp.tanh(g / 4) * mp.erfc(-g / mp.sqrt(2)) * mp.tanh(v / 25),
     "powlu": lambda g, v: v * _logistic(g) * (g ** (3 / (mp.sqrt(g) + 1)) if g > 0 else g),
+    "situ_linear_glu": lambda g, v: v * mp.tanh(g) * _logistic(g),
+    "dyn_act_glu": lambda g, v: v * _silu(g),
 }

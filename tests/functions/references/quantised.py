@@ -18,4 +18,5 @@ REFERENCES = {
     "dorefa": lambda x: _nearest(3 * min(max(x, mp.mpf(0)), mp.mpf(1))) / 3,
     "hwgq": lambda x: mp.mpf(0.538) * min(max(_nearest(x / mp.mpf(0.538)), mp.mpf(0)), mp.mpf(3)),
     "lsq": lambda x: min(max(_nearest(x), mp.mpf(0)), mp.mpf(3)),
+    "step_at": lambda x: (mp.sign(x) + 1) / 2,
 }

@@ -75,4 +75,11 @@ REFERENCES = {
     "squish": lambda x: x + x**2 / 32 if x > 0 else _squashed_square(x, 2),
     "tent": lambda x: max(ZERO, 1 - abs(x)),
     "vlu": lambda x: max(ZERO, x) + mp.sin(x),
+    "keras_relu": lambda x: min(max(x, ZERO), mp.mpf(6)),
+    "scaled_leaky_relu": lambda x: mp.mpf(2**0.5) * max(x, mp.mpf(0.2) * x),
+    "clamped_relu": lambda x: min(max(x, mp.mpf(0.1) * x), mp.mpf(6)),
+    "logcosh": lambda x: mp.log(mp.cosh(x)),
+    "leaky_relu_squared": lambda x: max(x, x / 2) ** 2,
+    "signed_square": lambda x: mp.sign(x) * x**2,
+    "gem": lambda x: x**3 / (1 + x**2) if x > 0 else ZERO,
 }

@@ -73,6 +73,44 @@ def _elu(x):
     return np.array([t if t > 0 else math.exp(t) - 1 for t in x])
 
 
+def _normmax(alpha):
+    """The conditions of the optimum: p / ||p|| is (x - tau)_+^(1 / (alpha - 1)), a vector of alpha-norm 1."""
+
+    def row(x):
+        unit = lambda tau: np.maximum(x - tau, 0) ** (1 / (alpha - 1))  # noqa: E731 a line of the paper, as it stands there
+        return _normalised(unit(brentq(lambda tau: (unit(tau) ** alpha).sum() - 1, x.max() - 1, x.max(), xtol=1e-15)))
+
+    return row
+
+
+def _budget(total):
+    """The nearest point of the box [0, 1]^n whose elements sum to the total: x - tau, clipped."""
+
+    def row(x):
+        excess = lambda tau: np.clip(x - tau, 0, 1).sum() - total  # noqa: E731 a line of the paper, as it stands there
+        return np.clip(x - brentq(excess, x.min() - 1, x.max(), xtol=1e-15), 0, 1)
+
+    return row
+
+
+def normmax_by_optimisation(x, alpha):
+    """The definition itself: the p of the simplex that maximises <p, x> - ||p||_alpha, by a general solver."""
+    found = minimize(
+        lambda p: (np.maximum(p, 0) ** alpha).sum() ** (1 / alpha) - p @ x,
+        np.full(len(x), 1 / len(x)),
+        bounds=[(0, 1)] * len(x),
+        constraints={"type": "eq", "fun": lambda p: p.sum() - 1, "jac": np.ones_like},
+        options={"ftol": 1e-15, "maxiter": 500},
+    )
+    return found.x
+
+
+def _sparse_geglu(x):
+    value, gate = x[: len(x) // 2], x[len(x) // 2 :]
+    kept = np.maximum(gate - gate.mean() - 1.6448536269514722 * gate.std(), 0)
+    return value * np.array([t / 2 * math.erfc(-t / math.sqrt(2)) for t in kept])
+
+
 def _length(x):
     return math.sqrt(sum(t * t for t in x))
 
@@ -113,4 +151,9 @@ ROWS = {
     "solu": lambda x: x * _normalised(np.exp(x)),
     "poly_norm": _poly_norm,
     "abrelu": lambda x: np.maximum(x - x.mean(), 0),
+    "sink_softmax": lambda x: np.exp(x) / (1 + np.exp(x).sum()),  # at its initial sink 0; see the test of another one
+    "normmax": _normmax(2.0),
+    "budget": _budget(2),
+    "fourier_pair": lambda x: np.array([math.sin(t) for t in x] + [math.cos(t) for t in x]),
+    "gaussian_topk_geglu": _sparse_geglu,
 }

@@ -99,4 +99,7 @@ REFERENCES = {
     "ahaf": lambda x: x * _logistic(x),
     "dyn_act": lambda x: x * mp.tanh(_softplus(x)),
     "swim": lambda x: x / 2 * (1 + x / 2 / mp.sqrt(1 + (x / 2) ** 2)),
+    "gelu_sine": lambda x: x * mp.erfc(-x / mp.sqrt(2)) / 2 + mp.mpf(0.1) * mp.sin(x),
+    "gelu_sinc": lambda x: x * mp.erfc(-x / mp.sqrt(2)) / 2 * (1 + mp.sincpi(x) / 2),
+    "smooth_leaky": lambda x: mp.mpf(0.7) * x + (1 - mp.mpf(0.7)) * x / (1 + mp.exp(-x)),
 }

@@ -25,4 +25,7 @@ REFERENCES = {
     "garroteshrink": lambda x: x - HALF**2 / x if abs(x) > HALF else mp.mpf(0),
     "hyperbolicshrink": lambda x: mp.sign(x) * mp.sqrt(x**2 - HALF**2) if abs(x) > HALF else mp.mpf(0),
     "scadshrink": _scad,
+    "shrink": lambda x: x if not -HALF <= x <= HALF else mp.mpf(0),
+    "two_sided_softshrink": lambda x: x - HALF if x > HALF else min(x + HALF, mp.mpf(0)),
+    "two_sided_hardshrink": lambda x: mp.mpf(0) if -HALF <= x <= HALF else x,
 }

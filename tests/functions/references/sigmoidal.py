@@ -72,6 +72,15 @@ def _smootherstep(x):
     return 6 * t**5 - 15 * t**4 + 10 * t**3
 
 
+def _entmoid(x):
+    """The first weight of the 1.5-entmax of (x, 0): its weights are ((z - tau)_+)^2 for z = x / 2 and 0, and sum to 1."""
+    z = x / 2
+    if abs(z) >= 1:
+        return mp.mpf(1 if z > 0 else 0)
+    tau = (z - mp.sqrt(2 - z**2)) / 2  # the smaller root of (z - tau)^2 + tau^2 = 1
+    return (z - tau) ** 2
+
+
 REFERENCES = {
     "aranda_ordaz": lambda x: 1 - (1 + 2 * mp.exp(x)) ** mp.mpf("-0.5"),
     "arctan_normalized": lambda x: 2 * mp.atan(x) / mp.pi,
@@ -122,4 +131,7 @@ REFERENCES = {
     "steepened_sigmoid": lambda x: _logistic(_number(4.9) * x),
     "symexp": _signed(lambda size: mp.exp(size) - 1),
     "symlog": _signed(lambda size: mp.log(1 + size)),
+    "entmoid15": _entmoid,
+    "tempered_logsigmoid": lambda x: mp.log(1 / (1 + mp.exp(-x))) / 16,
+    "gmtu": lambda x: mp.tanh(_number(1.5) * x) * mp.exp(-mp.mpf(0.2) * x**2) + mp.mpf(0.2) * x,
 }

@@ -166,3 +166,15 @@ def powlu(gate, value, m: Positive = 3.0):
 def soft_capped_geglu(gate, value, beta: NonZero = 4.0, linear_beta: NonZero = 25.0):
     """GEGLU with the gate's linear factor and the value each capped softly by a scaled tanh, as SiTU-GLU caps SwiGLU."""
     return beta * tanh(gate / beta) * normal_cdf(gate) * linear_beta * tanh(value / linear_beta)
+
+
+@activation(kind="gated", paper="sglang, SituAndMul without a linear limit (arXiv:2607.24653)")
+def situ_linear_glu(gate, value, beta: NonZero = 1.0):
+    """SiTU-GLU whose value is not capped: SwiGLU with the gate's linear factor capped softly by a scaled tanh."""
+    return beta * tanh(gate / beta) * sigmoid(gate) * value
+
+
+@activation(kind="gated", arxiv="2603.22154")
+def dyn_act_glu(gate, value, alpha=learned(1.0), beta=learned(0.0)):
+    """SwiGLU whose gate is a learned blend of SiLU and the identity: (alpha - beta) silu(gate) + beta gate."""
+    return value * ((alpha - beta) * gate * sigmoid(gate) + beta * gate)

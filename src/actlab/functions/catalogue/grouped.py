@@ -5,7 +5,7 @@ For images, ``dim=1`` selects the channels, as in the papers; the default is the
 
 from math import pi
 
-from actlab.functions.activation import Claims, Count, Dim, Fraction, Positive, Share, activation, learned
+from actlab.functions.activation import Claims, Count, Dim, Flag, Fraction, Positive, Share, activation, learned
 
 PERMUTES = Claims(norm="kept", zero=True)
 
@@ -192,3 +192,53 @@ def lif(x, beta: Positive = 0.9, threshold: Positive = 1.0, dim: Dim = -2):
     from actlab.functions.tensor_code.groups import spikes
 
     return spikes(x, beta, threshold, dim)
+
+
+@activation(
+    kind="vector",
+    arxiv="2410.20634",
+    width="2*n",
+    claims=Claims(lower=-1.0, upper=1.0, zero=False),
+    aliases=("deep_fourier",),
+)
+def fourier_pair(x, dim: Dim = -1):
+    """The sines, then the cosines (deep Fourier features: one of the two always has a slope)."""
+    import torch
+
+    return torch.cat([x.sin(), x.cos()], dim)
+
+
+@activation(
+    kind="vector",
+    arxiv="1706.06978",
+    claims=Claims(zero=True),
+    aliases=("data_adaptive_activation",),
+)
+def dice(x, alpha=learned(0.0), eps: Positive = 1e-8, dim: Dim = -2):
+    """PReLU that turns, smoothly, at the mean of the batch: dimension -2, of which each feature's mean and variance are taken.
+
+    The statistics are those of the input, in evaluation as well: there are no running averages.
+    """
+    mean = x.mean(dim, keepdim=True)
+    variance = (x - mean).square().mean(dim, keepdim=True)
+    share = ((x - mean) / (variance + eps).sqrt()).sigmoid()
+    return share * x + (1 - share) * alpha * x
+
+
+@activation(
+    kind="vector",
+    paper="Google 2025, Gemma 3n; vLLM, GeluAndMulSparse",
+    width="n/2",
+    claims=Claims(zero=True),
+    aliases=("gelu_and_mul_sparse",),
+)
+def gaussian_topk_geglu(x, sparsity: Fraction = 0.95, gate_first: Flag = 0, approximate: Flag = 0, dim: Dim = -1):
+    """GEGLU whose gate passes `gaussian_topk` first; the gate is the second half (the first one in vLLM: gate_first=1)."""
+    from actlab.functions.tensor_code.groups import excess_over_quantile, halves
+
+    first, second = halves(x, dim)
+    gate, value = (first, second) if gate_first else (second, first)
+    import torch
+
+    kept = excess_over_quantile(gate, sparsity, dim)
+    return torch.nn.functional.gelu(kept, approximate="tanh" if approximate else "none") * value

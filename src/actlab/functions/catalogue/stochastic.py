@@ -3,7 +3,7 @@
 Tensor code that draws from torch's generator in training mode; in evaluation it returns the mean, or the value at the mean noise.
 """
 
-from actlab.functions.activation import Claims, Dim, Fraction, Positive, activation
+from actlab.functions.activation import Claims, Dim, Fraction, NonZero, Positive, activation
 
 
 @activation(
@@ -119,3 +119,12 @@ def gumbel_softmax(x, tau: Positive = 1.0, dim: Dim = -1, *, training=False):
     from actlab.functions.tensor_code import noise
 
     return ((x + noise.gumbel(x) if training else x) / tau).softmax(dim)
+
+
+@activation(kind="stochastic", arxiv="2509.22562", claims=Claims(zero=True), aliases=("rand_smooth_leaky",))
+def randomized_smooth_leaky(x, lower=0.6, upper=0.9, c=1.0, p: NonZero = 1.0, *, training=False):
+    """Smooth-Leaky whose slope alpha is drawn per element while training; the mean slope in evaluation."""
+    from torch import rand_like
+
+    alpha = lower + (upper - lower) * rand_like(x) if training else (lower + upper) / 2
+    return alpha * x + (1 - alpha) * x * (c * x / p).sigmoid()

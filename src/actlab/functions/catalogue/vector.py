@@ -5,7 +5,7 @@ Tensor code along a dimension; ``softmax2d`` of torch is ``softmax(dim=-3)``.
 
 from math import factorial, log
 
-from actlab.functions.activation import Claims, Count, Dim, Entropic, Positive, activation, learned
+from actlab.functions.activation import AboveOne, Claims, Count, Dim, Entropic, Positive, activation, learned
 
 SIMPLEX = Claims(lower=0.0, upper=1.0, simplex=True, equivariant=True, zero=False)
 WEIGHTS = Claims(lower=0.0, upper=1.0, equivariant=True)
@@ -158,3 +158,39 @@ def hardmax(x, dim: Dim = -1):
     from actlab.functions.tensor_code import groups
 
     return groups.hardmax(x, dim)
+
+
+@activation(
+    kind="vector",
+    arxiv="2508.10925",
+    claims=WEIGHTS,
+    aliases=("softmax_with_sink",),
+)
+def sink_softmax(x, sink=learned(0.0), dim: Dim = -1):
+    """Softmax with a learned logit in the sum that takes weight and gives none (gpt-oss has one per head: learned_per_channel)."""
+    from torch import as_tensor, maximum
+
+    logit = as_tensor(sink, dtype=x.dtype, device=x.device)
+    shift = maximum(x.amax(dim, keepdim=True), logit).detach()
+    return (x - shift).exp() / ((logit - shift).exp() + (x - shift).exp().sum(dim, keepdim=True))
+
+
+@activation(kind="vector", paper="Santos et al. 2024 (arXiv:2402.13725); entmax, normmax_bisect", claims=SIMPLEX)
+def normmax(x, alpha: AboveOne = 2.0, dim: Dim = -1):
+    """The point p of the simplex with the largest <p, x> - ||p||_alpha: sparse, and more even than entmax."""
+    from actlab.functions.tensor_code import projections
+
+    return projections.normmax(x, alpha, dim)
+
+
+@activation(
+    kind="vector",
+    paper="entmax, budget_bisect (deep-spin)",
+    claims=Claims(lower=0.0, upper=1.0, equivariant=True, zero=False),
+    aliases=("budget_sparsemax",),
+)
+def budget(x, budget: Count = 2, dim: Dim = -1):
+    """The nearest weights in [0, 1] whose sum is a budget: sparsemax for the choice of several elements."""
+    from actlab.functions.tensor_code import projections
+
+    return projections.budget(x, budget, dim)

@@ -241,3 +241,60 @@ def pilu(x, alpha=learned(1.0), beta=learned(0.01), gamma=learned(0.0)):
 def mixed_lrelu_elu(x, p=learned(0.5)):
     """A learned mixture of leaky ReLU and ELU; starts half and half."""
     return where(x > 0, x, p * 0.01 * x + (1 - p) * expm1(x))
+
+
+@activation(
+    paper="Core ML, softplus_parametric",
+    claims=Claims(lower=0.0, upper=inf, monotone=True, smoothness=inf, slope_bound=1.0, zero=False),
+)
+def parametric_softplus(x, alpha=learned(1.0), beta=learned(1.0)):
+    """Softplus with learned height and sharpness, alpha log(1 + e^(beta x))."""
+    return alpha * softplus(beta * x)
+
+
+@activation(
+    arxiv="2605.02591",
+    claims=Claims(lower=-inf, upper=inf, monotone=True, smoothness=1, slope_bound=1.0, zero=False),
+    aliases=("bernstein_linear_unit",),
+)
+def berlu(x, alpha=learned(0.01), epsilon: Positive = 0.01):
+    """A rectifier with a learned slope below zero, and a parabola (a Bernstein polynomial) for its kink within epsilon of zero."""
+    bend = (1 - alpha) * (x + epsilon) ** 2 / (4 * epsilon)
+    return where(x > epsilon, x, alpha * x + where(x > -epsilon, bend, 0))
+
+
+@activation(
+    arxiv="2505.23942",
+    claims=Claims(lower=-0.2115836, upper=inf, monotone=False, smoothness=inf, slope_bound=1.082531, zero=True),
+)
+def sg_blend(x, alpha=learned(0.0), beta=learned(1.0), gamma=learned(0.0)):
+    """A learned blend, by the sigmoid of alpha, of a lowered Swish and the sigmoid form of GELU (beta is held in [0.1, 10])."""
+    share, sharpness = sigmoid(alpha), minimum(maximum(beta, 0.1), 10)
+    return share * (x * sigmoid(sharpness * x) - gamma) + (1 - share) * x * sigmoid(1.702 * x)
+
+
+@activation(
+    arxiv="2503.02267",
+    claims=Claims(lower=-1.0, upper=1.0, monotone=True, smoothness=inf, slope_bound=0.5, zero=True),
+    aliases=("rational_exponential_activation",),
+)
+def react(x, a=learned(-1.0), b=learned(0.0), c=learned(-1.0), d=learned(0.0)):
+    """A generalised tanh, (1 - e^(ax + b)) / (1 + e^(cx + d)), for physics-informed nets; starts as tanh(x / 2)."""
+    u, v = a * x + b, c * x + d
+    far = exp((a - c) * x + (b - d) + minimum(v, 0)) * sigmoid(
+        absolute(v)
+    )  # e^u / (1 + e^v), without infinity over infinity
+    near = -expm1(minimum(maximum(u, -1), 1)) * sigmoid(-v)
+    return where(absolute(u) < 1, near, sigmoid(-v) - far)
+
+
+@activation(
+    arxiv="1602.01321",
+    claims=Claims(lower=-inf, upper=inf, monotone=True, smoothness=inf, slope_bound=1.0, zero=True),
+)
+def soft_exponential(x, alpha=learned(0.0)):
+    """From a logarithm (alpha below 0) over the identity (0) to an exponential, by one learned number."""
+    a = where(absolute(alpha) > 1e-12, alpha, 1e-12)  # no division by 0; within 1e-12 the first two terms of the series
+    argument = maximum(-a * (x + a), -1 + 2**-23)  # just short of -1, from where on the logarithm does not exist
+    bent = where(alpha < 0, -log1p(argument) / a, expm1(a * x) / a + a)
+    return where(absolute(alpha) > 1e-12, bent, x + alpha * (1 + x**2 / 2))

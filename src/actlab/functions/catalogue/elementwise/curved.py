@@ -2,7 +2,7 @@
 
 from math import inf
 
-from actlab.functions.activation import Claims, NonNegative, Positive, activation, learned
+from actlab.functions.activation import Claims, Count, NonNegative, Positive, activation, learned
 from actlab.functions.formula import absolute, cos, expm1, log1p, maximum, sigmoid, sign, sin, sqrt, tanh, where
 
 BLEND = Claims(lower=0.0, upper=inf, monotone=True, smoothness=1, slope_bound=1.0, zero=False)
@@ -215,3 +215,32 @@ def vlu(x, alpha=1.0, beta=1.0):
 def flatten_t_swish(x, t=-0.2):
     """SiLU above zero and zero below, all shifted by t."""
     return where(x <= 0, t, x * sigmoid(x) + t)
+
+
+@activation(
+    paper="OpenAI parameter-golf records 2026; haliax",
+    claims=Claims(lower=0.0, upper=inf, monotone=False, smoothness=1, slope_bound=inf, zero=True),
+)
+def leaky_relu_squared(x, negative_slope=0.5):
+    """The square of leaky ReLU: squared ReLU whose left side is alive."""
+    return where(x > 0, x, negative_slope * x) ** 2
+
+
+@activation(
+    paper="OpenAI parameter-golf records 2026",
+    claims=Claims(lower=-inf, upper=inf, monotone=True, smoothness=1, slope_bound=inf, zero=True),
+)
+def signed_square(x):
+    """The square with the sign of the input, x |x|."""
+    return x * absolute(x)
+
+
+@activation(
+    arxiv="2604.21677",
+    claims=Claims(lower=0.0, upper=inf, monotone=True, smoothness=2, slope_bound=9 / 8, zero=True),
+    aliases=("geometric_monomial",),
+)
+def gem(x, n: Count = 1):
+    """A rational ReLU with 2n continuous derivatives, x^(2n + 1) / (1 + x^(2n)) above zero: its gate is a log-logistic distribution."""
+    near = x ** (2 * n + 1) / (1 + x ** (2 * n))
+    return where(x <= 0, 0, where(x < 1, near, x / (1 + (1 / x) ** (2 * n))))

@@ -5,7 +5,7 @@ Forward only: their slope is zero where it exists; surrogate gradients are rules
 
 from math import inf
 
-from actlab.functions.activation import Claims, Count, NonNegative, Positive, activation, learned
+from actlab.functions.activation import Claims, Constant, Count, NonNegative, Positive, activation, learned
 from actlab.functions.formula import maximum, minimum, rounded, where
 
 JUMP = Claims(lower=-1.0, upper=1.0, monotone=True, smoothness=-1)
@@ -67,3 +67,12 @@ def hwgq(x, step: Positive = 0.538, bits: Count = 2):
 def lsq(x, s: Positive = learned(1.0), bits: Count = 2):
     """Nearest of 2^bits levels from zero up, with a learned step (the paper starts it at 2 mean|x| / sqrt(2^bits - 1))."""
     return s * rounded(minimum(maximum(x / s, 0), 2**bits - 1))
+
+
+@activation(
+    paper="numpy.heaviside; MLX, nn.step",
+    claims=Claims(lower=0.0, upper=1.0, monotone=True, smoothness=-1, zero=False),
+)
+def step_at(x, threshold=0.0, value: Constant = 0.5):
+    """One above a threshold, zero below it, and a value of choice at it; `step` is value 0, SpikingJelly's and MLX's value 1."""
+    return where(x > threshold, 1, where(x < threshold, 0, value))

@@ -1,9 +1,9 @@
 """Piecewise linear rectifiers, such as ReLU, leaky ReLU, PReLU and hardtanh, and absolute values."""
 
-from math import inf
+from math import inf, log
 
 from actlab.functions.activation import Claims, NonZero, Positive, activation, learned
-from actlab.functions.formula import absolute, maximum, minimum, tanh, where
+from actlab.functions.formula import absolute, log1p, maximum, minimum, softplus, tanh, where
 
 LINEAR = Claims(lower=-inf, upper=inf, monotone=True, smoothness=inf, slope_bound=1.0, zero=True)
 KINK = Claims(lower=-inf, upper=inf, monotone=True, smoothness=0, slope_bound=1.0, zero=True)
@@ -216,3 +216,42 @@ def tent(x, delta=learned(1.0)):
 def hat(x):
     """A triangle over [0, 2], zero elsewhere: the linear B-spline of finite elements."""
     return where(x < 1, maximum(x, 0), maximum(2 - x, 0))
+
+
+@activation(
+    paper="Keras, ops.relu and layers.ReLU",
+    claims=Claims(lower=0.0, upper=6.0, monotone=True, smoothness=0, slope_bound=1.0, zero=True),
+)
+def keras_relu(x, negative_slope=0.0, max_value: Positive = 6.0, threshold=0.0):
+    """Keras' general ReLU: a line below the threshold, the input above it, capped (at 6 as in MobileNet; Keras' default is no cap)."""
+    return where(x <= threshold, negative_slope * (x - threshold), minimum(x, max_value))
+
+
+@activation(
+    arxiv="1912.04958",
+    claims=Claims(lower=-inf, upper=inf, monotone=True, smoothness=0, slope_bound=2**0.5, zero=True),
+    aliases=("fused_leaky_relu",),
+)
+def scaled_leaky_relu(x, negative_slope=0.2, scale=2**0.5):
+    """Leaky ReLU times the square root of 2, which keeps the second moment (StyleGAN2; its bias belongs to the layer before)."""
+    return scale * where(x > 0, x, negative_slope * x)
+
+
+@activation(
+    paper="Core ML, clamped_relu",
+    claims=Claims(lower=-inf, upper=6.0, monotone=True, smoothness=0, slope_bound=1.0, zero=True),
+)
+def clamped_relu(x, alpha=0.1, beta=6.0):
+    """Leaky ReLU, capped at beta (Core ML has no defaults)."""
+    return minimum(where(x > 0, x, alpha * x), beta)
+
+
+@activation(
+    paper="NNlib.jl, logcosh",
+    claims=Claims(lower=0.0, upper=inf, monotone=False, smoothness=inf, slope_bound=1.0, zero=True),
+    aliases=("log_cosh",),
+)
+def logcosh(x):
+    """The logarithm of the hyperbolic cosine: the modulus with a rounded kink, less log 2; its slope is tanh."""
+    near = -log1p(-(tanh(x) ** 2)) / 2  # the same, without cancelling at zero
+    return where(absolute(x) < 1, near, absolute(x) + softplus(-2 * absolute(x)) - log(2))

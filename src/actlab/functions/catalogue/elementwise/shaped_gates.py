@@ -17,6 +17,7 @@ from actlab.functions.formula import (
     normal_cdf,
     sigmoid,
     sin,
+    sinc,
     softplus,
     sqrt,
     tanh,
@@ -345,3 +346,32 @@ def soft_capped_silu(x, cap: Positive = 4.0):
 def soft_capped_gelu(x, cap: Positive = 4.0):
     """GELU whose linear factor is capped softly by a tanh."""
     return cap * tanh(x / cap) * normal_cdf(x)
+
+
+@activation(
+    arxiv="2602.05688",
+    claims=Claims(lower=-0.2440450, upper=inf, monotone=False, smoothness=inf, slope_bound=1.154382, zero=True),
+    aliases=("gelusine",),
+)
+def gelu_sine(x, amplitude=0.1):
+    """GELU plus a tenth of the sine (found by AlphaEvolve)."""
+    return x * normal_cdf(x) + amplitude * sin(x)
+
+
+@activation(
+    arxiv="2602.05688",
+    claims=Claims(lower=-0.2062675, upper=inf, monotone=False, smoothness=inf, slope_bound=1.574149, zero=True),
+    aliases=("gelusinc",),
+)
+def gelu_sinc(x, amplitude=0.5):
+    """GELU times one plus half the normalised cardinal sine (found by AlphaEvolve)."""
+    return x * normal_cdf(x) * (1 + amplitude * sinc(pi * x))
+
+
+@activation(
+    arxiv="2509.22562",
+    claims=Claims(lower=-inf, upper=inf, monotone=True, smoothness=inf, slope_bound=1.029952, zero=True),
+)
+def smooth_leaky(x, alpha=0.7, c=1.0, p: NonZero = 1.0):
+    """A line of slope alpha plus the rest of the slope times Swish: a leaky ReLU without a kink, for continual learning."""
+    return alpha * x + (1 - alpha) * x * sigmoid(c * x / p)

@@ -89,3 +89,27 @@ def hyperbolicshrink(x, lambd: Positive = 0.5):
     """Zero within lambda of zero, a hyperbola outside; its slope at lambda is infinite."""
     share = maximum((1 - lambd / absolute(x)) * (1 + lambd / absolute(x)), 1e-37)  # above 0: no NaN gradient at lambda
     return where(absolute(x) <= lambd, 0, x * sqrt(share))
+
+
+@activation(
+    paper="ONNX, operator Shrink",
+    claims=Claims(lower=-inf, upper=inf, monotone=True, smoothness=-1, zero=True),
+)
+def shrink(x, lambd: NonNegative = 0.5, bias=0.0):
+    """Zero within lambda of zero, outside moved towards zero by a bias: bias 0 is hardshrink, bias = lambda softshrink."""
+    return where(absolute(x) <= lambd, 0, x - bias * sign(x))
+
+
+@activation(paper="TensorFlow Addons, activations.softshrink", claims=SHRINKS)
+def two_sided_softshrink(x, lower=-0.5, upper=0.5):
+    """Zero between two thresholds, outside the distance to the nearer one: softshrink with a threshold for each side."""
+    return where(x < lower, x - lower, where(x <= upper, 0, x - upper))
+
+
+@activation(
+    paper="TensorFlow Addons, activations.hardshrink",
+    claims=Claims(lower=-inf, upper=inf, monotone=True, smoothness=-1, zero=True),
+)
+def two_sided_hardshrink(x, lower=-0.5, upper=0.5):
+    """Zero between two thresholds, the input outside: hardshrink with a threshold for each side."""
+    return where(x < lower, x, where(x <= upper, 0, x))

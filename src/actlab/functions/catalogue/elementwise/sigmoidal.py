@@ -3,7 +3,7 @@
 from math import inf, pi
 
 from actlab.functions import formula
-from actlab.functions.activation import Claims, Positive, activation
+from actlab.functions.activation import Claims, NonNegative, NonZero, Positive, activation
 from actlab.functions.formula import absolute, exp, expm1, log, maximum, minimum, sign, softplus, sqrt, where
 
 
@@ -356,3 +356,21 @@ def exproot(x):
 def d_silu(x):
     """The derivative of SiLU, a steeper sigmoid that overshoots on both sides."""
     return formula.sigmoid(x) * (1 + x * formula.sigmoid(-x))
+
+
+@activation(
+    arxiv="2312.06635",
+    claims=Claims(lower=-inf, upper=0.0, monotone=True, smoothness=inf, slope_bound=1 / 16, zero=False),
+)
+def tempered_logsigmoid(x, temperature: NonZero = 16.0):
+    """The logarithm of the sigmoid over a temperature: the forget gate of gated linear attention, in the log domain."""
+    return formula.logsigmoid(x) / temperature
+
+
+@activation(
+    arxiv="2602.05688",
+    claims=Claims(lower=-inf, upper=inf, monotone=False, smoothness=inf, slope_bound=1.7, zero=True),
+)
+def gmtu(x, alpha=1.5, beta: NonNegative = 0.2, gamma=0.2):
+    """A tanh in a Gaussian window plus a line (found by AlphaEvolve)."""
+    return formula.tanh(alpha * x) * exp(-beta * x**2) + gamma * x

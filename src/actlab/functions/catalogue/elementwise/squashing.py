@@ -3,7 +3,7 @@
 from math import inf, pi
 
 from actlab.functions.activation import Claims, Positive, activation
-from actlab.functions.formula import Expr, absolute, log1p, maximum, minimum, sign, sin, where
+from actlab.functions.formula import Expr, absolute, log1p, maximum, minimum, sign, sin, sqrt, where
 
 
 def clipped(x: Expr, lower: float, upper: float) -> Expr:
@@ -145,3 +145,16 @@ def plse(x):
 def lhtan(x):
     """The identity on [0, 1] with slope 0.001 outside: a leaky hard tanh."""
     return where(x < 0, 0.001 * x, where(x > 1, 0.001 * (x - 1) + 1, x))
+
+
+@activation(
+    paper="Arik & Pfister 2019 (arXiv:1908.07442); the code of pytorch-tabnet",
+    claims=Claims(lower=0.0, upper=1.0, monotone=True, smoothness=1, slope_bound=2**0.5 / 4, zero=False),
+)
+def entmoid15(x):
+    """The first weight of the 1.5-entmax of (x, 0): a sigmoid that is exactly 0 below -2 and 1 above 2."""
+    held = minimum(absolute(x), 2)
+    tail = (
+        (4 - held**2) / (2 * (sqrt(8 - held**2) + held))
+    ) ** 2  # (sqrt(8 - x^2) - |x|)^2 / 16, without cancelling at 2
+    return where(x > 0, 1 - tail, tail)
