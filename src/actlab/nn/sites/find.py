@@ -7,7 +7,7 @@ which misses what is decided at run time.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
@@ -19,6 +19,7 @@ from torch import nn
 from actlab.errors import SiteError
 from actlab.nn.sites.dry_run import Inputs
 from actlab.nn.sites.model_outputs import returned_slots
+from actlab.nn.sites.quantized import quantization_reasons
 from actlab.nn.sites.slot import Slot, function_attributes, slot_in_fused_module, slot_of_module
 from actlab.nn.sites.source_calls import activation_calls
 from actlab.nn.sites.timing import Times, time_sites
@@ -121,6 +122,11 @@ class Survey:
         """The ``id`` of every module that was given to ``torch.compile``."""
         inner = {id(m._modules["_orig_mod"]) for m in self.model.modules() if "_orig_mod" in m._modules}
         return inner | {id(module) for module in self.model.modules() if module._compiled_call_impl is not None}
+
+    @cached_property
+    def quantization_reasons(self) -> dict[int, tuple[str, bool]]:
+        """Why no layer can be put into modules that torch's quantization has changed; see :func:`quantization_reasons`."""
+        return quantization_reasons(self.model)
 
     @cached_property
     def compiled(self) -> set[int]:
@@ -264,7 +270,7 @@ def _entry(draft: _Draft, result: Survey, *, output: bool) -> Entry:
     paths = [_join(owner, slot.tail) for owner in owners or ["?"]]
     channels = {run.shape[1] if len(run.shape) > 1 else None for run in runs}
     is_fused = slot.tail.startswith(":")
-    reason = slot.reason or _function_reason(draft, running) or _slot_reason(slot, result)
+    reason = slot.reason or _function_reason(draft, running) or _slot_reason(slot, runs, result)
     site = Site(
         path=paths[0],
         name=running.name,
@@ -309,13 +315,15 @@ def _holds(layer: nn.TransformerEncoderLayer, slot: Slot) -> bool:
     return is_held or (slot.kind == "module" and layer.activation is slot.owner)
 
 
-def _slot_reason(slot: Slot, result: Survey) -> str | None:
+def _slot_reason(slot: Slot, runs: Sequence[Run], result: Survey) -> str | None:
     """Return why a slot cannot, or must not, be changed from the model, or None."""
     if id(slot.owner) not in result.paths:
         return "its module was created during the forward pass"
     if slot.kind == "module" and id(slot.owner) in result.compiled_themselves:
         return "torch.compile was given the activation itself; compile the model around it instead"
-    return None
+    reason, is_refutable = result.quantization_reasons.get(id(slot.owner), (None, False))
+    is_float = result.trace is not None and all(result.trace.tensors[r.source].is_floating_point() for r in runs)
+    return None if is_refutable and runs and is_float else reason
 
 
 def _join(owner: str, tail: str) -> str:
