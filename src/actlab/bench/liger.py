@@ -1,4 +1,4 @@
-"""Liger-Kernel's GPU kernels of three activations, for comparison if the package is installed."""
+"""Liger-Kernel's SwiGLU, tanh GEGLU and squared ReLU by name, for comparison; None if not installed."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Evaluation beyond the main metric of a task."""
+"""Audit of a task's data, for duplicates between the test split and the others."""

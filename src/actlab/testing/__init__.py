@@ -1,4 +1,4 @@
-"""Public conformance checks for activations and gradient rules."""
+"""Public conformance checks of activations and gradient rules, and tolerances, for use in tests."""
 
 from actlab.testing.activation_checks import CHECKS, reason_to_skip
 from actlab.testing.reference import TOLERANCE

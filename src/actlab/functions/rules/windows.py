@@ -1,4 +1,4 @@
-"""Straight-through estimators, with a constant factor or a window outside of which it is zero."""
+"""Gradient rules that are constant, or a rectangle or triangle around zero, in place of a derivative."""
 
 from actlab.functions.formula import absolute, maximum, minimum, where
 from actlab.functions.parameter import NonNegative, Positive

@@ -1,4 +1,4 @@
-"""Slopes of an activation on its inputs, by running it once more beside the model."""
+"""Squared slope of each output element of an activation, recomputed outside the model's graph."""
 
 from __future__ import annotations
 

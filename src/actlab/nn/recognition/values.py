@@ -1,4 +1,4 @@
-"""Registered activations that agree with a function in values and gradients.
+"""Name of the registered activation that a function computes, judged by its values and gradients.
 
 A function is judged at stated dtypes, on the CPU, in training mode with gradients: on points from the subnormal numbers to 1e4, so that a
 clamp far out and a floor near 0 show, and at 0 itself. It must be elementwise, draw no random numbers, and pass the gradient back as the

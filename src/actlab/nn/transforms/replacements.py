@@ -1,4 +1,4 @@
-"""Reversible changes to a model's objects, and how a transform plans them.
+"""Reversible replacements of modules, attributes, classes and flags, and their plan for new modules.
 
 Each has ``apply`` and ``undo``. ``is_intact`` tells whether the change is still in the model: ``Changes.undo()`` refuses when a replacement
 was modified afterwards.
