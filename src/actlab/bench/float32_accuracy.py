@@ -1,4 +1,4 @@
-"""Overflow, NaN and cancellation of an activation's textbook formula in float32.
+"""Input regions where an activation's textbook formula overflows or loses accuracy in float32.
 
 The naive program has the operations of the formula in textbook form (softplus as ``log(1 + exp(x))``, no guarded branches, no clamping) and
 autograd's gradient. It is run at all magnitudes up to 1e4 and compared with float64. Errors explained by rounding of the input alone do not

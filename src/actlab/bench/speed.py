@@ -1,4 +1,4 @@
-"""Benchmark of activations against torch and memory bandwidth."""
+"""Speed benchmark of activations, forward and backward, against torch and memory bandwidth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Timers for short calls by CPU time, wall clock or CUDA events, without page faults."""
+"""Interleaved timing of short calls by CPU time, wall clock or CUDA events, without page faults."""
 
 from __future__ import annotations
 

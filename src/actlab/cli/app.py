@@ -1,4 +1,4 @@
-"""Application object, error messages and exit codes shared by all commands.
+"""Typer application, with the error messages, exit codes and printing shared by all commands.
 
 Exit codes: 0 success; 1 a finding (a fault found by ``doctor``, a study in which no arm could be trained); 2 a usage or input error,
 printed as one message on stderr, or with ``--json`` as ``{"error": {...}}`` on stdout; 130 stopped with Ctrl-C. An internal error prints

@@ -1,4 +1,4 @@
-"""Records of the doctor's checks and of the findings they report."""
+"""Dataclasses of a check of the doctor and of its findings, faults or hints with remedies."""
 
 from __future__ import annotations
 

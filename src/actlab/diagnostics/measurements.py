@@ -1,4 +1,4 @@
-"""Measurements that the doctor's checks use, at initialization and over a short training run."""
+"""Measurements of a model for the doctor (probe report, signal propagation, hidden activations)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trials of remedies against the unchanged model, paired by seed."""
+"""Paired trials of a remedy, by training a task's model with and without it on the same seeds."""
 
 from __future__ import annotations
 

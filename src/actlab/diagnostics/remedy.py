@@ -1,4 +1,4 @@
-"""Remedies that the doctor tries, as changes to a copy of the model or to its learning rate."""
+"""Remedies of the doctor (init, swap, norms, AlphaDropout, logits, learning rate) for a model copy."""
 
 from __future__ import annotations
 

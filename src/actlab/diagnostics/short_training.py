@@ -1,4 +1,4 @@
-"""Short training runs of a task's model, with or without a remedy, recording its units."""
+"""Short trainings of a task's model, to record dead units, find a safe learning rate or try a remedy."""
 
 from __future__ import annotations
 

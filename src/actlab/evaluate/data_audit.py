@@ -1,4 +1,4 @@
-"""Data audit that counts exact duplicates between train, validation and test splits."""
+"""Number of test examples whose input is also in the training or validation split."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Export trained models to formats that run without ActLab."""
+"""Export of trained binary nets to a bit-packed file format."""

@@ -1,4 +1,4 @@
-"""Entries of ActLab's activations in the lookup tables of other libraries.
+"""Layer factories of specs for other libraries' lookup tables, and reasons why a spec cannot be one.
 
 A library looks an activation up by name while it builds a model from a config. The lookup does not know the number of channels, and must
 return a module or function that maps one tensor to one of the same shape; :func:`refusal` tells which specs cannot be entries.

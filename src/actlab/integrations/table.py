@@ -1,4 +1,4 @@
-"""Lookup tables of other libraries, with the changes made to them and their undo."""
+"""Lookup table of activations in another library, with changes by name that can be undone."""
 
 from __future__ import annotations
 

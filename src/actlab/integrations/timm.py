@@ -1,4 +1,4 @@
-"""Names and specs of ActLab's activations as ``act_layer`` in timm.
+"""Extension of timm's activation lookup by ActLab's names and specs as ``act_layer``, with undo.
 
 ``timm.layers.create_act`` looks a string up in two tables of layers and two of functions; of each pair, the one with memory-efficient
 variants comes first. It reads the module's attributes at every call, so that the tables can be replaced by subclasses of dict that parse

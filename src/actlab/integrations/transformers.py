@@ -1,4 +1,4 @@
-"""Names and specs of ActLab's activations as ``hidden_act`` in transformers.
+"""Extension of transformers' ``ACT2FN`` by ActLab's names and specs as ``hidden_act``, with undo.
 
 A config's string is looked up in ``ACT2FN``, which every model file imports by name: names are added to that dict, and its class gets a
 ``__missing__`` that parses specs. (``ACT2CLS`` is its source, which three models use.)

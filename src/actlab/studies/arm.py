@@ -1,4 +1,4 @@
-"""Arms of a study, each a spec for all sites or a map from site patterns to specs."""
+"""Arm of a study, either one spec for all sites or a map from site patterns to specs."""
 
 from __future__ import annotations
 

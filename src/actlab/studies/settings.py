@@ -1,4 +1,4 @@
-"""Settings of a study, and parsing of seeds and time budgets."""
+"""Settings of a study (seeds, baseline, error rate, ROPE), and parsing of seeds and time budgets."""
 
 from __future__ import annotations
 

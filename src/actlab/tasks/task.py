@@ -1,4 +1,4 @@
-"""Task record with a model, data, a loss and a metric for every seed.
+"""Dataclasses of a task (model, data, loss, metric, optimizer) and of its data splits.
 
 Seed s fixes split, order, initial weights and dropout for every arm, so that arms are compared in pairs.
 """

@@ -1,1 +1,1 @@
-"""Pack binary nets into bits, with integer arithmetic and a file format."""
+"""Packing of binary nets into bit words, with XOR arithmetic, thresholds and npz files."""

@@ -1,4 +1,4 @@
-"""Replace a norm and a binary activation by one comparison per channel.
+"""Per-channel thresholds that replace a norm and a binary activation, found by bisection.
 
 A BatchNorm in eval mode is monotone in its input, in floating point too, because a product and a sum keep the order when they are rounded.
 So its activation switches at most once, and the switching point among all float32 numbers is found by bisection on the modules themselves.

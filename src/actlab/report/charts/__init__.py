@@ -1,1 +1,1 @@
-"""Charts as SVG, for light and dark pages."""
+"""SVG charts of studies, speed benchmarks, importance measurements and activation functions."""

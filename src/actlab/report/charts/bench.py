@@ -1,4 +1,4 @@
-"""Chart of a speed benchmark."""
+"""Chart of the share of memory bandwidth that each contender of a speed benchmark reaches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Columns of the table of arms, with text, sort key and meaning."""
+"""Columns of a verdict's table of arms (mean, difference, p-value, cost), with text and sort key."""
 
 from __future__ import annotations
 

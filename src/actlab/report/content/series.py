@@ -1,4 +1,4 @@
-"""Data series of the study charts, as lists of dicts."""
+"""Data series of the study charts (learning curves, differences, costs), as lists of dicts."""
 
 from __future__ import annotations
 

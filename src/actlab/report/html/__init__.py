@@ -1,1 +1,1 @@
-"""Self-contained HTML pages, for use offline."""
+"""Self-contained HTML pages of studies, importance measurements and the function reference."""

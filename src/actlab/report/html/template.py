@@ -1,4 +1,4 @@
-"""HTML base template with head, styles, footer and Content-Security-Policy, and file output.
+"""Rendering of Jinja templates to self-contained HTML with embedded styles, and file output.
 
 The templates are beside this file; they extend ``shell.html.j2``. Values are escaped, except Markup, which only this package creates.
 """

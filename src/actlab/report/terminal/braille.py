@@ -1,4 +1,4 @@
-"""Plot curves in the terminal with Braille characters of two by four dots."""
+"""Plot of one curve as lines of Braille characters, each of two by four dots."""
 
 from __future__ import annotations
 

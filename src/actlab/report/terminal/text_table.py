@@ -1,4 +1,4 @@
-"""Plain tables of text for the terminal."""
+"""Borderless rich tables of text rows or of name-value pairs."""
 
 from __future__ import annotations
 

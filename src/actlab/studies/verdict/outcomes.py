@@ -1,4 +1,4 @@
-"""Outcomes of the trials of each arm, and the facts of a study that its verdict needs."""
+"""Trial outcomes by arm and seed, paired differences of two arms, and replay of the race."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Classification of scikit-learn's 1,797 images of digits, under a second per trial."""
+"""Classification of scikit-learn's 1,797 digit images with an MLP or CNN, under a second per trial."""
 
 from __future__ import annotations
 
