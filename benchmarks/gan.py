@@ -1,4 +1,4 @@
-"""Discriminators with radical activations: the GAN on Fashion-MNIST, one spec after another in the discriminator.
+"""Study of activations and gradient rules in the discriminator of a GAN on Fashion-MNIST.
 
     python benchmarks/gan.py [--seeds 6] [--measure frechet|precision|recall] [--store FILE] [--steps N]
 

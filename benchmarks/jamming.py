@@ -1,4 +1,4 @@
-"""LeNet-5 on Fashion-MNIST under the gradient rules of arXiv:2509.07236, and what is left of the gradient's direction, layer by layer.
+"""LeNet-5 under the gradient rules of arXiv 2509.07236, in accuracy and gradient direction by layer.
 
 Each study holds the rules of one forward function against its true derivative ("tied"), on the same seeds; when a claim holds is said in
 ``jamming_small.py``, which has the small experiments.

@@ -1,4 +1,4 @@
-"""Side by side with the authors' package (PyPI ``freegrad``): the same nets on the same batches, step by step.
+"""Losses and noise of gradient rules against the authors' package ``freegrad``, step by step.
 
     pip install --no-deps --target DIR freegrad==1.0.1
     PYTHONPATH=DIR python benchmarks/jamming_authors.py [--seeds 3] [--epochs 5]

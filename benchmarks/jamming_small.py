@@ -1,4 +1,4 @@
-"""The small experiments of arXiv:2509.07236, ten seeds side by side: a single unit on Ones, and an MLP 64-64-10 on digits.
+"""Gradient rules of arXiv 2509.07236 on Ones and digits, with ten seeds as one batched net.
 
 The tasks are those of ``actlab compare jamming:ones`` and so on, with the same data, weights and order of batches for a seed; but the
 nets of all seeds are one batched net, which takes a tenth of the time. ``check`` shows that this changes nothing where the rule is

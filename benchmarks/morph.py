@@ -1,4 +1,4 @@
-"""Trained nets whose activations are changed: a blunt swap against the morph, at equal extra steps, and against training on without a swap.
+"""Quality of trained nets after a swap at once, after a gradual morph, and without a swap.
 
 Run: python benchmarks/morph.py [cnn] [text] [show]        (all three, if none is named; about 5 minutes of one quiet core a seed)
      --seeds 3 --steps 200                                  (of the arms; rows of other settings are kept beside)

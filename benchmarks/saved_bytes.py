@@ -1,4 +1,4 @@
-"""What autograd keeps for the backward pass, before and after `slim_`, in copies of the hidden values; what that costs in time.
+"""Bytes that autograd saves for the backward pass, and CPU time, before and after ``slim_``.
 
     python benchmarks/saved_bytes.py
 

@@ -1,4 +1,4 @@
-"""Nets with binary activations against the same nets with ReLU, on Fashion-MNIST: accuracy, robustness to corrupted inputs, active units.
+"""Binary activations against ReLU on Fashion-MNIST, in accuracy, robustness and active units.
 
 Run: python benchmarks/step_nets.py [screen] [train] [probe] [write]     (all four, if none is named; about 25 minutes of one core)
      --epochs 3 --seeds 3 --batch 128                                    (of the trainings; rows of other settings are kept beside)

@@ -1,4 +1,4 @@
-"""Two checkouts side by side: import time, a kernel's first call, one call of a small fast layer, and the demo's CPU time.
+"""Times of import, first kernel call, a small layer and the demo in two checkouts of ActLab.
 
     git worktree add /tmp/before ab7cbfb
     python benchmarks/two_checkouts.py /tmp/before . --rounds 9 --demo-rounds 3

@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Hypothesis settings of all tests, with the same examples in every run."""
 
 from hypothesis import settings
 

@@ -1,3 +1,3 @@
-"""Files that pages name in commands are no tests."""
+"""Exclude the example files of the documentation from test collection."""
 
 collect_ignore = ["files"]

@@ -1,4 +1,4 @@
-"""Scaling against closed forms, planted constants, and functions that are nearly but not the same."""
+"""Affine relations between functions, against textbook and planted constants, and near misses."""
 
 from __future__ import annotations
 

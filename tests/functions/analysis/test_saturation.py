@@ -1,4 +1,4 @@
-"""Tails, against inverse functions known in closed form."""
+"""Saturated tails of functions, against inverse functions known in closed form."""
 
 from __future__ import annotations
 

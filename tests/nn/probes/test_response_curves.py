@@ -1,4 +1,4 @@
-"""Numbers of plots equal the values of the functions."""
+"""Plot data of response curves, vectors and attention maps equal the functions' values."""
 
 from __future__ import annotations
 

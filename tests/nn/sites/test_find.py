@@ -1,4 +1,4 @@
-"""What runs, where, how often and on which shapes; finding it changes nothing."""
+"""Activations that ``find`` reports, with paths, parameters, calls, shapes and reasons."""
 
 from __future__ import annotations
 

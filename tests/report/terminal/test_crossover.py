@@ -1,4 +1,4 @@
-"""Table of a calibration."""
+"""Terminal table of a calibration, with the sizes from which kernels run."""
 
 from __future__ import annotations
 

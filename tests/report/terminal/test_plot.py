@@ -1,4 +1,4 @@
-"""Graphs in the terminal."""
+"""Terminal plots of response curves, vectors and attention maps."""
 
 from __future__ import annotations
 
