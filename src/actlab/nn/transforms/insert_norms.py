@@ -10,6 +10,7 @@ from actlab.errors import SiteError
 from actlab.nn.layers.activation_layer import ActivationLayer
 from actlab.nn.layers.binary import binary_values
 from actlab.nn.sites.dry_run import Inputs, copy_inputs, no_side_effects, run
+from actlab.nn.transforms.parallel_training import check_parameters_stay
 
 __all__ = ["NORMS", "insert_norms_"]
 
@@ -38,7 +39,8 @@ def insert_norms_(model: nn.Module, example_inputs: Inputs, *, momentum: float =
         Paths of the activations that got a norm.
 
     Raises:
-        SiteError: an activation runs in several places with different channels, or its input has no channels.
+        SiteError: an activation runs in several places with different channels, its input has no channels, or the model was wrapped for
+            several ranks before.
 
     Example:
         >>> from actlab.nn.layers.layer import layer
@@ -50,6 +52,7 @@ def insert_norms_(model: nn.Module, example_inputs: Inputs, *, momentum: float =
     """
     bare = _without_norm(model, example_inputs)
     new = {act: _norm_for(model, act, shapes, momentum, affine) for act, shapes in bare.items()}
+    check_parameters_stay(model, new, new.values())
     paths = [path for path, module in model.named_modules(remove_duplicate=False) if module in new]
     for holder in list(model.modules()):
         for name, child in list(holder.named_children()):

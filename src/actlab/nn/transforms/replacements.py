@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from torch import nn
 
 from actlab.nn.sites.slot import Edit, below_torch, edits_of, original_class
+from actlab.nn.transforms.parallel_training import check_parameters_stay
 from actlab.nn.transforms.rewrite_methods import on_top, rewritten_class
 
 __all__ = [
@@ -209,8 +210,10 @@ def plan_replacements(model_paths: ModelPaths, insertions: Sequence[Insertion]) 
     """Return the replacements that insert new modules; the model is not changed yet.
 
     Raises:
-        SiteError: a class cannot be rewritten.
+        SiteError: a class cannot be rewritten, or the parameters would change after the model was wrapped for several ranks.
     """
+    whole = [insertion.owner for insertion in insertions if insertion.attribute is None and insertion.edit is None]
+    check_parameters_stay(model_paths.model, whole, [insertion.new for insertion in insertions])
     replacements: list[Replacement] = []
     for insertion in insertions:
         if insertion.attribute is not None:

@@ -12,6 +12,7 @@ from actlab.errors import SiteError
 from actlab.nn.layers.blend import Blend
 from actlab.nn.layers.layer import layer
 from actlab.nn.transforms.gated_blocks import Block, gated_blocks, is_gating
+from actlab.nn.transforms.parallel_training import check_parameters_stay
 from actlab.nn.transforms.rehearsal import has_known_parameters
 from actlab.nn.transforms.replacements import AttributeReplacement, ModelPaths, ModuleReplacement
 from actlab.nn.transforms.selection import Selection
@@ -77,6 +78,8 @@ def insert_blends(swap: AppliedSwap, blocks: Sequence[Block], *, learned: bool) 
         SiteError: an old function cannot run beside the new one; no blend was inserted.
     """
     model_paths = ModelPaths(model=swap.model_survey.model, paths=swap.model_survey.paths)
+    if learned:  # each blend brings its pace
+        check_parameters_stay(model_paths.model, (), [Blend(nn.Identity(), nn.Identity(), learned=True)])
     plans = [*_functions(swap, blocks, model_paths), *_linears(swap, blocks)]
     return [_insert(swap.model_survey.model, model_paths, plan, learned=learned) for plan in plans]
 
