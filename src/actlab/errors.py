@@ -1,4 +1,4 @@
-"""Exceptions of ActLab, all subclasses of ``ActlabError``.
+"""Exception classes of ActLab, derived from ``ActlabError``, and suggestion of the most similar name.
 
 Every message says what was asked, what was got, what is allowed and what to try::
 

@@ -1,4 +1,4 @@
-"""Symbolic expressions of the forward and backward pass, shared by CPU and GPU kernels.
+"""Symbolic expressions of an activation's forward and backward pass, for CPU and GPU kernels.
 
 Example:
     >>> from actlab.functions.grammar import parse

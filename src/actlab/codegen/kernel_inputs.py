@@ -1,4 +1,4 @@
-"""Gate layout, learned parameters and input checks of CPU and GPU kernels."""
+"""Checks of specs, inputs and learned parameters for CPU and GPU kernels, and the output's shape."""
 
 from __future__ import annotations
 

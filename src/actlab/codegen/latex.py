@@ -1,4 +1,4 @@
-"""Formula as LaTeX or as one line of text."""
+"""Formula of an activation or of its derivative, in LaTeX or as one line of text."""
 
 from __future__ import annotations
 

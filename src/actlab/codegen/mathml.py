@@ -1,4 +1,4 @@
-"""Formula as MathML, which browsers typeset without scripts or downloaded fonts."""
+"""Formula of an activation or of its slope as MathML, which browsers typeset without scripts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Location, scale and rate parameters, which share the input's gradient rule.
+"""Kind of a parameter (location, scale, rate or other), by which a gradient rule extends to it.
 
 The true derivative of a step in its threshold is zero, as it is in its input. A rule that replaces the gradient of the input must therefore
 also replace that of the threshold, or the threshold is never learned. The formula determines how: a *location* t, where ``f(x; t)``

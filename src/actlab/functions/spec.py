@@ -1,4 +1,4 @@
-"""Activation specs, which are an activation with its parameters and gradient rule.
+"""Spec record, an activation with a value for each parameter and an optional gradient rule.
 
 The grammar, parsed by :func:`actlab.functions.grammar.parse`::
 

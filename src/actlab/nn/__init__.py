@@ -1,1 +1,1 @@
-"""Activations in an ``nn.Module``, as layers, sites, probes, training and in-place transforms."""
+"""Activations in PyTorch models (layers, sites, forward passes, probes, training, transforms)."""

@@ -1,4 +1,4 @@
-"""Interquartile means and bootstrap confidence intervals of means.
+"""Interquartile mean of an array, and bootstrap confidence interval of its mean.
 
 Sources: Agarwal et al. (2021), arXiv 2108.13264, for the IQM; Efron (1987) for BCa; Hesterberg (2015), arXiv 1411.5279, for the
 widened levels.

@@ -1,1 +1,1 @@
-"""Operating-system services (CPU cores, memory allocator, cache folder, atomic writes)."""
+"""CPU cores, memory allocator, cache folder, atomic file writes and settings from keyword options."""

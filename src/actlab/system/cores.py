@@ -1,4 +1,4 @@
-"""Usable CPU cores of this process, by affinity and cgroup quota."""
+"""Number of CPU cores that this process may use, by affinity and cgroup quota."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings records built from keyword options, with clear errors for unknown names."""
+"""Settings dataclass updated from keyword options, with an error for unknown names."""
 
 from __future__ import annotations
 

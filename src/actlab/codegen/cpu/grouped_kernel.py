@@ -1,4 +1,4 @@
-"""Different activations on slices of one tensor, in one call of compiled code.
+"""CPU kernel that applies a different activation to each slice of a dimension, in one compiled call.
 
 Sixteen torch calls on sixteen slices, and stacking their results, cost six times as much as one function on the whole tensor, mostly for
 calls from Python. Here Python writes a table of calls, and compiled code makes them.

@@ -1,4 +1,4 @@
-"""Launch parameters of CPU kernels, and their division among torch's threads."""
+"""Launch of a compiled CPU kernel on tensors, with packed parameters and one range per thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run-time choice of a fast layer between its kernel and plain torch code.
+"""Run-time dispatch of an activation to its CPU or GPU kernel, or else to plain torch code.
 
 Torch sees neither the operations of a kernel nor its derivative. So kernels run only in eager mode, on dense tensors of a supported device
 and dtype, from the size at which they are faster (measured, ``crossover.toml``). In all other modes the formula runs as torch code: under

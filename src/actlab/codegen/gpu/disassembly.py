@@ -1,4 +1,4 @@
-"""PTX and machine code of GPU kernels, compiled by Triton without a GPU.
+"""PTX, machine code and instruction counts of Triton kernels, compiled without a GPU.
 
 The code shows how wide memory is read and written, whether anything is computed in float64, which special functions are called, and how
 many instructions a number costs. On a GPU that moves B bytes and issues I instructions per second, a kernel is bound by arithmetic if it

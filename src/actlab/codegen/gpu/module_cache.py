@@ -1,4 +1,4 @@
-"""Modules of generated Triton source, stored as files in the kernel cache.
+"""Import generated Triton source as a Python module, from a file in the kernel cache.
 
 Triton compiles the source that ``inspect`` returns, so a kernel has to be in a file. The file is named by a hash of its content, is written
 atomically, and is compared with the generated source before it is run: a modified file is rewritten. If the cache folder cannot be

@@ -1,4 +1,4 @@
-"""Elementary functions of GPU kernels, in Triton.
+"""Elementary functions of float32 blocks in Triton, such as exp, log1p, tanh, erf and sin.
 
 Every function takes and returns float32 (blocks, or single numbers loaded from memory) and uses only operations that are the same on a GPU
 and in Triton's interpreter: sums, products, quotients, ``exp2``, ``sqrt`` and selection. Triton's own ``sin`` and ``erf`` are CUDA's, with

@@ -1,4 +1,4 @@
-"""Edge of chaos, the initialization scales at which gradients neither vanish nor explode with depth.
+"""Critical initialization of an activation (edge of chaos), and bound on born-dead ReLU nets.
 
 A layer with weights from N(0, w^2 / fan_in) and biases from N(0, b^2), on pre-activations of variance q, multiplies the squared gradient in
 backward by ``chi = w^2 E f'(sqrt(q) z)^2`` and maps q to ``w^2 E f(sqrt(q) z)^2 + b^2`` (Poole et al. 2016, arXiv:1606.05340). Where q is a

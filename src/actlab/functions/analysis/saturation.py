@@ -1,4 +1,4 @@
-"""Saturation of an activation, by the ends of its flat tails and their levels."""
+"""Flat tails of an elementwise activation, as inputs where they begin and output levels there."""
 
 from __future__ import annotations
 

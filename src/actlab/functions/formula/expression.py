@@ -1,4 +1,4 @@
-"""Differentiation of formulas, and SymPy's own functions replaced by primitives."""
+"""Derivative of a formula, and replacement of SymPy's own functions by primitives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attention, linear attention and other token mixing on tensors ``(..., tokens, dim)``.
+"""Softmax, kernel and decayed attention and running sums, on tensors ``(..., tokens, dim)``.
 
 All but softmax attention take time and memory linear in the number of tokens. Sums over tokens are computed in chunks, so that the operands
 of a product stay in the cache for any number of tokens; a causal sum uses a masked product inside a chunk and a running state between

@@ -1,4 +1,4 @@
-"""Sparse weights under constraints other than sparsemax's, such as normmax and weights with a budget.
+"""Sparse projections along a dimension, normmax on the simplex and [0, 1] weights of a given sum.
 
 Each finds a threshold tau without gradients, then solves for it once more with gradients, on the elements that tau leaves in play.
 """

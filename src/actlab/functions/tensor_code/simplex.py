@@ -1,4 +1,4 @@
-"""Sparse softmax alternatives by projection onto the simplex, as sparsemax and entmax.
+"""Sparse softmax alternatives on the simplex (sparsemax, 1.5-entmax and alpha-entmax).
 
 Each finds the threshold tau above which the remainder sums to 1, and is twice differentiable in all its arguments.
 """

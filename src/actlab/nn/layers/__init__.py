@@ -1,1 +1,1 @@
-"""Modules that compute activations."""
+"""``nn.Module`` layers for activations, gradient rules, binary weights, blending and saved memory."""

@@ -1,4 +1,4 @@
-"""Pack small integers into bit planes, eight bits to the byte."""
+"""Pack small integers or level indices into bit planes, unpack them, and multiply by packed levels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shape of learned numbers, ``(1,)``, and checkpoints in which they are 0-d.
+"""Learned scalars as tensors of shape ``(1,)``, and conversion of 0-d ones from old checkpoints.
 
 A learned number has one dimension, as the weight of ``nn.PReLU``: fully sharded training (FSDP) refuses 0-d parameters. Checkpoints of
 0.1.0 have 0-d numbers, which :func:`unsqueeze_numbers` changes while they are loaded. The other direction needs nothing: torch loads a

@@ -1,1 +1,1 @@
-"""State that forward passes change, axes of units, and linear maps that run."""
+"""Forward passes of a model, with snapshots of its state, input copies, unit axes and data flow."""

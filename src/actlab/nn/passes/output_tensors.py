@@ -1,4 +1,4 @@
-"""Tensors in the output of a model, whatever holds them."""
+"""List of the tensors in a model's output, in nested containers, dataclasses and other objects."""
 
 from __future__ import annotations
 

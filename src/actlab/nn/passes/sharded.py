@@ -1,4 +1,4 @@
-"""Fully sharded models of FSDP1 (``FullyShardedDataParallel``) and FSDP2 (``fully_shard``).
+"""Detection and resharding of fully sharded models (FSDP1 and FSDP2).
 
 They exchange their parameters during a pass, and keep their own record of it. A pass without gradients is possible at any time, as a
 validation pass is; one with gradients outside the training loop leaves that record out of step with the parameters.

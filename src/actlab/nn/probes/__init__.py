@@ -1,1 +1,1 @@
-"""Measure what the activations of a model do while it runs."""
+"""Measurements of a model's activations (statistics, gradients, dead units, rank, saved memory)."""

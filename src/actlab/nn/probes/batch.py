@@ -1,4 +1,4 @@
-"""Split the batches of a loader into the model's input and the target."""
+"""Model inputs and target of a loader's batches, their transfer to a device, and endless batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signal and gradient by depth, measured, and forecast in closed form.
+"""Second moments and gradient norms by depth of a model, measured and forecast in closed form.
 
 The forecast knows only the model's functions, widths and weights: a layer whose weights have mean square ``v`` and whose biases have mean
 square ``b`` makes of inputs of second moment ``m`` sums of variance ``q = fan_in v m + b``; the activation makes of those

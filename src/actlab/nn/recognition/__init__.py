@@ -1,1 +1,1 @@
-"""Registered activations recognised by what a function computes."""
+"""Recognition of registered activations by the values and gradients of a function."""

@@ -1,4 +1,4 @@
-"""Slots of activation calls in methods, built from their source."""
+"""Slots (replaceable places) of activation calls in methods, built from the syntax tree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sites in nets that torch's quantization has fused, prepared or converted, with the reason why they are left.
+"""Reasons why modules of a fused, prepared or quantized model cannot be replaced by a layer.
 
 ``fuse_modules`` makes one module of a convolution and its ReLU, which ``convert`` turns into a kernel that computes ReLU, whatever stands
 there by then. Other activations are converted by their class, so that a layer in their place gets quantized tensors. Dynamically quantized

@@ -1,4 +1,4 @@
-"""Find the slot of a running call from its stack frame."""
+"""Slot of an activation call that is running, found from its Python stack frame."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Source of methods as syntax trees."""
+"""Source code of Python methods as syntax trees, its compilation, and decorators of methods."""

@@ -1,4 +1,4 @@
-"""Staged binarization, activations first and weights later."""
+"""Staged binarization, which keeps weights of binary layers float for the first training steps."""
 
 from __future__ import annotations
 

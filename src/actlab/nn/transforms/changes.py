@@ -1,4 +1,4 @@
-"""Report of an in-place transform, with undo()."""
+"""Record of the changes and skipped sites of an in-place transform, with undo()."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Replace a scalar activation of an MLP block by a gated one, at equal parameters.
+"""Plan that turns a scalar activation of an MLP block into a gated one, at equal parameter count.
 
 ``Linear(d, h) -> relu -> Linear(h, o)`` becomes ``Linear(d, 2h') -> swiglu -> Linear(h', o)``: the first layer computes value and gate in
 one product, ``h'`` is smaller than ``h`` by one factor for all blocks of the model, chosen so that its number of parameters changes as

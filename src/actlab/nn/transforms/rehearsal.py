@@ -1,4 +1,4 @@
-"""Dry run of a replacement, with the output compared before and after.
+"""Dry run of a swap with layers of the same functions, and replacements that insert new layers.
 
 Every site gets a layer of the function it has now, and the model's output must stay the same: the swap may only change the functions.
 """

@@ -1,4 +1,4 @@
-"""Scale new functions to the outputs of the old ones, on calibration data.
+"""Factors that give new activations' outputs the second moments of the old, on calibration data.
 
 The layers behind a site were trained for the second moment of its output. The factor ``sqrt(E old^2 / E new^2)`` preserves it. Where the
 layers that consume the output can absorb the factor, it is folded into their weights in the end; elsewhere it decays to 1 during the blend.

@@ -1,4 +1,4 @@
-"""Settings of `Morph`, `morph_` and `relufy_`."""
+"""Settings of gradual replacement and fine-tuning (``Morph``, ``morph_`` and ``relufy_``)."""
 
 from __future__ import annotations
 
