@@ -1,4 +1,4 @@
-"""Validate a task by one training step and one evaluation before any trial."""
+"""Validate a task before any trial by its settings, its data, one training step and one evaluation.
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Activations over groups or norms of a dimension, such as maxout, GroupSort, CReLU and squash.
+"""Activations along a dimension, by groups, norms, top-k, statistics, concatenated parts or spikes.
 
 For images, ``dim=1`` selects the channels, as in the papers; the default is the last dimension.
 """

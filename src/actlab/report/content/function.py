@@ -1,4 +1,4 @@
-"""Sentences about cost, float32 accuracy and equivalent functions, and about empty query results."""
+"""Sentences on cost, float32 accuracy and empty query results; documentation of equal functions."""
 
 from __future__ import annotations
 
