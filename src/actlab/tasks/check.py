@@ -1,4 +1,4 @@
-"""Validate a task before any trial by its settings, its data, one training step and one evaluation.
+"""Validate a task before any trial by its settings, its data, one training step and one evaluation."""
 
 from __future__ import annotations
 
