@@ -125,7 +125,8 @@ HEAD = """# Names in other libraries
 Written by `python benchmarks/peers.py --write`. It lists all activations of every library and fails on a name that
 `src/actlab/functions/analysis/other_libraries.toml` neither maps nor explains. Each mapped activation is compared with ActLab's formula,
 `actlab.layer(spec, native=False)`: functions of one number at 3,073 points of [-24, 24], which include their kinks; functions
-of several numbers on random rows. Differences are the largest absolute ones, in float32 and float64; a difference above 64 units in
+of several numbers on random rows. Libraries with a day in place of a version were not installed: their definitions were read in the source
+named. Differences are the largest absolute ones, in float32 and float64; a difference above 64 units in
 the last place has a reason. `actlab show gelu_tanh` shows the reverse mapping.
 """
 
@@ -142,11 +143,23 @@ def page(found: dict[str, tuple[Library, list[Row]]]) -> str:
         lines.append(f"| {peer.library} | {peer.version} | {counts} |")
     for peer in other_libraries():
         lines += ["", f"## {peer.library} {peer.version}", ""]
+        if peer.source is not None:
+            lines += _table_of_names(peer)
+            continue
         lines += (
             _table(found[peer.library][1]) if peer.library in found else ["Not installed when this page was written."]
         )
         lines += [f"| `{name}` | none | | | {reason} |" for name, reason in peer.without.items()]
     return "\n".join(lines) + "\n"
+
+
+def _table_of_names(peer: OtherLibrary) -> list[str]:
+    """Return the table of a library whose source was read: names and remarks."""
+    remarks = {name: "; ".join(filter(None, (peer.differs.get(name), peer.notes.get(name)))) for name in peer.same}
+    rows = [(name, f"`{spec}`", remarks[name]) for name, spec in peer.same.items()]
+    rows += [(name, "none", reason) for name, reason in peer.without.items()]
+    table = [f"| `{name}` | {spec} | {remark.replace('|', '&#124;')} |" for name, spec, remark in rows]
+    return [f"Read in {peer.source}.", "", "| name there | ActLab spec | note |", "|---|---|---|", *table]
 
 
 def _table(rows: list[Row]) -> list[str]:
@@ -178,7 +191,7 @@ def main() -> int:
     """Print the findings, and write the page with ``--write``."""
     torch.set_num_threads(1)
     found, findings = {}, 0
-    for peer in other_libraries():
+    for peer in (peer for peer in other_libraries() if peer.source is None):
         seen = look(peer)
         if seen is None:
             continue

@@ -88,6 +88,28 @@ def test_the_answer_belongs_to_the_caller():
     assert equivalents("gelu")["torch"]
 
 
+@pytest.mark.parametrize(
+    ("library", "theirs", "ours"),
+    [
+        ("vllm", "GeluAndMulSparse(0.95)", "gaussian_topk_geglu(gate_first=1)"),
+        ("sglang", "SituAndMul()", "situ_linear_glu"),
+        ("fla", "powglu(power=2)", "powlu(m=2)"),
+        ("coremltools", "softplus_parametric", "parametric_softplus"),
+        ("entmax", "budget_bisect", "budget"),
+        ("pytorch_tabnet", "Entmoid15", "entmoid15"),
+        ("onnx", "Shrink", "shrink"),
+        ("mindspore", "LeakyReLU", "leaky_relu(0.2)"),
+        ("ggml", "gelu", "gelu_tanh"),
+    ],
+)
+def test_libraries_that_are_not_installed_are_known_by_their_source(library, theirs, ours):
+    other = LIBRARIES[library]
+
+    assert other.source
+    assert other.same[theirs] == ours
+    assert any(name.startswith(theirs) for name in equivalents(parse(ours).activation.name)[library])
+
+
 def test_an_unknown_name_is_an_error():
     with pytest.raises(UnknownNameError):
         equivalents("geluu")

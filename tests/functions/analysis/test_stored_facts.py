@@ -64,6 +64,7 @@ def test_relatives_of_a_changed_formula_are_not_told(monkeypatch):
     monkeypatch.setattr(stored_facts, "_stored", lambda: changed)
 
     assert stored_facts.known_equivalences().of("tanh") == []
+    assert stored_facts.known_equivalences(outdated=True).of("tanh"), "they are there to be verified again"
 
 
 def _values(text, x):

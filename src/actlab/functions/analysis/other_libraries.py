@@ -1,7 +1,7 @@
 """Names of activations in other libraries, such as torch, timm, transformers and Keras.
 
-The table is ``other_libraries.toml``; ``benchmarks/peers.py`` compares it with the installed libraries and writes
-``docs/reference/other_libraries.md``.
+The table is ``other_libraries.toml``. ``benchmarks/peers.py`` compares it with the libraries that can be installed beside torch, and writes
+``docs/reference/other_libraries.md``; the definitions of the others were read in their source.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ class OtherLibrary:
     """The activations of another library.
 
     Attributes:
-        library: import name: "torch", "timm", "transformers", "keras", "jax", "x_transformers".
-        version: the version that was compared.
+        library: import name, such as "torch", "timm" or "vllm".
+        version: the version that was compared, or the day on which the source was read.
+        source: where its definitions were read; None for a library that is compared by running it.
         same: name in the library to the ActLab spec at that library's defaults: ``{"leaky_relu": "leaky_relu(0.2)"}``.
         without: name in the library to the reason why it has no entry in ActLab.
         differs: name in the library to the reason why its values or gradients differ from ActLab's by more than rounding.
@@ -35,6 +36,7 @@ class OtherLibrary:
 
     library: str
     version: str
+    source: str | None
     same: Mapping[str, str]
     without: Mapping[str, str]
     differs: Mapping[str, str]
@@ -50,7 +52,7 @@ def other_libraries() -> tuple[OtherLibrary, ...]:
     """Return the libraries whose activation names are known.
 
     Example:
-        >>> [other.library for other in other_libraries()]
+        >>> [other.library for other in other_libraries() if other.source is None]
         ['torch', 'timm', 'transformers', 'keras', 'jax', 'x_transformers']
         >>> other_libraries()[3].same["hard_silu"], other_libraries()[4].same["nn.gelu"]
         ('hardswish', 'gelu_tanh')
@@ -61,7 +63,8 @@ def other_libraries() -> tuple[OtherLibrary, ...]:
 
 def _read(library: str, table: Mapping[str, Mapping[str, str]]) -> OtherLibrary:
     parts = {part: MappingProxyType(dict(table.get(part, {}))) for part in ("same", "without", "differs", "notes")}
-    return OtherLibrary(library=library, version=str(table["version"]), **parts)
+    source = str(table["source"]) if "source" in table else None
+    return OtherLibrary(library=library, version=str(table["version"]), source=source, **parts)
 
 
 def equivalents(name: str) -> dict[str, list[str]]:
@@ -77,8 +80,8 @@ def equivalents(name: str) -> dict[str, list[str]]:
         UnknownNameError: there is no such activation.
 
     Example:
-        >>> equivalents("gelu_sigmoid")
-        {'timm': ['quick_gelu'], 'transformers': ['quick_gelu']}
+        >>> equivalents("telu"), equivalents("logcosh")
+        ({}, {'NNlib': ['logcosh']})
         >>> equivalents("leaky_relu")["keras"]
         ['leaky_relu (negative_slope=0.2)', 'layers.LeakyReLU (negative_slope=0.3)']
     """

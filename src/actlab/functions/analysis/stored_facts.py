@@ -18,7 +18,7 @@ from typing import Any
 
 import sympy
 
-from actlab.functions.activation import Activation, get
+from actlab.functions.activation import Activation, get, names
 from actlab.functions.analysis.affine_equivalence import Relation
 from actlab.functions.analysis.equivalence_classes import Equivalences
 from actlab.functions.analysis.facts import Facts, facts
@@ -53,19 +53,19 @@ def known_facts(record: Activation) -> Facts:
     return facts(record.name)
 
 
-def known_equivalences() -> Equivalences:
+def known_equivalences(*, outdated: bool = False) -> Equivalences:
     """Return the stored equivalences between entries whose formulas have not changed since.
+
+    Args:
+        outdated: also those of formulas that have changed, to be verified again.
 
     Example:
         >>> "selu" in {relation.function for relation in known_equivalences().cases}
         True
     """
     stored = _stored()
-    classes = ([relation for relation in map(_relation, members) if relation] for members in stored["classes"])
-    return Equivalences(
-        classes=tuple(tuple(members) for members in classes if members),
-        cases=tuple(filter(None, map(_relation, stored["cases"]))),
-    )
+    classes = (_relations(members, outdated) for members in stored["classes"])
+    return Equivalences(classes=tuple(filter(None, classes)), cases=_relations(stored["cases"], outdated))
 
 
 def to_json(measured: Mapping[str, Facts], equivalences: Equivalences) -> str:
@@ -93,9 +93,18 @@ def _stored() -> dict[str, Any]:
     return stored
 
 
-def _relation(values: dict[str, Any]) -> Relation | None:
-    names = (values[side].partition("(")[0] for side in ("function", "other"))
-    return Relation(**values) if all(map(_is_current, names)) else None
+def _relations(listed: list[dict[str, Any]], outdated: bool) -> tuple[Relation, ...]:
+    """Return the relations whose two entries still exist, and have the formula of then unless outdated ones are asked for."""
+    relations = (Relation(**values) for values in listed)
+    return tuple(relation for relation in relations if all(_holds(name, outdated) for name in _names(relation)))
+
+
+def _names(relation: Relation) -> tuple[str, ...]:
+    return tuple(text.partition("(")[0] for text in (relation.function, relation.other))
+
+
+def _holds(name: str, outdated: bool) -> bool:
+    return name in names() if outdated else _is_current(name)
 
 
 def _is_current(name: str) -> bool:

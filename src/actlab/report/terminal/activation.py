@@ -104,11 +104,19 @@ def _properties(data: Mapping[str, Any]) -> dict[str, str | None]:
         "float32 accuracy": None if data["traps"] is None else _accuracy(data["traps"]),
         "equal to": "\n".join(_equations(data["same"] or ())),
         "torch kernel": ", ".join(filter(None, (data["torch"], data["module"]))) or NO_KERNEL[data["formula"] is None],
-        "other libraries": "\n".join(f"{library}: {', '.join(names)}" for library, names in data["elsewhere"].items()),
+        "other libraries": "\n".join(_elsewhere(data["elsewhere"])),
         "aliases": ", ".join(data["aliases"]),
         "paper": data["paper"],
     }
     return {**backward_rows(data["backward"]), **properties} if data["backward"] else properties
+
+
+def _elsewhere(names: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return a line per set of names, with the libraries that have these: ``keras, burn: softplus``."""
+    libraries: dict[tuple[str, ...], list[str]] = {}
+    for library, listed in names.items():
+        libraries.setdefault(tuple(listed), []).append(library)
+    return [f"{', '.join(those)}: {', '.join(listed)}" for listed, those in libraries.items()]
 
 
 def _accuracy(sentences: Sequence[str]) -> str:
