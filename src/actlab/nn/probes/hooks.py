@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
 from copy import copy
 from dataclasses import dataclass
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Final, Literal, Protocol, Self
 
 import torch
@@ -22,6 +22,9 @@ from torch.utils._pytree import tree_leaves
 from actlab.errors import SiteError
 from actlab.nn.layers.activation_layer import ActivationLayer
 from actlab.nn.layers.deferred import Deferred
+from actlab.nn.passes.linear_calls import LinearCall, calling_module, linear_call
+from actlab.nn.passes.unit_axes import UnitAxes, UnitAxis
+from actlab.nn.passes.values import reason_not_computable
 from actlab.nn.sites.find import survey
 from actlab.nn.sites.running_calls import slot_of_running_call
 from actlab.nn.sites.slot import Slot, slot_of_module
@@ -34,11 +37,7 @@ Side = Literal["input", "output"]
 Recompute = Callable[[Tensor], Tensor]
 """Computes an activation's output from another input of the same shape."""
 
-_LINEAR: Final = {"linear", "addmm", "baddbmm", "matmul", "mm", "bmm", "__matmul__", "__rmatmul__"}
-_CONVOLUTIONS: Final = {f"conv{transposed}{n}d": n for n in (1, 2, 3) for transposed in ("", "_transpose")}
-_CHANNEL_NORMS: Final = {"batch_norm", "group_norm", "instance_norm"}
-_LAST_DIMENSION_NORMS: Final = {"layer_norm", "rms_norm"}
-_SOURCES: Final = {*_LINEAR, *_CONVOLUTIONS, *_CHANNEL_NORMS, *_LAST_DIMENSION_NORMS}
+_META: Final = "it runs on the meta device, where tensors have no values"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -86,15 +85,6 @@ class Observer(Protocol):
         """Receive the gradient at a point's input or output."""
 
 
-@dataclass(kw_only=True)
-class _Source:
-    """The layer that made the current values: its path, and dimension and number of its channels."""
-
-    after: str | None = None
-    dim: int = -1
-    width: int | None = None
-
-
 class Hooks:
     """Observe a model's activations between :meth:`open` and :meth:`close`, or inside a ``with`` block.
 
@@ -122,7 +112,9 @@ class Hooks:
         self._module_hooks: list[Any] = []
         self._tensor_hooks: list[Any] = []
         self._contexts: list[AbstractContextManager[Any]] = []
-        self._source = _Source()
+        self._parts = frozenset(self.paths)
+        self._axes = UnitAxes()
+        self._latest: UnitAxis | None = None  # of the layer with weights that ran last
         self._inside = 0  # depth of activations, whose inner calls are not observed
 
     @property
@@ -133,7 +125,7 @@ class Hooks:
     def open(self) -> None:
         """Start observing; remove the hooks on the tensors of an earlier pass."""
         self.release()
-        self._inside, self._source = 0, _Source()
+        self._inside, self._axes, self._latest = 0, UnitAxes(), None
         if any(m._compiled_call_impl is not None or "_orig_mod" in m._modules for m in self.model.modules()):
             self._enter(torch.compiler.set_stance("force_eager"))
         for module in self.model.modules():
@@ -168,21 +160,23 @@ class Hooks:
 
     def _observe_module(self, module: nn.Module, running: Running) -> None:
         slot = slot_of_module(module)
-        entered: list[tuple[Point, Tensor, bool] | None] = []
+        entered: list[tuple[Point, Tensor, UnitAxis | None, bool] | None] = []
 
         def enter(_: nn.Module, args: Any, kwargs: Any) -> None:
             self._inside += 1
             value = next((leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)), None)
-            if value is None or self._inside > 1 or not _is_measurable(value):
+            if value is None or self._inside > 1 or not self._is_measurable(value, slot):
                 entered.append(None)
                 return
+            axis = self._axes.of(value)
             point = self._point(slot, running, value, getattr(module, "gate", "second") == "interleaved")
-            entered.append((point, self._before(point, value), len(args) == 1 and not kwargs))
+            entered.append((point, self._before(point, value), axis, len(args) == 1 and not kwargs))
 
         def leave(_: nn.Module, _args: Any, result: Any) -> None:
             before = entered.pop()
             if before is not None and isinstance(result, Tensor):  # on an error there is no result
-                point, x, is_only_input = before
+                point, x, axis, is_only_input = before
+                self._axes.keep(axis, result)
                 self._after(point, x, result, _function_of(module) if is_only_input else None)
             self._inside -= 1
 
@@ -195,47 +189,54 @@ class Hooks:
         """Run a functional call that is an activation, and show it to the observer."""
         value, rest = (args[0], args[1:]) if args else (kwargs["input"], ())
         named = {key: argument for key, argument in kwargs.items() if key != "input"}
-        if not _is_measurable(value) or "out" in named:
+        if not self._is_measurable(value, slot) or "out" in named:
             return func(*args, **kwargs)
         self._inside += 1
         try:
+            axis = self._axes.of(value)
             point = self._point(slot, describe_call(function, rest, named), value)
             x = self._before(point, value)
             result = func(*args, **kwargs)
+            self._axes.keep(axis, result)
             self._after(point, x, result, lambda z: func(z, *rest, **named))
             return result
         finally:
             self._inside -= 1
 
-    def set_source(self, name: str, args: Any, kwargs: Any, result: Any) -> None:
-        """Set the layer with weights or the norm that the following values come from."""
-        if name in _CONVOLUTIONS:
-            spatial = _CONVOLUTIONS[name]
-            weight = args[1] if len(args) > 1 else kwargs["weight"]
-            width = result.shape[-spatial - 1]
-            self._source = _Source(after=self._layers.get(id(weight)), dim=-spatial - 1, width=width)
-        elif name in _LINEAR:
-            weight = next((leaf for leaf in (*args, *kwargs.values()) if id(leaf) in self._layers), None)
-            if weight is not None or name == "linear":
-                self._source = _Source(after=self._layers.get(id(weight)))
-        elif name in _CHANNEL_NORMS:
-            spatial = max(0, result.dim() - 2)
-            self._source = _Source(after=self._source.after, dim=-spatial - 1, width=result.shape[-spatial - 1])
-        elif name in _LAST_DIMENSION_NORMS:
-            self._source = _Source(after=self._source.after)
+    def follow(self, func: Any, args: Any, kwargs: Any, frame: FrameType) -> Any:
+        """Run any other function, and follow the axis of the units through it."""
+        name = getattr(func, "__name__", "")
+        inputs = self._axes.inputs(tree_leaves((args, kwargs)))
+        result = func(*args, **kwargs)
+        call = linear_call(name, args, kwargs, self._layers)
+        if call is not None and isinstance(result, Tensor):
+            self._latest = self._axes.start(call, result, self._layer_of(call, frame))
+        elif isinstance(result, (Tensor, tuple, list)):
+            self._axes.follow(func, inputs, args, kwargs, result)
+        return result
+
+    def _layer_of(self, call: LinearCall, frame: FrameType) -> str | None:
+        """Return the path of the layer that a weight belongs to: of one that is computed from others, the module that applies it."""
+        path = self._layers.get(id(call.weight))
+        module = calling_module(frame, self._parts) if path is None else None
+        return path if module is None else self.paths[id(module)][0]
 
     # -------------------------------------------------------------------------------------------- points
 
     def _point(self, slot: Slot, running: Running, x: Tensor, interleaved: bool = False) -> Point:
-        dim = None if running.kind == "vector" else self._dim(x)
+        axis = self._axes.of(x)
+        dim = None if running.kind == "vector" else self._dim(x, axis)
         size = 1 if dim is None or x.dim() == 0 else x.shape[dim]
-        width = size // 2 if running.kind == "gated" and dim is not None and dim == (running.dim or -1) else size
-        key = (slot.key, self._source.after, width)
+        is_gate = running.kind == "gated" and dim is not None and (running.dim or -1) in {dim, dim + x.dim()}
+        width = size // 2 if is_gate else size
+        made_by = axis if axis is not None and axis.after is not None else self._latest
+        after = None if made_by is None else made_by.after
+        key = (slot.key, after, width)
         if key not in self._points:
             self._points[key] = Point(
                 key=key,
                 path=self._site_paths.get(slot.key) or self._path_of(slot),
-                after=self._source.after,
+                after=after,
                 running=running,
                 dim=dim,
                 width=width,
@@ -249,10 +250,22 @@ class Hooks:
         owner = self.paths.get(id(slot.owner), ["?"])[0]
         return f"{owner}.{slot.tail}" if owner and slot.tail else owner or slot.tail
 
-    def _dim(self, x: Tensor) -> int:
-        """Return the dimension of the units: that of the convolution's channels if it still has their number; else the last."""
-        dim, width = self._source.dim, self._source.width
-        return dim if x.dim() >= -dim and width in {None, x.shape[dim]} else -1
+    def _dim(self, x: Tensor, axis: UnitAxis | None) -> int:
+        """Return the dimension of the units; where it is lost, that of the latest convolution if it still has its size, or the last."""
+        if axis is not None:
+            return axis.dim
+        latest = self._latest
+        is_there = latest is not None and x.dim() >= -latest.dim and x.shape[latest.dim] == latest.width
+        return latest.dim if latest is not None and is_there else -1
+
+    def _is_measurable(self, value: Any, slot: Slot) -> bool:
+        """Whether an input can be measured; if not, the site is listed with the reason."""
+        if not isinstance(value, Tensor):
+            return False
+        reason = reason_not_computable(value) or (_META if value.is_meta else None)
+        if reason is not None:
+            self.unseen[self._site_paths.get(slot.key) or self._path_of(slot)] = reason
+        return reason is None and value.numel() > 0
 
     def _before(self, point: Point, x: Tensor) -> Tensor:
         if torch.is_grad_enabled() and x.requires_grad:
@@ -290,15 +303,7 @@ class _FunctionMode(TorchFunctionMode):
         slot = slot_of_running_call(function, sys._getframe(1), None, self.parts) if function else None
         if function is not None and slot is not None:
             return self.hooks.call(function, slot, func, args, kwargs)
-        result = func(*args, **kwargs)
-        name = getattr(func, "__name__", "")
-        if isinstance(result, Tensor) and name in _SOURCES:
-            self.hooks.set_source(name, args, kwargs, result)
-        return result
-
-
-def _is_measurable(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.is_floating_point() and value.numel() > 0 and not value.is_meta
+        return self.hooks.follow(func, args, kwargs, sys._getframe(1))
 
 
 def _function_of(module: nn.Module) -> Recompute:

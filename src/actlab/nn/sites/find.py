@@ -45,7 +45,10 @@ class Site:
         shape: shape of the input in its first call; None without example inputs, or where nothing ran.
         calls: how often it runs in one forward pass; None without example inputs and in TorchScript, whose calls cannot be observed; 0
             where the pass took another branch.
-        channels: size of dimension 1 of its input; None if unknown or different from call to call.
+        channels: number of units of the layer that feeds it: size of dimension ``channel_dim`` of its input. None if that is unknown or
+            differs from call to call.
+        channel_dim: dimension of these units: that of the layer's output, counted from the end and followed through transposing, reshaping
+            and norms (-1 behind a Linear). 1, as torch has it for PReLU, where no layer is known to feed it.
         replaceable: whether :func:`swap_` can put a layer here.
         reason: why no layer can be put here; None if one can.
         output: whether the model returns its result; such a site is replaced only when it is named by its path.
@@ -68,6 +71,7 @@ class Site:
     shape: tuple[int, ...] | None = None
     calls: int | None = None
     channels: int | None = None
+    channel_dim: int | None = None
     replaceable: bool = True
     reason: str | None = None
     output: bool = False
@@ -268,7 +272,7 @@ def _entry(draft: _Draft, result: Survey, *, output: bool) -> Entry:
     owners = result.paths.get(id(slot.owner), [])
     running = _running_of(draft)
     paths = [_join(owner, slot.tail) for owner in owners or ["?"]]
-    channels = {run.shape[1] if len(run.shape) > 1 else None for run in runs}
+    channels, channel_dim = _channels(runs)
     is_fused = slot.tail.startswith(":")
     reason = slot.reason or _function_reason(draft, running) or _slot_reason(slot, runs, result)
     site = Site(
@@ -279,7 +283,8 @@ def _entry(draft: _Draft, result: Survey, *, output: bool) -> Entry:
         where=slot.where,
         shape=runs[0].shape if runs else None,
         calls=len(runs) if result.trace and not isinstance(slot.owner, torch.jit.ScriptModule) else None,
-        channels=channels.pop() if len(channels) == 1 else None,
+        channels=channels,
+        channel_dim=channel_dim,
         replaceable=reason is None,
         reason=reason,
         output=output,
@@ -291,6 +296,17 @@ def _entry(draft: _Draft, result: Survey, *, output: bool) -> Entry:
         warning=_fused_kernel_warning(slot, running, result.model),
     )
     return Entry(site=site, slot=slot, running=running, runs=tuple(runs))
+
+
+def _channels(runs: Sequence[Run]) -> tuple[int | None, int | None]:
+    """Return number and dimension of the units in the inputs of a site; None for both where they differ or there are none."""
+    if all(run.axis is None for run in runs):
+        found = {(run.shape[1] if len(run.shape) > 1 else None, 1) for run in runs}
+    else:
+        dims = [(run, 1 - len(run.shape) if run.axis is None else run.axis.dim) for run in runs]
+        found = {(run.shape[dim] if -len(run.shape) <= dim < 0 else None, dim) for run, dim in dims}
+    channels, dim = found.pop() if len(found) == 1 else (None, None)
+    return channels, dim if channels is not None else None
 
 
 def _fused_kernel_warning(slot: Slot, running: Running, model: nn.Module) -> str | None:
@@ -345,6 +361,9 @@ def _running_of(draft: _Draft) -> Running:
 
 def _function_reason(draft: _Draft, running: Running) -> str | None:
     """Return why the function that runs cannot be replaced, wherever it sits, or None."""
+    unusual = next((run.unusual for run in draft.runs if run.unusual), None)
+    if unusual is not None:
+        return unusual
     names = {run.running.name for run in draft.runs}
     if len(names) > 1:
         return f"one call runs more than one function ({', '.join(sorted(map(str, names)))})"

@@ -6,10 +6,9 @@ The pass leaves the model unchanged, see :mod:`actlab.nn.sites.dry_run`.
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter
 from types import CodeType, FrameType
 from typing import Any, Final
@@ -19,19 +18,20 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
+from actlab.nn.passes.linear_calls import LAYERS, LinearCall, calling_module, linear_call
+from actlab.nn.passes.unit_axes import UnitAxes, UnitAxis
+from actlab.nn.passes.values import reason_not_computable, shape_of
 from actlab.nn.sites.dry_run import Inputs, copy_inputs, no_side_effects, run
+from actlab.nn.sites.pass_record import Run, Step, Token, Trace, WeightedCall, token_of
 from actlab.nn.sites.running_calls import slot_in_fused_call, slot_of_running_call
 from actlab.nn.sites.slot import Slot, slot_of_module
 from actlab.nn.sites.torch_activations import FUSED, ActivationFunction, Running, describe_call, recognise
 from actlab.nn.sites.user_functions import any_matched, match_frame
 from actlab.nn.sites.user_modules import activation_modules
 
-__all__ = ["PRODUCTS", "RESHAPES", "WEIGHTS", "Run", "Step", "Token", "Trace", "trace"]
+__all__ = ["WEIGHTS", "Run", "Step", "Token", "Trace", "WeightedCall", "trace"]
 
-Token = tuple[int, int]
-"""``id`` and version of a tensor: an in-place call makes a new value in the same object."""
-
-WEIGHTS: Final = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+WEIGHTS: Final = LAYERS
 _FORWARDS: Final = frozenset(cls.forward for cls in WEIGHTS)
 # fmt: off
 RESHAPES: Final = frozenset({  # functions that change shape or dtype only
@@ -46,103 +46,17 @@ _QUERIES: Final = frozenset({  # functions that read properties of a tensor
 # fmt: on
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Run:
-    """One execution of an activation.
-
-    Attributes:
-        slot: where it ran.
-        running: what ran, with the parameters of this call.
-        shape: shape of its input.
-        source: token of its input.
-        result: token of its output.
-        seconds: duration; None where it is a part of one fused call of torch, whose parts are not timed.
-    """
-
-    slot: Slot
-    running: Running
-    shape: tuple[int, ...]
-    source: Token
-    result: Token
-    seconds: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Step:
-    """One execution of a layer with weights.
-
-    Attributes:
-        module: the Linear or convolution.
-        source: token of its input.
-        result: token of its output.
-    """
-
-    module: nn.Module
-    source: Token
-    result: Token
-
-
-@dataclass(kw_only=True, eq=False)
-class Trace:
-    """Record of a forward pass.
-
-    Attributes:
-        steps: executions of activations and of layers with weights, in order.
-        users: what used a value, by token: a :class:`Run`, a :class:`Step`, or the name of a function of torch.
-        reshaped: token of the value before a reshape or cast, by the token of the value after it.
-        products: tokens of products, by the token of a factor.
-        saved: addresses of storages that autograd saves for other operations than activations; filled in training only.
-        busy: number of activations that are running now.
-        output: what the model returned.
-        tensors: the tensors by token; as long as they are referenced, no other tensor gets their ``id``.
-    """
-
-    steps: list[Run | Step] = field(default_factory=list)
-    users: dict[Token, list[Run | Step | str]] = field(default_factory=lambda: defaultdict(list))
-    reshaped: dict[Token, Token] = field(default_factory=dict)
-    products: dict[Token, list[Token]] = field(default_factory=lambda: defaultdict(list))
-    saved: set[int] = field(default_factory=set)
-    busy: int = 0
-    output: Any = None
-    tensors: dict[Token, Tensor] = field(default_factory=dict)
-
-    @property
-    def runs(self) -> list[Run]:
-        """Executions of activations, in order."""
-        return [step for step in self.steps if isinstance(step, Run)]
-
-    def is_output(self, run: Run) -> bool:
-        """Whether the model returns the result of this run, reshaped or not, and uses it for nothing else."""
-        return run.result in self.returned and not self.users.get(run.result)
-
-    @property
-    def returned(self) -> set[Token]:
-        """Tokens of the values that the model returns, before any reshaping."""
-        return {self.origin(_token(leaf)) for leaf in tree_leaves(self.output) if isinstance(leaf, Tensor)}
-
-    def origin(self, token: Token) -> Token:
-        """Return the token of a value before all reshaping."""
-        while token in self.reshaped:
-            token = self.reshaped[token]
-        return token
-
-    def keep(self, tensor: Tensor) -> Token:
-        """Store a tensor and return its token, which stays unique as long as the trace lives."""
-        token = _token(tensor)
-        self.tensors[token] = tensor
-        return token
-
-    def add(self, step: Run | Step) -> None:
-        """Add an execution, as a user of its input."""
-        self.users[self.origin(step.source)].append(step)
-        self.steps.append(step)
-
-
-def _token(tensor: Tensor) -> Token:
-    return id(tensor), 0 if tensor.is_inference() else tensor._version
-
-
 # ------------------------------------------------------------------------------------ torch functions
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Before:
+    """What is known of an activation's input before it runs; see :class:`Run`."""
+
+    source: Token = (0, 0)
+    shape: tuple[int, ...] = ()
+    axis: UnitAxis | None = None
+    unusual: str | None = None
 
 
 class _Recorder(TorchFunctionMode):
@@ -154,12 +68,15 @@ class _Recorder(TorchFunctionMode):
         self.stop = stop
         self.parts = parts
         self.clock = clock
+        self.axes = UnitAxes()
+        self.parameters: frozenset[int] = frozenset()  # id of the parameters of the model
+        self.call: LinearCall | None = None  # the latest one inside a layer with weights
         self.inside = 0  # depth of modules and functions whose inner calls are not recorded
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if self.inside:
-            return func(*args, **kwargs)
+            return self._inner(func, args, kwargs)
         if getattr(func, "__name__", "") in FUSED:
             return self._fused(func, args, kwargs)
         function = recognise(func)
@@ -168,22 +85,54 @@ class _Recorder(TorchFunctionMode):
             return self._other(func, args, kwargs)
         value, rest = (args[0], args[1:]) if args else (kwargs["input"], ())
         running = describe_call(function, rest, kwargs)
-        source = self.trace.keep(value)
-        shape = tuple(value.shape)
+        ran = self.before(value)
         self.trace.busy += 1
         start = self.clock()
         result = func(*args, **kwargs)
         seconds = self.clock() - start
         self.trace.busy -= 1
-        token = self.trace.keep(result)
-        self.trace.add(Run(slot=slot, running=running, shape=shape, source=source, result=token, seconds=seconds))
+        self.add_run(ran, slot, running, result, seconds)
+        return result
+
+    def before(self, value: Tensor) -> _Before:
+        """Return what is known of an activation's input."""
+        return _Before(
+            source=self.trace.keep(value),
+            shape=shape_of(value),
+            axis=self.axes.of(value),
+            unusual=reason_not_computable(value),
+        )
+
+    def add_run(self, before: _Before, slot: Slot, running: Running, result: Tensor, seconds: float) -> None:
+        """Add the execution of an activation, whose units stay along the axis where they were."""
+        self.axes.keep(before.axis, result)
+        self.trace.add(
+            Run(
+                slot=slot,
+                running=running,
+                shape=before.shape,
+                source=before.source,
+                result=self.trace.keep(result),
+                seconds=seconds,
+                axis=before.axis,
+                unusual=before.unusual,
+            )
+        )
+
+    def _inner(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Run a function inside a layer with weights or an activation, and note how a weight is applied."""
+        result = func(*args, **kwargs)
+        call = linear_call(getattr(func, "__name__", ""), args, kwargs, self.parameters)
+        if call is not None and isinstance(result, Tensor):
+            self.axes.start(call, result, None)
+            self.call = call
         return result
 
     def _fused(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Record the activations inside one fused call of torch; the values are used by that call, not by the activation."""
         frame = sys._getframe(2)
         value = next(leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor))
-        source, shape = self.trace.keep(value), tuple(value.shape)
+        source, shape = self.trace.keep(value), shape_of(value)
         result = self._other(func, args, kwargs)
         output = next(leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor))
         for name in FUSED[func.__name__]:
@@ -196,13 +145,19 @@ class _Recorder(TorchFunctionMode):
     def _other(self, func: Any, args: Any, kwargs: Any) -> Any:
         name = getattr(func, "__name__", str(func))
         leaves = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        inputs = [tensor for tensor in leaves if _token(tensor) in self.trace.tensors]
-        sources = [_token(tensor) for tensor in inputs]
+        inputs = [tensor for tensor in leaves if token_of(tensor) in self.trace.tensors]
+        sources = [token_of(tensor) for tensor in inputs]
+        units = self.axes.inputs(leaves)
         result = func(*args, **kwargs)
         if name in _QUERIES and not isinstance(result, Tensor):
             return result
+        call = linear_call(name, args, kwargs, self.parameters)
+        if call is not None and isinstance(result, Tensor):
+            self._add_weighted(call, result)
+        else:
+            self.axes.follow(func, units, args, kwargs, result)
         for tensor, source in zip(inputs, sources, strict=True):
-            if result is tensor and _token(tensor) == source:
+            if result is tensor and token_of(tensor) == source:
                 continue  # dropout in eval mode, .to() that changes nothing: the value itself comes back
             if name in RESHAPES and isinstance(result, Tensor):
                 self.trace.reshaped[self.trace.keep(result)] = source
@@ -212,6 +167,12 @@ class _Recorder(TorchFunctionMode):
                 if name in PRODUCTS and isinstance(result, Tensor):
                     self.trace.products[origin].append(self.trace.keep(result))
         return result
+
+    def _add_weighted(self, call: LinearCall, result: Tensor) -> None:
+        self.axes.start(call, result, None)
+        owner = calling_module(sys._getframe(3), self.parts)
+        tokens = self.trace.keep(call.input), self.trace.keep(result)
+        self.trace.steps.append(WeightedCall(owner=owner, call=call, source=tokens[0], result=tokens[1]))
 
 
 @contextmanager
@@ -230,27 +191,29 @@ def _recorded_modules(model: nn.Module, recorder: _Recorder, known: Mapping[int,
 
 def _hook(module: nn.Module, running: Running | None, recorder: _Recorder, stack: ExitStack) -> None:
     closed = int(running is not None or type(module).forward in _FORWARDS)
-    entered: list[tuple[tuple[int, ...], Token, float]] = []
+    entered: list[tuple[_Before, float]] = []
     slot = slot_of_module(module)
 
     def enter(_: nn.Module, args: Any, kwargs: Any) -> None:
         recorder.inside += 1  # first, so that reading the tensors is not recorded
         recorder.trace.busy += running is not None
         value = next((leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)), None)
-        shape, source = ((), (0, 0)) if value is None else (tuple(value.shape), recorder.trace.keep(value))
+        before = _Before() if value is None else recorder.before(value)
         recorder.inside -= 1 - closed
-        entered.append((shape, source, recorder.clock()))
+        recorder.call = None
+        entered.append((before, recorder.clock()))
 
     def leave(_: nn.Module, _args: Any, result: Any) -> None:
-        shape, source, start = entered.pop()
+        before, start = entered.pop()
         seconds = recorder.clock() - start
         recorder.inside += 1 - closed
         if recorder.inside == 1 and isinstance(result, Tensor):  # on an error there is no result
-            token = recorder.trace.keep(result)
-            step: Run | Step = Step(module=module, source=source, result=token)
             if running:
-                step = Run(slot=slot, running=running, shape=shape, source=source, result=token, seconds=seconds)
-            recorder.trace.add(step)
+                recorder.add_run(before, slot, running, result, seconds)
+            else:
+                call = recorder.call if closed else None
+                token = recorder.trace.keep(result)
+                recorder.trace.add(Step(module=module, source=before.source, result=token, call=call))
         recorder.inside -= 1
         recorder.trace.busy -= running is not None
 
@@ -268,7 +231,7 @@ def _recorded_functions(recorder: _Recorder) -> Iterator[None]:
         yield
         return
     profiler = sys.getprofile()
-    entered: list[tuple[FrameType, Slot, Running, tuple[int, ...], Token, float]] = []
+    entered: list[tuple[FrameType, Slot, Running, _Before, float]] = []
 
     def listen(frame: FrameType, event: Any, result: Any) -> None:
         if profiler is not None:
@@ -297,16 +260,14 @@ def _enter_function(function: ActivationFunction, frame: FrameType, recorder: _R
         return
     recorder.trace.busy += 1
     running = describe_call(function, [], {"inplace": frame.f_locals.get("inplace")})
-    entered.append((frame, slot, running, tuple(value.shape), recorder.trace.keep(value), recorder.clock()))
+    entered.append((frame, slot, running, recorder.before(value), recorder.clock()))
 
 
 def _leave_function(result: Any, recorder: _Recorder, entered: list[Any]) -> None:
-    _, slot, running, shape, source, start = entered.pop()
+    _, slot, running, before, start = entered.pop()
     seconds = recorder.clock() - start
     if isinstance(result, Tensor):  # on an error there is none
-        token = recorder.trace.keep(result)
-        run_ = Run(slot=slot, running=running, shape=shape, source=source, result=token, seconds=seconds)
-        recorder.trace.add(run_)
+        recorder.add_run(before, slot, running, result, seconds)
     recorder.inside -= 1
     recorder.trace.busy -= 1
 
@@ -342,6 +303,7 @@ def trace(
     result = Trace()
     parts = frozenset(map(id, model.modules()))
     recorder = _Recorder(result, sys._getframe().f_code, parts, clock)
+    recorder.parameters = frozenset(map(id, model.parameters()))
     arguments = copy_inputs(example_inputs)
 
     def pack(tensor: Tensor) -> Tensor:

@@ -8,20 +8,41 @@ How deep a net of that activation preserves its scale then is forecast by :mod:`
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from math import isfinite, sqrt
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from actlab.errors import SiteError
 from actlab.functions.analysis.facts import gain
 from actlab.functions.grammar import parse
+from actlab.nn.passes.linear_calls import fan_in_of
 from actlab.nn.passes.sharded import check_not_sharded
 from actlab.nn.sites.dry_run import Inputs
-from actlab.nn.sites.find import survey
-from actlab.nn.sites.trace import Run, Step, Trace
+from actlab.nn.sites.find import Survey, survey
+from actlab.nn.sites.trace import Run, Step, Trace, WeightedCall
 
-__all__ = ["init_"]
+__all__ = ["DrawnWeights", "init_"]
+
+
+class DrawnWeights(list[tuple[str, float]]):
+    """Path of each weight that was drawn, with its gain, in order of execution.
+
+    Attributes:
+        left_out: weights that are applied in the pass and were not drawn, with the reason, by path.
+    """
+
+    def __init__(self, drawn: Iterable[tuple[str, float]], left_out: Mapping[str, str]) -> None:
+        super().__init__(drawn)
+        self.left_out = dict(left_out)
+
+    def __repr__(self) -> str:
+        """Return the list, and a line for each weight that was left out."""
+        return "".join(
+            [super().__repr__(), *(f"\n{path} left out: {reason}" for path, reason in self.left_out.items())]
+        )
 
 
 def init_(
@@ -29,12 +50,15 @@ def init_(
     example_inputs: Inputs,
     generator: torch.Generator | None = None,
     bias: float = 0.0,
-) -> list[tuple[str, float]]:
-    """Draw new weights for every ``nn.Linear`` and convolution, with the gain of the activation that ran last before it.
+) -> DrawnWeights:
+    """Draw new weights for every linear layer and convolution, with the gain of the activation that ran last before it.
 
     The model is run once, as by :func:`find`. Layers are drawn in execution order, from the same normal numbers for any activations: two
     models that differ in their activations only get, from generators in the same state, weights that differ by one factor per layer.
-    Layers that do not run, embeddings, norms, and layers inside fused modules (attention, LSTM) keep their weights.
+    Layers are ``nn.Linear``, convolutions, transposed convolutions, and calls of ``F.linear``, ``F.conv2d`` and the like with a parameter
+    of the model. A transposed convolution sums ``in_channels * kernel / stride`` products (in each dimension) on average over its outputs.
+    Layers that do not run, embeddings, norms, and layers inside fused modules (attention, LSTM) keep their weights. Other products with
+    a parameter (``x @ self.weight``), and calls with a weight that is computed, are listed in ``left_out`` of the result.
 
     Args:
         model: any module; changed in place.
@@ -48,7 +72,7 @@ def init_(
         such as the values weighted by a softmax, gets 1.
 
     Raises:
-        SiteError: an activation has no known gain, or a weight is computed from other parameters.
+        SiteError: an activation has no known gain, the weight of a layer is computed from other parameters, or the model is fully sharded.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
@@ -57,27 +81,90 @@ def init_(
     """
     check_not_sharded(model, "init_")
     model_survey = survey(model, example_inputs)
-    gains: dict[nn.Module, float] = {}
+    layers, left_out = _layers(model_survey)
+    generator = generator or torch.Generator().manual_seed(0)
+    for layer in layers:
+        _draw(layer, bias, generator)
+    return DrawnWeights([(layer.path, layer.gain) for layer in layers], left_out)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Layer:
+    """A weight to be drawn, with its bias, the number of products it sums, and its gain."""
+
+    path: str
+    weight: Tensor
+    bias: Tensor | None
+    fan_in: float
+    gain: float
+
+
+def _layers(model_survey: Survey) -> tuple[list[_Layer], dict[str, str]]:
+    """Return the weights to be drawn, in order of execution, and why others are left out."""
+    trace = model_survey.trace or Trace()
+    names = {id(p): name for name, p in reversed(list(model_survey.model.named_parameters(remove_duplicate=False)))}
+    embedded = {id(m.weight) for m in model_survey.model.modules() if isinstance(m, nn.Embedding)}
+    layers: dict[int, _Layer] = {}
+    left_out: dict[str, str] = {}
     last: Run | None = None
-    for step in model_survey.trace.steps if model_survey.trace else ():
+    for step in trace.steps:
         if isinstance(step, Run):
             last = step
-        elif step.module not in gains:
-            gains[step.module] = (
-                1.0 if last is None else _gain(last, is_direct=_consumes(step, last, model_survey.trace))
-            )
-    generator = generator or torch.Generator().manual_seed(0)
-    paths = {module: model_survey.paths[id(module)][0] for module in gains}
-    for module in gains:
-        _check(module, paths[module])
-    for module, value in gains.items():
-        _draw(module, value, bias, generator)
-    return [(f"{paths[module]}.weight".lstrip("."), value) for module, value in gains.items()]
+            continue
+        if isinstance(step, WeightedCall):
+            reason = _left_out_reason(step, names, embedded)
+            if reason is not None:
+                left_out[_name_of(step, names, model_survey)] = reason
+                continue
+            weight, bias, fan_in = step.call.weight, step.call.bias, step.call.fan_in
+        else:
+            weight, bias, fan_in = _of_module(step.module, model_survey.paths[id(step.module)][0])
+        if id(weight) not in layers:
+            value = 1.0 if last is None else _gain(last, is_direct=_consumes(step, last, trace))
+            known = bias if bias is not None and id(bias) in names else None
+            layers[id(weight)] = _Layer(path=names[id(weight)], weight=weight, bias=known, fan_in=fan_in, gain=value)
+    drawn = {layer.path for layer in layers.values()}
+    return list(layers.values()), {path: reason for path, reason in left_out.items() if path not in drawn}
 
 
-def _consumes(step: Step, run: Run, trace: Trace | None) -> bool:
+def _left_out_reason(step: WeightedCall, names: Mapping[int, str], embedded: set[int]) -> str | None:
+    """Return why the weight of a call is not drawn, or None."""
+    call = step.call
+    if not call.is_layer:
+        return f"it is a factor of {call.name}, in which it need not be the weight of a layer; apply it by F.linear"
+    if id(call.weight) in embedded:
+        return "it is the weight of an embedding as well"
+    return None if id(call.weight) in names else f"the weight of this {call.name} is computed from other values"
+
+
+def _name_of(step: WeightedCall, names: Mapping[int, str], model_survey: Survey) -> str:
+    """Return the path of a parameter; of a weight that is computed, that of the layer, or of the call."""
+    if id(step.call.weight) in names:
+        return names[id(step.call.weight)]
+    owner = model_survey.paths.get(id(step.owner), [""])[0]
+    own = names.get(id(step.owner._parameters.get("weight"))) if step.owner is not None else None
+    return own or f"{owner}:{step.call.name}".lstrip(".")
+
+
+def _of_module(module: nn.Module, path: str) -> tuple[Tensor, Tensor | None, float]:
+    """Return weight, bias and fan-in of a layer.
+
+    Raises:
+        SiteError: the weight is computed.
+    """
+    weight = module._parameters.get("weight")
+    if not isinstance(weight, nn.Parameter):
+        raise SiteError(
+            f"The weight of {path} is computed from other parameters (weight_norm, parametrize, prune); remove that, then call init_."
+        )
+    is_transposed = isinstance(module, (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d))
+    fan_in = fan_in_of(weight, module.stride, module.groups) if is_transposed else fan_in_of(weight)
+    return weight, module._parameters.get("bias"), fan_in
+
+
+def _consumes(step: Step | WeightedCall, run: Run, trace: Trace) -> bool:
     """Whether the layer consumes the activation's output directly, reshaped or not."""
-    return trace is not None and trace.origin(step.source) == run.result
+    return trace.origin(step.source) == run.result
 
 
 def _gain(run: Run, *, is_direct: bool) -> float:
@@ -101,18 +188,10 @@ def _sizes(run: Run) -> tuple[int, int] | tuple[()]:
     return ()
 
 
-def _check(module: nn.Module, path: str) -> None:
-    if not isinstance(module._parameters.get("weight"), nn.Parameter):
-        raise SiteError(
-            f"The weight of {path} is computed from other parameters (weight_norm, parametrize); remove that, then call init_."
-        )
-
-
 @torch.no_grad()
-def _draw(module: nn.Module, value: float, bias: float, generator: torch.Generator) -> None:
-    weight = module.get_parameter("weight")
-    fan_in = weight[0].numel()
-    numbers = torch.randn(weight.shape, generator=generator, device=generator.device, dtype=torch.float32)
-    weight.copy_(numbers * (value / sqrt(fan_in)))
-    if module._parameters.get("bias") is not None:
-        module.get_parameter("bias").fill_(bias)
+def _draw(layer: _Layer, bias: float, generator: torch.Generator) -> None:
+    shape = layer.weight.shape
+    numbers = torch.randn(shape, generator=generator, device=generator.device, dtype=torch.float32)
+    layer.weight.copy_(numbers * (layer.gain / sqrt(layer.fan_in)))
+    if layer.bias is not None:
+        layer.bias.fill_(bias)
