@@ -1,8 +1,8 @@
 """Recognize activations written as plain Python functions.
 
 ``def gelu(x): return x * 0.5 * (1.0 + torch.erf(x / math.sqrt(2.0)))`` is in many forks of BERT. A function is matched by its values
-and gradients, see :mod:`actlab.nn.recognition.values`. It is called only where its source shows that it has no side effects: arithmetic, calls of
-torch and ``math``, no loops, nothing stored outside.
+and gradients, see :mod:`actlab.nn.recognition.values`. It is called only where its source shows that it has no side effects: arithmetic,
+calls of torch and ``math``, no loops, nothing stored outside.
 """
 
 from __future__ import annotations

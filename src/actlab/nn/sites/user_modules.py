@@ -11,9 +11,10 @@ from itertools import islice
 from typing import Final
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from actlab.errors import SiteError
+from actlab.nn.layers.activation_layer import ActivationLayer
 from actlab.nn.layers.deferred import Deferred
 from actlab.nn.recognition.values import name_of
 from actlab.nn.sites.dry_run import no_side_effects
@@ -66,26 +67,17 @@ def match_module(module: nn.Module) -> Running | None:
     is_torch = type(module).__module__.split(".")[0] == "torch"
     if is_torch or len(parts) > MOST_PARTS or next(module.parameters(), None) is not None:
         return None
+    if any(isinstance(part, ActivationLayer) for part in parts):  # a swap has put it there
+        return None
     if any(part._forward_hooks or part._forward_pre_hooks for part in parts[1:]):  # not called for a guess
         return None
     try:
         with no_side_effects(module):
-            before = _state(parts)
             name = name_of(module.forward, module.train)
-            changed = _state(parts) != before
     except SiteError:  # it changes what cannot be put back
         return None
     inner = {running.name for part in parts[1:] if (running := describe_module(part))}
-    if name is None or changed or name in inner:  # a module around nn.ReLU, which is the site
+    if name is None or name in inner:  # a module around nn.ReLU, which is the site
         return None
     return Running(name=name, spec=name, by_values=True)
 
-
-def _state(parts: list[nn.Module]) -> list[tuple[str, int, int]]:
-    """Return what a module holds, by identity and version: a function that counts its calls is none of its input alone."""
-    return [
-        (name, id(value), value._version if isinstance(value, Tensor) and not value.is_inference() else 0)
-        for part in parts
-        for name, value in (*vars(part).items(), *part._buffers.items())
-        if name != "training"
-    ]

@@ -1,4 +1,4 @@
-"""Consumers of an activation's output, and whether they can recompute it."""
+"""Reasons why the layers after an activation cannot recompute it in the backward pass."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Final
 
 from torch import nn
 
+from actlab.nn.passes.value_flow import PRODUCTS
 from actlab.nn.sites.find import Entry, Survey
-from actlab.nn.sites.trace import PRODUCTS, Run, Step, Token, Trace
+from actlab.nn.sites.trace import Run, Step, Token, Trace
 
 __all__ = ["reason_not_deferrable"]
 

@@ -1,0 +1,205 @@
+"""Data flow of a forward pass, for activations that reach the output or are part of a formula.
+
+Two questions are answered. Which activations reach the output with no layer with weights behind them, so that the range of the output is
+theirs? Scale, shift, mean, concatenation and the like leave that range; a sum or product with a value that weights computed does not. And
+which activations are parts of a larger elementwise formula of the same value, as the sigmoid of ``h * sigmoid(h)`` is?
+
+Tensors are referred to weakly: the flow holds none of them alive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
+
+from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
+
+__all__ = ["ELEMENTWISE", "NORMS", "PRODUCTS", "RESHAPES", "SELECTIONS", "WEIGHTED", "Limits", "ValueFlow", "bare_name"]
+
+# fmt: off
+RESHAPES: Final = frozenset({  # functions that change shape or dtype only
+    "__get__", "__getitem__", "contiguous", "clone", "detach", "double", "expand", "flatten", "float", "half", "movedim", "permute",
+    "reshape", "select", "squeeze", "swapaxes", "t", "to", "transpose", "type", "unflatten", "unsqueeze", "view", "view_as",
+})
+PRODUCTS: Final = frozenset({"mul", "multiply"})
+WEIGHTED: Final = frozenset({  # functions that mix the elements of a value, with weights among the arguments of a layer
+    "addbmm", "addmm", "addmv", "baddbmm", "bilinear", "bmm", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
+    "conv_transpose3d", "einsum", "embedding", "embedding_bag", "linear", "matmul", "mm", "mv", "rmatmul", "tensordot",
+})
+NORMS: Final = frozenset({"batch_norm", "group_norm", "instance_norm", "layer_norm", "local_response_norm", "rms_norm"})
+SELECTIONS: Final = frozenset({  # each element of the result is an element of one argument
+    "block_diag", "cat", "column_stack", "concat", "concatenate", "copy", "dstack", "hstack", "index_copy", "index_put", "masked_fill",
+    "masked_scatter", "scatter", "setitem", "stack", "vstack", "where",
+})
+ELEMENTWISE: Final = frozenset({  # functions each element of whose result comes from the same element of the arguments
+    "abs", "add", "addcdiv", "addcmul", "asinh", "atan", "clamp", "clamp_max", "clamp_min", "clip", "clone", "contiguous", "cos", "cosh",
+    "div", "divide", "erf", "erfc", "exp", "exp2", "expm1", "float", "floordiv", "fmax", "fmin", "iadd", "idiv", "imul", "ipow", "isub",
+    "itruediv", "lerp", "log", "log1p", "log2", "logaddexp", "maximum", "minimum", "mul", "multiply", "neg", "negative", "pow", "radd",
+    "rdiv", "reciprocal", "rmul", "rpow", "rsqrt", "rsub", "rtruediv", "sin", "sinh", "sqrt", "square", "sub", "subtract", "tan", "to",
+    "true_divide", "truediv", "type", "type_as", "where",
+})
+_SUMS: Final = frozenset({"add", "iadd", "isub", "radd", "rsub", "sub", "subtract"})
+_SHIFTS: Final = _SUMS | {"clamp", "clamp_min", "clip", "maximum"}
+_POWERS: Final = frozenset({"ipow", "pow", "square"})
+# fmt: on
+
+
+Limits = Literal["bounded", "one sign", "half bounded", ""]
+"""Range of a function: bounded on both sides; monotone and positive, or negative, everywhere; monotone with one bound; or another."""
+
+
+def bare_name(name: str) -> str:
+    """Return the name of a function of torch without underscores around it: ``mul`` for ``__mul__`` and ``mul_``."""
+    return name.strip("_")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Value:
+    """What is known of a tensor.
+
+    Attributes:
+        carried: activations whose result it is, or is made of, with no layer with weights in between.
+        firm: those of them that keep it bounded, positive or negative.
+        computed: whether layers with weights computed a part of it that no activation has bounded.
+        given: whether it depends on the model's inputs.
+        weight: whether it is made of weights alone.
+        root: identifies the value of which it is an elementwise function.
+        chain: activations between that value and it.
+    """
+
+    carried: frozenset[Hashable] = frozenset()
+    firm: frozenset[Hashable] = frozenset()
+    computed: bool = False
+    given: bool = False
+    weight: bool = False
+    root: object = None
+    chain: frozenset[Hashable] = frozenset()
+
+
+@dataclass(kw_only=True, eq=False)
+class ValueFlow:
+    """Flow of values, updated after every call of torch.
+
+    Attributes:
+        hidden: activations whose result a layer with weights or another activation takes.
+        parts: activations that are parts of a larger elementwise formula.
+        bounded: activations that are bounded on both sides.
+        half_bounded: monotone ones with one bound, which a shift can make positive, as ``elu(x) + 1`` is.
+    """
+
+    hidden: set[Hashable] = field(default_factory=set)
+    parts: set[Hashable] = field(default_factory=set)
+    bounded: set[Hashable] = field(default_factory=set)
+    half_bounded: set[Hashable] = field(default_factory=set)
+    _values: Any = field(default_factory=WeakIdKeyDictionary)
+
+    def give(self, tensors: Iterable[Tensor], *, weight: bool = False) -> None:
+        """Add the inputs of the model, or its weights."""
+        for tensor in tensors:
+            self._values[tensor] = _Value(weight=weight, given=not weight, root=None if weight else object())
+
+    def activation(self, key: Hashable, source: Tensor, result: Tensor, limits: Limits) -> None:
+        """Add an activation that ran; ``key`` identifies the run."""
+        before = self._of(source)
+        self.hidden |= before.carried
+        self.bounded |= {key} if limits == "bounded" else set()
+        self.half_bounded |= {key} if limits == "half bounded" else set()
+        own = frozenset({key})
+        firm = own if limits in {"bounded", "one sign"} else frozenset()
+        after = _Value(carried=own, firm=firm, root=before.root, chain=before.chain | own)
+        self._set(result, after, overwritten=result is source)
+
+    def layer(self, sources: Sequence[Tensor], results: Sequence[Tensor]) -> None:
+        """Add a layer with weights, or another function that mixes values and has a state."""
+        for source in sources:
+            self.hidden |= self._of(source).carried
+        for result in results:
+            self._set(result, _Value(computed=True, root=object()), overwritten=any(result is s for s in sources))
+
+    def call(
+        self, name: str, sources: Sequence[Tensor], results: Sequence[Tensor], numbers: Sequence[float] = ()
+    ) -> None:
+        """Add a call of another function of torch.
+
+        Args:
+            name: of the function.
+            numbers: its arguments that are numbers.
+            sources: its tensor arguments; for ``__setitem__``, the tensor that is changed first.
+            results: its tensor results; the changed tensor for ``__setitem__``.
+        """
+        bare = bare_name(name)
+        values = list(map(self._of, sources))
+        is_layer = (
+            bare in WEIGHTED and any(value.weight for value in values) and not all(value.weight for value in values)
+        )
+        if bare in NORMS or is_layer:
+            self.layer(sources, results)
+            return
+        value = self._joined(bare, values)
+        if bare in _SHIFTS and (any(numbers) or any(each is _CONSTANT for each in values)):
+            value = replace(value, firm=value.firm | (value.carried & self.half_bounded))
+        for result in results:
+            if result.is_floating_point() or result.is_complex():
+                after = replace(value, root=object()) if value.root is _OTHER else value
+                self._set(result, after, overwritten=any(result is source for source in sources))
+
+    def outputs(self, tensors: Iterable[Tensor]) -> set[Hashable]:
+        """Return the activations that keep one of these tensors, the model's output, bounded, positive or negative."""
+        firm = (self._of(tensor).firm for tensor in tensors)
+        return {key for keys in firm for key in keys} - self.hidden
+
+    # -------------------------------------------------------------------------------------------- rules
+
+    def _of(self, tensor: Tensor) -> _Value:
+        value: _Value = self._values.get(tensor, _CONSTANT)
+        return value
+
+    def _set(self, tensor: Tensor, value: _Value, *, overwritten: bool) -> None:
+        self._values[tensor] = value
+        base = tensor._base if overwritten else None
+        if base is not None:  # a view that was changed: its base holds both values
+            self._values[base] = self._joined("setitem", [self._of(base), value])
+
+    def _joined(self, name: str, values: Sequence[_Value]) -> _Value:
+        """Return what is known of the result of a function."""
+        carried = frozenset[Hashable]().union(*(value.carried for value in values))
+        others = [value for value in values if not value.carried]
+        computed = any(value.computed for value in values)
+        firm = frozenset[Hashable]().union(*(value.firm for value in values))
+        if name in _SUMS and not any(value.computed for value in others):
+            kept = self.bounded if any(value.given for value in others) else carried
+            carried, firm = carried & kept, firm & kept
+        elif name not in SELECTIONS and any(value.computed or value.given for value in others):
+            carried = firm = frozenset()
+        root, chain = self._formula(name, values)
+        return _Value(
+            carried=carried,
+            firm=firm,
+            computed=computed,
+            given=any(value.given for value in values),
+            weight=bool(values) and all(value.weight for value in values),
+            root=root,
+            chain=chain,
+        )
+
+    def _formula(self, name: str, values: Sequence[_Value]) -> tuple[object, frozenset[Hashable]]:
+        """Return of which value the result is an elementwise function, and the activations in between; mark parts of formulas."""
+        variable = [value for value in values if value.root is not None]
+        if not variable:
+            return None, frozenset()
+        if name not in ELEMENTWISE | _SAME_ELEMENTS or len({id(value.root) for value in variable}) > 1:
+            return _OTHER, frozenset()
+        chain = frozenset[Hashable]().union(*(value.chain for value in variable))
+        with_activation = [value for value in variable if value.chain]
+        is_joined = len(variable) > 1 and len(with_activation) >= (2 if name in _SUMS else 1)
+        if is_joined or (name in _POWERS and with_activation):
+            self.parts |= chain
+        return variable[0].root, chain
+
+
+_CONSTANT: Final = _Value()
+_OTHER: Final = object()  # a value that is no elementwise function of one other
+_RESHAPED: Final = frozenset(map(bare_name, RESHAPES))
+_SAME_ELEMENTS: Final = _RESHAPED - {"getitem", "select"}
