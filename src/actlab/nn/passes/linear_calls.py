@@ -17,6 +17,7 @@ __all__ = [
     "LAYERS",
     "NORMS",
     "LinearCall",
+    "WeightPaths",
     "calling_module",
     "fan_in_of",
     "linear_call",
@@ -175,3 +176,41 @@ def calling_module(frame: FrameType | None, parts: Container[int]) -> nn.Module 
             return first
         frame = frame.f_back
     return None
+
+
+class WeightPaths:
+    """Paths of the layers of a model, by the weights that are applied.
+
+    Args:
+        model: any module.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(1, 1))
+        >>> WeightPaths(model).of_call(model[0].weight, None)
+        '0'
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        named = list(model.named_parameters(remove_duplicate=False))
+        self.parameters = {id(p): name.rpartition(".")[0] or name for name, p in reversed(named)}
+        self._modules = {id(module): name for name, module in model.named_modules()}
+
+    def of(self, weight: Tensor, frame: FrameType | None) -> str | None:
+        """Return the path of the layer that a weight belongs to: of one that is computed from others, the module that applies it.
+
+        Args:
+            weight: as it is applied.
+            frame: of the call.
+        """
+        if id(weight) in self.parameters:
+            return self.parameters[id(weight)]
+        return self.of_call(weight, calling_module(frame, self._modules))
+
+    def of_call(self, weight: Tensor, owner: nn.Module | None) -> str | None:
+        """Return the path of the layer that a weight belongs to: of one that is computed from others, ``owner``."""
+        return self.parameters.get(id(weight)) or self._modules.get(id(owner))
+
+    def of_module(self, module: nn.Module) -> str | None:
+        """Return the path of a layer, as that of its weight."""
+        weight = module._parameters.get("weight")
+        return self._modules.get(id(module)) if weight is None else self.of_call(weight, module)

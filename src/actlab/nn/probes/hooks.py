@@ -22,7 +22,7 @@ from torch.utils._pytree import tree_leaves
 from actlab.errors import SiteError
 from actlab.nn.layers.activation_layer import ActivationLayer
 from actlab.nn.layers.deferred import Deferred
-from actlab.nn.passes.linear_calls import LinearCall, calling_module, linear_call
+from actlab.nn.passes.linear_calls import WeightPaths, linear_call
 from actlab.nn.passes.unit_axes import UnitAxes, UnitAxis
 from actlab.nn.passes.values import reason_not_computable
 from actlab.nn.sites.find import survey
@@ -106,13 +106,11 @@ class Hooks:
         fused = [entry.site for entry in sites.entries if entry.slot.tail.startswith(":")]
         self.unseen = {site.path: site.reason or "" for site in fused}
         self._site_paths = {entry.slot.key: entry.site.path for entry in sites.entries}
-        named = model.named_parameters(remove_duplicate=False)
-        self._layers = {id(p): name.rpartition(".")[0] or name for name, p in named}  # path by parameter
+        self._layers = WeightPaths(model)
         self._points: dict[Hashable, Point] = {}
         self._module_hooks: list[Any] = []
         self._tensor_hooks: list[Any] = []
         self._contexts: list[AbstractContextManager[Any]] = []
-        self._parts = frozenset(self.paths)
         self._axes = UnitAxes()
         self._latest: UnitAxis | None = None  # of the layer with weights that ran last
         self._inside = 0  # depth of activations, whose inner calls are not observed
@@ -208,18 +206,12 @@ class Hooks:
         name = getattr(func, "__name__", "")
         inputs = self._axes.inputs(tree_leaves((args, kwargs)))
         result = func(*args, **kwargs)
-        call = linear_call(name, args, kwargs, self._layers)
+        call = linear_call(name, args, kwargs, self._layers.parameters)
         if call is not None and isinstance(result, Tensor):
-            self._latest = self._axes.start(call, result, self._layer_of(call, frame))
+            self._latest = self._axes.start(call, result, self._layers.of(call.weight, frame))
         elif isinstance(result, (Tensor, tuple, list)):
             self._axes.follow(func, inputs, args, kwargs, result)
         return result
-
-    def _layer_of(self, call: LinearCall, frame: FrameType) -> str | None:
-        """Return the path of the layer that a weight belongs to: of one that is computed from others, the module that applies it."""
-        path = self._layers.get(id(call.weight))
-        module = calling_module(frame, self._parts) if path is None else None
-        return path if module is None else self.paths[id(module)][0]
 
     # -------------------------------------------------------------------------------------------- points
 

@@ -9,8 +9,8 @@ residual sum, attention), there is no closed form and the forecast starts again 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from math import isnan, log10, nan, sqrt
@@ -18,15 +18,17 @@ from typing import Any, Final, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from actlab.errors import SiteError, SpecError
 from actlab.functions.analysis.edge_of_chaos import slope_moment
 from actlab.functions.analysis.length_map import output_moments
+from actlab.nn.passes.linear_calls import LinearCall, WeightPaths, linear_call
 from actlab.nn.probes.probe import ProbeSettings, probe
 from actlab.nn.probes.probe_report import ProbeRow
 from actlab.nn.sites.dry_run import Inputs
-from actlab.nn.sites.trace import WEIGHTS, Step, Trace, trace
+from actlab.nn.sites.trace import Run, Step, Trace, WeightedCall, trace
 
 __all__ = ["Layer", "Propagation", "Trouble", "propagation"]
 
@@ -129,7 +131,9 @@ class Propagation:
 def propagation(model: nn.Module, inputs: Inputs, *, training: bool = True, seed: int = 0) -> Propagation:
     """Measure signal and gradient by depth, and forecast both from the model's functions, widths and weights.
 
-    The gradient is that of a random linear function of the model's output, which is independent of any loss.
+    The gradient is that of a random linear function of the model's output, which is independent of any loss. Layers are ``nn.Linear``,
+    convolutions, transposed convolutions, and calls of their functions (``F.conv2d(x, self.weight)``); weights count as they are applied,
+    after weight norm, spectral norm, pruning or another computation.
 
     Args:
         model: any module; left unchanged.
@@ -147,52 +151,76 @@ def propagation(model: nn.Module, inputs: Inputs, *, training: bool = True, seed
         >>> result.trouble.kind, result.trouble.begins, round(result.decades_forecast)
         ('vanish', '20', -4)
     """
-    modules = {name: module for name, module in model.named_modules() if isinstance(module, WEIGHTS)}
     settings = ProbeSettings(inputs=lambda batch: batch, rank=False, training=training)
-    with _input_moments(modules) as moments:
+    with _AppliedWeights(model) as applied:
         report = probe(model, [inputs], lambda output, _: _functional(output, seed), settings=settings)
     # the trace is in eval mode: layers that run in training only are left out
-    links = _links(trace(model, inputs), modules)
-    rows = [row for row in report if row.after in links and row.gradient_norm > 0 and row.units]
+    links = _links(model, trace(model, inputs))
+    scales = applied.scales
+    rows = [row for row in report if row.after in links and row.after in scales and row.gradient_norm > 0 and row.units]
     if not rows:
         raise SiteError(
             f"{type(model).__name__} has no activation behind a Linear or a convolution that a gradient reaches. "
             "actlab.find(model, example_inputs) lists its activations."
         )
-    stages = [
-        _Stage(
-            row=row,
-            scale=_scale(modules[str(row.after)]),
-            link=links[str(row.after)],
-            moment=moments.get(str(row.after), nan),
-        )
-        for row in rows
-    ]
+    stages = [_Stage(row=row, scale=scales[str(row.after)], link=links[str(row.after)]) for row in rows]
     return Propagation(layers=tuple(_layers(stages)))
 
 
 def _functional(output: Any, seed: int) -> Tensor:
     """Return a random linear function of all tensors in an output."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator("cpu").manual_seed(seed)
     leaves = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor) and leaf.requires_grad]
     if not leaves:
         raise SiteError("The model returns no tensor that depends on its weights, so there is no gradient to measure.")
-    return torch.stack([(leaf * torch.randn(leaf.shape, generator=generator).to(leaf)).sum() for leaf in leaves]).sum()
+    return torch.stack([(leaf * _numbers(leaf, generator)).sum() for leaf in leaves]).sum()
 
 
-@contextmanager
-def _input_moments(modules: Mapping[str, nn.Module]) -> Iterator[dict[str, float]]:
-    """Record the second moment of the input of each module, by path."""
-    moments: dict[str, float] = {}
-    with ExitStack() as stack:
-        for path, module in modules.items():
+def _numbers(leaf: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randn(leaf.shape, generator=generator, dtype=torch.float32, device="cpu").to(leaf)
 
-            def record(_: nn.Module, args: Any, path: str = path) -> None:
-                if args and isinstance(args[0], Tensor):
-                    moments[path] = float(args[0].detach().double().square().mean())
 
-            stack.callback(module.register_forward_pre_hook(record).remove)
-        yield moments
+@dataclass(frozen=True, kw_only=True)
+class _Scale:
+    """Scales of a layer's weights and input, in the measured pass.
+
+    Attributes:
+        weight: fan-in times the mean square of the weights.
+        bias: mean square of the biases.
+        moment: second moment of the input.
+    """
+
+    weight: float
+    bias: float
+    moment: float
+
+
+class _AppliedWeights(TorchFunctionMode):
+    """Records the scale of every weight as it is applied, computed from other parameters (weight norm, a mask) or not, by path."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.scales: dict[str, _Scale] = {}
+        self._paths = WeightPaths(model)
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        call = linear_call(getattr(func, "__name__", ""), args, kwargs or {}, self._paths.parameters)
+        path = None if call is None else self._paths.of(call.weight, sys._getframe(1))
+        if call is not None and path is not None:
+            self.scales[path] = _scale(call)
+        return func(*args, **(kwargs or {}))
+
+
+def _scale(call: LinearCall) -> _Scale:
+    return _Scale(
+        weight=_mean_square(call.weight) * call.fan_in,
+        bias=0.0 if call.bias is None else _mean_square(call.bias),
+        moment=_mean_square(call.input),
+    )
+
+
+def _mean_square(values: Tensor) -> float:
+    return float(values.detach().double().square().mean())
 
 
 # ----------------------------------------------------------------------------------------- closed form
@@ -211,45 +239,34 @@ class _Link:
     direct: bool
 
 
-def _links(traced: Trace, modules: Mapping[str, nn.Module]) -> dict[str, _Link]:
+def _links(model: nn.Module, traced: Trace) -> dict[str, _Link]:
     """Return the connections of each layer with weights, by path."""
-    paths = {id(module): path for path, module in modules.items()}
-    steps = [step for step in traced.steps if isinstance(step, Step) and id(step.module) in paths]
-    layer_of = {step.result: paths[id(step.module)] for step in steps}
+    paths = WeightPaths(model)
+    steps: list[tuple[str, Step | WeightedCall]] = []
+    for step in traced.steps:
+        path = None
+        if isinstance(step, Step) and step.call is not None:
+            path = paths.of_module(step.module)
+        elif isinstance(step, WeightedCall):
+            path = paths.of_call(step.call.weight, step.owner)
+        if path is not None and not isinstance(step, Run):
+            steps.append((path, step))
+    layer_of = {step.result: path for path, step in steps}
     layer_before = {run.result: layer_of.get(traced.origin(run.source)) for run in traced.runs}
     activated = {traced.origin(run.source) for run in traced.runs}
     return {
-        paths[id(step.module)]: _Link(
-            before=layer_before.get(traced.origin(step.source)), direct=step.result in activated
-        )
-        for step in steps
+        path: _Link(before=layer_before.get(traced.origin(step.source)), direct=step.result in activated)
+        for path, step in steps
     }
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Scale:
-    """Fan-in times the mean square of the weights, and the mean square of the biases."""
-
-    weight: float
-    bias: float
-
-
-def _scale(module: nn.Module) -> _Scale:
-    weight, bias = module.get_parameter("weight").detach().double(), module._parameters.get("bias")
-    return _Scale(
-        weight=float(weight.square().mean()) * weight[0].numel(),
-        bias=0.0 if bias is None else float(bias.detach().double().square().mean()),
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Stage:
-    """A measured layer, with the scale of its weights, its connections, and the second moment of its input."""
+    """A measured layer, with the scales of its weights and input, and its connections."""
 
     row: ProbeRow
     scale: _Scale
     link: _Link
-    moment: float
 
     @property
     def q(self) -> float:
@@ -290,7 +307,7 @@ def _forward(stages: list[_Stage], follows: list[bool]) -> list[float]:
     """Return the forecast of q, layer by layer; the measured q where there is no closed form."""
     qs: list[float] = []
     for number, stage in enumerate(stages):
-        moment = _moment(stages[number - 1].row.spec, qs[-1]) if follows[number] else stage.moment
+        moment = _moment(stages[number - 1].row.spec, qs[-1]) if follows[number] else stage.scale.moment
         has_form = stage.link.direct and not isnan(moment)
         qs.append(stage.scale.weight * moment + stage.scale.bias if has_form else stage.q)
     return qs

@@ -157,8 +157,9 @@ def _of_module(module: nn.Module, path: str) -> tuple[Tensor, Tensor | None, flo
         raise SiteError(
             f"The weight of {path} is computed from other parameters (weight_norm, parametrize, prune); remove that, then call init_."
         )
-    is_transposed = isinstance(module, (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d))
-    fan_in = fan_in_of(weight, module.stride, module.groups) if is_transposed else fan_in_of(weight)
+    fan_in = fan_in_of(weight)
+    if isinstance(module, nn.modules.conv._ConvTransposeNd):
+        fan_in = fan_in_of(weight, module.stride, module.groups)
     return weight, module._parameters.get("bias"), fan_in
 
 
