@@ -11,12 +11,26 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import Any, Final, Literal
 
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
-__all__ = ["ELEMENTWISE", "NORMS", "PRODUCTS", "RESHAPES", "SELECTIONS", "WEIGHTED", "Limits", "ValueFlow", "bare_name"]
+from actlab.functions.activation import get
+
+__all__ = [
+    "ELEMENTWISE",
+    "NORMS",
+    "PRODUCTS",
+    "RESHAPES",
+    "SELECTIONS",
+    "WEIGHTED",
+    "Limits",
+    "ValueFlow",
+    "bare_name",
+    "limits_of",
+]
 
 # fmt: off
 RESHAPES: Final = frozenset({  # functions that change shape or dtype only
@@ -53,6 +67,27 @@ Limits = Literal["bounded", "one sign", "half bounded", ""]
 def bare_name(name: str) -> str:
     """Return the name of a function of torch without underscores around it: ``mul`` for ``__mul__`` and ``mul_``."""
     return name.strip("_")
+
+
+def limits_of(name: str | None) -> Limits:
+    """Return the kind of range that a registered function claims.
+
+    Example:
+        >>> limits_of("sigmoid"), limits_of("softplus"), limits_of("elu"), limits_of("relu")
+        ('bounded', 'one sign', 'half bounded', '')
+    """
+    claims = get(name).claims if name else None
+    bounds = [] if claims is None else [b for b in (claims.lower, claims.upper) if b is not None and isfinite(b)]
+    if claims is None or not bounds:
+        return ""
+    if len(bounds) == 2:
+        return "bounded"
+    is_smooth = claims.smoothness is not None and claims.smoothness > 2  # softplus never reaches 0, ReLU does
+    if not claims.monotone:
+        return ""
+    if bounds == [0]:
+        return "one sign" if is_smooth else ""
+    return "half bounded"
 
 
 @dataclass(frozen=True, kw_only=True)

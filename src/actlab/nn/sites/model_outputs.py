@@ -16,7 +16,7 @@ from actlab.errors import SiteError
 from actlab.nn.sites.slot import function_attributes, original_class, slot_of_module
 from actlab.nn.sites.source_calls import activation_calls
 from actlab.nn.sites.torch_activations import Running
-from actlab.nn.sites.trace import RESHAPES
+from actlab.nn.passes.value_flow import RESHAPES
 from actlab.nn.source.method_source import Method, read
 
 __all__ = ["returned_slots"]

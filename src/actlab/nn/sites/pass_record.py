@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Hashable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from actlab.nn.passes.linear_calls import LinearCall
+from actlab.nn.passes.output_tensors import output_tensors
 from actlab.nn.passes.unit_axes import UnitAxis
+from actlab.nn.passes.value_flow import ValueFlow, limits_of
 from actlab.nn.sites.slot import Slot
 from actlab.nn.sites.torch_activations import Running
 
@@ -92,6 +95,7 @@ class Trace:
         busy: number of activations that are running now.
         output: what the model returned.
         tensors: the tensors by token; as long as they are referenced, no other tensor gets their ``id``.
+        flow: which activations reach the output, and which are parts of a larger formula.
     """
 
     steps: list[Run | Step | WeightedCall] = field(default_factory=list)
@@ -102,6 +106,7 @@ class Trace:
     busy: int = 0
     output: Any = None
     tensors: dict[Token, Tensor] = field(default_factory=dict)
+    flow: ValueFlow = field(default_factory=ValueFlow)
 
     @property
     def runs(self) -> list[Run]:
@@ -109,13 +114,21 @@ class Trace:
         return [step for step in self.steps if isinstance(step, Run)]
 
     def is_output(self, run: Run) -> bool:
-        """Whether the model returns the result of this run, reshaped or not, and uses it for nothing else."""
-        return run.result in self.returned and not self.users.get(run.result)
+        """Whether the model returns the result of this run.
+
+        Returned is what is reshaped at most and used for nothing else; and, whatever stands between it and the output, what keeps the
+        output bounded, positive or negative, because no layer with weights and no other activation comes after it.
+        """
+        return run in self._outputs or (run.result in self.returned and not self.users.get(run.result))
+
+    @cached_property
+    def _outputs(self) -> set[Hashable]:
+        return self.flow.outputs(output_tensors(self.output))
 
     @property
     def returned(self) -> set[Token]:
         """Tokens of the values that the model returns, before any reshaping."""
-        return {self.origin(token_of(leaf)) for leaf in tree_leaves(self.output) if isinstance(leaf, Tensor)}
+        return {self.origin(token_of(tensor)) for tensor in output_tensors(self.output)}
 
     def origin(self, token: Token) -> Token:
         """Return the token of a value before all reshaping."""
@@ -133,6 +146,11 @@ class Trace:
         """Add an execution, as a user of its input."""
         self.users[self.origin(step.source)].append(step)
         self.steps.append(step)
+        source, result = self.tensors.get(step.source), self.tensors[step.result]
+        if isinstance(step, Run) and source is not None:
+            self.flow.activation(step, source, result, limits_of(step.running.name))
+        else:
+            self.flow.layer([] if source is None else [source], [result])
 
 
 def token_of(tensor: Tensor) -> Token:

@@ -20,6 +20,7 @@ from torch.utils._pytree import tree_leaves
 
 from actlab.nn.passes.linear_calls import LAYERS, LinearCall, calling_module, linear_call
 from actlab.nn.passes.unit_axes import UnitAxes, UnitAxis
+from actlab.nn.passes.value_flow import PRODUCTS, RESHAPES
 from actlab.nn.passes.values import reason_not_computable, shape_of
 from actlab.nn.sites.dry_run import Inputs, copy_inputs, no_side_effects, run
 from actlab.nn.sites.pass_record import Run, Step, Token, Trace, WeightedCall, token_of
@@ -34,11 +35,6 @@ __all__ = ["WEIGHTS", "Run", "Step", "Token", "Trace", "WeightedCall", "trace"]
 WEIGHTS: Final = LAYERS
 _FORWARDS: Final = frozenset(cls.forward for cls in WEIGHTS)
 # fmt: off
-RESHAPES: Final = frozenset({  # functions that change shape or dtype only
-    "__get__", "__getitem__", "contiguous", "clone", "detach", "double", "expand", "flatten", "float", "half", "movedim", "permute",
-    "reshape", "select", "squeeze", "swapaxes", "t", "to", "transpose", "type", "unflatten", "unsqueeze", "view", "view_as",
-})
-PRODUCTS: Final = frozenset({"mul", "multiply"})
 _QUERIES: Final = frozenset({  # functions that read properties of a tensor
     "__get__", "__len__", "dim", "element_size", "get_device", "is_complex", "is_contiguous", "is_floating_point", "numel", "size",
     "storage_offset", "stride",
@@ -134,6 +130,7 @@ class _Recorder(TorchFunctionMode):
         value = next(leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor))
         source, shape = self.trace.keep(value), shape_of(value)
         result = self._other(func, args, kwargs)
+        self.trace.flow.layer(_tensors((args, kwargs)), _tensors(result))
         output = next(leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor))
         for name in FUSED[func.__name__]:
             slot = slot_in_fused_call(name, func.__name__, frame, self.stop)
@@ -144,11 +141,13 @@ class _Recorder(TorchFunctionMode):
 
     def _other(self, func: Any, args: Any, kwargs: Any) -> Any:
         name = getattr(func, "__name__", str(func))
-        leaves = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        leaves = _tensors((args, kwargs))
         inputs = [tensor for tensor in leaves if token_of(tensor) in self.trace.tensors]
         sources = [token_of(tensor) for tensor in inputs]
         units = self.axes.inputs(leaves)
         result = func(*args, **kwargs)
+        numbers = [leaf for leaf in (*args, *kwargs.values()) if isinstance(leaf, (int, float))]
+        self.trace.flow.call(name, leaves, leaves[:1] if name == "__setitem__" else _tensors(result), numbers)
         if name in _QUERIES and not isinstance(result, Tensor):
             return result
         call = linear_call(name, args, kwargs, self.parameters)
@@ -173,6 +172,10 @@ class _Recorder(TorchFunctionMode):
         owner = calling_module(sys._getframe(3), self.parts)
         tokens = self.trace.keep(call.input), self.trace.keep(result)
         self.trace.steps.append(WeightedCall(owner=owner, call=call, source=tokens[0], result=tokens[1]))
+
+
+def _tensors(values: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
 
 
 @contextmanager
@@ -305,6 +308,8 @@ def trace(
     recorder = _Recorder(result, sys._getframe().f_code, parts, clock)
     recorder.parameters = frozenset(map(id, model.parameters()))
     arguments = copy_inputs(example_inputs)
+    result.flow.give([*model.parameters(), *model.buffers()], weight=True)
+    result.flow.give(_tensors(arguments))
 
     def pack(tensor: Tensor) -> Tensor:
         if not result.busy:
