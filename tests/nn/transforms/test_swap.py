@@ -267,7 +267,7 @@ def test_a_shared_layer_with_two_channel_counts_gets_no_parameter_per_channel():
     relu = nn.ReLU()
     model = nn.Sequential(nn.Conv2d(3, 5, 3), relu, nn.Conv2d(5, 7, 3), relu, nn.Conv2d(7, 1, 3))
 
-    with pytest.raises(SiteError, match="needs one number of channels in dimension 1"):
+    with pytest.raises(SiteError, match="needs one number of channels in one dimension"):
         swap_(model, "elu(alpha=learned_per_channel)", IMAGES)
     changes = swap_(model, "elu(alpha=learned)", IMAGES)
 

@@ -58,10 +58,16 @@ def new_layers(model_survey: Survey, chosen: Sequence[tuple[Entry, Spec]], *, fa
     insertions = []
     for entry, spec in chosen:
         slot = entry.slot
-        channels = entry.site.channels if spec.needs_channels else None
-        new = model_paths.match_neighbors(layer(spec, channels=channels, fast=fast), slot.owner)
+        channels, dim = (entry.site.channels, _channel_dim(entry.site)) if spec.needs_channels else (None, 1)
+        new = model_paths.match_neighbors(layer(spec, channels=channels, channel_dim=dim, fast=fast), slot.owner)
         insertions.append(Insertion(owner=slot.owner, new=new, attribute=slot.attribute, edit=slot.edit))
     return insertions
+
+
+def _channel_dim(site: Site) -> int:
+    """Return the dimension for parameters per channel: 1 for the channels of a convolution with a batch, as torch's PReLU has it."""
+    dim = site.channel_dim or 1
+    return 1 if dim < -1 and all(len(shape) + dim == 1 for shape in site.shapes) else dim
 
 
 def replacements_of(

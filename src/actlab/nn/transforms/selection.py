@@ -195,7 +195,7 @@ def _no_channels(site: Site) -> str | None:
         return "a parameter per channel needs the number of channels; pass example_inputs"
     if site.calls == 0:
         return "a parameter per channel needs the number of channels, and it did not run on example_inputs"
-    return f"a parameter per channel needs one number of channels in dimension 1; its inputs differ or have none (first {site.shape})"
+    return f"a parameter per channel needs one number of channels in one dimension; its inputs differ or have none (first {site.shape})"
 
 
 def check_selections(selections: Sequence[Selection], reasons: Mapping[str, str]) -> None:
