@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from collections.abc import Iterator
+from typing import Final
 
-__all__ = ["reason_not_computable", "shape_of"]
+from torch import Tensor, UntypedStorage
+
+from actlab.nn.passes.tensor_state import inner_tensors
+
+__all__ = ["NESTED", "reason_not_computable", "shape_of", "storages"]
+
+NESTED: Final = "it runs on a nested (jagged) tensor, and activation layers compute on plain ones"
 
 
 def reason_not_computable(value: Tensor) -> str | None:
@@ -16,7 +23,7 @@ def reason_not_computable(value: Tensor) -> str | None:
         (None, 'it runs on torch.int64 values, and activation layers compute on floating ones')
     """
     if value.is_nested:
-        return "it runs on a nested (jagged) tensor, and activation layers compute on plain ones"
+        return NESTED
     if value.is_quantized:
         return f"it runs on quantized values ({value.dtype}), and activation layers compute on floating ones"
     if not value.is_floating_point():
@@ -38,3 +45,18 @@ def shape_of(value: Tensor) -> tuple[int, ...]:
     sizes = [tuple(part.shape) for part in value.unbind()]
     same = (dims.pop() if len(dims := set(each)) == 1 else -1 for each in zip(*sizes, strict=True))
     return len(sizes), *same
+
+
+def storages(tensor: Tensor) -> Iterator[UntypedStorage]:
+    """Yield the storages in which the values of a tensor lie: of a sparse or jagged one, those of the tensors it is made of.
+
+    Example:
+        >>> import torch
+        >>> [storage.nbytes() for storage in storages(torch.eye(3).to_sparse())]
+        [48, 12]
+    """
+    inner = list(inner_tensors(tensor))
+    for part in inner:
+        yield from storages(part)
+    if not inner:
+        yield tensor.untyped_storage()

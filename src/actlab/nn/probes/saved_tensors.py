@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from actlab.nn.passes.values import storages
 from actlab.nn.sites.dry_run import Inputs, copy_inputs, no_side_effects, run
 
 __all__ = ["SavedTensors", "address", "saved_bytes"]
@@ -39,7 +40,7 @@ class SavedTensors:
     """
 
     def __init__(self, known: Iterable[Tensor] = ()) -> None:
-        self._known = {address(tensor) for tensor in known}
+        self._known = {storage.data_ptr() for tensor in known for storage in storages(tensor)}
         self._saved: WeakSet[_SavedTensor] = WeakSet()
         self._hooks = torch.autograd.graph.saved_tensors_hooks(self._pack, lambda saved: saved.tensor)
 
@@ -51,7 +52,8 @@ class SavedTensors:
     @property
     def sizes(self) -> dict[int, int]:
         """Bytes of every storage that is saved at the moment, by its address."""
-        sizes = {address(saved.tensor): saved.tensor.untyped_storage().nbytes() for saved in self._saved}
+        kept = [storage for saved in self._saved for storage in storages(saved.tensor)]
+        sizes = {storage.data_ptr(): storage.nbytes() for storage in kept}
         return {where: size for where, size in sizes.items() if where not in self._known}
 
     def _pack(self, tensor: Tensor) -> _SavedTensor:

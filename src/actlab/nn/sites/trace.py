@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_leaves
 from actlab.nn.passes.linear_calls import LAYERS, LinearCall, calling_module, linear_call
 from actlab.nn.passes.unit_axes import UnitAxes, UnitAxis
 from actlab.nn.passes.value_flow import PRODUCTS, RESHAPES
-from actlab.nn.passes.values import reason_not_computable, shape_of
+from actlab.nn.passes.values import reason_not_computable, shape_of, storages
 from actlab.nn.sites.dry_run import Inputs, copy_inputs, no_side_effects, run
 from actlab.nn.sites.pass_record import Run, Step, Token, Trace, WeightedCall, token_of
 from actlab.nn.sites.running_calls import slot_in_fused_call, slot_of_running_call
@@ -313,7 +313,7 @@ def trace(
 
     def pack(tensor: Tensor) -> Tensor:
         if not result.busy:
-            result.saved.add(tensor.untyped_storage().data_ptr())
+            result.saved |= {storage.data_ptr() for storage in storages(tensor)}
         return tensor
 
     packing = torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor) if training else nullcontext()

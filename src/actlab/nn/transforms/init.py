@@ -20,6 +20,7 @@ from actlab.functions.analysis.facts import gain
 from actlab.functions.grammar import parse
 from actlab.nn.passes.linear_calls import fan_in_of
 from actlab.nn.passes.sharded import check_not_sharded
+from actlab.nn.passes.values import NESTED
 from actlab.nn.sites.dry_run import Inputs
 from actlab.nn.sites.find import Survey, survey
 from actlab.nn.sites.trace import Run, Step, Trace, WeightedCall
@@ -109,7 +110,8 @@ def _layers(model_survey: Survey) -> tuple[list[_Layer], dict[str, str]]:
     last: Run | None = None
     for step in trace.steps:
         if isinstance(step, Run):
-            last = step
+            if step.unusual in {None, NESTED}:  # one on integers does not scale what flows through the layers
+                last = step
             continue
         if isinstance(step, WeightedCall):
             reason = _left_out_reason(step, names, embedded)
