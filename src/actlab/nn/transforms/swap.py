@@ -6,8 +6,11 @@ has now, and the model's output must stay the same; then the swapped model must 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from typing import Final
 
 import torch
 from torch import nn
@@ -17,10 +20,13 @@ from actlab.nn.sites.find import Survey, survey
 from actlab.nn.transforms.changes import Change, Changes, Skipped
 from actlab.nn.transforms.gated_blocks import GatingPlan, is_gating, plan_gating
 from actlab.nn.transforms.rehearsal import new_layers, rehearsal_failures, replacements_of, run_or_undo
-from actlab.nn.transforms.replacements import apply_all
+from actlab.nn.transforms.replacements import Replacement, apply_all
 from actlab.nn.transforms.selection import Selection, Wanted, check_selections, refusal_reason, select_sites
 
 __all__ = ["AppliedSwap", "apply_selections", "apply_swap", "swap_"]
+
+# What changes things beside the modules, by a module of the library that is loaded where its models are; by name, as it is in a later room.
+_BESIDE: Final = {"transformers.modeling_utils": "actlab.integrations.model_config"}
 
 
 def swap_(
@@ -134,6 +140,8 @@ def apply_selections(
     if example_inputs is not None:
         run_or_undo(model_survey.model, example_inputs, replacements)
     changes = [_change(selection) for selection in _without(selections, reasons)]
+    if any(change.old != change.new for change in changes):
+        replacements = [*replacements, *_apply_beside(model_survey.model)]
     skipped = [
         Skipped(site=selection.site, reason=reasons[selection.site.path])
         for selection in selections
@@ -151,6 +159,14 @@ def apply_selections(
 def _computes_it_already(selection: Selection) -> bool:
     """Whether the author's own code computes the wanted function: it stays, to the bit."""
     return selection.entry.running.by_values and str(selection.spec) == selection.site.spec
+
+
+def _apply_beside(model: nn.Module) -> list[Replacement]:
+    """Change what a library keeps beside the modules, such as the config of a model of transformers, and return these changes."""
+    extensions = [name for library, name in _BESIDE.items() if library in sys.modules]
+    changes = [change for name in extensions for change in import_module(name).replacements(model)]
+    apply_all(changes)
+    return changes
 
 
 def _change(selection: Selection) -> Change:
