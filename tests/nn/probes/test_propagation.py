@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import pytest
 import torch
+import torch.nn.functional as F  # the usual name
 from tests.nn.nets import Mixed, Residual
 from torch import nn
+from torch.nn.utils import parametrizations, prune
 
 from actlab.errors import SiteError
 from actlab.nn.probes.propagation import propagation
+from actlab.nn.transforms.init import init_
 
 
 def deep(function, *, layers=12, width=256, he=False, seed=0):
@@ -146,3 +150,114 @@ def test_layers_that_run_in_training_only_are_left_out():
             return self.second(image) if self.training else image
 
     assert [layer.path for layer in propagation(Twofold(), inputs(4)).layers] == ["first.0"]
+
+
+# ------------------------------------------------------------------------- computed weights, other layers
+
+
+def spectral(layer):
+    return parametrizations.spectral_norm(layer)
+
+
+def masked(layer):
+    return prune.random_unstructured(layer, "weight", amount=0.5)
+
+
+def old_weight_norm(layer):
+    with warnings.catch_warnings(action="ignore"):  # deprecated in favour of the parametrization
+        return nn.utils.weight_norm(layer)
+
+
+class OwnLinear(nn.Module):
+    """A layer that applies its own weight by a function, scaled."""
+
+    def __init__(self, width: int, apply) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(width, width) * (2 / width) ** 0.5)
+        self.apply_weight = apply
+
+    def forward(self, x):
+        return self.apply_weight(x, self.weight)
+
+
+# fmt: off
+LAYERS = {
+    "spectral norm": lambda: spectral(nn.Linear(64, 64)),
+    "spectral norm, old": lambda: nn.utils.spectral_norm(nn.Linear(64, 64)),
+    "weight norm": lambda: parametrizations.weight_norm(nn.Linear(64, 64)),
+    "weight norm, old": lambda: old_weight_norm(nn.Linear(64, 64)),
+    "orthogonal": lambda: parametrizations.orthogonal(nn.Linear(64, 64)),
+    "pruned": lambda: masked(nn.Linear(64, 64)),
+    "F.linear": lambda: OwnLinear(64, F.linear),
+    "F.linear, scaled": lambda: OwnLinear(64, lambda x, w: F.linear(x, w * 1.5)),
+    "a product": lambda: OwnLinear(64, lambda x, w: x @ w),
+    "an einsum": lambda: OwnLinear(64, lambda x, w: torch.einsum("oi,bi->bo", w, x)),
+    "F.conv1d": lambda: OwnLinear(64, lambda x, w: F.conv1d(x[:, :, None], w[:, :, None])[:, :, 0]),
+    "F.conv_transpose1d": lambda: OwnLinear(64, lambda x, w: F.conv_transpose1d(x[:, :, None], w[:, :, None])[:, :, 0]),
+}
+# fmt: on
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_weights_count_as_they_are_applied(name):
+    torch.manual_seed(0)
+    net = nn.Sequential(*(part for _ in range(5) for part in (LAYERS[name](), nn.ReLU())))
+    state = {key: value.clone() for key, value in net.state_dict().items()}
+    x = torch.randn(256, 64)
+
+    result = propagation(net, x)
+
+    assert [layer.path for layer in result.layers] == ["0", "2", "4", "6", "8"]
+    assert [layer.follows for layer in result.layers] == [False, True, True, True, True]
+    assert all(torch.equal(value, state[key]) for key, value in net.state_dict().items())
+    hidden = x
+    for index, layer in enumerate(result.layers):
+        hidden = net[2 * index](hidden)
+        assert layer.q == pytest.approx(float(hidden.detach().square().mean()), rel=0.05)
+        hidden = hidden.relu()
+    assert result.layers[2].q_forecast == pytest.approx(result.layers[2].q, rel=0.4)
+    assert result.decades_forecast == pytest.approx(result.decades, abs=0.35)
+
+
+def test_transposed_convolutions_follow_the_closed_form():
+    torch.manual_seed(0)
+    sizes = [(4, 2, 1, 1), (3, 1, 1, 1), (2, 2, 0, 1), (4, 2, 1, 2), (1, 1, 0, 4)]
+    layers = [nn.ConvTranspose1d(256, 256, k, s, p, groups=groups) for k, s, p, groups in sizes]
+    net = nn.Sequential(*(part for layer in layers for part in (layer, nn.ReLU())))
+    init_(net, torch.randn(2, 256, 9))
+
+    result = propagation(net, torch.randn(16, 256, 9))
+
+    assert [layer.units for layer in result.layers] == [256] * 5
+    assert [layer.weight for layer in result.layers] == pytest.approx([1, *[2**0.5] * 4], rel=0.02)
+    for layer in result.layers:
+        assert layer.q_forecast == pytest.approx(layer.q, rel=0.35)  # at the border fewer products are summed
+    assert result.decades_forecast == pytest.approx(result.decades, abs=0.15)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_another_default_dtype_changes_nothing(dtype):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 2))
+    x = torch.randn(64, 16)
+    want = propagation(net, x)
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        got = propagation(net, x)
+    finally:
+        torch.set_default_dtype(before)
+
+    assert [layer.gradient for layer in got.layers] == pytest.approx([layer.gradient for layer in want.layers])
+
+
+def test_a_default_device_changes_nothing():
+    net = nn.Sequential(nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 2))
+    x = torch.randn(64, 16)
+    want = propagation(net, x)
+
+    with torch.device("meta"):
+        got = propagation(net, x)
+
+    assert [layer.q for layer in got.layers] == [layer.q for layer in want.layers]

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # the name everybody uses
 from torch import nn
+from torch.nn.utils import prune
 
 from actlab.errors import SiteError
 from actlab.functions.analysis.facts import gain
@@ -188,3 +189,116 @@ def test_dropout_and_reshaping_do_not_come_between():
 def test_behind_a_norm_or_a_weighted_mean_the_gain_is_one():
     assert gain_behind(nn.Linear(64, 48), nn.Softmax(-1), nn.LayerNorm(48), nn.Linear(48, 5)) == 1.0
     assert [value for _, value in init_(HandWrittenAttention(), X)] == [1.0, 1.0]
+
+
+# --------------------------------------------------------------------------------- transposed and functional layers
+
+
+class Modulated(nn.Module):
+    """Applies its weight by a function of torch, after a computation on it or not."""
+
+    def __init__(self, apply, shape, bias=None) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(shape))
+        if bias:
+            self.bias = nn.Parameter(torch.ones(bias))
+        self.apply_weight = apply
+
+    def forward(self, x):
+        return self.apply_weight(x, self)
+
+
+# fmt: off
+FUNCTIONS = {  # call, shape of the weight, input, products that are summed into an output
+    "linear": (lambda x, m: F.linear(x, m.weight, m.bias), (64, 48), (2, 48), 48),
+    "conv1d": (lambda x, m: F.conv1d(x, m.weight, m.bias), (64, 8, 5), (2, 8, 9), 40),
+    "conv2d, groups": (lambda x, m: F.conv2d(x, m.weight, m.bias, groups=2), (64, 8, 3, 3), (2, 16, 5, 5), 72),
+    "conv_transpose1d": (lambda x, m: F.conv_transpose1d(x, m.weight, m.bias, 3), (16, 64, 6), (2, 16, 4), 32),
+    "conv_transpose2d": (lambda x, m: F.conv_transpose2d(x, m.weight, m.bias, stride=(2, 1)), (16, 64, 4, 3), (2, 16, 4, 4), 96),
+    "conv_transpose2d, groups": (lambda x, m: F.conv_transpose2d(x, m.weight, m.bias, 2, groups=4), (64, 16, 4, 4), (2, 64, 3, 3), 64),
+}
+MODULES = {
+    "ConvTranspose1d": (nn.ConvTranspose1d(32, 64, 6, 3), (2, 32, 5), 64),
+    "ConvTranspose2d": (nn.ConvTranspose2d(32, 64, 4, 2, 1), (2, 32, 5, 5), 128),
+    "ConvTranspose3d": (nn.ConvTranspose3d(32, 64, 2, 2), (2, 32, 3, 3, 3), 32),
+    "groups": (nn.ConvTranspose2d(32, 64, 4, 2, groups=4), (2, 32, 5, 5), 32),
+}
+# fmt: on
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_calls_with_a_parameter_as_weight_are_drawn(name):
+    call, shape, size, fan_in = FUNCTIONS[name]
+    net = nn.Sequential(nn.ReLU(), Modulated(call, shape, bias=64))
+
+    drawn = init_(net, torch.randn(size), bias=0.5)
+
+    assert drawn == [("1.weight", pytest.approx(2**0.5))]
+    assert drawn.left_out == {}
+    assert float(net[1].weight.std()) == pytest.approx((2 / fan_in) ** 0.5, rel=0.1)
+    assert net[1].bias.tolist() == [0.5] * 64
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_transposed_convolutions_are_drawn(name):
+    layer, size, fan_in = MODULES[name]
+    net = nn.Sequential(nn.Tanh(), layer)
+
+    drawn = init_(net, torch.randn(size))
+
+    assert [path for path, _ in drawn] == ["1.weight"]
+    assert float(layer.weight.std()) == pytest.approx(drawn[0][1] / fan_in**0.5, rel=0.1)
+    x = torch.randn(8, size[1], *[16] * (len(size) - 2))
+    inner = (slice(None), slice(None), *[slice(8, -8)] * (len(size) - 2))
+    assert float(layer(x)[inner].square().mean()) == pytest.approx(drawn[0][1] ** 2, rel=0.1)  # unit inputs
+
+
+def test_what_is_left_out_is_told():
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scaled = Modulated(lambda x, m: F.linear(x, m.weight * 0.5), (4, 4))
+            self.product = Modulated(lambda x, m: x @ m.weight, (4, 4))
+            self.embedding = nn.Embedding(7, 4)
+            self.head = nn.Linear(4, 4)
+
+        def forward(self, x):
+            return F.linear(self.head(self.product(self.scaled(x))), self.embedding.weight)
+
+    net = Net()
+
+    drawn = init_(net, torch.randn(2, 4))
+
+    assert list(drawn) == [("head.weight", 1.0)]
+    assert {path: reason.split(",")[0] for path, reason in drawn.left_out.items()} == {
+        "scaled.weight": "the weight of this linear is computed from other values",
+        "product.weight": "it is a factor of matmul",
+        "embedding.weight": "it is the weight of an embedding as well",
+    }
+    assert "scaled.weight left out: the weight" in repr(drawn)
+    assert torch.equal(net.product.weight, torch.ones(4, 4))
+
+
+@pytest.mark.parametrize(
+    "make", [nn.utils.spectral_norm, lambda layer: prune.random_unstructured(layer, "weight", amount=0.5)]
+)
+def test_weights_that_older_functions_compute_are_refused(make):
+    net = nn.Sequential(make(nn.ConvTranspose1d(3, 4, 2)), nn.ReLU(), nn.Conv1d(4, 2, 1))
+    before = net[2].weight.clone()
+
+    with pytest.raises(SiteError, match="weight of 0 is computed"):
+        init_(net, torch.randn(2, 3, 5))
+
+    assert torch.equal(net[2].weight, before)
+
+
+def test_an_activation_on_integers_sets_no_gain():
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding, self.linear = nn.Embedding(9, 4), nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.linear(self.embedding(F.relu(x)))
+
+    assert init_(Net(), torch.arange(6)) == [("linear.weight", 1.0)]
