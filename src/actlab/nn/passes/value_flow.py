@@ -20,6 +20,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from actlab.functions.activation import get
 
 __all__ = [
+    "CONSTANT",
     "ELEMENTWISE",
     "NORMS",
     "PRODUCTS",
@@ -27,7 +28,9 @@ __all__ = [
     "SELECTIONS",
     "WEIGHTED",
     "Limits",
+    "Value",
     "ValueFlow",
+    "ValueRules",
     "bare_name",
     "limits_of",
 ]
@@ -44,7 +47,7 @@ WEIGHTED: Final = frozenset({  # functions that mix the elements of a value, wit
 })
 NORMS: Final = frozenset({"batch_norm", "group_norm", "instance_norm", "layer_norm", "local_response_norm", "rms_norm"})
 SELECTIONS: Final = frozenset({  # each element of the result is an element of one argument
-    "block_diag", "cat", "column_stack", "concat", "concatenate", "copy", "dstack", "hstack", "index_copy", "index_put", "masked_fill",
+    "block_diag", "broadcast_tensors", "cat", "column_stack", "concat", "concatenate", "copy", "dstack", "hstack", "index_copy", "index_put", "masked_fill",
     "masked_scatter", "scatter", "setitem", "stack", "vstack", "where",
 })
 ELEMENTWISE: Final = frozenset({  # functions each element of whose result comes from the same element of the arguments
@@ -91,7 +94,7 @@ def limits_of(name: str | None) -> Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Value:
+class Value:
     """What is known of a tensor.
 
     Attributes:
@@ -114,8 +117,8 @@ class _Value:
 
 
 @dataclass(kw_only=True, eq=False)
-class ValueFlow:
-    """Flow of values, updated after every call of torch.
+class ValueRules:
+    """Rules by which values become others, and what was found out about the activations among them.
 
     Attributes:
         hidden: activations whose result a layer with weights or another activation takes.
@@ -128,104 +131,67 @@ class ValueFlow:
     parts: set[Hashable] = field(default_factory=set)
     bounded: set[Hashable] = field(default_factory=set)
     half_bounded: set[Hashable] = field(default_factory=set)
-    _values: Any = field(default_factory=WeakIdKeyDictionary)
 
-    def give(self, tensors: Iterable[Tensor], *, weight: bool = False) -> None:
-        """Add the inputs of the model, or its weights."""
-        for tensor in tensors:
-            self._values[tensor] = _Value(weight=weight, given=not weight, root=None if weight else object())
-
-    def activation(self, key: Hashable, source: Tensor, result: Tensor, limits: Limits) -> None:
-        """Add an activation that ran; ``key`` identifies the run."""
-        before = self._of(source)
+    def activated(self, key: Hashable, before: Value, limits: Limits) -> Value:
+        """Return what an activation makes of a value; ``key`` identifies the activation."""
         self.hidden |= before.carried
         self.bounded |= {key} if limits == "bounded" else set()
         self.half_bounded |= {key} if limits == "half bounded" else set()
         own = frozenset({key})
         firm = own if limits in {"bounded", "one sign"} else frozenset()
-        after = _Value(carried=own, firm=firm, root=before.root, chain=before.chain | own)
-        self._set(result, after, overwritten=result is source)
+        return Value(carried=own, firm=firm, root=before.root, chain=before.chain | own)
 
-    def layer(self, sources: Sequence[Tensor], results: Sequence[Tensor]) -> None:
-        """Add a layer with weights, or another function that mixes values and has a state."""
-        for source in sources:
-            self.hidden |= self._of(source).carried
-        for result in results:
-            self._set(result, _Value(computed=True, root=object()), overwritten=any(result is s for s in sources))
+    def weighted(self, values: Iterable[Value]) -> Value:
+        """Return what a layer with weights makes of values, or another function that mixes values and has a state."""
+        for value in values:
+            self.hidden |= value.carried
+        return Value(computed=True, root=object())
 
-    def call(
-        self, name: str, sources: Sequence[Tensor], results: Sequence[Tensor], numbers: Sequence[float] = ()
-    ) -> None:
-        """Add a call of another function of torch.
+    def result(self, name: str, values: Sequence[Value], numbers: Sequence[float] = ()) -> Value:
+        """Return what another function of torch makes of values.
 
         Args:
             name: of the function.
+            values: its tensor arguments.
             numbers: its arguments that are numbers.
-            sources: its tensor arguments; for ``__setitem__``, the tensor that is changed first.
-            results: its tensor results; the changed tensor for ``__setitem__``.
         """
         bare = bare_name(name)
-        values = list(map(self._of, sources))
-        is_layer = (
-            bare in WEIGHTED and any(value.weight for value in values) and not all(value.weight for value in values)
-        )
+        is_layer = bare in WEIGHTED and any(value.weight for value in values) and not all(v.weight for v in values)
         if bare in NORMS or is_layer:
-            self.layer(sources, results)
-            return
-        value = self._joined(bare, values)
-        if bare in _SHIFTS and (any(numbers) or any(each is _CONSTANT for each in values)):
+            return self.weighted(values)
+        value = self.joined(bare, values)
+        if bare in _SHIFTS and (any(numbers) or any(each is CONSTANT for each in values)):
             value = replace(value, firm=value.firm | (value.carried & self.half_bounded))
-        for result in results:
-            if result.is_floating_point() or result.is_complex():
-                after = replace(value, root=object()) if value.root is _OTHER else value
-                self._set(result, after, overwritten=any(result is source for source in sources))
-
-    def outputs(self, tensors: Iterable[Tensor]) -> set[Hashable]:
-        """Return the activations that keep one of these tensors, the model's output, bounded, positive or negative."""
-        firm = (self._of(tensor).firm for tensor in tensors)
-        return {key for keys in firm for key in keys} - self.hidden
-
-    # -------------------------------------------------------------------------------------------- rules
-
-    def _of(self, tensor: Tensor) -> _Value:
-        value: _Value = self._values.get(tensor, _CONSTANT)
         return value
 
-    def _set(self, tensor: Tensor, value: _Value, *, overwritten: bool) -> None:
-        self._values[tensor] = value
-        base = tensor._base if overwritten else None
-        if base is not None:  # a view that was changed: its base holds both values
-            self._values[base] = self._joined("setitem", [self._of(base), value])
-
-    def _joined(self, name: str, values: Sequence[_Value]) -> _Value:
-        """Return what is known of the result of a function."""
+    def joined(self, name: str, values: Sequence[Value]) -> Value:
+        """Return what is known of the result of a function without weights; ``name`` is that of :func:`bare_name`."""
         carried = frozenset[Hashable]().union(*(value.carried for value in values))
-        others = [value for value in values if not value.carried]
-        computed = any(value.computed for value in values)
         firm = frozenset[Hashable]().union(*(value.firm for value in values))
+        others = [value for value in values if not value.carried]
         if name in _SUMS and not any(value.computed for value in others):
             kept = self.bounded if any(value.given for value in others) else carried
             carried, firm = carried & kept, firm & kept
         elif name not in SELECTIONS and any(value.computed or value.given for value in others):
             carried = firm = frozenset()
         root, chain = self._formula(name, values)
-        return _Value(
+        return Value(
             carried=carried,
             firm=firm,
-            computed=computed,
+            computed=any(value.computed for value in values),
             given=any(value.given for value in values),
             weight=bool(values) and all(value.weight for value in values),
             root=root,
             chain=chain,
         )
 
-    def _formula(self, name: str, values: Sequence[_Value]) -> tuple[object, frozenset[Hashable]]:
+    def _formula(self, name: str, values: Sequence[Value]) -> tuple[object, frozenset[Hashable]]:
         """Return of which value the result is an elementwise function, and the activations in between; mark parts of formulas."""
         variable = [value for value in values if value.root is not None]
         if not variable:
             return None, frozenset()
         if name not in ELEMENTWISE | _SAME_ELEMENTS or len({id(value.root) for value in variable}) > 1:
-            return _OTHER, frozenset()
+            return object(), frozenset()
         chain = frozenset[Hashable]().union(*(value.chain for value in variable))
         with_activation = [value for value in variable if value.chain]
         is_joined = len(variable) > 1 and len(with_activation) >= (2 if name in _SUMS else 1)
@@ -234,7 +200,59 @@ class ValueFlow:
         return variable[0].root, chain
 
 
-_CONSTANT: Final = _Value()
-_OTHER: Final = object()  # a value that is no elementwise function of one other
+class ValueFlow:
+    """Flow of the tensors of a forward pass, updated after every call of torch."""
+
+    def __init__(self) -> None:
+        self.rules = ValueRules()
+        self._values: Any = WeakIdKeyDictionary()
+
+    def give(self, tensors: Iterable[Tensor], *, weight: bool = False) -> None:
+        """Add the inputs of the model, or its weights."""
+        for tensor in tensors:
+            self._values[tensor] = Value(weight=weight, given=not weight, root=None if weight else object())
+
+    def activation(self, key: Hashable, source: Tensor, result: Tensor, limits: Limits) -> None:
+        """Add an activation that ran; ``key`` identifies the run."""
+        self._set([result], self.rules.activated(key, self._of(source), limits), [source])
+
+    def layer(self, sources: Sequence[Tensor], results: Sequence[Tensor]) -> None:
+        """Add a layer with weights, or another function that mixes values and has a state."""
+        self._set(results, self.rules.weighted(map(self._of, sources)), sources)
+
+    def call(
+        self, name: str, sources: Sequence[Tensor], results: Sequence[Tensor], numbers: Sequence[float] = ()
+    ) -> None:
+        """Add a call of another function of torch.
+
+        Args:
+            name: of the function.
+            sources: its tensor arguments; for ``__setitem__``, the tensor that is changed first.
+            results: its tensor results; the changed tensor for ``__setitem__``.
+            numbers: its arguments that are numbers.
+        """
+        self._set(results, self.rules.result(name, [*map(self._of, sources)], numbers), sources)
+
+    def outputs(self, tensors: Iterable[Tensor]) -> set[Hashable]:
+        """Return the activations that keep one of these tensors, the model's output, bounded, positive or negative."""
+        firm = (self._of(tensor).firm for tensor in tensors)
+        return {key for keys in firm for key in keys} - self.rules.hidden
+
+    def _of(self, tensor: Tensor) -> Value:
+        value: Value = self._values.get(tensor, CONSTANT)
+        return value
+
+    def _set(self, results: Sequence[Tensor], value: Value, sources: Sequence[Tensor]) -> None:
+        for result in results:
+            if not (result.is_floating_point() or result.is_complex()):
+                continue
+            own = value if len(results) == 1 or value.root is None else replace(value, root=object())
+            self._values[result] = own
+            base = result._base if any(result is source for source in sources) else None
+            if base is not None:  # a view that was changed: its base holds both values
+                self._values[base] = self.rules.joined("setitem", [self._of(base), own])
+
+
+CONSTANT: Final = Value()
 _RESHAPED: Final = frozenset(map(bare_name, RESHAPES))
 _SAME_ELEMENTS: Final = _RESHAPED - {"getitem", "select"}

@@ -26,7 +26,7 @@ from actlab.nn.sites.torch_activations import (
 from actlab.nn.sites.user_functions import match_function
 from actlab.nn.source.method_source import Method
 
-__all__ = ["called_activation", "describe_source_call", "known_names"]
+__all__ = ["called_activation", "describe_source_call", "known_names", "named_value"]
 
 _MISSING: Final = object()  # an unknown value, which may be a tensor
 _OTHER: Final = object()  # an unknown value that is no tensor
@@ -46,6 +46,12 @@ def called_activation(call: ast.Call, names: Mapping[str, Any]) -> tuple[Activat
         return None
     function = function_named(call.func.attr) if len(call.args) <= METHODS.get(call.func.attr, -1) else None
     return (function, "method") if function else None
+
+
+def named_value(node: ast.expr, names: Mapping[str, Any]) -> Any:
+    """Return the value of an expression of names, attributes and subscripts where it is known without running the model; else None."""
+    value = _resolve(node, names)
+    return None if value is _MISSING or value is _OTHER else value
 
 
 def _resolve(node: ast.expr, names: Mapping[str, Any]) -> Any:

@@ -47,17 +47,20 @@ def ones(count: int, bits: int, tau: float, generator: torch.Generator) -> Split
 class _Unit(nn.Module):
     """One unit whose activation value is the probability of the second of two classes.
 
-    The output has both probabilities, so that the activation itself is not an output of the model and can be swapped.
+    The output has both probabilities, from fixed weights behind the activation: so it is no output of the model, which a swap leaves as it
+    is, but can be compared with others.
     """
 
     def __init__(self, bits: int, activation: nn.Module) -> None:
         super().__init__()
         self.linear = nn.Linear(bits, 1)
         self.activation = activation
+        self.register_buffer("_weight", torch.tensor([[-1.0], [1.0]]), persistent=False)
+        self.register_buffer("_bias", torch.tensor([1.0, 0.0]), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        second = self.activation(self.linear(x)).squeeze(1)
-        return torch.stack((1 - second, second), 1)
+        second = self.activation(self.linear(x))
+        return functional.linear(second, self._weight, self._bias)
 
 
 def _ones_data(count: int, bits: int, tau: float, seed: int) -> Data:
