@@ -135,8 +135,8 @@ def compare(
         progress: called with :class:`Progress` in this process whenever a trial has finished.
         settings: settings of the plan; the defaults if not given.
         options: fields of :class:`~actlab.studies.settings.StudySettings`, in the place of those of ``settings``: ``seeds`` (10),
-            ``baseline`` (the first arm), ``init`` ("fixed"), ``tune`` (None), ``alpha`` (0.05), ``rope`` (the task's) and
-            ``eliminate`` (True).
+            ``baseline`` (the first arm), ``init`` ("fixed"), ``tune`` (None), ``alpha`` (0.05), ``rope`` (the task's),
+            ``eliminate`` (True) and ``decay_learned`` (True).
 
     Returns:
         The study, whose ``verdict()`` is the result.

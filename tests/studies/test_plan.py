@@ -161,3 +161,13 @@ def test_a_budget_that_is_none_is_refused(text):
 
 def test_seeds_are_counted_from_0():
     assert parse_seeds(4) == (0, 1, 2, 3)
+
+
+def test_the_decay_of_learned_numbers_belongs_to_the_plan_only_where_it_is_off():
+    plain, off = plan(), plan(decay_learned=False)
+
+    assert plan(decay_learned=True).fingerprint == plain.fingerprint != off.fingerprint
+    assert "decay_learned" not in plain.identity()
+    assert Plan.from_json(off.to_json()) == off
+    assert off.differences(plain) == ["decay_learned: None in the store, False now"]
+    assert plain.differences(off) == ["decay_learned: False in the store, None now"]

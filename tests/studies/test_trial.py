@@ -237,3 +237,19 @@ def test_batches_in_order_are_slices_of_the_data():
     run_trial(tiny(loss=watched, shuffle=False, epochs=1), RELU, 2)
 
     assert [label for batch in seen for label in batch] == data(2).train.y.tolist()
+
+
+def test_learned_numbers_can_be_left_out_of_the_tasks_weight_decay():
+    def decaying(parameters, lr):
+        return torch.optim.SGD(parameters, lr=lr, weight_decay=0.5)
+
+    task, arm = tiny(optimizer=decaying, learning_rate=0.1), parse_arm("swish(beta=learned(2))")
+    default, decayed, free = (
+        run_trial(task, arm, 0, **o) for o in ({}, {"decay_learned": True}, {"decay_learned": False})
+    )
+
+    assert default.metric == decayed.metric
+    assert decayed.metric != free.metric
+    for other in (RELU, GELU):  # arms without learned numbers are the same to the bit
+        assert run_trial(task, other, 0).metric == run_trial(task, other, 0, decay_learned=False).metric
+    assert run_trial(tiny(), arm, 0).metric == run_trial(tiny(), arm, 0, decay_learned=False).metric  # no decay

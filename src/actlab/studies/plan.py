@@ -41,6 +41,7 @@ class Plan:
         alpha: error rate of the whole study.
         rope: region of practical equivalence, in the metric's units.
         eliminate: whether arms are eliminated as soon as the evidence allows.
+        decay_learned: whether weight decay acts on the learned numbers of activations; part of the identity only if it does not.
         definitions: pairs of name and formula, of activations and (with a slash before the name) of gradient rules, so that a
             changed formula is another plan.
         metric: name of the metric.
@@ -57,6 +58,7 @@ class Plan:
     alpha: float = 0.05
     rope: float = 0.0
     eliminate: bool = True
+    decay_learned: bool = True
     definitions: tuple[tuple[str, str], ...] = ()
     metric: str = "metric"
     direction: Direction = "max"
@@ -90,6 +92,8 @@ class Plan:
         """Return everything in which two plans of the same study must agree, which is all but the seeds and the file's path."""
         fields = asdict(self)
         del fields["seeds"], fields["file"]
+        if self.decay_learned:  # plans of before this setting keep their fingerprint
+            del fields["decay_learned"]
         return {"protocol": _PROTOCOL, **json.loads(json.dumps(fields))}
 
     @property
@@ -113,7 +117,8 @@ class Plan:
     def differences(self, stored: Plan) -> list[str]:
         """Return one text for each setting in which this plan differs from a stored one, seeds aside."""
         now, before = self.identity(), stored.identity()
-        return [_difference(name, before.get(name), now[name]) for name in now if now[name] != before.get(name)]
+        names = {**before, **now}
+        return [_difference(n, before.get(n), now.get(n)) for n in names if now.get(n) != before.get(n)]
 
 
 def _assignment(value: Any) -> Assignment:
@@ -174,6 +179,7 @@ def make_plan(
         alpha=_number_between(chosen.alpha, 0, 1, "alpha", "the error rate of the study, 0.05 for 5 %"),
         rope=_number_between(rope, -1e-300, math.inf, "rope", f"in units of {task.metric_name}"),
         eliminate=bool(chosen.eliminate),
+        decay_learned=bool(chosen.decay_learned),
         definitions=_definitions(all_arms),
     )
 

@@ -33,6 +33,8 @@ class StudySettings:
         alpha: error rate of the whole study.
         rope: region of practical equivalence, in the metric's units; the task's own by default.
         eliminate: whether arms are eliminated as soon as the evidence allows.
+        decay_learned: whether the weight decay of the task's optimizer acts on the learned numbers of activations as well; False takes
+            them out of it, see :func:`actlab.parameter_groups`.
     """
 
     seeds: int | Sequence[int] = 10
@@ -42,6 +44,7 @@ class StudySettings:
     alpha: float = 0.05
     rope: float | None = None
     eliminate: bool = True
+    decay_learned: bool = True
 
 
 class StudyOptions(TypedDict, total=False):
@@ -54,6 +57,7 @@ class StudyOptions(TypedDict, total=False):
     alpha: float
     rope: float | None
     eliminate: bool
+    decay_learned: bool
 
 
 def parse_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:

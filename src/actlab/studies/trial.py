@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from actlab.errors import TaskError
+from actlab.nn.training.parameter_groups import exempt_learned_numbers_
 from actlab.nn.transforms.changes import Changes
 from actlab.nn.transforms.init import init_
 from actlab.nn.transforms.swap import swap_
@@ -116,7 +117,14 @@ class _Measurements:
 
 
 def run_trial(
-    task: Task, arm: Arm, seed: int, *, init: str = "fixed", lr: float | None = None, stage: str = "main"
+    task: Task,
+    arm: Arm,
+    seed: int,
+    *,
+    init: str = "fixed",
+    lr: float | None = None,
+    stage: str = "main",
+    decay_learned: bool = True,
 ) -> Trial:
     """Train and evaluate one arm on one seed, on one thread. The global generators are restored.
 
@@ -129,6 +137,7 @@ def run_trial(
         init: "fixed" or "matched".
         lr: learning rate; the task's own by default.
         stage: "main" evaluates on the test split, once, at the end; "tune" never reads it.
+        decay_learned: whether the optimizer's weight decay acts on the learned numbers of activations as well.
 
     Returns:
         The result. A loss that is not finite, memory that runs out and an exception in user code are results too: see its ``status``.
@@ -147,7 +156,7 @@ def run_trial(
     reason = None
     try:
         with one_thread(), isolated(seed):
-            _train_and_evaluate(measured, task, arm, seed, init=init, lr=rate, stage=stage)
+            _train_and_evaluate(measured, task, arm, seed, init=init, lr=rate, stage=stage, decay_learned=decay_learned)
     except _DivergedError as error:
         status, reason = "diverged", str(error)
     except (Exception, SystemExit) as error:  # user code may raise anything; the reason is the result
@@ -241,14 +250,22 @@ def _untrained_model(task: Task, arm: Arm | None, seed: int, batch: Tensor) -> n
 
 
 def _train_and_evaluate(
-    measured: _Measurements, task: Task, arm: Arm, seed: int, *, init: str, lr: float, stage: str
+    measured: _Measurements,
+    task: Task,
+    arm: Arm,
+    seed: int,
+    *,
+    init: str,
+    lr: float,
+    stage: str,
+    decay_learned: bool,
 ) -> None:
     """Run a trial and fill in the measurements."""
     data = load_data(task, seed)
     model, _ = build_model(task, arm, seed, init=init, batch=data.train.x[: task.batch_size])
     measured.parameters = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     seed_all(seed)  # again: the swap may have drawn numbers, and dropout must not depend on the arm
-    _train(task, model, data.train, seed, lr=lr, losses=measured.losses)
+    _train(task, model, data.train, seed, lr=lr, losses=measured.losses, decay_learned=decay_learned)
     model.eval()
     curve = None if task.curve_metric is None else _finite(task.curve_metric(measured.losses), "curve_metric")
     if data.validation is not None:
@@ -259,9 +276,20 @@ def _train_and_evaluate(
         measured.metric = curve if curve is not None else _finite(evaluate_model(task, model, data.test), "metric")
 
 
-def _train(task: Task, model: nn.Module, split: Split, seed: int, *, lr: float, losses: list[float]) -> None:
+def _train(
+    task: Task,
+    model: nn.Module,
+    split: Split,
+    seed: int,
+    *,
+    lr: float,
+    losses: list[float],
+    decay_learned: bool = True,
+) -> None:
     """Train, and append the loss of every step to ``losses``. Most of a study's time is spent in this loop."""
     optimizer = task.optimizer(model.parameters(), lr)
+    if not decay_learned:
+        exempt_learned_numbers_(optimizer, model)
     loss_of = task.loss
     for x, y in islice(batches(task, split, seed), task.steps):
         loss = loss_of(model(x), y)

@@ -93,6 +93,20 @@ def test_a_checkpoint_with_0d_numbers_loads_strictly(spec, assign):
     assert all(isinstance(p, nn.Parameter) and p.shape == (1,) for p in new.parameters())
 
 
+def test_a_checkpoint_with_0d_numbers_loads_into_a_slim_model():
+    def model():
+        return nn.Sequential(nn.Linear(4, 8), actlab.layer("swish(beta=learned)"), nn.Linear(8, 2))
+
+    x = torch.randn(3, 4)
+    slim, plain = model(), model()
+    actlab.slim_(slim, x)
+
+    slim.load_state_dict(as_earlier(plain.state_dict()), strict=True)
+
+    assert "Deferred" in repr(slim)
+    assert torch.equal(slim(x), plain(x))
+
+
 def test_a_checkpoint_in_a_file_with_0d_numbers_loads():
     file = io.BytesIO()
     torch.save(as_earlier(actlab.layer("swish(beta=learned(3))").state_dict()), file)

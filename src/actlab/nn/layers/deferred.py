@@ -34,6 +34,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from actlab.codegen.eager_mode import is_eager_with_grad
+from actlab.nn.layers.learned_numbers import unsqueeze_numbers
 from actlab.nn.layers.recompute import (
     AutocastState,
     Consumer,
@@ -346,6 +347,10 @@ class Deferred(nn.Module):
         """Set the training flag, also of the wrapped module."""
         self.activation.train(mode)
         return super().train(mode)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any, **options: Any) -> None:
+        unsqueeze_numbers(self._parameters, state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *arguments, **options)
 
     def extra_repr(self) -> str:
         """Return the wrapped module's text."""

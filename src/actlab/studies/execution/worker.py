@@ -88,7 +88,8 @@ def work(
 def _run(store: Store, job: Job, task: Task, lease: Lease) -> None:
     key, plan = lease.key, job.plan
     try:
-        trial = run_trial(task, plan.arm(key.arm), key.seed, init=plan.init, lr=key.lr, stage=key.stage)
+        arm, decay = plan.arm(key.arm), plan.decay_learned
+        trial = run_trial(task, arm, key.seed, init=plan.init, lr=key.lr, stage=key.stage, decay_learned=decay)
     except BaseException:  # Ctrl-C; this process may live on and run the study again
         store.release(lease)
         raise
