@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from actlab.diagnostics.remedy import Swap
 from actlab.diagnostics.training_record import TrainingRecord
 from actlab.errors import SiteError
+from actlab.nn.passes.linear_calls import LAYERS
 from actlab.nn.probes.probe import probe
 from actlab.nn.probes.probe_report import ProbeReport, ProbeRow
 from actlab.nn.probes.propagation import Layer, Propagation, propagation
@@ -30,7 +31,7 @@ _ROWS: Final = 256
 # logit whose sigmoid is 1 up to 2e-9
 _FAR: Final = 20.0
 Measured = TypeVar("Measured")
-_CONVOLUTIONS: Final = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_CONVOLUTIONS: Final = LAYERS[1:]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,7 +186,7 @@ def _hidden(entry: Entry, surveyed: Survey) -> HiddenActivation:
         path=entry.site.path,
         spec=entry.running.spec,
         feeds_layer=any(activation.result in layer_inputs for activation in entry.runs),
-        layer_class=type(before.module).__name__ if before else "",
+        layer_class=type(before.module).__name__.removeprefix("Parametrized") if before else "",
         layer=paths[0],
         replaceable=entry.site.replaceable,
     )

@@ -255,12 +255,10 @@ def _layers_before_activations(model: nn.Module, inputs: Inputs) -> Iterator[tup
 
 def _norm_after(module: nn.Module, activation: Run) -> nn.Module | None:
     """Return a norm for the output of a layer, on its device and in its dtype; None for other layers."""
-    weight = module.get_parameter("weight")
+    weight = next(module.parameters())  # any: the weight itself may be computed from others
     norm: nn.Module | None = None
     if isinstance(module, nn.Linear):
         norm = (nn.BatchNorm1d if len(activation.shape) == 2 else nn.LayerNorm)(module.out_features)
-    elif isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
-        kinds = {nn.Conv1d: nn.BatchNorm1d, nn.Conv2d: nn.BatchNorm2d, nn.Conv3d: nn.BatchNorm3d}
-        kind = next(kind for layer, kind in kinds.items() if isinstance(module, layer))
-        norm = kind(module.out_channels)
+    elif isinstance(module, nn.modules.conv._ConvNd):
+        norm = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)[len(module.kernel_size) - 1](module.out_channels)
     return None if norm is None else norm.to(device=weight.device, dtype=weight.dtype)

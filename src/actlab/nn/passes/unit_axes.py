@@ -90,12 +90,14 @@ class UnitAxes:
 
     def keep(self, axis: UnitAxis | None, result: Tensor) -> None:
         """Set the axis of an activation's output to that of its input; a gate makes it narrower."""
-        if axis is not None and type(result) is Tensor and result.dim() >= -axis.dim:
+        if axis is not None and type(result) is Tensor and not result.is_nested and result.dim() >= -axis.dim:
             self.set(result, replace(axis, width=result.shape[axis.dim]))
 
-    def start(self, call: LinearCall, result: Tensor, after: str | None) -> UnitAxis:
-        """Set the axis of a linear layer's output, and return it."""
+    def start(self, call: LinearCall, result: Tensor, after: str | None) -> UnitAxis | None:
+        """Set the axis of a linear layer's output, and return it; None for a nested tensor, whose axes are not followed."""
         self._order += 1
+        if result.is_nested:
+            return None
         dim = call.unit_dim(result)
         axis = UnitAxis(dim=dim, width=result.shape[dim], after=after, order=self._order)
         self.set(result, axis)
@@ -131,7 +133,7 @@ class UnitAxes:
         elif name in _LAST_DIMENSION:
             axes = [_last(part) for part in _tensors(result)]
         elif isinstance(result, Tensor):
-            axes = [_computed(name, inputs, args, kwargs, result)]
+            axes = [_computed(name, inputs, args, kwargs, part) for part in _tensors(result)]
         else:
             axes = [_reduced(inputs, args, kwargs, part) for part in _tensors(result)] if name in _REDUCTIONS else []
         for part, axis in zip(_tensors(result), axes, strict=False):
@@ -140,7 +142,7 @@ class UnitAxes:
 
 def _tensors(result: Any) -> list[Tensor]:
     parts = result if isinstance(result, (tuple, list)) else [result]
-    return [part for part in parts if isinstance(part, Tensor)]
+    return [part for part in parts if isinstance(part, Tensor) and not part.is_nested]
 
 
 def _moved(
