@@ -310,6 +310,7 @@ def test_what_is_left_has_its_reason(registered):
     assert "takes a gate and a value" in left["swiglu"]
     assert "returns n/k elements for n" in left["maxout"]
     assert "mixes tokens" in left["linear_attention"]
+    assert "computes on complex numbers" in left["modrelu"]
     assert set(left) | set(registered["transformers"].names) >= set(actlab.names())
 
 

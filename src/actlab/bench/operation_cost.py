@@ -143,7 +143,8 @@ def _traffic_of_tensors(spec: Spec) -> tuple[float, float]:
     """Return elements per element of the input, with all intermediate results inside one fused kernel."""
     size = 64
     inputs, width = max(1, len(spec.activation.inputs)), spec.width(size) / size
-    return inputs + width, 2 * inputs + width
+    numbers = 2 if spec.activation.kind == "complex" else 1  # real ones per element
+    return numbers * (inputs + width), numbers * (2 * inputs + width)
 
 
 class _KernelNames(TorchDispatchMode):  # type: ignore[no-untyped-call] # not annotated in torch
@@ -168,8 +169,10 @@ def kernels(spec: str | Spec) -> tuple[list[str], list[str]]:
         >>> kernels("gelu")
         (['gelu'], ['gelu_backward'])
     """
-    module = layer(parse(spec), channels=8)
-    x = torch.randn(2, 8, 64, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    spec = parse(spec)
+    module = layer(spec, channels=8)
+    dtype = torch.complex64 if spec.activation.kind == "complex" else torch.float32
+    x = torch.randn(2, 8, 64, dtype=dtype, generator=torch.Generator().manual_seed(0), requires_grad=True)
     with _KernelNames() as forward:
         y = module(x)
     if not y.requires_grad:

@@ -8,8 +8,9 @@ domains; its docstring is the description::
         \"\"\"Gates its input by the tanh of its softplus.\"\"\"
         return x * tanh(softplus(x))
 
-Functions without a scalar formula (softmax, attention, random slopes) use the same decorator with tensor code and ``kind="vector"`` or
-``kind="stochastic"``; their parameters may be learned, integers (:data:`Count`), flags, or the dimension they work along (:data:`Dim`).
+Functions without a scalar formula (softmax, attention, random slopes, moduli of complex numbers) use the same decorator with tensor code
+and ``kind="vector"``, ``kind="stochastic"`` or ``kind="complex"``; their parameters may be learned, integers (:data:`Count`), flags, or the
+dimension they work along (:data:`Dim`).
 Gated functions are a formula in two symbols, ``(gate, value)``. A vector function of several inputs, ``(query, key, value)``, mixes tokens.
 
 A :data:`Cutoff` is the number from which on a formula is replaced by its limit, such as the threshold of torch's softplus. At its default
@@ -31,6 +32,7 @@ from actlab.functions.formula import Expr, canonical, where
 from actlab.functions.parameter import (
     DOMAINS,
     AboveOne,
+    Bits,
     Constant,
     Count,
     Cutoff,
@@ -54,6 +56,7 @@ __all__ = [
     "KINDS",
     "AboveOne",
     "Activation",
+    "Bits",
     "Claims",
     "Constant",
     "Count",
@@ -76,7 +79,7 @@ __all__ = [
     "registry_version",
 ]
 
-Kind = Literal["elementwise", "gated", "vector", "stochastic"]
+Kind = Literal["elementwise", "gated", "vector", "stochastic", "complex"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
@@ -119,7 +122,7 @@ class Activation:
 
     Attributes:
         name: unique, lower case.
-        kind: "elementwise", "gated" (two inputs), "vector" (mixes elements) or "stochastic".
+        kind: "elementwise", "gated" (two inputs), "vector" (mixes elements), "stochastic" or "complex" (of complex numbers).
         family: the name of the module that defines it, such as "exponential" or "shrinkage".
         doc: one sentence.
         expression: the formula over ``inputs`` and the parameters' symbols, without cutoffs; None for tensor code.
@@ -216,7 +219,7 @@ def activation(
     """Register the decorated function as an activation under its own name, and return its record.
 
     Args:
-        kind: "elementwise" and "gated" functions return a formula; "vector" and "stochastic" ones are tensor code.
+        kind: "elementwise" and "gated" functions return a formula; "vector", "stochastic" and "complex" ones are tensor code.
         arxiv: number of the paper, e.g. "1908.08681".
         paper: the source in words, where there is no arXiv number.
         torch: torch's own implementation, see :class:`Activation`.
@@ -311,7 +314,7 @@ def names(kind: str | None = None) -> list[str]:
     """Return the registered names, sorted.
 
     Args:
-        kind: "elementwise", "gated", "vector" or "stochastic"; None for all.
+        kind: "elementwise", "gated", "vector", "stochastic" or "complex"; None for all.
 
     Raises:
         UnknownNameError: there is no such kind.

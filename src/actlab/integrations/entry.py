@@ -74,6 +74,8 @@ def refusal(spec: Spec) -> str:
     record = spec.activation
     if record.kind == "gated":
         return "it takes a gate and a value, and the model needs a function of one tensor"
+    if record.kind == "complex":
+        return "it computes on complex numbers, and the model on real ones"
     if record.width != "n":
         return f"it returns {record.width} elements for n, and the model needs n"
     if record.kind == "vector" and not _acts_on_last_dimension(record):

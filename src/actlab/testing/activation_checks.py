@@ -35,6 +35,7 @@ from actlab.functions.formula import derivative
 from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
 from actlab.nn.layers.activation_layer import ActivationLayer
+from actlab.testing.complex_checks import COMPLEX_CHECKS, total
 from actlab.testing.reference import (
     CHANNELS,
     DTYPES,
@@ -69,6 +70,10 @@ def reason_to_skip(check: Callable[[str], None], spec: str | Spec) -> str | None
     """
     spec = parse(spec)
     kind = spec.activation.kind
+    if check in COMPLEX_CHECKS and kind != "complex":
+        return f"{spec} is no function of complex numbers"
+    if check in NEED_REAL and kind == "complex":
+        return f"{spec} is a complex function: complex_checks has a check in place of this one"
     if check in NEED_ELEMENTWISE and kind != "elementwise":
         return f"{spec} is a {kind} function: it has no formula in one symbol (gradcheck compares its gradients)"
     if check is formula_agrees_with_the_native and pytorch.native(spec) is None:
@@ -218,15 +223,16 @@ def any_shape_is_taken(spec: str) -> None:
     """Empty, 0-d, 1-d, non-contiguous and channels-last inputs give the right shape, and the input is unchanged."""
     module = build_layer(spec)
     parsed = parse(spec)
-    any_rank = parsed.activation.kind in {"elementwise", "stochastic"} and "dim" not in parsed.values
+    dtype = sample(parsed, torch.float32).dtype
+    any_rank = parsed.activation.kind in {"elementwise", "stochastic", "complex"} and "dim" not in parsed.values
     small: list[tuple[int, ...]] = [(0,), (), (5,)] if any_rank and not parsed.needs_channels else []
     for shape in [(0, 4), (4, 4), (2, 4, 6), (2, 4, 2, 6), *small]:
-        x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+        x = torch.randn(shape, dtype=dtype, generator=torch.Generator().manual_seed(0))
         before = x.clone()
         got, want = tuple(module(x).shape), ((*shape[:-1], parsed.width(shape[-1])) if shape else ())
         assert got == want, f"{spec} makes {got} of {shape}, not {want}"
         assert torch.equal(x, before), f"{spec} changes its input"
-    x = torch.randn(4, 6, 4, 8, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(4, 6, 4, 8, dtype=dtype, generator=torch.Generator().manual_seed(0))
     for view in (x.transpose(0, 2), x[:, 1:5], x.to(memory_format=torch.channels_last)):
         shaped = view if view.shape[1] == CHANNELS else view.transpose(1, 2)
         torch.testing.assert_close(module(shaped), module(shaped.contiguous()), rtol=1e-6, atol=1e-6)
@@ -325,10 +331,10 @@ def meta_tensors_give_shapes(spec: str) -> None:
 
 
 def value_and_gradient(module: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the output, and the gradient of its sum in the input."""
+    """Return the output, and the gradient of its sum in the input (of complex outputs, that of the sum of their parts)."""
     x = x.detach().clone().requires_grad_()
     value: Any = module(x)
-    gradient = torch.autograd.grad(value.sum(), x)[0]
+    gradient = torch.autograd.grad(total(value), x)[0]
     return value.detach(), gradient
 
 
@@ -347,8 +353,15 @@ CHECKS: tuple[Callable[[str], None], ...] = (
     double_backward_is_right,
     autocast_keeps_the_dtype,
     meta_tensors_give_shapes,
+    *COMPLEX_CHECKS,
 )
 
+NEED_REAL = {
+    value_agrees_with_float64_in_every_dtype,
+    tails_are_right_in_every_dtype,
+    func_transforms_agree,
+    autocast_keeps_the_dtype,
+}
 NEED_ELEMENTWISE = {
     derivative_agrees_with_finite_differences,
     derivative_agrees_with_autograd,

@@ -57,7 +57,8 @@ def build_layer(spec: str | Spec, *, native: bool = True, dtype: torch.dtype = t
 def sample(spec: str | Spec, dtype: torch.dtype = torch.float64) -> Tensor:
     """Return an input of shape (6, 4, 8): a grid over [-8, 8] that avoids breakpoints, where no derivative exists.
 
-    The grid is sorted for elementwise functions and shuffled for the others, which may leave a sorted row unchanged.
+    The grid is sorted for elementwise functions and shuffled for the others, which may leave a sorted row unchanged. Functions of complex
+    numbers get two shuffled grids, as real and imaginary parts.
     """
     parsed = parse(spec)
     grid = torch.linspace(-8, 8, 192, dtype=torch.float64) + 1e-3
@@ -67,6 +68,8 @@ def sample(spec: str | Spec, dtype: torch.dtype = torch.float64) -> Tensor:
             grid = torch.where((grid - point).abs() < 1e-2, grid + 2e-2, grid)
     else:
         grid = grid[torch.randperm(192, generator=torch.Generator().manual_seed(0))]
+    if parsed.activation.kind == "complex":
+        grid, dtype = torch.complex(grid, grid.flip(0).roll(7)), dtype.to_complex()
     return grid.view(6, CHANNELS, 8).to(dtype)
 
 

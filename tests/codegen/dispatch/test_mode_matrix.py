@@ -305,7 +305,7 @@ def test_a_wrong_kernel_shows(fast, monkeypatch):
 def test_every_kind_of_activation_is_here():
     kinds = {actlab.layer(spec, channels=CHANNELS).spec.activation.kind for spec, _ in KINDS.values()}
 
-    assert kinds == {actlab.get(name).kind for name in actlab.names()}
+    assert kinds == {actlab.get(name).kind for name in actlab.names()} - {"complex"}  # which have no kernels
 
 
 def test_what_is_left_out_exists_and_has_a_reason():

@@ -124,7 +124,7 @@ def test_a_stochastic_layer_draws_in_training_only():
     ("spec", "x", "words"),
     [
         ("relu", torch.ones(2, dtype=torch.int64), "floating tensors, got torch.int64"),
-        ("relu", torch.ones(2, dtype=torch.complex64), "floating tensors, got torch.complex64"),
+        ("relu", torch.ones(2, dtype=torch.complex64), "real tensors, got torch.complex64"),
         ("swiglu", torch.ones(2, 3), r"even last dimension, got shape \(2, 3\)"),
         ("swiglu", torch.tensor(1.0), "even last dimension"),
     ],

@@ -67,7 +67,8 @@ def output_moments(
     """Return the output moments of a function for N(0, q) inputs, in training mode and at the initial values of learned parameters.
 
     Formulas are integrated: in one dimension, or in two for gated functions, whose gate and value are independent. Tensor code is sampled
-    with a fixed seed, and the draws are scaled so that their mean square is exactly q.
+    with a fixed seed, and the draws are scaled so that their mean square is exactly q. Functions of complex numbers take complex normal
+    inputs, whose squared moduli have the mean q; their moments are those of the moduli.
 
     Args:
         spec: the activation.
@@ -131,20 +132,20 @@ def _moments(y: Array, weights: Array, units: int) -> OutputMoments:
 # --------------------------------------------------------------------------------------------- tensor code
 
 
-Key = tuple[Any, tuple[tuple[str, float], ...], int, bool]
+Key = tuple[Any, tuple[tuple[str, float], ...], int, str]
 
 
 def _key(spec: Spec) -> Key:
     """Return the cache key of a sample: the code itself, since another function can be registered under the same name."""
     record = spec.activation
     numbers = dict(spec.numbers) | ({"dim": -1} if "dim" in spec.numbers else {})
-    return record.tensor_code, tuple(numbers.items()), len(record.inputs), record.kind == "stochastic"
+    return record.tensor_code, tuple(numbers.items()), len(record.inputs), record.kind
 
 
 def tensor_function(spec: Spec) -> Callable[[Any], Any]:
     """Return the tensor code as a function of one tensor in all roles, in training mode, along the dimension of the spec."""
-    code, _, roles, is_random = _key(spec)
-    options: dict[str, Any] = dict(spec.numbers) | ({"training": True} if is_random else {})
+    code, _, roles, kind = _key(spec)
+    options: dict[str, Any] = dict(spec.numbers) | ({"training": True} if kind == "stochastic" else {})
     return lambda x: code(*[x] * roles, **options)
 
 
@@ -153,19 +154,20 @@ def _sampled(key: Key, shape: tuple[int, int, int], scale: float) -> OutputMomen
     """Return sampled moments, with the same draws of inputs and noise at every scale."""
     import torch  # noqa: PLC0415 slow to import, and only tensor code needs it
 
-    code, numbers, roles, is_random = key
+    code, numbers, roles, kind = key
     rows, tokens, width = shape
-    options: dict[str, Any] = dict(numbers) | ({"training": True} if is_random else {})
+    options: dict[str, Any] = dict(numbers) | ({"training": True} if kind == "stochastic" else {})
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
-        z = torch.randn(rows, width, dtype=torch.float64)
-        z *= scale / z.square().mean().sqrt()
+        z = torch.randn(rows, width, dtype=torch.complex128 if kind == "complex" else torch.float64)
+        z *= scale / z.abs().square().mean().sqrt()
         x = z.unsqueeze(1).expand(-1, tokens, -1) if tokens else z
         y = code(*[x] * roles, **options).flatten(1)
-    second, variance = float(y.square().mean()), float(y.var(correction=0))
+    energy = y.abs().square()
+    second, variance = float(energy.mean()), float(y.var(correction=0))
     return OutputMoments(
         second_moment=second,
-        noise=float((y.square().mean(1) / second).var()) if second > 0 and isfinite(second) else nan,
+        noise=float((energy.mean(1) / second).var()) if second > 0 and isfinite(second) else nan,
         variance=variance,
-        variance_noise=float(((y - y.mean()).square().mean(1) / variance).var()) if variance > 0 else nan,
+        variance_noise=float(((y - y.mean()).abs().square().mean(1) / variance).var()) if variance > 0 else nan,
     )

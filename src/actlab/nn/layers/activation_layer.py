@@ -12,11 +12,11 @@ from typing import Any, cast, get_args
 import torch
 from torch import Tensor, nn
 
-from actlab.codegen import pytorch
+from actlab.codegen import complex_plane, pytorch
 from actlab.codegen.dispatch.route import Route
 from actlab.codegen.kernel_inputs import Half
 from actlab.errors import LayerError
-from actlab.functions.activation import Learned
+from actlab.functions.activation import Learned, names
 from actlab.functions.spec import Spec
 from actlab.nn.layers.learned_numbers import number, unsqueeze_numbers, unsqueeze_parameters
 
@@ -100,6 +100,7 @@ class ActivationLayer(nn.Module):
             self._function: Any = record.tensor_code
         else:
             self._function = pytorch.function(record, tuple(self._numbers.items()))
+        self._of_complex = complex_plane.complex_function(record, tuple(self._numbers.items()))
         is_routed = self.fast and not self._tensor_code
         self._route = (
             Route.of(self.spec.forward, self._plain, gate=self.gate, native=self._fused is not None)
@@ -120,7 +121,8 @@ class ActivationLayer(nn.Module):
             self._route.always()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key not in {"_function", "_fused", "_route"}}
+        bound = {"_function", "_of_complex", "_fused", "_route"}
+        return {key: value for key, value in self.__dict__.items() if key not in bound}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]  # torch leaves it untyped
@@ -135,8 +137,9 @@ class ActivationLayer(nn.Module):
         """Apply the activation.
 
         Args:
-            x: floating tensor of any shape. Gated functions take gate and value packed in the last dimension, ``(..., 2n)``, the gate in
-                the half given by :attr:`gate`. Functions that mix tokens take ``(..., tokens, dim)``, as query, key and value at once.
+            x: floating tensor of any shape; a complex one for functions of complex numbers and, as a choice, for holomorphic formulas.
+                Gated functions take gate and value packed in the last dimension, ``(..., 2n)``, the gate in the half given by
+                :attr:`gate`. Functions that mix tokens take ``(..., tokens, dim)``, as query, key and value at once.
             others: further inputs, where they are separate tensors: ``layer(gate, value)``, ``layer(query, key, value)``.
 
         Returns:
@@ -144,10 +147,11 @@ class ActivationLayer(nn.Module):
             change the width of the dimension they work along.
 
         Raises:
-            LayerError: an integer or complex input, a size that cannot be divided as needed, or a wrong number of channels.
+            LayerError: an integer input, a complex one for a function of real numbers or the reverse, a size that cannot be divided as
+                needed, or a wrong number of channels.
         """
         if not x.is_floating_point():
-            raise LayerError(f"{self.spec} computes on floating tensors, got {x.dtype}; convert with x.float() first.")
+            return self._on_the_complex_plane(x, others)
         learned = [getattr(self, name) for name in self._learned] if self._learned else []
         if self._route is not None and not others and self._route.takes(x, learned):
             self._check_packed(x)
@@ -163,6 +167,23 @@ class ActivationLayer(nn.Module):
         if self._tensor_code:
             return self._apply_tensor_code(inputs)
         return cast("Tensor", self._function(*inputs, *(self._spread(parameter, x) for parameter in learned)))
+
+    def _on_the_complex_plane(self, x: Tensor, others: tuple[Tensor, ...]) -> Tensor:
+        """Compute a function of complex numbers, or a formula that is holomorphic."""
+        if not x.is_complex():
+            raise LayerError(f"{self.spec} computes on floating tensors, got {x.dtype}; convert with x.float() first.")
+        function, obstacle = self._of_complex
+        if obstacle is not None:
+            raise LayerError(
+                f"{self.spec} computes on real tensors, got {x.dtype}: {obstacle}. Functions of complex numbers are "
+                f"{', '.join(names('complex'))}; layer({str(self.spec)!r})(x.real) takes the real part."
+            )
+        if x.dtype == torch.complex32:  # computed in single precision and rounded once, as real halves are
+            return self._on_the_complex_plane(x.to(torch.complex64), others).to(x.dtype)
+        if self._tensor_code:
+            return self._apply_tensor_code((x,))
+        learned = (self._spread(getattr(self, name), x) for name in self._learned)
+        return function(*self._inputs(x, others), *learned).to(x.dtype)
 
     def _plain(self, x: Tensor, *learned: Tensor) -> Tensor:
         """Compute the formula with generated torch code."""
@@ -181,9 +202,11 @@ class ActivationLayer(nn.Module):
 
     def _apply_tensor_code(self, inputs: tuple[Tensor, ...]) -> Tensor:
         x = inputs[0]
+        if self.spec.activation.kind == "complex" and not x.is_complex():
+            raise LayerError(f"{self.spec} computes on complex tensors, got {x.dtype}; x + 0j is a complex tensor.")
         if x.dtype in pytorch.HALF:  # computed in float32 and rounded once, as formulas are
             inputs = tuple(tensor.float() for tensor in inputs)
-        dtype = inputs[0].dtype
+        dtype = inputs[0].real.dtype
         options: dict[str, Any] = {name: self._spread(getattr(self, name), x).to(dtype) for name in self._learned}
         if self.spec.activation.kind == "stochastic":
             options["training"] = self.training

@@ -24,6 +24,7 @@ __all__ = ["Bars", "Lines", "Map", "Picture", "picture"]
 
 REACH = 4.0
 VALUES = (1.0, 0.5, -1.0)  # second inputs of a gated unit
+HEIGHTS = (0.5, 0.0, -1.0)  # imaginary parts of the inputs of a function of complex numbers
 VECTOR = (-1.5, 0.3, 2.0, -0.4, 1.1, 0.6, -2.2, 0.9)
 DRAWS, TOKENS, WIDTH = 2000, 8, 16
 
@@ -95,6 +96,8 @@ def picture(spec: str | Spec, points: int = 161) -> list[Picture]:
         return [_map(spec)]
     if record.kind == "stochastic" and "dim" not in spec.values:
         return [_draws(spec, x)]
+    if record.kind == "complex":
+        return _parts(spec, x)
     return [_bars(spec)]
 
 
@@ -148,6 +151,22 @@ def _draws(spec: Spec, x: Array) -> Lines:
         curves=curves,
         band=(low.tolist(), high.tolist()),
     )
+
+
+def _parts(spec: Spec, x: Array) -> list[Picture]:
+    """Return real and imaginary part of a function of complex numbers on lines parallel to the real axis."""
+    module = layer(spec, channels=x.size).eval()
+    lines = {f"imaginary part {height:g} of the input": torch.from_numpy(x + 1j * height)[None] for height in HEIGHTS}
+    values = {name: module(line)[0].detach().numpy() for name, line in lines.items()}
+    return [
+        Lines(
+            title=f"{title} of f(x + iy)",
+            axis="x",
+            x=x.tolist(),
+            curves={name: part(y).tolist() for name, y in values.items()},
+        )
+        for title, part in (("real part", np.real), ("imaginary part", np.imag))
+    ]
 
 
 def _bars(spec: Spec) -> Bars:

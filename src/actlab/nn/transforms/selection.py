@@ -73,6 +73,10 @@ def select_sites(model_survey: Survey, wanted: Wanted) -> list[Selection]:
             raise SiteError(
                 f"{spec} mixes the elements of its input; it cannot take the place of an elementwise function."
             )
+        if spec.activation.kind == "complex":
+            raise SiteError(
+                f"{spec} computes on complex numbers; sites are found for real ones. Build it by hand: layer({str(spec)!r})."
+            )
     if not model_survey.entries:
         raise SiteError(
             f"{type(model_survey.model).__name__} has no activation that can be found. {_advice(model_survey)}".rstrip()
