@@ -155,12 +155,12 @@ class ActivationLayer(nn.Module):
         learned = [getattr(self, name) for name in self._learned] if self._learned else []
         if self._route is not None and not others and self._route.takes(x, learned):
             self._check_packed(x)
-            if self._per_channel:
+            if learned and self._per_channel:
                 self._check_channels(learned, x)
             return self._route(x, *learned) if learned else self._route(x)
         if self._fused is not None and not others:
             self._check_packed(x)
-            if self._per_channel:
+            if learned and self._per_channel:
                 self._check_channels(learned, x)
             return self._fused(x, *(parameter.to(x.dtype) for parameter in learned)) if learned else self._fused(x)
         inputs = self._inputs(x, others)
