@@ -76,7 +76,7 @@ def domains() -> str:
 def catalogue() -> str:
     """Return a table of the activations of each kind, with links to the pages of the gallery."""
     parts = []
-    for kind in ("elementwise", "gated", "vector", "stochastic"):
+    for kind in activation.KINDS:
         rows = [(_gallery_link(name), _signature(name), _source(get(name).source)) for name in activation.names(kind)]
         parts.append(f"## {kind.capitalize()} ({len(rows)})\n\n{table(('name', 'parameters', 'source'), rows)}")
     return "\n\n".join(parts)

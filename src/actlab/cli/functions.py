@@ -15,7 +15,7 @@ __all__ = ["find", "list_activations", "list_rules", "reference", "show"]
 
 @app.command("list")
 def list_activations(
-    kind: Annotated[str | None, typer.Option(help="Only this kind: elementwise, gated, vector or stochastic.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Only this kind: elementwise, gated, vector, stochastic or complex.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List activations with kind, formula, parameters and paper."""
@@ -56,7 +56,7 @@ def find(
         list[str] | None, typer.Argument(help="Words in the name, description or paper.", metavar="[WORD]...")
     ] = None,
     *,
-    kind: Annotated[str | None, typer.Option(help="elementwise, gated, vector or stochastic.")] = None,
+    kind: Annotated[str | None, typer.Option(help="elementwise, gated, vector, stochastic or complex.")] = None,
     family: Annotated[str | None, typer.Option(help="Family, such as exponential.")] = None,
     monotone: Annotated[
         bool | None, typer.Option("--monotone/--not-monotone", help="Nondecreasing everywhere, or not.")
