@@ -44,7 +44,7 @@ class LinearCall:
 
     Attributes:
         name: of the function: ``linear``, ``conv2d``, ``conv_transpose1d``, ``addmm``, ...
-        input: what the weight is applied to.
+        input: what the weight is applied to: a tensor, or a value that is still to be computed.
         weight: the weight, as the function gets it.
         bias: the bias, or None.
         fan_in: number of products that are summed into an output, on average over the outputs.
@@ -53,7 +53,7 @@ class LinearCall:
     """
 
     name: str
-    input: Tensor
+    input: Any
     weight: Tensor
     bias: Tensor | None = None
     fan_in: float = 0.0
@@ -114,9 +114,7 @@ def linear_call(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], known
 def _layer_call(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> LinearCall | None:
     names = ("input", "weight", "bias", "stride", "padding", "output_padding", "groups")
     bound = dict(zip(names, args, strict=False)) | dict(kwargs)
-    if not all(
-        isinstance(bound.get(each), Tensor) for each in ("input", "weight")
-    ):  # a function of torch.ops with packed weights
+    if not isinstance(bound.get("weight"), Tensor):  # a function of torch.ops with packed weights
         return None
     stride: Sequence[int] = ()
     if "transpose" in name:

@@ -187,7 +187,7 @@ class _Scale:
     Attributes:
         weight: fan-in times the mean square of the weights.
         bias: mean square of the biases.
-        moment: second moment of the input.
+        moment: second moment of the input; NaN where it is still to be computed, in a model after ``slim_``.
     """
 
     weight: float
@@ -215,7 +215,7 @@ def _scale(call: LinearCall) -> _Scale:
     return _Scale(
         weight=_mean_square(call.weight) * call.fan_in,
         bias=0.0 if call.bias is None else _mean_square(call.bias),
-        moment=_mean_square(call.input),
+        moment=_mean_square(call.input) if isinstance(call.input, Tensor) else nan,
     )
 
 

@@ -170,8 +170,8 @@ class _Recorder(TorchFunctionMode):
     def _add_weighted(self, call: LinearCall, result: Tensor) -> None:
         self.axes.start(call, result, None)
         owner = calling_module(sys._getframe(3), self.parts)
-        tokens = self.trace.keep(call.input), self.trace.keep(result)
-        self.trace.steps.append(WeightedCall(owner=owner, call=call, source=tokens[0], result=tokens[1]))
+        source = self.trace.keep(call.input) if isinstance(call.input, Tensor) else (0, 0)
+        self.trace.steps.append(WeightedCall(owner=owner, call=call, source=source, result=self.trace.keep(result)))
 
 
 def _tensors(values: Any) -> list[Tensor]:
