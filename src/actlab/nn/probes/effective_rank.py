@@ -107,5 +107,7 @@ class _Sums:
 @lru_cache(maxsize=8)
 def _directions(width: int, size: int, device: torch.device) -> Tensor:
     """Return normal directions from a separate generator."""
-    directions = torch.randn(width, size, generator=torch.Generator().manual_seed(0)) / sqrt(size)
+    directions = torch.randn(
+        width, size, generator=torch.Generator().manual_seed(0), dtype=torch.float32, device="cpu"
+    ) / sqrt(size)
     return directions.to(device)

@@ -151,6 +151,10 @@ def propagation(model: nn.Module, inputs: Inputs, *, training: bool = True, seed
         >>> result.trouble.kind, result.trouble.begins, round(result.decades_forecast)
         ('vanish', '20', -4)
     """
+    if any(parameter.is_meta for parameter in model.parameters()):
+        raise SiteError(
+            "The model is on the meta device, where tensors have no values to measure; build it on a device, or call to_empty and init_."
+        )
     settings = ProbeSettings(inputs=lambda batch: batch, rank=False, training=training)
     with _AppliedWeights(model) as applied:
         report = probe(model, [inputs], lambda output, _: _functional(output, seed), settings=settings)

@@ -59,7 +59,9 @@ def new_layers(model_survey: Survey, chosen: Sequence[tuple[Entry, Spec]], *, fa
     for entry, spec in chosen:
         slot = entry.slot
         channels, dim = (entry.site.channels, _channel_dim(entry.site)) if spec.needs_channels else (None, 1)
-        new = model_paths.match_neighbors(layer(spec, channels=channels, channel_dim=dim, fast=fast), slot.owner)
+        with torch.device("cpu"):  # whatever the default device is, the layer goes to that of its neighbors
+            new = layer(spec, channels=channels, channel_dim=dim, fast=fast)
+        new = model_paths.match_neighbors(new, slot.owner)
         insertions.append(Insertion(owner=slot.owner, new=new, attribute=slot.attribute, edit=slot.edit))
     return insertions
 
@@ -127,6 +129,8 @@ def _close(before: Tensor, after: Tensor) -> bool:
     """
     if before.shape != after.shape or before.dtype != after.dtype or before.layout != after.layout:
         return False
+    if before.is_meta:  # no values to compare
+        return after.is_meta
     if before.layout is not torch.strided:
         before, after = before.to_dense(), after.to_dense()
     if before.is_complex():
