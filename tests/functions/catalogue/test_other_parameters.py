@@ -40,7 +40,7 @@ def keras_relu(x, slope, cap, threshold):
 
 CASES = {
     "keras_relu(0.1, 3, 0.7)": lambda x: keras_relu(x, 0.1, 3, 0.7),
-    "keras_relu(0.2, 1e30, -1)": lambda x: keras_relu(x, 0.2, np.inf, -1),
+    "keras_relu(0.2, 1e18, -1)": lambda x: keras_relu(x, 0.2, np.inf, -1),
     "scaled_leaky_relu(0.3, 2)": lambda x: 2 * leaky(x, 0.3),
     "clamped_relu(0.1, 2)": lambda x: np.minimum(2, leaky(x, 0.1)),
     "clamped_relu(0.1, -0.1)": lambda x: np.minimum(-0.1, leaky(x, 0.1)),

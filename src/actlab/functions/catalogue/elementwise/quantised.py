@@ -70,9 +70,9 @@ def lsq(x, s: Positive = learned(1.0), bits: Count = 2):
 
 
 @activation(
-    paper="numpy.heaviside; MLX, nn.step",
+    paper="numpy.heaviside",
     claims=Claims(lower=0.0, upper=1.0, monotone=True, smoothness=-1, zero=False),
 )
 def step_at(x, threshold=0.0, value: Constant = 0.5):
-    """One above a threshold, zero below it, and a value of choice at it; `step` is value 0, SpikingJelly's and MLX's value 1."""
+    """One above a threshold, zero below it, and a value of choice at it; `step` is value 0, SpikingJelly's value 1."""
     return where(x > threshold, 1, where(x < threshold, 0, value))
