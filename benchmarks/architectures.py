@@ -64,11 +64,11 @@ OPERATORS = {
     "relu": {"relu"},
     "relu6": {"relu6"},
     "rrelu_with_noise": {"rrelu"},
-    "sigmoid": {"sigmoid"},
+    "sigmoid": {"sigmoid", "gelu_sigmoid", "silu"},  # the last two written out
     "silu": {"silu"},
     "softplus": {"softplus"},
     "softshrink": {"softshrink"},
-    "tanh": {"tanh"},
+    "tanh": {"tanh", "gelu_tanh"},
     "threshold": {"threshold"},
 }
 TOLERANCE = 1e-5

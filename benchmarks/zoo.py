@@ -85,7 +85,7 @@ UNSUPPORTED = {
 # Activations that no config key selects: the module's class, its method, the call there and its replacement.
 BY_HAND: dict[str, tuple[str, str, str, str]] = {
     "Esm": ("EsmIntermediate", "forward", "gelu(", "nn.functional.mish("),
-    "GptOss": ("GptOssExperts", "_apply_gate", "torch.sigmoid(", "nn.functional.mish("),
+    "GptOss": ("GptOssExperts", "_apply_gate", "gate * torch.sigmoid(gate * self.alpha)", "nn.functional.mish(gate)"),
     "Rwkv": ("RwkvFeedForward", "forward", "torch.relu(", "nn.functional.mish("),
     "Bloom": ("BloomMLP", "forward", "self.gelu_impl(", "nn.functional.mish("),
     "Mpt": ("MptMLP", "forward", "self.act(", "nn.functional.mish("),

@@ -47,8 +47,8 @@ WEIGHTED: Final = frozenset({  # functions that mix the elements of a value, wit
 })
 NORMS: Final = frozenset({"batch_norm", "group_norm", "instance_norm", "layer_norm", "local_response_norm", "rms_norm"})
 SELECTIONS: Final = frozenset({  # each element of the result is an element of one argument
-    "block_diag", "broadcast_tensors", "cat", "column_stack", "concat", "concatenate", "copy", "dstack", "hstack", "index_copy", "index_put", "masked_fill",
-    "masked_scatter", "scatter", "setitem", "stack", "vstack", "where",
+    "block_diag", "broadcast_tensors", "cat", "column_stack", "concat", "concatenate", "copy", "dstack", "hstack", "index_copy",
+    "index_put", "masked_fill", "masked_scatter", "scatter", "setitem", "stack", "vstack", "where",
 })
 ELEMENTWISE: Final = frozenset({  # functions each element of whose result comes from the same element of the arguments
     "abs", "add", "addcdiv", "addcmul", "asinh", "atan", "clamp", "clamp_max", "clamp_min", "clip", "clone", "contiguous", "cos", "cosh",
@@ -59,6 +59,9 @@ ELEMENTWISE: Final = frozenset({  # functions each element of whose result comes
 })
 _SUMS: Final = frozenset({"add", "iadd", "isub", "radd", "rsub", "sub", "subtract"})
 _SHIFTS: Final = _SUMS | {"clamp", "clamp_min", "clip", "maximum"}
+_FACTORS: Final = frozenset({
+    "addcmul", "div", "divide", "idiv", "imul", "itruediv", "mul", "multiply", "rmul", "rtruediv", "true_divide", "truediv",
+})
 _POWERS: Final = frozenset({"ipow", "pow", "square"})
 # fmt: on
 
@@ -194,8 +197,8 @@ class ValueRules:
             return object(), frozenset()
         chain = frozenset[Hashable]().union(*(value.chain for value in variable))
         with_activation = [value for value in variable if value.chain]
-        is_joined = len(variable) > 1 and len(with_activation) >= (2 if name in _SUMS else 1)
-        if is_joined or (name in _POWERS and with_activation):
+        is_gate = name in _FACTORS and len(variable) > 1
+        if with_activation and (is_gate or name in _POWERS):
             self.parts |= chain
         return variable[0].root, chain
 

@@ -16,7 +16,7 @@ from actlab.nn.sites.slot import Edit, Slot, original_class, sealed_reason, slot
 from actlab.nn.source.decorators import rewrap
 from actlab.nn.source.method_source import Method
 
-__all__ = ["HeldMethod", "end_offset", "held_method", "input_expression", "location", "slot_of_call"]
+__all__ = ["HeldMethod", "end_offset", "held_method", "input_expression", "location", "slot_of_call", "slot_of_expression"]
 
 _CONTAINERS: Final = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
@@ -75,6 +75,44 @@ def slot_of_call(owner: nn.Module, held: HeldMethod, method: Method, call: ast.C
     )
 
 
+def slot_of_expression(
+    owner: nn.Module, held: HeldMethod, method: Method, nodes: tuple[ast.expr, ast.expr], label: str
+) -> Slot:
+    """Return the slot of a function that is written out in a method.
+
+    Args:
+        owner: the module of the method.
+        held: the method, as the class holds it.
+        method: its source.
+        nodes: the expression, and its input inside it.
+        label: name of the function, with its number in the method.
+    """
+    node, value = nodes
+    start = node.lineno - method.first_line, node.col_offset
+    end, value_end = end_offset(method, node), end_offset(method, value)
+    reason = None
+    if method.receiver is None or method.rebinds_receiver:
+        reason = f"the name {method.receiver!r} does not always stand for the module in {method.function.__qualname__}"
+    edit = Edit(
+        method=held.name,
+        end=end,
+        style="expression",
+        submodule="_".join(re.findall("[A-Za-z0-9]+", f"{held.name}_{label}")),
+        digest=method.digest,
+        start=start,
+        value=(value.lineno - method.first_line, value.col_offset, *value_end),
+    )
+    return Slot(
+        kind="call",
+        key=("expression", id(owner), held.name, held.function, start, end),
+        owner=owner,
+        tail=f"{held.name}:{label}",
+        where=location(method.function.__code__.co_filename, node.lineno),
+        reason=sealed_reason(owner) or _method_reason(owner, held) or reason,
+        edit=edit,
+    )
+
+
 def _method_reason(owner: nn.Module, held: HeldMethod) -> str | None:
     """Return why the methods of a module cannot be rewritten, or None."""
     if isinstance(owner, _CONTAINERS):
@@ -112,8 +150,8 @@ def input_expression(call: ast.Call, style: str) -> ast.expr | None:
     return next((keyword.value for keyword in call.keywords if keyword.arg == "input"), None)
 
 
-def end_offset(method: Method, call: ast.Call) -> tuple[int, int]:
-    """Return where a call ends: lines after the method's first line, and column."""
+def end_offset(method: Method, call: ast.expr) -> tuple[int, int]:
+    """Return where a call, or another expression, ends: lines after the method's first line, and column."""
     return (call.end_lineno or 0) - method.first_line, call.end_col_offset or 0
 
 

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
-from typing import Literal
+from typing import Final, Literal
 
 import torch
 from torch import nn
@@ -29,6 +29,12 @@ from actlab.nn.sites.trace import Run, Trace, trace
 from actlab.nn.sites.user_modules import activation_modules
 
 __all__ = ["Entry", "Site", "Survey", "find", "survey"]
+
+
+PART_OF_FORMULA: Final = (
+    "it is a part of a function that is written out, as the sigmoid of h * sigmoid(h) is; to swap the function as a whole, write it in one "
+    "expression, in a function of its own, or as a module"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,26 +182,37 @@ def _with_time(entry: Entry, times: Times) -> Site:
     return replace(entry.site, seconds=seconds, share=None if seconds is None else seconds / times.forward)
 
 
-def survey(model: nn.Module, example_inputs: Inputs | None = None, *, training: bool = False) -> Survey:
-    """Find the sites of a model, with what is needed to replace them; see :func:`find`, and :func:`trace` for ``training``."""
+def survey(
+    model: nn.Module, example_inputs: Inputs | None = None, *, training: bool = False, whole: bool = True
+) -> Survey:
+    """Find the sites of a model, with what is needed to replace them; see :func:`find`, and :func:`trace` for the options.
+
+    Without ``whole``, the parts of functions that are written out are sites: each may be replaced by the same function.
+    """
     known = activation_modules(model)
     # reading the source comes before the run, which looks only for user functions that were matched before
-    drafts = {draft.slot.key: draft for draft in _defined(model, known)}
-    traced = None if example_inputs is None else trace(model, example_inputs, known, training=training)
+    drafts = {draft.slot.key: draft for draft in _defined(model, known, whole=whole)}
+    traced = None if example_inputs is None else trace(model, example_inputs, known, training=training, whole=whole)
     for draft in drafts.values():
         draft.written = draft.running.spec or draft.running.name
     for run in traced.runs if traced else ():
         draft = drafts.setdefault(run.slot.key, _Draft(slot=run.slot, running=run.running))
         draft.runs.append(run)
     result = Survey(model=model, entries=(), trace=traced, paths=_paths(model))
-    outputs = returned_slots(model, known) if traced is None else _traced_outputs(drafts.values(), traced)
+    outputs, parts = returned_slots(model, known) if traced is None else _traced_outputs(drafts.values(), traced)
+    for draft in drafts.values():
+        draft.is_part = whole and draft.slot.key in parts
     entries = [_entry(draft, result, output=draft.slot.key in outputs) for draft in _in_order(drafts.values(), traced)]
     return replace(result, entries=tuple(_numbered(_with_unique_paths(entries))))
 
 
-def _traced_outputs(drafts: Iterable[_Draft], traced: Trace) -> set[Hashable]:
-    """Return the keys of the slots all of whose results the model returns."""
-    return {draft.slot.key for draft in drafts if draft.runs and all(map(traced.is_output, draft.runs))}
+def _traced_outputs(drafts: Iterable[_Draft], traced: Trace) -> tuple[set[Hashable], set[Hashable]]:
+    """Return the keys of the slots all of whose results the model returns, and of those that are parts of a formula."""
+    parts = traced.flow.rules.parts
+    return (
+        {draft.slot.key for draft in drafts if draft.runs and all(map(traced.is_output, draft.runs))},
+        {draft.slot.key for draft in drafts if any(run in parts for run in draft.runs)},
+    )
 
 
 def _paths(model: nn.Module) -> dict[int, list[str]]:
@@ -216,9 +233,10 @@ class _Draft:
     running: Running
     runs: list[Run] = field(default_factory=list)
     written: str | None = None
+    is_part: bool = False
 
 
-def _defined(model: nn.Module, known: Mapping[int, Running]) -> Iterator[_Draft]:
+def _defined(model: nn.Module, known: Mapping[int, Running], *, whole: bool) -> Iterator[_Draft]:
     """Yield what is found without running the model: modules, attributes, calls in methods."""
     inside: set[int] = set()
     for module in model.modules():
@@ -231,7 +249,7 @@ def _defined(model: nn.Module, known: Mapping[int, Running]) -> Iterator[_Draft]
         if isinstance(module, torch.jit.ScriptModule):
             yield from (_Draft(slot=slot, running=running) for slot, running in scripted_activations(module))
             continue
-        for slot, running in (*_fused(module), *function_attributes(module), *activation_calls(module)):
+        for slot, running in (*_fused(module), *function_attributes(module), *activation_calls(module, whole=whole)):
             yield _Draft(slot=slot, running=running)
 
 
@@ -364,6 +382,8 @@ def _function_reason(draft: _Draft, running: Running) -> str | None:
     unusual = next((run.unusual for run in draft.runs if run.unusual), None)
     if unusual is not None:
         return unusual
+    if draft.is_part:
+        return PART_OF_FORMULA
     names = {run.running.name for run in draft.runs}
     if len(names) > 1:
         return f"one call runs more than one function ({', '.join(sorted(map(str, names)))})"

@@ -1,4 +1,4 @@
-"""Activations whose result the model returns, read from the source of ``forward``.
+"""Activations whose result the model returns or that are parts of a formula, read from the source.
 
 Used for models that are not run. Values are followed as in a run (:mod:`actlab.nn.passes.value_flow`), from the expressions that
 ``forward`` returns back through its assignments, its submodules and its own methods.
@@ -21,6 +21,7 @@ from actlab.nn.sites.call_target import known_names, named_value
 from actlab.nn.sites.slot import function_attributes, original_class, slot_of_module
 from actlab.nn.sites.source_calls import activation_calls
 from actlab.nn.sites.torch_activations import Running
+from actlab.nn.sites.written_out import span_in, span_of, written_input
 from actlab.nn.source.definitions import ARGUMENT, UNKNOWN, Definitions, definitions
 from actlab.nn.source.method_source import Method, read
 
@@ -31,8 +32,8 @@ _COMPUTED: Final = Value(computed=True, root=object())
 _DEPTH: Final = 24  # expressions, methods and modules inside one another
 
 
-def returned_slots(model: nn.Module, known: Mapping[int, Running]) -> set[Hashable]:
-    """Return the keys of the slots whose result the model returns, as far as the source shows.
+def returned_slots(model: nn.Module, known: Mapping[int, Running]) -> tuple[set[Hashable], set[Hashable]]:
+    """Return the keys of the slots whose result the model returns, and of those that are parts of a formula, as the source shows.
 
     Args:
         model: any module.
@@ -41,12 +42,12 @@ def returned_slots(model: nn.Module, known: Mapping[int, Running]) -> set[Hashab
     Example:
         >>> from actlab.nn.sites.user_modules import activation_modules
         >>> model = nn.Sequential(nn.Linear(2, 2), nn.Sigmoid())
-        >>> len(returned_slots(model, activation_modules(model)))
-        1
+        >>> [len(keys) for keys in returned_slots(model, activation_modules(model))]
+        [1, 0]
     """
     reader = _Reader(known)
     value = reader.module(model, [_GIVEN], _DEPTH)
-    return {*reader.direct, *value.firm} - reader.rules.hidden
+    return {*reader.direct, *value.firm} - reader.rules.hidden, reader.rules.parts
 
 
 class _Reader:
@@ -74,7 +75,7 @@ class _Reader:
                 is_last = returned and all(map(_reshapes, parts[index + 1 :]))
                 inputs = [self.module(part, inputs, depth - 1, returned=is_last)]
             return inputs[0] if inputs else CONSTANT
-        is_torch = type(module).__module__.split(".")[0] == "torch"
+        is_torch = original_class(type(module)).__module__.split(".")[0] == "torch"
         method = None if is_torch else _method(module, "forward")
         if method is not None:
             return _MethodReader(self, module, ("forward", method), inputs, depth - 1).value(returned=returned)
@@ -112,11 +113,10 @@ class _MethodReader:
         self.found: Definitions = definitions(method)
         self.names = known_names(owner, method)
         self.attributes = {slot.attribute: (slot.key, running) for slot, running in function_attributes(owner)}
-        self.calls = {
-            (slot.edit.method, slot.edit.end): (slot.key, running)
-            for slot, running in activation_calls(owner)
-            if slot.edit
-        }
+        slots = [(slot, running, slot.edit) for slot, running in activation_calls(owner) if slot.edit]
+        slots = [each for each in slots if each[2].method == self.name]
+        self.calls = {edit.end: (slot.key, running) for slot, running, edit in slots if not edit.start}
+        self.written = {span_of(edit): (slot.key, running, edit) for slot, running, edit in slots if edit.start}
         self.done: dict[tuple[int, bool], Value] = {}
 
     def value(self, *, returned: bool) -> Value:
@@ -141,11 +141,14 @@ class _MethodReader:
             return self.argument
         if node is UNKNOWN:
             return _COMPUTED
+        if self.written and (found := self.written.get(span_in(self.method, node))):
+            value = self.of(written_input(self.method, node, found[2]), depth - 1)
+            return self.reader.activation(*found[:2], [value], returned=returned)
         if isinstance(node, ast.Name):
             meaning = self.found.of(node)
             return CONSTANT if meaning is None else self.of(meaning, depth - 1, returned=returned)
         if isinstance(node, ast.Subscript):
-            return self.of(node.value, depth - 1, returned=returned)
+            return self.reader.rules.joined("getitem", [self.of(node.value, depth - 1, returned=returned)])
         if isinstance(node, ast.Attribute):
             return self.attribute(node, depth)
         if isinstance(node, ast.BinOp):
@@ -191,7 +194,7 @@ class _MethodReader:
             return self.of(receiver, depth - 1, returned=returned) if receiver is not None else CONSTANT
         is_record = isinstance(target, type) or target is None
         values = [*inputs, *(self.of(each, depth - 1, returned=returned and is_record) for each in arguments)]
-        found = self.calls.get((self.name, end)) or self.attributes.get(own)
+        found = self.calls.get(end) or self.attributes.get(own)
         if found is not None:
             return self.reader.activation(*found, _tensors(values), returned=returned)
         if isinstance(target, nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import inspect
-from collections.abc import Container
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType
 from typing import Final
@@ -18,9 +18,10 @@ from actlab.nn.sites.call_slot import HeldMethod, held_method, location, slot_of
 from actlab.nn.sites.call_target import called_activation
 from actlab.nn.sites.slot import Slot, fused_reason, original_class, slot_in_fused_module
 from actlab.nn.sites.torch_activations import ActivationFunction
+from actlab.nn.sites.written_out import Span, WrittenOut
 from actlab.nn.source.method_source import contains, end_of_call, read
 
-__all__ = ["slot_in_fused_call", "slot_of_running_call"]
+__all__ = ["running_formula", "slot_in_fused_call", "slot_of_running_call"]
 
 _TORCH_FILES: Final = frozenset(
     str(Path(torch.__file__).parent / name)
@@ -95,6 +96,35 @@ def slot_in_fused_call(name: str, inside: str, frame: FrameType, stop: CodeType 
         where=location(site.f_code.co_filename, site.f_lineno),
         reason=fused_reason(name),
     )
+
+
+def running_formula(
+    frame: FrameType, known: Mapping[tuple[CodeType, int], Sequence[WrittenOut]]
+) -> tuple[WrittenOut, bool] | None:
+    """Return the written-out function that a running call of torch is a part of, and whether it is the last part; else None.
+
+    Args:
+        frame: the frame that called torch.
+        known: the functions that are written out, by code and ``id`` of the module.
+    """
+    site = _outside_torch(frame)
+    names = site.f_code.co_varnames
+    owner = site.f_locals.get(names[0]) if names and site.f_code.co_argcount else None
+    formulas = known.get((site.f_code, id(owner)), ())
+    if not formulas:
+        return None
+    line, end_line, column, end_column = list(site.f_code.co_positions())[site.f_lasti // 2]
+    if line is None or end_line is None or column is None or end_column is None:
+        return None
+    for formula in formulas:
+        start, end = (line - formula.line, column), (end_line - formula.line, end_column)
+        if _within(start, end, formula.span) and not _within(start, end, formula.input_span):
+            return formula, (*start, *end) == formula.span
+    return None
+
+
+def _within(start: tuple[int, int], end: tuple[int, int], span: Span) -> bool:
+    return span[:2] <= start and end <= span[2:]
 
 
 def _outside_torch(frame: FrameType) -> FrameType:

@@ -45,9 +45,12 @@ class Edit:
     Attributes:
         method: name of the method.
         end: where the call ends: lines after the method's first line, and column.
-        style: "function" where the input is the first argument, "method" where it is what stands before the dot.
+        style: "function" where the input is the first argument, "method" where it is what stands before the dot, "expression" for a
+            function that is written out.
         submodule: name of the submodule that is called instead.
         digest: fingerprint of the method's text.
+        start: where the expression starts that is replaced, counted as ``end`` is; empty for a call.
+        value: where its input starts and ends: two lines and columns; empty for a call.
     """
 
     method: str
@@ -55,6 +58,8 @@ class Edit:
     style: str
     submodule: str
     digest: str
+    start: tuple[int, ...] = ()
+    value: tuple[int, ...] = ()
 
 
 def edits_of(cls: type) -> tuple[Edit, ...]:

@@ -6,7 +6,7 @@ The pass leaves the model unchanged, see :mod:`actlab.nn.sites.dry_run`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from time import perf_counter
@@ -24,11 +24,13 @@ from actlab.nn.passes.value_flow import PRODUCTS, RESHAPES
 from actlab.nn.passes.values import reason_not_computable, shape_of, storages
 from actlab.nn.sites.dry_run import Inputs, copy_inputs, no_side_effects, run
 from actlab.nn.sites.pass_record import Run, Step, Token, Trace, WeightedCall, token_of
-from actlab.nn.sites.running_calls import slot_in_fused_call, slot_of_running_call
+from actlab.nn.sites.running_calls import running_formula, slot_in_fused_call, slot_of_running_call
 from actlab.nn.sites.slot import Slot, slot_of_module
+from actlab.nn.sites.source_calls import running_formulas
 from actlab.nn.sites.torch_activations import FUSED, ActivationFunction, Running, describe_call, recognise
 from actlab.nn.sites.user_functions import any_matched, match_frame
 from actlab.nn.sites.user_modules import activation_modules
+from actlab.nn.sites.written_out import WrittenOut
 
 __all__ = ["WEIGHTS", "Run", "Step", "Token", "Trace", "WeightedCall", "trace"]
 
@@ -67,12 +69,17 @@ class _Recorder(TorchFunctionMode):
         self.axes = UnitAxes()
         self.parameters: frozenset[int] = frozenset()  # id of the parameters of the model
         self.call: LinearCall | None = None  # the latest one inside a layer with weights
+        self.formulas: Mapping[tuple[CodeType, int], Sequence[WrittenOut]] = {}
+        self.begun: dict[Hashable, tuple[_Before, float]] = {}  # functions written out of which the first part has run
         self.inside = 0  # depth of modules and functions whose inner calls are not recorded
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if self.inside:
             return self._inner(func, args, kwargs)
+        formula = running_formula(sys._getframe(1), self.formulas) if self.formulas else None
+        if formula is not None:
+            return self._part(*formula, func, args, kwargs)
         if getattr(func, "__name__", "") in FUSED:
             return self._fused(func, args, kwargs)
         function = recognise(func)
@@ -114,6 +121,19 @@ class _Recorder(TorchFunctionMode):
                 unusual=before.unusual,
             )
         )
+
+    def _part(self, formula: WrittenOut, is_last: bool, func: Any, args: Any, kwargs: Any) -> Any:
+        """Run a part of a function that is written out; with the last one, the function has run."""
+        key = formula.slot.key
+        if key not in self.begun:  # the first part takes the input
+            self.begun[key] = self.before(_tensors((args, kwargs))[0]), self.clock()
+        self.trace.busy += 1
+        result = func(*args, **kwargs)
+        self.trace.busy -= 1
+        if is_last:
+            before, start = self.begun.pop(key)
+            self.add_run(before, formula.slot, formula.running, result, self.clock() - start)
+        return result
 
     def _inner(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Run a function inside a layer with weights or an activation, and note how a weight is applied."""
@@ -284,6 +304,7 @@ def trace(
     known: Mapping[int, Running] | None = None,
     *,
     training: bool = False,
+    whole: bool = True,
     clock: Callable[[], float] = perf_counter,
 ) -> Trace:
     """Run a model once and record its activations.
@@ -293,6 +314,7 @@ def trace(
         example_inputs: a tensor, a tuple of positional arguments, or a dict of keyword arguments.
         known: the modules that are activations, by ``id``; found anew if not given.
         training: run in training mode with gradients; otherwise in eval mode without.
+        whole: record a function that is written out, as ``h * torch.sigmoid(h)``, as one, not its parts.
         clock: returns the time in seconds; on a GPU it must synchronize.
 
     Raises:
@@ -307,6 +329,7 @@ def trace(
     parts = frozenset(map(id, model.modules()))
     recorder = _Recorder(result, sys._getframe().f_code, parts, clock)
     recorder.parameters = frozenset(map(id, model.parameters()))
+    recorder.formulas = running_formulas(model) if whole else {}
     arguments = copy_inputs(example_inputs)
     result.flow.give([*model.parameters(), *model.buffers()], weight=True)
     result.flow.give(_tensors(arguments))

@@ -72,7 +72,7 @@ def fast(model: nn.Module, example_inputs: Inputs | None = None) -> Changes:
     layers = {
         path: module for path, module in modules.items() if isinstance(module, ActivationLayer) and not module.fast
     }
-    model_survey = survey(model, example_inputs)
+    model_survey = survey(model, example_inputs, whole=False)
     entries = [entry for entry in model_survey.entries if entry.site.path not in layers and not entry.site.output]
     reasons = {
         entry.site.path: reason for entry in entries if (reason := _reason(entry, untested=example_inputs is None))

@@ -32,6 +32,7 @@ from torch import nn
 from actlab.errors import SiteError
 from actlab.nn.sites.call_slot import input_expression
 from actlab.nn.sites.slot import EDITS, Edit, below_torch, edits_of, original_class
+from actlab.nn.sites.written_out import span_in, span_of, written_input
 from actlab.nn.source.decorators import rewrap
 from actlab.nn.source.method_source import Method, compiled, read
 
@@ -154,8 +155,22 @@ class _Replace(ast.NodeTransformer):
     """Replaces calls in a method by calls of submodules; other nodes keep their line and column."""
 
     def __init__(self, method: Method, edits: Iterable[Edit]) -> None:
+        self.method = method
         self.receiver = method.receiver
-        self.edits = {_absolute(method, edit): edit for edit in edits}
+        self.edits = {_absolute(method, edit): edit for edit in edits if not edit.start}
+        self.expressions = {span_of(edit): edit for edit in edits if edit.start}
+
+    def visit(self, node: ast.AST) -> Any:
+        edit = self.expressions.get(span_in(self.method, node)) if isinstance(node, ast.expr) else None
+        if edit is None:
+            return super().visit(node)
+        return self._call(edit, written_input(self.method, node, edit), node)
+
+    def _call(self, edit: Edit, value: ast.expr, old: ast.AST) -> ast.AST:
+        layer = ast.Attribute(
+            value=ast.Name(id=str(self.receiver), ctx=ast.Load()), attr=edit.submodule, ctx=ast.Load()
+        )
+        return _with_location(ast.Call(func=layer, args=[self.visit(value)], keywords=[]), old)
 
     def _edit(self, node: ast.AST) -> Edit | None:
         if not isinstance(node, ast.Call):
@@ -167,10 +182,7 @@ class _Replace(ast.NodeTransformer):
         value = input_expression(node, edit.style) if edit else None
         if edit is None or value is None:
             return self.generic_visit(node)
-        layer = ast.Attribute(
-            value=ast.Name(id=str(self.receiver), ctx=ast.Load()), attr=edit.submodule, ctx=ast.Load()
-        )
-        return _with_location(ast.Call(func=layer, args=[self.visit(value)], keywords=[]), node)
+        return self._call(edit, value, node)
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST:
         """Turn ``x.relu_()`` into ``x = self.layer(x)``: the layer does not overwrite its input."""
@@ -205,6 +217,8 @@ def _edited_text(method: Method, edits: Iterable[Edit]) -> str:
 
 def _cuts(method: Method, edit: Edit) -> list[tuple[int, int, bytes]]:
     """Return the bytes to cut, from start to end, each with its replacement: before the call's input, and after it."""
+    if edit.start:
+        return _cuts_of_expression(method, edit)
     call = method.call_ending_at(_absolute(method, edit))
     value = input_expression(call, edit.style) if call else None
     if call is None or value is None:
@@ -215,6 +229,15 @@ def _cuts(method: Method, edit: Edit) -> list[tuple[int, int, bytes]]:
     target = f"{value.id} = " if method.statement(call) and isinstance(value, ast.Name) else ""
     opening = f"{target}{method.receiver}.{edit.submodule}("
     return [(call_start, value_start, opening.encode()), (value_end, call_end, b")")]
+
+
+def _cuts_of_expression(method: Method, edit: Edit) -> list[tuple[int, int, bytes]]:
+    nodes = (node for node in ast.walk(method.node) if isinstance(node, ast.expr))
+    node = next((node for node in nodes if span_in(method, node) == span_of(edit)), None)
+    if node is None:
+        raise SiteError(f"{method.function.__qualname__} has no expression that ends at line {_absolute(method, edit)[0]}.")
+    (start, end), (value_start, value_end) = _span(method, node), _span(method, written_input(method, node, edit))
+    return [(start, value_start, f"{method.receiver}.{edit.submodule}(".encode()), (value_end, end, b")")]
 
 
 def _span(method: Method, node: ast.expr) -> tuple[int, int]:

@@ -23,8 +23,8 @@ from actlab.nn.layers.custom_gradient import CustomGradientLayer
 from actlab.nn.layers.deferred import Deferred
 from actlab.nn.layers.layer import layer
 from actlab.nn.layers.memory_saving import Keep, SlimLayer, keep_options
-from actlab.nn.probes.saved_tensors import SavedTensors, address
 from actlab.nn.passes.output_tensors import output_tensors
+from actlab.nn.probes.saved_tensors import SavedTensors, address
 from actlab.nn.sites.dry_run import Inputs, copy_inputs, no_side_effects, run
 from actlab.nn.sites.find import Entry, Survey, survey
 from actlab.nn.sites.trace import Run, Token, Trace
@@ -121,7 +121,7 @@ def slim_(model: nn.Module, example_inputs: Inputs | None = None) -> Savings:
         1: gelu -> computed again inside the layer after it
         kept for backward: 1024 bytes -> 512
     """
-    model_survey = survey(model, example_inputs, training=True)
+    model_survey = survey(model, example_inputs, training=True, whole=False)
     choices, reasons = _choose(model_survey)
     measured = None
     if example_inputs is not None:
