@@ -9,10 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch._C import _get_tracing_state, _len_torch_dispatch_stack
-from torch._C._functorch import peek_interpreter_stack
+from torch._C._functorch import is_batchedtensor, is_legacy_batchedtensor, peek_interpreter_stack
 from torch.autograd import forward_ad
 
-__all__ = ["is_eager", "is_eager_with_grad"]
+__all__ = ["is_batch", "is_eager", "is_eager_with_grad"]
 
 
 def is_eager() -> bool:
@@ -30,6 +30,16 @@ def is_eager() -> bool:
         or _len_torch_dispatch_stack() > 0
         or forward_ad._current_level >= 0
     )
+
+
+def is_batch(x: Tensor) -> bool:
+    """Whether a tensor stands for a batch of tensors, inside ``vmap`` or as one of a batch of gradients (``is_grads_batched=True``).
+
+    Example:
+        >>> is_batch(torch.ones(2)), torch.func.vmap(lambda z: z * is_batch(z))(torch.ones(2))
+        (False, tensor([1., 1.]))
+    """
+    return is_batchedtensor(x) or is_legacy_batchedtensor(x)
 
 
 def is_eager_with_grad(*inputs: object) -> bool:

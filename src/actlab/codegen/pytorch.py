@@ -1,4 +1,4 @@
-"""PyTorch code generated from a formula, for every mode of torch.
+"""PyTorch functions printed from formulas for every mode of torch, and torch's own fused kernels.
 
 Every mode (eager, compile, func, AMP, meta) can run the code. It is printed once per formula from the spellings of the primitives.
 Half-precision inputs are computed in float32 and rounded once, at the end: a chain of bfloat16 operations would round after each. The
@@ -20,6 +20,8 @@ from torch import Tensor
 from actlab.functions import formula
 from actlab.functions.activation import Activation, Learned
 from actlab.functions.formula import CAPS, Expr, where
+from actlab.functions.formula import maximum as maximum_of
+from actlab.functions.formula import minimum as minimum_of
 from actlab.functions.formula.evaluate import stabilize
 from actlab.functions.formula.printer import compile_source, function_source
 from actlab.functions.spec import Spec
@@ -60,13 +62,46 @@ def minimum(a: Tensor, b: Tensor | float) -> Tensor:
 
 
 def cardinal_sine(x: Tensor) -> Tensor:
-    """Return sin(x) / x; by its series for |x| < 1, where autograd of the quotient (and of ``torch.sinc``) loses 1e-6/x."""
-    near = x.abs() < 1
+    """Return sin(x) / x, about 0 at infinity; by its series below 1, where autograd of the quotient (and torch.sinc) loses 1e-6/x."""
+    near, x = x.abs() < 1, clamped(x, 0)
     square, series = torch.where(near, x, 0.0).square(), torch.ones_like(x)
     for ratio in (272, 210, 156, 110, 72, 42, 20, 6):  # the next term is below 1e-17
         series = 1 - square / ratio * series
     away = torch.where(near, 1.0, x)
     return torch.where(near, series, torch.sin(away) / away)
+
+
+def error_function(x: Tensor) -> Tensor:
+    """Return erf(x); ``torch.compile`` (2.13) computes it in float32 to 1e-7, which small values lose, so that it gets the series there."""
+    if not torch.compiler.is_compiling() or x.dtype == torch.float64:
+        return torch.erf(x)
+    near = x.abs() < 0.25
+    held = torch.where(near, x, 0.0)
+    square, series = held.square(), torch.full_like(x, 1 / 1320)
+    terms = (
+        1 / 216,
+        1 / 42,
+        1 / 10,
+        1 / 3,
+        1.0,
+    )  # of 2 / sqrt(pi) x (1 - x^2 / 3 + x^4 / 10 - ...); the next is below 1e-11
+    for term in terms:
+        series = term - square * series
+    return torch.where(near, 2 / math.sqrt(math.pi) * held * series, torch.erf(x))
+
+
+def log_sigmoid(x: Tensor) -> Tensor:
+    """Return the logarithm of the sigmoid in the memory layout of the input, where torch's function (2.13) returns a contiguous tensor."""
+    if torch.compiler.is_compiling() or x.is_contiguous():
+        return F.logsigmoid(x)
+    order = sorted(range(x.dim()), key=x.stride, reverse=True)
+    inverse = sorted(range(x.dim()), key=order.__getitem__)
+    return F.logsigmoid(x.permute(order)).permute(inverse)
+
+
+def flat(x: Tensor) -> Tensor:
+    """Return zeros whose gradient is zero and depends on ``x``, so that piecewise linear code can be differentiated twice."""
+    return F.hardtanh(x) * 0.0
 
 
 def zero(x: Tensor) -> Tensor:
@@ -84,6 +119,9 @@ NAMES: Mapping[str, Any] = {
     "maximum": maximum,
     "minimum": minimum,
     "cardinal_sine": cardinal_sine,
+    "error_function": error_function,
+    "log_sigmoid": log_sigmoid,
+    "flat": flat,
     "zero": zero,
 }
 
@@ -132,6 +170,10 @@ def _source(activation: Activation, expression: Expr, parameters: list[sympy.Sym
     first, *others = (symbol.name for symbol in activation.inputs)
     if not expression.free_symbols & set(activation.inputs):
         expression = expression + sympy.Symbol(f"torch.zeros_like({first})")  # gives a constant the shape of the input
+    if activation.torch is not None and _bends_without_curvature(expression, activation.inputs):
+        expression = expression + sympy.Symbol(
+            f"flat({first})"
+        )  # as torch's own function, whose second derivative is 0
     expression = expression.replace(
         lambda e: (
             isinstance(e, where) and not (e.args[1].free_symbols | e.args[2].free_symbols) & set(activation.inputs)
@@ -143,6 +185,19 @@ def _source(activation: Activation, expression: Expr, parameters: list[sympy.Sym
     return function_source(
         activation.name, [*activation.inputs, *parameters], expression, "torch", prelude=prelude, wrap="({0}).to(dtype)"
     )
+
+
+def _bends_without_curvature(expression: Expr, inputs: Sequence[sympy.Symbol]) -> bool:
+    """Whether an expression is piecewise linear, so that autograd's gradient of its code would not depend on the input.
+
+    ``maximum(x, 0)`` is torch's relu, whose gradient does.
+    """
+    if len(inputs) != 1 or not expression.has(where, maximum_of, minimum_of):
+        return False
+    if any(node.args[1] == 0 for node in expression.atoms(maximum_of)):
+        return False
+    slope = formula.derivative(expression, inputs[0])
+    return bool(slope != 0 and formula.derivative(slope, inputs[0]) == 0)
 
 
 def native(spec: Spec) -> Callable[..., Tensor] | None:

@@ -7,7 +7,7 @@ from typing import cast
 
 from actlab.errors import SpecError, did_you_mean
 from actlab.functions.activation import Activation, get
-from actlab.functions.parameter import DOMAINS, Learned, Parameter
+from actlab.functions.parameter import DOMAINS, LARGEST, SMALLEST, Learned, Parameter, is_usable
 from actlab.functions.rule import Rule, get_rule
 from actlab.functions.spec import Backward, Scale, Spec, Value
 
@@ -108,12 +108,18 @@ def _parse_scale(pieces: list[str], text: str) -> tuple[Scale, list[str]]:
     if word in {"area", "normal"}:
         return cast("Scale", word), rest
     try:
-        return float(word), rest
+        scale = float(word)
     except ValueError:
         near = did_you_mean(word, ("area", "normal"))
         raise SpecError(
             f"The spec {text!r} gives scale={word!r}; allowed are a number, area and normal.{near}"
         ) from None
+    if not is_usable(scale):
+        raise SpecError(
+            f"{text}: scale={word} is out of range; "
+            f"allowed is a number of a magnitude from {SMALLEST:g} to {LARGEST:g} or 0, area and normal."
+        )
+    return scale, rest
 
 
 def _assigned(pieces: list[str], record: Activation | Rule, text: str) -> tuple[tuple[str, Value], ...]:

@@ -14,7 +14,10 @@ from actlab.errors import SpecError
 
 __all__ = [
     "DOMAINS",
+    "LARGEST",
+    "SMALLEST",
     "AboveOne",
+    "Bits",
     "Constant",
     "Count",
     "Cutoff",
@@ -28,6 +31,7 @@ __all__ = [
     "Parameter",
     "Positive",
     "Share",
+    "is_usable",
     "learned",
     "signature",
 ]
@@ -46,7 +50,9 @@ Dim = Annotated[int, "dim"]
 Flag = Annotated[int, "flag"]
 Constant = Annotated[float, "constant"]  # a number without a gradient almost everywhere
 Cutoff = Annotated[float, "cutoff"]  # of the input; at its default the formula leaves it out
-INTEGER_DOMAINS = {"count", "dim", "flag"}
+Bits = Annotated[int, "bits"]
+INTEGER_DOMAINS = {"bits", "count", "dim", "flag"}
+LARGEST, SMALLEST = 1e18, 1e-18  # magnitudes of a number but 0, whose square and its reciprocal are finite in float32
 UNLEARNABLE = {*INTEGER_DOMAINS, "share", "cutoff", "constant"}
 DOMAINS: dict[str, tuple[str, Callable[[float], bool]]] = {
     "real": ("any number", lambda value: not isnan(value)),
@@ -59,8 +65,9 @@ DOMAINS: dict[str, tuple[str, Callable[[float], bool]]] = {
     "share": ("a number above 0 and up to 1", lambda value: 0 < value <= 1),
     "cutoff": ("any number", lambda value: not isnan(value)),
     "constant": ("any number", lambda value: not isnan(value)),
-    "count": ("a whole number from 1 up", lambda value: value >= 1 and value == int(value)),
-    "dim": ("a dimension, such as -1", lambda value: value == int(value)),
+    "bits": ("a whole number from 1 to 24", lambda value: 1 <= value <= 24 and value == int(value)),
+    "count": ("a whole number from 1 to 65536", lambda value: 1 <= value <= 65536 and value == int(value)),
+    "dim": ("a dimension from -64 to 63, such as -1", lambda value: -64 <= value <= 63 and value == int(value)),
     "flag": ("0 (no) or 1 (yes)", lambda value: value in {0, 1}),
 }
 
@@ -134,11 +141,22 @@ class Parameter:
             SpecError: it is outside the domain.
         """
         allowed, holds = DOMAINS[self.domain]
-        if not (abs(value) < float("inf") and holds(value)):
+        if not (is_usable(value) and holds(value)):
+            size = "" if self.whole or is_usable(value) else f", of a magnitude from {SMALLEST:g} to {LARGEST:g} or 0"
             raise SpecError(
-                f"{of}: {self.name}={value:g} is out of range; allowed is {allowed} (default {self.default:g})."
+                f"{of}: {self.name}={value:g} is out of range; allowed is {allowed}{size} (default {self.default:g})."
             )
         return int(value) if self.whole else value
+
+
+def is_usable(value: float) -> bool:
+    """Whether a number is 0 or has a magnitude with which formulas stay finite in float32.
+
+    Example:
+        >>> is_usable(-1e6), is_usable(1e308), is_usable(float("nan"))
+        (True, False, False)
+    """
+    return value == 0 or SMALLEST <= abs(value) <= LARGEST
 
 
 def signature(function: Callable[..., Any]) -> tuple[tuple[sympy.Symbol, ...], tuple[Parameter, ...]]:

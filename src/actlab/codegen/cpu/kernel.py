@@ -117,6 +117,8 @@ class CpuKernel:
                 f"got {describe([grad])}."
             )
         grad = grad.contiguous()
+        if grad.is_neg():
+            grad = grad.resolve_neg()
         outputs = tuple(map(torch.empty_like, inputs)) if out is None else (out,)
         if not parameters:
             launch.run((grad, *inputs, *outputs), None, None)

@@ -211,6 +211,7 @@ def can_run_rule_kernel(x: Tensor) -> bool:
         type(x) in {Tensor, torch.nn.Parameter}
         and x.device.type == "cpu"
         and x.dtype in DTYPES
+        and not x.is_neg()
         and is_eager()
         and _has_compiler()
     )

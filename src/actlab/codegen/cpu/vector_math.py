@@ -264,8 +264,9 @@ def cos(x: Value) -> Value:
 
 
 def sinc(x: Value) -> Value:
-    """Return ``sin(x) / x``, and 1 at zero."""
-    return x.equal(0.0).select(1.0, sin(x) / x)
+    """Return ``sin(x) / x``, 1 at zero, and about 0 at infinity."""
+    held = clamped(x, 0)
+    return x.equal(0.0).select(1.0, sin(held) / held)
 
 
 def power(base: Number, exponent: Number) -> Value:

@@ -17,9 +17,10 @@ from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 from actlab.codegen.dispatch.crossover import crossover
-from actlab.codegen.eager_mode import is_eager
+from actlab.codegen.eager_mode import is_batch, is_eager
 from actlab.codegen.kernel_inputs import Half
 from actlab.errors import ActlabError
 from actlab.functions.grammar import parse
@@ -124,8 +125,9 @@ class Route:
 
     def __call__(self, x: Tensor, *parameters: Tensor) -> Tensor:
         """Apply the kernel; call only if :meth:`takes` is true."""
-        if x.is_contiguous():
+        if x.is_contiguous() and not x.is_neg():
             return self._apply(x, parameters)
+        x = x.resolve_neg()
         order = sorted(range(x.dim()), key=x.stride, reverse=True)
         dense = x.permute(order)
         if not (self._any_order and dense.is_contiguous()):
@@ -135,8 +137,7 @@ class Route:
         return self._apply(dense, parameters).permute(inverse)
 
     def _apply(self, x: Tensor, parameters: tuple[Tensor, ...]) -> Tensor:
-        device = x.device.type
-        kernel = self._kernels.get(device) or self._create_kernel(device)
+        kernel = self._kernels.get("cpu" if x.is_cpu else x.device.type) or self._create_kernel(x.device.type)
         if torch.is_grad_enabled() and (x.requires_grad or (parameters and any(p.requires_grad for p in parameters))):
             if not parameters and kernel.keeps_output(x.dtype):
                 return cast("Tensor", _apply_from_output(kernel, x))
@@ -160,9 +161,14 @@ class _KernelFunction(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         tensors = ctx.saved_tensors
-        if torch.is_grad_enabled():  # create_graph=True: this gradient will be differentiated
+        if torch.is_grad_enabled() or forward_ad._current_level >= 0:  # the gradient will be differentiated, or is
             return None, None, *_plain_gradients(ctx.plain, tensors, ctx.needs_input_grad[2:], grad)
-        gradients = ctx.kernel.backward(grad if grad.is_contiguous() else grad.contiguous(), *tensors)
+        try:
+            gradients = ctx.kernel.backward(grad if grad.is_contiguous() else grad.contiguous(), *tensors)
+        except RuntimeError:
+            if not is_batch(grad):
+                raise
+            return None, None, *_plain_gradients(ctx.plain, tensors, ctx.needs_input_grad[2:], grad)
         if len(tensors) == 1:  # the only input that can require a gradient
             return None, None, gradients[0]
         needed = ctx.needs_input_grad[2:]
@@ -182,9 +188,10 @@ class _OutputKernelFunction(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
         (y,) = ctx.saved_tensors
-        if torch.is_grad_enabled():  # create_graph=True: the saved output has its graph, so this is differentiable
+        # create_graph=True: the saved output has its graph, so this is differentiable
+        if torch.is_grad_enabled() or forward_ad._current_level >= 0 or is_batch(grad):
             return None, grad * ctx.kernel.slope_of_output(y)
-        return None, ctx.kernel.backward_from_output(grad.contiguous(), y)
+        return None, ctx.kernel.backward_from_output(grad.contiguous().resolve_neg(), y)
 
 
 # ``torch.autograd.Function.apply`` is a Python wrapper that looks for active functorch transforms and then calls the C++ ``apply`` of its
@@ -196,9 +203,12 @@ _apply_from_output: Callable[..., Any] = super(torch.autograd.Function, _OutputK
 def _plain_gradients(
     plain: Plain, tensors: tuple[Tensor, ...], needed: tuple[bool, ...], grad: Tensor
 ) -> list[Tensor | None]:
-    """Return the gradients of the torch code, differentiable; None for tensors that need none."""
+    """Return the gradients of the torch code, differentiable if gradients are enabled; None for tensors that need none."""
+    with torch.enable_grad():
+        y = plain(*tensors)
     inputs = [tensor for tensor, needs in zip(tensors, needed, strict=True) if needs]
-    gradients = iter(torch.autograd.grad(plain(*tensors), inputs, grad, create_graph=True, allow_unused=True))
+    again = torch.is_grad_enabled()
+    gradients = iter(torch.autograd.grad(y, inputs, grad, create_graph=again, allow_unused=True))
     return [next(gradients) if needs else None for needs in needed]
 
 

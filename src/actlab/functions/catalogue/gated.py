@@ -34,7 +34,7 @@ def bilinear(gate, value):
     return value * gate
 
 
-@activation(kind="gated", arxiv="2002.05202")
+@activation(kind="gated", arxiv="2002.05202", aliases=("gated_relu",))
 def reglu(gate, value):
     """The value times the ReLU of the gate."""
     return value * maximum(gate, 0)
@@ -46,7 +46,11 @@ def geglu(gate, value):
     return value * gate * normal_cdf(gate)
 
 
-@activation(kind="gated", paper="Shazeer 2020 (arXiv:2002.05202) with the tanh GELU of T5 v1.1 and Gemma")
+@activation(
+    kind="gated",
+    paper="Shazeer 2020 (arXiv:2002.05202) with the tanh GELU of T5 v1.1 and Gemma",
+    aliases=("gated_gelu", "gated_gelu_new"),  # transformers' T5 reads gated-gelu as gelu_new
+)
 def geglu_tanh(gate, value):
     """The value times the tanh approximation of the GELU of the gate."""
     return value * gate * sigmoid(2 * TANH_GELU * gate * (1 + 0.044715 * gate**2))  # = (1 + tanh)/2 without cancelling
@@ -58,7 +62,7 @@ def qgeglu(gate, value):
     return value * gate * sigmoid(1.702 * gate)
 
 
-@activation(kind="gated", arxiv="2002.05202")
+@activation(kind="gated", arxiv="2002.05202", aliases=("gated_silu",))
 def swiglu(gate, value, beta=1.0):
     """The value times the Swish of the gate; with beta = 1 (SiLU) the usual choice of current language models."""
     return value * gate * sigmoid(beta * gate)

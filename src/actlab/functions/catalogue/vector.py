@@ -3,7 +3,7 @@
 Tensor code along a dimension; ``softmax2d`` of torch is ``softmax(dim=-3)``.
 """
 
-from math import factorial, log
+from math import log
 
 from actlab.functions.activation import AboveOne, Claims, Count, Dim, Entropic, Positive, activation, learned
 
@@ -91,7 +91,10 @@ def alpha_entmax(x, alpha: Entropic = 1.5, dim: Dim = -1):
 @activation(kind="vector", arxiv="1511.05042", claims=SIMPLEX)
 def taylor_softmax(x, order: Count = 2, dim: Dim = -1):
     """Softmax with the Taylor polynomial of the exponential, positive for even orders."""
-    powers = sum(x**k / factorial(k) for k in range(1, order + 1)) + 1
+    term = powers = x**0
+    for k in range(1, order + 1):
+        term = term * x / k
+        powers = powers + term
     return powers / powers.sum(dim, keepdim=True)
 
 

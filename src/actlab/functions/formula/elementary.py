@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import sympy
 
-from actlab.functions.formula.piecewise import absolute, where
+from actlab.functions.formula.piecewise import absolute, clamped, where
 from actlab.functions.formula.primitive import Expr, Primitive
 
 __all__ = [
@@ -144,7 +144,7 @@ class softplus(Primitive):
     """``log(1 + e^x)``; never overflows, and has no threshold (torch's softplus jumps by 2e-9 at 20)."""
 
     spelling: ClassVar = {
-        "torch": "(-F.logsigmoid(-({0})))",
+        "torch": "(-log_sigmoid(-({0})))",
         "numpy": "np.logaddexp({0}, 0.0)",
         "cpu": "softplus({0})",
         "triton": "softplus({0}, EXACT)",
@@ -160,7 +160,7 @@ class logsigmoid(Primitive):
     """``log sigmoid(x)``, which is ``-softplus(-x)``."""
 
     spelling: ClassVar = {
-        "torch": "F.logsigmoid({0})",
+        "torch": "log_sigmoid({0})",
         "numpy": "special.log_expit({0})",
         "cpu": "logsigmoid({0})",
         "triton": "logsigmoid({0}, EXACT)",
@@ -176,7 +176,7 @@ class erf(Primitive):
     """Error function."""
 
     spelling: ClassVar = {
-        "torch": "torch.erf({0})",
+        "torch": "error_function({0})",
         "numpy": "special.erf({0})",
         "cpu": "erf({0})",
         "triton": "erf({0}, EXACT)",
@@ -237,11 +237,11 @@ class cos(Primitive):
 
 
 class sinc(Primitive):
-    """``sin(x) / x``, and 1 at zero (not normalised by pi)."""
+    """``sin(x) / x``, 1 at zero and 0 at infinity (not normalised by pi)."""
 
     spelling: ClassVar = {
         "torch": "cardinal_sine({0})",
-        "numpy": "np.sinc({0}*0.3183098861837907)",
+        "numpy": "cardinal_sine({0})",
         "cpu": "sinc({0})",
         "triton": "sinc({0}, EXACT)",
         "latex": r"\operatorname{{sinc}}\left({0}\right)",
@@ -253,7 +253,7 @@ class sinc(Primitive):
         near: Expr = 1
         for ratio in (304, 238, 180, 130, 88, 54, 28, 10):
             near = 1 - x**2 / ratio * near
-        return (where(absolute(x) < 1, -x / 3 * near, (cos(x) - sinc(x)) / x),)
+        return (where(absolute(x) < 1, -x / 3 * near, (cos(clamped(x, 0)) - sinc(x)) / x),)  # cos of infinity is NaN
 
 
 class atan(Primitive):

@@ -35,6 +35,11 @@ def capped(values: Array, times: float) -> Array:
     return np.minimum(values, CAPS["float64"][int(times)])
 
 
+def cardinal_sine(values: Array) -> Array:
+    """Return sin(x) / x, 1 at zero; about 0 at infinity, whose sine would be NaN."""
+    return np.sinc(clamped(values, 0) * 0.3183098861837907)
+
+
 def maximum(a: Array, b: Any) -> Array:
     """Return the larger; NaN in ``a`` passes through."""
     return np.where(a <= b, b, a)
@@ -48,6 +53,7 @@ def minimum(a: Array, b: Any) -> Array:
 NAMES: dict[str, Any] = {
     "np": np,
     "special": special,
+    "cardinal_sine": cardinal_sine,
     "capped": capped,
     "clamped": clamped,
     "tamed": tamed,

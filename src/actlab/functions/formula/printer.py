@@ -13,7 +13,7 @@ from typing import Any
 import sympy
 from sympy.core.relational import Relational
 
-from actlab.functions.formula import Expr, Primitive, capped, clamped, exp, tamed
+from actlab.functions.formula import Expr, Primitive, capped, clamped, exp, maximum, minimum, tamed, where
 
 __all__ = ["compile_source", "function_source", "print_expression", "print_statements"]
 
@@ -66,15 +66,33 @@ def _product(expression: Expr, target: str) -> str:
     others = [factor for factor in expression.args if not factor.is_number]
     over = [power for power in others if power.is_Pow and power.exp.is_number and power.exp.is_negative]
     # Clamped factors come last: the exact zero of the other factors has to be multiplied in before anything can overflow.
-    upper = [print_expression(factor, target) for factor in sorted(others, key=_magnitude_rank) if factor not in over]
+    ordered = [factor for factor in sorted(others, key=_magnitude_rank) if factor not in over]
     constant = float(sympy.Mul(*numbers))
+    ordered = _with_power_split(ordered, constant, target)
+    upper = [print_expression(factor, target) for factor in ordered]
     if constant != 1.0 or not upper:
-        upper.insert(0, repr(constant))
+        # After capped exponentials: a tenth of 1 / (1 + e^87) is flushed to zero before e^87 can balance it.
+        balanced = sum(_magnitude_rank(factor) == 0 for factor in ordered)
+        upper.insert(balanced if balanced > 1 and abs(constant) != 1.0 else 0, repr(constant))
     text = "*".join(upper)
     if over:
         below = "*".join(_power(print_expression(power.base, target), -power.exp, target) for power in over)
         return QUOTIENTS.get(target, "({0} / ({1}))").format(text, below)
     return f"({text})" if len(upper) > 1 else text
+
+
+def _with_power_split(factors: list[Expr], constant: float, target: str) -> list[Expr]:
+    """Return the factors with one factor of a one-sided power moved to the end: c r^2 as (c r) r, finite where r^2 alone is not.
+
+    In kernels only, where it costs nothing; autograd would save one tensor more.
+    """
+    if target not in {"cpu", "triton"} or constant < 0 or (len(factors) == 1 and constant == 1.0):
+        return factors
+    powers = [factor for factor in factors if factor.is_Pow and factor.exp.is_Integer and factor.exp > 1]
+    if len(powers) != 1 or not isinstance(powers[0].base, maximum | minimum | where):
+        return factors
+    base, exponent = powers[0].args
+    return [base ** (exponent - 1) if factor is powers[0] else factor for factor in factors] + [base]
 
 
 def _magnitude_rank(factor: Expr) -> int:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 import sympy
 from sympy.core.relational import Relational
 
-from actlab.functions.formula import Expr, Primitive, absolute, clamped, exp, expm1, log, log1p, tamed, where
+from actlab.functions.formula import Expr, Primitive, absolute, clamped, cos, exp, expm1, log, log1p, sin, tamed, where
 
 __all__ = ["clamp_products", "clamp_saturated_exponents", "guard_branches"]
 
@@ -79,6 +79,7 @@ def clamp_products(expression: Expr, inputs: Sequence[sympy.Symbol], value_at: C
 def _clamp_product(
     product: sympy.Mul, inputs: Sequence[sympy.Symbol], value_at: Callable[[Expr, float], float]
 ) -> Expr:
+    product = _with_oscillations_bounded(product, inputs, value_at)
     factors = list(product.args)
     ends = {end: [value_at(factor, end) for factor in factors] for end in (-INFINITY, INFINITY)}
     wrong = [end for end, values in ends.items() if 0.0 in values and any(map(math.isinf, values))]
@@ -96,6 +97,20 @@ def _clamp_product(
         signs = {_sign(ends[end][index]) for end in wrong if math.isinf(ends[end][index])}
         factors[index] = clamped(factor, _side(signs)) if signs else factor
     return sympy.Mul(*factors, evaluate=False)
+
+
+def _with_oscillations_bounded(
+    product: sympy.Mul, inputs: Sequence[sympy.Symbol], value_at: Callable[[Expr, float], float]
+) -> sympy.Mul:
+    """Clamp the argument of sine and cosine beside a factor that vanishes: ``cos(5 x) e^(-x^2)`` is 0 at infinity, not NaN times 0."""
+    values = [[value_at(factor, end) for factor in product.args] for end in (-INFINITY, INFINITY)]
+    wrong = {
+        side for side, at_end in zip((-1, 1), values, strict=True) if 0.0 in at_end and any(map(math.isnan, at_end))
+    }
+    if not wrong:
+        return product
+    held = {x: clamped(x, _side(wrong)) for x in inputs}
+    return product.replace(lambda e: isinstance(e, sin | cos), lambda e: e.xreplace(held))
 
 
 def clamp_saturated_exponents(expression: Expr, value_at: Callable[[Expr, float], float]) -> Expr:

@@ -48,28 +48,30 @@ def entmax15(x: Tensor, dim: int) -> Tensor:
 def alpha_entmax(x: Tensor, alpha: Tensor | float, dim: int) -> Tensor:
     """Return the alpha-entmax along ``dim`` for 1 < alpha <= 2, by Newton's method (same source; learned alpha: arXiv:1909.00015).
 
-    The sum above tau is convex in tau, so that Newton's steps from the left, tau = max - 1, never pass the root.
+    The threshold is ``((alpha - 1) t - 1) / (alpha - 1)`` below the maximum: in t nothing cancels as alpha goes to 1, where the powers are
+    those of softmax. The sum above it is convex in t, so that Newton's steps from the left, t = 0, never pass the root.
     """
-    z = (alpha - 1) * (x - x.amax(dim, keepdim=True).detach())
-    power = 1 / (alpha - 1)
-    tau = torch.full_like(z.narrow(dim, 0, 1), -1.0)
+    z = x - x.amax(dim, keepdim=True).detach()
+    rate = alpha - 1
+    t = torch.zeros_like(z.narrow(dim, 0, 1))
     for step in range(NEWTON_STEPS):
         # Two steps at the root give first and second derivatives (implicit differentiation).
         differentiable = step >= NEWTON_STEPS - 2
-        tau = _newton(z, power, tau, dim) if differentiable else _newton(z.detach(), _detach(power), tau, dim).detach()
-    return _positive_power(z - tau, power)
+        t = _newton(z, rate, t, dim) if differentiable else _newton(z.detach(), _detach(rate), t, dim).detach()
+    return _power(z - t, rate)[0]
 
 
-def _newton(z: Tensor, power: Tensor | float, tau: Tensor, dim: int) -> Tensor:
-    slopes = _positive_power(z - tau, power - 1)
-    excess = (slopes * (z - tau)).sum(dim, keepdim=True) - 1
-    return tau + excess / (power * slopes.sum(dim, keepdim=True))
+def _newton(z: Tensor, rate: Tensor | float, t: Tensor, dim: int) -> Tensor:
+    values, slopes = _power(z - t, rate)
+    return t + (values.sum(dim, keepdim=True) - 1) / slopes.sum(dim, keepdim=True)
 
 
-def _positive_power(base: Tensor, power: Tensor | float) -> Tensor:
-    """Return ``base**power`` where the base is above zero, else 0 (also for power 0), with finite derivatives."""
-    positive = base > 0
-    return torch.where(positive, torch.where(positive, base, 1.0) ** power, 0.0)
+def _power(x: Tensor, rate: Tensor | float) -> tuple[Tensor, Tensor]:
+    """Return ``(1 + rate x)^(1 / rate)``, which goes to ``e^x`` with the rate, and its slope; both 0 where the base is not above zero."""
+    positive = rate * x > -1
+    above = torch.where(positive, rate * x, 0.0)
+    value = torch.where(positive, (above.log1p() / rate).exp(), 0.0)
+    return value, value / (1 + above)
 
 
 def _detach(value: Tensor | float) -> Tensor | float:

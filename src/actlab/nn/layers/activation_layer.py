@@ -11,14 +11,16 @@ from typing import Any, cast, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 from actlab.codegen import complex_plane, pytorch
 from actlab.codegen.dispatch.route import Route
 from actlab.codegen.kernel_inputs import Half
+from actlab.codegen.native_gradient import with_exact_gradient
 from actlab.errors import LayerError
 from actlab.functions.activation import Learned, names
 from actlab.functions.spec import Spec
-from actlab.nn.layers.learned_numbers import number, unsqueeze_numbers, unsqueeze_parameters
+from actlab.nn.layers.learned_numbers import clamp_to_finite, number, unsqueeze_numbers, unsqueeze_parameters
 
 __all__ = ["ActivationLayer", "Half"]
 
@@ -58,7 +60,8 @@ class ActivationLayer(nn.Module):
         for name, value in spec.assigned:
             if isinstance(value, Learned):
                 initial = self._initial(name, value)
-                self.register_parameter(name, nn.Parameter(initial.to(device, dtype or torch.get_default_dtype())))
+                initial = initial.to(device, dtype or torch.get_default_dtype())
+                self.register_parameter(name, nn.Parameter(clamp_to_finite(initial)))
         self._bind()
 
     def reset_parameters(self) -> None:
@@ -74,7 +77,9 @@ class ActivationLayer(nn.Module):
         """
         with torch.no_grad():
             for name in self._learned:
-                getattr(self, name).fill_(self.spec.numbers[name])
+                parameter = getattr(self, name)
+                largest = torch.finfo(parameter.dtype).max
+                parameter.fill_(min(max(self.spec.numbers[name], -largest), largest))
 
     def _initial(self, name: str, value: Learned) -> Tensor:
         initial = float(value.initial or 0.0)
@@ -100,6 +105,8 @@ class ActivationLayer(nn.Module):
             self._function: Any = record.tensor_code
         else:
             self._function = pytorch.function(record, tuple(self._numbers.items()))
+        if self._fused is not None:
+            self._fused = with_exact_gradient(self.spec, self._fused, self._plain)
         self._of_complex = complex_plane.complex_function(record, tuple(self._numbers.items()))
         is_routed = self.fast and not self._tensor_code
         self._route = (
@@ -120,6 +127,13 @@ class ActivationLayer(nn.Module):
         if always and self._route is not None:
             self._route.always()
 
+    def _apply(self, fn: Any, recurse: bool = True) -> ActivationLayer:
+        """Convert or move the parameters as torch does; a learned number beyond the largest of the new dtype becomes the largest."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        for name in self._learned:
+            clamp_to_finite(getattr(self, name))
+        return self
+
     def __getstate__(self) -> dict[str, Any]:
         bound = {"_function", "_of_complex", "_fused", "_route"}
         return {key: value for key, value in self.__dict__.items() if key not in bound}
@@ -132,6 +146,8 @@ class ActivationLayer(nn.Module):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any, **options: Any) -> None:
         unsqueeze_numbers(self._parameters, state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *arguments, **options)
+        for name in self._learned:
+            clamp_to_finite(getattr(self, name))
 
     def forward(self, x: Tensor, *others: Tensor) -> Tensor:
         """Apply the activation.
@@ -157,12 +173,18 @@ class ActivationLayer(nn.Module):
             self._check_packed(x)
             if learned and self._per_channel:
                 self._check_channels(learned, x)
-            return self._route(x, *learned) if learned else self._route(x)
+            try:
+                return self._route(x, *learned) if learned else self._route(x)
+            except RuntimeError:  # a layout without strides, such as sparse: torch decides whether it has the function
+                if x.layout is torch.strided and not x.is_nested:
+                    raise
         if self._fused is not None and not others:
             self._check_packed(x)
             if learned and self._per_channel:
                 self._check_channels(learned, x)
             return self._fused(x, *(parameter.to(x.dtype) for parameter in learned)) if learned else self._fused(x)
+        if forward_ad._current_level >= 0 and x.dim() == 0:  # torch's tangent of a 0-d tensor times a number is float64
+            return cast("Tensor", self(x.reshape(1), *(tensor.reshape(1) for tensor in others)).reshape(()))
         inputs = self._inputs(x, others)
         if self._tensor_code:
             return self._apply_tensor_code(inputs)
@@ -187,6 +209,8 @@ class ActivationLayer(nn.Module):
 
     def _plain(self, x: Tensor, *learned: Tensor) -> Tensor:
         """Compute the formula with generated torch code."""
+        if forward_ad._current_level >= 0 and x.dim() == 0:  # see forward
+            return self._plain(x.reshape(1), *learned).reshape(())
         return cast("Tensor", self._function(*self._inputs(x, ()), *(self._spread(value, x) for value in learned)))
 
     def _inputs(self, x: Tensor, others: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -204,6 +228,9 @@ class ActivationLayer(nn.Module):
         x = inputs[0]
         if self.spec.activation.kind == "complex" and not x.is_complex():
             raise LayerError(f"{self.spec} computes on complex tensors, got {x.dtype}; x + 0j is a complex tensor.")
+        dim = self._numbers.get("dim", -1)
+        if not -max(x.dim(), 1) <= dim < max(x.dim(), 1):
+            raise LayerError(f"{self.spec} works along dimension {dim}, got an input of shape {tuple(x.shape)}.")
         if x.dtype in pytorch.HALF:  # computed in float32 and rounded once, as formulas are
             inputs = tuple(tensor.float() for tensor in inputs)
         dtype = inputs[0].real.dtype

@@ -25,7 +25,7 @@ from torch.autograd import forward_ad
 
 from actlab.codegen import counter_rng
 from actlab.codegen.cpu.rule_kernel import CpuRuleKernel, can_run_rule_kernel, rule_kernel
-from actlab.codegen.eager_mode import is_eager
+from actlab.codegen.eager_mode import is_batch, is_eager
 from actlab.codegen.rule_gradient import Gradient, gradient
 from actlab.errors import LayerError
 from actlab.functions.parameter import Learned
@@ -286,7 +286,8 @@ class _KernelFunction(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         (saved,) = ctx.saved_tensors
         kernel: CpuRuleKernel = ctx.kernel
-        if torch.is_grad_enabled() or not can_run_rule_kernel(grad):  # differentiated again, or in a batch of gradients
+        # differentiated again, or in a batch of gradients
+        if torch.is_grad_enabled() or not can_run_rule_kernel(grad) or is_batch(grad):
             return None, None, _differentiable_backward(grad, saved, kernel, ctx.key)
         return None, None, kernel.backward(grad.contiguous(), saved, ctx.key)
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["number", "unsqueeze_numbers", "unsqueeze_parameters"]
+__all__ = ["clamp_to_finite", "number", "unsqueeze_numbers", "unsqueeze_parameters"]
 
 
 def number(value: float) -> Tensor:
@@ -24,6 +24,20 @@ def number(value: float) -> Tensor:
         tensor([1.5000], dtype=torch.float64)
     """
     return torch.full((1,), value, dtype=torch.float64)
+
+
+def clamp_to_finite(value: Tensor) -> Tensor:
+    """Replace infinite numbers by the largest of the dtype, in place: 1e6 converted to float16 is infinite, and trains to NaN.
+
+    Example:
+        >>> clamp_to_finite(torch.tensor([1e6, 2.0]).half())
+        tensor([65504.,     2.], dtype=torch.float16)
+    """
+    if value.dtype.itemsize == 2 and value.device.type != "meta":
+        largest = torch.finfo(value.dtype).max
+        with torch.no_grad():
+            value.clamp_(-largest, largest)
+    return value
 
 
 def unsqueeze_numbers(names: Iterable[str], state_dict: dict[str, Any], prefix: str) -> None:

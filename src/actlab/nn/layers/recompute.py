@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from actlab.codegen.eager_mode import is_batch
+
 __all__ = [
     "AutocastState",
     "Consumer",
@@ -166,7 +168,7 @@ class _Recompute(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         weight, *tensors = ctx.saved_tensors
         needed = ctx.needs_input_grad[3:]
-        gradients = _differentiable_gradients if torch.is_grad_enabled() else _gradients
+        gradients = _differentiable_gradients if torch.is_grad_enabled() or is_batch(grad) else _gradients
         return (None, None, None, *gradients(ctx, grad, weight, tensors, needed))
 
 
@@ -192,14 +194,17 @@ def _gradients(
 def _differentiable_gradients(
     ctx: Any, grad: Tensor, weight: Tensor, tensors: Sequence[Tensor], needed: Sequence[bool]
 ) -> list[Tensor | None]:
-    """Differentiate plain tensor code, for gradients of gradients (``create_graph=True``)."""
-    views = [tensor.view_as(tensor) for tensor in (weight, *tensors)]  # the same tensor may occur twice: x * act(x)
-    with ctx.autocast.restored():
-        y = _cast(ctx.recipe(*views[1:]), ctx.autocast)
+    """Differentiate plain tensor code, for gradients of gradients (``create_graph=True``) and batches of gradients (``vmap``)."""
+    with torch.enable_grad():
+        views = [tensor.view_as(tensor) for tensor in (weight, *tensors)]  # the same tensor may occur twice: x * act(x)
+        with ctx.autocast.restored():
+            y = _cast(ctx.recipe(*views[1:]), ctx.autocast)
+        with AutocastState.off(ctx.autocast.device).restored():
+            z = ctx.consumer(y, views[0], None)
     with AutocastState.off(ctx.autocast.device).restored():
-        z = ctx.consumer(y, views[0], None)
         of_bias = ctx.consumer.gradients(grad, y, views[0], (False, False, needed[1]))[2]
     inputs = [tensor for tensor, need in zip(views, (needed[0], *needed[2:]), strict=True) if need]
-    grads = iter(torch.autograd.grad(z, inputs, grad, create_graph=True, allow_unused=True) if inputs else ())
+    again = torch.is_grad_enabled()
+    grads = iter(torch.autograd.grad(z, inputs, grad, create_graph=again, allow_unused=True) if inputs else ())
     of_weight = next(grads) if needed[0] else None
     return [of_weight, of_bias, *(next(grads) if need else None for need in needed[2:])]

@@ -4,6 +4,7 @@ from math import inf, pi
 
 from actlab.functions.activation import Claims, NonZero, Positive, activation, learned
 from actlab.functions.formula import (
+    absolute,
     asinh,
     atan,
     cos,
@@ -98,7 +99,9 @@ def smu(x, alpha=0.25, mu=learned(1e6)):
 )
 def smu1(x, alpha=0.25, mu=learned(4.332461424154261e-09)):
     """A smooth maximum of x and alpha x by a square root; alpha 0 gives squareplus."""
-    return ((1 + alpha) * x + sqrt(((1 - alpha) * x) ** 2 + mu**2)) / 2
+    far = 1e9 * (1e9 + absolute(mu))  # where the square would overflow, and mu no longer counts
+    slope = (1 - alpha) * x
+    return ((1 + alpha) * x + where(absolute(x) > far, absolute(slope), sqrt(slope**2 + mu**2))) / 2
 
 
 @activation(
@@ -236,7 +239,8 @@ def tangma(x, alpha=learned(0.0), gamma=learned(0.0)):
 )
 def powlu_unary(x, m: Positive = 3.0):
     """SiLU's gate times x^(1 + m / (1 + sqrt x)) above zero and x^2 below: a power that fades to one."""
-    base = where(x > 0, x, 1)  # the power of the other side has no gradient in m
+    # the power of the other side has no gradient in m; 1 / x of a subnormal number would be infinite
+    base = where(x > 0, maximum(x, 1e-30), 1)
     return sigmoid(x) * where(x > 0, exp((1 + m / (sqrt(base) + 1)) * log(base)), x**2)
 
 
