@@ -29,7 +29,11 @@ _CONSTANTS: Final = (
     *(torch.dtype, torch.device, torch.layout, torch.memory_format, torch.Size),
 )
 _NOT_FOLLOWED: Final = ("torch", "actlab", "logging", "threading", "multiprocessing", "weakref", "datasets")
+_MEMBERS: Final = frozenset({"_parameters", "_buffers", "_modules"})
+_CONTAINERS: Final = frozenset({dict, OrderedDict, list, set, deque})
 _UNSET: Final = object()
+_Name = tuple[Any, object]
+"""Name of what holds an object, and the key there; written out only for what cannot be restored."""
 
 
 class Snapshot:
@@ -49,10 +53,11 @@ class Snapshot:
     """
 
     def __init__(self, root: object) -> None:
-        self._restorers: list[tuple[str, Callable[[], object]]] = []
+        self._restorers: list[tuple[_Name, Callable[[], object]]] = []
+        self._empty: list[Any] = []  # containers, such as most of a module's hooks; kept apart, as there are many
         self._seen: dict[int, object] = {}  # holds the objects, so that no other one gets their id
         self._fsdp1 = parts_of_fsdp1(root) if isinstance(root, nn.Module) else {}
-        self._waiting: list[tuple[str, object]] = [(type(root).__name__, root)]
+        self._waiting: list[tuple[_Name, object]] = [((None, type(root).__name__), root)]
         while self._waiting:
             name, value = self._waiting.pop()
             if not isinstance(value, _CONSTANTS) and id(value) not in self._seen:
@@ -66,27 +71,32 @@ class Snapshot:
             What could not be put back, with the reason.
         """
         failures = []
+        for container in self._empty:
+            if container:
+                container.clear()
         for name, restore in self._restorers:
             try:
                 restore()
             except Exception as error:  # torch, numpy and the user's classes may raise anything
-                failures.append(f"{name} ({type(error).__name__}: {error})")
+                failures.append(f"{_text(name)} ({type(error).__name__}: {error})")
         return failures
 
     # ------------------------------------------------------------------------------------------ saving
 
-    def _add(self, name: str, restore: Callable[[], object]) -> None:
+    def _add(self, name: _Name, restore: Callable[[], object]) -> None:
         self._restorers.append((name, restore))
 
-    def _follow(self, name: str, values: Iterable[object]) -> None:
+    def _follow(self, name: _Name, values: Iterable[object]) -> None:
         self._waiting += [(name, value) for value in values]
 
-    def _follow_items(self, name: str, items: Iterable[tuple[object, object]]) -> None:
-        self._waiting += [(f"{name}.{key}", value) for key, value in items]
+    def _follow_items(self, name: _Name, items: Iterable[tuple[object, object]]) -> None:
+        self._waiting += [((name, key), value) for key, value in items]
 
-    def _save(self, name: str, value: Any) -> None:
+    def _save(self, name: _Name, value: Any) -> None:
         """Save one object and follow it to what it holds."""
-        if isinstance(value, Tensor):
+        if type(value) in _CONTAINERS and not value:
+            self._empty.append(value)
+        elif isinstance(value, Tensor):
             self._save_tensor(name, value)
         elif isinstance(value, torch.jit.ScriptModule):
             self._save_script_module(name, value)
@@ -105,7 +115,7 @@ class Snapshot:
         elif not _is_left_out(value):
             self._save_attributes(name, value)
 
-    def _save_tensor(self, name: str, tensor: Tensor) -> None:
+    def _save_tensor(self, name: _Name, tensor: Tensor) -> None:
         state = TensorState(tensor)
         self._add(name, state.restore)
         self._follow(name, inner_tensors(tensor))
@@ -114,7 +124,7 @@ class Snapshot:
         if attributes or type(tensor) is not Tensor:
             self._save_attributes(name, tensor)
 
-    def _save_module(self, name: str, module: nn.Module) -> None:
+    def _save_module(self, name: _Name, module: nn.Module) -> None:
         before = dict(vars(module))
         part = self._fsdp1.get(id(module))
         if part == "wrapper":  # its attributes are FSDP's own state
@@ -126,10 +136,9 @@ class Snapshot:
         else:
             self._add(name, lambda: _restore_mapping(vars(module), before, dict))
         for key, value in before.items():
-            label = name if key in {"_parameters", "_buffers", "_modules"} else f"{name}.{key}"
-            self._waiting.append((label, value))
+            self._waiting.append((name if key in _MEMBERS else (name, key), value))
 
-    def _save_script_module(self, name: str, module: Any) -> None:
+    def _save_script_module(self, name: _Name, module: Any) -> None:
         """Save the flag, tensors and attributes of a scripted module, which lie in C++."""
         before = {key: getattr(module, key) for key in _script_attributes(module)}
         training = module.training
@@ -144,7 +153,7 @@ class Snapshot:
         self._follow_items(name, (*before.items(), *module.named_parameters(), *module.named_buffers()))
         self._follow_items(name, module.named_children())
 
-    def _save_container(self, name: str, value: Any) -> None:
+    def _save_container(self, name: _Name, value: Any) -> None:
         if isinstance(value, dict):
             entries = dict(value)
             own: Any = OrderedDict if isinstance(value, OrderedDict) else dict
@@ -158,7 +167,7 @@ class Snapshot:
         if hasattr(value, "__dict__"):
             self._save_attributes(name, value)
 
-    def _save_attributes(self, name: str, value: Any) -> None:
+    def _save_attributes(self, name: _Name, value: Any) -> None:
         attributes = getattr(value, "__dict__", None)
         if isinstance(attributes, dict):
             before = dict(attributes)
@@ -168,6 +177,11 @@ class Snapshot:
         if slots:
             self._add(name, lambda: _restore_slots(value, slots))
             self._follow_items(name, slots.items())
+
+
+def _text(name: _Name) -> str:
+    outer, key = name
+    return str(key) if outer is None else f"{_text(outer)}.{key}"
 
 
 # -------------------------------------------------------------------------------------------- restoring
