@@ -25,6 +25,7 @@ from actlab.errors import SiteError, SpecError
 from actlab.functions.analysis.edge_of_chaos import slope_moment
 from actlab.functions.analysis.length_map import output_moments
 from actlab.nn.passes.linear_calls import LinearCall, WeightPaths, linear_call
+from actlab.nn.passes.sharded import check_not_sharded
 from actlab.nn.probes.probe import ProbeSettings, probe
 from actlab.nn.probes.probe_report import ProbeRow
 from actlab.nn.sites.dry_run import Inputs
@@ -151,6 +152,7 @@ def propagation(model: nn.Module, inputs: Inputs, *, training: bool = True, seed
         >>> result.trouble.kind, result.trouble.begins, round(result.decades_forecast)
         ('vanish', '20', -4)
     """
+    check_not_sharded(model, "propagation")
     if any(parameter.is_meta for parameter in model.parameters()):
         raise SiteError(
             "The model is on the meta device, where tensors have no values to measure; build it on a device, or call to_empty and init_."
