@@ -161,11 +161,9 @@ def run_trial(
         status, reason = "diverged", str(error)
     except (Exception, SystemExit) as error:  # user code may raise anything; the reason is the result
         status, reason = "out_of_memory" if _is_out_of_memory(error) else "failed", _reason(error)
+    key: dict[str, Any] = {"stage": stage, "arm": arm.label, "seed": seed, "lr": rate}
     return Trial(
-        stage=stage,
-        arm=arm.label,
-        seed=seed,
-        lr=rate,
+        **key,
         status=status,
         metric=measured.metric if status == "completed" else None,
         curve=_curve(measured.losses),
@@ -177,7 +175,6 @@ def run_trial(
         cpu_seconds=time.process_time() - cpu,
         error=reason,
         started=started,
-        finished=time.time(),
     )
 
 
