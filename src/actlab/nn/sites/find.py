@@ -17,9 +17,9 @@ import torch
 from torch import nn
 
 from actlab.errors import SiteError
+from actlab.nn.recognition.quantized import quantization_reasons
 from actlab.nn.sites.dry_run import Inputs
 from actlab.nn.sites.model_outputs import returned_slots
-from actlab.nn.sites.quantized import quantization_reasons
 from actlab.nn.sites.slot import Slot, function_attributes, slot_in_fused_module, slot_of_module
 from actlab.nn.sites.source_calls import activation_calls
 from actlab.nn.sites.timing import Times, time_sites
@@ -199,7 +199,10 @@ def survey(
         draft = drafts.setdefault(run.slot.key, _Draft(slot=run.slot, running=run.running))
         draft.runs.append(run)
     result = Survey(model=model, entries=(), trace=traced, paths=_paths(model))
-    outputs, parts = returned_slots(model, known) if traced is None else _traced_outputs(drafts.values(), traced)
+    if traced is None:
+        outputs, parts = returned_slots(model, known, [(draft.slot, draft.running) for draft in drafts.values()])
+    else:
+        outputs, parts = _traced_outputs(drafts.values(), traced)
     for draft in drafts.values():
         draft.is_part = whole and draft.slot.key in parts
     entries = [_entry(draft, result, output=draft.slot.key in outputs) for draft in _in_order(drafts.values(), traced)]
