@@ -199,10 +199,7 @@ def survey(
         draft = drafts.setdefault(run.slot.key, _Draft(slot=run.slot, running=run.running))
         draft.runs.append(run)
     result = Survey(model=model, entries=(), trace=traced, paths=_paths(model))
-    if traced is None:
-        outputs, parts = returned_slots(model, known, [(draft.slot, draft.running) for draft in drafts.values()])
-    else:
-        outputs, parts = _traced_outputs(drafts.values(), traced)
+    outputs, parts = returned_slots(model, known) if traced is None else _traced_outputs(drafts.values(), traced)
     for draft in drafts.values():
         draft.is_part = whole and draft.slot.key in parts
     entries = [_entry(draft, result, output=draft.slot.key in outputs) for draft in _in_order(drafts.values(), traced)]
