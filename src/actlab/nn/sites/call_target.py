@@ -7,7 +7,8 @@ import builtins
 import inspect
 import sys
 from collections import ChainMap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from types import ModuleType
 from typing import Any, Final
 
@@ -91,19 +92,33 @@ def _item(base: Any, index: Any) -> Any:
 def known_names(owner: nn.Module, method: Method) -> Mapping[str, Any]:
     """Return the values of the names in a method, as far as they are known without running it."""
     function = method.function
-    closure = inspect.getclosurevars(function).nonlocals
-    local = {
-        node.id for node in ast.walk(method.node) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    }
-    local |= {node.arg for node in ast.walk(method.node) if isinstance(node, ast.arg)}
-    hidden = dict.fromkeys(local, _MISSING) | dict(_imported(method))
-    return {**vars(builtins), **function.__globals__, **closure, **hidden, str(method.receiver): owner}
+    names = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    closure = {name: cell.cell_contents for name, cell in names if _is_filled(cell)}
+    local, imports = _local_names(method)
+    hidden = dict.fromkeys(local, _MISSING) | dict(_imported(imports))
+    return ChainMap({str(method.receiver): owner}, hidden, closure, function.__globals__, vars(builtins))
 
 
-def _imported(method: Method) -> Iterator[tuple[str, Any]]:
+def _is_filled(cell: Any) -> bool:
+    try:
+        return cell.cell_contents is not _MISSING
+    except ValueError:  # a variable that is assigned later
+        return False
+
+
+@lru_cache(maxsize=1024)
+def _local_names(method: Method) -> tuple[frozenset[str], tuple[ast.Import | ast.ImportFrom, ...]]:
+    """Return the names that a method assigns, and its imports."""
+    nodes = list(ast.walk(method.node))
+    stored = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    arguments = {node.arg for node in nodes if isinstance(node, ast.arg)}
+    return frozenset(stored | arguments), tuple(node for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom)))
+
+
+def _imported(imports: Iterable[ast.Import | ast.ImportFrom]) -> Iterator[tuple[str, Any]]:
     """Yield name and value of what a method imports, where it is imported already; nothing is run."""
-    for node in ast.walk(method.node):
-        for alias in node.names if isinstance(node, (ast.Import, ast.ImportFrom)) else ():
+    for node in imports:
+        for alias in node.names:
             if isinstance(node, ast.ImportFrom):
                 module = sys.modules.get(node.module or "")
                 yield alias.asname or alias.name, getattr(module, alias.name, _OTHER)

@@ -7,11 +7,11 @@ which misses what is decided at run time.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
-from typing import Final, Literal
+from typing import Literal
 
 import torch
 from torch import nn
@@ -19,7 +19,7 @@ from torch import nn
 from actlab.errors import SiteError
 from actlab.nn.recognition.quantized import quantization_reasons
 from actlab.nn.sites.dry_run import Inputs
-from actlab.nn.sites.model_outputs import returned_slots
+from actlab.nn.sites.model_outputs import PART_OF_FORMULA, returned_slots, run_slots
 from actlab.nn.sites.slot import Slot, function_attributes, slot_in_fused_module, slot_of_module
 from actlab.nn.sites.source_calls import activation_calls
 from actlab.nn.sites.timing import Times, time_sites
@@ -29,12 +29,6 @@ from actlab.nn.sites.trace import Run, Trace, trace
 from actlab.nn.sites.user_modules import activation_modules
 
 __all__ = ["Entry", "Site", "Survey", "find", "survey"]
-
-
-PART_OF_FORMULA: Final = (
-    "it is a part of a function that is written out, as the sigmoid of h * sigmoid(h) is; to swap the function as a whole, write it in one "
-    "expression, in a function of its own, or as a module"
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,20 +193,14 @@ def survey(
         draft = drafts.setdefault(run.slot.key, _Draft(slot=run.slot, running=run.running))
         draft.runs.append(run)
     result = Survey(model=model, entries=(), trace=traced, paths=_paths(model))
-    outputs, parts = returned_slots(model, known) if traced is None else _traced_outputs(drafts.values(), traced)
+    if traced is None:
+        outputs, parts = returned_slots(model, known, [(draft.slot, draft.running) for draft in drafts.values()])
+    else:
+        outputs, parts = run_slots(traced)
     for draft in drafts.values():
         draft.is_part = whole and draft.slot.key in parts
     entries = [_entry(draft, result, output=draft.slot.key in outputs) for draft in _in_order(drafts.values(), traced)]
     return replace(result, entries=tuple(_numbered(_with_unique_paths(entries))))
-
-
-def _traced_outputs(drafts: Iterable[_Draft], traced: Trace) -> tuple[set[Hashable], set[Hashable]]:
-    """Return the keys of the slots all of whose results the model returns, and of those that are parts of a formula."""
-    parts = traced.flow.rules.parts
-    return (
-        {draft.slot.key for draft in drafts if draft.runs and all(map(traced.is_output, draft.runs))},
-        {draft.slot.key for draft in drafts if any(run in parts for run in draft.runs)},
-    )
 
 
 def _paths(model: nn.Module) -> dict[int, list[str]]:

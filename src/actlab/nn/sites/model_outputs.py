@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
 from types import FunctionType
 from typing import Final
@@ -18,36 +19,57 @@ from torch import Tensor, nn
 from actlab.errors import SiteError
 from actlab.nn.passes.value_flow import CONSTANT, RESHAPES, SELECTIONS, Value, ValueRules, bare_name, limits_of
 from actlab.nn.sites.call_target import known_names, named_value
-from actlab.nn.sites.slot import function_attributes, original_class, slot_of_module
-from actlab.nn.sites.source_calls import activation_calls
+from actlab.nn.sites.pass_record import Run, Trace
+from actlab.nn.sites.slot import Slot, original_class, slot_of_module
 from actlab.nn.sites.torch_activations import Running
 from actlab.nn.sites.written_out import span_in, span_of, written_input
 from actlab.nn.source.definitions import ARGUMENT, UNKNOWN, Definitions, definitions
 from actlab.nn.source.method_source import Method, read
 
-__all__ = ["returned_slots"]
+__all__ = ["PART_OF_FORMULA", "returned_slots", "run_slots"]
+
+PART_OF_FORMULA: Final = (
+    "it is a part of a function that is written out, as the sigmoid of h * sigmoid(h) is; to swap the function as a whole, write it in one "
+    "expression, in a function of its own, or as a module"
+)
+"""Why a part of a formula is no site that a swap replaces."""
 
 _GIVEN: Final = Value(given=True, root=object())
 _COMPUTED: Final = Value(computed=True, root=object())
 _DEPTH: Final = 24  # expressions, methods and modules inside one another
 
 
-def returned_slots(model: nn.Module, known: Mapping[int, Running]) -> tuple[set[Hashable], set[Hashable]]:
+def returned_slots(
+    model: nn.Module, known: Mapping[int, Running], calls: Iterable[tuple[Slot, Running]]
+) -> tuple[set[Hashable], set[Hashable]]:
     """Return the keys of the slots whose result the model returns, and of those that are parts of a formula, as the source shows.
 
     Args:
         model: any module.
         known: its modules that are activations, by ``id``.
+        calls: the calls of activations in its methods, and the functions that are held as attributes.
 
     Example:
         >>> from actlab.nn.sites.user_modules import activation_modules
         >>> model = nn.Sequential(nn.Linear(2, 2), nn.Sigmoid())
-        >>> [len(keys) for keys in returned_slots(model, activation_modules(model))]
+        >>> [len(keys) for keys in returned_slots(model, activation_modules(model), ())]
         [1, 0]
     """
-    reader = _Reader(known)
+    slots: dict[int, list[tuple[Slot, Running]]] = defaultdict(list)
+    for slot, running in calls:
+        slots[id(slot.owner)].append((slot, running))
+    reader = _Reader(known, slots)
     value = reader.module(model, [_GIVEN], _DEPTH)
     return {*reader.direct, *value.firm} - reader.rules.hidden, reader.rules.parts
+
+
+def run_slots(traced: Trace) -> tuple[set[Hashable], set[Hashable]]:
+    """Return the keys of the slots all of whose results the model returned in a run, and of those that were parts of a formula."""
+    runs: dict[Hashable, list[Run]] = defaultdict(list)
+    for run in traced.runs:
+        runs[run.slot.key].append(run)
+    outputs = {key for key, group in runs.items() if all(map(traced.is_output, group))}
+    return outputs, {key for key, group in runs.items() if traced.flow.rules.parts & {*group}}
 
 
 class _Reader:
@@ -58,8 +80,8 @@ class _Reader:
         direct: activations whose result is returned, reshaped at most.
     """
 
-    def __init__(self, known: Mapping[int, Running]) -> None:
-        self.known = known
+    def __init__(self, known: Mapping[int, Running], slots: Mapping[int, list[tuple[Slot, Running]]]) -> None:
+        self.known, self.slots = known, slots
         self.rules = ValueRules()
         self.direct: set[Hashable] = set()
 
@@ -112,9 +134,9 @@ class _MethodReader:
         self.argument = reader.rules.joined("cat", inputs) if inputs else _GIVEN
         self.found: Definitions = definitions(method)
         self.names = known_names(owner, method)
-        self.attributes = {slot.attribute: (slot.key, running) for slot, running in function_attributes(owner)}
-        slots = [(slot, running, slot.edit) for slot, running in activation_calls(owner) if slot.edit]
-        slots = [each for each in slots if each[2].method == self.name]
+        own = reader.slots.get(id(owner), [])
+        self.attributes = {slot.attribute: (slot.key, running) for slot, running in own if slot.kind == "attribute"}
+        slots = [(slot, running, slot.edit) for slot, running in own if slot.edit and slot.edit.method == self.name]
         self.calls = {edit.end: (slot.key, running) for slot, running, edit in slots if not edit.start}
         self.written = {span_of(edit): (slot.key, running, edit) for slot, running, edit in slots if edit.start}
         self.done: dict[tuple[int, bool], Value] = {}

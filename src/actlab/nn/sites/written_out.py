@@ -31,6 +31,7 @@ Span = tuple[int, ...]
 """Where an expression starts and ends: two lines, counted from the method's first, and columns."""
 
 _CLIPPED: Final = frozenset({"relu6", "hardtanh"})  # which a scale and a shift make another function
+_OPERATIONS: Final = frozenset({"div", "divide", "mul", "multiply", "pow", "square", "true_divide"})
 _FACTORS: Final = frozenset({"div", "mul", "multiply", "true_divide"})
 
 
@@ -74,6 +75,8 @@ def written_input(method: Method, node: ast.AST, edit: Edit) -> ast.expr:
 
 def written_out(owner: nn.Module, held: HeldMethod, method: Method) -> list[WrittenOut]:
     """Return the functions that are written out in a method of a module."""
+    if not _has_products(method):
+        return []
     finder = _Finder(owner, method)
     found: list[WrittenOut] = []
     seen: set[int] = set()
@@ -95,6 +98,16 @@ def written_out(owner: nn.Module, held: HeldMethod, method: Method) -> list[Writ
                     )
                 )
     return found
+
+
+@lru_cache(maxsize=1024)
+def _has_products(method: Method) -> bool:
+    """Whether a method has a product or power, without which nothing is written out."""
+    return any(
+        (isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Mult, ast.Div, ast.Pow)))
+        or (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _OPERATIONS)
+        for node in ast.walk(method.node)
+    )
 
 
 @dataclass(kw_only=True, eq=False)
