@@ -61,7 +61,7 @@ OPERATORS = {
     "lstm": {"sigmoid"},
     "mish": {"mish"},
     "mkldnn_rnn_layer": {"sigmoid"},
-    "relu": {"relu"},
+    "relu": {"relu", "squared_relu"},
     "relu6": {"relu6"},
     "rrelu_with_noise": {"rrelu"},
     "sigmoid": {"sigmoid", "gelu_sigmoid", "silu"},  # the last two written out

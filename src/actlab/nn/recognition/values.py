@@ -118,6 +118,8 @@ def _near(values: Tensor) -> list[str]:
     """Return the registered functions with these values, torch's own first, then by their largest error."""
     known, table = _table(registry_version())
     size = torch.cat([_points(), torch.zeros(2, 1)], 1).abs()
+    if torch.equal(values[:, :-1], _points()):
+        return []  # nothing is computed: several functions are the identity at their defaults
     errors = (table - values).abs()
     tolerance = _RELATIVE * table.abs() + _ROUNDING * (1 + size)
     if torch.equal(values, values.float().double()):
