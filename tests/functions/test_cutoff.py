@@ -15,7 +15,7 @@ from actlab.errors import SpecError
 from actlab.functions.activation import get
 from actlab.functions.analysis.stored_facts import fingerprint, known_facts
 from actlab.functions.grammar import parse
-from actlab.nn.sites.torch_activations import UNKNOWN, describe_call, describe_module, recognise
+from actlab.nn.recognition.torch_activations import UNKNOWN, describe_call, describe_module, recognise
 from actlab.studies.plan import make_plan
 from actlab.tasks.registry import resolve
 

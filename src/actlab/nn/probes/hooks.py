@@ -25,10 +25,10 @@ from actlab.nn.layers.deferred import Deferred
 from actlab.nn.passes.linear_calls import WeightPaths, linear_call
 from actlab.nn.passes.unit_axes import UnitAxes, UnitAxis
 from actlab.nn.passes.values import reason_not_computable
+from actlab.nn.recognition.torch_activations import ActivationFunction, Running, describe_call, recognise
 from actlab.nn.sites.find import survey
 from actlab.nn.sites.running_calls import slot_of_running_call
 from actlab.nn.sites.slot import Slot, slot_of_module
-from actlab.nn.sites.torch_activations import ActivationFunction, Running, describe_call, recognise
 from actlab.nn.sites.user_modules import activation_modules
 
 __all__ = ["Hooks", "Observer", "Point", "Recompute", "Side"]

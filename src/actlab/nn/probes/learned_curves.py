@@ -20,8 +20,8 @@ from actlab.nn.layers.deferred import Deferred
 from actlab.nn.probes.batch import input_of
 from actlab.nn.probes.hooks import Hooks, Point, Recompute, Side
 from actlab.nn.probes.quantile_sketch import QuantileSketch
+from actlab.nn.recognition.torch_activations import Running
 from actlab.nn.sites.dry_run import Inputs, copy_inputs, no_side_effects, run
-from actlab.nn.sites.torch_activations import Running
 from actlab.nn.sites.user_modules import activation_modules
 
 __all__ = ["Shape", "Shapes", "shapes"]

@@ -15,7 +15,7 @@ from typing import Any, Final
 import torch
 from torch import nn
 
-from actlab.nn.sites.torch_activations import (
+from actlab.nn.recognition.torch_activations import (
     METHODS,
     UNKNOWN,
     ActivationFunction,

@@ -18,12 +18,12 @@ from torch import nn
 
 from actlab.errors import SiteError
 from actlab.nn.recognition.quantized import quantization_reasons
+from actlab.nn.recognition.torch_activations import Running
 from actlab.nn.sites.dry_run import Inputs
 from actlab.nn.sites.model_outputs import PART_OF_FORMULA, returned_slots, run_slots
 from actlab.nn.sites.slot import Slot, function_attributes, slot_in_fused_module, slot_of_module
 from actlab.nn.sites.source_calls import activation_calls
 from actlab.nn.sites.timing import Times, time_sites
-from actlab.nn.sites.torch_activations import Running
 from actlab.nn.sites.torchscript import SCRIPTED, scripted_activations
 from actlab.nn.sites.trace import Run, Trace, trace
 from actlab.nn.sites.user_modules import activation_modules
@@ -193,10 +193,8 @@ def survey(
         draft = drafts.setdefault(run.slot.key, _Draft(slot=run.slot, running=run.running))
         draft.runs.append(run)
     result = Survey(model=model, entries=(), trace=traced, paths=_paths(model))
-    if traced is None:
-        outputs, parts = returned_slots(model, known, [(draft.slot, draft.running) for draft in drafts.values()])
-    else:
-        outputs, parts = run_slots(traced)
+    calls = [(draft.slot, draft.running) for draft in drafts.values()]
+    outputs, parts = returned_slots(model, known, calls) if traced is None else run_slots(traced)
     for draft in drafts.values():
         draft.is_part = whole and draft.slot.key in parts
     entries = [_entry(draft, result, output=draft.slot.key in outputs) for draft in _in_order(drafts.values(), traced)]

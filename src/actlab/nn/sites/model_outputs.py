@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from actlab.errors import SiteError
 from actlab.nn.passes.value_flow import CONSTANT, RESHAPES, SELECTIONS, Value, ValueRules, bare_name, limits_of
+from actlab.nn.recognition.torch_activations import Running
 from actlab.nn.sites.call_target import known_names, named_value
 from actlab.nn.sites.pass_record import Run, Trace
 from actlab.nn.sites.slot import Slot, original_class, slot_of_module
-from actlab.nn.sites.torch_activations import Running
 from actlab.nn.sites.written_out import span_in, span_of, written_input
 from actlab.nn.source.definitions import ARGUMENT, UNKNOWN, Definitions, definitions
 from actlab.nn.source.method_source import Method, read

@@ -14,8 +14,8 @@ from actlab.nn.passes.linear_calls import LinearCall
 from actlab.nn.passes.output_tensors import output_tensors
 from actlab.nn.passes.unit_axes import UnitAxis
 from actlab.nn.passes.value_flow import ValueFlow, limits_of
+from actlab.nn.recognition.torch_activations import Running
 from actlab.nn.sites.slot import Slot
-from actlab.nn.sites.torch_activations import Running
 
 __all__ = ["Run", "Step", "Token", "Trace", "WeightedCall", "token_of"]
 

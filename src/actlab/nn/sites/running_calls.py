@@ -14,10 +14,10 @@ import torch
 from torch import nn
 
 from actlab.errors import SiteError
+from actlab.nn.recognition.torch_activations import ActivationFunction
 from actlab.nn.sites.call_slot import HeldMethod, held_method, location, slot_of_call
 from actlab.nn.sites.call_target import called_activation
 from actlab.nn.sites.slot import Slot, fused_reason, original_class, slot_in_fused_module
-from actlab.nn.sites.torch_activations import ActivationFunction
 from actlab.nn.sites.written_out import Span, WrittenOut
 from actlab.nn.source.method_source import contains, end_of_call, read
 

@@ -12,7 +12,7 @@ from typing import Final, Literal
 import torch
 from torch import nn
 
-from actlab.nn.sites.torch_activations import Running, describe_call, recognise
+from actlab.nn.recognition.torch_activations import Running, describe_call, recognise
 from actlab.nn.sites.user_functions import match_function
 
 __all__ = [

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from actlab.errors import SiteError
+from actlab.nn.recognition.torch_activations import Running
 from actlab.nn.sites.call_slot import HeldMethod, end_offset, held_method, slot_of_call
 from actlab.nn.sites.call_target import called_activation, describe_source_call, known_names
 from actlab.nn.sites.slot import Slot, edits_of, original_class
-from actlab.nn.sites.torch_activations import Running
 from actlab.nn.sites.written_out import WrittenOut, span_of, written_out
 from actlab.nn.source.method_source import Method, read
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import torch
 
+from actlab.nn.recognition.torch_activations import Running, function_named
 from actlab.nn.sites.slot import Slot
-from actlab.nn.sites.torch_activations import Running, function_named
 
 __all__ = ["SCRIPTED", "scripted_activations"]
 

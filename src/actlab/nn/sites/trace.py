@@ -22,12 +22,12 @@ from actlab.nn.passes.linear_calls import LAYERS, LinearCall, calling_module, li
 from actlab.nn.passes.unit_axes import UnitAxes, UnitAxis
 from actlab.nn.passes.value_flow import PRODUCTS, RESHAPES
 from actlab.nn.passes.values import reason_not_computable, shape_of, storages
+from actlab.nn.recognition.torch_activations import FUSED, ActivationFunction, Running, describe_call, recognise
 from actlab.nn.sites.dry_run import Inputs, copy_inputs, no_side_effects, run
 from actlab.nn.sites.pass_record import Run, Step, Token, Trace, WeightedCall, token_of
 from actlab.nn.sites.running_calls import running_formula, slot_in_fused_call, slot_of_running_call
 from actlab.nn.sites.slot import Slot, slot_of_module
 from actlab.nn.sites.source_calls import running_formulas
-from actlab.nn.sites.torch_activations import FUSED, ActivationFunction, Running, describe_call, recognise
 from actlab.nn.sites.user_functions import any_matched, match_frame
 from actlab.nn.sites.user_modules import activation_modules
 from actlab.nn.sites.written_out import WrittenOut

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from actlab.errors import SiteError
+from actlab.nn.recognition.torch_activations import ActivationFunction
 from actlab.nn.recognition.values import name_of
-from actlab.nn.sites.torch_activations import ActivationFunction
 from actlab.nn.source.method_source import read
 
 __all__ = ["any_matched", "match_frame", "match_function"]

@@ -16,9 +16,9 @@ from torch import nn
 from actlab.errors import SiteError
 from actlab.nn.layers.activation_layer import ActivationLayer
 from actlab.nn.layers.deferred import Deferred
+from actlab.nn.recognition.torch_activations import Running, describe_module, name_of_class
 from actlab.nn.recognition.values import name_of
 from actlab.nn.sites.dry_run import no_side_effects
-from actlab.nn.sites.torch_activations import Running, describe_module, name_of_class
 
 __all__ = ["activation_modules", "match_module"]
 

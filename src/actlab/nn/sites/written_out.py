@@ -17,11 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from actlab.nn.passes.value_flow import ELEMENTWISE, bare_name
+from actlab.nn.recognition.torch_activations import Running
 from actlab.nn.recognition.values import name_of
 from actlab.nn.sites.call_slot import HeldMethod, slot_of_expression
 from actlab.nn.sites.call_target import called_activation, known_names, named_value
 from actlab.nn.sites.slot import Edit, Slot
-from actlab.nn.sites.torch_activations import Running
 from actlab.nn.source.definitions import Definitions, definitions
 from actlab.nn.source.method_source import Method
 

@@ -12,7 +12,7 @@ from torch import nn
 from actlab.functions.activation import activation, forget, get, names
 from actlab.functions.formula import maximum
 from actlab.nn.layers.layer import layer
-from actlab.nn.sites.torch_activations import UNKNOWN, describe_call, describe_module, recognise
+from actlab.nn.recognition.torch_activations import UNKNOWN, describe_call, describe_module, recognise
 
 WITH_MODULE = [name for name in names("elementwise") if get(name).module and name != "identity"]
 CALLS = [
@@ -143,7 +143,7 @@ def test_an_activation_that_is_registered_redefined_or_forgotten_later_is_known_
 def test_modules_are_described_without_a_look_up_of_the_whole_registry(monkeypatch):
     describe_module(nn.ReLU())
     looked_up = []
-    monkeypatch.setattr("actlab.nn.sites.torch_activations.get", lambda name: looked_up.append(name) or get(name))
+    monkeypatch.setattr("actlab.nn.recognition.torch_activations.get", lambda name: looked_up.append(name) or get(name))
 
     for module in (nn.ReLU(), nn.Linear(1, 1), nn.GELU()):
         describe_module(module)
