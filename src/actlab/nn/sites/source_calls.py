@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Iterator
+from functools import lru_cache
 from types import CodeType, FunctionType
 
 import torch
@@ -89,15 +90,17 @@ def _reachable(cls: type) -> list[HeldMethod]:
     return list(methods.values())
 
 
-def _used_members(function: FunctionType) -> Iterator[tuple[str, bool]]:
-    """Yield the members of its own object that a method uses (to call or pass on), and whether through ``super()``."""
+@lru_cache(maxsize=1024)
+def _used_members(function: FunctionType) -> tuple[tuple[str, bool], ...]:
+    """Return the members of its own object that a method uses (to call or pass on), and whether through ``super()``."""
     try:
         method = read(function)
     except SiteError:
-        return
-    for node in ast.walk(method.node):
-        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in {method.receiver, "super()"}:
-            yield _mangled(node.attr, function), ast.unparse(node.value) == "super()"
+        return ()
+    used = ((node.attr, ast.unparse(node.value)) for node in ast.walk(method.node) if isinstance(node, ast.Attribute))
+    return tuple(
+        (_mangled(name, function), value == "super()") for name, value in used if value in {method.receiver, "super()"}
+    )
 
 
 def _mangled(name: str, function: FunctionType) -> str:
