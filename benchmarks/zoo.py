@@ -86,7 +86,12 @@ UNSUPPORTED = {
 BY_HAND: dict[str, tuple[str, str, str, str]] = {
     "Esm": ("EsmIntermediate", "forward", "gelu(", "nn.functional.mish("),
     "GptOss": ("GptOssExperts", "_apply_gate", "gate * torch.sigmoid(gate * self.alpha)", "nn.functional.mish(gate)"),
-    "Rwkv": ("RwkvFeedForward", "forward", "torch.square(torch.relu(self.key(key)))", "nn.functional.mish(self.key(key))"),
+    "Rwkv": (
+        "RwkvFeedForward",
+        "forward",
+        "torch.square(torch.relu(self.key(key)))",
+        "nn.functional.mish(self.key(key))",
+    ),
     "Bloom": ("BloomMLP", "forward", "self.gelu_impl(", "nn.functional.mish("),
     "Mpt": ("MptMLP", "forward", "self.act(", "nn.functional.mish("),
 }

@@ -15,7 +15,9 @@ __all__ = ["find", "list_activations", "list_rules", "reference", "show"]
 
 @app.command("list")
 def list_activations(
-    kind: Annotated[str | None, typer.Option(help="Only this kind: elementwise, gated, vector, stochastic or complex.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="Only this kind: elementwise, gated, vector, stochastic or complex.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List activations with kind, formula, parameters and paper."""

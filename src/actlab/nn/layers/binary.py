@@ -117,7 +117,7 @@ class BinaryWeight(nn.Module):
         self.is_binary = True
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
-        self.binariser._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch's own; schedules are buffers, and move with the weights
+        self.binariser._apply(fn, recurse)  # schedules are buffers, and move with the weights
         return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch's own
 
     @property

@@ -87,7 +87,9 @@ def limits_of(name: str | None) -> Limits:
     if claims is None or not bounds:
         return ""
     if len(bounds) == 2:
-        return "" if bounds[0] == 0 and bounds[1] > 1 else "bounded"  # ReLU6 is a rectifier, and stands in hidden layers
+        return (
+            "" if bounds[0] == 0 and bounds[1] > 1 else "bounded"
+        )  # ReLU6 is a rectifier, and stands in hidden layers
     is_smooth = claims.smoothness is not None and claims.smoothness > 2  # softplus never reaches 0, ReLU does
     if not claims.monotone:
         return ""

@@ -16,7 +16,15 @@ from actlab.nn.sites.slot import Edit, Slot, original_class, sealed_reason, slot
 from actlab.nn.source.decorators import rewrap
 from actlab.nn.source.method_source import Method
 
-__all__ = ["HeldMethod", "end_offset", "held_method", "input_expression", "location", "slot_of_call", "slot_of_expression"]
+__all__ = [
+    "HeldMethod",
+    "end_offset",
+    "held_method",
+    "input_expression",
+    "location",
+    "slot_of_call",
+    "slot_of_expression",
+]
 
 _CONTAINERS: Final = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 

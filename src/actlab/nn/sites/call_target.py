@@ -112,7 +112,9 @@ def _local_names(method: Method) -> tuple[frozenset[str], tuple[ast.Import | ast
     nodes = list(ast.walk(method.node))
     stored = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     arguments = {node.arg for node in nodes if isinstance(node, ast.arg)}
-    return frozenset(stored | arguments), tuple(node for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom)))
+    return frozenset(stored | arguments), tuple(
+        node for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom))
+    )
 
 
 def _imported(imports: Iterable[ast.Import | ast.ImportFrom]) -> Iterator[tuple[str, Any]]:

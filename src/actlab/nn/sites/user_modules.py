@@ -80,4 +80,3 @@ def match_module(module: nn.Module) -> Running | None:
     if name is None or name in inner:  # a module around nn.ReLU, which is the site
         return None
     return Running(name=name, spec=name, by_values=True)
-

@@ -60,8 +60,8 @@ def new_layers(model_survey: Survey, chosen: Sequence[tuple[Entry, Spec]], *, fa
         slot = entry.slot
         channels, dim = (entry.site.channels, _channel_dim(entry.site)) if spec.needs_channels else (None, 1)
         with torch.device("cpu"):  # whatever the default device is, the layer goes to that of its neighbors
-            new = layer(spec, channels=channels, channel_dim=dim, fast=fast)
-        new = model_paths.match_neighbors(new, slot.owner)
+            made = layer(spec, channels=channels, channel_dim=dim, fast=fast)
+        new = model_paths.match_neighbors(made, slot.owner)
         insertions.append(Insertion(owner=slot.owner, new=new, attribute=slot.attribute, edit=slot.edit))
     return insertions
 

@@ -235,7 +235,9 @@ def _cuts_of_expression(method: Method, edit: Edit) -> list[tuple[int, int, byte
     nodes = (node for node in ast.walk(method.node) if isinstance(node, ast.expr))
     node = next((node for node in nodes if span_in(method, node) == span_of(edit)), None)
     if node is None:
-        raise SiteError(f"{method.function.__qualname__} has no expression that ends at line {_absolute(method, edit)[0]}.")
+        raise SiteError(
+            f"{method.function.__qualname__} has no expression that ends at line {_absolute(method, edit)[0]}."
+        )
     (start, end), (value_start, value_end) = _span(method, node), _span(method, written_input(method, node, edit))
     return [(start, value_start, f"{method.receiver}.{edit.submodule}(".encode()), (value_end, end, b")")]
 

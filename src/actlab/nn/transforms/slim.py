@@ -385,6 +385,4 @@ def _agree(before: Sequence[Tensor | None], after: Sequence[Tensor | None]) -> b
         return False
     pairs = [(a[a.isfinite()], b[b.isfinite()]) for a, b in pairs]
     largest = max((float(a.norm()) for a, _ in pairs), default=0.0)
-    return all(
-        float((a - b).norm()) <= TOLERANCE.get(a.dtype, 0.0) * (float(a.norm()) + largest) for a, b in pairs
-    )
+    return all(float((a - b).norm()) <= TOLERANCE.get(a.dtype, 0.0) * (float(a.norm()) + largest) for a, b in pairs)

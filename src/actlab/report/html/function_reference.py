@@ -153,7 +153,9 @@ def _example_code(record: Activation) -> list[str]:
     lines = ["import actlab", "", f'actlab.layer("{record.name}")']
     if learnable and record.kind != "vector":
         lines.append(f'actlab.layer("{record.name}({learnable[0]}=learned)")')
-    return lines if record.mixes_tokens or record.kind == "complex" else [*lines, f'actlab.swap_(model, "{record.name}")']
+    return (
+        lines if record.mixes_tokens or record.kind == "complex" else [*lines, f'actlab.swap_(model, "{record.name}")']
+    )
 
 
 def gallery(entries: Sequence[Entry]) -> str:

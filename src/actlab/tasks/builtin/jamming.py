@@ -51,6 +51,9 @@ class _Unit(nn.Module):
     is, but can be compared with others.
     """
 
+    _weight: Tensor
+    _bias: Tensor
+
     def __init__(self, bits: int, activation: nn.Module) -> None:
         super().__init__()
         self.linear = nn.Linear(bits, 1)
