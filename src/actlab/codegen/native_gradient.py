@@ -1,8 +1,8 @@
 """Torch's own functions, with the gradient of the formula where torch's is missing or lost.
 
 Torch 2.13 has no second derivative of hardsigmoid. In half precision it computes the gradient of tanh and sigmoid from the rounded output,
-which is 0 from ``|x| = 3.5`` and 6 on. The forward mode of prelu has slope 1 at zero, where the reverse mode has the weight. Compiled elu and
-selu are 0 for small numbers, as ``torch.compile`` computes ``exp(x) - 1``. All else is torch's, values included.
+which is 0 from ``|x| = 3.5`` and 6 on. The forward mode of prelu has slope 1 at zero, where the reverse mode has the weight. Compiled elu
+and selu are 0 for small numbers, as ``torch.compile`` computes ``exp(x) - 1``. All else is torch's, values included.
 """
 
 from __future__ import annotations
