@@ -168,12 +168,12 @@ TABLE = [
     Wrong(
         wrong="a whole number that is to be learned",
         typed="""actlab.layer("maxout(k=learned)")""",
-        says=("learns k", "no gradient", "a whole number from 1 up"),
+        says=("learns k", "no gradient", "a whole number from 1 to 65536"),
     ),
     Wrong(
         wrong="a fraction of a whole number",
         typed="""actlab.layer("maxout(k=2.5)")""",
-        says=("k=2.5 is out of range", "a whole number from 1 up"),
+        says=("k=2.5 is out of range", "a whole number from 1 to 65536"),
     ),
     Wrong(
         wrong="a layer of a name that does not exist",

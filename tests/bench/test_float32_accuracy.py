@@ -86,7 +86,7 @@ def test_a_formula_that_its_author_wrote_carelessly_is_wrong_here_too():
 
 
 def test_the_values_of_a_spec_count():
-    (steep,) = _found("elu(alpha=1e30)", "value", finite=True)
+    (steep,) = _found("elu(alpha=1e18)", "value", finite=True)
 
     assert steep.low < 0
 

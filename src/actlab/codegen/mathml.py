@@ -66,6 +66,7 @@ CALLS: Mapping[type[Primitive], str] = {
     formula.maximum: "max",
     formula.minimum: "min",
 }
+CLAMPS = (formula.capped, formula.clamped, formula.tamed)  # of code only: in mathematics they change nothing
 MINUS, PLUS, THIN = "<mo>−</mo>", "<mo>+</mo>", '<mspace width="0.17em"></mspace>'  # noqa: RUF001 MathML needs the minus sign, not the hyphen
 
 
@@ -95,6 +96,8 @@ def _print(part: Expr) -> tuple[str, int]:
         return _name(part.name), ATOM
     if part.is_number and part.is_Atom:
         return _number(part)
+    if isinstance(part, CLAMPS):
+        return _print(part.args[0])
     if isinstance(part, Primitive):
         return _primitive(part)
     if isinstance(part, Relational):

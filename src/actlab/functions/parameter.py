@@ -142,7 +142,8 @@ class Parameter:
         """
         allowed, holds = DOMAINS[self.domain]
         if not (is_usable(value) and holds(value)):
-            size = "" if self.whole or is_usable(value) else f", of a magnitude from {SMALLEST:g} to {LARGEST:g} or 0"
+            size = "" if self.whole or is_usable(value) else f", of a magnitude from {SMALLEST:g} to {LARGEST:g}"
+            size += " or 0" if size and holds(0.0) else ""
             raise SpecError(
                 f"{of}: {self.name}={value:g} is out of range; allowed is {allowed}{size} (default {self.default:g})."
             )

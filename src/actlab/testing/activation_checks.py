@@ -54,9 +54,6 @@ __all__ = ["CHECKS", "reason_to_skip"]
 
 TAILS = (-inf, -1e4, -1e2, -0.0, 0.0, 1e2, 1e4, inf, nan)
 
-# torch 2.13 has no second derivative of this kernel (a test fails once it has); layer(spec, native=False) does.
-NATIVES_WITHOUT_DOUBLE_BACKWARD = {"hardsigmoid"}
-
 # Sums whose terms tend to opposite infinities, as x^2 + x at minus infinity: the limit exists, but arithmetic at infinity gives NaN.
 OPPOSITE_INFINITIES = {"shifted_quadratic_unit", "smu", "smu1", "uaf", "xielu"}
 
@@ -309,8 +306,6 @@ def double_backward_is_right(spec: str) -> None:
     x = sample(spec)[:1, :, ::2].contiguous().requires_grad_()
     for native in (False, True):
         module = build_layer(spec, native=native, dtype=torch.float64)
-        if native and parse(spec).activation.name in NATIVES_WITHOUT_DOUBLE_BACKWARD:
-            continue
         assert torch.autograd.gradgradcheck(lambda x, module=module: module(x) * 1.0, (x,), atol=1e-5)
 
 

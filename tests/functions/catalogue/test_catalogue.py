@@ -11,11 +11,8 @@ from actlab.functions.activation import get, names
 from actlab.nn.layers.layer import layer
 from actlab.testing.activation_checks import (
     CHECKS,
-    NATIVES_WITHOUT_DOUBLE_BACKWARD,
     OPPOSITE_INFINITIES,
-    build_layer,
     reason_to_skip,
-    sample,
 )
 from actlab.testing.complex_checks import COMPLEX_CHECKS
 
@@ -131,15 +128,6 @@ def test_gated_values_agree_with_their_paper_to_float64(name):
     ):
         exact = REFERENCES[name](mp.mpf(gate), mp.mpf(value))
         assert abs(output - exact) <= mp.mpf("4e-14") * abs(exact) + mp.mpf("1e-300"), (gate, value)
-
-
-@pytest.mark.parametrize("name", sorted(NATIVES_WITHOUT_DOUBLE_BACKWARD))
-def test_the_exemption_from_double_backward_is_still_needed(name):
-    x = sample(name).requires_grad_()
-    (gradient,) = torch.autograd.grad(build_layer(name, dtype=torch.float64)(x).sum(), x, create_graph=True)
-
-    with pytest.raises(RuntimeError, match="not implemented"):
-        gradient.sum().backward()
 
 
 @pytest.mark.parametrize("name", sorted(OPPOSITE_INFINITIES))

@@ -49,16 +49,15 @@ def find_equivalences(
     Example:
         >>> found = find_equivalences(["tanh", "sigmoid", "relu", "leaky_relu"])
         >>> [[relation.function for relation in members] for members in found.classes]
-        [['tanh'], ['leaky_relu']]
+        [['leaky_relu'], ['tanh']]
         >>> [(case.function, case.other) for case in found.cases]
         [('relu', 'leaky_relu(negative_slope=0)')]
     """
     records = sorted((get(name) for name in among or names("elementwise")), key=_rank)
     classes: dict[str, list[Relation]] = {}
     first: dict[str, str] = {}
-    distinct: list[
-        str
-    ] = []  # entries whose cases are searched: those of an entry equal to an earlier one would be the same
+    # Entries whose cases are searched; those of an entry equal to an earlier one would be the same.
+    distinct: list[str] = []
     for record in records:
         progress(f"{record.name} against {len(classes)} classes")
         match = next(filter(None, (relation(record.name, other) for other in classes)), None)

@@ -31,7 +31,7 @@ def clamp_to_finite(value: Tensor) -> Tensor:
 
     Example:
         >>> clamp_to_finite(torch.tensor([1e6, 2.0]).half())
-        tensor([65504.,     2.], dtype=torch.float16)
+        tensor([6.5504e+04, 2.0000e+00], dtype=torch.float16)
     """
     if value.dtype.itemsize == 2 and value.device.type != "meta":
         largest = torch.finfo(value.dtype).max

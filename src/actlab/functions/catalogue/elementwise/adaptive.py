@@ -183,9 +183,8 @@ def crrelu(x, epsilon=learned(0.01)):
 )
 def uaf(x, a=learned(1.1), b=learned(-0.01), c=learned(0.00001), d=learned(-0.9), e=learned(0.000005)):
     """A difference of two softplus with five learned parameters; many known functions are members."""
-    return (
-        softplus(a * b + x * (a + c * x)) - softplus(d * (x - b)) + e
-    )  # a (x + b) + c x^2, whose square would overflow
+    # a (x + b) + c x^2: the square would overflow, and 0 times infinity is NaN
+    return softplus(a * b + x * (a + c * x)) - softplus(d * (x - b)) + e
 
 
 @activation(arxiv="1706.08098", claims=RELU)

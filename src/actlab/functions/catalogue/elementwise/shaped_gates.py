@@ -4,7 +4,6 @@ from math import inf, pi
 
 from actlab.functions.activation import Claims, NonZero, Positive, activation, learned
 from actlab.functions.formula import (
-    absolute,
     asinh,
     atan,
     cos,
@@ -99,9 +98,7 @@ def smu(x, alpha=0.25, mu=learned(1e6)):
 )
 def smu1(x, alpha=0.25, mu=learned(4.332461424154261e-09)):
     """A smooth maximum of x and alpha x by a square root; alpha 0 gives squareplus."""
-    far = 1e9 * (1e9 + absolute(mu))  # where the square would overflow, and mu no longer counts
-    slope = (1 - alpha) * x
-    return ((1 + alpha) * x + where(absolute(x) > far, absolute(slope), sqrt(slope**2 + mu**2))) / 2
+    return ((1 + alpha) * x + sqrt(((1 - alpha) * x) ** 2 + mu**2)) / 2
 
 
 @activation(
