@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -158,3 +160,17 @@ def test_the_named_module_of_torch_computes_the_same(name):
     x = torch.linspace(-5, 5, 101)
 
     torch.testing.assert_close(layer(name)(x), theirs(x))
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_a_layer_and_its_first_call_import_neither_root_finders_nor_rules(fast):
+    code = f"""
+import sys, torch, actlab
+layer = actlab.layer("mish", fast={fast})
+x = torch.randn(2**16, requires_grad=True)
+layer(x).sum().backward()
+print([name for name in ("scipy.optimize", "scipy.integrate", "actlab.nn.layers.custom_gradient") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[]\n"

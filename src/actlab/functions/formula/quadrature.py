@@ -8,7 +8,6 @@ from math import sqrt
 
 import numpy as np
 import sympy
-from scipy.optimize import brentq
 from sympy.core.relational import Relational
 
 from actlab.functions.formula import Expr, absolute, cos, maximum, minimum, rounded, sign, where
@@ -45,6 +44,8 @@ def breakpoints(expression: Expr, x: sympy.Symbol) -> list[float]:
 
 
 def _roots(function: Callable[[Array], Array]) -> list[float]:
+    from scipy.optimize import brentq  # noqa: PLC0415 0.15 s of CPU to import, and a kernel's first call does without
+
     values = function(GRID)
     exact = [float(point) for point in GRID[values == 0.0]]
     crossings = np.flatnonzero(values[:-1] * values[1:] < 0)
