@@ -81,6 +81,8 @@ class Trial:
         started: seconds since 1970.
         finished: seconds since 1970.
         versions: software and machine, see :func:`versions`.
+        provisional: whether a later run of the study runs the trial again and replaces this row, as after a worker was killed.
+        inputs: digests of what the trial was computed from, by kind, or None where they were not recorded.
     """
 
     stage: str
@@ -100,6 +102,8 @@ class Trial:
     started: float = field(default_factory=time.time)
     finished: float = field(default_factory=time.time)
     versions: dict[str, str] = field(default_factory=versions)
+    provisional: bool = False
+    inputs: dict[str, str] | None = None
 
     def to_row(self) -> dict[str, Any]:
         """Return the trial as a row of the store."""

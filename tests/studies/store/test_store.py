@@ -118,6 +118,53 @@ def test_a_process_that_lost_its_lease_cannot_write_the_row(store, study):
     assert [found["metric"] for found in store.rows(study)] == [0.7]
 
 
+def test_the_lease_of_a_stopped_process_of_this_host_expires_without_a_renewal_whatever_the_clock_says(
+    store, study, monkeypatch
+):
+    stopped = store.acquire(study, KEYS[:1], Owner.of())
+    now, clock = time.monotonic(), time.time()
+    monkeypatch.setattr(module.time, "time", lambda: clock + 10 * module.EXPIRY)
+    assert store.acquire(study, KEYS[:1], Owner.of()) is None
+
+    monkeypatch.setattr(module.time, "monotonic", lambda: now + module.EXPIRY + 1)
+    monkeypatch.setattr(module.time, "time", lambda: clock - 10 * module.EXPIRY)
+    taken = store.acquire(study, KEYS[:1], Owner.of())
+
+    assert store.finish(study, taken, trial(KEYS[0], 0.7))
+    assert not store.finish(study, stopped, trial(KEYS[0], 0.2))
+
+
+def test_a_provisional_row_is_replaced_by_a_later_attempt_with_a_higher_number(store, study):
+    killed = dataclasses.replace(trial(KEYS[0]), status="failed", metric=None, provisional=True)
+    store.finish(study, store.acquire(study, KEYS[:1], Owner.of()), killed)
+    [before] = store.results(study)
+    assert before.provisional
+
+    finish(store, study, KEYS[0], 0.7)
+
+    [after] = store.results(study)
+    assert (after.metric, after.provisional) == (0.7, False)
+    assert after.row > before.row
+    assert store.acquire(study, KEYS[:1], Owner.of()) is None
+
+
+def test_a_store_of_an_earlier_build_gets_the_new_columns_when_it_is_opened_for_writing(store, study, tmp_path):
+    finish(store, study, KEYS[0])
+    store.close()
+    with sqlite3.connect(tmp_path / "actlab.db") as connection:
+        for table, name in (("trials", "provisional"), ("trials", "inputs"), ("claims", "uptime")):
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN {name}")
+
+    reading = Store(tmp_path / "actlab.db", create=False)
+    assert [(row["provisional"], row["inputs"]) for row in reading.rows(study)] == [(False, None)]
+    reading.close()
+
+    writing = Store(tmp_path / "actlab.db")
+    assert finish(writing, study, KEYS[1])
+    assert [result.provisional for result in writing.results(study)] == [False, False]
+    writing.close()
+
+
 def test_a_released_lease_is_free(store, study):
     store.release(store.acquire(study, KEYS[:1], Owner.of()))
 

@@ -21,6 +21,7 @@ __all__ = [
     "costs",
     "facts",
     "leases",
+    "missing_columns",
     "open_engine",
     "store_errors",
     "store_url",
@@ -28,7 +29,7 @@ __all__ = [
     "trials",
 ]
 
-VERSION = 1  # of the tables; incremented when they change
+VERSION = 1  # of the tables; incremented when an older build can no longer use them
 STORE_VARIABLE = "ACTLAB_STORE"
 _DEFAULT = "sqlite:///actlab.db"
 _LOCK_TIMEOUT = 60  # seconds to wait for another process's write, which takes milliseconds
@@ -79,6 +80,8 @@ trials = sa.Table(
     sa.Column("started", sa.Double, nullable=False),
     sa.Column("finished", sa.Double, nullable=False),
     sa.Column("versions", sa.JSON, nullable=False),
+    sa.Column("provisional", sa.Boolean),
+    sa.Column("inputs", sa.JSON),
     sa.UniqueConstraint("study_id", "stage", "arm", "seed", "lr"),
 )
 leases = sa.Table(
@@ -94,6 +97,7 @@ leases = sa.Table(
     sa.Column("claimed", sa.Double, nullable=False),
     sa.Column("heartbeat", sa.Double, nullable=False),
     sa.Column("outcome", sa.String(40)),
+    sa.Column("uptime", sa.Double),  # of the host at the heartbeat, which no change of the clock alters
     sa.UniqueConstraint("study_id", "stage", "arm", "seed", "lr", "attempt"),
     sa.Index("open_claims", "study_id", "outcome"),
 )
@@ -115,6 +119,10 @@ facts = sa.Table(
     sa.Column("value", sa.JSON, nullable=False),
     sa.UniqueConstraint("study_id", "name"),
 )
+
+
+# Columns that stores of earlier builds lack. They are added when such a store is opened for writing; earlier builds ignore them.
+ADDED = ((trials, "provisional"), (trials, "inputs"), (leases, "uptime"))
 
 
 def store_url(store: str | Path | None) -> str:
@@ -217,6 +225,25 @@ def _check_tables(engine: sa.Engine, url: str, *, create: bool) -> None:
             f"{url} was written by a newer ActLab: its schema is version {version}, this one supports up to {VERSION}. "
             "Upgrade with `pip install -U actlab`, or use another store."
         )
+    if create:
+        _add_columns(engine)
+
+
+def missing_columns(engine: sa.Engine, table: sa.Table) -> set[str]:
+    """Return the names of columns that a store of an earlier build lacks."""
+    return {column.name for column in table.c} - {
+        column["name"] for column in sa.inspect(engine).get_columns(table.name)
+    }
+
+
+def _add_columns(engine: sa.Engine) -> None:
+    if not any(missing_columns(engine, table) for table in (trials, leases)):
+        return
+    with engine.execution_options(write=True).begin() as connection:
+        for table, name in ADDED:
+            if name not in {column["name"] for column in sa.inspect(connection).get_columns(table.name)}:
+                kind = table.c[name].type.compile(engine.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {name} {kind}")
 
 
 def _table_list(tables: set[str]) -> str:

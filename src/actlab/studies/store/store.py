@@ -2,8 +2,8 @@
 
 Every trial is a row, written once, in one transaction. Several processes and machines may work on one store. A worker leases a trial
 before it runs. A lease names its owner; another worker can take the trial when the owner is dead (on the same host, at once) or has not
-renewed its leases for two minutes (on other hosts). Leases are never deleted, so that the attempts of a trial can be counted. A row is
-written only by the owner of the open lease.
+renewed its leases for two minutes. Leases are never deleted, so that the attempts of a trial can be counted. A row is written only by the
+owner of the open lease. A provisional row counts as a result, and the row of a later attempt replaces it.
 """
 
 from __future__ import annotations
@@ -20,13 +20,23 @@ from sqlalchemy.exc import IntegrityError
 from actlab.errors import StoreError, did_you_mean
 from actlab.studies.plan import Plan
 from actlab.studies.store.lease_owner import Owner
-from actlab.studies.store.schema import costs, facts, leases, open_engine, store_errors, store_url, studies, trials
+from actlab.studies.store.schema import (
+    costs,
+    facts,
+    leases,
+    missing_columns,
+    open_engine,
+    store_errors,
+    store_url,
+    studies,
+    trials,
+)
 from actlab.studies.trial import Trial
 
 __all__ = ["EXPIRY", "HEARTBEAT", "Lease", "Store", "StoredStudy", "TrialKey", "TrialSummary"]
 
 HEARTBEAT = 20.0  # seconds between two renewals of a lease
-EXPIRY = 120.0  # seconds after which a lease of another host expires; the hosts' clocks must differ by less
+EXPIRY = 120.0  # seconds without a renewal after which a lease expires; clocks of several hosts must differ by less
 
 
 class TrialKey(NamedTuple):
@@ -39,13 +49,15 @@ class TrialKey(NamedTuple):
 
 
 class TrialSummary(NamedTuple):
-    """Columns of a trial that the scheduler reads."""
+    """Columns of a trial that the scheduler reads; ``row`` is the number of the row, which grows with every row written."""
 
     key: TrialKey
     status: str
     metric: float | None
     validation: float | None
     seconds: float
+    provisional: bool = False
+    row: int = 0
 
 
 class Lease(NamedTuple):
@@ -87,6 +99,8 @@ class Store:
         self.url = store_url(store)
         self._engine = open_engine(self.url, create=create, keep_open=keep_open)
         self._writing = self._engine.execution_options(write=True)
+        with store_errors(self.url):
+            self._missing = missing_columns(self._engine, trials)
 
     def close(self) -> None:
         """Close the connections."""
@@ -159,10 +173,15 @@ class Store:
     def rows(self, study: int) -> list[dict[str, Any]]:
         """Return the rows of a study, with all columns, in the order in which they were written."""
         hidden = {"id", "study_id"}
-        columns = [column for column in trials.c if column.name not in hidden]
+        columns = [self._column(column.name) for column in trials.c if column.name not in hidden]
         query = sa.select(*columns).where(trials.c.study_id == study).order_by(trials.c.id)
         with store_errors(self.url), self._engine.connect() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
+            rows = [dict(row) for row in connection.execute(query).mappings()]
+        return [{**row, "provisional": bool(row["provisional"])} for row in rows]
+
+    def _column(self, name: str) -> sa.ColumnElement[Any]:
+        """Return a column of the trials, which is NULL in a store of an earlier build that lacks it."""
+        return sa.null().label(name) if name in self._missing else trials.c[name]
 
     def count(self, study: int) -> int:
         """Return the number of rows of a study."""
@@ -172,17 +191,18 @@ class Store:
     def results(self, study: int) -> list[TrialSummary]:
         """Return the columns that the scheduler reads, for every row of a study."""
         c = trials.c
-        query = sa.select(c.stage, c.arm, c.seed, c.lr, c.status, c.metric, c.validation, c.seconds)
+        provisional = self._column("provisional")
+        query = sa.select(c.stage, c.arm, c.seed, c.lr, c.status, c.metric, c.validation, c.seconds, provisional, c.id)
         with store_errors(self.url), self._engine.connect() as connection:
             rows = connection.execute(query.where(c.study_id == study).order_by(c.id)).all()
-        return [TrialSummary(TrialKey(*row[:4]), *row[4:]) for row in rows]
+        return [TrialSummary(TrialKey(*row[:4]), *row[4:8], bool(row[8]), row[9]) for row in rows]
 
     # Leases
 
     def acquire(
         self, study: int, keys: Sequence[TrialKey], owner: Owner, coordinator: int | None = None
     ) -> Lease | None:
-        """Lease the first of the trials that has no row and no living owner; None if there is none.
+        """Lease the first of the trials that has no final row and no living owner; None if there is none.
 
         Trials of dead owners are leased at once, except those of workers of the same ``coordinator`` (a process id): it records the
         death first, and may end the trial as the cause.
@@ -213,18 +233,38 @@ class Store:
         owner = Owner(lease.host, lease.pid, lease.start)
         if owner.host != Owner.of().host:
             return bool(time.time() - lease.heartbeat > EXPIRY)
-        # A suspended process of this host is not dead, even if it has not renewed its leases for long.
-        return owner.is_dead() and not (coordinator is not None and owner.is_unreaped_child_of(coordinator))
+        if owner.is_dead():
+            return not (coordinator is not None and owner.is_unreaped_child_of(coordinator))
+        # A process of this host that is stopped (Ctrl-Z, a debugger) lives, and renews nothing.
+        return lease.uptime is not None and bool(time.monotonic() - lease.uptime > EXPIRY)
 
     @staticmethod
     def _has_row(connection: sa.Connection, study: int, key: TrialKey) -> bool:
-        return connection.execute(sa.select(trials.c.id).where(*_is_trial(trials, study, key))).first() is not None
+        final = trials.c.provisional.is_not(True)
+        query = sa.select(trials.c.id).where(*_is_trial(trials, study, key), final)
+        return connection.execute(query).first() is not None
+
+    @staticmethod
+    def _write_row(connection: sa.Connection, study: int, trial: Trial) -> None:
+        """Write the row of a trial in the place of a provisional one.
+
+        The new row has a higher number than every earlier one, so that whoever reads the rows after a number finds it.
+        """
+        key = TrialKey(trial.stage, trial.arm, trial.seed, trial.lr)
+        values = {"study_id": study, **trial.to_row()}
+        replaced = (*_is_trial(trials, study, key), trials.c.provisional.is_(True))
+        if connection.execute(sa.select(trials.c.id).where(*replaced)).first() is not None:
+            if connection.dialect.name == "sqlite":  # would use the number of the deleted row again if it was the last
+                values["id"] = connection.execute(sa.select(sa.func.max(trials.c.id))).scalar_one() + 1
+            connection.execute(trials.delete().where(*replaced))
+        connection.execute(trials.insert().values(**values))
 
     @staticmethod
     def _insert_lease(connection: sa.Connection, study: int, key: TrialKey, owner: Owner) -> Lease:
         last = connection.scalar(sa.select(sa.func.max(leases.c.attempt)).where(*_is_trial(leases, study, key))) or 0
         now = time.time()
         values = {**key._asdict(), "study_id": study, "attempt": last + 1, "claimed": now, "heartbeat": now}
+        values["uptime"] = time.monotonic()
         values |= {"host": owner.host, "pid": owner.pid, "start": owner.start}
         inserted = connection.execute(leases.insert().values(**values))
         return Lease(int(inserted.inserted_primary_key[0]), key)  # type: ignore[index] # an insert of one row has one
@@ -241,7 +281,7 @@ class Store:
                 close = leases.update().where(c.id == lease.id, c.outcome.is_(None)).values(outcome="finished")
                 if connection.execute(close).rowcount != 1:
                     return False
-                connection.execute(trials.insert().values(study_id=study, **trial.to_row()))
+                self._write_row(connection, study, trial)
         except IntegrityError:
             return False
         return True
@@ -250,9 +290,8 @@ class Store:
         """Renew all open leases of an owner."""
         c = leases.c
         with store_errors(self.url), self._writing.begin() as connection:
-            connection.execute(
-                leases.update().where(*_owned_by(owner), c.outcome.is_(None)).values(heartbeat=time.time())
-            )
+            renewed = leases.update().where(*_owned_by(owner), c.outcome.is_(None))
+            connection.execute(renewed.values(heartbeat=time.time(), uptime=time.monotonic()))
 
     def release(self, lease: Lease) -> None:
         """Close an open lease without a row, because its owner will not run the trial."""
@@ -284,7 +323,7 @@ class Store:
             for key in keys:
                 trial = final_result(key, self._times_killed(connection, study, key))
                 if trial is not None and not self._has_row(connection, study, key):
-                    connection.execute(trials.insert().values(study_id=study, **trial.to_row()))
+                    self._write_row(connection, study, trial)
         return len(keys)
 
     @staticmethod
