@@ -3,7 +3,7 @@
 import pytest
 
 from actlab.errors import DuplicateNameError, TaskError, UnknownNameError
-from actlab.tasks import names, register, resolve
+from actlab.tasks import names, register, resolve, summaries
 from actlab.tasks.registry import forget
 
 
@@ -12,6 +12,14 @@ def test_the_built_in_tasks_are_registered():
     others = ["digits", "digits:cnn", "fashion-mnist", "fashion-mnist:mlp", "mnist1d", "mnist1d:accuracy"]
 
     assert names() == sorted([*others, *jamming, "gan", "gan:precision", "gan:recall"])
+
+
+def test_every_task_has_a_summary_of_one_line_with_its_metric():
+    listed = {task.name: task for task in summaries()}
+
+    assert list(listed) == names()
+    assert all(task.description and "\n" not in task.description for task in listed.values())
+    assert (listed["mnist1d"].metric, listed["mnist1d"].direction) == ("mean training loss", "min")
 
 
 @pytest.mark.parametrize("name", names())

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
 from actlab.errors import DuplicateNameError, TaskError, UnknownNameError
 from actlab.tasks import task_file
-from actlab.tasks.task import Task
+from actlab.tasks.task import Direction, Task
 
-__all__ = ["names", "register", "resolve"]
+__all__ = ["TaskSummary", "names", "register", "resolve", "summaries"]
 
 _builders: dict[str, Callable[[], Task]] = {}
 
@@ -28,6 +29,37 @@ def names() -> list[str]:
     """
     _load()
     return sorted(_builders)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSummary:
+    """A registered task in one line.
+
+    Attributes:
+        name: under which it is registered.
+        description: one sentence: data, model, source.
+        metric: name of its metric.
+        direction: "max" when a larger metric is better, "min" when a smaller one is.
+    """
+
+    name: str
+    description: str
+    metric: str
+    direction: Direction
+
+
+def summaries() -> list[TaskSummary]:
+    """Return a summary of each registered task, by name. No data are loaded.
+
+    Example:
+        >>> summaries()[0].description
+        "scikit-learn's 8x8 digits, MLP with four hidden layers of 64"
+    """
+    tasks = {name: _builders[name]() for name in names()}
+    return [
+        TaskSummary(name=name, description=task.description, metric=task.metric_name, direction=task.direction)
+        for name, task in tasks.items()
+    ]
 
 
 def register(name: str, build: Callable[[], Task]) -> None:
