@@ -16,6 +16,8 @@ Names are loaded on first use, so that ``import actlab`` is fast and ``actlab --
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from actlab.system import display
+
 if TYPE_CHECKING:
     from actlab.bench.crossover import calibrate
     from actlab.diagnostics.doctor import doctor
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from actlab.nn.transforms.morph.relufy import relufy_
     from actlab.nn.transforms.slim import slim_
     from actlab.nn.transforms.swap import swap_
+    from actlab.report.content.arm_table import table
     from actlab.study import Study, compare, list_studies, load_study
     from actlab.system.allocator import tune_allocator
     from actlab.tasks.task import Data, Split, Task
@@ -94,6 +97,7 @@ _MODULES = {
     "relufy_": "nn.transforms.morph.relufy",
     "slim_": "nn.transforms.slim",
     "swap_": "nn.transforms.swap",
+    "table": "report.content.arm_table",
     "tune_allocator": "system.allocator",
 }
 
@@ -144,8 +148,14 @@ __all__ = [
     "shapes",
     "slim_",
     "swap_",
+    "table",
     "tune_allocator",
 ]
+
+
+# The rooms that render results are above the records they render; this file is above both.
+_RENDERERS = {"text": "report.terminal.result", "html": "report.html.result", "table": "report.content.arm_table"}
+display.bind(lambda form: getattr(import_module(f"actlab.{_RENDERERS[form]}"), form))
 
 
 def __getattr__(name: str) -> Any:

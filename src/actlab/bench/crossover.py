@@ -18,6 +18,7 @@ from actlab.errors import BenchError
 from actlab.functions.activation import names
 from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
+from actlab.system.display import Displayed
 
 __all__ = ["COMPOSED", "LIGHT", "Calibration", "Crossing", "calibrate"]
 
@@ -62,7 +63,7 @@ class Crossing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Calibration:
+class Calibration(Displayed):
     """Result of a calibration.
 
     Attributes:

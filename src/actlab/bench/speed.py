@@ -22,6 +22,7 @@ from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
 from actlab.nn.layers.layer import layer
 from actlab.system.allocator import tune_allocator
+from actlab.system.display import Displayed
 
 __all__ = ["CONTENDERS", "DEFAULT", "PASSES", "Bench", "Measurement", "bench", "size_of"]
 
@@ -86,7 +87,7 @@ class Measurement:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bench:
+class Bench(Displayed):
     """Result of a benchmark.
 
     Attributes:

@@ -19,6 +19,7 @@ from actlab.functions.spec import Spec
 from actlab.nn.probes.learned_curves import Shape, Shapes, shapes
 from actlab.studies.arm import parse_arm
 from actlab.studies.trial import train_model
+from actlab.system.display import Displayed
 from actlab.tasks.metrics.per_sample import MEASURES, Measure, one_by_one
 from actlab.tasks.task import Split, Task
 from actlab.tasks.trained_model_source import ModelOrTask, load_model_or_task
@@ -35,7 +36,7 @@ _STATES = 32
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Appraisal:
+class Appraisal(Displayed):
     """Importance and learned shapes of the activations of one trained model.
 
     Attributes:

@@ -12,6 +12,7 @@ from actlab.diagnostics.measurements import Measurements
 from actlab.diagnostics.remedy import Remedy
 from actlab.diagnostics.training_record import TrainingRecord
 from actlab.nn.probes.propagation import Propagation
+from actlab.system.display import Displayed
 
 __all__ = ["Diagnosis", "PairedTrial", "TrialVerdict"]
 
@@ -50,7 +51,7 @@ class PairedTrial:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Diagnosis:
+class Diagnosis(Displayed):
     """Result of :func:`actlab.doctor`.
 
     Attributes:

@@ -8,6 +8,7 @@ from typing import Any, overload
 
 from actlab.errors import UnknownNameError
 from actlab.stats.paired_effect import Effect
+from actlab.system.display import Displayed
 from actlab.tasks.metrics.per_sample import Direction
 
 __all__ = ["Importance", "SiteImportance", "Step"]
@@ -53,7 +54,7 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Importance(Sequence[SiteImportance]):
+class Importance(Displayed, Sequence[SiteImportance]):
     """Importance of the sites of a model, as a sequence of :class:`SiteImportance` in order of execution.
 
     Attributes:

@@ -15,6 +15,7 @@ from actlab.studies.plan import Plan, make_plan
 from actlab.studies.settings import LR_FACTORS, TUNING_SEEDS, StudyOptions, StudySettings, parse_budget
 from actlab.studies.trial import build_model
 from actlab.system import cores
+from actlab.system.display import Displayed
 from actlab.tasks import check, resolve
 from actlab.tasks.isolation import isolated, one_thread
 from actlab.tasks.task import Data, Task
@@ -23,7 +24,7 @@ __all__ = ["Draft", "draft"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Draft:
+class Draft(Displayed):
     """A study that is checked and not started.
 
     Attributes:

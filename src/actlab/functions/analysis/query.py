@@ -22,6 +22,7 @@ from actlab.functions.formula.evaluate import Array, numeric
 from actlab.functions.formula.quadrature import normal_quadrature
 from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
+from actlab.system.display import Displayed
 from actlab.system.options import from_options
 
 __all__ = ["Criteria", "CriteriaOptions", "QueryResult", "query"]
@@ -88,7 +89,7 @@ class CriteriaOptions(TypedDict, total=False):
 
 
 @dataclass(frozen=True, kw_only=True)
-class QueryResult:
+class QueryResult(Displayed):
     """Result of a query.
 
     Attributes:

@@ -14,6 +14,7 @@ from actlab.errors import UnknownNameError
 from actlab.nn.probes.accumulator import Accumulator
 from actlab.nn.probes.hooks import Side
 from actlab.nn.probes.unit_states import Census, classify_units
+from actlab.system.display import Displayed
 
 __all__ = ["QUANTILES", "ProbeReport", "ProbeRow", "row_of", "without_units"]
 
@@ -100,7 +101,7 @@ class ProbeRow:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ProbeReport(Sequence[ProbeRow]):
+class ProbeReport(Displayed, Sequence[ProbeRow]):
     """Result of a probe: one row for each activation behind each layer, in order of execution.
 
     Attributes:

@@ -30,6 +30,7 @@ from actlab.nn.probes.probe import ProbeSettings, probe
 from actlab.nn.probes.probe_report import ProbeRow
 from actlab.nn.sites.dry_run import Inputs
 from actlab.nn.sites.trace import Run, Step, Trace, WeightedCall, trace
+from actlab.system.display import Displayed
 
 __all__ = ["Layer", "Propagation", "Trouble", "propagation"]
 
@@ -92,7 +93,7 @@ class Trouble:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Propagation:
+class Propagation(Displayed):
     """Signal and gradient by depth.
 
     Attributes:

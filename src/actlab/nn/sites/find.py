@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
-from typing import Literal
 
 import torch
 from torch import nn
@@ -21,6 +20,7 @@ from actlab.nn.recognition.quantized import quantization_reasons
 from actlab.nn.recognition.torch_activations import Running
 from actlab.nn.sites.dry_run import Inputs
 from actlab.nn.sites.model_outputs import PART_OF_FORMULA, returned_slots, run_slots
+from actlab.nn.sites.site import Site, Sites
 from actlab.nn.sites.slot import Slot, function_attributes, slot_in_fused_module, slot_of_module
 from actlab.nn.sites.source_calls import activation_calls
 from actlab.nn.sites.timing import Times, time_sites
@@ -28,60 +28,7 @@ from actlab.nn.sites.torchscript import SCRIPTED, scripted_activations
 from actlab.nn.sites.trace import Run, Trace, trace
 from actlab.nn.sites.user_modules import activation_modules
 
-__all__ = ["Entry", "Site", "Survey", "find", "survey"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Site:
-    """A place in a model where an activation runs.
-
-    Attributes:
-        path: unique text: ``features.1`` for a module, ``block.act`` for a function held as an attribute, ``block.forward:F.relu@2`` for
-            the second call of ``F.relu`` in the method ``forward`` of ``block``.
-        name: registered name of the function that runs; None where it is not registered.
-        spec: canonical spec, parameters included; None where they are not known, or differ from call to call.
-        kind: "module" or "function".
-        where: file and line of a call, class of a module.
-        shape: shape of the input in its first call; None without example inputs, or where nothing ran.
-        calls: how often it runs in one forward pass; None without example inputs and in TorchScript, whose calls cannot be observed; 0
-            where the pass took another branch.
-        channels: number of units of the layer that feeds it: size of dimension ``channel_dim`` of its input. None if that is unknown or
-            differs from call to call.
-        channel_dim: dimension of these units: that of the layer's output, counted from the end and followed through transposing, reshaping
-            and norms (-1 behind a Linear). 1, as torch has it for PReLU, where no layer is known to feed it.
-        replaceable: whether :func:`swap_` can put a layer here.
-        reason: why no layer can be put here; None if one can.
-        output: whether the model returns its result; such a site is replaced only when it is named by its path.
-        aliases: further paths of a module that is shared or inside a compiled one (``_orig_mod.features.1`` is ``features.1`` as well).
-        depth: number, from 0, among the sites that are replaceable and no output, in order of execution (of definition without example
-            inputs); None for the others.
-        shapes: distinct shapes of its inputs, in order of appearance.
-        written: spec according to the module or the source, or the name where the parameters are not written; None where only a run
-            shows that there is a site.
-        seconds: duration of its calls in one forward pass; None where it was not timed, or is a part of one call of torch.
-        share: share of the time of the forward pass.
-        warning: where torch may run another function here than the one that is written.
-    """
-
-    path: str
-    name: str | None
-    spec: str | None
-    kind: Literal["module", "function"]
-    where: str
-    shape: tuple[int, ...] | None = None
-    calls: int | None = None
-    channels: int | None = None
-    channel_dim: int | None = None
-    replaceable: bool = True
-    reason: str | None = None
-    output: bool = False
-    aliases: tuple[str, ...] = ()
-    depth: int | None = None
-    shapes: tuple[tuple[int, ...], ...] = ()
-    written: str | None = None
-    seconds: float | None = None
-    share: float | None = None
-    warning: str | None = None
+__all__ = ["Entry", "Site", "Sites", "Survey", "find", "survey"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -139,7 +86,7 @@ class Survey:
         return {id(module) for top in tops for module in top.modules()}
 
 
-def find(model: nn.Module, example_inputs: Inputs | None = None, *, rounds: int = 0) -> list[Site]:
+def find(model: nn.Module, example_inputs: Inputs | None = None, *, rounds: int = 0) -> Sites:
     """List every activation of a model: modules and functional calls.
 
     Calls of ``torch.clamp``, ``torch.sin``, ``torch.where`` and the like are not listed, as they are activations only in some places. A
@@ -153,7 +100,8 @@ def find(model: nn.Module, example_inputs: Inputs | None = None, *, rounds: int 
         rounds: how many further forward passes are timed, with and without hooks; then the sites have ``seconds`` and ``share``.
 
     Returns:
-        Sites in order of execution with example inputs (those that did not run come last), in order of definition without.
+        A list of :class:`Site`, in order of execution with example inputs (those that did not run come last), in order of definition
+        without; ``print`` shows it as a table.
 
     Raises:
         SiteError: the model raises on the example inputs, or ``rounds`` is given without example inputs.
@@ -166,9 +114,9 @@ def find(model: nn.Module, example_inputs: Inputs | None = None, *, rounds: int 
         raise SiteError(f"rounds={rounds} times forward passes, which need example_inputs.")
     entries = survey(model, example_inputs).entries
     if not rounds or example_inputs is None:
-        return [entry.site for entry in entries]
+        return Sites((entry.site for entry in entries), model=type(model).__name__)
     times = time_sites(model, example_inputs, rounds)
-    return [_with_time(entry, times) for entry in entries]
+    return Sites((_with_time(entry, times) for entry in entries), model=type(model).__name__)
 
 
 def _with_time(entry: Entry, times: Times) -> Site:

@@ -20,7 +20,7 @@ from actlab.report.terminal.plot import graphs
 from actlab.report.terminal.rule import backward_rows
 from actlab.report.terminal.text_table import name_value_table, text_table
 
-__all__ = ["activation_table", "activation_view", "query_view"]
+__all__ = ["activation_table", "activation_view", "query_table", "query_view"]
 
 NO_KERNEL = ("none; computed from the formula", "none; computed by several torch operations")
 
@@ -47,6 +47,11 @@ def query_view(result: QueryResult) -> tuple[dict[str, Any], RenderableType]:
     """Return the result of a query as data for JSON, and as a table or, if it is empty, a sentence that explains why."""
     data = query_data(result)
     return data, _query_table(data["found"]) if data["found"] else Text(nothing_found(result))
+
+
+def query_table(result: QueryResult) -> RenderableType:
+    """Return the result of a query as a table, or as a sentence if it is empty."""
+    return query_view(result)[1]
 
 
 def _query_table(rows: Sequence[Mapping[str, Any]]) -> Table:

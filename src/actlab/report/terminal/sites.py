@@ -14,9 +14,9 @@ from actlab.report.content.format import plural
 from actlab.report.terminal.text_table import text_table
 
 if TYPE_CHECKING:
-    from actlab.nn.sites.find import Site
+    from actlab.nn.sites.site import Site, Sites
 
-__all__ = ["sites_data", "sites_table"]
+__all__ = ["model_sites_table", "sites_data", "sites_table"]
 
 _HEADINGS = ("depth", "site", "in the code", "ran", "calls", "input shapes", "time")
 _ALWAYS_SHOWN = _HEADINGS[:3]
@@ -38,6 +38,11 @@ def sites_table(name: str, sites: Sequence[Site]) -> RenderableType:
     cells = [[cell for cell, heading in zip(_cells(s), _HEADINGS, strict=True) if heading in headings] for s in sites]
     table = text_table(headings, cells, right=("depth", "calls", "time"))
     return Group(headline, Padding(table, (1, 0)), *(Text(line, style="dim") for line in _remarks(sites, ran=ran)))
+
+
+def model_sites_table(sites: Sites) -> RenderableType:
+    """Return the sites of a model under the name of its class."""
+    return sites_table(sites.model, sites)
 
 
 def _headline(name: str, sites: Sequence[Site]) -> str:

@@ -19,10 +19,11 @@ from actlab.report.content.verdict import confidence_sentences, join_names, task
 from actlab.report.terminal.text_table import below, name_value_table, text_table
 
 if TYPE_CHECKING:
+    from actlab.report.content.arm_table import ArmTable
     from actlab.studies.prepare import Draft
     from actlab.studies.verdict.verdict import ArmSummary, Verdict
 
-__all__ = ["plan_table", "studies_table", "verdict_table"]
+__all__ = ["arm_rows", "plan_table", "studies_table", "verdict_table"]
 
 ORDER = ("mean", "difference", "p", "better", "same", "step time", "params", "memory", "status")
 # dropped in this order where the terminal is narrow
@@ -136,6 +137,13 @@ def _needed(visible: Sequence[Column], verdict: Verdict) -> int:
     """Return the width of the table without the names (the mark, and each column's widest cell with a space)."""
     cells = ([_heading(column), *(_cell(column, arm).plain for arm in verdict.arms)] for column in visible)
     return 2 + sum(1 + max(map(cell_len, texts)) for texts in cells)
+
+
+def arm_rows(table: ArmTable) -> RenderableType:
+    """Return the arms of several studies, one row each."""
+    headings, rows = table.cells()
+    texts = ("study", "task", "metric", "arm", "status")
+    return text_table(headings, rows, right=[heading for heading in headings if heading not in texts])
 
 
 def studies_table(studies: Sequence[Mapping[str, Any]]) -> RenderableType:

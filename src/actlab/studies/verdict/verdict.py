@@ -19,12 +19,13 @@ from actlab.studies.verdict.arm_summary import ArmSummary, Difference, is_decide
 from actlab.studies.verdict.outcomes import Costs, Row, StudyFacts, read_outcomes, replay_race
 from actlab.studies.verdict.recommendation import find_warnings, recommend, tuned_arms
 from actlab.studies.verdict.ties import Tie, closest, find_ties
+from actlab.system.display import Tabular
 
 __all__ = ["ArmSummary", "Difference", "StudyFacts", "Tie", "Verdict", "make_verdict"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class Verdict(Tabular):
     """Result of a study.
 
     Attributes:
