@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from actlab.errors import TaskError, did_you_mean
 from actlab.tasks.isolation import isolated, one_thread
 from actlab.tasks.task import Data, Split, Task, load_data
+from actlab.tasks.unread_names import unread_constants
 from actlab.tasks.user_code import user_code
 
 __all__ = ["as_number", "check", "example_batch"]
@@ -40,6 +41,7 @@ def check(task: Task, *, seed: int = 0) -> Data:
         360
     """
     _check_settings(task)
+    _warn_of_unread_constants(task)
     with one_thread(), isolated(seed):
         with user_code(f"data({seed}) of the task {task.name}"):
             data = load_data(task, seed)
@@ -68,10 +70,11 @@ def _check_settings(task: Task) -> None:
             raise TaskError(
                 f"{field.name} of the task {task.name} must be a function, got {type(value).__name__}: {value!r}."
             )
-    for name, least in (("batch_size", 1), ("epochs", 1), ("steps", 1)):
+    for name in ("batch_size", "epochs", "steps"):
         value = getattr(task, name)
-        if not (isinstance(value, int) and value >= least) and not (name == "steps" and value is None):
-            raise TaskError(f"{name} of the task {task.name} is {value!r}; a whole number from {least} up is needed.")
+        is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        if not is_count and not (name == "steps" and value is None):
+            raise TaskError(f"{name} of the task {task.name} is {value!r}; a whole number from 1 up is needed.")
     for name in ("learning_rate", "rope"):
         value = getattr(task, name)
         if not (
@@ -81,6 +84,33 @@ def _check_settings(task: Task) -> None:
                 f"{name} of the task {task.name} is {value!r}; "
                 f"a number {'above 0' if name != 'rope' else 'from 0 up'} is needed."
             )
+    _check_texts(task)
+
+
+def _check_texts(task: Task) -> None:
+    for name in ("name", "metric_name", "description"):
+        value = getattr(task, name)
+        if not isinstance(value, str) or not (value.strip() or name == "description") or "\n" in value.strip():
+            raise TaskError(f"{name} of the task {task.name} is {value!r}; one line of text is needed.")
+    if not isinstance(task.shuffle, bool):
+        raise TaskError(f"shuffle of the task {task.name} is {task.shuffle!r}; allowed are True and False.")
+    if task.curve_metric is not None and not callable(task.curve_metric):
+        raise TaskError(
+            f"curve_metric of the task {task.name} is {task.curve_metric!r}; a function of the list of losses is needed, or None."
+        )
+
+
+def _warn_of_unread_constants(task: Task) -> None:
+    """Warn of each line of a task's file that sets a number or a text which nothing reads."""
+    if task.file is None:
+        return
+    for name, line in unread_constants(task.source).items():
+        warnings.warn_explicit(
+            f"{name} is set here and nothing reads it, ActLab neither: it is no setting of a task.",
+            UserWarning,
+            task.file,
+            line,
+        )
 
 
 def _near_direction(word: Any) -> str:

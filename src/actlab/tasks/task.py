@@ -6,7 +6,7 @@ Seed s fixes split, order, initial weights and dropout for every arm, so that ar
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from actlab.errors import TaskError, did_you_mean
+from actlab.tasks.setting_names import nearest_setting, why_no_setting
 
 __all__ = ["Data", "Split", "Task", "accuracy", "adam", "as_data", "load_data"]
 
@@ -99,7 +100,7 @@ class Task:
         data: called with the seed, returns :class:`Data` or another form that :func:`as_data` takes.
         loss: of (output, target), returns a scalar tensor.
         metric: of (output, target) of the whole test split, returns a number.
-        metric_name: name shown for the metric.
+        metric_name: name shown for the result; by default that of the function ``curve_metric``, or ``metric`` where there is none.
         direction: "max" when a larger metric is better, "min" when a smaller one is.
         optimizer: of (parameters, learning rate), returns a torch optimizer.
         learning_rate: of a trial, unless it is tuned.
@@ -112,6 +113,15 @@ class Task:
         description: one sentence.
         source: text that identifies the code which defines the task; part of a plan's fingerprint.
         file: path of the user's file that defines the task, or None.
+
+    Raises:
+        TaskError: a field does not exist, or a required one is missing.
+
+    Example:
+        >>> def rmse(output, target):
+        ...     return (output - target).square().mean().sqrt()
+        >>> Task(name="t", model=None, data=None, loss=None, metric=rmse, direction="min").metric_name
+        'rmse'
     """
 
     name: str
@@ -119,7 +129,7 @@ class Task:
     data: Callable[[int], Any]
     loss: Callable[[Tensor, Tensor], Tensor]
     metric: Callable[[Tensor, Tensor], float]
-    metric_name: str = "accuracy"
+    metric_name: str = ""
     direction: Direction = "max"
     optimizer: Callable[[Parameters, float], torch.optim.Optimizer] = adam
     learning_rate: float = 1e-3
@@ -132,6 +142,36 @@ class Task:
     description: str = ""
     source: str = ""
     file: str | None = None
+
+    def __new__(cls, **given: Any) -> Task:
+        """Refuse fields that do not exist; nothing is given where a stored task is read."""
+        if given:
+            _check_fields(given, {field.name: field.default is MISSING for field in fields(cls)})
+        return super().__new__(cls)
+
+    def __post_init__(self) -> None:
+        if not self.metric_name:
+            object.__setattr__(self, "metric_name", _function_name(self.curve_metric or self.metric))
+
+
+def _check_fields(given: Mapping[str, Any], required: Mapping[str, bool]) -> None:
+    for name in given:
+        if name not in required:
+            near, why = nearest_setting(name), why_no_setting(name)
+            hint = f" Did you mean {near!r}?" if near else f" It {why}." if why else did_you_mean(name, required)
+            raise TaskError(f"A Task has no field {name!r}.{hint} Its fields are {', '.join(required)}.")
+    missing = [name for name, is_required in required.items() if is_required and name not in given]
+    if missing:
+        raise TaskError(
+            f"The Task lacks {' and '.join(missing)}. Required are {', '.join(n for n in required if required[n])}."
+        )
+
+
+def _function_name(function: Any) -> str:
+    """Return the name of a function; of a partial function that of what it calls; of another object that of its class."""
+    inner = getattr(function, "func", function)  # functools.partial
+    name = getattr(inner, "__name__", type(inner).__name__)
+    return "metric" if name == "<lambda>" else str(name)
 
 
 def load_data(task: Task, seed: int) -> Data:

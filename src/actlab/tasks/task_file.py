@@ -14,25 +14,13 @@ from typing import Any
 from torch import nn
 
 from actlab.errors import TaskError, did_you_mean
+from actlab.tasks.setting_names import OPTIONAL, REQUIRED, nearest_setting
 from actlab.tasks.task import Task
+from actlab.tasks.unread_names import check_names
 from actlab.tasks.user_code import user_code
 
 __all__ = ["is_file", "load", "run_file"]
 
-_REQUIRED = ("model", "data", "loss", "metric", "direction")
-_OPTIONAL = (
-    "metric_name",
-    "optimizer",
-    "learning_rate",
-    "batch_size",
-    "epochs",
-    "steps",
-    "shuffle",
-    "rope",
-    "curve_metric",
-    "name",
-    "description",
-)
 _EXPECTED = {
     "model": "a function: model(seed) -> torch.nn.Module",
     "data": "a function: data(seed) -> Data, or {'train': (x, y), 'test': (x, y)}",
@@ -49,7 +37,8 @@ def load(path: str | Path) -> Task:
         path: of the file.
 
     Raises:
-        TaskError: the file does not exist, raises when it is run, or lacks a name.
+        TaskError: the file does not exist, raises when it is run, lacks a name, or defines a name like that of a setting which nothing
+            reads, such as ``lr``.
 
     Example:
         >>> import tempfile
@@ -62,8 +51,9 @@ def load(path: str | Path) -> Task:
     module = _import_file(file)
     settings = _settings(vars(module), file)
     settings.setdefault("name", file.stem)
-    settings.setdefault("metric_name", _metric_name(settings["metric"]))
-    return Task(**settings, source=file.read_text(encoding="utf-8", errors="replace"), file=str(file.resolve()))
+    text = file.read_text(encoding="utf-8", errors="replace")
+    check_names(vars(module), text, file)
+    return Task(**settings, source=text, file=str(file.resolve()))
 
 
 def is_file(source: str | Path) -> bool:
@@ -125,10 +115,10 @@ def _import_file(file: Path) -> ModuleType:
 
 
 def _settings(namespace: Mapping[str, Any], file: Path) -> dict[str, Any]:
-    missing = [name for name in _REQUIRED if name not in namespace]
+    missing = [name for name in REQUIRED if name not in namespace]
     if missing:
         raise TaskError(_missing_message(missing, namespace, file))
-    settings = {name: namespace[name] for name in (*_REQUIRED, *_OPTIONAL) if name in namespace}
+    settings = {name: namespace[name] for name in (*REQUIRED, *OPTIONAL) if name in namespace}
     for name in ("model", "data"):
         _check_takes_seed(name, settings[name], file)
     return settings
@@ -137,10 +127,15 @@ def _settings(namespace: Mapping[str, Any], file: Path) -> dict[str, Any]:
 def _missing_message(missing: list[str], namespace: Mapping[str, Any], file: Path) -> str:
     public = [name for name in namespace if not name.startswith("_") and not inspect.ismodule(namespace[name])]
     lines = [
-        f"\n  {name}: {_EXPECTED[name]}.{did_you_mean(name, [known for known in public if known not in _REQUIRED])}"
+        f"\n  {name}: {_EXPECTED[name]}.{_near(name, [known for known in public if known not in REQUIRED])}"
         for name in missing
     ]
     return f"{file} does not define {' and '.join(missing)}. A task needs, at module level:{''.join(lines)}"
+
+
+def _near(missing: str, public: list[str]) -> str:
+    meant = [name for name in public if nearest_setting(name) == missing]
+    return f" Did you mean {' or '.join(map(repr, meant))}?" if meant else did_you_mean(missing, public)
 
 
 def _check_takes_seed(name: str, function: Any, file: Path) -> None:
@@ -159,8 +154,3 @@ def _check_takes_seed(name: str, function: Any, file: Path) -> None:
         ) from None
     except ValueError:
         return  # a built-in without a signature; `check` calls it and reports an error
-
-
-def _metric_name(metric: Any) -> str:
-    name = getattr(metric, "__name__", "metric")
-    return "metric" if name == "<lambda>" else name

@@ -1,0 +1,102 @@
+"""Names of a task's settings, and the setting that another framework's word or a misspelt name means."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+__all__ = ["OPTIONAL", "REQUIRED", "SETTINGS", "nearest_setting", "why_no_setting"]
+
+#: Names that a task file must define.
+REQUIRED = ("model", "data", "loss", "metric", "direction")
+#: Names that a task file may define.
+OPTIONAL = (
+    "metric_name",
+    "optimizer",
+    "learning_rate",
+    "batch_size",
+    "epochs",
+    "steps",
+    "shuffle",
+    "rope",
+    "curve_metric",
+    "name",
+    "description",
+)
+SETTINGS = (*REQUIRED, *OPTIONAL)
+
+_SYNONYMS = {
+    "learning_rate": ("lr", "base_lr", "initial_lr", "init_lr", "max_lr", "eta", "step_size"),
+    "batch_size": ("batch", "bs", "bsz", "minibatch", "mini_batch", "train_batch_size", "per_device_train_batch_size"),
+    "epochs": ("n_epochs", "num_epochs", "max_epochs", "total_epochs", "nb_epochs", "num_train_epochs", "n_epoch"),
+    "steps": ("max_steps", "n_steps", "num_steps", "total_steps", "train_steps", "iterations", "n_iter", "num_iters", "max_iter"),
+    "optimizer": ("optimiser", "optim", "opt", "optimizer_class", "optimizer_name", "make_optimizer", "configure_optimizers"),
+    "loss": ("criterion", "loss_fn", "loss_function", "loss_func", "objective", "cost"),
+    "metric": ("score", "scorer", "metric_fn", "eval_metric", "evaluate", "evaluation"),
+    "direction": ("mode", "maximize", "maximise", "minimize", "minimise", "greater_is_better", "higher_is_better"),
+    "rope": ("tolerance", "equivalence", "min_delta", "margin"),
+    "data": ("dataset", "datasets", "load_data", "get_data", "make_data", "dataloader", "train_loader", "loaders"),
+    "model": ("net", "network", "get_model", "make_model", "build_model", "create_model"),
+    "shuffle": ("shuffle_data", "shuffle_train"),
+    "name": ("task_name", "experiment_name", "run_name"),
+}  # fmt: skip
+_OPTIMIZER = "is no setting of a task; it belongs in optimizer(parameters, lr), which returns the torch optimizer"
+_CPU = "is no setting of a task: every trial runs on the CPU, with one thread"
+_STUDY = "is no setting of a task; it is given to `actlab compare`, or to actlab.compare"
+_SPLITS = "is no setting of a task; data(seed) returns the tensors of all splits, and ActLab makes the batches"
+_LENGTH = "is no setting of a task: every trial trains for `epochs` passes or `steps` steps, the same for every arm"
+_EXPLAINED = {
+    _OPTIMIZER: ("weight_decay", "momentum", "betas", "eps", "nesterov", "beta1", "beta2"),
+    "is no setting of a task: the learning rate is constant in a trial. A schedule can be part of the optimizer that "
+    "optimizer(parameters, lr) returns, whose step() then sets the rate": (
+        "scheduler", "lr_scheduler", "schedule", "lr_schedule", "warmup", "warmup_steps", "warmup_epochs", "lr_decay", "gamma", "step_lr",
+    ),
+    "is no setting of a task. To clip gradients, let optimizer(parameters, lr) return an optimizer whose step() clips them first": (
+        "clip", "grad_clip", "clip_grad", "max_norm", "max_grad_norm", "gradient_clip_val", "grad_clip_norm", "clip_norm",
+    ),
+    _CPU: (
+        "device", "devices", "cuda", "use_cuda", "gpu", "gpus", "use_gpu", "accelerator", "amp", "use_amp", "fp16", "bf16", "precision",
+        "mixed_precision", "autocast", "num_workers", "n_workers", "workers", "pin_memory", "n_jobs", "threads", "num_threads",
+    ),
+    _STUDY: (
+        "seed", "seeds", "random_seed", "random_state", "n_seeds", "num_seeds", "arms", "activations", "baseline", "init", "tune", "alpha",
+        "budget", "jobs", "store", "eliminate",
+    ),
+    _SPLITS: (
+        "train", "test", "validation", "valid", "val", "x_train", "y_train", "x_test", "y_test", "train_data", "test_data", "val_data",
+        "test_loader", "val_loader", "collate_fn", "transform", "transforms", "augmentation", "augment", "drop_last", "sampler",
+        "validation_split", "val_split", "test_size", "eval_batch_size", "test_batch_size",
+    ),
+    _LENGTH: ("patience", "early_stopping", "early_stop", "accumulation_steps", "gradient_accumulation_steps", "accumulate_grad_batches"),
+    "is no setting of a task: ActLab trains, and the store keeps the results": (
+        "callbacks", "hooks", "logger", "checkpoint", "checkpoint_path", "log_interval", "log_every", "eval_every",
+        "training_step", "train_step", "trainer", "fit",
+    ),
+}  # fmt: skip
+_MEANT = {name: setting for setting, names in _SYNONYMS.items() for name in names}
+_WHY = {name: why for why, names in _EXPLAINED.items() for name in names}
+
+
+def nearest_setting(name: str) -> str | None:
+    """Return the setting that a name probably means, or None.
+
+    Example:
+        >>> nearest_setting("lr"), nearest_setting("batchsize"), nearest_setting("EPOCH"), nearest_setting("hidden")
+        ('learning_rate', 'batch_size', 'epochs', None)
+    """
+    word = name.lower()
+    if word in _MEANT or word in _WHY:
+        return _MEANT.get(word)
+    plain = {setting.replace("_", ""): setting for setting in SETTINGS}
+    # 0.8 tells `metrics` and `learningrate` from words of one's own such as `dates`, `noise` or `dataset_size`.
+    close = get_close_matches(word.replace("_", ""), list(plain), n=1, cutoff=0.8)
+    return plain[close[0]] if close else None
+
+
+def why_no_setting(name: str) -> str | None:
+    """Return what to do instead of setting a well-known name that tasks do not have, or None.
+
+    Example:
+        >>> why_no_setting("device")
+        'is no setting of a task: every trial runs on the CPU, with one thread'
+    """
+    return _WHY.get(name.lower())

@@ -1,0 +1,143 @@
+"""Names in a task file that look like settings and that neither ActLab nor the file's own code reads.
+
+A name counts as read if code that runs in a trial reads it: the statements of the module, the functions that the protocol calls, and what
+these use. What stands under ``if __name__ == "__main__"`` does not run there.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import symtable
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from actlab.errors import TaskError
+from actlab.tasks.setting_names import SETTINGS, nearest_setting, why_no_setting
+
+__all__ = ["check_names", "unread_constants"]
+
+_NAMELESS = ("lambda", "genexpr", "listcomp", "setcomp", "dictcomp")  # scopes that run, or are called, where they stand
+
+
+def check_names(namespace: Mapping[str, Any], text: str, file: Path) -> None:
+    """Refuse names that look like settings and have no effect.
+
+    Args:
+        namespace: what the file defines.
+        text: of the file.
+        file: its path, for the message.
+
+    Raises:
+        TaskError: a name is that of a setting, misspelt or in another framework's word, and nothing that runs in a trial reads it.
+    """
+    tree = _parsed(text)
+    everywhere, in_trials = _read(tree), _read(_without_main(tree))
+    lines = _assignment_lines(tree)
+    found = []
+    for name, value in namespace.items():
+        if name in SETTINGS or name.startswith("_") or inspect.ismodule(value) or not _is_own(name, value, lines):
+            continue
+        near = nearest_setting(name)
+        is_meant = near is not None and near not in namespace and name not in in_trials
+        if is_meant or (why_no_setting(name) and name not in everywhere):
+            said = f"did you mean {near!r}?" if is_meant else f"{why_no_setting(name)}."
+            where = f" (line {lines[name]})" if name in lines else ""
+            found.append(f"\n  {name}{where}: {said}")
+    if found:
+        raise TaskError(
+            f"{file} defines names that have no effect: no setting of a task is called so, and nothing that runs in a trial reads them."
+            f"{''.join(found)}\nA task file may set {', '.join(SETTINGS)}. Rename the names, delete them, or, to keep a name that only "
+            "your own code reads, begin it with an underscore."
+        )
+
+
+def unread_constants(text: str) -> dict[str, int]:
+    r"""Return public names that a file sets to a number, a text, True, False or None and that nothing reads, with their lines.
+
+    Example:
+        >>> unread_constants("width = 8\nhidden, _note = 64, 'x'\nepochs = 3\ndef model(seed): return width")
+        {'hidden': 2}
+    """
+    tree = _parsed(text)
+    read = _read(tree)
+    constants = {name: line for name, line, value in _assignments(tree) if isinstance(value, ast.Constant)}
+    return {
+        name: line
+        for name, line in constants.items()
+        if name not in read and name not in SETTINGS and not name.startswith("_")
+    }
+
+
+def _parsed(text: str) -> ast.Module:
+    """Return the tree of a file that has run; one in another encoding than UTF-8 may have lost characters of its names."""
+    try:
+        return ast.parse(text.removeprefix("\ufeff"))
+    except SyntaxError:
+        return ast.Module(body=[], type_ignores=[])
+
+
+def _is_own(name: str, value: Any, lines: Mapping[str, int]) -> bool:
+    """Return whether the file sets the name itself, or imports a plain value under it; functions and classes may be imported unused."""
+    return name in lines or isinstance(value, bool | int | float | str | None)
+
+
+def _without_main(tree: ast.Module) -> ast.Module:
+    body = [node for node in tree.body if not (isinstance(node, ast.If) and "__name__" in ast.dump(node.test))]
+    return ast.Module(body=body, type_ignores=[])
+
+
+def _read(tree: ast.Module) -> set[str]:
+    """Return the names of the module that its statements, the settings, and the functions and classes used by these read."""
+    table = symtable.symtable(ast.unparse(tree), "task", "exec")
+    inside: dict[str, set[str]] = {}
+    for child in table.get_children():
+        inside.setdefault(child.get_name(), set()).update(_globals_read(child))
+    found: set[str] = set()
+    new = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_referenced()} | set(SETTINGS)
+    new |= set().union(*(names for name, names in inside.items() if name in _NAMELESS))
+    while new:
+        found |= new
+        new = set().union(*(inside.get(name, set()) for name in new)) - found
+    return found
+
+
+def _globals_read(table: symtable.SymbolTable) -> set[str]:
+    own = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_global() and symbol.is_referenced()}
+    return own.union(*(_globals_read(child) for child in table.get_children()))
+
+
+def _assignments(tree: ast.Module) -> Iterator[tuple[str, int, ast.expr | None]]:
+    """Yield name, line and value of each assignment at module level, those under ``if``, ``try`` and ``with`` too."""
+    for node in _statements(tree.body):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name, node.lineno, None
+        elif isinstance(node, ast.Assign):
+            for target in node.targets:
+                yield from _targets(target, node.value)
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
+            yield node.target.id, node.lineno, node.value
+
+
+def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    for node in body:
+        yield node
+        if isinstance(node, ast.If | ast.Try | ast.With | ast.For | ast.While):
+            for part in ("body", "orelse", "finalbody"):
+                yield from _statements(getattr(node, part, []))
+
+
+def _targets(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, int, ast.expr | None]]:
+    if isinstance(target, ast.Name):
+        yield target.id, target.lineno, value
+    elif isinstance(target, ast.Tuple | ast.List):
+        several = (
+            value.elts if isinstance(value, ast.Tuple | ast.List) and len(value.elts) == len(target.elts) else None
+        )
+        for place, part in enumerate(target.elts):
+            yield from _targets(part, several[place] if several else value)
+
+
+def _assignment_lines(tree: ast.Module) -> dict[str, int]:
+    return {name: line for name, line, _ in _assignments(tree)}
