@@ -15,8 +15,9 @@ from tests.studies.tiny import attempts, tiny
 from actlab.errors import StoreError
 from actlab.studies.plan import make_plan
 from actlab.studies.store import store as module
+from actlab.studies.store.database_errors import store_errors
 from actlab.studies.store.lease_owner import Owner
-from actlab.studies.store.schema import STORE_VARIABLE, VERSION, leases, store_errors, store_url
+from actlab.studies.store.schema import VERSION, leases
 from actlab.studies.store.store import Store, TrialKey
 from actlab.studies.trial import Trial
 
@@ -252,14 +253,6 @@ def test_costs_stay_as_first_measured_and_facts_are_replaced(store, study):
 
 
 # What can be wrong with a store
-
-
-def test_where_a_store_is(monkeypatch):
-    monkeypatch.delenv(STORE_VARIABLE, raising=False)
-    assert store_url(None) == "sqlite:///actlab.db"
-    monkeypatch.setenv(STORE_VARIABLE, "postgresql://here/db")
-    assert store_url(None) == "postgresql://here/db"
-    assert store_url("x/y.db") == "sqlite:///x/y.db"
 
 
 def refused(store, *, create=True):

@@ -19,18 +19,11 @@ from sqlalchemy.exc import IntegrityError
 
 from actlab.errors import StoreError, did_you_mean
 from actlab.studies.plan import Plan
+from actlab.studies.store.database_errors import store_errors
+from actlab.studies.store.engine import missing_columns, open_engine
 from actlab.studies.store.lease_owner import Owner
-from actlab.studies.store.schema import (
-    costs,
-    facts,
-    leases,
-    missing_columns,
-    open_engine,
-    store_errors,
-    store_url,
-    studies,
-    trials,
-)
+from actlab.studies.store.location import absolute_url, store_url
+from actlab.studies.store.schema import costs, facts, leases, studies, trials
 from actlab.studies.trial import Trial
 
 __all__ = ["EXPIRY", "HEARTBEAT", "Lease", "Store", "StoredStudy", "TrialKey", "TrialSummary"]
@@ -81,7 +74,7 @@ class Store:
     """A trial store at a URL.
 
     Args:
-        store: URL or path; see :func:`actlab.studies.store.schema.store_url`.
+        store: URL or path; see :func:`actlab.studies.store.location.store_url`.
         create: whether to create a missing store.
         keep_open: keep the connection between calls, for workers. Ten times as fast: closing the last connection checkpoints the log.
 
@@ -97,6 +90,7 @@ class Store:
 
     def __init__(self, store: str | Path | None = None, *, create: bool = True, keep_open: bool = False) -> None:
         self.url = store_url(store)
+        self.absolute_url = absolute_url(self.url)  # for other processes, and after a change of the working folder
         self._engine = open_engine(self.url, create=create, keep_open=keep_open)
         self._writing = self._engine.execution_options(write=True)
         with store_errors(self.url):
