@@ -9,6 +9,7 @@ owner of the open lease. A provisional row counts as a result, and the row of a 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,15 +22,13 @@ from actlab.errors import StoreError, did_you_mean
 from actlab.studies.plan import Plan
 from actlab.studies.store.database_errors import store_errors
 from actlab.studies.store.engine import missing_columns, open_engine
+from actlab.studies.store.lease_expiry import HEARTBEAT, Holder, LeaseWatch, OpenLease
 from actlab.studies.store.lease_owner import Owner
 from actlab.studies.store.location import absolute_url, store_url
 from actlab.studies.store.schema import costs, facts, leases, studies, trials
 from actlab.studies.trial import Trial
 
-__all__ = ["EXPIRY", "HEARTBEAT", "Lease", "Store", "StoredStudy", "TrialKey", "TrialSummary"]
-
-HEARTBEAT = 20.0  # seconds between two renewals of a lease
-EXPIRY = 120.0  # seconds without a renewal after which a lease expires; clocks of several hosts must differ by less
+__all__ = ["HEARTBEAT", "Holder", "Lease", "Store", "StoredStudy", "TrialKey", "TrialSummary"]
 
 
 class TrialKey(NamedTuple):
@@ -95,6 +94,7 @@ class Store:
         self._writing = self._engine.execution_options(write=True)
         with store_errors(self.url):
             self._missing = missing_columns(self._engine, trials)
+        self._watch = LeaseWatch()
 
     def close(self) -> None:
         """Close the connections."""
@@ -182,13 +182,13 @@ class Store:
         with store_errors(self.url), self._engine.connect() as connection:
             return connection.scalar(sa.select(sa.func.count()).where(trials.c.study_id == study)) or 0
 
-    def results(self, study: int) -> list[TrialSummary]:
-        """Return the columns that the scheduler reads, for every row of a study."""
+    def results(self, study: int, *, after: int = 0) -> list[TrialSummary]:
+        """Return the columns that the scheduler reads, for the rows of a study with a number above ``after``."""
         c = trials.c
         provisional = self._column("provisional")
         query = sa.select(c.stage, c.arm, c.seed, c.lr, c.status, c.metric, c.validation, c.seconds, provisional, c.id)
         with store_errors(self.url), self._engine.connect() as connection:
-            rows = connection.execute(query.where(c.study_id == study).order_by(c.id)).all()
+            rows = connection.execute(query.where(c.study_id == study, c.id > after).order_by(c.id)).all()
         return [TrialSummary(TrialKey(*row[:4]), *row[4:8], bool(row[8]), row[9]) for row in rows]
 
     # Leases
@@ -222,15 +222,22 @@ class Store:
                 running.add(TrialKey(row.stage, row.arm, row.seed, row.lr))
         return running
 
-    @staticmethod
-    def _has_expired(lease: sa.Row[Any], coordinator: int | None) -> bool:
-        owner = Owner(lease.host, lease.pid, lease.start)
-        if owner.host != Owner.of().host:
-            return bool(time.time() - lease.heartbeat > EXPIRY)
-        if owner.is_dead():
-            return not (coordinator is not None and owner.is_unreaped_child_of(coordinator))
-        # A process of this host that is stopped (Ctrl-Z, a debugger) lives, and renews nothing.
-        return lease.uptime is not None and bool(time.monotonic() - lease.uptime > EXPIRY)
+    def _has_expired(self, lease: sa.Row[Any], coordinator: int | None) -> bool:
+        if coordinator is not None and _owner(lease).is_unreaped_child_of(coordinator):
+            return False
+        return self._watch.has_expired(_open_lease(lease))
+
+    def holders(self, study: int) -> list[Holder]:
+        """Return the processes that hold trials of a study."""
+        query = sa.select(leases).where(leases.c.study_id == study, leases.c.outcome.is_(None))
+        with store_errors(self.url), self._engine.connect() as connection:
+            rows = connection.execute(query).all()
+        counts = Counter(_owner(row) for row in rows)
+        found = {_owner(row): _open_lease(row) for row in sorted(rows, key=lambda row: row.heartbeat)}
+        return [
+            Holder(owner, counts[owner], owner.is_stopped(), lease.heartbeat, self._watch.left(lease), owner.is_local())
+            for owner, lease in found.items()
+        ]
 
     @staticmethod
     def _has_row(connection: sa.Connection, study: int, key: TrialKey) -> bool:
@@ -287,11 +294,17 @@ class Store:
             renewed = leases.update().where(*_owned_by(owner), c.outcome.is_(None))
             connection.execute(renewed.values(heartbeat=time.time(), uptime=time.monotonic()))
 
-    def release(self, lease: Lease) -> None:
-        """Close an open lease without a row, because its owner will not run the trial."""
+    def release_owned(self, study: int, owner: Owner) -> None:
+        """Close the open leases that a process has left from an earlier run of the study."""
+        with store_errors(self.url), self._writing.begin() as connection:
+            owned = (leases.c.study_id == study, *_owned_by(owner), leases.c.outcome.is_(None))
+            connection.execute(leases.update().where(*owned).values(outcome="released"))
+
+    def release(self, lease: Lease, outcome: str = "released") -> None:
+        """Close an open lease without a row, because its owner will not run the trial or was ended; ``outcome`` says why."""
         open_lease = (leases.c.id == lease.id, leases.c.outcome.is_(None))
         with store_errors(self.url), self._writing.begin() as connection:
-            connection.execute(leases.update().where(*open_lease).values(outcome="released"))
+            connection.execute(leases.update().where(*open_lease).values(outcome=outcome))
 
     def record_kill(
         self, study: int, owner: Owner, signal: int, final_result: Callable[[TrialKey, int], Trial | None]
@@ -362,6 +375,14 @@ class Store:
 
 def _stored(row: sa.Row[Any]) -> StoredStudy:
     return StoredStudy(id=row.id, name=row.name, plan=Plan.from_json(row.plan), created=row.created)
+
+
+def _owner(lease: sa.Row[Any]) -> Owner:
+    return Owner(lease.host, lease.pid, lease.start)
+
+
+def _open_lease(lease: sa.Row[Any]) -> OpenLease:
+    return OpenLease(lease.id, _owner(lease), lease.heartbeat, lease.uptime)
 
 
 def _owned_by(owner: Owner) -> list[sa.ColumnElement[bool]]:
