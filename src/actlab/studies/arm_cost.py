@@ -17,14 +17,15 @@ from torch.profiler import ProfilerActivity, profile
 
 from actlab.stats.e_process import Floats
 from actlab.studies.arm import Arm
-from actlab.studies.trial import build_model
+from actlab.studies.arm_model import build_model
 from actlab.tasks.isolation import isolated, one_thread
 from actlab.tasks.task import Split, Task, load_data
 
 __all__ = ["measure_costs"]
 
 _WARM_UP = 2  # steps; the first one creates the optimizer's state
-_FEWEST, _MOST = 7, 100  # rounds; the median of seven is robust against three disturbed ones
+_BLOCKS = 9  # the second smallest and the second largest of nine medians enclose the median with 96 % probability
+_FEWEST, _MOST = 1, 15  # rounds of a block
 _SECONDS_PER_ARM = 0.3
 
 
@@ -33,9 +34,10 @@ def measure_costs(
 ) -> dict[str, dict[str, Any]]:
     """Measure the cost of each arm, interleaved in one process and on one thread.
 
-    In every round each arm takes one step, in another order than before, so that other load on the machine affects all arms alike. The
-    ratio is the median over rounds of an arm's time over the baseline's in the same round. The clock is the process's CPU time, as a
-    step runs on one thread: beside four busy processes the wall clock once gave a ratio of 13.5 instead of 1.4 for gelu.
+    In every round each arm takes one step, in another order than before, so that other load on the machine affects all arms alike. Rounds
+    form nine blocks. A block's ratio is the median over its rounds of an arm's time over the baseline's in the same round; the spread of
+    the blocks' ratios shows how well the ratio is known. The clock is the process's CPU time, as a step runs on one thread: beside four
+    busy processes the wall clock once gave a ratio of 13.5 instead of 1.4 for gelu.
 
     Args:
         task: the task with model, loss, optimizer and batch size.
@@ -45,8 +47,9 @@ def measure_costs(
         seed: of data and model.
 
     Returns:
-        For each arm that can take a step: ``step_time`` (median, CPU seconds), ``step_time_ratio``, ``parameters`` (trained ones)
-        and ``peak_memory`` (bytes that one training step allocates beyond model and optimizer state).
+        For each arm that can take a step: ``step_time`` (median, CPU seconds), ``step_time_ratios`` to the baseline (one per block),
+        ``step_time_ratio`` (their median), ``parameters`` (trained ones) and ``peak_memory`` (bytes that one training step allocates
+        beyond model and optimizer state).
 
     Example:
         >>> from actlab.studies.arm import parse_arm
@@ -86,7 +89,7 @@ class _Step:
 def _warmed_up(task: Task, arm: Arm, batch: Split, init: str, seed: int) -> _Step | None:
     """Return the arm's step after a warm-up, or None where it raises, which the trials will record."""
     with suppress(Exception):  # user code may raise anything
-        model, _ = build_model(task, arm, seed, init=init, batch=batch.x)
+        model = build_model(task, arm, seed, init=init, batch=batch.x)
         step = _Step(task=task, model=model, batch=batch)
         for _ in range(_WARM_UP):
             step()
@@ -94,11 +97,19 @@ def _warmed_up(task: Task, arm: Arm, batch: Split, init: str, seed: int) -> _Ste
     return None
 
 
-def _step_times(steps: dict[str, _Step]) -> dict[str, Floats]:
-    """Return seconds per step of each arm, one per round; an arm whose step raises is removed from ``steps``."""
-    times: dict[str, list[float]] = {label: [] for label in steps}
+def _step_times(steps: dict[str, _Step]) -> list[dict[str, Floats]]:
+    """Return, for each block, the seconds per step of each arm by round; an arm whose step raises is removed from ``steps``."""
     order = random.Random(0)  # noqa: S311 # no cryptography; a random order avoids synchrony with the OS scheduler
-    end = time.perf_counter() + _SECONDS_PER_ARM * len(steps)
+    blocks = []
+    start, seconds = time.perf_counter(), _SECONDS_PER_ARM * len(steps)
+    for block in range(_BLOCKS):
+        end = start + seconds * (block + 1) / _BLOCKS
+        blocks.append(_block_times(steps, order, end))
+    return [{label: times[label] for label in steps} for times in blocks]
+
+
+def _block_times(steps: dict[str, _Step], order: random.Random, end: float) -> dict[str, Floats]:
+    times: dict[str, list[float]] = {label: [] for label in steps}
     for done in range(_MOST):
         if done >= _FEWEST and time.perf_counter() > end:
             break
@@ -116,11 +127,12 @@ def _seconds(step: _Step) -> float:
     return time.process_time() - start
 
 
-def _cost(step: _Step, times: Mapping[str, Floats], label: str, baseline: str) -> dict[str, Any]:
-    ratio = float(np.median(times[label] / times[baseline])) if baseline in times else None
+def _cost(step: _Step, blocks: Sequence[Mapping[str, Floats]], label: str, baseline: str) -> dict[str, Any]:
+    ratios = [float(np.median(times[label] / times[baseline])) for times in blocks if baseline in times]
     return {
-        "step_time": float(np.median(times[label])),
-        "step_time_ratio": ratio,
+        "step_time": float(np.median(np.concatenate([times[label] for times in blocks]))),
+        "step_time_ratio": float(np.median(ratios)) if ratios else None,
+        "step_time_ratios": ratios,
         "parameters": sum(weight.numel() for weight in step.model.parameters() if weight.requires_grad),
         "peak_memory": _peak_memory(step),
     }

@@ -11,14 +11,16 @@ import numpy as np
 
 from actlab.stats.bootstrap import bootstrap_interval, iqm
 from actlab.stats.e_process import anytime_p
-from actlab.stats.equivalence import probability_equivalent, probability_superior
+from actlab.stats.equivalence import probability_superior
 from actlab.stats.racing import RaceState
+from actlab.studies.verdict.finding import ArmFinding, Findings
 from actlab.studies.verdict.outcomes import Costs, Outcome, StudyFacts, differences, gains
+from actlab.studies.verdict.step_time import compare_times
 
-__all__ = ["ArmSummary", "Difference", "Interval", "Status", "is_decided", "summarize_arms"]
+__all__ = ["ArmSummary", "Difference", "Interval", "Status", "summarize_arms"]
 
 Interval: TypeAlias = tuple[float | None, float | None]
-Status: TypeAlias = Literal["completed", "diverged", "failed", "eliminated"]
+Status: TypeAlias = Literal["completed", "diverged", "failed", "interrupted", "not_run", "eliminated"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +59,12 @@ class ArmSummary:
         sd: standard deviation over seeds; None below two.
         diff: paired difference to the baseline; None for the baseline itself, or where no seed is shared.
         step_time_ratio: time of a training step over that of the baseline.
+        step_time_interval: its 95 % interval; (None, None) where it was not measured in blocks.
         parameters: number of trained parameters.
         peak_memory: of a training step, in bytes.
-        status: "failed" (a trial raised or ran out of memory, or none was run), else "eliminated" (by the evidence), else
-            "diverged" (on at least one seed), else "completed".
+        status: "eliminated" (by the evidence), "failed" (withdrawn, because a trial raised, was killed or ran out of memory),
+            "interrupted" (withdrawn until the study is run again, which repeats the failed trial), "not_run" (no trial has ended),
+            "diverged" (on at least one seed) or "completed".
         e_value: evidence against the arm being a best one.
         reason: explanation of a status that is not "completed", or of missing seeds.
         lr: learning rate of its trials, if it is the same for all.
@@ -80,28 +84,41 @@ class ArmSummary:
     e_value: float | None
     reason: str | None
     lr: float | None
+    step_time_interval: Interval = (None, None)
 
 
 def summarize_arms(
-    outcomes: Mapping[str, Outcome], state: RaceState, facts: StudyFacts, costs: Costs
+    outcomes: Mapping[str, Outcome], findings: Findings, state: RaceState, facts: StudyFacts, costs: Costs
 ) -> list[ArmSummary]:
     """Return the summary of every arm, in the order of the plan.
 
     Args:
         outcomes: of every arm of the plan.
+        findings: about them.
         state: of the race over them.
         facts: of the study.
-        costs: per arm ``step_time_ratio``, ``parameters`` and ``peak_memory``; any may be missing.
+        costs: per arm ``step_time_ratio``, ``step_time_ratios``, ``parameters`` and ``peak_memory``; any may be missing.
     """
-    to_baseline = _differences(outcomes, state, facts)
-    return [_summary(outcomes[arm], to_baseline.get(arm), state, facts, costs.get(arm, {})) for arm in facts.arms]
+    to_baseline = _differences(outcomes, findings, facts)
+    return [
+        _summary(outcomes[arm], to_baseline.get(arm), findings, state.e_values.get(arm), facts=facts, costs=costs)
+        for arm in facts.arms
+    ]
 
 
 def _summary(
-    outcome: Outcome, diff: Difference | None, state: RaceState, facts: StudyFacts, cost: Mapping[str, Any]
+    outcome: Outcome,
+    diff: Difference | None,
+    findings: Findings,
+    e_value: float | None,
+    *,
+    facts: StudyFacts,
+    costs: Costs,
 ) -> ArmSummary:
     values = np.array(list(outcome.metrics.values()), dtype=np.float64)
-    status, reason = _status(outcome, state, facts)
+    cost: Mapping[str, Any] = costs.get(outcome.arm, {})
+    times = compare_times(costs, outcome.arm, facts.baseline)
+    status, reason = _status(outcome, findings, facts)
     return ArmSummary(
         spec=outcome.arm,
         n=values.size,
@@ -111,10 +128,11 @@ def _summary(
         sd=float(values.std(ddof=1)) if values.size > 1 else None,
         diff=diff,
         step_time_ratio=cost.get("step_time_ratio"),
+        step_time_interval=(None, None) if times is None or outcome.arm == facts.baseline else (times.low, times.high),
         parameters=cost.get("parameters") if cost.get("parameters") is not None else outcome.parameters,
         peak_memory=cost.get("peak_memory"),
         status=status,
-        e_value=state.e_values.get(outcome.arm),
+        e_value=e_value,
         reason=reason,
         lr=outcome.lr,
     )
@@ -126,57 +144,45 @@ def _interval(values: Any, facts: StudyFacts, label: str) -> Interval:
     return bootstrap_interval(values, seed=seed) or (None, None)
 
 
-def _differences(outcomes: Mapping[str, Outcome], state: RaceState, facts: StudyFacts) -> dict[str, Difference]:
+def _differences(outcomes: Mapping[str, Outcome], findings: Findings, facts: StudyFacts) -> dict[str, Difference]:
     baseline = outcomes[facts.baseline]
     by_arm: dict[str, Difference] = {}
     for arm, outcome in outcomes.items():
-        raw = anytime_p(gains(outcome, baseline, facts)) if arm != facts.baseline else None
-        if raw is not None and differences(outcome, baseline, facts).size:
-            corrected = min(_corrected(outcome, baseline, state, facts), _corrected(baseline, outcome, state, facts))
-            by_arm[arm] = _difference(outcome, baseline, facts, raw, corrected)
+        pair = findings.pair(arm, facts.baseline)
+        sample = differences(outcome, baseline, facts)
+        if arm == facts.baseline or pair is None or not sample.size:
+            continue
+        own = gains(outcome, baseline, facts)
+        by_arm[arm] = Difference(
+            mean=float(sample.mean()),
+            ci=_interval(sample, facts, f"{arm} - {baseline.arm}"),
+            p=anytime_p(own) or 1.0,
+            p_corrected=min(pair.p_first, pair.p_second),
+            prob_superior=probability_superior(own) or 0.0,
+            prob_equivalent=pair.prob_equivalent,
+        )
     return by_arm
 
 
-def _corrected(arm: Outcome, rival: Outcome, state: RaceState, facts: StudyFacts) -> float:
-    """Return the error rate at which the evidence of one rival alone eliminates the arm (Holm's adjusted p).
-
-    All seeds that the two share count, also those from after the end of the race: the bound holds for their infinite sequence.
-    """
-    count, eliminated = len(facts.arms), list(state.eliminated)
-    before = eliminated[: eliminated.index(arm.arm)] if arm.arm in eliminated else eliminated
-    p = anytime_p(gains(rival, arm, facts), two_sided=False)
-    largest = max(((count - rank) / state.eliminated[other].e_value for rank, other in enumerate(before)), default=0.0)
-    return min(1.0, max((count - len(before)) * (count - 1) * (1.0 if p is None else p), largest))
-
-
-def _difference(outcome: Outcome, baseline: Outcome, facts: StudyFacts, p: float, p_corrected: float) -> Difference:
-    sample = differences(outcome, baseline, facts)
-    superior = probability_superior(gains(outcome, baseline, facts))
-    return Difference(
-        mean=float(sample.mean()),
-        ci=_interval(sample, facts, f"{outcome.arm} - {baseline.arm}"),
-        p=p,
-        p_corrected=p_corrected,
-        prob_superior=0.5 if superior is None else superior,
-        prob_equivalent=probability_equivalent(sample, facts.rope),
-    )
-
-
-def _status(outcome: Outcome, state: RaceState, facts: StudyFacts) -> tuple[Status, str | None]:
-    if outcome.failed:
-        return "failed", f"seed {outcome.failed[0]}: {outcome.troubles[outcome.failed[0]]}"
-    if not outcome.trials:
-        return "failed", "no trial has been run"
-    if outcome.arm in state.eliminated:
-        after, rival, e_value = state.eliminated[outcome.arm]
-        return "eliminated", f"ruled out after {after} seeds: {rival} is better (evidence {e_value:.3g})"
+def _status(outcome: Outcome, findings: Findings, facts: StudyFacts) -> tuple[Status, str | None]:
+    found = findings.of(outcome.arm)
+    if found.standing == "ruled out":
+        return (
+            "eliminated",
+            f"ruled out after {found.after} seeds: {found.beaten_by[0]} is better (evidence {found.e_value:.3g})",
+        )
+    if found.standing == "not run":
+        return "not_run", "no trial has been run"
+    if found.standing == "withdrawn":
+        return ("failed", found.cause) if found.is_final else ("interrupted", f"{found.cause}; will be run again")
     if outcome.diverged:
         seeds = f"diverged on {len(outcome.diverged)} of {outcome.trials} seeds"
         return "diverged", f"{seeds}: {outcome.troubles[outcome.diverged[0]]}"
-    is_short = outcome.trials < len(facts.seeds) and not is_decided(state, facts)
-    return "completed", f"{outcome.trials} of {len(facts.seeds)} seeds done" if is_short else None
+    return "completed", _unfinished(outcome, found, findings, facts)
 
 
-def is_decided(state: RaceState, facts: StudyFacts) -> bool:
-    """Return whether one arm, or none, is left. The study then ends before all seeds are run, and none is missing."""
-    return len(facts.arms) > 1 and len(state.active) <= 1
+def _unfinished(outcome: Outcome, found: ArmFinding, findings: Findings, facts: StudyFacts) -> str | None:
+    if found.cause is not None:
+        return f"{found.cause}; a failure after the end of the comparison or ahead of its round does not count"
+    is_short = outcome.trials < len(facts.seeds) and not findings.decided
+    return f"{outcome.trials} of {len(facts.seeds)} seeds done" if is_short else None

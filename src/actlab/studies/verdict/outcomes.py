@@ -31,7 +31,8 @@ class StudyFacts:
         baseline: label of the arm with which the others are compared.
         seeds: all seeds of the plan, in the order in which they run.
         alpha: error rate of the best set.
-        rope: half width of the region of practical equivalence, in units of the metric; 0 for none.
+        rope: half width of the region of practical equivalence, in units of the metric; 0 for none; None for the one that follows from
+            the metric, see :func:`actlab.studies.verdict.region.find_region`.
         init: "fixed" or "matched".
         tune: None, or "lr" when the learning rate is tuned per arm.
         fingerprint: of the plan; it also seeds the bootstrap.
@@ -39,6 +40,9 @@ class StudyFacts:
         budget_hit: whether the time budget ended the study before all seeds were run.
         hygiene: facts about the data, ``test_examples``, ``test_in_train`` and ``test_in_validation`` (numbers
             of test examples that are also in these splits), and ``selected_on_test`` (a choice was made by test results).
+        site_patterns: of the sites that arms of a single spec swap; none for those of the model's main function.
+        sites: every activation site of the model as a mapping with the fields of :class:`actlab.studies.site_list.StudySite`; empty
+            where they are not known.
 
     Example:
         >>> StudyFacts(name="s", task="t", metric="accuracy", arms=("relu",), baseline="relu", seeds=(0, 1)).sign
@@ -53,13 +57,15 @@ class StudyFacts:
     seeds: tuple[int, ...]
     direction: Direction = "max"
     alpha: float = 0.05
-    rope: float = 0.0
+    rope: float | None = 0.0
     init: str = "fixed"
     tune: str | None = None
     fingerprint: str = ""
     store: str = ""
     budget_hit: bool = False
     hygiene: Mapping[str, Any] = field(default_factory=dict)
+    site_patterns: tuple[str, ...] = ("*",)
+    sites: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def sign(self) -> float:
@@ -76,6 +82,7 @@ class Outcome:
         metrics: finite results by seed, in the order of the plan's seeds.
         diverged: seeds on which training gave no finite result.
         failed: seeds on which the trial ended for another reason (an exception, no memory).
+        provisional: those of them that will be tried again when the study is run again.
         troubles: recorded reason of each diverged or failed trial, by seed.
         lr: learning rate of its trials; None when unknown or not the same for all.
         parameters: number of trained parameters of its model; None when unknown.
@@ -85,6 +92,7 @@ class Outcome:
     metrics: Mapping[int, float]
     diverged: tuple[int, ...] = ()
     failed: tuple[int, ...] = ()
+    provisional: tuple[int, ...] = ()
     troubles: Mapping[int, str] = field(default_factory=dict)
     lr: float | None = None
     parameters: int | None = None
@@ -127,6 +135,7 @@ def _outcome(arm: str, rows: Sequence[Row]) -> Outcome:
         metrics=metrics,
         diverged=tuple(row["seed"] for row in rows if _status(row) == "diverged"),
         failed=tuple(row["seed"] for row in rows if _status(row) == "failed"),
+        provisional=tuple(row["seed"] for row in rows if _status(row) == "failed" and row.get("provisional")),
         troubles={row["seed"]: _trouble(row) for row in rows if _status(row) != "completed"},
         lr=rates.pop() if len(rates) == 1 else None,
         parameters=sizes.pop() if len(sizes) == 1 else None,
@@ -148,24 +157,43 @@ def _trouble(row: Row) -> str:
 
 
 def replay_race(outcomes: Mapping[str, Outcome], facts: StudyFacts) -> RaceState:
-    """Replay the race over the outcomes. An arm without any trial takes no part, so that no round waits for it."""
+    """Replay the race over the outcomes.
+
+    An arm is withdrawn by a failed trial in a complete round or in the open one. A failure in a later round, or after the end of the
+    race, does not count: the arm stays as the complete rounds left it. An arm without any result takes no part, so that no round waits
+    for it.
+    """
     table: Table = {
         arm: {**outcome.metrics, **dict.fromkeys(outcome.diverged)}
         for arm, outcome in outcomes.items()
         if outcome.trials > len(outcome.failed)
     }
-    failed = [arm for arm, outcome in outcomes.items() if outcome.failed]
-    return Race(facts.arms, facts.direction, facts.alpha).replay(table, facts.seeds, failed=failed)
+    race, withdrawn = Race(facts.arms, facts.direction, facts.alpha), set[str]()
+    while True:
+        state = race.replay(table, facts.seeds, failed=withdrawn)
+        is_open = state.rounds < len(facts.seeds) and len(state.active) > 1
+        seed = facts.seeds[state.rounds] if is_open else None
+        failing = {arm for arm in state.active if seed in outcomes[arm].failed}
+        if not failing:
+            return state
+        withdrawn |= failing
 
 
-def gains(one: Outcome, other: Outcome, facts: StudyFacts) -> Floats:
+def gains(one: Outcome, other: Outcome, facts: StudyFacts, *, seeds: Sequence[int] | None = None) -> Floats:
     """Return by how much ``one`` beats ``other`` on each seed on which both ended; a diverged trial loses.
+
+    Args:
+        one: outcome of an arm.
+        other: that of another.
+        facts: of the study.
+        seeds: the seeds that count, in the order of the plan; all by default.
 
     Returns:
         Paired differences in the order of the seeds, positive where ``one`` is better.
     """
     ended = [{*outcome.metrics, *outcome.diverged} for outcome in (one, other)]
-    common = [seed for seed in facts.seeds if seed in ended[0] & ended[1]]
+    both = ended[0] & ended[1]
+    common = [seed for seed in (facts.seeds if seeds is None else seeds) if seed in both]
     return paired_gains(facts.sign * one.on(common), facts.sign * other.on(common))
 
 

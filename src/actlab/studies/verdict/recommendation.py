@@ -1,225 +1,255 @@
-"""Recommendation and warnings of a verdict, in sentences."""
+"""Choice of the arm to use, and the recommendation and its reason in sentences."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from actlab.studies.verdict.arm_summary import ArmSummary
-from actlab.studies.verdict.outcomes import Outcome, Row, StudyFacts
+from actlab.studies.verdict.finding import Findings
+from actlab.studies.verdict.learned import Learned
+from actlab.studies.verdict.outcomes import Costs, StudyFacts
+from actlab.studies.verdict.step_time import cheapest, compare_times
 from actlab.studies.verdict.ties import Tie
+from actlab.studies.verdict.words import counted, listed, step_time_text
 
-__all__ = ["find_warnings", "recommend", "tuned_arms"]
-
-# Fewer seeds than this cannot reach 5 % even in a two-sided Wilcoxon test, whatever the results.
-_ENOUGH_SEEDS = 6
-# Models whose sizes differ by more than this share are reported as unequal.
-_SAME_SIZE = 0.05
-# Step times closer than this are reported as equal; interleaved timing on a busy machine is not more accurate.
-_SAME_TIME = 0.02
+__all__ = ["Basis", "Recommendation", "recommend"]
 
 
-def recommend(arms: Sequence[ArmSummary], best: Sequence[str], ties: Sequence[Tie], facts: StudyFacts) -> str:
-    """Return a recommendation in one sentence without statistical terms.
+@dataclass(frozen=True, kw_only=True)
+class Basis:
+    """What a recommendation is made from.
 
-    Args:
-        arms: every arm, best first.
-        best: labels of the best set, best first.
+    Attributes:
+        arms: summary of every arm, best first.
+        findings: about the arms and pairs.
         ties: as in the verdict.
+        learned: whether anything was learned.
         facts: of the study.
+        costs: of the arms.
     """
-    baseline = next(arm for arm in arms if arm.spec == facts.baseline)
-    chosen = [arm for arm in arms if arm.spec in best]
-    if not chosen:
+
+    arms: Sequence[ArmSummary]
+    findings: Findings
+    ties: Sequence[Tie]
+    learned: Learned
+    facts: StudyFacts
+    costs: Costs
+
+    @property
+    def best(self) -> list[str]:
+        """Labels of the best set, best first."""
+        return [arm.spec for arm in self.arms if arm.spec in self.findings.best]
+
+    def of(self, arm: str) -> ArmSummary:
+        """Return the summary of an arm."""
+        return next(summary for summary in self.arms if summary.spec == arm)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recommendation:
+    """What to do.
+
+    Attributes:
+        arm: the arm to use, or None where nothing can be recommended.
+        sentence: the recommendation, without statistical terms.
+        reason: why it is not the arm with the best mean, in one sentence; None where it is, or where there is no recommendation.
+    """
+
+    arm: str | None
+    sentence: str
+    reason: str | None = None
+
+
+def recommend(basis: Basis) -> Recommendation:
+    """Return the recommendation."""
+    found, facts, best = basis.findings, basis.facts, basis.best
+    refused = _refusal(basis)
+    if refused is not None:
+        return Recommendation(arm=None, sentence=refused)
+    if facts.baseline not in found.compared:
+        return _without_baseline(basis)
+    if max(basis.of(arm).n for arm in found.compared) == 1:
+        sentence = (
+            f"Stay with {facts.baseline} for now: one seed cannot tell a real difference from luck; run at least 6."
+        )
+        return Recommendation(arm=facts.baseline, sentence=sentence)
+    if found.compared == (facts.baseline,):
+        sentence = f"Stay with {facts.baseline}: no other arm could be compared; see the status of each arm."
+        return Recommendation(arm=facts.baseline, sentence=sentence)
+    return _stay(basis) if facts.baseline in best else _switch(basis)
+
+
+def _refusal(basis: Basis) -> str | None:
+    """Return why nothing can be recommended, or None."""
+    found, facts = basis.findings, basis.facts
+    if len(facts.arms) == 1 and found.compared:
+        return f"Nothing to choose from: {facts.arms[0]} was the only arm; name at least one more activation."
+    if not found.compared:
         return "No recommendation: no arm has a result yet, or none could be trained; see the status of each arm."
-    if len(arms) == 1:
-        return f"Nothing to choose from: {chosen[0].spec} was the only arm; name at least one more activation."
-    if max(arm.n for arm in arms) == 1:
-        return f"Stay with {facts.baseline} for now: one seed cannot tell a real difference from luck; run at least 6."
-    if not baseline.n:
-        return _without_baseline(chosen, baseline)
-    if facts.baseline in best:
-        return _stay(chosen, ties, facts)
-    return _switch(chosen, facts)
+    if not found.best:
+        return "No recommendation: every arm that is left diverged, or all were withdrawn; see the status of each arm."
+    if basis.learned.nothing:
+        return (
+            f"No recommendation: nothing was learned, as no arm's {facts.metric} is better than that of a constant "
+            f"prediction ({basis.learned.constant:.4g})."
+        )
+    if basis.learned.all_identical:
+        return (
+            f"No recommendation: {listed(found.compared)} gave identical results on every seed, so this task cannot tell "
+            "them apart."
+        )
+    return None
 
 
-def _without_baseline(chosen: Sequence[ArmSummary], baseline: ArmSummary) -> str:
-    pick = _cheapest(chosen)
-    why = f"{baseline.spec}, the baseline, gave no result to compare with"
-    if len(chosen) == 1:
-        return f"Use {pick.spec}: it is the best of the arms that could be trained; {why}."
-    return f"Use {pick.spec}: {_cheapest_of(chosen)}; {why}."
-
-
-def _stay(chosen: Sequence[ArmSummary], ties: Sequence[Tie], facts: StudyFacts) -> str:
-    others = [arm.spec for arm in chosen if arm.spec != facts.baseline]
-    with_baseline = [tie for tie in ties if facts.baseline in tie.arms and set(tie.arms) <= {facts.baseline, *others}]
-    undecided = [tie for tie in with_baseline if tie.kind == "undecided"]
-    if not others:
-        return f"Stay with {facts.baseline}: it is better than every other activation tried."
-    if not undecided:
-        verb = "is" if len(others) == 1 else "are"
-        same = f"practically the same, within {facts.rope:.3g} of its {facts.metric}"
-        return f"Stay with {facts.baseline}: {_listed(others)} {verb} {same}."
-    sentence = f"Stay with {facts.baseline}: no other activation has been shown to be better"
-    soonest = min((tie for tie in undecided if tie.seeds_needed), key=lambda tie: tie.seeds_needed or 0, default=None)
-    if soonest is None:
-        return f"{sentence}."
-    rival = next(arm for arm in soonest.arms if arm != facts.baseline)
-    return f"{sentence}; about {_counted(soonest.seeds_needed or 0, 'more seed')} would settle how {rival} compares."
-
-
-def _switch(chosen: Sequence[ArmSummary], facts: StudyFacts) -> str:
-    if all(_equivalent(arm, facts) for arm in chosen):
-        better = "is better" if len(chosen) == 1 else "are better"
-        limit = f"but by less than the {facts.rope:.3g} of {facts.metric} that matters"
-        return f"Stay with {facts.baseline}: {_listed([arm.spec for arm in chosen])} {better}, {limit}."
-    # An arm may be in the best set without being separated from the baseline itself; prefer one that is.
-    separated = [arm for arm in chosen if arm.diff is not None and arm.diff.p_corrected < facts.alpha] or list(chosen)
-    pick = _cheapest(separated)
-    reasons = [_gain(pick, facts), _time(pick, facts)]
-    if len(chosen) > 1:
-        reasons.insert(0, _cheapest_of(chosen) if len(separated) == len(chosen) else "it is one of the best")
-    return f"Switch from {facts.baseline} to {pick.spec}: {_listed([reason for reason in reasons if reason])}."
-
-
-def _equivalent(arm: ArmSummary, facts: StudyFacts) -> bool:
-    probability = arm.diff.prob_equivalent if arm.diff else None
-    return probability is not None and probability >= 1 - facts.alpha
-
-
-def _cheapest(arms: Sequence[ArmSummary]) -> ArmSummary:
-    """Return the arm with the shortest step, of those that never diverged; of equal ones the first."""
-    stable = [arm for arm in arms if arm.status != "diverged"] or list(arms)
-    return min(stable, key=lambda arm: float("inf") if arm.step_time_ratio is None else round(arm.step_time_ratio, 2))
-
-
-def _cheapest_of(arms: Sequence[ArmSummary]) -> str:
-    names = _listed([arm.spec for arm in arms])
-    if any(arm.step_time_ratio is None for arm in arms):
-        return f"it is one of the {len(arms)} best ({names})"
-    return f"it is the cheapest of the {len(arms)} best ({names})"
-
-
-def _gain(arm: ArmSummary, facts: StudyFacts) -> str:
-    if arm.diff is None:
-        return ""
-    side = "higher" if arm.diff.mean > 0 else "lower"
-    return f"its {facts.metric} is {abs(arm.diff.mean):.2g} {side} on average"
-
-
-def _time(arm: ArmSummary, facts: StudyFacts) -> str:
-    ratio = arm.step_time_ratio
-    if ratio is None:
-        return ""
-    if abs(ratio - 1) < _SAME_TIME:
-        return f"a training step takes as long as with {facts.baseline}"
-    if ratio >= 2:
-        return f"a training step takes {ratio:.1f} times as long"
-    return f"a training step takes {abs(ratio - 1):.0%} {'longer' if ratio > 1 else 'less time'}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def tuned_arms(rows: Iterable[Row]) -> frozenset[str]:
-    """Return the arms with a trial of stage "tune", whose learning rate was tuned."""
-    return frozenset(row["arm"] for row in rows if row.get("stage") == "tune")
-
-
-def find_warnings(
-    arms: Sequence[ArmSummary],
-    outcomes: Mapping[str, Outcome],
-    facts: StudyFacts,
-    *,
-    tuned: AbstractSet[str],
-    decided: bool,
-) -> tuple[str, ...]:
-    """Return the warnings of a verdict, the most serious first.
-
-    Args:
-        arms: every arm, best first.
-        outcomes: of every arm.
-        facts: of the study.
-        tuned: arms for which the learning rate was tuned.
-        decided: whether the race ended because one arm was left, so that seeds not run are not missing.
-    """
-    sentences = [
-        *_seed_warnings(arms),
-        *_selection_warnings(facts),
-        *(() if decided else _unfinished_warnings(outcomes, arms, facts)),
-        *_failure_warnings(arms, outcomes),
-        *_size_warnings(arms, facts),
-        *_tuning_warnings(facts, tuned),
-    ]
-    return tuple(sentences)
-
-
-def _seed_warnings(arms: Sequence[ArmSummary]) -> Iterator[str]:
-    most = max(arm.n for arm in arms)
-    if most == 1:
-        yield "One seed: the noise is unknown, so no difference can be called real."
-    elif 1 < most < _ENOUGH_SEEDS:
-        yield f"Only {most} seeds: fewer than {_ENOUGH_SEEDS} show none but very large differences."
-
-
-def _selection_warnings(facts: StudyFacts) -> Iterator[str]:
-    total = facts.hygiene.get("test_examples")
-    if facts.hygiene.get("selected_on_test"):
-        yield "The test split was used for selection: the results look better than they will be on new data."
-    for key, split in (("test_in_train", "training"), ("test_in_validation", "validation")):
-        count = facts.hygiene.get(key) or 0
-        if count:
-            of = f" of {total}" if total else ""
-            yield f"{count}{of} test examples are also in the {split} split: the results favour arms that memorise."
-
-
-def _unfinished_warnings(
-    outcomes: Mapping[str, Outcome], arms: Sequence[ArmSummary], facts: StudyFacts
-) -> Iterator[str]:
-    short = [
-        f"{arm.spec} {outcomes[arm.spec].trials} of {len(facts.seeds)}"
-        for arm in arms
-        if arm.status != "eliminated" and not outcomes[arm.spec].failed and outcomes[arm.spec].trials < len(facts.seeds)
-    ]
-    if not short:
-        return
-    shown = ", ".join(short[:4]) + (f" and {len(short) - 4} more arms" if len(short) > 4 else "")
-    if facts.budget_hit:
-        yield f"Time-boxed: the budget ended the study before all seeds were run ({shown})."
+def _without_baseline(basis: Basis) -> Recommendation:
+    found, best = basis.findings, basis.best
+    why = f"{found.baseline}, the baseline, is not compared ({_why_left_out(basis, found.baseline)})"
+    if len(found.compared) == 1:
+        sentence = f"No recommendation: {best[0]} is the only arm with results; {why}."
+        return Recommendation(arm=None, sentence=sentence)
+    if max(basis.of(arm).n for arm in found.compared) == 1:
+        sentence = f"No recommendation: one seed cannot tell a real difference from luck; run at least 6; {why}."
+        return Recommendation(arm=None, sentence=sentence)
+    pick = _pick(basis, best)
+    others = [arm for arm in found.compared if arm != pick]
+    if len(best) > 1:
+        reason = _one_of(basis, pick, best)
+    elif all(found.is_better(pick, arm) for arm in others):
+        reason = f"it is better than {listed(others)}"
     else:
-        yield f"Unfinished: not all seeds have been run ({shown})."
+        reason = "it is the only arm left"
+    return Recommendation(arm=pick, sentence=f"Use {pick}: {reason}; {why}.", reason=_why_not_first(basis, pick, best))
 
 
-def _failure_warnings(arms: Sequence[ArmSummary], outcomes: Mapping[str, Outcome]) -> Iterator[str]:
-    for arm in arms:
-        outcome = outcomes[arm.spec]
-        if outcome.failed:
-            why = outcome.troubles[outcome.failed[0]]
-            yield f"{arm.spec} is excluded: {_counted(len(outcome.failed), 'trial')} failed ({why})."
-        if outcome.diverged:
-            yield f"{arm.spec} diverged on {len(outcome.diverged)} of {outcome.trials} seeds; those count as lost."
+def _why_left_out(basis: Basis, arm: str) -> str:
+    found = basis.findings.of(arm)
+    return {
+        "not run": "no trial has been run",
+        "withdrawn": found.cause or "withdrawn",
+    }.get(found.standing, "it has no finite result")
 
 
-def _size_warnings(arms: Sequence[ArmSummary], facts: StudyFacts) -> Iterator[str]:
-    base = next(arm.parameters for arm in arms if arm.spec == facts.baseline)
-    for arm in arms:
-        if base and arm.parameters is not None and abs(arm.parameters / base - 1) > _SAME_SIZE:
-            more = "more" if arm.parameters > base else "fewer"
-            share = f"{abs(arm.parameters / base - 1):.0%}"
-            yield f"{arm.spec} has {share} {more} parameters than {facts.baseline}: the models are not equal in size."
+def _stay(basis: Basis) -> Recommendation:
+    found, baseline = basis.findings, basis.facts.baseline
+    rivals = [arm for arm in basis.best if arm != baseline]
+    if not rivals:
+        return Recommendation(arm=baseline, sentence=f"Stay with {baseline}: {_alone(basis)}.")
+    if all(found.is_equivalent(baseline, rival) for rival in rivals):
+        verb = "is" if len(rivals) == 1 else "are"
+        same = f"practically the same, within {basis.facts.rope:.3g} of its {basis.facts.metric}"
+        return Recommendation(arm=baseline, sentence=f"Stay with {baseline}: {listed(rivals)} {verb} {same}.")
+    tried = "no other activation" if not found.left_out else "no other activation that was compared"
+    sentence = f"Stay with {baseline}: {tried} has been shown to be better{_soonest(basis)}."
+    return Recommendation(arm=baseline, sentence=sentence)
 
 
-def _tuning_warnings(facts: StudyFacts, tuned: AbstractSet[str]) -> Iterator[str]:
-    if len(facts.arms) == 1:
-        return
-    if not tuned:
-        yield "The learning rate was not tuned: an arm that needs another one is undervalued (see --tune lr)."
-    elif not set(facts.arms) <= tuned:
-        names = _listed([arm for arm in facts.arms if arm in tuned])
-        yield f"The learning rate was tuned for {names} only: that is an unfair advantage over the other arms."
+def _alone(basis: Basis) -> str:
+    """Return why the baseline, alone in the best set, stays."""
+    found, baseline = basis.findings, basis.facts.baseline
+    others = [arm for arm in found.compared if arm != baseline]
+    if not all(found.is_better(baseline, arm) for arm in others):
+        return "it is the only arm left, as the others are ruled out or were withdrawn"
+    if not found.left_out:
+        return "it is better than every other activation tried"
+    return f"it is better than {listed(others)}, the {'only other arm' if len(others) == 1 else 'other arms'} compared"
+
+
+def _soonest(basis: Basis) -> str:
+    """Return what would settle the comparison of the baseline that needs the fewest seeds."""
+    baseline = basis.facts.baseline
+    ties = [tie for tie in basis.ties if tie.seeds_needed and baseline in tie.arms and {*tie.arms} <= {*basis.best}]
+    soonest = min(ties, key=lambda tie: tie.seeds_needed or 0, default=None)
+    if soonest is None:
+        return ""
+    rival = next(arm for arm in soonest.arms if arm != baseline)
+    return f"; about {counted(soonest.seeds_needed or 0, 'more seed')} would settle how {rival} compares"
+
+
+def _switch(basis: Basis) -> Recommendation:
+    """Return the recommendation where the baseline is ruled out."""
+    found, facts, best = basis.findings, basis.facts, basis.best
+    better = [arm for arm in best if found.is_better(arm, facts.baseline)]
+    gaining = [arm for arm in better if _gains(basis, arm)]
+    mattering = [arm for arm in gaining if not found.is_equivalent(arm, facts.baseline)]
+    if mattering:
+        pick = _pick(basis, mattering)
+        reasons = [_gain(basis, pick), step_time_text(compare_times(basis.costs, pick, facts.baseline), facts.baseline)]
+        if len(best) > 1:
+            reasons.insert(0, _one_of(basis, pick, best))
+        sentence = f"Switch from {facts.baseline} to {pick}: {listed([reason for reason in reasons if reason])}."
+        return Recommendation(arm=pick, sentence=sentence, reason=_why_not_first(basis, pick, best))
+    return Recommendation(arm=facts.baseline, sentence=_no_switch(basis, better, gaining))
+
+
+def _no_switch(basis: Basis, better: Sequence[str], gaining: Sequence[str]) -> str:
+    """Return why the baseline stays although it is ruled out."""
+    baseline, facts = basis.facts.baseline, basis.facts
+    if gaining:
+        verb = "is better" if len(gaining) == 1 else "are better"
+        limit = f"but by less than the {facts.rope:.3g} of {facts.metric} that matters"
+        return f"Stay with {baseline}: {listed(gaining)} {verb}, {limit}."
+    if better:
+        verb = "was" if len(better) == 1 else "were"
+        return (
+            f"Stay with {baseline} for now: {listed(better)} {verb} better when {baseline} was ruled out, but not on "
+            "average over all seeds."
+        )
+    rival = basis.findings.of(baseline).beaten_by[0]
+    return (
+        f"Stay with {baseline} for now: {rival}, by which it is ruled out, "
+        f"{'was withdrawn' if rival in {arm.arm for arm in basis.findings.left_out} else 'is ruled out too'}, and no arm that is left has "
+        "been shown to be better."
+    )
+
+
+def _gains(basis: Basis, arm: str) -> bool:
+    """Return whether an arm's mean is better than the baseline's, or it diverged less often."""
+    diff, found = basis.of(arm).diff, basis.findings
+    if diff is not None and basis.facts.sign * diff.mean > 0:
+        return True
+    return found.of(arm).diverged < found.of(basis.facts.baseline).diverged
+
+
+def _gain(basis: Basis, arm: str) -> str:
+    diff, baseline = basis.of(arm).diff, basis.facts.baseline
+    if diff is None or basis.facts.sign * diff.mean <= 0:
+        return f"it diverged on fewer seeds than {baseline}"
+    return f"its {basis.facts.metric} is {abs(diff.mean):.2g} {'higher' if diff.mean > 0 else 'lower'} on average"
+
+
+def _pick(basis: Basis, arms: Sequence[str]) -> str:
+    """Return the arm to use: of those that diverged least often, the first whose step is not shown to be slower than another's."""
+    fewest = min(basis.findings.of(arm).diverged for arm in arms)
+    stable = [arm for arm in arms if basis.findings.of(arm).diverged == fewest]
+    return cheapest(basis.costs, stable)
+
+
+def _one_of(basis: Basis, pick: str, best: Sequence[str]) -> str:
+    times = [compare_times(basis.costs, pick, other) for other in best if other != pick]
+    is_cheapest = all(ratio is not None and ratio.high < 1 for ratio in times)
+    return f"it is {'the cheapest' if is_cheapest else 'one'} of the {len(best)} best ({listed(best)})"
+
+
+def _why_not_first(basis: Basis, pick: str, best: Sequence[str]) -> str | None:
+    """Return why the first of the best set is not the one to use, or None where it is."""
+    first, baseline, found = best[0], basis.facts.baseline, basis.findings
+    if pick == first:
+        return None
+    lead = f"{first} has the better mean, but the two are not separated"
+    if baseline in basis.findings.compared and not basis.findings.is_better(first, baseline):
+        return (
+            f"{lead}, and only {pick} is shown to be better than {baseline}."
+            if _only(basis, pick, best)
+            else (f"{lead}, and {first} is not shown to be better than {baseline}.")
+        )
+    if found.of(pick).diverged < found.of(first).diverged:
+        return f"{lead}, and {first} diverged on {counted(found.of(first).diverged, 'seed')}."
+    text = step_time_text(compare_times(basis.costs, pick, first), first)
+    if text:
+        return f"{lead}, and with {pick} {text}."
+    return f"{lead}, and the gain of {first} over {baseline} is smaller than matters."
+
+
+def _only(basis: Basis, pick: str, best: Sequence[str]) -> bool:
+    return [arm for arm in best if basis.findings.is_better(arm, basis.facts.baseline)] == [pick]

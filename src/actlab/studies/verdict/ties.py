@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
 
-from actlab.stats.equivalence import probability_equivalent
 from actlab.stats.racing import RaceState, forecast
 from actlab.studies.verdict.arm_summary import ArmSummary
+from actlab.studies.verdict.finding import Findings, PairFinding
 from actlab.studies.verdict.outcomes import Outcome, StudyFacts, differences
 
 __all__ = ["Tie", "closest", "find_ties"]
@@ -25,7 +25,8 @@ class Tie:
         kind: "equivalent" when they are practically equivalent with posterior probability 1 - alpha, else "undecided".
         prob_equivalent: that probability; None with fewer than two shared seeds.
         seeds_needed: seeds to add until the pair is decided either way, if its mean and spread stay the same; None
-            when equivalent, when 1,000 seeds would not suffice, or with fewer than two shared seeds.
+            when equivalent, when one of the two is ruled out and gets no more seeds, when 1,000 seeds would not suffice, or with
+            fewer than two shared seeds.
     """
 
     arms: tuple[str, str]
@@ -36,48 +37,51 @@ class Tie:
 
 def find_ties(
     arms: Sequence[ArmSummary],
-    best: Sequence[str],
     outcomes: Mapping[str, Outcome],
+    findings: Findings,
     state: RaceState,
     facts: StudyFacts,
 ) -> tuple[Tie, ...]:
-    """Return the ties within the best set and those between the baseline and any other arm.
+    """Return the ties within the best set and those between the baseline and any other arm that was compared.
 
     Args:
         arms: every arm of the study, best first.
-        best: labels of the best set.
         outcomes: of every arm.
+        findings: about them.
         state: of the race.
         facts: of the study.
     """
     # The e-value of one pair at which an arm of the best set is eliminated (see actlab.stats.racing).
     evidence = (len(facts.arms) - len(state.eliminated)) * max(1, len(facts.arms) - 1) / facts.alpha
-    with_results = [arm for arm in arms if arm.n]
+    compared = [arm.spec for arm in arms if findings.of(arm.spec).is_compared]
     return tuple(
-        _tie(outcomes[one.spec], outcomes[other.spec], facts, evidence)
-        for one, other in combinations(with_results, 2)
-        if {one.spec, other.spec} <= set(best) or _ties_with_baseline(one, other, facts)
+        _tie(outcomes[one], outcomes[other], pair, findings=findings, facts=facts, evidence=evidence)
+        for one, other in combinations(compared, 2)
+        if (pair := findings.pair(one, other)) is not None
+        and findings.relation(one, other) in ("equivalent", "undecided")
     )
 
 
-def _ties_with_baseline(one: ArmSummary, other: ArmSummary, facts: StudyFacts) -> bool:
-    """Return whether one of the two is the baseline and the other is not separated from it, or practically equivalent to it."""
-    if facts.baseline not in (one.spec, other.spec):
-        return False
-    diff = one.diff or other.diff
-    return diff is None or diff.p_corrected >= facts.alpha or (diff.prob_equivalent or 0.0) >= 1 - facts.alpha
+def _tie(
+    one: Outcome, other: Outcome, pair: PairFinding, *, findings: Findings, facts: StudyFacts, evidence: float
+) -> Tie:
+    names, probability = (one.arm, other.arm), pair.prob_equivalent
+    if pair.is_equivalent:
+        return Tie(arms=names, kind="equivalent", prob_equivalent=probability, seeds_needed=None)
+    seeds = (
+        forecast(differences(one, other, facts), evidence=evidence, rope=facts.rope, level=1 - facts.alpha)
+        if {*names} <= findings.running
+        else None
+    )
+    return Tie(arms=names, kind="undecided", prob_equivalent=probability, seeds_needed=seeds)
 
 
-def _tie(one: Outcome, other: Outcome, facts: StudyFacts, evidence: float) -> Tie:
-    sample = differences(one, other, facts)
-    probability = probability_equivalent(sample, facts.rope)
-    if probability is not None and probability >= 1 - facts.alpha:
-        return Tie(arms=(one.arm, other.arm), kind="equivalent", prob_equivalent=probability, seeds_needed=None)
-    seeds = forecast(sample, evidence=evidence, rope=facts.rope, level=1 - facts.alpha)
-    return Tie(arms=(one.arm, other.arm), kind="undecided", prob_equivalent=probability, seeds_needed=seeds)
+def closest(ties: Sequence[Tie], findings: Findings) -> Tie | None:
+    """Return the undecided tie that needs the fewest seeds, the first of equal ones; None where more seeds decide none.
 
-
-def closest(ties: Sequence[Tie]) -> Tie | None:
-    """Return the undecided tie that needs the fewest seeds, the first of equal ones; None without undecided ties."""
-    undecided = [tie for tie in ties if tie.kind == "undecided"]
+    Args:
+        ties: from :func:`find_ties`.
+        findings: about the arms; a pair counts if both arms get more seeds when the study is extended.
+    """
+    undecided = [tie for tie in ties if tie.kind == "undecided" and {*tie.arms} <= findings.running]
     return min(undecided, key=lambda tie: math.inf if tie.seeds_needed is None else tie.seeds_needed, default=None)

@@ -9,19 +9,35 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from actlab.errors import PlanError, did_you_mean
 from actlab.stats.racing import Direction
-from actlab.studies.verdict.arm_summary import ArmSummary, Difference, is_decided, summarize_arms
-from actlab.studies.verdict.outcomes import Costs, Row, StudyFacts, read_outcomes, replay_race
-from actlab.studies.verdict.recommendation import find_warnings, recommend, tuned_arms
+from actlab.studies.verdict.arm_summary import ArmSummary, Difference, summarize_arms
+from actlab.studies.verdict.cautions import Evidence, find_warnings
+from actlab.studies.verdict.finding import ArmFinding, Findings, PairFinding, make_findings
+from actlab.studies.verdict.learned import Learned, find_learned
+from actlab.studies.verdict.outcomes import Costs, Outcome, Row, StudyFacts, read_outcomes, replay_race
+from actlab.studies.verdict.recommendation import Basis, recommend
+from actlab.studies.verdict.region import Region, find_region
 from actlab.studies.verdict.ties import Tie, closest, find_ties
 from actlab.system.display import Tabular
 
-__all__ = ["ArmSummary", "Difference", "StudyFacts", "Tie", "Verdict", "make_verdict"]
+__all__ = [
+    "ArmFinding",
+    "ArmSummary",
+    "Difference",
+    "Findings",
+    "Learned",
+    "PairFinding",
+    "Region",
+    "StudyFacts",
+    "Tie",
+    "Verdict",
+    "make_verdict",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,17 +45,22 @@ class Verdict(Tabular):
     """Result of a study.
 
     Attributes:
-        study, task, metric, direction, baseline, seeds, store, fingerprint, rope, alpha, init, tune: as in
+        study, task, metric, direction, baseline, seeds, store, fingerprint, rope, alpha, init, tune, site_patterns, sites: as in
         `StudyFacts`.
         arms: summary of every arm, the best set first, then the others, each by paired difference to the baseline.
         best_set: labels of the arms that may be the best, best first; empty when no arm has a result.
         ties: pairs that the evidence does not separate, within the best set and between the baseline and any other
             arm.
         recommendation: one sentence.
+        recommended: the arm to use; None where nothing can be recommended.
+        reason: why it is not the arm with the best mean, in one sentence; None where it is.
         warnings: sentences, the most serious first.
         trials_run: number of finished trials without those of tuning.
         trials_full_grid: number of arms times number of seeds.
         closest: the undecided tie that needs the fewest seeds.
+        findings: what was found about each arm and each pair, from which best set, ties and sentences are made.
+        learned: whether anything was learned, and which arms gave identical results.
+        region: the region of practical equivalence, and how it was chosen; ``rope`` is its width.
     """
 
     study: str
@@ -60,8 +81,15 @@ class Verdict(Tabular):
     trials_run: int
     trials_full_grid: int
     closest: Tie | None
+    findings: Findings
+    learned: Learned
+    region: Region
+    recommended: str | None = None
+    reason: str | None = None
     init: str = "fixed"
     tune: str | None = None
+    site_patterns: tuple[str, ...] = ("*",)
+    sites: tuple[Mapping[str, Any], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the verdict as dicts, lists, texts and numbers, ready for JSON; NaN and infinity become None."""
@@ -104,14 +132,22 @@ def make_verdict(rows: Iterable[Row], facts: StudyFacts, costs: Costs) -> Verdic
         raise PlanError(f"The baseline {facts.baseline!r} is not among the arms.{known}")
     rows = list(rows)
     outcomes = read_outcomes(rows, facts)
+    region = find_region(outcomes, facts)
+    return _verdict(rows, outcomes, dataclasses.replace(facts, rope=region.width), region, costs)
+
+
+def _verdict(
+    rows: Sequence[Row], outcomes: Mapping[str, Outcome], facts: StudyFacts, region: Region, costs: Costs
+) -> Verdict:
     state = replay_race(outcomes, facts)
-    active = {arm for arm in state.active if outcomes[arm].metrics}
-    summaries = summarize_arms(outcomes, state, facts, costs)
+    findings = make_findings(outcomes, state, facts)
+    learned = find_learned(rows, outcomes, findings, facts)
+    summaries = summarize_arms(outcomes, findings, state, facts, costs)
     baseline = summaries[facts.arms.index(facts.baseline)]
-    arms = sorted(summaries, key=lambda arm: _rank(arm, active, baseline, facts))
-    best = tuple(arm.spec for arm in arms if arm.spec in active)
-    ties = find_ties(arms, best, outcomes, state, facts)
-    warnings = find_warnings(arms, outcomes, facts, tuned=tuned_arms(rows), decided=is_decided(state, facts))
+    arms = tuple(sorted(summaries, key=lambda arm: _rank(arm, findings, baseline, facts)))
+    ties = find_ties(arms, outcomes, findings, state, facts)
+    evidence = Evidence(arms=arms, outcomes=outcomes, findings=findings, learned=learned, rows=rows, facts=facts)
+    advice = recommend(Basis(arms=arms, findings=findings, ties=ties, learned=learned, facts=facts, costs=costs))
     return Verdict(
         study=facts.name,
         task=facts.task,
@@ -119,24 +155,32 @@ def make_verdict(rows: Iterable[Row], facts: StudyFacts, costs: Costs) -> Verdic
         direction=facts.direction,
         baseline=facts.baseline,
         seeds=facts.seeds,
-        arms=tuple(arms),
-        best_set=best,
+        arms=arms,
+        best_set=tuple(arm.spec for arm in arms if arm.spec in findings.best),
         ties=ties,
-        recommendation=recommend(arms, best, ties, facts),
-        warnings=warnings,
+        recommendation=advice.sentence,
+        recommended=advice.arm,
+        reason=advice.reason,
+        warnings=find_warnings(evidence),
         store=facts.store,
         fingerprint=facts.fingerprint,
-        rope=facts.rope,
+        rope=region.width,
         alpha=facts.alpha,
         trials_run=sum(outcome.trials for outcome in outcomes.values()),
         trials_full_grid=len(facts.arms) * len(facts.seeds),
-        closest=closest(ties),
+        closest=closest(ties, findings),
+        findings=findings,
+        learned=learned,
+        region=region,
         init=facts.init,
         tune=facts.tune,
     )
 
 
-def _rank(arm: ArmSummary, active: set[str], baseline: ArmSummary, facts: StudyFacts) -> tuple[bool, bool, float]:
-    """Return the sort key: the best set first, then by the paired gain over the baseline, as eliminated arms have fewer seeds."""
+def _rank(
+    arm: ArmSummary, findings: Findings, baseline: ArmSummary, facts: StudyFacts
+) -> tuple[bool, bool, bool, float]:
+    """Return the sort key: best set, other compared arms, the rest; in each by the gain over the baseline, as seeds may differ."""
+    found = findings.of(arm.spec)
     gain = arm.diff.mean if arm.diff is not None else (arm.mean or 0.0) - (baseline.mean or 0.0)
-    return arm.spec not in active, arm.mean is None, -facts.sign * gain
+    return found.standing != "best", not found.is_compared, arm.mean is None, -facts.sign * gain

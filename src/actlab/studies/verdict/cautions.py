@@ -1,0 +1,157 @@
+"""Warnings of a verdict, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from actlab.studies.trial_inputs import mixed_inputs
+from actlab.studies.verdict.arm_summary import ArmSummary
+from actlab.studies.verdict.finding import Findings
+from actlab.studies.verdict.learned import Learned
+from actlab.studies.verdict.outcomes import Outcome, Row, StudyFacts
+from actlab.studies.verdict.words import counted, listed
+
+__all__ = ["Evidence", "find_warnings"]
+
+# Fewer seeds than this cannot reach 5 % even in a two-sided Wilcoxon test, whatever the results.
+_ENOUGH_SEEDS = 6
+# Models whose sizes differ by more than this share are reported as unequal.
+_SAME_SIZE = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What warnings are made from.
+
+    Attributes:
+        arms: summary of every arm, best first.
+        outcomes: of every arm.
+        findings: about them.
+        learned: whether anything was learned.
+        rows: all trials, with those of tuning.
+        facts: of the study.
+    """
+
+    arms: Sequence[ArmSummary]
+    outcomes: Mapping[str, Outcome]
+    findings: Findings
+    learned: Learned
+    rows: Sequence[Row]
+    facts: StudyFacts
+
+
+def find_warnings(evidence: Evidence) -> tuple[str, ...]:
+    """Return the warnings of a verdict, the most serious first."""
+    arms, facts = evidence.arms, evidence.facts
+    return (
+        *_learning_warnings(evidence.learned, facts),
+        *_seed_warnings(evidence),
+        *_selection_warnings(facts),
+        *_unfinished_warnings(evidence),
+        *_failure_warnings(evidence),
+        *_improvement_warnings(evidence.learned, facts),
+        *_size_warnings(arms, facts),
+        *mixed_inputs(evidence.rows),
+        *_tuning_warnings(facts, evidence.rows),
+    )
+
+
+def _learning_warnings(learned: Learned, facts: StudyFacts) -> Iterator[str]:
+    if learned.unlearned:
+        yield (
+            f"Nothing was learned by {listed(learned.unlearned)}: the {facts.metric} is no better than {learned.constant:.4g}, that of a "
+            "constant prediction."
+        )
+    for group in learned.identical:
+        yield (
+            f"{listed(group)} gave identical results on every seed: do they run in the model, or has the {facts.metric} reached "
+            "its limit?"
+        )
+
+
+def _seed_warnings(evidence: Evidence) -> Iterator[str]:
+    most = max(arm.n for arm in evidence.arms)
+    if most == 1:
+        yield "One seed: the noise is unknown, so no difference can be called real."
+    elif 1 < most < _ENOUGH_SEEDS:
+        yield f"Only {most} seeds: fewer than {_ENOUGH_SEEDS} show none but very large differences."
+
+
+def _selection_warnings(facts: StudyFacts) -> Iterator[str]:
+    total = facts.hygiene.get("test_examples")
+    if facts.hygiene.get("selected_on_test"):
+        yield "The test split was used for selection: the results look better than they will be on new data."
+    for key, split in (("test_in_train", "training"), ("test_in_validation", "validation")):
+        count = facts.hygiene.get(key) or 0
+        if count:
+            of = f" of {total}" if total else ""
+            yield f"{count}{of} test examples are also in the {split} split: the results favour arms that memorise."
+
+
+def _unfinished_warnings(evidence: Evidence) -> Iterator[str]:
+    facts, found = evidence.facts, evidence.findings
+    short = [
+        f"{arm.spec} {evidence.outcomes[arm.spec].trials} of {len(facts.seeds)}"
+        for arm in evidence.arms
+        if found.of(arm.spec).standing in ("best", "diverged", "not run")
+        and evidence.outcomes[arm.spec].trials < len(facts.seeds)
+    ]
+    if found.decided or not short:
+        return
+    shown = ", ".join(short[:4]) + (f" and {len(short) - 4} more arms" if len(short) > 4 else "")
+    if facts.budget_hit:
+        yield f"Time-boxed: the budget ended the study before all seeds were run ({shown})."
+    else:
+        yield f"Unfinished: not all seeds have been run ({shown})."
+
+
+def _failure_warnings(evidence: Evidence) -> Iterator[str]:
+    for arm in evidence.arms:
+        outcome, found = evidence.outcomes[arm.spec], evidence.findings.of(arm.spec)
+        if outcome.failed:
+            yield f"{arm.spec} {_failure(outcome, found.standing, is_final=found.is_final)}."
+        if outcome.diverged:
+            yield f"{arm.spec} diverged on {len(outcome.diverged)} of {outcome.trials} seeds; those count as lost."
+
+
+def _failure(outcome: Outcome, standing: str, *, is_final: bool) -> str:
+    failed = f"{counted(len(outcome.failed), 'trial')} failed ({outcome.troubles[outcome.failed[0]]})"
+    if standing != "withdrawn":
+        return f"has a failure that does not count in the comparison: {failed}"
+    return f"is excluded: {failed}" if is_final else f"is excluded for now: {failed}; the same command runs it again"
+
+
+def _improvement_warnings(learned: Learned, facts: StudyFacts) -> Iterator[str]:
+    found = learned.improving
+    if not found:
+        return
+    most = max(found, key=lambda improvement: improvement.gain)
+    names = [improvement.arm for improvement in found]
+    of = listed(names) if len(names) <= 4 else f"{len(names)} arms"
+    if most.is_loss:
+        change = f"the training loss still fell, by up to {most.gain:.2g}"
+    else:
+        up = "rose" if facts.direction == "max" else "fell"
+        change = f"the {facts.metric} on the validation split still {up}, by up to {most.gain:.2g} ({most.arm})"
+    yield f"The training may be too short for {of}: in its second half {change}. Longer training may change the order."
+
+
+def _size_warnings(arms: Sequence[ArmSummary], facts: StudyFacts) -> Iterator[str]:
+    base = next(arm.parameters for arm in arms if arm.spec == facts.baseline)
+    for arm in arms:
+        if base and arm.parameters is not None and abs(arm.parameters / base - 1) > _SAME_SIZE:
+            more = "more" if arm.parameters > base else "fewer"
+            share = f"{abs(arm.parameters / base - 1):.0%}"
+            yield f"{arm.spec} has {share} {more} parameters than {facts.baseline}: the models are not equal in size."
+
+
+def _tuning_warnings(facts: StudyFacts, rows: Iterable[Row]) -> Iterator[str]:
+    tuned = {row["arm"] for row in rows if row.get("stage") == "tune"}
+    if len(facts.arms) == 1:
+        return
+    if not tuned:
+        yield "The learning rate was not tuned: an arm that needs another one is undervalued (see --tune lr)."
+    elif not set(facts.arms) <= tuned:
+        names = listed([arm for arm in facts.arms if arm in tuned])
+        yield f"The learning rate was tuned for {names} only: that is an unfair advantage over the other arms."

@@ -1,0 +1,69 @@
+"""Region of practical equivalence of a study, as given or as it follows from the metric."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from actlab.studies.verdict.outcomes import Outcome, StudyFacts
+
+__all__ = ["Region", "find_region"]
+
+# Metrics that are shares of examples, or areas and overlaps between 0 and 1.
+_SHARE = re.compile(
+    r"accuracy|acc|error rate|top-?\d+( accuracy)?|f1|precision|recall|sensitivity|specificity|auc|auroc|auprc|average precision|map|"
+    r"iou|miou|jaccard|dice"
+)
+_OF_SHARE = 0.005  # half a percentage point
+_OF_SIZE = 0.01  # of the size of all other metrics
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """Region of practical equivalence.
+
+    Attributes:
+        width: half width in units of the metric; 0 for none.
+        rule: how it was chosen, for people.
+        is_given: whether the plan gives it, and not the metric.
+    """
+
+    width: float
+    rule: str
+    is_given: bool
+
+
+def find_region(outcomes: Mapping[str, Outcome], facts: StudyFacts) -> Region:
+    """Return the region of the plan, or else one that follows from the metric.
+
+    The default is half a percentage point for shares such as the accuracy, and 1 % of the size of any other metric. The size is that of
+    the baseline's first result in the order of the plan's seeds: no later result changes the region, whenever somebody looks.
+
+    Example:
+        >>> facts = StudyFacts(name="s", task="t", metric="loss", arms=("relu",), baseline="relu", seeds=(0, 1), rope=None)
+        >>> region = find_region({"relu": Outcome(arm="relu", metrics={0: 0.002, 1: 0.004})}, facts)
+        >>> region.width, region.rule
+        (2e-05, "1% of relu's result on seed 0")
+    """
+    if facts.rope is not None:
+        return Region(width=facts.rope, rule="given in the plan" if facts.rope else "none", is_given=True)
+    first = _first_result(outcomes[facts.baseline], facts)
+    if _SHARE.fullmatch(facts.metric.lower().replace("_", " ").removeprefix("balanced ")):
+        is_percent = first is not None and abs(first[1]) > 1
+        rule = "half a percentage point, the default for shares"
+        return Region(width=100 * _OF_SHARE if is_percent else _OF_SHARE, rule=rule, is_given=False)
+    if first is None:
+        return Region(width=0.0, rule=f"none before {facts.baseline} has a result", is_given=False)
+    rule = f"{_OF_SIZE:.0%} of {facts.baseline}'s result on seed {first[0]}"
+    return Region(width=_OF_SIZE * abs(first[1]), rule=rule, is_given=False)
+
+
+def _first_result(outcome: Outcome, facts: StudyFacts) -> tuple[int, float] | None:
+    """Return the first seed of the plan with a result, and the result; None while an earlier seed has not ended."""
+    for seed in facts.seeds:
+        if seed in outcome.metrics:
+            return seed, outcome.metrics[seed]
+        if seed not in outcome.diverged and seed not in outcome.failed:
+            return None
+    return None
