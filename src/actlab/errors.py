@@ -57,7 +57,7 @@ class UnknownNameError(ActlabError):
     def __init__(self, what: str, name: str, known: Iterable[str], hint: str = "") -> None:
         known = sorted(known)
         self.name = name
-        self.near = get_close_matches(name, known, n=3, cutoff=0.6)
+        self.near = _near(name, known)
         super().__init__(f"There is no {what} {name!r}.{did_you_mean(name, known)}{' ' + hint if hint else ''}")
 
 
@@ -116,6 +116,22 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
         >>> did_you_mean("gleu", ["gelu", "relu"])
         " Did you mean 'gelu'?"
     """
-    lowered = {name.lower(): name for name in known}
-    near = [lowered[match] for match in get_close_matches(word.lower(), list(lowered), n=3, cutoff=0.6)]
+    near = _near(word, known)
     return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
+def _near(word: str, known: Iterable[str]) -> list[str]:
+    """Return up to three of ``known`` that are similar, best first.
+
+    A name that differs only in case and underscores is the only one, and names with the same letters in another order are the first.
+    """
+    lowered = {name.lower(): name for name in known}
+    squeezed = _squeezed(word)
+    same = [name for name in lowered if _squeezed(name) == squeezed]
+    found = same or get_close_matches(word.lower(), list(lowered), n=3, cutoff=0.6)
+    letters = sorted(word.lower())
+    return [lowered[match] for match in sorted(found, key=lambda match: sorted(match) != letters)]
+
+
+def _squeezed(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "").replace(" ", "")

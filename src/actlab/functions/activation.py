@@ -29,6 +29,7 @@ import sympy
 
 from actlab.errors import UnknownNameError
 from actlab.functions.formula import Expr, canonical, where
+from actlab.functions.own_modules import import_own_modules
 from actlab.functions.parameter import (
     DOMAINS,
     AboveOne,
@@ -200,6 +201,7 @@ def _look_up(name: str, is_cut: bool = False) -> Activation:
 
 def _load() -> None:
     import_module("actlab.functions.catalogue")
+    import_own_modules()
 
 
 _registry: Registry[Activation] = Registry("activation", "`actlab list` shows all of them.", _load)
@@ -229,7 +231,7 @@ def activation(
         width: size of the output, see :class:`Activation`; by default "n", and "n/2" for gated functions.
 
     Raises:
-        DuplicateNameError: the name or an alias is already registered.
+        DuplicateNameError: the name or an alias is already registered, by another module.
 
     Example:
         >>> from actlab.functions.formula import sigmoid
@@ -254,7 +256,7 @@ def activation(
             aliases=aliases,
             width=width or ("n/2" if kind == "gated" else "n"),
         )
-        return _registry.add(record)
+        return _registry.add(record, function.__module__)
 
     return register
 

@@ -10,20 +10,18 @@ from actlab.functions.activation import Activation, get
 from actlab.functions.parameter import DOMAINS, LARGEST, SMALLEST, Learned, Parameter, is_usable
 from actlab.functions.rule import Rule, get_rule
 from actlab.functions.spec import Backward, Scale, Spec, Value
+from actlab.functions.spec_text import (
+    GRAMMAR,
+    foreign_parameter_hint,
+    is_number,
+    split_arguments,
+    split_call,
+    split_rule,
+)
 
 __all__ = ["parse"]
 
-_CALL = re.compile(r"\s*(?P<name>[A-Za-z_][\w\-]*)\s*(?:\((?P<arguments>.*)\))?\s*", re.DOTALL)
-
 _LEARNED = re.compile(r"(?P<word>learned|learned_per_channel)(?:\((?P<initial>[^()]*)\))?")
-
-# A constant rule may be written as its number.
-_NUMBER = re.compile(r"\s*[-+.\d]")
-
-_GRAMMAR = (
-    "Write a name, with parameters in parentheses if needed: "
-    "gelu, leaky_relu(0.02), swish(beta=learned), elu(alpha=learned_per_channel); and after a slash a gradient rule: step/rect(-0.5, 0.5)."
-)
 
 
 def parse(text: str | Spec) -> Spec:
@@ -43,13 +41,13 @@ def parse(text: str | Spec) -> Spec:
     if isinstance(text, Spec):
         return text
     if not isinstance(text, str):
-        raise SpecError(f"An activation spec is a string, got {type(text).__name__}: {text!r}. {_GRAMMAR}")
-    forward, slash, backward = text.partition("/")
-    name, arguments = _split(forward, text)
+        raise SpecError(f"An activation spec is a string, got {type(text).__name__}: {text!r}. {GRAMMAR}")
+    forward, backward = split_rule(text)
+    name, arguments = split_call(forward, text)
     record = get(name)
-    assigned = _assigned(_split_arguments(arguments), record, text)
+    assigned = _assigned(split_arguments(arguments), record, text)
     record = record.at(dict(assigned))
-    if not slash:
+    if backward is None:
         return Spec(record, assigned)
     if record.kind not in {"elementwise", "stochastic"}:
         raise SpecError(
@@ -59,22 +57,10 @@ def parse(text: str | Spec) -> Spec:
     return Spec(record, assigned, _parse_backward(backward, text))
 
 
-def _split(part: str, text: str) -> tuple[str, str]:
-    """Return the name before the parentheses, and the text between them."""
-    match = _CALL.fullmatch(part)
-    if not match:
-        raise SpecError(f"The spec {text!r} cannot be read. {_GRAMMAR}")
-    return match["name"].replace("-", "_"), match["arguments"] or ""
-
-
-def _split_arguments(arguments: str) -> list[str]:
-    return [piece.strip() for piece in re.split(r",(?![^()]*\))", arguments) if piece.strip()]
-
-
 def _parse_backward(part: str, text: str) -> Backward:
-    name, arguments = ("constant", part) if _NUMBER.match(part) else _split(part, text)
+    name, arguments = ("constant", part) if is_number(part) else split_call(part, text)
     rule = get_rule(name)
-    pieces = _split_arguments(arguments)
+    pieces = split_arguments(arguments)
     of = None
     if rule.takes_activation:
         if not pieces or pieces[0].partition("=")[0].strip() == "scale":
@@ -144,7 +130,7 @@ def _by_name(key: str, record: Activation | Rule, text: str) -> Parameter:
     for parameter in record.parameters:
         if parameter.name == key:
             return parameter
-    near = did_you_mean(key, (parameter.name for parameter in record.parameters))
+    near = did_you_mean(key, (parameter.name for parameter in record.parameters)) or foreign_parameter_hint(key)
     raise SpecError(f"The spec {text!r} sets {key!r}, which {record.name} does not have: {_signature(record)}.{near}")
 
 

@@ -36,6 +36,8 @@ class Registry(Generic[T]):
         what: term for a record in messages, such as "activation" or "gradient rule".
         hint: suggestion in the message about an unknown name.
         load: imports the modules that fill the registry; called before every look-up.
+
+    A user's module that defines a name again replaces its record, as when a notebook's cell is run again or a module is reloaded.
     """
 
     def __init__(self, what: str, hint: str, load: Callable[[], object]) -> None:
@@ -43,14 +45,34 @@ class Registry(Generic[T]):
         self._load = load
         self._records: dict[str, T] = {}
         self._aliases: dict[str, str] = {}
+        self._origins: dict[str, str] = {}
         self._changes = 0
 
-    def add(self, record: T) -> T:
-        """Register a record.
+    def add(self, record: T, origin: str = "") -> T:
+        """Register a record; one of the same name and from the same module of a user is replaced.
+
+        Args:
+            record: the record.
+            origin: name of the module that defines it.
 
         Raises:
             DuplicateNameError: its name or an alias is already registered.
         """
+        before = self._records.get(record.name)
+        if before is not None and self._is_users(origin) and self._origins[record.name] == origin:
+            self._remove(before)
+            try:
+                return self._insert(record, origin)
+            except DuplicateNameError:
+                self._insert(before, origin)
+                raise
+        return self._insert(record, origin)
+
+    @staticmethod
+    def _is_users(origin: str) -> bool:
+        return bool(origin) and not origin.startswith("actlab.")
+
+    def _insert(self, record: T, origin: str) -> T:
         for name in (record.name, *record.aliases):
             if name in self._records or name in self._aliases:
                 taken = self._records[self._aliases.get(name, name)]
@@ -58,15 +80,17 @@ class Registry(Generic[T]):
                     f"The name {name!r} is taken by the {self.what} {taken.name!r} ({taken.source}). "
                     f"Choose another name for {record.name!r}."
                 )
-        self._records[record.name] = record
+        self._records[record.name], self._origins[record.name] = record, origin
         self._aliases.update(dict.fromkeys(record.aliases, record.name))
         self._changes += 1
         return record
 
     def forget(self, name: str) -> None:
         """Remove a record (for tests and notebooks that redefine one)."""
-        record = self[name]
-        del self._records[record.name]
+        self._remove(self[name])
+
+    def _remove(self, record: T) -> None:
+        del self._records[record.name], self._origins[record.name]
         for alias in record.aliases:
             del self._aliases[alias]
         self._changes += 1

@@ -22,6 +22,7 @@ from typing import Any, Final
 import sympy
 
 from actlab.functions.formula import Expr, canonical
+from actlab.functions.own_modules import import_own_modules
 from actlab.functions.parameter import Parameter, signature
 from actlab.functions.registry import Registry
 
@@ -94,6 +95,7 @@ class Rule:
 
 def _load() -> None:
     import_module("actlab.functions.rules")
+    import_own_modules()
 
 
 _registry: Registry[Rule] = Registry("gradient rule", "`actlab rules` shows all of them.", _load)
@@ -145,7 +147,7 @@ def rule(
             paper=paper,
             aliases=aliases,
         )
-        return _registry.add(record)
+        return _registry.add(record, function.__module__)
 
     return register
 
