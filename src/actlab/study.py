@@ -86,6 +86,7 @@ class Study:
             fingerprint=plan.fingerprint,
             store=self.store,
             budget_hit=bool(facts.get("budget_hit", False)),
+            sites=tuple(facts.get("sites", ())),
             hygiene={**hygiene, "selected_on_test": plan.tune is not None and is_copy},
         )
 
@@ -108,6 +109,21 @@ class Study:
 
         return study.write(self.verdict(), self.rows(), path)
 
+    def figure(self, path: str | Path, kind: str = "differences") -> Path:
+        """Write a chart of the report as an SVG, PDF or PNG file, by the path's ending, and return its path.
+
+        Args:
+            path: file that ends in .svg, .pdf or .png.
+            kind: "curves" (training loss), "differences" (to the baseline) or "cost" (metric over step time).
+
+        Raises:
+            UnknownNameError: there is no such figure.
+            ActlabError: the study has no data for it, the ending is unknown, or the file cannot be written.
+        """
+        from actlab.report.charts import figure_file  # noqa: PLC0415 # as above
+
+        return figure_file.write_study_figure(self.verdict(), self.rows(), path, kind)
+
 
 def compare(
     task: str | Path | Task,
@@ -127,7 +143,7 @@ def compare(
 
     Args:
         task: registered name, path of a Python file, or a Task.
-        arms: specs, or maps from site patterns to specs.
+        arms: specs, maps from site patterns to specs, or "unchanged", which is the model as it is.
         budget: time after which no trial is started, as "10m" or in seconds; None for no limit.
         jobs: worker processes, with one thread each; by default one per core. One job runs in this process.
         store: URL or path of the store; by default ``$ACTLAB_STORE``, else ``actlab.db`` in this folder.
@@ -135,8 +151,8 @@ def compare(
         progress: called with :class:`Progress` in this process whenever a trial has finished.
         settings: settings of the plan; the defaults if not given.
         options: fields of :class:`~actlab.studies.settings.StudySettings`, in the place of those of ``settings``: ``seeds`` (10),
-            ``baseline`` (the first arm), ``init`` ("fixed"), ``tune`` (None), ``alpha`` (0.05), ``rope`` (the task's),
-            ``eliminate`` (True) and ``decay_learned`` (True).
+            ``baseline`` (the model as it is), ``sites`` (those of the model's main function), ``init`` ("fixed"), ``tune`` (None),
+            ``alpha`` (0.05), ``rope`` (the task's), ``eliminate`` (True) and ``decay_learned`` (True).
 
     Returns:
         The study, whose ``verdict()`` is the result.
@@ -174,6 +190,7 @@ def _run_study(
         store.add_costs(stored.id, costs)
     store.set_fact(stored.id, "hygiene", dict(drafted.hygiene))
     store.set_fact(stored.id, "learning_rate", task.learning_rate)
+    store.set_fact(stored.id, "sites", [site.to_dict() for site in drafted.sites])
     job = Job(
         store=store.url,
         study=stored.id,

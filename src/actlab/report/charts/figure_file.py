@@ -1,0 +1,94 @@
+"""Charts as files of their own, in SVG, PDF or PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import altair as alt
+import vl_convert
+
+from actlab.errors import ActlabError, UnknownNameError
+from actlab.report.charts.palette import LIGHT
+from actlab.report.charts.study import cost_plot, curve_plot, difference_plot
+from actlab.report.charts.svg import WIDE, svg
+from actlab.report.content.series import Row
+
+if TYPE_CHECKING:
+    from actlab.studies.verdict.verdict import Verdict
+
+__all__ = ["FIGURES", "FORMATS", "write_chart", "write_study_figure"]
+
+FIGURES = ("curves", "differences", "cost")
+FORMATS = (".svg", ".pdf", ".png")
+# a file of its own has no page whose style sets these variables; the colours are those of the light page
+COLOURS = {
+    "page": "#ffffff", "ink": "#14171c", "muted": "#59616e", "line": "#e3e6eb", "rest": "#a0a7b2", "rope": "#e9edf3",
+    **{f"arm-{number}": hue for number, hue in enumerate(LIGHT, 1)},
+}  # fmt: skip
+PIXELS = 2  # per CSS pixel, in PNG
+
+
+def write_chart(chart: alt.TopLevelMixin, path: str | Path, *, name: str) -> Path:
+    """Write a chart on a white ground, in the format of the file's ending, and return its path.
+
+    Args:
+        chart: the chart.
+        path: file that ends in .svg, .pdf or .png.
+        name: part of the ids in the SVG.
+
+    Raises:
+        ActlabError: the ending is another one, or the file cannot be written.
+    """
+    path = Path(path)
+    ending = path.suffix.lower()
+    if ending not in FORMATS:
+        raise ActlabError(f"The ending of {str(path)!r} says no format of a figure; allowed are {', '.join(FORMATS)}.")
+    text = _standalone(svg(chart, name=name))
+    try:
+        if ending == ".svg":
+            path.write_text(text, encoding="utf-8")
+        else:
+            path.write_bytes(
+                vl_convert.svg_to_pdf(text) if ending == ".pdf" else vl_convert.svg_to_png(text, scale=PIXELS)
+            )
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ActlabError(
+            f"The figure cannot be written to {str(path)!r}: {reason}. Name a file in a folder you may write to."
+        ) from error
+    return path
+
+
+def write_study_figure(verdict: Verdict, rows: Iterable[Row], path: str | Path, kind: str = "differences") -> Path:
+    """Write a chart of a study's page as a file; see :func:`write_chart`.
+
+    Args:
+        verdict: of the study.
+        rows: its trials.
+        path: file that ends in .svg, .pdf or .png.
+        kind: "curves" (training loss), "differences" (to the baseline) or "cost" (metric over step time).
+
+    Raises:
+        UnknownNameError: there is no such figure.
+        ActlabError: the study has no data for it, the ending is unknown, or the file cannot be written.
+    """
+    if kind not in FIGURES:
+        raise UnknownNameError("figure", kind, FIGURES, f"The figures are {', '.join(FIGURES)}.")
+    chart = {
+        "curves": lambda: curve_plot(verdict, rows, WIDE),
+        "differences": lambda: difference_plot(verdict, rows, WIDE),
+        "cost": lambda: cost_plot(verdict, WIDE),
+    }[kind]()
+    if chart is None:
+        raise ActlabError(f"The study {verdict.study} has no data for the figure {kind!r} yet.")
+    return write_chart(chart, path, name=kind)
+
+
+def _standalone(text: str) -> str:
+    for variable, colour in COLOURS.items():
+        text = text.replace(f"var(--{variable})", colour)
+    text = text.replace('font-family="inherit"', 'font-family="sans-serif"').replace('aria-hidden="true"', "", 1)
+    head, opening, rest = text.partition(">")
+    return f'{head}{opening}<rect width="100%" height="100%" fill="#ffffff"/>{rest}'

@@ -1,0 +1,47 @@
+"""Charts as SVG, PDF and PNG files."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from actlab.errors import ActlabError, UnknownNameError
+from actlab.report.charts.figure_file import COLOURS, FIGURES, write_study_figure
+
+HEAD = {".svg": b"<svg", ".pdf": b"%PDF", ".png": b"\x89PNG"}
+
+
+@pytest.mark.parametrize("kind", FIGURES)
+@pytest.mark.parametrize("ending", HEAD)
+def test_every_figure_is_written_in_every_format(made_up, trials, tmp_path, kind, ending):
+    written = write_study_figure(made_up, trials, tmp_path / f"figure{ending}", kind)
+
+    assert written.read_bytes().startswith(HEAD[ending])
+
+
+@pytest.mark.parametrize("kind", FIGURES)
+def test_an_svg_file_needs_no_style_sheet(made_up, trials, tmp_path, kind):
+    text = write_study_figure(made_up, trials, tmp_path / "figure.svg", kind).read_text()
+
+    ET.fromstring(text)  # noqa: S314 our own drawing
+    assert "var(" not in text
+    assert "inherit" not in text
+
+
+def test_the_colours_are_those_of_the_light_page():
+    css = (Path(__file__).parents[3] / "src/actlab/report/html/page.css").read_text().partition("@media")[0]
+    page = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]+);", css))
+
+    assert {name: COLOURS[name] for name in COLOURS if not name.startswith("arm-")}.items() <= page.items()
+
+
+def test_an_unknown_ending_figure_and_folder_are_told(made_up, trials, tmp_path):
+    with pytest.raises(ActlabError, match=r"allowed are \.svg, \.pdf, \.png"):
+        write_study_figure(made_up, trials, tmp_path / "figure.gif")
+    with pytest.raises(UnknownNameError, match="Did you mean 'cost'"):
+        write_study_figure(made_up, trials, tmp_path / "figure.svg", "costs")
+    with pytest.raises(ActlabError, match="cannot be written"):
+        write_study_figure(made_up, trials, tmp_path / "none" / "figure.svg")
