@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import fields
+from functools import partial
 from numbers import Real
 from typing import Any, cast
 
@@ -13,7 +14,8 @@ from torch import Tensor, nn
 
 from actlab.errors import TaskError, did_you_mean
 from actlab.tasks.isolation import isolated, one_thread
-from actlab.tasks.task import Data, Split, Task, load_data
+from actlab.tasks.repeatability import check_model_repeats, repeatable_data
+from actlab.tasks.task import Data, Split, Task
 from actlab.tasks.unread_names import unread_constants
 from actlab.tasks.user_code import user_code
 
@@ -26,6 +28,7 @@ _METRIC_EXAMPLES = 2000
 def check(task: Task, *, seed: int = 0) -> Data:
     """Validate a task: settings, data, one training step and the metric. Return its data for the seed.
 
+    The functions are called twice for one seed, and must give the same: differences between arms are paired by seed.
     The step is taken on a model that is discarded, on one thread. The global generators are restored.
 
     Args:
@@ -43,9 +46,7 @@ def check(task: Task, *, seed: int = 0) -> Data:
     _check_settings(task)
     _warn_of_unread_constants(task)
     with one_thread(), isolated(seed):
-        with user_code(f"data({seed}) of the task {task.name}"):
-            data = load_data(task, seed)
-        _check_data(task, data)
+        data = repeatable_data(task, seed, partial(_check_data, task))
         with user_code(f"model({seed}) of the task {task.name}"):
             model = task.model(seed)
         if not isinstance(model, nn.Module):
@@ -54,6 +55,7 @@ def check(task: Task, *, seed: int = 0) -> Data:
             )
         _check_step(task, model, data)
         _check_metric(task, model, data)
+        check_model_repeats(task, example_batch(data.train, task.batch_size), seed)
     return data
 
 
@@ -77,6 +79,8 @@ def _check_settings(task: Task) -> None:
             raise TaskError(f"{name} of the task {task.name} is {value!r}; a whole number from 1 up is needed.")
     for name in ("learning_rate", "rope"):
         value = getattr(task, name)
+        if value is None and name == "rope":
+            continue
         if not (
             isinstance(value, int | float) and math.isfinite(value) and value >= 0 and (value > 0 or name == "rope")
         ):
