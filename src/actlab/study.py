@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from actlab.studies.arm_cost import measure_costs
 from actlab.studies.execution.progress import Progress
 from actlab.studies.execution.run import ProgressCallback, StudyInterrupted, run
 from actlab.studies.execution.scheduler import tuned_lr
-from actlab.studies.execution.worker import Job
+from actlab.studies.execution.job import Job
 from actlab.studies.plan import Plan
 from actlab.studies.prepare import Draft, draft
 from actlab.studies.settings import LR_FACTORS, StudyOptions, StudySettings
@@ -144,15 +143,17 @@ def compare(
     Args:
         task: registered name, path of a Python file, or a Task.
         arms: specs, maps from site patterns to specs, or "unchanged", which is the model as it is.
-        budget: time after which no trial is started, as "10m" or in seconds; None for no limit.
-        jobs: worker processes, with one thread each; by default one per core. One job runs in this process.
+        budget: time after which no trial is started, as "10m" or in seconds; None for no limit. Trials that run then are ended after a
+            tenth of it more, at most 30 s, and run again by a later call.
+        jobs: processes that run trials, with one thread each; by default one per core. What trials print goes to the standard error stream.
         store: URL or path of the store; by default ``$ACTLAB_STORE``, else ``actlab.db`` in this folder.
         name: of the study in the store; by default made from the task and the plan's fingerprint.
         progress: called with :class:`Progress` in this process whenever a trial has finished.
         settings: settings of the plan; the defaults if not given.
         options: fields of :class:`~actlab.studies.settings.StudySettings`, in the place of those of ``settings``: ``seeds`` (10),
             ``baseline`` (the model as it is), ``sites`` (those of the model's main function), ``init`` ("fixed"), ``tune`` (None),
-            ``alpha`` (0.05), ``rope`` (the task's), ``eliminate`` (True) and ``decay_learned`` (True).
+            ``alpha`` (0.05), ``rope`` (the task's), ``eliminate`` (True), ``decay_learned`` (True) and ``trial_limit`` (20 times the
+            longest trial so far, at least a minute).
 
     Returns:
         The study, whose ``verdict()`` is the result.
@@ -192,12 +193,13 @@ def _run_study(
     store.set_fact(stored.id, "learning_rate", task.learning_rate)
     store.set_fact(stored.id, "sites", [site.to_dict() for site in drafted.sites])
     job = Job(
-        store=store.url,
+        store=store.absolute_url,
         study=stored.id,
         plan=plan,
         task=source if isinstance(source, Task) else task.file or str(source),
         jobs=drafted.jobs,
-        deadline=None if drafted.budget is None else time.time() + drafted.budget,
+        budget=drafted.budget,
+        trial_limit=drafted.trial_limit,
     )
     finished = run(job, task, progress)
     store.set_fact(stored.id, "budget_hit", not finished)

@@ -1,18 +1,25 @@
-"""Arm of a study, either one spec for all sites or a map from site patterns to specs."""
+"""Arm of a study, which is a spec, a map from site patterns to specs, or the model as it is."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from actlab.errors import PlanError
 from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
 
-__all__ = ["Arm", "ArmLike", "Assignment", "parse_arm"]
+__all__ = ["EVERY_SITE", "MAIN_FUNCTION", "UNCHANGED", "Arm", "ArmLike", "Assignment", "parse_arm"]
 
 Assignment: TypeAlias = str | tuple[tuple[str, str], ...]
+
+UNCHANGED: Final = "unchanged"
+"""Label of the arm that is the model as it is; no activation has this name."""
+EVERY_SITE: Final = ("*",)
+"""Patterns that select every site that fits, gates included. Plans of before there was a choice have no others."""
+MAIN_FUNCTION: Final[tuple[str, ...]] = ()
+"""No pattern: the sites of the model's main function, see :func:`actlab.studies.site_roles.find_roles`."""
 
 
 @dataclass(frozen=True)
@@ -21,26 +28,46 @@ class Arm:
 
     Attributes:
         label: canonical text, unique in a plan.
-        assignment: a spec for all sites, or pairs of site pattern and spec.
+        assignment: a spec, pairs of site pattern and spec, or "unchanged".
+        sites: patterns of the sites that a single spec is for, as :func:`actlab.swap_` takes them; none for those of the main function.
     """
 
     label: str
     assignment: Assignment
+    sites: tuple[str, ...] = EVERY_SITE
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether the arm is the model as it is."""
+        return self.assignment == UNCHANGED
+
+    @property
+    def is_one_spec(self) -> bool:
+        """Whether the arm is a single spec, which depends on the choice of sites."""
+        return isinstance(self.assignment, str) and not self.is_unchanged
 
     def for_swap(self) -> str | dict[Any, Any]:
-        """Return the assignment as ``swap_`` takes it."""
-        return self.assignment if isinstance(self.assignment, str) else dict(self.assignment)
+        """Return the assignment as ``swap_`` takes it; a spec for the main function is returned without a choice of sites."""
+        if isinstance(self.assignment, str):
+            return dict.fromkeys(self.sites, self.assignment) if self.sites else self.assignment
+        return dict(self.assignment)
 
     def specs(self) -> tuple[str, ...]:
         """Return the specs of the assignment."""
+        if self.is_unchanged:
+            return ()
         return (self.assignment,) if isinstance(self.assignment, str) else tuple(spec for _, spec in self.assignment)
 
 
 ArmLike: TypeAlias = str | Spec | Mapping[str, str | Spec] | Arm
 
 
-def parse_arm(arm: ArmLike) -> Arm:
-    """Return an arm from a spec (text or record) or a map from site patterns to specs; an arm is returned unchanged.
+def parse_arm(arm: ArmLike, sites: tuple[str, ...] = EVERY_SITE) -> Arm:
+    """Return an arm from a spec (text or record), ``"unchanged"`` or a map from site patterns to specs; an arm is returned as it is.
+
+    Args:
+        arm: the value.
+        sites: of a single spec.
 
     Raises:
         PlanError: the value is none of these.
@@ -53,12 +80,14 @@ def parse_arm(arm: ArmLike) -> Arm:
     """
     if isinstance(arm, Arm):
         return arm
+    if isinstance(arm, str) and arm.strip() == UNCHANGED:
+        return Arm(UNCHANGED, UNCHANGED)
     if isinstance(arm, str | Spec):
         label = str(parse(arm))
-        return Arm(label, label)
+        return Arm(label, label, sites)
     if isinstance(arm, Mapping) and arm and all(isinstance(pattern, str) for pattern in arm):
         pairs = tuple((pattern, str(parse(spec))) for pattern, spec in arm.items())
         return Arm("; ".join(f"{pattern}={spec}" for pattern, spec in pairs), pairs)
     raise PlanError(
-        f"An arm is a spec like 'gelu' or a map from site patterns to specs; got {type(arm).__name__}: {arm!r}."
+        f"An arm is a spec like 'gelu', 'unchanged', or a map from site patterns to specs; got {type(arm).__name__}: {arm!r}."
     )

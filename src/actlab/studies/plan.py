@@ -5,24 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Unpack
 
 from actlab.errors import PlanError, did_you_mean
 from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
-from actlab.studies.arm import Arm, ArmLike, Assignment, parse_arm
-from actlab.studies.settings import StudyOptions, StudySettings, parse_seeds
+from actlab.studies.arm import EVERY_SITE, Arm, ArmLike, Assignment, parse_arm
+from actlab.studies.settings import StudyOptions, StudySettings, parse_seeds, parse_sites
 from actlab.system.options import from_options
 from actlab.tasks.task import Direction, Task
 
-__all__ = ["Plan", "make_plan", "task_digest"]
+__all__ = ["Plan", "make_plan", "parse_arms", "task_digest"]
 
 Init = Literal["fixed", "matched"]
 
 # Incremented when the same plan would give other numbers.
 _PROTOCOL = 1
+# The default region of practical equivalence of earlier builds, whatever the metric.
+_EARLIER_ROPE = 0.005
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +41,8 @@ class Plan:
         init: "fixed" keeps the model's own initialisation, "matched" uses the gain of each activation.
         tune: None, or "lr" when every arm's learning rate is tuned on the same grid, without the test split.
         alpha: error rate of the whole study.
-        rope: region of practical equivalence, in the metric's units.
+        rope: region of practical equivalence, in the metric's units; None for the one that follows from the metric, see
+            :func:`actlab.studies.verdict.region.find_region`.
         eliminate: whether arms are eliminated as soon as the evidence allows.
         decay_learned: whether weight decay acts on the learned numbers of activations; part of the identity only if it does not.
         definitions: pairs of name and formula, of activations and (with a slash before the name) of gradient rules, so that a
@@ -56,7 +59,7 @@ class Plan:
     init: Init = "fixed"
     tune: Literal["lr"] | None = None
     alpha: float = 0.05
-    rope: float = 0.0
+    rope: float | None = 0.0
     eliminate: bool = True
     decay_learned: bool = True
     definitions: tuple[tuple[str, str], ...] = ()
@@ -68,6 +71,11 @@ class Plan:
     def labels(self) -> tuple[str, ...]:
         """Labels of the arms, in the plan's order."""
         return tuple(arm.label for arm in self.arms)
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Patterns of the sites that arms of a single spec swap; none for those of the model's main function."""
+        return next((arm.sites for arm in self.arms if arm.is_one_spec), EVERY_SITE)
 
     def arm(self, label: str) -> Arm:
         """Return the arm with a label."""
@@ -81,6 +89,7 @@ class Plan:
             "direction": self.direction,
             "arms": self.labels,
             "baseline": self.baseline,
+            "site_patterns": self.sites,
             "seeds": self.seeds,
             "init": self.init,
             "tune": self.tune,
@@ -92,8 +101,13 @@ class Plan:
         """Return everything in which two plans of the same study must agree, which is all but the seeds and the file's path."""
         fields = asdict(self)
         del fields["seeds"], fields["file"]
+        if self.rope is None:  # plans of before the default depended on the metric keep their fingerprint
+            fields["rope"] = _EARLIER_ROPE
         if self.decay_learned:  # plans of before this setting keep their fingerprint
             del fields["decay_learned"]
+        for arm in fields["arms"]:  # as do plans of before the choice of sites
+            if arm["sites"] == EVERY_SITE:
+                del arm["sites"]
         return {"protocol": _PROTOCOL, **json.loads(json.dumps(fields))}
 
     @property
@@ -110,7 +124,7 @@ class Plan:
     def from_json(cls, text: str) -> Plan:
         """Return the plan that :meth:`to_json` wrote."""
         fields = json.loads(text)
-        arms = tuple(Arm(arm["label"], _assignment(arm["assignment"])) for arm in fields.pop("arms"))
+        arms = tuple(map(_arm, fields.pop("arms")))
         definitions = tuple((name, formula) for name, formula in fields.pop("definitions"))
         return cls(arms=arms, definitions=definitions, seeds=tuple(fields.pop("seeds")), **fields)
 
@@ -121,6 +135,10 @@ class Plan:
         return [_difference(n, before.get(n), now.get(n)) for n in names if now.get(n) != before.get(n)]
 
 
+def _arm(stored: Mapping[str, Any]) -> Arm:
+    return Arm(stored["label"], _assignment(stored["assignment"]), tuple(stored.get("sites", EVERY_SITE)))
+
+
 def _assignment(value: Any) -> Assignment:
     return value if isinstance(value, str) else tuple((pattern, spec) for pattern, spec in value)
 
@@ -128,12 +146,23 @@ def _assignment(value: Any) -> Assignment:
 def _difference(name: str, stored: Any, now: Any) -> str:
     if name == "task_source":
         return "the task's code has changed"
+    if name == "arms" and _labels(stored) == _labels(now):
+        return (
+            f"sites that arms swap: {_sites_text(stored)} in the store, {_sites_text(now)} now; --sites '*' swaps every one that fits, as "
+            "earlier versions did"
+        )
     if name == "arms":
         return f"arms: {_labels(stored)} in the store, {_labels(now)} now"
     if name == "definitions":
         changed = sorted({pair[0] for pair in now if pair not in (stored or [])})
         return f"the formula of {', '.join(changed) or 'an activation'} has changed"
     return f"{name}: {stored!r} in the store, {now!r} now"
+
+
+def _sites_text(arms: Any) -> str:
+    """Return which sites arms of a single spec swap, from the arms of an identity."""
+    patterns = next((arm["sites"] for arm in arms if "sites" in arm), EVERY_SITE)
+    return " ".join(patterns) or "those of the main function"
 
 
 def _labels(arms: Any) -> str:
@@ -145,9 +174,12 @@ def make_plan(
 ) -> Plan:
     """Return a plan with all settings checked.
 
+    A plan knows no model. Without ``sites`` its arms swap every site that fits, and without ``baseline`` the first arm is it;
+    :func:`actlab.studies.prepare.draft` chooses both from the model.
+
     Args:
         task: the task on which the arms are compared.
-        arms: specs, or maps from site patterns to specs.
+        arms: specs, maps from site patterns to specs, or "unchanged".
         settings: settings of the plan; the defaults if not given.
         options: fields of :class:`~actlab.studies.settings.StudySettings`, in the place of those of ``settings``.
 
@@ -161,7 +193,7 @@ def make_plan(
         (('relu', 'gelu', 'silu'), 'relu', (0, 1, 2))
     """
     chosen = from_options(StudySettings, settings, options)
-    all_arms, baseline = _arms_and_baseline(arms, chosen.baseline)
+    all_arms, baseline = _arms_and_baseline(arms, chosen)
     _check_choice("init", chosen.init, ("fixed", "matched"))
     _check_choice("tune", chosen.tune, (None, "lr"))
     rope = task.rope if chosen.rope is None else chosen.rope
@@ -177,21 +209,39 @@ def make_plan(
         init="matched" if chosen.init == "matched" else "fixed",
         tune="lr" if chosen.tune == "lr" else None,
         alpha=_number_between(chosen.alpha, 0, 1, "alpha", "the error rate of the study, 0.05 for 5 %"),
-        rope=_number_between(rope, -1e-300, math.inf, "rope", f"in units of {task.metric_name}"),
+        rope=None
+        if rope is None
+        else _number_between(rope, -1e-300, math.inf, "rope", f"in units of {task.metric_name}"),
         eliminate=bool(chosen.eliminate),
         decay_learned=bool(chosen.decay_learned),
         definitions=_definitions(all_arms),
     )
 
 
-def _arms_and_baseline(arms: Iterable[ArmLike], baseline: ArmLike | None) -> tuple[tuple[Arm, ...], Arm]:
+def parse_arms(arms: Iterable[ArmLike], sites: str | Sequence[str] | None = None) -> tuple[Arm, ...]:
+    """Return the arms, each single spec for the sites of these patterns; for every site that fits if none are given.
+
+    Raises:
+        PlanError: there is no list of arms, no arm in it, or no valid pattern.
+    """
     if isinstance(arms, str | Spec | Mapping):
         raise PlanError(f"The arms are a list of at least two, like ['relu', 'gelu']; got {arms!r}.")
-    parsed = tuple(parse_arm(arm) for arm in arms)
+    patterns = EVERY_SITE if sites is None else parse_sites(sites)
+    parsed = tuple(parse_arm(arm, patterns) for arm in arms)
     if not parsed:
         raise PlanError("There is nothing to compare: name at least two activations, like relu gelu.")
-    reference = parsed[0] if baseline is None else parse_arm(baseline)
-    if reference.label not in {arm.label for arm in parsed}:
+    return parsed
+
+
+def _arms_and_baseline(arms: Iterable[ArmLike], chosen: StudySettings) -> tuple[tuple[Arm, ...], Arm]:
+    parsed = parse_arms(arms, chosen.sites)
+    patterns = next((arm.sites for arm in parsed if arm.is_one_spec), parse_sites(chosen.sites or EVERY_SITE))
+    labelled = {arm.label: arm for arm in parsed}
+    if isinstance(chosen.baseline, str) and chosen.baseline in labelled:
+        reference = labelled[chosen.baseline]
+    else:
+        reference = parsed[0] if chosen.baseline is None else parse_arm(chosen.baseline, patterns)
+    if reference.label not in labelled:
         parsed = (reference, *parsed)
     _check_labels([arm.label for arm in parsed])
     return parsed, reference

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
 
+from torch import Tensor
+
 from actlab.errors import ActlabError, PlanError
 from actlab.evaluate.data_audit import count_duplicates
-from actlab.nn.transforms.changes import Changes
-from actlab.studies.arm import ArmLike
-from actlab.studies.plan import Plan, make_plan
-from actlab.studies.settings import LR_FACTORS, TUNING_SEEDS, StudyOptions, StudySettings, parse_budget
-from actlab.studies.trial import build_model
+from actlab.studies.arm import EVERY_SITE, MAIN_FUNCTION, UNCHANGED, Arm, ArmLike
+from actlab.studies.arm_model import TriedModel, build_model, swap_of
+from actlab.studies.plan import Plan, make_plan, parse_arms
+from actlab.studies.repeated_swap import RepeatedSwap
+from actlab.studies.settings import LR_FACTORS, TUNING_SEEDS, StudyOptions, StudySettings, parse_budget, parse_sites
+from actlab.studies.site_list import StudySite, list_sites
 from actlab.system import cores
 from actlab.system.display import Displayed
+from actlab.system.options import from_options
 from actlab.tasks import check, resolve
 from actlab.tasks.isolation import isolated, one_thread
 from actlab.tasks.task import Data, Task
@@ -35,6 +40,8 @@ class Draft(Displayed):
         jobs: number of worker processes.
         budget: seconds, or None.
         hygiene: numbers of duplicates between the data's splits, see :func:`actlab.evaluate.data_audit.count_duplicates`.
+        sites: every activation site of the model, with what the arms do to it.
+        trial_limit: seconds after which a trial is ended, or None for a limit derived from the other trials.
     """
 
     name: str
@@ -44,6 +51,8 @@ class Draft(Displayed):
     jobs: int
     budget: float | None
     hygiene: Mapping[str, Any]
+    sites: tuple[StudySite, ...] = ()
+    trial_limit: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the draft as plain values, ready for JSON."""
@@ -54,6 +63,7 @@ class Draft(Displayed):
             "jobs": self.jobs,
             "budget": self.budget,
             "fingerprint": self.plan.fingerprint,
+            "sites": [site.to_dict() for site in self.sites],
         }
 
 
@@ -86,11 +96,14 @@ def draft(
         12
     """
     resolved = resolve(task)
-    plan = make_plan(resolved, arms, settings=settings, **options)
+    chosen = from_options(StudySettings, settings, options)
+    parsed = parse_arms(arms, MAIN_FUNCTION if chosen.sites is None else chosen.sites)
+    seed = _check_settings(resolved, parsed, chosen)
     seconds, workers = parse_budget(budget), _check_jobs(jobs)
-    data = check(resolved, seed=plan.seeds[0])
+    limit = parse_budget(chosen.trial_limit, "trial_limit")
+    data = check(resolved, seed=seed)
+    plan, sites = _plan_for_model(resolved, parsed, chosen, batch=data.train.x[: resolved.batch_size], seed=seed)
     _check_tuning(plan, resolved, data)
-    _check_arms_fit(plan, resolved, data)
     tuning_trials = len(plan.arms) * len(LR_FACTORS) * len(TUNING_SEEDS) if plan.tune else 0
     return Draft(
         name=_check_name(name) or f"{resolved.name.replace(':', '-')}-{plan.fingerprint[:8]}",
@@ -100,7 +113,15 @@ def draft(
         jobs=workers,
         budget=seconds,
         hygiene=count_duplicates(data),
+        sites=sites,
+        trial_limit=limit,
     )
+
+
+def _check_settings(task: Task, arms: Sequence[Arm], chosen: StudySettings) -> int:
+    """Check the settings before the task's code runs, and return the first seed."""
+    baseline = UNCHANGED if chosen.baseline is None else chosen.baseline
+    return make_plan(task, arms, settings=replace(chosen, baseline=baseline)).seeds[0]
 
 
 def _check_jobs(jobs: int | None) -> int:
@@ -127,21 +148,72 @@ def _check_tuning(plan: Plan, task: Task, data: Data) -> None:
         )
 
 
-def _check_arms_fit(plan: Plan, task: Task, data: Data) -> None:
-    """Swap every arm into a model that is discarded.
+def _plan_for_model(
+    task: Task, arms: Sequence[Arm], chosen: StudySettings, *, batch: Tensor, seed: int
+) -> tuple[Plan, tuple[StudySite, ...]]:
+    """Choose sites and baseline from the model of a task, try every arm on it, and return the plan and all sites.
 
     Raises:
         PlanError: an arm does not fit, or does not replace a site that another arm replaces.
     """
-    batch = data.train.x[: task.batch_size]
-    skipped: dict[str, Mapping[str, str]] = {}
-    with one_thread(), isolated(plan.seeds[0]):
-        for arm in plan.arms:
-            try:
-                _, changes = build_model(task, arm, plan.seeds[0], init=plan.init, batch=batch)
-            except ActlabError as error:
-                raise PlanError(f"The arm {arm.label} does not fit the model of {task.name}. {error}") from error
-            skipped[arm.label] = _skipped_sites(changes)
+    with one_thread(), isolated(seed):
+        tried = _tried_model(task, seed, batch)
+        patterns = _patterns(tried, chosen)
+        arms = [replace(arm, sites=patterns) if arm.is_one_spec else arm for arm in arms]
+        settings = replace(chosen, sites=patterns)
+        if chosen.baseline is not None:
+            arms = list(make_plan(task, arms, settings=settings).arms)
+        swaps = {arm: _swap(task, arm, tried) for arm in arms if not arm.is_unchanged}
+        if chosen.baseline is None:
+            as_it_is = (arm.label for arm in arms if arm.is_unchanged or swaps[arm].is_empty)
+            settings = replace(settings, baseline=next(as_it_is, UNCHANGED))
+        plan = make_plan(task, arms, settings=settings)
+        _check_same_sites({arm.label: {s.site.path: s.reason for s in swap.skipped} for arm, swap in swaps.items()})
+        if plan.init == "matched":  # draws weights by what it finds in the model, which may be impossible
+            for arm in plan.arms:
+                with _fitting(task, arm):
+                    build_model(task, arm, seed, init=plan.init, batch=batch)
+    return plan, list_sites(tried.roles, swaps, patterns)
+
+
+def _tried_model(task: Task, seed: int, batch: Tensor) -> TriedModel:
+    tried = TriedModel.of(task, seed, batch)
+    try:
+        _ = tried.roles
+    except ActlabError as error:
+        raise PlanError(f"The activations in the model of {task.name} cannot be looked up. {error}") from error
+    return tried
+
+
+def _patterns(tried: TriedModel, chosen: StudySettings) -> tuple[str, ...]:
+    """Return the patterns of the sites for single specs.
+
+    Where all sites that can be replaced are of the main function, that is every site that fits: such a plan is the one that was made
+    before there was a choice.
+    """
+    if chosen.sites is not None:
+        return parse_sites(chosen.sites)
+    sites = [entry.site for entry in tried.survey.entries]
+    fitting = {site.path for site in sites if site.replaceable and not site.output}
+    return EVERY_SITE if fitting == tried.main_sites() else MAIN_FUNCTION
+
+
+@contextmanager
+def _fitting(task: Task, arm: Arm) -> Iterator[None]:
+    """Say which arm does not fit."""
+    try:
+        yield
+    except ActlabError as error:
+        raise PlanError(f"The arm {arm.label} does not fit the model of {task.name}. {error}") from error
+
+
+def _swap(task: Task, arm: Arm, tried: TriedModel) -> RepeatedSwap:
+    with _fitting(task, arm):
+        return swap_of(task, arm, tried.seed, batch=tried.batch, like=tried.model, tried=tried)
+
+
+def _check_same_sites(skipped: Mapping[str, Mapping[str, str]]) -> None:
+    """Raise if an arm does not replace a site that another arm replaces."""
     for label, sites in skipped.items():
         for others in skipped.values():
             for site in sites.keys() - others.keys():
@@ -149,7 +221,3 @@ def _check_arms_fit(plan: Plan, task: Task, data: Data) -> None:
                     f"The arm {label} does not replace the site {site} ({sites[site]}), which other arms replace, so the arms are not "
                     "comparable. Omit the arm, or name the sites in a map."
                 )
-
-
-def _skipped_sites(changes: Changes) -> dict[str, str]:
-    return {skipped.site.path: skipped.reason for skipped in changes.skipped}

@@ -11,7 +11,7 @@ from typing import TypedDict
 from actlab.errors import PlanError
 from actlab.studies.arm import ArmLike
 
-__all__ = ["LR_FACTORS", "TUNING_SEEDS", "StudyOptions", "StudySettings", "parse_budget", "parse_seeds"]
+__all__ = ["LR_FACTORS", "TUNING_SEEDS", "StudyOptions", "StudySettings", "parse_budget", "parse_seeds", "parse_sites"]
 
 # Seeds from here on are reserved for tuning, so that no main trial repeats one.
 _FIRST_TUNING_SEED = 1_000_000
@@ -27,7 +27,10 @@ class StudySettings:
 
     Attributes:
         seeds: number of seeds of every arm, or the seeds themselves; more can be added later.
-        baseline: the arm with which the others are compared; added to the arms if it is not among them. The first arm by default.
+        baseline: the arm with which the others are compared; added to the arms if it is not among them. By default the model as it is:
+            the first arm that leaves it unchanged, to the bit, or else the arm "unchanged", which is then added.
+        sites: the sites that an arm of a single spec swaps, as one or more patterns of :func:`actlab.swap_`; by default those of the
+            model's main function, see :func:`actlab.studies.site_roles.find_roles`.
         init: "fixed" keeps the model's own initialisation, "matched" uses the gain of each activation.
         tune: None, or "lr" to tune the learning rate of every arm on the same grid, without the test split.
         alpha: error rate of the whole study.
@@ -35,6 +38,8 @@ class StudySettings:
         eliminate: whether arms are eliminated as soon as the evidence allows.
         decay_learned: whether the weight decay of the task's optimizer acts on the learned numbers of activations as well; False takes
             them out of it, see :func:`actlab.parameter_groups`.
+        trial_limit: time after which a trial is taken to hang and ended, as "10m" or in seconds; by default 20 times the longest trial so
+            far, at least a minute. Not part of the plan: it changes no number.
     """
 
     seeds: int | Sequence[int] = 10
@@ -45,6 +50,8 @@ class StudySettings:
     rope: float | None = None
     eliminate: bool = True
     decay_learned: bool = True
+    sites: str | Sequence[str] | None = None
+    trial_limit: str | float | None = None
 
 
 class StudyOptions(TypedDict, total=False):
@@ -58,6 +65,26 @@ class StudyOptions(TypedDict, total=False):
     rope: float | None
     eliminate: bool
     decay_learned: bool
+    sites: str | Sequence[str] | None
+    trial_limit: str | float | None
+
+
+def parse_sites(sites: str | Sequence[str]) -> tuple[str, ...]:
+    """Return patterns of sites.
+
+    Raises:
+        PlanError: a pattern is empty or no text.
+
+    Example:
+        >>> parse_sites("encoder.*"), parse_sites(["relu", "@-1"])
+        (('encoder.*',), ('relu', '@-1'))
+    """
+    patterns = (sites,) if isinstance(sites, str) else tuple(sites) if isinstance(sites, Iterable) else (sites,)
+    if not all(isinstance(pattern, str) and pattern.strip() for pattern in patterns):
+        raise PlanError(
+            f"sites is {sites!r}; needed are paths, functions or patterns of sites, such as 'encoder.*', 'relu' or '@:4'; '*' is for all."
+        )
+    return tuple(dict.fromkeys(patterns))
 
 
 def parse_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
@@ -92,8 +119,8 @@ _BUDGET = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>s|sec|seconds?|m|
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
-def parse_budget(budget: str | float | None) -> float | None:
-    """Return a budget in seconds, from ``"90s"``, ``"10m"``, ``"2h"`` or a number of seconds. None means no limit.
+def parse_budget(budget: str | float | None, what: str = "budget") -> float | None:
+    """Return a budget or another time in seconds, from ``"90s"``, ``"10m"``, ``"2h"`` or a number of seconds. None means no limit.
 
     Raises:
         PlanError: the text is no time, or the time is not above 0.
@@ -108,6 +135,6 @@ def parse_budget(budget: str | float | None) -> float | None:
     seconds = float(match["number"]) * _SECONDS[(match["unit"] or "s")[0]] if match else math.nan
     if isinstance(budget, bool) or not 0 < seconds < math.inf:
         raise PlanError(
-            f"The budget is {budget!r}; allowed are times like 90s, 10m, 2h, or a number of seconds above 0."
+            f"The {what} is {budget!r}; allowed are times like 90s, 10m, 2h, or a number of seconds above 0."
         )
     return seconds

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import platform
+import signal
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -19,16 +21,16 @@ from torch import Tensor, nn
 
 from actlab.errors import TaskError
 from actlab.nn.training.parameter_groups import exempt_learned_numbers_
-from actlab.nn.transforms.changes import Changes
-from actlab.nn.transforms.init import init_
-from actlab.nn.transforms.swap import swap_
 from actlab.studies.arm import Arm
+from actlab.studies.arm_model import build_model
+from actlab.studies.controls import Snapshot, constant_metric
 from actlab.tasks.check import as_number
+from actlab.tasks.error_text import shortened, text_of
 from actlab.tasks.isolation import isolated, one_thread, seed_all
-from actlab.tasks.task import Split, Task, load_data
+from actlab.tasks.task import Data, Split, Task, load_data
 from actlab.tasks.user_code import one_line
 
-__all__ = ["Trial", "batches", "build_model", "evaluate_model", "run_trial", "train_model", "versions"]
+__all__ = ["Trial", "batches", "evaluate_model", "run_trial", "train_model", "versions"]
 
 Status: TypeAlias = Literal["completed", "diverged", "failed", "out_of_memory"]
 
@@ -83,6 +85,8 @@ class Trial:
         versions: software and machine, see :func:`versions`.
         provisional: whether a later run of the study runs the trial again and replaces this row, as after a worker was killed.
         inputs: digests of what the trial was computed from, by kind, or None where they were not recorded.
+        controls: ``constant``, the metric of a prediction that is the same for every example (the mean of the model's outputs), and
+            ``half_validation``, the validation metric after half of the steps; each where it can be computed.
     """
 
     stage: str
@@ -104,6 +108,7 @@ class Trial:
     versions: dict[str, str] = field(default_factory=versions)
     provisional: bool = False
     inputs: dict[str, str] | None = None
+    controls: dict[str, float] | None = None
 
     def to_row(self) -> dict[str, Any]:
         """Return the trial as a row of the store."""
@@ -118,6 +123,7 @@ class _Measurements:
     parameters: int | None = None
     validation: float | None = None
     metric: float | None = None
+    controls: dict[str, float] | None = None
 
 
 def run_trial(
@@ -156,6 +162,8 @@ def run_trial(
     rate = task.learning_rate if lr is None else lr
     started, wall, cpu = time.time(), time.perf_counter(), time.process_time()
     measured = _Measurements()
+    # Where Ctrl-C is ignored, as in the processes of a study, a KeyboardInterrupt is of user code.
+    ctrl_c_ends = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
     status: Status = "completed"
     reason = None
     try:
@@ -163,7 +171,9 @@ def run_trial(
             _train_and_evaluate(measured, task, arm, seed, init=init, lr=rate, stage=stage, decay_learned=decay_learned)
     except _DivergedError as error:
         status, reason = "diverged", str(error)
-    except (Exception, SystemExit) as error:  # user code may raise anything; the reason is the result
+    except BaseException as error:  # user code may raise anything; the reason is the result
+        if isinstance(error, KeyboardInterrupt) and ctrl_c_ends:
+            raise
         status, reason = "out_of_memory" if _is_out_of_memory(error) else "failed", _reason(error)
     key: dict[str, Any] = {"stage": stage, "arm": arm.label, "seed": seed, "lr": rate}
     return Trial(
@@ -179,32 +189,8 @@ def run_trial(
         cpu_seconds=time.process_time() - cpu,
         error=reason,
         started=started,
+        controls=measured.controls,
     )
-
-
-def build_model(task: Task, arm: Arm, seed: int, *, init: str, batch: Tensor) -> tuple[nn.Module, Changes]:
-    """Build the task's model for a seed and swap in the arm's activations; call it inside :func:`actlab.tasks.isolation.isolated`.
-
-    Args:
-        task: the task that builds the model.
-        arm: activations for its sites.
-        seed: of the weights.
-        init: "fixed" or "matched".
-        batch: first inputs of the training split, shape (batch, ...).
-
-    Returns:
-        The model in training mode, and the changes of the swap.
-
-    Raises:
-        ActlabError: the arm does not fit the model.
-    """
-    seed_all(seed)
-    model = task.model(seed)
-    generator = torch.Generator().manual_seed(seed)  # of the weights that a gated arm adds
-    changes = swap_(model, arm.for_swap(), example_inputs=batch, generator=generator)
-    if init == "matched":
-        init_(model, batch, generator=torch.Generator().manual_seed(seed))
-    return model.train(), changes
 
 
 def train_model(
@@ -245,7 +231,7 @@ def train_model(
 
 def _untrained_model(task: Task, arm: Arm | None, seed: int, batch: Tensor) -> nn.Module:
     if arm is not None:
-        return build_model(task, arm, seed, init="fixed", batch=batch)[0]
+        return build_model(task, arm, seed, init="fixed", batch=batch)
     seed_all(seed)
     return task.model(seed).train()
 
@@ -263,10 +249,11 @@ def _train_and_evaluate(
 ) -> None:
     """Run a trial and fill in the measurements."""
     data = load_data(task, seed)
-    model, _ = build_model(task, arm, seed, init=init, batch=data.train.x[: task.batch_size])
+    model = build_model(task, arm, seed, init=init, batch=data.train.x[: task.batch_size])
     measured.parameters = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     seed_all(seed)  # again: the swap may have drawn numbers, and dropout must not depend on the arm
-    _train(task, model, data.train, seed, lr=lr, losses=measured.losses, decay_learned=decay_learned)
+    half = _Half() if stage == "main" and data.validation is not None else None
+    _train(task, model, data.train, seed, lr=lr, losses=measured.losses, decay_learned=decay_learned, half=half)
     model.eval()
     curve = None if task.curve_metric is None else _finite(task.curve_metric(measured.losses), "curve_metric")
     if data.validation is not None:
@@ -274,7 +261,25 @@ def _train_and_evaluate(
     elif stage == "tune":
         measured.validation = curve
     if stage == "main":
-        measured.metric = curve if curve is not None else _finite(evaluate_model(task, model, data.test), "metric")
+        output = None if curve is not None else _outputs(model, data.test)
+        measured.metric = curve if output is None else _finite(_metric(task, output, data.test), "metric")
+        measured.controls = _controls(task, model, data, output, half)
+
+
+@dataclass(kw_only=True)
+class _Half:
+    """State of the model after half of the steps."""
+
+    snapshot: Snapshot | None = None
+
+
+def _controls(task: Task, model: nn.Module, data: Data, output: Tensor | None, half: _Half | None) -> dict[str, float]:
+    """Return the control measurements; they come last and change no result."""
+    controls = {"constant": None if output is None else constant_metric(task.metric, output, data.test.y)}
+    validation = data.validation
+    if half is not None and half.snapshot is not None and validation is not None:
+        controls["half_validation"] = half.snapshot.evaluate(model, lambda it: evaluate_model(task, it, validation))
+    return {name: value for name, value in controls.items() if value is not None}
 
 
 def _train(
@@ -286,12 +291,14 @@ def _train(
     lr: float,
     losses: list[float],
     decay_learned: bool = True,
+    half: _Half | None = None,
 ) -> None:
     """Train, and append the loss of every step to ``losses``. Most of a study's time is spent in this loop."""
     optimizer = task.optimizer(model.parameters(), lr)
     if not decay_learned:
         exempt_learned_numbers_(optimizer, model)
     loss_of = task.loss
+    middle = 0 if half is None else step_count(task, split) // 2
     for x, y in islice(batches(task, split, seed), task.steps):
         loss = loss_of(model(x), y)
         value = loss.item()
@@ -301,6 +308,19 @@ def _train(
         loss.backward()  # type: ignore[no-untyped-call] # torch has no annotation for it
         optimizer.step()
         optimizer.zero_grad()
+        if half is not None and len(losses) == middle:
+            half.snapshot = Snapshot(model)
+
+
+def step_count(task: Task, split: Split) -> int:
+    """Return the number of training steps of a trial."""
+    return min(task.epochs * len(_starts(task, split)), task.steps or sys.maxsize)
+
+
+def _starts(task: Task, split: Split) -> list[int]:
+    """Return the first example of every batch of an epoch, without a last batch of one example."""
+    count, size = len(split), task.batch_size
+    return [start for start in range(0, count, size) if count - start > 1 or size == 1 or count == 1]
 
 
 def batches(task: Task, split: Split, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -308,7 +328,7 @@ def batches(task: Task, split: Split, seed: int) -> Iterator[tuple[Tensor, Tenso
     generator = torch.Generator().manual_seed(seed)
     x, y, size = split.x, split.y, task.batch_size
     count = len(split)
-    starts = [start for start in range(0, count, size) if count - start > 1 or size == 1 or count == 1]
+    starts = _starts(task, split)
     for _ in range(task.epochs):
         if not task.shuffle:
             yield from ((x[start : start + size], y[start : start + size]) for start in starts)
@@ -322,7 +342,16 @@ def batches(task: Task, split: Split, seed: int) -> Iterator[tuple[Tensor, Tenso
 @torch.no_grad()
 def evaluate_model(task: Task, model: nn.Module, split: Split) -> float:
     """Return the task's metric on a split; the mode of the model, training or evaluation, is not changed."""
-    output = torch.cat([model(part) for part in torch.split(split.x, _EVALUATION_BATCH)])
+    return _metric(task, _outputs(model, split), split)
+
+
+@torch.no_grad()
+def _outputs(model: nn.Module, split: Split) -> Tensor:
+    return torch.cat([model(part) for part in torch.split(split.x, _EVALUATION_BATCH)])
+
+
+@torch.no_grad()
+def _metric(task: Task, output: Tensor, split: Split) -> float:
     return as_number(task.metric(output, split.y), f"metric of {task.name}")
 
 
@@ -346,11 +375,11 @@ def _curve(losses: Sequence[float]) -> list[dict[str, float]]:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    text = str(error).lower()
+    text = text_of(error)[:10_000].lower()
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(phrase in text for phrase in _OUT_OF_MEMORY)
 
 
 def _reason(error: BaseException) -> str:
     """Return a summary line and the innermost frames."""
     frames = traceback.format_list(traceback.extract_tb(error.__traceback__)[-_TRACEBACK_FRAMES:])
-    return f"{one_line(error)}\n{''.join(frames)}".rstrip()
+    return f"{one_line(error)}\n{shortened(''.join(frames))}".rstrip()

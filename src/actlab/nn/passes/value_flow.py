@@ -1,8 +1,9 @@
 """Data flow of a forward pass, for activations that reach the output or are part of a formula.
 
-Two questions are answered. Which activations reach the output with no layer with weights behind them, so that the range of the output is
-theirs? Scale, shift, mean, concatenation and the like leave that range; a sum or product with a value that weights computed does not. And
-which activations are parts of a larger elementwise formula of the same value, as the sigmoid of ``h * sigmoid(h)`` is?
+Three questions are answered. Which activations reach the output with no layer with weights behind them, so that the range of the output is
+theirs? Scale, shift, mean, concatenation and the like leave that range; a sum or product with a value that weights computed does not.
+Which activations are parts of a larger elementwise formula of the same value, as the sigmoid of ``h * sigmoid(h)`` is? And which multiply
+another value, as a gate does (elementwise) or attention (in a matrix product)?
 
 Tensors are referred to weakly: the flow holds none of them alive.
 """
@@ -63,6 +64,7 @@ _FACTORS: Final = frozenset({
     "addcmul", "div", "divide", "idiv", "imul", "itruediv", "mul", "multiply", "rmul", "rtruediv", "true_divide", "truediv",
 })
 _POWERS: Final = frozenset({"ipow", "pow", "square"})
+_GATING: Final = _FACTORS | {"addcdiv", "lerp"}
 # fmt: on
 
 
@@ -110,6 +112,7 @@ class Value:
         weight: whether it is made of weights alone.
         root: identifies the value of which it is an elementwise function.
         chain: activations between that value and it.
+        ancestors: activations that have any part in it, one bit for each.
     """
 
     carried: frozenset[Hashable] = frozenset()
@@ -119,6 +122,7 @@ class Value:
     weight: bool = False
     root: object = None
     chain: frozenset[Hashable] = frozenset()
+    ancestors: int = 0
 
 
 @dataclass(kw_only=True, eq=False)
@@ -130,12 +134,18 @@ class ValueRules:
         parts: activations that are parts of a larger elementwise formula.
         bounded: activations that are bounded on both sides.
         half_bounded: monotone ones with one bound, which a shift can make positive, as ``elu(x) + 1`` is.
+        gates: bounded, positive or negative ones that multiply another value element by element.
+        mixing: those that are multiplied with another computed value in a matrix product, as in attention.
+        bits: the bit of each activation in :attr:`Value.ancestors`.
     """
 
     hidden: set[Hashable] = field(default_factory=set)
     parts: set[Hashable] = field(default_factory=set)
     bounded: set[Hashable] = field(default_factory=set)
     half_bounded: set[Hashable] = field(default_factory=set)
+    gates: set[Hashable] = field(default_factory=set)
+    mixing: set[Hashable] = field(default_factory=set)
+    bits: dict[Hashable, int] = field(default_factory=dict)
 
     def activated(self, key: Hashable, before: Value, limits: Limits) -> Value:
         """Return what an activation makes of a value; ``key`` identifies the activation."""
@@ -144,13 +154,23 @@ class ValueRules:
         self.half_bounded |= {key} if limits == "half bounded" else set()
         own = frozenset({key})
         firm = own if limits in {"bounded", "one sign"} else frozenset()
-        return Value(carried=own, firm=firm, root=before.root, chain=before.chain | own)
+        ancestors = before.ancestors | self.bits.setdefault(key, 1 << len(self.bits))
+        return Value(
+            carried=own,
+            firm=firm,
+            weight=before.weight,
+            root=before.root,
+            chain=before.chain | own,
+            ancestors=ancestors,
+        )
 
     def weighted(self, values: Iterable[Value]) -> Value:
         """Return what a layer with weights makes of values, or another function that mixes values and has a state."""
+        ancestors = 0
         for value in values:
             self.hidden |= value.carried
-        return Value(computed=True, root=object())
+            ancestors |= value.ancestors
+        return Value(computed=True, root=object(), ancestors=ancestors)
 
     def result(self, name: str, values: Sequence[Value], numbers: Sequence[float] = ()) -> Value:
         """Return what another function of torch makes of values.
@@ -164,6 +184,8 @@ class ValueRules:
         is_layer = bare in WEIGHTED and any(value.weight for value in values) and not all(v.weight for v in values)
         if bare in NORMS or is_layer:
             return self.weighted(values)
+        if len(values) > 1 and bare in _GATING | WEIGHTED:
+            self._note_products(values, is_matrix_product=bare in WEIGHTED)
         value = self.joined(bare, values)
         if bare in _SHIFTS and (any(numbers) or any(each is CONSTANT for each in values)):
             value = replace(value, firm=value.firm | (value.carried & self.half_bounded))
@@ -188,7 +210,22 @@ class ValueRules:
             weight=bool(values) and all(value.weight for value in values),
             root=root,
             chain=chain,
+            ancestors=_union(value.ancestors for value in values),
         )
+
+    def _note_products(self, values: Sequence[Value], *, is_matrix_product: bool) -> None:
+        """Note the activations that multiply another value, which is not made of weights alone nor computed from their result.
+
+        A norm that is written out, as ``h / h.std()``, multiplies by what it is made of; that is no gate. In a matrix product it is the
+        bounded one of two that weighs the other.
+        """
+        for value in values:
+            own = _union(self.bits[key] for key in value.carried)
+            others = [each for each in values if each is not value and not each.weight and not each.ancestors & own]
+            if is_matrix_product and any(each.computed or (each.carried and not each.firm) for each in others):
+                self.mixing |= value.carried
+            if any(each.computed or each.carried or each.given for each in others):
+                self.gates |= value.firm
 
     def _formula(self, name: str, values: Sequence[Value]) -> tuple[object, frozenset[Hashable]]:
         """Return of which value the result is an elementwise function, and the activations in between; mark parts of formulas."""
@@ -203,6 +240,13 @@ class ValueRules:
         if with_activation and (is_gate or name in _POWERS):
             self.parts |= chain
         return variable[0].root, chain
+
+
+def _union(masks: Iterable[int]) -> int:
+    result = 0
+    for mask in masks:
+        result |= mask
+    return result
 
 
 class ValueFlow:

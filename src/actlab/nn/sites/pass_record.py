@@ -119,10 +119,11 @@ class Trace:
         Returned is what is reshaped at most and used for nothing else; and, whatever stands between it and the output, what keeps the
         output bounded, positive or negative, because no layer with weights and no other activation comes after it.
         """
-        return run in self._outputs or (run.result in self.returned and not self.users.get(run.result))
+        return run in self.bounding or (run.result in self.returned and not self.users.get(run.result))
 
     @cached_property
-    def _outputs(self) -> set[Hashable]:
+    def bounding(self) -> set[Hashable]:
+        """Executions that keep what the model returns bounded, positive or negative."""
         return self.flow.outputs(output_tensors(self.output))
 
     @property

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +48,8 @@ OVERWRITES_UNTESTED: Final = (
 )
 _RELATIVE: Final = {torch.bfloat16: 5e-2, torch.float16: 1e-2}  # rounding through a net; 1e-3 in float32 and float64
 _CHANGES: Final = "the model's output changes even if the same function is put there as a layer"
+# What rehearsals have shown, by survey and sites: the functions that will come make no difference.
+_DONE: Final[WeakKeyDictionary[Survey, dict[frozenset[str], dict[str, str]]]] = WeakKeyDictionary()
 _ELSEWHERE: Final = (
     "a layer put here does not run: the model holds the function in another place as well, and runs that one"
 )
@@ -95,6 +98,14 @@ def rehearsal_failures(model_survey: Survey, selections: Sequence[Selection], ex
         for selection in selections
         if has_known_parameters(selection.site)
     ]
+    done = _DONE.setdefault(model_survey, {})
+    key = frozenset(entry.site.path for entry, _ in same)
+    if key not in done:
+        done[key] = _failures(model_survey, same, example_inputs)
+    return done[key]
+
+
+def _failures(model_survey: Survey, same: Sequence[tuple[Entry, Spec]], example_inputs: Inputs) -> dict[str, str]:
     if not same or not _failure(model_survey, same, example_inputs):
         return {}
     alone = ((entry, _failure(model_survey, [(entry, spec)], example_inputs)) for entry, spec in same)

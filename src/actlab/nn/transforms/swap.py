@@ -15,15 +15,16 @@ from typing import Final
 import torch
 from torch import nn
 
+from actlab.functions.spec import Spec
 from actlab.nn.sites.dry_run import Inputs
-from actlab.nn.sites.find import Survey, survey
+from actlab.nn.sites.find import Entry, Survey, survey
 from actlab.nn.transforms.changes import Change, Changes, Skipped
 from actlab.nn.transforms.gated_blocks import GatingPlan, is_gating, plan_gating
 from actlab.nn.transforms.rehearsal import new_layers, rehearsal_failures, replacements_of, run_or_undo
 from actlab.nn.transforms.replacements import Replacement, apply_all
 from actlab.nn.transforms.selection import Selection, Wanted, check_selections, refusal_reason, select_sites
 
-__all__ = ["AppliedSwap", "apply_selections", "apply_swap", "swap_"]
+__all__ = ["AppliedSwap", "Inserted", "apply_selections", "apply_swap", "change_beside", "insert_layers", "swap_"]
 
 # What changes things beside the modules, by a module of the library that is loaded where its models are; by name, as it is in a later room.
 _BESIDE: Final = {"transformers.modeling_utils": "actlab.integrations.model_config"}
@@ -80,6 +81,7 @@ class AppliedSwap:
         selections: the sites that were replaced.
         layers: the new layer of each of them, in the same order.
         linears: the new Linear for each old one that got another width.
+        gating: the plan of these Linears; None where there are none.
     """
 
     changes: Changes
@@ -87,6 +89,7 @@ class AppliedSwap:
     selections: tuple[Selection, ...]
     layers: tuple[nn.Module, ...]
     linears: Mapping[nn.Linear, nn.Linear]
+    gating: GatingPlan | None = None
 
 
 def apply_swap(
@@ -111,6 +114,7 @@ def apply_selections(
     generator: torch.Generator | None = None,
     fast: bool = False,
     strict: bool = True,
+    keep_same: bool = False,
 ) -> AppliedSwap:
     """Replace the selected sites as :func:`swap_` does.
 
@@ -121,9 +125,10 @@ def apply_selections(
         generator: as for :func:`swap_`.
         fast: as for :func:`swap_`.
         strict: raise where a site that is named by its path cannot be replaced, or none can; otherwise such sites are skipped.
+        keep_same: leave a site untouched that has the wanted function already, parameters included.
     """
     reasons = {selection.site.path: reason for selection in selections if (reason := refusal_reason(selection))}
-    candidates = [selection for selection in selections if fast or not _computes_it_already(selection)]
+    candidates = [selection for selection in selections if fast or not _computes_it_already(selection, every=keep_same)]
     if example_inputs is not None:
         reasons |= rehearsal_failures(model_survey, _without(candidates, reasons), example_inputs)
     gating, unsuitable = plan_gating(
@@ -133,15 +138,14 @@ def apply_selections(
     if strict:
         check_selections(selections, reasons)
     chosen = _without(candidates, reasons)
-    linears = gating.linears(generator) if gating else {}
-    layers = new_layers(model_survey, [(selection.entry, selection.spec) for selection in chosen], fast=fast)
-    replacements = replacements_of(model_survey, layers, linears)
-    apply_all(replacements)
+    pairs = [(selection.entry, selection.spec) for selection in chosen]
+    inserted = insert_layers(model_survey, pairs, gating, generator=generator, fast=fast)
+    replacements = inserted.replacements
     if example_inputs is not None:
         run_or_undo(model_survey.model, example_inputs, replacements)
     changes = [_change(selection) for selection in _without(selections, reasons)]
     if any(change.old != change.new for change in changes):
-        replacements = [*replacements, *_apply_beside(model_survey.model)]
+        replacements = [*replacements, *change_beside(model_survey.model)]
     skipped = [
         Skipped(site=selection.site, reason=reasons[selection.site.path])
         for selection in selections
@@ -151,17 +155,57 @@ def apply_selections(
         changes=Changes(changes, skipped, _widened(model_survey, gating), replacements),
         model_survey=model_survey,
         selections=tuple(chosen),
-        layers=tuple(insertion.new for insertion in layers),
-        linears=linears,
+        layers=inserted.layers,
+        linears=inserted.linears,
+        gating=gating,
     )
 
 
-def _computes_it_already(selection: Selection) -> bool:
-    """Whether the author's own code computes the wanted function: it stays, to the bit."""
-    return selection.entry.running.by_values and str(selection.spec) == selection.site.spec
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Inserted:
+    """Layers that were put into a model.
+
+    Attributes:
+        replacements: the changes to the model's objects.
+        layers: the new layers, in the order in which they were asked for.
+        linears: the new Linear for each old one that got another width.
+    """
+
+    replacements: list[Replacement]
+    layers: tuple[nn.Module, ...]
+    linears: Mapping[nn.Linear, nn.Linear]
 
 
-def _apply_beside(model: nn.Module) -> list[Replacement]:
+def insert_layers(
+    model_survey: Survey,
+    chosen: Sequence[tuple[Entry, Spec]],
+    gating: GatingPlan | None = None,
+    *,
+    generator: torch.Generator | None = None,
+    fast: bool = False,
+) -> Inserted:
+    """Put a layer of a new spec at every chosen site, without any check and without running the model.
+
+    Args:
+        model_survey: the model and its paths.
+        chosen: the sites, with their new specs.
+        gating: the plan of the Linears that get another width.
+        generator: as for :func:`swap_`.
+        fast: as for :func:`swap_`.
+    """
+    linears = gating.linears(generator) if gating else {}
+    layers = new_layers(model_survey, chosen, fast=fast)
+    replacements = replacements_of(model_survey, layers, linears)
+    apply_all(replacements)
+    return Inserted(replacements=replacements, layers=tuple(insertion.new for insertion in layers), linears=linears)
+
+
+def _computes_it_already(selection: Selection, *, every: bool) -> bool:
+    """Whether the wanted function is there already: code of the author's own stays, to the bit, and ``every`` other on request."""
+    return (every or selection.entry.running.by_values) and str(selection.spec) == selection.site.spec
+
+
+def change_beside(model: nn.Module) -> list[Replacement]:
     """Change what a library keeps beside the modules, such as the config of a model of transformers, and return these changes."""
     extensions = [name for library, name in _BESIDE.items() if library in sys.modules]
     changes = [change for name in extensions for change in import_module(name).replacements(model)]
