@@ -46,6 +46,14 @@ class Owner:
             return _start_time(self.pid) != self.start
         return not _exists(self.pid)
 
+    def is_local(self) -> bool:
+        """Whether it is a process of this machine, since its last start."""
+        return self.host == _host()
+
+    def is_stopped(self) -> bool:
+        """Whether the process is known to be stopped by a signal or a debugger, and renews nothing."""
+        return self.is_local() and not self.is_dead() and _process_status(self.pid)[:1] in (["T"], ["t"])
+
     def is_unreaped_child_of(self, parent: int) -> bool:
         """Whether the process is a zombie, ended but not yet waited for by ``parent``; False where that is unknown."""
         fields = _process_status(self.pid)

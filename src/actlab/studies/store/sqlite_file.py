@@ -51,6 +51,7 @@ class SqliteFile:
         """
         if self._copy is None:
             self._check_name(None)
+            self._log = None  # it is a new one when all connections were closed
             connection = _connect(self._file, "rwc" if self._may_create and self._identity is None else "rw")
             if not self._may_copy or _is_readable(connection):
                 return connection
