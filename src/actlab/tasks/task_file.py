@@ -7,6 +7,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Mapping
+from importlib.util import decode_source
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from torch import nn
 
 from actlab.errors import TaskError, did_you_mean
+from actlab.tasks.neighbour_modules import allow_imports_from, shadowed
 from actlab.tasks.setting_names import OPTIONAL, REQUIRED, nearest_setting
 from actlab.tasks.task import Task
 from actlab.tasks.unread_names import check_names
@@ -102,16 +104,25 @@ def _import_file(file: Path) -> ModuleType:
         raise TaskError(f"{file} cannot be run as Python; a task is a file that ends in .py.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    folder = str(file.resolve().parent)
-    if folder not in sys.path:
-        sys.path.append(folder)  # as `python my_task.py` would, but at the end: it must not shadow installed packages
+    allow_imports_from(file.resolve().parent)
     try:
         with user_code(f"The task file {file}"):
             spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
+    except BaseException as error:
+        sys.modules.pop(name, None)
+        if isinstance(error, TaskError) and isinstance(error.__cause__, ImportError | AttributeError):
+            raise TaskError(f"{error}{_shadow_hint(file)}") from error.__cause__
         raise
     return module
+
+
+def _shadow_hint(file: Path) -> str:
+    """Return what to do about a file beside the task that has the name of an installed module."""
+    names = shadowed(file.resolve().parent, decode_source(file.read_bytes()))
+    return "".join(
+        f"\nBeside it is {name}.py, but `import {name}` gives the installed module of this name; rename the file."
+        for name in names
+    )
 
 
 def _settings(namespace: Mapping[str, Any], file: Path) -> dict[str, Any]:
