@@ -86,7 +86,7 @@ def tuned_lr(plan: Plan, default: float, tuning: Iterable[TrialSummary]) -> dict
 
 
 class Scheduler:
-    """Scheduler of one study. It is updated with all results so far; decisions on complete rounds are computed once.
+    """Scheduler of one study. It remembers the results, and decides once on every complete round.
 
     Args:
         plan: of the study.
@@ -97,32 +97,92 @@ class Scheduler:
         self._plan = plan
         self._lr = learning_rate
         self._race = Race(plan.labels, plan.direction, plan.alpha)
+        self._positions = {seed: position for position, seed in enumerate(plan.seeds)}
+        self._grid = self._tuning_grid()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._known: dict[TrialKey, TrialSummary] = {}
+        self._main: dict[tuple[str, int], TrialSummary] = {}
+        self._table: dict[str, dict[int, float | None]] = {arm: {} for arm in self._plan.labels}  # of complete rounds
+        self._counts = dict.fromkeys(self._plan.labels, 0)  # main results of each arm
+        self._failed_at: dict[str, int] = {}  # position of the first failed trial of each arm
+        self._tuned: dict[str, float] | None = None
         self._rounds = 0  # complete rounds
         self._state: RaceState | None = None
-        self._certain = dict.fromkeys(plan.labels, 1)  # rounds that each arm is certain to run
+        self._certain = dict.fromkeys(self._plan.labels, 1)  # rounds that each arm is certain to run
+        self._missing: dict[tuple[str, int], TrialKey] | None = None
+        self._extend_certain_rounds(self._main)
 
-    def update(self, results: Sequence[TrialSummary]) -> Schedule:
-        """Return the schedule for the results so far, of both stages and in any order."""
-        tuning = {result.key: result for result in results if result.key.stage == "tune"}
-        main = {(result.key.arm, result.key.seed): result for result in results if result.key.stage == "main"}
-        self._complete_rounds(main)
-        grid = self._tuning_grid()
-        untuned = [key for key in grid if key not in tuning]
+    def update(self, results: Iterable[TrialSummary]) -> Schedule:
+        """Return the schedule for all results so far.
+
+        Args:
+            results: of both stages and in any order; those of earlier calls may be left out. A result that replaces an earlier one
+                has everything decided anew.
+        """
+        new = {result.key: result for result in results if self._known.get(result.key) != result}
+        if any(key in self._known for key in new):
+            new = self._known | new
+            self._forget()
+        self._add(new)
+        self._complete_rounds(self._main)
+        untuned = [key for key in self._grid if key not in self._known]
         waiting = {key.arm for key in untuned}
-        lrs = tuned_lr(self._plan, self._lr, tuning.values()) if grid else {}
-        missing = [(seed, arm) for seed, arm in self._missing(main) if arm not in waiting]
-        keys = tuple(untuned) + tuple(TrialKey("main", arm, seed, lrs.get(arm, self._lr)) for seed, arm in missing)
+        missing = [key for key in self._missing_keys().values() if key.arm not in waiting]
+        keys = (*untuned, *missing)
         finished = not keys and not waiting
-        open_round = sum(seed == missing[0][0] for seed, _ in missing) if missing and not untuned else len(keys)
+        ahead = missing and not untuned
         return Schedule(
             runnable=keys,
-            round_size=open_round,
-            done=len(results),
-            total=len(results) if finished else self._total(main, len(grid)),
+            round_size=next((n for n, key in enumerate(missing) if key.seed != missing[0].seed), len(missing))
+            if ahead
+            else len(keys),
+            done=len(self._known),
+            total=len(self._known) if finished else self._total(len(self._grid)),
             active=self._active(),
             eliminated=tuple(self._state.eliminated) if self._state else (),
             finished=finished,
         )
+
+    def _add(self, new: Mapping[TrialKey, TrialSummary]) -> None:
+        self._known |= new
+        for key, result in new.items():
+            if key.stage == "tune":
+                self._tuned = self._missing = None
+            elif key.stage == "main" and key.arm in self._counts and key.seed in self._positions:
+                self._add_main(key, result)
+
+    def _add_main(self, key: TrialKey, result: TrialSummary) -> None:
+        position = self._positions[key.seed]
+        self._main[key.arm, key.seed] = result
+        self._counts[key.arm] += 1
+        if result.status in _FAILED:
+            self._failed_at[key.arm] = min(position, self._failed_at.get(key.arm, position))
+        if position < self._rounds:
+            self._tabulate(key.arm, key.seed)
+        if position == 0:  # the arm goes on, or not
+            self._missing = None
+        elif self._missing is not None:
+            self._missing.pop((key.arm, key.seed), None)
+
+    def _tabulate(self, arm: str, seed: int) -> None:
+        """Enter a result of a complete round as the race takes it: None for diverged, no entry for failed or not run."""
+        result = self._main.get((arm, seed))
+        if result is not None and result.status not in _FAILED:
+            self._table[arm][seed] = result.metric
+
+    def _missing_keys(self) -> dict[tuple[str, int], TrialKey]:
+        """Return the trials that are certain to run and have no row, round by round; known until a decision adds to them."""
+        if self._missing is None:
+            if self._tuned is None:
+                tuning = [result for result in self._known.values() if result.key.stage == "tune"]
+                self._tuned = tuned_lr(self._plan, self._lr, tuning) if self._grid else {}
+            rates = {arm: self._tuned.get(arm, self._lr) for arm in self._plan.labels}
+            self._missing = {
+                (arm, seed): TrialKey("main", arm, seed, rates[arm]) for seed, arm in self._certain_trials(self._main)
+            }
+        return self._missing
 
     def _tuning_grid(self) -> list[TrialKey]:
         if self._plan.tune is None:
@@ -140,15 +200,15 @@ class Scheduler:
     def _complete_rounds(self, main: _Results) -> None:
         """Count the complete rounds, and after each one decide which arms are eliminated and which rounds are certain."""
         seeds = self._plan.seeds
-        self._extend_certain_rounds(main)
         while self._rounds < len(seeds) and not self._is_decided():
             seed = seeds[self._rounds]
-            if any((arm, seed) not in main for arm in self._running_arms(main)):
+            if any((arm, seed) not in main for arm in self._running_arms()):
                 return
             self._rounds += 1
-            completed = seeds[: self._rounds]
-            table = {arm: _metrics(main, arm, completed) for arm in self._plan.labels}
-            self._state = self._race.replay(table, completed, failed=self._failed_arms(main))
+            self._missing = None
+            for arm in self._plan.labels:
+                self._tabulate(arm, seed)
+            self._state = self._race.replay(self._table, seeds[: self._rounds], failed=self._failed_arms())
             self._extend_certain_rounds(main)
 
     def _is_decided(self) -> bool:
@@ -156,31 +216,26 @@ class Scheduler:
         one_left = self._plan.eliminate and len(self._active()) <= 1
         return self._rounds > 0 and (one_left or not self._active())
 
-    def _running_arms(self, main: _Results) -> list[str]:
+    def _running_arms(self) -> list[str]:
         """Return the arms of the open round."""
         racing = set(self._active()) | {self._plan.baseline} if self._plan.eliminate else set(self._plan.labels)
-        return [arm for arm in self._plan.labels if arm in racing and arm not in self._failed_arms(main)]
+        return [arm for arm in self._plan.labels if arm in racing and arm not in self._failed_arms()]
 
-    def _failed_arms(self, main: _Results) -> set[str]:
+    def _failed_arms(self) -> set[str]:
         """Return the arms with a failed trial in a complete round."""
-        completed = self._plan.seeds[: self._rounds]
-        return {
-            arm
-            for arm in self._plan.labels
-            for seed in completed
-            if (arm, seed) in main and main[arm, seed].status in _FAILED
-        }
+        return {arm for arm, position in self._failed_at.items() if position < self._rounds}
 
     def _extend_certain_rounds(self, main: _Results) -> None:
         """Raise the number of rounds that each arm is certain to run; it never decreases."""
         if self._is_decided() or self._rounds == len(self._plan.seeds):
             return
-        arms = self._running_arms(main)
+        arms = self._running_arms()
         safe = self._safe_rounds(main, [arm for arm in arms if arm in self._active()])
         certain = sorted(safe.values())[-2] if len(safe) > 1 else 0  # the study goes on while two arms are active
         for arm in arms:
             ahead = safe.get(arm, 0) if arm != self._plan.baseline else max(safe.get(arm, 0), certain)
             self._certain[arm] = max(self._certain[arm], self._rounds + 1 + min(ahead, certain))
+        self._missing = None
 
     def _safe_rounds(self, main: _Results, racing: list[str]) -> dict[str, int]:
         """Return for each active arm in how many further rounds no results could eliminate it."""
@@ -207,7 +262,7 @@ class Scheduler:
         before_first = _rounds_below(np.array(list(largest.values())).max(axis=0), share + log(remaining))
         return {arm: max(before_first, _rounds_below(path, share + log(2))) for arm, path in largest.items()}
 
-    def _missing(self, main: _Results) -> list[tuple[int, str]]:
+    def _certain_trials(self, main: _Results) -> list[tuple[int, str]]:
         """Return seed and arm of the trials that are certain to run and have no row, round by round."""
         seeds = self._plan.seeds
         return [
@@ -223,12 +278,9 @@ class Scheduler:
         first = main.get((arm, self._plan.seeds[0]))
         return first is not None and first.status not in _FAILED
 
-    def _total(self, main: _Results, tuning_trials: int) -> int:
-        running = set(self._running_arms(main)) if not self._is_decided() else set()
-        counts = [
-            len(self._plan.seeds) if arm in running else sum(label == arm for label, _ in main)
-            for arm in self._plan.labels
-        ]
+    def _total(self, tuning_trials: int) -> int:
+        running = set(self._running_arms()) if not self._is_decided() else set()
+        counts = [len(self._plan.seeds) if arm in running else self._counts[arm] for arm in self._plan.labels]
         return tuning_trials + sum(counts)
 
 
