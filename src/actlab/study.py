@@ -7,16 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
+from actlab.errors import StoreError
+from actlab.functions.own_modules import own_modules
 from actlab.studies.arm import ArmLike
 from actlab.studies.arm_cost import measure_costs
+from actlab.studies.execution.job import Job
 from actlab.studies.execution.progress import Progress
 from actlab.studies.execution.run import ProgressCallback, StudyInterrupted, run
 from actlab.studies.execution.scheduler import tuned_lr
-from actlab.studies.execution.job import Job
 from actlab.studies.plan import Plan
 from actlab.studies.prepare import Draft, draft
 from actlab.studies.settings import LR_FACTORS, StudyOptions, StudySettings
 from actlab.studies.store.store import Store, StoredStudy
+from actlab.studies.verdict.reproduction import StudyOrigin, reproduction
 from actlab.studies.verdict.verdict import StudyFacts, Verdict, make_verdict
 from actlab.tasks.task import Task
 
@@ -28,6 +31,7 @@ __all__ = [
     "StudySettings",
     "compare",
     "draft",
+    "latest_study",
     "list_studies",
     "load_study",
 ]
@@ -74,7 +78,15 @@ class Study:
         """Return the verdict on the trials so far, whether the study is finished or not."""
         facts = self._store.facts(self._stored.id)
         verdict = make_verdict(self.rows(), self._study_facts(facts), self.costs())
-        return replace(verdict, warnings=(*verdict.warnings, *self._grid_edge_warnings(facts)))
+        return replace(
+            verdict,
+            warnings=(*verdict.warnings, *self._grid_edge_warnings(facts)),
+            command=reproduction(self.plan, self._origin(facts)),
+        )
+
+    def _origin(self, facts: Mapping[str, Any]) -> StudyOrigin:
+        sites, imports = facts.get("sites", ()), facts.get("imports", ())
+        return StudyOrigin(name=self.name, store=self.store, sites=sites, imports=imports)
 
     def _study_facts(self, facts: Mapping[str, Any]) -> StudyFacts:
         plan, hygiene = self.plan, dict(facts.get("hygiene", {}))
@@ -191,6 +203,7 @@ def _run_study(
         store.add_costs(stored.id, costs)
     store.set_fact(stored.id, "hygiene", dict(drafted.hygiene))
     store.set_fact(stored.id, "learning_rate", task.learning_rate)
+    store.set_fact(stored.id, "imports", list(own_modules()))
     store.set_fact(stored.id, "sites", [site.to_dict() for site in drafted.sites])
     job = Job(
         store=store.absolute_url,
@@ -218,6 +231,19 @@ def load_study(store: str | Path | None, name: str) -> Study:
     """
     opened = Store(store, create=False)
     return Study(opened, opened.study(name))
+
+
+def latest_study(store: str | Path | None = None) -> Study:
+    """Return the study of a store that was begun last.
+
+    Raises:
+        StoreError: the store does not exist, or is empty.
+    """
+    opened = Store(store, create=False)
+    stored = opened.studies()
+    if not stored:
+        raise StoreError(f"The store {opened.url} contains no studies; `actlab compare` adds one.")
+    return Study(opened, stored[-1])
 
 
 def list_studies(store: str | Path | None = None) -> list[dict[str, Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import platform
-import signal
 import sys
 import time
 import traceback
@@ -24,6 +23,7 @@ from actlab.nn.training.parameter_groups import exempt_learned_numbers_
 from actlab.studies.arm import Arm
 from actlab.studies.arm_model import build_model
 from actlab.studies.controls import Snapshot, constant_metric
+from actlab.system.interrupts import may_raise
 from actlab.tasks.check import as_number
 from actlab.tasks.error_text import shortened, text_of
 from actlab.tasks.isolation import isolated, one_thread, seed_all
@@ -161,20 +161,15 @@ def run_trial(
     """
     rate = task.learning_rate if lr is None else lr
     started, wall, cpu = time.time(), time.perf_counter(), time.process_time()
-    measured = _Measurements()
-    # Where Ctrl-C is ignored, as in the processes of a study, a KeyboardInterrupt is of user code.
-    ctrl_c_ends = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+    measured, reason = _Measurements(), None
     status: Status = "completed"
-    reason = None
     try:
         with one_thread(), isolated(seed):
             _train_and_evaluate(measured, task, arm, seed, init=init, lr=rate, stage=stage, decay_learned=decay_learned)
     except _DivergedError as error:
         status, reason = "diverged", str(error)
     except BaseException as error:  # user code may raise anything; the reason is the result
-        if isinstance(error, KeyboardInterrupt) and ctrl_c_ends:
-            raise
-        status, reason = "out_of_memory" if _is_out_of_memory(error) else "failed", _reason(error)
+        status, reason = _failure(error)
     key: dict[str, Any] = {"stage": stage, "arm": arm.label, "seed": seed, "lr": rate}
     return Trial(
         **key,
@@ -372,6 +367,13 @@ def _curve(losses: Sequence[float]) -> list[dict[str, float]]:
     points = min(count, _CURVE_POINTS)
     edges = [round(point * count / points) for point in range(points + 1)] if points else []
     return [{"step": end, "loss": math.fsum(losses[start:end]) / (end - start)} for start, end in pairwise(edges)]
+
+
+def _failure(error: BaseException) -> tuple[Status, str]:
+    """Return status and reason of a trial in which user code raised; Ctrl-C is raised again."""
+    if isinstance(error, KeyboardInterrupt) and may_raise():
+        raise error
+    return "out_of_memory" if _is_out_of_memory(error) else "failed", _reason(error)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -1,4 +1,4 @@
-"""Context managers that seed and restore global random generators and limit torch to one thread."""
+"""Context managers that seed and restore global generators and process state, and limit torch to one thread."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from actlab.tasks.process_state import restored_process
+
 __all__ = ["isolated", "one_thread", "seed_all"]
 
 
@@ -16,7 +18,8 @@ __all__ = ["isolated", "one_thread", "seed_all"]
 def isolated(seed: int) -> Iterator[None]:
     """Seed the global generators of torch, numpy and ``random`` inside the block, and restore them afterwards.
 
-    User code draws from the global generators; this is the only place that changes them.
+    User code draws from the global generators; this is the only place that changes them. What else it may change of the process, such as
+    the working folder or the default dtype, is restored as well, see :func:`actlab.tasks.process_state.restored_process`.
 
     Example:
         >>> before = torch.get_rng_state()
@@ -26,7 +29,7 @@ def isolated(seed: int) -> Iterator[None]:
         True
     """
     numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002 # saved for user code, which may use it
-    with torch.random.fork_rng(devices=[]):
+    with restored_process(), torch.random.fork_rng(devices=[]):
         seed_all(seed)
         try:
             yield

@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from actlab.errors import ActlabError, TaskError
+from actlab.system.interrupts import may_raise
+from actlab.tasks.error_text import shortened, text_of
 
 __all__ = ["call_with_seed", "one_line", "user_code", "user_line"]
 
+_LONGEST_LINE = 1000  # characters of an exception's line in a message
 _PACKAGE = str(Path(__file__).parents[1])
 _NOT_USER_CODE = tuple(
     {_PACKAGE, "<frozen", *(sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib"))}
@@ -27,8 +30,8 @@ def one_line(error: BaseException) -> str:
         >>> one_line(ValueError("no such column"))
         'ValueError: no such column'
     """
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    lines = text_of(error).strip().splitlines()
+    return f"{type(error).__name__}: {shortened(lines[0], _LONGEST_LINE)}" if lines else type(error).__name__
 
 
 def user_line(error: BaseException) -> str:
@@ -58,8 +61,9 @@ def user_code(what: str) -> Iterator[None]:
         yield
     except ActlabError:
         raise
-    # User code may raise anything, and a `sys.exit()` in it must not end the study.
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # user code may raise anything, and a `sys.exit()` in it must not end the study
+        if isinstance(error, KeyboardInterrupt) and may_raise():
+            raise
         raise TaskError(f"{what} raised {one_line(error)}{user_line(error)}") from error
 
 

@@ -1,4 +1,4 @@
-"""Expiry of leases whose owner has ended, is stopped, or has not renewed them, without comparing clocks of two machines."""
+"""Expiry of leases whose owner has ended, is stopped or silent, by one machine's clock."""
 
 from __future__ import annotations
 

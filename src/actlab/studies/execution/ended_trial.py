@@ -1,0 +1,100 @@
+"""Results of trials whose process ended or was ended, with the reason in words."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+from actlab.studies.execution.runner import DESCRIPTORS_CLOSED
+from actlab.studies.store.store import TrialKey
+from actlab.studies.trial import Trial
+
+__all__ = ["DEATHS", "exited_trial", "killed_trial", "memory_kills", "overdue_trial", "signal_name"]
+
+#: Kills of processes on a trial after which that is its result; all but the first happen while no other trial runs.
+DEATHS = 3
+
+# Signals of a fault in the code that runs, rather than of a person, a scheduler or the kernel that needs memory.
+_FAULTS = frozenset(
+    getattr(signal, name, None) for name in ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE", "SIGTRAP", "SIGSYS")
+)
+
+
+def killed_trial(key: TrialKey, number: int, *, out_of_memory: bool, seconds: float) -> Trial:
+    """Return the result of a trial on which processes were ended by a signal :data:`DEATHS` times.
+
+    Args:
+        key: of the trial.
+        number: of the last signal.
+        out_of_memory: whether the kernel has ended a process for lack of memory meanwhile.
+        seconds: that the last attempt ran.
+    """
+    fault = number in _FAULTS
+    why = " It crashed in native code." if fault else " A later run of the same command tries it again."
+    memory = " The kernel ended processes meanwhile because memory ran out." if out_of_memory else ""
+    return _ended(
+        key,
+        f"its process was ended by {signal_name(number)} {DEATHS} times, the last {DEATHS - 1} while no other trial ran.{memory}{why}",
+        seconds,
+        status="out_of_memory" if out_of_memory and not fault else "failed",
+        provisional=not fault,
+    )
+
+
+def exited_trial(key: TrialKey, code: int | None, seconds: float) -> Trial:
+    """Return the result of a trial whose code ended the process.
+
+    Args:
+        key: of the trial.
+        code: exit code; None where the process lived on without a connection.
+        seconds: that the trial ran.
+    """
+    if code is None or code == DESCRIPTORS_CLOSED:
+        return _ended(
+            key, "its code closed file descriptors that it had not opened, such as with os.closerange.", seconds
+        )
+    return _ended(key, f"its code ended the process with exit code {code}, such as with os._exit({code}).", seconds)
+
+
+def overdue_trial(key: TrialKey, limit: float, origin: str, seconds: float) -> Trial:
+    """Return the result of a trial that was ended because it ran longer than allowed.
+
+    Args:
+        key: of the trial.
+        limit: seconds that were allowed.
+        origin: where the limit comes from.
+        seconds: that the trial ran.
+    """
+    text = (
+        f"it was ended after {seconds:.3g} s: the limit for a trial is {limit:.3g} s ({origin}). Does it hang? "
+        "A later run of the same command tries it again; give more time with --trial-limit."
+    )
+    return _ended(key, text, seconds, provisional=True)
+
+
+def _ended(key: TrialKey, text: str, seconds: float, **values: Any) -> Trial:
+    settings = {"status": "failed", "error": text, "seconds": seconds, **values}
+    return Trial(**key._asdict(), **settings)
+
+
+def memory_kills() -> int:
+    """Return how many processes of this machine the kernel has ended for lack of memory; 0 where it does not tell."""
+    try:
+        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+
+
+def signal_name(number: int) -> str:
+    """Return the name of a signal.
+
+    Example:
+        >>> signal_name(9)
+        'SIGKILL'
+    """
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,69 @@
+"""Trial loop within this process, where no process can be forked (Windows, an accelerator)."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from actlab.errors import StoreError
+from actlab.studies.execution.job import Job
+from actlab.studies.execution.study_state import StudyState
+from actlab.studies.execution.time_limits import Budget
+from actlab.studies.store.lease_owner import Owner
+from actlab.studies.store.store import HEARTBEAT, Lease, Store
+from actlab.studies.trial import run_trial
+from actlab.tasks.isolation import one_thread
+from actlab.tasks.task import Task
+
+__all__ = ["run_inline"]
+
+_POLL = 0.1  # seconds that an idle loop waits before it reads the store again
+
+
+def run_inline(job: Job, task: Task, state: StudyState, store: Store) -> bool:
+    """Run trials one after another until none is left or the budget is spent; return whether the study is finished.
+
+    A trial that ends the process ends the study, and neither the budget nor a limit ends one that runs.
+    """
+    owner, budget = Owner.of(), Budget(job.budget, 1)
+    with one_thread(), _renewed_leases(store, owner):
+        while not state.schedule.finished:
+            keys = state.schedule.runnable
+            open_seed = keys[0].seed if keys else None
+            if budget.is_over_for(state.schedule.round_size, state.results, open_seed):
+                return False
+            lease = store.acquire(job.study, keys, owner)
+            time.sleep(_POLL) if lease is None else _run(store, job, task, lease)
+            state.refresh()
+    return True
+
+
+def _run(store: Store, job: Job, task: Task, lease: Lease) -> None:
+    key, plan = lease.key, job.plan
+    try:
+        arm, decay = plan.arm(key.arm), plan.decay_learned
+        trial = run_trial(task, arm, key.seed, init=plan.init, lr=key.lr, stage=key.stage, decay_learned=decay)
+    except BaseException:  # Ctrl-C; this process may live on and run the study again
+        store.release(lease)
+        raise
+    store.finish(job.study, lease, trial)
+
+
+@contextmanager
+def _renewed_leases(store: Store, owner: Owner) -> Iterator[None]:
+    """Renew the owner's leases from a thread while the block runs."""
+    stop = threading.Event()
+
+    def renew() -> None:
+        while not stop.wait(HEARTBEAT):
+            with suppress(StoreError):  # the loop will get the same error, and report it
+                store.renew(owner)
+
+    thread = threading.Thread(target=renew, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()

@@ -1,0 +1,57 @@
+"""Results and schedule of a running study, kept in step with the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from actlab.studies.execution.job import Job
+from actlab.studies.execution.progress import Progress, summarize_progress
+from actlab.studies.execution.scheduler import Schedule, Scheduler
+from actlab.studies.store.store import Store, TrialKey, TrialSummary
+
+__all__ = ["ProgressCallback", "StudyState"]
+
+ProgressCallback: TypeAlias = Callable[[Progress], None]
+
+
+class StudyState:
+    """State of a study as this run sees it: a provisional row of an earlier run counts as no row, so that its trial runs again.
+
+    Args:
+        job: the study.
+        learning_rate: the task's own.
+        store: from which the rows are read.
+        progress: called whenever there are new rows.
+    """
+
+    def __init__(self, job: Job, learning_rate: float, store: Store, progress: ProgressCallback | None) -> None:
+        self._job, self._store, self._progress = job, store, progress
+        self._scheduler = Scheduler(job.plan, learning_rate)
+        self._results: dict[TrialKey, TrialSummary] = {}
+        self._last = 0
+        self._read(earlier=True)
+        self.schedule: Schedule = self._scheduler.update(self.results)
+        self._report()
+
+    @property
+    def results(self) -> list[TrialSummary]:
+        """Results of the study so far."""
+        return list(self._results.values())
+
+    def refresh(self) -> None:
+        """Read the rows that are new in the store, of this process and of others."""
+        if self._read(earlier=False):
+            self.schedule = self._scheduler.update(self.results)
+            self._report()
+
+    def _read(self, *, earlier: bool) -> bool:
+        new = self._store.results(self._job.study, after=self._last)
+        if new:
+            self._last = max(result.row for result in new)
+            self._results |= {result.key: result for result in new if not (earlier and result.provisional)}
+        return bool(new)
+
+    def _report(self) -> None:
+        if self._progress is not None:
+            self._progress(summarize_progress(self._job.plan, self.schedule, self.results, workers=self._job.jobs))

@@ -1,0 +1,197 @@
+"""Template process that loads a study's task once and forks the processes that run its trials.
+
+It is a new interpreter, which inherits no threads and no locks, or a fork of the first process, and serves the first process only:
+requests come through a socket, and each gets one reply. It has no connection to the store. It ends with the first process, and the
+runners end with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import socket
+import struct
+import sys
+import time
+import traceback
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from typing import Any, NoReturn
+
+import torch
+
+from actlab.errors import ActlabError, UnknownNameError
+from actlab.studies.arm_model import try_arms
+from actlab.studies.execution.job import Job
+from actlab.studies.execution.parent_process import end_with
+from actlab.studies.execution.runner import run_orders
+from actlab.studies.plan import make_plan
+from actlab.studies.store.lease_owner import Owner
+from actlab.system.allocator import tune_allocator
+from actlab.tasks.isolation import isolated
+from actlab.tasks.registry import resolve
+from actlab.tasks.task import Task, load_data
+
+__all__ = ["REQUEST", "WRONG_DEFINITIONS", "Request", "main", "serve"]
+
+#: A request, as a letter and the number of a runner.
+REQUEST = struct.Struct("<cI")
+WRONG_DEFINITIONS = "wrong definitions"
+_CLOSING = 2.0  # seconds in which a runner whose connection has ended is expected to end
+
+
+class Request:
+    """Letters of the requests."""
+
+    START = b"s"  # with the runner's end of a connection; the reply is its process id
+    END = b"e"  # the reply is its exit code, negative for a signal, None if it had to be killed
+    KILL = b"k"  # as END, without waiting
+    POLL = b"p"  # the reply lists numbers and exit codes of the runners that have ended
+
+
+def main() -> None:
+    """Serve a job that is pickled on stdin, in a new interpreter; the descriptor of the socket is the first argument."""
+    job, parent, warm = pickle.load(sys.stdin.buffer)  # noqa: S301 # written by the process that started this one
+    serve(job, socket.socket(fileno=int(sys.argv[1])), parent, warm=warm)
+
+
+def serve(job: Job, control: socket.socket, parent: Owner, *, warm: bool) -> NoReturn:
+    """Load the task, say so, and fork runners as requested until the first process ends.
+
+    Args:
+        job: the study.
+        control: socket to the first process.
+        parent: the first process.
+        warm: whether to run the task's functions once before runners are forked.
+    """
+    try:
+        end_with(parent)
+        _use_default_signals()
+        _redirect_output()
+        task, greeting = _load(job, warm=warm)
+        _reply(control, greeting)
+        if task is not None:
+            _Runners(job, task, control).serve()
+    finally:
+        os._exit(0)  # no exit handler or test runner of a forked process may run
+
+
+def _use_default_signals() -> None:
+    """Ignore Ctrl-C, which the first process handles for all, and end by other signals as a process without handlers does."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, set())
+
+
+def _redirect_output() -> None:
+    """Send what user code prints, also from C, to the standard error stream, and let it read nothing."""
+    with suppress(OSError):
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, 0)
+    with suppress(OSError):
+        os.dup2(2, 1)
+    with suppress(OSError):
+        # New objects: those of a forked process may hold a lock of a thread that does not exist here.
+        sys.stdout = sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115 # stays open
+
+
+def _load(job: Job, *, warm: bool) -> tuple[Task | None, dict[str, Any]]:
+    """Return the task and the message for the first process; no task if it or an activation has another definition here."""
+    torch.set_num_threads(1)
+    tune_allocator()
+    try:
+        task = resolve(job.task)
+        plan = make_plan(task, job.plan.arms, baseline=job.plan.baseline)
+    except UnknownNameError:
+        return None, {"problem": WRONG_DEFINITIONS}
+    except ActlabError as error:
+        return None, {"error": str(error)}
+    except BaseException:  # an error of ActLab itself
+        return None, {"internal_error": traceback.format_exc()}
+    if (plan.definitions, plan.task_source) != (job.plan.definitions, job.plan.task_source):
+        return None, {"problem": WRONG_DEFINITIONS}
+    steps = _warm_up(task, job) if warm else None
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # cannot be used in a fork
+        return None, {"problem": "accelerator"}
+    return task, {"steps": steps}
+
+
+def _warm_up(task: Task, job: Job) -> int | None:
+    """Fill the task's caches and trigger torch's late imports (1.1 s for optimizers) once; return the steps of a trial if known."""
+    seed, plan, steps = job.plan.seeds[0], job.plan, None
+    with suppress(BaseException), isolated(seed):  # user code may raise anything; the trials will record it
+        data = load_data(task, seed)
+        steps = _count_steps(task, len(data.train))
+        model = try_arms(task, plan.arms, seed, batch=data.train.x[: task.batch_size])
+        task.optimizer(model.parameters(), task.learning_rate).zero_grad()
+    return steps
+
+
+def _count_steps(task: Task, examples: int) -> int:
+    full = task.epochs * -(-examples // task.batch_size)
+    return full if task.steps is None else min(full, task.steps)
+
+
+def _reply(control: socket.socket, message: Any) -> None:
+    """Send one line of JSON."""
+    control.sendall(json.dumps(message).encode() + b"\n")
+
+
+class _Runners:
+    """Runners of a template process, by their number."""
+
+    def __init__(self, job: Job, task: Task, control: socket.socket) -> None:
+        self._job, self._task, self._control = job, task, control
+        self._here, self._pids = Owner.of(), dict[int, int]()
+
+    def serve(self) -> None:
+        """Answer requests until the first process has ended."""
+        while True:
+            request, descriptors, *_ = socket.recv_fds(self._control, REQUEST.size, 1)
+            if len(request) < REQUEST.size:
+                return
+            letter, number = REQUEST.unpack(request)
+            if letter == Request.START:
+                reply: Any = self._start(number, descriptors[0])
+            elif letter == Request.POLL:
+                reply = [(number, code) for number in list(self._pids) if (code := self._exit_code(number)) is not None]
+            else:
+                reply = self._end(number, wait=0.0 if letter == Request.KILL else _CLOSING)
+            _reply(self._control, reply)
+
+    def _start(self, number: int, descriptor: int) -> int:
+        pid = os.fork()
+        if pid:
+            os.close(descriptor)
+            self._pids[number] = pid
+            return pid
+        try:
+            self._control.close()
+            end_with(self._here)
+            run_orders(Connection(descriptor), self._task, self._job.plan)
+        finally:
+            os._exit(0)
+
+    def _exit_code(self, number: int) -> int | None:
+        """Return the exit code of a runner that has ended, and forget it."""
+        pid, status = os.waitpid(self._pids[number], os.WNOHANG)
+        if pid == 0:
+            return None
+        del self._pids[number]
+        return os.waitstatus_to_exitcode(status)
+
+    def _end(self, number: int, *, wait: float) -> int | None:
+        end = time.monotonic() + wait
+        while number in self._pids and time.monotonic() < end:
+            if (code := self._exit_code(number)) is not None:
+                return code
+            time.sleep(0.002)
+        if number in self._pids:
+            pid = self._pids.pop(number)
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        return None

@@ -1,0 +1,211 @@
+"""Start of the template process as a new interpreter or a fork, and requests to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import select
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from actlab.studies.execution.job import Job
+from actlab.studies.execution.runner import Answer
+from actlab.studies.execution.template import REQUEST, Request, serve
+from actlab.studies.store.lease_owner import Owner
+from actlab.studies.store.store import TrialKey
+from actlab.tasks.registry import names
+
+__all__ = ["TemplateError", "TemplateProcess", "can_fork", "needs_new_interpreter"]
+
+_SINGLE_THREADED = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+_REPLY_LIMIT = 60.0  # seconds for a reply that takes milliseconds
+
+
+class TemplateError(Exception):
+    """The template process has ended, or does not answer."""
+
+
+def can_fork() -> bool:
+    """Return whether trials can run in processes of their own that start as forks of this one."""
+    return hasattr(os, "fork") and not torch.cuda.is_initialized()  # type: ignore[no-untyped-call] # an accelerator in use does not survive a fork
+
+
+def needs_new_interpreter(job: Job) -> bool:
+    """Return whether the template process is to be a new interpreter.
+
+    One has no threads and no locks, and does not run the user's script again, but takes two seconds to start, so that a single job does
+    without it where a fork is safe. What exists in this process only needs a fork: closures, a notebook's activations.
+    """
+    is_safe_fork = sys.platform == "linux" and job.jobs == 1 and can_fork()
+    return hasattr(os, "fork") and not is_safe_fork and _is_importable(job)
+
+
+def _search_path() -> str:
+    """Return ``sys.path`` with Python's own folders first, as files beside a script or a notebook must not shadow its modules there.
+
+    In this process, Python's modules were loaded before; the new interpreter (with ``-P``) looks for all of them.
+    """
+    library = Path(sysconfig.get_path("stdlib")).resolve()
+    entries = [Path(entry or ".").resolve() for entry in sys.path]
+    own = [entry for entry in entries if entry in {library, library / "lib-dynload"} or entry.suffix == ".zip"]
+    return os.pathsep.join(map(str, dict.fromkeys([*own, *entries])))
+
+
+def _is_importable(job: Job) -> bool:
+    if isinstance(job.task, str):
+        return job.task in names() or job.task.endswith(".py")
+    try:
+        return b"__main__" not in pickle.dumps(job.task)  # definitions of a script or a notebook cannot be imported
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return False
+
+
+class TemplateProcess:
+    """Handle of the template process in the first process.
+
+    Args:
+        job: the study.
+        spawn: whether to start a new interpreter rather than a fork.
+        warm: whether it runs the task's functions once before it forks.
+    """
+
+    def __init__(self, job: Job, *, spawn: bool, warm: bool) -> None:
+        self._control, theirs = socket.socketpair()
+        self._received = b""
+        self._next = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        with theirs, _sigint_blocked():
+            if spawn:
+                self._spawn(job, theirs, warm=warm)
+            else:
+                self._fork(job, theirs, warm=warm)
+
+    def _spawn(self, job: Job, theirs: socket.socket, *, warm: bool) -> None:
+        me = Owner.of()
+        code = (
+            "from actlab.studies.execution.parent_process import Owner, end_with; "  # first: the rest takes seconds to import
+            f"end_with(Owner({me.host!r}, {me.pid}, {me.start!r})); "
+            "from actlab.studies.execution.template import main; main()"
+        )
+        self._process = subprocess.Popen(  # noqa: S603 # our own interpreter
+            [sys.executable, "-P", "-c", code, str(theirs.fileno())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            env={**os.environ, **_SINGLE_THREADED, "PYTHONPATH": _search_path()},
+            pass_fds=[theirs.fileno()],
+        )
+        self._pid = self._process.pid
+        with suppress(BrokenPipeError), self._process.stdin as stdin:  # type: ignore[union-attr] # a pipe was requested
+            pickle.dump((job, me, warm), stdin)
+
+    def _fork(self, job: Job, theirs: socket.socket, *, warm: bool) -> None:
+        me = Owner.of()
+        with warnings.catch_warnings():
+            # Python 3.12 warns about threads; the fork uses none of their locks.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self._pid = os.fork()
+        if self._pid == 0:
+            self._control.close()
+            serve(job, theirs, me, warm=warm)
+
+    def greeting(self, limit: float) -> dict[str, Any]:
+        """Wait until the task is loaded, and return what the template process says of it.
+
+        Raises:
+            TemplateError: it ended, or took longer than ``limit`` seconds.
+        """
+        message: dict[str, Any] = self._reply(limit)
+        return message
+
+    def start_runner(self) -> tuple[int, int, Connection[TrialKey, Answer]]:
+        """Fork a runner; return its number, its process id and the connection to it."""
+        ours, theirs = socket.socketpair()
+        self._next += 1
+        with theirs:
+            self._send(Request.START, self._next, theirs.fileno())
+            pid = int(self._reply(_REPLY_LIMIT))
+        return self._next, pid, Connection(ours.detach())
+
+    def end_runner(self, number: int, *, kill: bool) -> int | None:
+        """Wait for a runner whose connection has ended, or kill it; return its exit code, None if it had to be killed."""
+        self._send(Request.KILL if kill else Request.END, number)
+        code: int | None = self._reply(_REPLY_LIMIT)
+        return code
+
+    def ended_runners(self) -> dict[int, int]:
+        """Return the exit codes of runners that have ended by themselves since the last call, by number."""
+        self._send(Request.POLL, 0)
+        return dict(self._reply(_REPLY_LIMIT))
+
+    def _send(self, letter: bytes, number: int, *descriptors: int) -> None:
+        try:
+            socket.send_fds(self._control, [REQUEST.pack(letter, number)], list(descriptors))
+        except OSError as error:
+            raise TemplateError(self._fate()) from error
+
+    def _reply(self, limit: float) -> Any:
+        while b"\n" not in self._received:
+            ready, _, _ = select.select([self._control], [], [], limit)
+            try:
+                part = self._control.recv(65536) if ready else b""
+            except OSError:
+                part = b""
+            if not part:
+                raise TemplateError(self._fate() if ready else f"it did not answer for {limit:.0f} s")
+            self._received += part
+        line, _, self._received = self._received.partition(b"\n")
+        return json.loads(line)
+
+    def _fate(self) -> str:
+        code = self.kill()
+        return f"it was ended by {_signal_name(-code)}" if code < 0 else f"it ended with exit code {code}"
+
+    def kill(self) -> int:
+        """Kill it, and with it the runners; return its exit code, which may be of before."""
+        with suppress(OSError):
+            self._control.close()
+        if self._process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                return self._process.wait(0.1 if self._process.poll() is None else 0)
+            self._process.kill()
+            return self._process.wait()
+        return _end_fork(self._pid)
+
+
+def _end_fork(pid: int) -> int:
+    with suppress(ChildProcessError):
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if not ended:
+            os.kill(pid, signal.SIGKILL)
+            _, status = os.waitpid(pid, 0)
+        return os.waitstatus_to_exitcode(status)
+    return 0
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+@contextmanager
+def _sigint_blocked() -> Iterator[None]:
+    """Block Ctrl-C while a child process is started; the child inherits that until it ignores the signal."""
+    old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, old)
