@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
 
-from actlab.studies.verdict.verdict import ArmSummary, Difference, Tie, Verdict
+from actlab.studies.verdict.verdict import (
+    ArmFinding,
+    ArmSummary,
+    Difference,
+    Findings,
+    Learned,
+    Region,
+    Tie,
+    Verdict,
+)
 
 SEEDS = tuple(range(8))
 # spec -> (mean accuracy, seed SD, step time against the baseline, parameters, peak memory in bytes)
@@ -106,7 +115,23 @@ def _summary(spec: str, results: Mapping[str, Mapping[int, float]], rope: float)
         e_value=431.0 if spec == "tanh" else 1.7,
         reason=reason,
         lr=0.001,
+        step_time_interval=(None, None) if spec == "relu" else (ratio - 0.02, ratio + 0.02),
     )
+
+
+def findings_of(
+    best: Sequence[str], others: Sequence[str] = (), left_out: Mapping[str, str] | None = None, baseline: str = "relu"
+) -> Findings:
+    """Findings with this best set; ``others`` are ruled out by its first arm, and ``left_out`` are not compared, with their standing."""
+    outside = left_out or {}
+    arms = [ArmFinding(arm=arm, standing="best", seeds=8) for arm in best]
+    arms += [
+        ArmFinding(arm=arm, standing="ruled out", seeds=8, beaten_by=tuple(best[:1]), after=5, e_value=431.0)
+        for arm in others
+        if arm not in best and arm not in outside
+    ]
+    arms += [ArmFinding(arm=arm, standing=standing, seeds=0, cause="seed 0: boom") for arm, standing in outside.items()]
+    return Findings(arms=tuple(arms), pairs=(), baseline=baseline, rounds=8, decided=len(best) < 2)
 
 
 def verdict(**changes: object) -> Verdict:
@@ -135,12 +160,18 @@ def verdict(**changes: object) -> Verdict:
             "The learning rate was not tuned: an arm that needs another one is undervalued (see --tune lr).",
         ),
         "store": "sqlite:///actlab.db",
+        "command": "actlab compare digits relu gelu",
         "fingerprint": "3fa1c2d94e0b7a6655aa0c1d2e3f405162738495a6b7c8d9e0f1a2b3c4d5e6f7",
         "rope": 0.005,
         "alpha": 0.05,
         "trials_run": 45,
         "trials_full_grid": 48,
         "closest": closest,
+        "findings": findings_of(best=("gelu", "swish(beta=learned)", "silu"), others=tuple(TRUTH)),
+        "learned": Learned(unlearned=(), constant=None, nothing=False, identical=(), all_identical=False, improving=()),
+        "region": Region(width=0.005, rule="given in the plan", is_given=True),
+        "recommended": "silu",
+        "reason": "gelu has the better mean, but the two are not separated, and with silu a training step takes 3% less time.",
     }
     return Verdict(**{**fields, **changes})
 
@@ -149,6 +180,12 @@ def verdict(**changes: object) -> Verdict:
 def made_up() -> Verdict:
     """The verdict of the study that was never run."""
     return verdict()
+
+
+@pytest.fixture
+def found():
+    """The function :func:`findings_of`."""
+    return findings_of
 
 
 @pytest.fixture

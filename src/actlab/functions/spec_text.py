@@ -16,6 +16,7 @@ __all__ = [
     "split_arguments",
     "split_call",
     "split_rule",
+    "split_site_map",
 ]
 
 _CALL = re.compile(r"\s*(?P<name>[A-Za-z_][\w\-]*)\s*(?:\((?P<arguments>.*)\))?\s*", re.DOTALL)
@@ -77,6 +78,27 @@ def split_arguments(arguments: str) -> list[str]:
     return [piece.strip() for piece in re.split(r",(?![^()]*\))", arguments) if piece.strip()]
 
 
+def split_site_map(text: str) -> list[tuple[str, str]]:
+    """Return the pairs of site pattern and spec of a map written as one text; an empty list for a single spec.
+
+    Example:
+        >>> split_site_map("encoder.*=gelu; head=swish(beta=learned)"), split_site_map("swish(beta=learned)")
+        ([('encoder.*', 'gelu'), ('head', 'swish(beta=learned)')], [])
+    """
+    pieces, depth, equals = [""], 0, [-1]
+    for character in text:
+        depth += (character == "(") - (character == ")")
+        if character == ";" and depth == 0:
+            pieces.append("")
+            equals.append(-1)
+            continue
+        if character == "=" and depth == 0 and equals[-1] < 0:
+            equals[-1] = len(pieces[-1])
+        pieces[-1] += character
+    pairs = [(piece[:place].strip(), piece[place + 1 :].strip()) for piece, place in zip(pieces, equals, strict=True)]
+    return pairs if all(place > 0 for place in equals) else []
+
+
 def is_number(part: str) -> bool:
     """Return whether a gradient rule is written as a number."""
     return _NUMBER.match(part) is not None
@@ -99,7 +121,8 @@ def check_names(text: str) -> None:
 
 def _known(what: str, name: str, known: tuple[str, ...], hint: str) -> None:
     if name.strip().lower() not in known:
-        raise UnknownNameError(what, name, known, name_hint(name) or hint)
+        meant = name_hint(name)
+        raise UnknownNameError(what, name, () if meant else known, meant or hint)
 
 
 def name_hint(name: str) -> str:

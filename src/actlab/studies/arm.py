@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 from actlab.errors import PlanError
 from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
+from actlab.functions.spec_text import split_site_map
 
 __all__ = ["EVERY_SITE", "MAIN_FUNCTION", "UNCHANGED", "Arm", "ArmLike", "Assignment", "parse_arm"]
 
@@ -65,6 +66,8 @@ ArmLike: TypeAlias = str | Spec | Mapping[str, str | Spec] | Arm
 def parse_arm(arm: ArmLike, sites: tuple[str, ...] = EVERY_SITE) -> Arm:
     """Return an arm from a spec (text or record), ``"unchanged"`` or a map from site patterns to specs; an arm is returned as it is.
 
+    A map can be written as one text, as its label is.
+
     Args:
         arm: the value.
         sites: of a single spec.
@@ -77,11 +80,15 @@ def parse_arm(arm: ArmLike, sites: tuple[str, ...] = EVERY_SITE) -> Arm:
     Example:
         >>> parse_arm("leaky_relu(0.01)").label, parse_arm({"0.*": "gelu", "head": "relu"}).label
         ('leaky_relu', '0.*=gelu; head=relu')
+        >>> parse_arm("0.*=gelu; head=relu") == parse_arm({"0.*": "gelu", "head": "relu"})
+        True
     """
     if isinstance(arm, Arm):
         return arm
     if isinstance(arm, str) and arm.strip() == UNCHANGED:
         return Arm(UNCHANGED, UNCHANGED)
+    if isinstance(arm, str) and (pairs_of_text := split_site_map(arm)):
+        return parse_arm(dict(pairs_of_text))
     if isinstance(arm, str | Spec):
         label = str(parse(arm))
         return Arm(label, label, sites)

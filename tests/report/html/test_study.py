@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import shlex
 from html.parser import HTMLParser
 from importlib.resources import files
 
@@ -124,7 +123,7 @@ def test_the_page_says_how_to_reproduce_it(outline, made_up):
     assert "actlab 0.1.0, python 3.11.7, torch 2.13.0" in outline.text
 
 
-def test_whatever_a_study_brings_along_is_escaped(made_up, trials):
+def test_whatever_a_study_brings_along_is_escaped(made_up, trials, found):
     arms = tuple(
         dataclasses.replace(arm, spec=EVIL, reason=EVIL) if arm.spec == "gelu" else arm for arm in made_up.arms
     )
@@ -133,6 +132,7 @@ def test_whatever_a_study_brings_along_is_escaped(made_up, trials):
     verdict = dataclasses.replace(
         made_up, arms=arms, ties=(tie,), closest=tie, best_set=(EVIL,), warnings=(EVIL,), **dict.fromkeys(names, EVIL)
     )
+    verdict = dataclasses.replace(verdict, findings=found((EVIL,), ("relu",), {f"{EVIL} too": "withdrawn"}))
     rows = [{**row, "arm": EVIL if row["arm"] == "gelu" else row["arm"], "versions": {EVIL: EVIL}} for row in trials]
 
     text = page.html(verdict, rows)
@@ -172,14 +172,3 @@ def test_many_ties_are_folded_away(made_up, trials, undrawn):
     )
 
     assert "<summary>12 more pairs</summary>" in page.html(many, trials)
-
-
-def test_the_command_repeats_the_whole_plan(made_up):
-    words = shlex.split(page.command(dataclasses.replace(made_up, init="matched", tune="lr")))
-
-    assert words[:4] == ["actlab", "compare", "digits", "relu"]
-    assert set(words[3:9]) == {arm.spec for arm in made_up.arms}
-    assert " ".join(words[9:]) == (
-        "--seeds 8 --baseline relu --init matched --tune lr --alpha 0.05 --rope 0.005 "
-        "--store sqlite:///actlab.db --name digits-3fa1c2"
-    )

@@ -1,34 +1,12 @@
-"""Command line and library versions that reproduce a study."""
+"""Library versions with which the trials of a study ran."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from actlab.report.content.series import Row
 
-if TYPE_CHECKING:
-    from actlab.studies.verdict.verdict import Verdict
-
-__all__ = ["command", "versions"]
-
-
-def command(verdict: Verdict) -> str:
-    """Return the command that resumes the study, or repeats it with an empty store."""
-    specs = [verdict.baseline, *(arm.spec for arm in verdict.arms if arm.spec != verdict.baseline)]
-    options = {
-        "--seeds": len(verdict.seeds),
-        "--baseline": verdict.baseline,
-        "--init": verdict.init,
-        "--tune": verdict.tune,
-        "--alpha": verdict.alpha,
-        "--rope": verdict.rope,
-        "--store": verdict.store,
-        "--name": verdict.study,
-    }
-    words = [word for option, value in options.items() if value is not None for word in (option, str(value))]
-    return shlex.join(["actlab", "compare", verdict.task, *specs, *words])
+__all__ = ["versions"]
 
 
 def versions(rows: Iterable[Row]) -> str:

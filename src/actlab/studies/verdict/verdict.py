@@ -61,6 +61,7 @@ class Verdict(Tabular):
         findings: what was found about each arm and each pair, from which best set, ties and sentences are made.
         learned: whether anything was learned, and which arms gave identical results.
         region: the region of practical equivalence, and how it was chosen; ``rope`` is its width.
+        command: what resumes or repeats the study, see :func:`actlab.studies.verdict.reproduction.reproduction`.
     """
 
     study: str
@@ -90,6 +91,7 @@ class Verdict(Tabular):
     tune: str | None = None
     site_patterns: tuple[str, ...] = ("*",)
     sites: tuple[Mapping[str, Any], ...] = ()
+    command: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the verdict as dicts, lists, texts and numbers, ready for JSON; NaN and infinity become None."""
