@@ -1,35 +1,38 @@
-"""Sequential elimination of inferior arms with e-processes and Holm's correction.
+"""Sequential elimination of inferior arms by a closed test of e-processes.
 
-**Hypotheses.** For each arm a the null hypothesis is "a is a best arm": its true mean is at least that of every other
-arm. An arm is eliminated when its null is rejected. The arms that remain are the best set; the probability that a true
-best arm is ever eliminated is at most alpha, for the whole study.
+**Hypotheses.** An arm a is a best arm when, whatever happened before, the differences "b minus a" (signed so that positive is
+better) are symmetric about zero or less, for every rival b. The best arms are the set S*, which is not known. Arms that are
+eliminated are shown to be outside S*; those that remain are the best set. The probability that a best arm is ever eliminated is
+at most alpha, for the whole study.
 
-**Test.** For a rival b of a, take the paired differences "b minus a", signed so that positive is better. If a is a best arm
-their mean is zero or less, and the one-sided t e-process ``e(b over a)`` of `actlab.stats.e_process` reaches 1/c at
-any time with probability at most c. The evidence against a is that of its strongest rival, divided by the number K - 1 of
-rivals, which is fixed before the study begins::
+**Evidence against an arm.** ``e(b over a)`` is the one-sided e-process of `actlab.stats.e_process` on "b minus a". The evidence
+against a is ::
 
-    E(a) = max over rivals b and rounds so far of e(b over a) / (K - 1)
+    E(a) = half the average of e(b over a) over the K - 1 rivals + half the following process F(a).
 
-Arms are eliminated while the largest ``E(a) >= m / alpha``, where m is the number of arms not yet eliminated.
+F(a) starts at 1 and is multiplied, seed by seed, by the average of the rivals' growth factors with weights proportional to
+``exp(2 * average over all other arms c of log e(b over c))`` before the seed: most weight goes to rivals that have so far beaten all
+arms. With two arms both halves are the same.
 
-**Proof of the error rate.** ``min(1, 1 / E(a))`` is a p-value for the null of a: by the union bound over the rivals
-and Ville's inequality for each, ``P(sup E(a) >= 1/c) <= (K - 1) * c / (K - 1) = c``. Elimination while ``p <= alpha / m``
-is Holm's procedure on these p-values, which controls the familywise error under any dependence: it is the closed test
-in which an intersection of nulls is rejected when its smallest p is at most alpha over their number.
+**Test.** An arm is eliminated when the average of E over *every* set of arms that contains it is at least 1/alpha
+(`actlab.stats.closed_test`).
 
-* *Any time.* Each false rejection lies inside the event "a pair with a true null reaches its bound somewhere on its
-  infinite sequence of results, run or not". So it does not matter when the rule is applied, why a study stops, or that an
-  eliminated arm gets no more seeds: its pairs are frozen at the last seed they share, and the maximum of a frozen path is
-  at most that of the infinite one.
-* *A pair depends on its own results only.* Results of other arms never enter e(b over a).
-* *The maximum over rivals, not the average.* Each pair's process is a martingale only with respect to the scale-invariant
-  history of that pair. Two pairs have different histories, and an average of such processes need not be a martingale with
-  respect to any; the union bound requires no common history. It costs at most one seed (measured, 10 arms).
-* *The last arm stays.* Some arm is best, so not all nulls can be false.
+**Proof of the error rate.** All expectations are given the complete history of all arms. For a in S*, each e(b over a) is a
+non-negative supermartingale that starts at 1. So is their average; and so is F(a), because its weights are known before the seed
+and every factor has an expectation of at most 1. Hence so is E(a), and the average M of E(a) over a in S*. An elimination of an arm
+in S* requires M >= 1/alpha at that time, as S* is one of the sets that contain the arm. By Ville's inequality M ever reaches
+1/alpha with probability at most alpha.
 
-A pair's process is exact for Gaussian paired differences. Arms with equal distributions have symmetric differences,
-whatever their shape; `benchmarks/error_control.py` measures heavy tails, skew and results in coarse steps.
+* *Any time.* "Ever" covers every look, whatever the reason for it, and any reason to stop or to go on.
+* *Equal arms* are all in S*; their distribution may have any shape, as it is that of a difference that is symmetric.
+* *An eliminated arm gets no more seeds.* Its pairs keep their values: a supermartingale that is stopped at a time decided by the past
+  is one. Its E is at least 1/alpha from then on, so no set that contains it saves another arm. The elimination is permanent.
+* *A failed arm* (an exception, no memory) takes no further part, its pairs keep their values, and it is not in the best set. The
+  proof goes through where a failure tells nothing about which arm would have been better on that seed.
+* *The last arm stays.* Some arm is best.
+
+The condition is the symmetry of the differences. Two arms with equal means and *different* shapes (one collapses on rare seeds, the other
+does not) do not fulfil it, nor do seeds that depend on each other. `benchmarks/error_control.py` measures both.
 
 **Diverged results** (no finite number) count as losses. In a pair, the diverged arm loses that seed by the range of all
 finite results of the two arms so far; two arms that diverge on the same seed tie. The rule is symmetric in the two arms, so
@@ -40,21 +43,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from actlab.errors import PlanError, did_you_mean
-from actlab.stats.e_process import EFFECT_PRECISION, Floats, log_e_from_sums, scale_below_one, smallest_step
-from actlab.stats.equivalence import posterior_equivalent
+from actlab.stats.closed_test import closed_evidence, evidence_beside, needed_evidence
+from actlab.stats.e_process import Floats, exp_limited, log_e_process, log_growth
 
-__all__ = ["Direction", "Elimination", "Race", "RaceState", "Table", "forecast", "paired_gains"]
+__all__ = ["Direction", "Elimination", "Race", "RaceState", "Table", "paired_gains"]
 
 Direction: TypeAlias = Literal["max", "min"]
 Flags: TypeAlias = NDArray[np.bool_]
 Table: TypeAlias = Mapping[str, Mapping[int, float | None]]
+
+#: Exponent of a rival's average record in its weight. With 1 one of ten better arms is found a seed later, with 4 one worse arm is.
+_RECORD_POWER = 2.0
+#: Share of the plain average in the evidence against an arm; the evidence of a single pair counts through it.
+_AVERAGE_SHARE = 0.5
 
 
 class Elimination(NamedTuple):
@@ -62,8 +70,8 @@ class Elimination(NamedTuple):
 
     Attributes:
         after: number of rounds until then; the seed of the last one is ``seeds[after - 1]``.
-        rival: the arm with the largest evidence against it.
-        e_value: E of the arm at that time, the rival's e-value over K - 1.
+        rival: the arm with the largest e-value over it.
+        e_value: evidence against the arm at that time, at least 1/alpha.
     """
 
     after: int
@@ -78,9 +86,12 @@ class RaceState:
     Attributes:
         active: arms that are not eliminated, in the order of the plan. This is the best set.
         eliminated: eliminated arms, in the order of their elimination.
-        e_values: evidence E against each arm being a best one, as a running maximum; an arm is eliminated at m / alpha.
-        pair_e: for each pair (better, worse) the running maximum of the one-sided e-value.
+        e_values: evidence against each arm being a best one, as a running maximum of the smallest average over all sets that
+            contain it; an arm is eliminated at 1/alpha.
+        pair_e: for each pair (better, worse) the e-value after the last round that the two shared.
         rounds: number of complete rounds.
+        raced: for each arm, the number of rounds in which it took part.
+        history: E against each arm of the plan after each round, shape (rounds, arms).
     """
 
     active: tuple[str, ...]
@@ -88,6 +99,8 @@ class RaceState:
     e_values: Mapping[str, float]
     pair_e: Mapping[tuple[str, str], float]
     rounds: int
+    raced: Mapping[str, int]
+    history: Floats = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -98,7 +111,6 @@ class Race:
         arms: labels of all arms of the plan; their number fixes the correction for multiple tests.
         direction: "max" when a larger result is better, "min" when a smaller one is.
         alpha: largest probability, over the whole study, of eliminating a true best arm.
-        g: precision of the prior on the effect size, see `actlab.stats.e_process.EFFECT_PRECISION`.
 
     Raises:
         PlanError: no arms, duplicate arms, an unknown direction, or numbers out of range.
@@ -108,13 +120,12 @@ class Race:
         >>> table = {"relu": {s: 0.90 + 0.001 * (s % 3) for s in range(6)}, "gelu": {s: 0.93 for s in range(6)}}
         >>> state = race.replay(table, range(6))
         >>> state.active, state.eliminated["relu"].after
-        (('gelu',), 4)
+        (('gelu',), 6)
     """
 
     arms: Sequence[str]
     direction: Direction
     alpha: float = 0.05
-    g: float = EFFECT_PRECISION
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "arms", tuple(self.arms))  # a frozen record must not hold the caller's list
@@ -122,8 +133,8 @@ class Race:
             raise PlanError(f"A race needs arms with different names, got {list(self.arms)!r}.")
         if self.direction not in ("max", "min"):
             raise PlanError(f"The direction is {self.direction!r}; allowed are 'max' (larger is better) and 'min'.")
-        if not (0 < self.alpha < 1 and self.g > 0):
-            raise PlanError(f"alpha must lie between 0 and 1 and g above 0; got alpha={self.alpha!r}, g={self.g!r}.")
+        if not 0 < self.alpha < 1:
+            raise PlanError(f"alpha must lie between 0 and 1; got alpha={self.alpha!r}.")
 
     def replay(self, table: Table, seeds: Sequence[int], *, failed: Collection[str] = ()) -> RaceState:
         """Apply the rule to the results so far, seed by seed. The order in which trials ended does not matter.
@@ -152,56 +163,169 @@ class Race:
             if arm not in self.arms:
                 raise PlanError(f"The results have an arm {arm!r} that is not raced.{did_you_mean(arm, self.arms)}")
         signed, ran = _signed_results(table, self.arms, seeds, self.direction)
-        paths = _log_e_paths(signed, ran, self.g)
+        growth = _growth(signed, ran)
         has_failed = np.array([arm in failed for arm in self.arms])
         racing = np.array([arm in table for arm in self.arms])
-        log_e = np.zeros((len(self.arms), len(self.arms)))
+        record = _Record(len(self.arms))
+        raced = np.zeros(len(self.arms), dtype=int)
         eliminated: dict[str, Elimination] = {}
-        rounds = 0
         for column in range(len(seeds)):
             racing &= ran[:, column] | ~has_failed
             if not racing.any() or not ran[racing, column].all():
                 break
-            rounds += 1
-            log_e = np.where(racing[:, None] & racing, paths[..., column], log_e)
-            for position, elimination in self._eliminate(log_e, racing, rounds, len(eliminated)):
+            record.add_round(growth[..., column], racing)
+            raced += racing
+            for position, elimination in self._eliminate(record, racing):
                 eliminated[self.arms[position]] = elimination
                 racing[position] = False
-        return self._state(table, racing & ~has_failed, log_e, eliminated, rounds)
+        return self._state(table, racing & ~has_failed, record, eliminated, raced)
 
-    def _eliminate(self, log_e: Floats, racing: Flags, rounds: int, before: int) -> list[tuple[int, Elimination]]:
-        """Return the eliminations after this round, the largest evidence first (Holm); ``before`` arms were eliminated earlier."""
-        evidence = self._evidence(log_e)
+    def _eliminate(self, record: _Record, racing: Flags) -> list[tuple[int, Elimination]]:
+        """Return the eliminations after this round, the largest evidence first."""
+        if record.evidence.max() < 1 / self.alpha:
+            return []
+        evidence = closed_evidence(record.evidence)
         order = sorted(np.flatnonzero(racing), key=lambda position: -evidence[position])
-        eliminations: list[tuple[int, Elimination]] = []
-        for position in order[:-1]:  # the last arm stays
-            if evidence[position] < math.log((len(self.arms) - before - len(eliminations)) / self.alpha):
-                break
-            rival = self.arms[int(log_e[:, position].argmax())]
-            eliminations.append((int(position), Elimination(rounds, rival, _exp(evidence[position]))))
-        return eliminations
+        return [
+            (
+                int(position),
+                Elimination(len(record.history), self._strongest(record, int(position)), evidence[position].item()),
+            )
+            for position in order[:-1]  # the last arm stays
+            if evidence[position] >= 1 / self.alpha
+        ]
 
-    def _evidence(self, log_e: Floats) -> Floats:
-        """Return log E against each arm, its strongest rival's evidence divided by the K - 1 rivals."""
-        evidence: Floats = log_e.max(axis=0) - math.log(max(1, len(self.arms) - 1))
-        return evidence
+    def _strongest(self, record: _Record, position: int) -> str:
+        against = record.log_e[:, position].copy()
+        against[position] = -np.inf
+        return self.arms[int(against.argmax())]
 
     def _state(
-        self, table: Table, active: Flags, log_e: Floats, eliminated: Mapping[str, Elimination], rounds: int
+        self,
+        table: Table,
+        active: Flags,
+        record: _Record,
+        eliminated: Mapping[str, Elimination],
+        raced: NDArray[np.int_],
     ) -> RaceState:
-        raced = [(position, arm) for position, arm in enumerate(self.arms) if arm in table]
-        evidence = self._evidence(log_e)
+        present = [(position, arm) for position, arm in enumerate(self.arms) if arm in table]
+        history = np.array(record.history).reshape(-1, len(self.arms))
+        largest = closed_evidence(history).max(axis=0, initial=1.0)
+        pair_e = exp_limited(record.log_e)
         return RaceState(
-            active=tuple(arm for position, arm in raced if active[position]),
+            active=tuple(arm for position, arm in present if active[position]),
             eliminated=eliminated,
-            e_values={arm: _exp(evidence[position]) for position, arm in raced},
-            pair_e={(b, a): _exp(log_e[i, j]) for i, b in raced for j, a in raced if i != j},
-            rounds=rounds,
+            e_values={arm: largest[position].item() for position, arm in present},
+            pair_e={(b, a): pair_e[i, j].item() for i, b in present for j, a in present if i != j},
+            rounds=len(history),
+            raced={arm: raced[position].item() for position, arm in present},
+            history=history,
         )
 
+    def pair_p(self, state: RaceState, gains: Floats, *, better: str, worse: str) -> float:
+        """Return the error rate of the whole study at which one arm's gains over another rule the other out, valid at any time.
 
-def _exp(value: float) -> float:
-    return math.exp(min(value, 700.0))  # e^700 is near the largest float64
+        It is below alpha only if ``worse`` is eliminated, and always if it is eliminated with ``better`` as its strongest rival:
+        for the strongest rival it is that of the elimination. For another one it is the error rate with its evidence alone, that of the
+        other rivals taken as zero; gains from after the elimination count.
+
+        Args:
+            state: of this race.
+            gains: of ``better`` over ``worse``, positive where it is better, on the leading seeds that both have, shape (n,).
+                Later rounds leave the pair as it is.
+            better: label of the rival.
+            worse: label of the arm.
+
+        Returns:
+            A p-value in (0, 1].
+        """
+        if not (state.rounds and gains.size):
+            return 1.0
+        path = exp_limited(log_e_process(gains))
+        own = self._pair_share() * path[np.minimum(np.arange(state.rounds), gains.size - 1)]
+        others = np.delete(state.history, self.arms.index(worse), axis=1)
+        joint = state.e_values.get(worse, 1.0) if _strongest_rival(state, worse) == better else 1.0
+        return float(1 / max(1.0, joint, evidence_beside(own, others).max()))
+
+    def needed_e(self, state: RaceState, worse: str) -> float:
+        """Return the e-value at which one rival alone would eliminate an arm, if no other pair's evidence changes."""
+        latest = state.history[-1] if state.rounds else np.ones(len(self.arms))
+        others = np.delete(latest, self.arms.index(worse))
+        return max(1.0, needed_evidence(others, 1 / self.alpha)) / self._pair_share()
+
+    def _pair_share(self) -> float:
+        """Return the share of one pair's e-value in E."""
+        rivals = len(self.arms) - 1
+        return 1.0 if rivals <= 1 else _AVERAGE_SHARE / rivals
+
+    def safe_rounds(self, state: RaceState | None, arms: Sequence[str], further: int) -> dict[str, int]:
+        """Return for each active arm in how many of the further rounds no results could eliminate it.
+
+        A round multiplies no E by more than 2, and that of the arm with the best result in the round by at most 1. So after j rounds
+        the sum of E over the active arms is at most 2^j times that of all but the smallest one, plus the smallest one. An arm
+        is eliminated only with the average over all arms at 1/alpha; once others are eliminated, only with its own E there.
+
+        Args:
+            state: after the complete rounds; None before the first.
+            arms: the active arms.
+            further: number of further rounds.
+        """
+        latest = state.history[-1] if state is not None and state.rounds else np.ones(len(self.arms))
+        evidence = dict(zip(self.arms, latest.tolist(), strict=True))
+        active = sorted(evidence[arm] for arm in arms)
+        doubled = np.exp2(np.minimum(np.arange(1, further + 1), 900))
+        resting = float(latest.sum()) - sum(active)
+        average = (doubled * sum(active[1:]) + sum(active[:1]) + resting) / len(self.arms)
+        before_first = _rounds_below(average, 1 / self.alpha)
+        return {arm: max(before_first, _rounds_below(doubled * evidence[arm], 1 / self.alpha)) for arm in arms}
+
+
+class _Record:
+    """Evidence of a race while it is replayed.
+
+    Attributes:
+        log_e: log e(b over a), entry [b, a]; a pair that no longer races keeps its value.
+        log_followed: log F(a).
+        evidence: E(a) after the latest round.
+        history: E(a) after each round.
+    """
+
+    def __init__(self, arms: int) -> None:
+        self.log_e = np.zeros((arms, arms))
+        self.log_followed = np.zeros(arms)
+        self.evidence = np.ones(arms)
+        self.history: list[Floats] = []
+        self._apart = ~np.eye(arms, dtype=bool)
+
+    def add_round(self, growth: Floats, racing: Flags) -> None:
+        """Add a round: log growth factors of all pairs, entry [b, a], and the arms that take part."""
+        live = racing[:, None] & racing & self._apart
+        growth = np.where(live, growth, 0.0)
+        if live.any():
+            records = np.where(live, self.log_e, 0.0).sum(axis=1) / (np.count_nonzero(racing) - 1)
+            logs = np.where(live, _RECORD_POWER * records[:, None], -np.inf)[:, racing]
+            weights = np.exp(logs - logs.max(axis=0))
+            self.log_followed[racing] += np.log((weights * np.exp(growth[:, racing])).sum(axis=0) / weights.sum(axis=0))
+        self.log_e += growth
+        average = (exp_limited(self.log_e) * self._apart).sum(axis=0) / max(1, len(racing) - 1)
+        self.evidence = average if len(racing) == 2 else self._both_halves(average)
+        self.history.append(self.evidence)
+
+    def _both_halves(self, average: Floats) -> Floats:
+        return _AVERAGE_SHARE * average + (1 - _AVERAGE_SHARE) * exp_limited(self.log_followed)
+
+
+def _strongest_rival(state: RaceState, arm: str) -> str | None:
+    if arm in state.eliminated:
+        return state.eliminated[arm].rival
+    against = {better: e_value for (better, worse), e_value in state.pair_e.items() if worse == arm}
+    return max(against, key=lambda rival: against[rival], default=None)
+
+
+def _rounds_below(path: Floats, bound: float) -> int:
+    # A replay may sum in another order; the tolerance keeps a rounding error from scheduling a trial too early.
+    reached = np.flatnonzero(path >= bound * (1 - 1e-6))
+    return int(reached[0]) if reached.size else len(path)
 
 
 def _signed_results(
@@ -239,54 +363,11 @@ def paired_gains(better: Floats, worse: Floats) -> Floats:
     return np.where(np.isnan(gains), lost * np.nan_to_num(high - low), gains)
 
 
-def _log_e_paths(signed: Floats, ran: Flags, g: float) -> Floats:
-    """Return the running maximum of log e(b over a), entry [b, a, seed]; undefined from the first seed not run."""
+def _growth(signed: Floats, ran: Flags) -> Floats:
+    """Return the log growth of e(b over a) by each seed, entry [b, a, seed]; undefined from the first seed not run."""
     first, second = np.triu_indices(len(signed), 1)
     gains = paired_gains(signed[first], signed[second])
-    gains = scale_below_one(np.where(ran[first] & ran[second], gains, 0.0))
-    n = np.arange(1, signed.shape[1] + 1)
-    total, squares = gains.cumsum(-1), (gains * gains).cumsum(-1)
-    both = log_e_from_sums(n, np.stack([total, -total]), squares, smallest_step(gains), g=g)
-    paths = np.zeros((len(signed), len(signed), signed.shape[1]))
-    paths[first, second], paths[second, first] = np.maximum.accumulate(np.maximum(both, 0.0), axis=-1)
-    return paths
-
-
-def forecast(
-    differences: ArrayLike,
-    *,
-    evidence: float,
-    rope: float | None = None,
-    level: float = 0.95,
-    cap: int = 1000,
-    g: float = EFFECT_PRECISION,
-) -> int | None:
-    """Return how many more seeds a pair needs until it is decided, if its mean and its spread stay the same.
-
-    Args:
-        differences: paired differences so far, shape (n,).
-        evidence: one-sided e-value at which the pair is separated, for example ``m * (K - 1) / alpha``.
-        rope: if given, the pair is also decided when practical equivalence has posterior probability ``level``.
-        level: see ``rope``.
-        cap: largest total number of seeds to report.
-        g: as in `Race`.
-
-    Returns:
-        Number of seeds to add, at least 1; None when ``cap`` seeds in total do not suffice, or for fewer than two
-        differences, which show no spread.
-
-    Example:
-        >>> forecast([1.0, 2.0, 0.5, 1.5], evidence=40.0)
-        2
-    """
-    sample = np.asarray(differences, dtype=np.float64)
-    if not 2 <= sample.size < cap:
-        return None
-    scale = float(np.abs(sample).max()) or 1.0
-    mean, spread = abs(float((sample / scale).mean())), float((sample / scale).std(ddof=1))
-    n = np.arange(sample.size + 1, cap + 1, dtype=np.float64)
-    log_e = log_e_from_sums(n, n * mean, (n - 1) * spread**2 + n * mean**2, np.zeros_like(n), g=g)
-    decided = log_e >= math.log(evidence)
-    if rope is not None and spread > 0:
-        decided |= posterior_equivalent(n, mean, spread, rope / scale) >= level
-    return int(decided.argmax()) + 1 if decided.any() else None
+    gains = np.where(ran[first] & ran[second], gains, 0.0)
+    growth = np.zeros((len(signed), len(signed), signed.shape[1]))
+    growth[first, second], growth[second, first] = log_growth(np.stack([gains, -gains]))
+    return growth

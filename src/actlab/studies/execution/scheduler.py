@@ -4,9 +4,9 @@ Each seed is a round. After each complete round the race decides which arms are 
 depend on the speed of the workers, so a trial is only scheduled when a sequential, uninterrupted run would certainly come to it:
 
 * an active arm runs the open round;
-* it runs j further rounds if no possible results of these rounds could eliminate it. The evidence of a pair after j more
-  differences is largest when all of them equal S/s (sum of squares over sum), which gives a bound in closed form. In
-  the first rounds no arm can be eliminated, so no worker waits; later an idle worker runs ahead with the arms that are safe;
+* it runs j further rounds if no possible results of these rounds could eliminate it, as a round at most doubles the evidence
+  (`actlab.stats.racing.Race.safe_rounds`). In the first rounds no arm can be eliminated, so no worker waits; later an idle worker runs
+  ahead with the arms that are safe;
 * the baseline always runs, even when it is eliminated, because every difference is reported against it;
 * an arm whose first trial failed is not run again; after a later failure an arm ends with the last round that was certain for it.
 
@@ -15,14 +15,13 @@ A study ends when all seeds are run or one arm is left.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import log
 from typing import TypeAlias
 
 import numpy as np
 
-from actlab.stats.e_process import EFFECT_PRECISION, Floats, log_e_from_sums
 from actlab.stats.racing import Race, RaceState
 from actlab.studies.plan import Plan
 from actlab.studies.settings import LR_FACTORS, TUNING_SEEDS
@@ -112,7 +111,7 @@ class Scheduler:
         self._state: RaceState | None = None
         self._certain = dict.fromkeys(self._plan.labels, 1)  # rounds that each arm is certain to run
         self._missing: dict[tuple[str, int], TrialKey] | None = None
-        self._extend_certain_rounds(self._main)
+        self._extend_certain_rounds()
 
     def update(self, results: Iterable[TrialSummary]) -> Schedule:
         """Return the schedule for all results so far.
@@ -209,7 +208,7 @@ class Scheduler:
             for arm in self._plan.labels:
                 self._tabulate(arm, seed)
             self._state = self._race.replay(self._table, seeds[: self._rounds], failed=self._failed_arms())
-            self._extend_certain_rounds(main)
+            self._extend_certain_rounds()
 
     def _is_decided(self) -> bool:
         """Return whether one arm, or none, is left."""
@@ -225,42 +224,24 @@ class Scheduler:
         """Return the arms with a failed trial in a complete round."""
         return {arm for arm, position in self._failed_at.items() if position < self._rounds}
 
-    def _extend_certain_rounds(self, main: _Results) -> None:
+    def _extend_certain_rounds(self) -> None:
         """Raise the number of rounds that each arm is certain to run; it never decreases."""
         if self._is_decided() or self._rounds == len(self._plan.seeds):
             return
         arms = self._running_arms()
-        safe = self._safe_rounds(main, [arm for arm in arms if arm in self._active()])
+        safe = self._safe_rounds([arm for arm in arms if arm in self._active()])
         certain = sorted(safe.values())[-2] if len(safe) > 1 else 0  # the study goes on while two arms are active
         for arm in arms:
             ahead = safe.get(arm, 0) if arm != self._plan.baseline else max(safe.get(arm, 0), certain)
             self._certain[arm] = max(self._certain[arm], self._rounds + 1 + min(ahead, certain))
         self._missing = None
 
-    def _safe_rounds(self, main: _Results, racing: list[str]) -> dict[str, int]:
+    def _safe_rounds(self, racing: list[str]) -> dict[str, int]:
         """Return for each active arm in how many further rounds no results could eliminate it."""
         rounds_left = len(self._plan.seeds) - self._rounds
         if not self._plan.eliminate or len(racing) < 2:
             return dict.fromkeys(racing, rounds_left)
-        completed = self._plan.seeds[: self._rounds]
-        values = {arm: _signed_metrics(main, arm, completed, self._plan.direction) for arm in racing}
-        largest = {}
-        for arm in racing:
-            paths = [_largest_log_e(values[rival] - values[arm], rounds_left) for rival in racing if rival != arm]
-            largest[arm] = np.maximum(np.max(paths, axis=0), self._log_e_so_far(arm))
-        return self._rounds_before_elimination(largest)
-
-    def _log_e_so_far(self, arm: str) -> float:
-        """Return the largest log e against an arm so far; that of eliminated rivals still counts."""
-        return 0.0 if self._state is None else log(self._state.e_values[arm] * (len(self._plan.arms) - 1))
-
-    def _rounds_before_elimination(self, largest: Mapping[str, Floats]) -> dict[str, int]:
-        """Return the number of safe rounds of each arm, from the largest log e after each number of further rounds."""
-        # E is a pair's evidence over K - 1 rivals. The first elimination needs m / alpha, the last one 2 / alpha.
-        remaining = len(self._plan.arms) - (0 if self._state is None else len(self._state.eliminated))
-        share = log((len(self._plan.arms) - 1) / self._plan.alpha)
-        before_first = _rounds_below(np.array(list(largest.values())).max(axis=0), share + log(remaining))
-        return {arm: max(before_first, _rounds_below(path, share + log(2))) for arm, path in largest.items()}
+        return self._race.safe_rounds(self._state, racing, rounds_left)
 
     def _certain_trials(self, main: _Results) -> list[tuple[int, str]]:
         """Return seed and arm of the trials that are certain to run and have no row, round by round."""
@@ -282,41 +263,3 @@ class Scheduler:
         running = set(self._running_arms()) if not self._is_decided() else set()
         counts = [len(self._plan.seeds) if arm in running else self._counts[arm] for arm in self._plan.labels]
         return tuning_trials + sum(counts)
-
-
-def _metrics(main: _Results, arm: str, seeds: Sequence[int]) -> dict[int, float | None]:
-    """Return the arm's results by seed as the race takes them: None for diverged, no entry for failed or not run."""
-    results = {seed: main[arm, seed] for seed in seeds if (arm, seed) in main}
-    return {seed: result.metric for seed, result in results.items() if result.status not in _FAILED}
-
-
-def _signed_metrics(main: _Results, arm: str, seeds: Sequence[int], direction: str) -> Floats:
-    values = _metrics(main, arm, seeds)
-    sign = 1.0 if direction == "max" else -1.0
-    return np.array([np.nan if (value := values.get(seed)) is None else sign * value for seed in seeds])
-
-
-def _rounds_below(path: Floats, bound: float) -> int:
-    # The race sums in another order; the tolerance keeps a rounding error from scheduling a trial too early.
-    reached = np.flatnonzero(path >= bound - 1e-6)
-    return int(reached[0]) if reached.size else len(path)
-
-
-def _largest_log_e(gains: Floats, further: int) -> Floats:
-    """Return the largest possible log e after 1, 2, ..., ``further`` more differences, as a running maximum.
-
-    With s the sum, S the sum of squares and k further differences of any size, s^2/S is at most s0^2/S0 + k (Cauchy-Schwarz,
-    reached by k times S0/s0), or k when s0 <= 0. The evidence depends on s^2/S only, and grows with it.
-
-    Args:
-        gains: differences so far in the rival's favour, shape (n,). If one is NaN (diverged; the race replaces it), the
-            largest possible ratio, n, is assumed.
-        further: number of further differences.
-    """
-    count = np.arange(1, further + 1)
-    total, squares = float(gains.sum()), float((gains * gains).sum())
-    ratio = float(len(gains)) if np.isnan(total) else total * total / squares if total > 0 else 0.0
-    # A sum of sqrt(ratio) with a sum of squares of 1 has this ratio. The precaution for discrete results only lowers log e.
-    sums, ones, no_step = np.sqrt(ratio + count), np.ones(further), np.zeros(further)
-    log_e = log_e_from_sums(len(gains) + count, sums, ones, no_step, g=EFFECT_PRECISION)
-    return np.asarray(np.maximum.accumulate(log_e))

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal, TypeAlias
 
-from actlab.stats.e_process import anytime_p
 from actlab.stats.equivalence import probability_equivalent
-from actlab.stats.racing import RaceState
+from actlab.stats.racing import Race, RaceState
 from actlab.studies.verdict.outcomes import Outcome, StudyFacts, differences, gains
+from actlab.studies.verdict.settled import Settled, find_settled, leading_seeds
 
 __all__ = ["ArmFinding", "Findings", "PairFinding", "Relation", "Standing", "make_findings"]
 
@@ -57,17 +57,21 @@ class PairFinding:
 
     Attributes:
         arms: the two labels, in the order of the plan.
-        p_first: error rate of the whole study at which the evidence of the second arm alone rules out the first; 1 without seeds.
+        p_first: error rate of the whole study at which the second arm rules out the first
+            (`actlab.stats.racing.Race.pair_p`); 1 without seeds.
         p_second: the same with the arms exchanged.
-        prob_equivalent: posterior probability of practical equivalence; None with fewer than two shared seeds.
+        prob_equivalent: posterior probability of practical equivalence, an estimate; None with fewer than two shared seeds.
+        p_equivalent: error rate of the whole study at which the two are called practically equivalent.
         better: the arm that is shown to be better, or None.
-        is_equivalent: whether the two are practically equivalent. An arm may be better by less than matters.
+        is_equivalent: whether the two are practically equivalent, shown at the error rate of the study. An arm may be better by less
+            than matters.
     """
 
     arms: tuple[str, str]
     p_first: float
     p_second: float
     prob_equivalent: float | None
+    p_equivalent: float
     better: str | None
     is_equivalent: bool
 
@@ -201,38 +205,30 @@ def _chain(arm: str, state: RaceState) -> Iterator[str]:
 def _pairs(
     arms: tuple[ArmFinding, ...], outcomes: Mapping[str, Outcome], state: RaceState, facts: StudyFacts
 ) -> Iterator[PairFinding]:
+    settled = find_settled(outcomes, state, facts)
     for one, other in combinations(arms, 2):
         both_best = one.standing == other.standing == "best"
         if both_best or facts.baseline in (one.arm, other.arm):
             first, second = outcomes[one.arm], outcomes[other.arm]
             if gains(first, second, facts).size:
-                yield _pair(first, second, state, facts, both_best=both_best)
+                yield _pair(first, second, state, facts, settled=settled, both_best=both_best)
 
 
-def _pair(first: Outcome, second: Outcome, state: RaceState, facts: StudyFacts, *, both_best: bool) -> PairFinding:
-    # While both may be the best, the open round does not count, as in the race: so the evidence between them is below its bound.
-    rounds = state.rounds if both_best else len(facts.seeds)
-    p_first = _error_rate(first, second, state, facts, rounds)
-    p_second = _error_rate(second, first, state, facts, rounds)
+def _pair(
+    first: Outcome, second: Outcome, state: RaceState, facts: StudyFacts, *, settled: Settled, both_best: bool
+) -> PairFinding:
+    race, seeds = Race(facts.arms, facts.direction, facts.alpha), leading_seeds(first, second, facts)
+    second_gains = gains(second, first, facts, seeds=seeds)
+    p_first = race.pair_p(state, second_gains, better=second.arm, worse=first.arm)
+    p_second = race.pair_p(state, -second_gains, better=first.arm, worse=second.arm)
     better = second.arm if p_first < min(facts.alpha, p_second) else first.arm if p_second < facts.alpha else None
-    probability = probability_equivalent(differences(first, second, facts), facts.rope or 0.0)
+    p_equivalent = settled.p(first.arm, second.arm)
     return PairFinding(
         arms=(first.arm, second.arm),
         p_first=p_first,
         p_second=p_second,
-        prob_equivalent=probability,
+        prob_equivalent=probability_equivalent(differences(first, second, facts), facts.rope or 0.0),
+        p_equivalent=p_equivalent,
         better=None if both_best else better,
-        is_equivalent=probability is not None and probability >= 1 - facts.alpha,
+        is_equivalent=p_equivalent <= facts.alpha,
     )
-
-
-def _error_rate(arm: Outcome, rival: Outcome, state: RaceState, facts: StudyFacts, rounds: int) -> float:
-    """Return the error rate at which the evidence of one rival alone rules out the arm (Holm's adjusted p).
-
-    Seeds from after the end of the race count as well: the bound holds for the infinite sequence of seeds.
-    """
-    count, eliminated = len(facts.arms), list(state.eliminated)
-    before = eliminated[: eliminated.index(arm.arm)] if arm.arm in eliminated else eliminated
-    p = anytime_p(gains(rival, arm, facts, seeds=facts.seeds[:rounds]), two_sided=False)
-    largest = max(((count - rank) / state.eliminated[other].e_value for rank, other in enumerate(before)), default=0.0)
-    return min(1.0, max((count - len(before)) * (count - 1) * (1.0 if p is None else p), largest))

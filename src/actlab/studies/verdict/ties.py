@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
 
-from actlab.stats.racing import RaceState, forecast
+from actlab.stats.forecast import forecast
+from actlab.stats.racing import Race, RaceState
 from actlab.studies.verdict.arm_summary import ArmSummary
 from actlab.studies.verdict.finding import Findings, PairFinding
-from actlab.studies.verdict.outcomes import Outcome, StudyFacts, differences
+from actlab.studies.verdict.outcomes import Outcome, StudyFacts, gains
+from actlab.studies.verdict.settled import find_settled, leading_seeds
 
 __all__ = ["Tie", "closest", "find_ties"]
 
@@ -22,9 +24,9 @@ class Tie:
 
     Attributes:
         arms: the two labels, in the order of the verdict's arms.
-        kind: "equivalent" when they are practically equivalent with posterior probability 1 - alpha, else "undecided".
-        prob_equivalent: that probability; None with fewer than two shared seeds.
-        seeds_needed: seeds to add until the pair is decided either way, if its mean and spread stay the same; None
+        kind: "equivalent" when they are shown to be practically equivalent at the error rate of the study, else "undecided".
+        prob_equivalent: posterior probability of that, an estimate; None with fewer than two shared seeds.
+        seeds_needed: seeds to add until the pair is decided either way, if its results so far repeat; None
             when equivalent, when one of the two is ruled out and gets no more seeds, when 1,000 seeds would not suffice, or with
             fewer than two shared seeds.
     """
@@ -51,29 +53,46 @@ def find_ties(
         state: of the race.
         facts: of the study.
     """
-    # The e-value of one pair at which an arm of the best set is eliminated (see actlab.stats.racing).
-    evidence = (len(facts.arms) - len(state.eliminated)) * max(1, len(facts.arms) - 1) / facts.alpha
     compared = [arm.spec for arm in arms if findings.of(arm.spec).is_compared]
-    return tuple(
-        _tie(outcomes[one], outcomes[other], pair, findings=findings, facts=facts, evidence=evidence)
+    tied = [
+        (one, other, pair)
         for one, other in combinations(compared, 2)
         if (pair := findings.pair(one, other)) is not None
         and findings.relation(one, other) in ("equivalent", "undecided")
+    ]
+    needed = _seeds_needed([pair for *_, pair in tied], outcomes, findings, state, facts)
+    return tuple(
+        Tie(
+            arms=(one, other),
+            kind="equivalent" if pair.is_equivalent else "undecided",
+            prob_equivalent=pair.prob_equivalent,
+            seeds_needed=needed.get(pair.arms),
+        )
+        for one, other, pair in tied
     )
 
 
-def _tie(
-    one: Outcome, other: Outcome, pair: PairFinding, *, findings: Findings, facts: StudyFacts, evidence: float
-) -> Tie:
-    names, probability = (one.arm, other.arm), pair.prob_equivalent
-    if pair.is_equivalent:
-        return Tie(arms=names, kind="equivalent", prob_equivalent=probability, seeds_needed=None)
-    seeds = (
-        forecast(differences(one, other, facts), evidence=evidence, rope=facts.rope, level=1 - facts.alpha)
-        if {*names} <= findings.running
-        else None
-    )
-    return Tie(arms=names, kind="undecided", prob_equivalent=probability, seeds_needed=seeds)
+def _seeds_needed(
+    pairs: Sequence[PairFinding],
+    outcomes: Mapping[str, Outcome],
+    findings: Findings,
+    state: RaceState,
+    facts: StudyFacts,
+) -> dict[tuple[str, str], int | None]:
+    """Return the forecast for the undecided pairs that get more seeds."""
+    race, settled = Race(facts.arms, facts.direction, facts.alpha), find_settled(outcomes, state, facts)
+    needed = {}
+    for pair in pairs:
+        if not pair.is_equivalent and {*pair.arms} <= findings.running:
+            first, second = (outcomes[arm] for arm in pair.arms)
+            needed[pair.arms] = forecast(
+                gains(first, second, facts, seeds=leading_seeds(first, second, facts)),
+                better=race.needed_e(state, second.arm),
+                worse=race.needed_e(state, first.arm),
+                rope=facts.rope or 0.0,
+                equivalent=settled.needed(*pair.arms),
+            )
+    return needed
 
 
 def closest(ties: Sequence[Tie], findings: Findings) -> Tie | None:
