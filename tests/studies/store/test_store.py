@@ -6,7 +6,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-import time
 
 import pytest
 import sqlalchemy as sa
@@ -14,7 +13,6 @@ from tests.studies.tiny import attempts, tiny
 
 from actlab.errors import StoreError
 from actlab.studies.plan import make_plan
-from actlab.studies.store import store as module
 from actlab.studies.store.database_errors import store_errors
 from actlab.studies.store.lease_owner import Owner
 from actlab.studies.store.schema import VERSION, leases
@@ -89,27 +87,6 @@ def test_a_process_with_the_same_number_that_started_later_is_another(store, stu
     assert not me.is_dead()
 
 
-def test_the_lease_of_another_host_holds_until_it_is_no_longer_renewed(store, study, monkeypatch):
-    store.acquire(study, KEYS[:1], Owner("elsewhere", 1, "1"))
-    assert store.acquire(study, KEYS[:1], Owner.of()) is None
-
-    later = time.time() + module.EXPIRY + 1
-    monkeypatch.setattr(module.time, "time", lambda: later)
-
-    assert store.acquire(study, KEYS[:1], Owner.of()).key == KEYS[0]
-
-
-def test_a_renewed_lease_holds(store, study, monkeypatch):
-    elsewhere = Owner("elsewhere", 1, "1")
-    store.acquire(study, KEYS[:1], elsewhere)
-    later = time.time() + module.EXPIRY + 1
-    monkeypatch.setattr(module.time, "time", lambda: later)
-
-    store.renew(elsewhere)
-
-    assert store.acquire(study, KEYS[:1], Owner.of()) is None
-
-
 def test_a_process_that_lost_its_lease_cannot_write_the_row(store, study):
     lost = store.acquire(study, KEYS[:1], dead_owner())
     taken = store.acquire(study, KEYS[:1], Owner.of())
@@ -117,22 +94,6 @@ def test_a_process_that_lost_its_lease_cannot_write_the_row(store, study):
     assert store.finish(study, taken, trial(KEYS[0], 0.7))
     assert not store.finish(study, lost, trial(KEYS[0], 0.2))
     assert [found["metric"] for found in store.rows(study)] == [0.7]
-
-
-def test_the_lease_of_a_stopped_process_of_this_host_expires_without_a_renewal_whatever_the_clock_says(
-    store, study, monkeypatch
-):
-    stopped = store.acquire(study, KEYS[:1], Owner.of())
-    now, clock = time.monotonic(), time.time()
-    monkeypatch.setattr(module.time, "time", lambda: clock + 10 * module.EXPIRY)
-    assert store.acquire(study, KEYS[:1], Owner.of()) is None
-
-    monkeypatch.setattr(module.time, "monotonic", lambda: now + module.EXPIRY + 1)
-    monkeypatch.setattr(module.time, "time", lambda: clock - 10 * module.EXPIRY)
-    taken = store.acquire(study, KEYS[:1], Owner.of())
-
-    assert store.finish(study, taken, trial(KEYS[0], 0.7))
-    assert not store.finish(study, stopped, trial(KEYS[0], 0.2))
 
 
 def test_a_provisional_row_is_replaced_by_a_later_attempt_with_a_higher_number(store, study):
@@ -170,34 +131,6 @@ def test_a_released_lease_is_free(store, study):
     store.release(store.acquire(study, KEYS[:1], Owner.of()))
 
     assert store.acquire(study, KEYS[:1], Owner.of()).key == KEYS[0]
-
-
-def test_deaths_on_a_trial_are_counted(store, study):
-    counts = []
-    for _ in range(2):
-        store.acquire(study, KEYS[:1], Owner.of())
-        assert store.record_kill(study, Owner.of(), 9, lambda key, times: counts.append((key, times))) == 1
-
-    assert counts == [(KEYS[0], 1), (KEYS[0], 2)]
-
-
-def test_a_trial_with_a_final_result_after_a_kill_is_not_run_again(store, study):
-    store.acquire(study, KEYS[:1], Owner.of())
-    store.record_kill(study, Owner.of(), 9, lambda key, _: trial(key))
-
-    assert store.acquire(study, KEYS[:1], Owner.of()) is None
-    assert len(store.rows(study)) == 1
-
-
-def test_a_dead_workers_trial_is_not_leased_before_its_coordinator_has_recorded_the_death(store, study):
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    store.acquire(study, KEYS[:1], Owner.of(child.pid))
-    child.kill()
-    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-
-    assert store.acquire(study, KEYS[:1], Owner.of(), coordinator=os.getpid()) is None
-    child.wait()
-    assert store.acquire(study, KEYS[:1], Owner.of(), coordinator=os.getpid()).key == KEYS[0]
 
 
 def _run_all(url, study, gate, found):

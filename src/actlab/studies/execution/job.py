@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from actlab.studies.plan import Plan
 from actlab.tasks.task import Task
@@ -22,6 +23,7 @@ class Job:
         jobs: number of processes that run trials at the same time.
         budget: seconds after which the study ends, or None.
         trial_limit: seconds after which a trial is ended; None for a limit derived from the other trials.
+        modules: digests of the modules that the task imports, see :func:`actlab.studies.source_files.source_digests`.
     """
 
     store: str
@@ -31,3 +33,4 @@ class Job:
     jobs: int
     budget: float | None = None
     trial_limit: float | None = None
+    modules: Mapping[str, str] = field(default_factory=dict)

@@ -30,8 +30,7 @@ class StudyState:
         self._scheduler = Scheduler(job.plan, learning_rate)
         self._results: dict[TrialKey, TrialSummary] = {}
         self._last = 0
-        self._read(earlier=True)
-        self.schedule: Schedule = self._scheduler.update(self.results)
+        self.schedule: Schedule = self._scheduler.update(self._read(earlier=True))
         self._report()
 
     @property
@@ -41,16 +40,17 @@ class StudyState:
 
     def refresh(self) -> None:
         """Read the rows that are new in the store, of this process and of others."""
-        if self._read(earlier=False):
-            self.schedule = self._scheduler.update(self.results)
+        if new := self._read(earlier=False):
+            self.schedule = self._scheduler.update(new)
             self._report()
 
-    def _read(self, *, earlier: bool) -> bool:
+    def _read(self, *, earlier: bool) -> list[TrialSummary]:
         new = self._store.results(self._job.study, after=self._last)
         if new:
             self._last = max(result.row for result in new)
-            self._results |= {result.key: result for result in new if not (earlier and result.provisional)}
-        return bool(new)
+        counted = [result for result in new if not (earlier and result.provisional)]
+        self._results |= {result.key: result for result in counted}
+        return counted
 
     def _report(self) -> None:
         if self._progress is not None:

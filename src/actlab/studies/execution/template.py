@@ -28,6 +28,7 @@ from actlab.studies.execution.job import Job
 from actlab.studies.execution.parent_process import end_with
 from actlab.studies.execution.runner import run_orders
 from actlab.studies.plan import make_plan
+from actlab.studies.source_files import source_digests
 from actlab.studies.store.lease_owner import Owner
 from actlab.system.allocator import tune_allocator
 from actlab.tasks.isolation import isolated
@@ -112,7 +113,10 @@ def _load(job: Job, *, warm: bool) -> tuple[Task | None, dict[str, Any]]:
         return None, {"error": str(error)}
     except BaseException:  # an error of ActLab itself
         return None, {"internal_error": traceback.format_exc()}
-    if (plan.definitions, plan.task_source) != (job.plan.definitions, job.plan.task_source):
+    same_modules = not isinstance(job.task, str) or source_digests(task) == dict(
+        job.modules
+    )  # before runners are forked
+    if (plan.definitions, plan.task_source) != (job.plan.definitions, job.plan.task_source) or not same_modules:
         return None, {"problem": WRONG_DEFINITIONS}
     steps = _warm_up(task, job) if warm else None
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # cannot be used in a fork

@@ -54,11 +54,6 @@ class Owner:
         """Whether the process is known to be stopped by a signal or a debugger, and renews nothing."""
         return self.is_local() and not self.is_dead() and _process_status(self.pid)[:1] in (["T"], ["t"])
 
-    def is_unreaped_child_of(self, parent: int) -> bool:
-        """Whether the process is a zombie, ended but not yet waited for by ``parent``; False where that is unknown."""
-        fields = _process_status(self.pid)
-        return self.host == _host() and fields[:1] == ["Z"] and fields[1:2] == [str(parent)]
-
 
 @lru_cache(maxsize=1)
 def _host() -> str:

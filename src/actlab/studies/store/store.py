@@ -1,8 +1,8 @@
 """Transactional trial store on SQLAlchemy, with leases for concurrent workers.
 
-Every trial is a row, written once, in one transaction. Several processes and machines may work on one store. A worker leases a trial
-before it runs. A lease names its owner; another worker can take the trial when the owner is dead (on the same host, at once) or has not
-renewed its leases for two minutes. Leases are never deleted, so that the attempts of a trial can be counted. A row is written only by the
+Every trial is a row, written once, in one transaction. Several processes and machines may work on one store. A process leases a trial
+before it runs. A lease names its owner; another process can take the trial when the owner is dead (on the same host, at once) or has not
+renewed its leases for long, see :mod:`actlab.studies.store.lease_expiry`. Leases are never deleted, so that the attempts of a trial can be counted. A row is written only by the
 owner of the open lease. A provisional row counts as a result, and the row of a later attempt replaces it.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -193,17 +193,11 @@ class Store:
 
     # Leases
 
-    def acquire(
-        self, study: int, keys: Sequence[TrialKey], owner: Owner, coordinator: int | None = None
-    ) -> Lease | None:
-        """Lease the first of the trials that has no final row and no living owner; None if there is none.
-
-        Trials of dead owners are leased at once, except those of workers of the same ``coordinator`` (a process id): it records the
-        death first, and may end the trial as the cause.
-        """
+    def acquire(self, study: int, keys: Sequence[TrialKey], owner: Owner) -> Lease | None:
+        """Lease the first of the trials that has no final row and no living owner; None if there is none."""
         try:
             with store_errors(self.url), self._writing.begin() as connection:
-                running = self._running(connection, study, coordinator)
+                running = self._running(connection, study)
                 for key in keys:
                     if key not in running and not self._has_row(connection, study, key):
                         return self._insert_lease(connection, study, key, owner)
@@ -211,21 +205,16 @@ class Store:
             pass  # on a database without a single write lock, another process was faster
         return None
 
-    def _running(self, connection: sa.Connection, study: int, coordinator: int | None) -> set[TrialKey]:
+    def _running(self, connection: sa.Connection, study: int) -> set[TrialKey]:
         """Return running trials; close the leases of dead workers."""
         c = leases.c
         running = set()
         for row in connection.execute(sa.select(leases).where(c.study_id == study, c.outcome.is_(None))).all():
-            if self._has_expired(row, coordinator):
+            if self._watch.has_expired(_open_lease(row)):
                 connection.execute(leases.update().where(c.id == row.id, c.outcome.is_(None)).values(outcome="lost"))
             else:
                 running.add(TrialKey(row.stage, row.arm, row.seed, row.lr))
         return running
-
-    def _has_expired(self, lease: sa.Row[Any], coordinator: int | None) -> bool:
-        if coordinator is not None and _owner(lease).is_unreaped_child_of(coordinator):
-            return False
-        return self._watch.has_expired(_open_lease(lease))
 
     def holders(self, study: int) -> list[Holder]:
         """Return the processes that hold trials of a study."""
@@ -305,38 +294,6 @@ class Store:
         open_lease = (leases.c.id == lease.id, leases.c.outcome.is_(None))
         with store_errors(self.url), self._writing.begin() as connection:
             connection.execute(leases.update().where(*open_lease).values(outcome=outcome))
-
-    def record_kill(
-        self, study: int, owner: Owner, signal: int, final_result: Callable[[TrialKey, int], Trial | None]
-    ) -> int:
-        """Close the leases of a worker that was killed by a signal, also those that another process has taken since.
-
-        Args:
-            study: id of the study.
-            owner: the worker.
-            signal: number of the signal.
-            final_result: of a trial and the number of times that a worker was killed on it; returns the trial's result if it is not
-                to run again, else None. The row is written in the same transaction.
-
-        Returns:
-            Number of trials that the worker was running.
-        """
-        c = leases.c
-        with store_errors(self.url), self._writing.begin() as connection:
-            owned = (c.study_id == study, *_owned_by(owner), c.outcome.is_(None) | (c.outcome == "lost"))
-            rows = connection.execute(sa.select(leases).where(*owned)).all()
-            keys = [TrialKey(row.stage, row.arm, row.seed, row.lr) for row in rows]
-            connection.execute(leases.update().where(*owned).values(outcome=f"killed by signal {signal}"))
-            for key in keys:
-                trial = final_result(key, self._times_killed(connection, study, key))
-                if trial is not None and not self._has_row(connection, study, key):
-                    self._write_row(connection, study, trial)
-        return len(keys)
-
-    @staticmethod
-    def _times_killed(connection: sa.Connection, study: int, key: TrialKey) -> int:
-        query = sa.select(sa.func.count()).where(*_is_trial(leases, study, key), leases.c.outcome.like("killed%"))
-        return connection.scalar(query) or 0
 
     # Costs and facts
 
