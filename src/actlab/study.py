@@ -19,6 +19,7 @@ from actlab.studies.plan import Plan
 from actlab.studies.prepare import Draft, draft
 from actlab.studies.settings import LR_FACTORS, StudyOptions, StudySettings
 from actlab.studies.store.store import Store, StoredStudy
+from actlab.studies.trial_inputs import changed_inputs
 from actlab.studies.verdict.reproduction import StudyOrigin, reproduction
 from actlab.studies.verdict.verdict import StudyFacts, Verdict, make_verdict
 from actlab.tasks.task import Task
@@ -164,8 +165,8 @@ def compare(
         settings: settings of the plan; the defaults if not given.
         options: fields of :class:`~actlab.studies.settings.StudySettings`, in the place of those of ``settings``: ``seeds`` (10),
             ``baseline`` (the model as it is), ``sites`` (those of the model's main function), ``init`` ("fixed"), ``tune`` (None),
-            ``alpha`` (0.05), ``rope`` (the task's), ``eliminate`` (True), ``decay_learned`` (True) and ``trial_limit`` (20 times the
-            longest trial so far, at least a minute).
+            ``alpha`` (0.05), ``rope`` (the task's), ``eliminate`` (True), ``decay_learned`` (True), ``trial_limit`` (20 times the
+            longest trial so far, at least a minute) and ``accept_changes`` (False).
 
     Returns:
         The study, whose ``verdict()`` is the result.
@@ -184,8 +185,27 @@ def compare(
     drafted = draft(task, arms, budget=budget, jobs=jobs, name=name, settings=settings, **options)
     opened = Store(store)
     stored = opened.begin_study(drafted.name, drafted.plan)
+    _record_inputs(drafted, opened, stored)
     _run_study(drafted, opened, stored, task, progress)
     return Study(opened, stored)
+
+
+def _record_inputs(drafted: Draft, store: Store, stored: StoredStudy) -> None:
+    """Store what the study reads, or compare it with what was stored when it began.
+
+    Raises:
+        StoreError: it has changed, and the settings do not accept that.
+    """
+    before = store.facts(stored.id).get("inputs")
+    changes = [] if before is None else changed_inputs(before, drafted.inputs)
+    if changes and not drafted.accept_changes:
+        raise StoreError(
+            f"What the study {stored.name!r} reads has changed since it began: {'; '.join(changes)}. Its rows would not be comparable. "
+            "Choose another --name for a new study, undo the change, or add --accept-changes (accept_changes=True), which goes on and has "
+            "the verdict say so."
+        )
+    if before is None or changes:
+        store.set_fact(stored.id, "inputs", dict(drafted.inputs))
 
 
 def _run_study(
@@ -213,6 +233,7 @@ def _run_study(
         jobs=drafted.jobs,
         budget=drafted.budget,
         trial_limit=drafted.trial_limit,
+        modules=drafted.inputs["modules"],
     )
     finished = run(job, task, progress)
     store.set_fact(stored.id, "budget_hit", not finished)

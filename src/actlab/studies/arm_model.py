@@ -20,13 +20,16 @@ from actlab.nn.transforms.swap import apply_selections
 from actlab.studies.arm import Arm
 from actlab.studies.repeated_swap import RepeatedSwap
 from actlab.studies.site_roles import MAIN, SiteRole, find_roles
+from actlab.studies.trial_inputs import weights_digest
 from actlab.tasks.isolation import isolated, seed_all
 from actlab.tasks.task import Task
 
 __all__ = ["TriedModel", "build_model", "swap_of", "try_arms"]
 
 
-def build_model(task: Task, arm: Arm, seed: int, *, init: str, batch: Tensor) -> nn.Module:
+def build_model(
+    task: Task, arm: Arm, seed: int, *, init: str, batch: Tensor, digests: dict[str, str] | None = None
+) -> nn.Module:
     """Build the task's model for a seed and swap in the arm's activations; call it inside :func:`actlab.tasks.isolation.isolated`.
 
     The swap is tried on another model first, once per arm and process. The returned model has not run, and the arm "unchanged", or one
@@ -38,6 +41,7 @@ def build_model(task: Task, arm: Arm, seed: int, *, init: str, batch: Tensor) ->
         seed: of the weights.
         init: "fixed" or "matched".
         batch: first inputs of the training split, shape (batch, ...).
+        digests: where the digest of the task's model is entered, as ``weights``.
 
     Returns:
         The model in training mode.
@@ -47,6 +51,8 @@ def build_model(task: Task, arm: Arm, seed: int, *, init: str, batch: Tensor) ->
     """
     seed_all(seed)
     model = task.model(seed)
+    if digests is not None and (digest := weights_digest(model)) is not None:
+        digests["weights"] = digest
     swap = swap_of(task, arm, seed, batch=batch, like=model)
     swap.apply(model, generator=torch.Generator().manual_seed(seed))  # of the weights that a gated arm adds
     if init == "matched":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -18,6 +18,7 @@ from actlab.studies.plan import Plan, make_plan, parse_arms
 from actlab.studies.repeated_swap import RepeatedSwap
 from actlab.studies.settings import LR_FACTORS, TUNING_SEEDS, StudyOptions, StudySettings, parse_budget, parse_sites
 from actlab.studies.site_list import StudySite, list_sites
+from actlab.studies.trial_inputs import study_inputs
 from actlab.system import cores
 from actlab.system.display import Displayed
 from actlab.system.options import from_options
@@ -42,6 +43,8 @@ class Draft(Displayed):
         hygiene: numbers of duplicates between the data's splits, see :func:`actlab.evaluate.data_audit.count_duplicates`.
         sites: every activation site of the model, with what the arms do to it.
         trial_limit: seconds after which a trial is ended, or None for a limit derived from the other trials.
+        inputs: digests of the modules that the task imports and of the first seed's data.
+        accept_changes: whether a stored study goes on although these have changed.
     """
 
     name: str
@@ -53,6 +56,8 @@ class Draft(Displayed):
     hygiene: Mapping[str, Any]
     sites: tuple[StudySite, ...] = ()
     trial_limit: float | None = None
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    accept_changes: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return the draft as plain values, ready for JSON."""
@@ -115,6 +120,8 @@ def draft(
         hygiene=count_duplicates(data),
         sites=sites,
         trial_limit=limit,
+        inputs=study_inputs(resolved, data, seed),
+        accept_changes=chosen.accept_changes,
     )
 
 

@@ -40,6 +40,8 @@ class StudySettings:
             them out of it, see :func:`actlab.parameter_groups`.
         trial_limit: time after which a trial is taken to hang and ended, as "10m" or in seconds; by default 20 times the longest trial so
             far, at least a minute. Not part of the plan: it changes no number.
+        accept_changes: whether a study goes on although modules that the task imports, or its data, have changed since it began. Not part
+            of the plan; the verdict says that the rows were not computed alike.
     """
 
     seeds: int | Sequence[int] = 10
@@ -52,6 +54,7 @@ class StudySettings:
     decay_learned: bool = True
     sites: str | Sequence[str] | None = None
     trial_limit: str | float | None = None
+    accept_changes: bool = False
 
 
 class StudyOptions(TypedDict, total=False):
@@ -67,6 +70,7 @@ class StudyOptions(TypedDict, total=False):
     decay_learned: bool
     sites: str | Sequence[str] | None
     trial_limit: str | float | None
+    accept_changes: bool
 
 
 def parse_sites(sites: str | Sequence[str]) -> tuple[str, ...]:

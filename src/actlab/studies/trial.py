@@ -8,11 +8,12 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import version
 from itertools import islice, pairwise
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -23,6 +24,7 @@ from actlab.nn.training.parameter_groups import exempt_learned_numbers_
 from actlab.studies.arm import Arm
 from actlab.studies.arm_model import build_model
 from actlab.studies.controls import Snapshot, constant_metric
+from actlab.studies.trial_inputs import input_digests
 from actlab.system.interrupts import may_raise
 from actlab.tasks.check import as_number
 from actlab.tasks.error_text import shortened, text_of
@@ -48,7 +50,18 @@ class _DivergedError(Exception):
 @lru_cache(maxsize=1)
 def _versions() -> dict[str, str]:
     packages = {name: version(name) for name in ("actlab", "torch", "numpy")}
-    return {**packages, "python": platform.python_version(), "machine": platform.machine()}
+    return {**packages, "python": platform.python_version(), "machine": platform.machine(), "cpu": _processor()}
+
+
+def _processor() -> str:
+    """Return the processor's name and the instructions that torch uses on it; both decide the last bits."""
+    name = platform.processor()
+    with suppress(OSError):
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        name = next(
+            (line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")), name
+        )
+    return f"{name} {torch.backends.cpu.get_cpu_capability()}".strip()
 
 
 def versions() -> dict[str, str]:
@@ -56,7 +69,7 @@ def versions() -> dict[str, str]:
 
     Example:
         >>> sorted(versions())
-        ['actlab', 'machine', 'numpy', 'python', 'torch']
+        ['actlab', 'cpu', 'machine', 'numpy', 'python', 'torch']
     """
     return dict(_versions())
 
@@ -82,9 +95,10 @@ class Trial:
         error: reason of a trial that did not complete; the first line is a summary.
         started: seconds since 1970.
         finished: seconds since 1970.
-        versions: software and machine, see :func:`versions`.
+        versions: software and machine, see :func:`versions`, and number of ``threads`` where the trial began.
         provisional: whether a later run of the study runs the trial again and replaces this row, as after a worker was killed.
-        inputs: digests of what the trial was computed from, by kind, or None where they were not recorded.
+        inputs: digests of what the trial was computed from (``code``: the modules that the task imports; ``data``; ``weights``: those
+            of the task's model before the swap), or None where they were not recorded.
         controls: ``constant``, the metric of a prediction that is the same for every example (the mean of the model's outputs), and
             ``half_validation``, the validation metric after half of the steps; each where it can be computed.
     """
@@ -112,7 +126,7 @@ class Trial:
 
     def to_row(self) -> dict[str, Any]:
         """Return the trial as a row of the store."""
-        return asdict(self)
+        return dict(vars(self))
 
 
 @dataclass(kw_only=True)
@@ -124,6 +138,8 @@ class _Measurements:
     validation: float | None = None
     metric: float | None = None
     controls: dict[str, float] | None = None
+    inputs: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=versions)
 
 
 def run_trial(
@@ -185,6 +201,8 @@ def run_trial(
         error=reason,
         started=started,
         controls=measured.controls,
+        inputs=measured.inputs or None,
+        versions=measured.versions,
     )
 
 
@@ -244,7 +262,10 @@ def _train_and_evaluate(
 ) -> None:
     """Run a trial and fill in the measurements."""
     data = load_data(task, seed)
-    model = build_model(task, arm, seed, init=init, batch=data.train.x[: task.batch_size])
+    measured.inputs |= input_digests(task, data)
+    measured.versions["threads"] = str(torch.get_num_threads())
+    batch = data.train.x[: task.batch_size]
+    model = build_model(task, arm, seed, init=init, batch=batch, digests=measured.inputs)
     measured.parameters = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     seed_all(seed)  # again: the swap may have drawn numbers, and dropout must not depend on the arm
     half = _Half() if stage == "main" and data.validation is not None else None

@@ -30,6 +30,7 @@ class StudyState:
         self._scheduler = Scheduler(job.plan, learning_rate)
         self._results: dict[TrialKey, TrialSummary] = {}
         self._last = 0
+        self.longest: float | None = None  # seconds of the longest trial that ended by itself
         self.schedule: Schedule = self._scheduler.update(self._read(earlier=True))
         self._report()
 
@@ -50,6 +51,8 @@ class StudyState:
             self._last = max(result.row for result in new)
         counted = [result for result in new if not (earlier and result.provisional)]
         self._results |= {result.key: result for result in counted}
+        seconds = [result.seconds for result in counted if not result.provisional]
+        self.longest = max([*seconds, *([] if self.longest is None else [self.longest])], default=None)
         return counted
 
     def _report(self) -> None:

@@ -58,7 +58,7 @@ def main() -> None:
     serve(job, socket.socket(fileno=int(sys.argv[1])), parent, warm=warm)
 
 
-def serve(job: Job, control: socket.socket, parent: Owner, *, warm: bool) -> NoReturn:
+def serve(job: Job, control: socket.socket, parent: Owner, *, warm: bool, task: Task | None = None) -> NoReturn:
     """Load the task, say so, and fork runners as requested until the first process ends.
 
     Args:
@@ -66,12 +66,19 @@ def serve(job: Job, control: socket.socket, parent: Owner, *, warm: bool) -> NoR
         control: socket to the first process.
         parent: the first process.
         warm: whether to run the task's functions once before runners are forked.
+        task: the job's task in a fork of the first process; a new interpreter loads it, and may find another definition.
     """
     try:
         end_with(parent)
         _use_default_signals()
         _redirect_output()
-        task, greeting = _load(job, warm=warm)
+        torch.set_num_threads(1)
+        tune_allocator()
+        task, greeting = _load(job) if task is None else (task, {})
+        if task is not None:
+            greeting = {"steps": _warm_up(task, job) if warm else None}
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call] # cannot be used in a fork
+            task, greeting = None, {"problem": "accelerator"}
         _reply(control, greeting)
         if task is not None:
             _Runners(job, task, control).serve()
@@ -100,28 +107,21 @@ def _redirect_output() -> None:
         sys.stdout = sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115 # stays open
 
 
-def _load(job: Job, *, warm: bool) -> tuple[Task | None, dict[str, Any]]:
-    """Return the task and the message for the first process; no task if it or an activation has another definition here."""
-    torch.set_num_threads(1)
-    tune_allocator()
+def _load(job: Job) -> tuple[Task | None, dict[str, Any]]:
+    """Return the task, or none and what is wrong with it, such as that it or an activation has another definition here."""
     try:
         task = resolve(job.task)
         plan = make_plan(task, job.plan.arms, baseline=job.plan.baseline)
+        same_modules = not isinstance(job.task, str) or source_digests(task) == dict(job.modules)
     except UnknownNameError:
         return None, {"problem": WRONG_DEFINITIONS}
     except ActlabError as error:
         return None, {"error": str(error)}
     except BaseException:  # an error of ActLab itself
         return None, {"internal_error": traceback.format_exc()}
-    same_modules = not isinstance(job.task, str) or source_digests(task) == dict(
-        job.modules
-    )  # before runners are forked
     if (plan.definitions, plan.task_source) != (job.plan.definitions, job.plan.task_source) or not same_modules:
         return None, {"problem": WRONG_DEFINITIONS}
-    steps = _warm_up(task, job) if warm else None
-    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # cannot be used in a fork
-        return None, {"problem": "accelerator"}
-    return task, {"steps": steps}
+    return task, {}
 
 
 def _warm_up(task: Task, job: Job) -> int | None:
