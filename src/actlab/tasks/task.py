@@ -108,7 +108,8 @@ class Task:
         epochs: passes over the training split.
         steps: largest number of steps, or None for no limit besides ``epochs``.
         shuffle: whether every epoch draws a new order; otherwise batches are taken in the order of the data.
-        rope: region of practical equivalence, in the metric's units: differences smaller than this do not matter.
+        rope: region of practical equivalence, in the metric's units: differences smaller than this do not matter. None for half a
+            percentage point of a share such as the accuracy, and 1 % of the size of any other metric.
         curve_metric: of the list of all step losses, returns a number; if given, it is the result of a trial instead of ``metric``.
         description: one sentence.
         source: text that identifies the code which defines the task; part of a plan's fingerprint.
@@ -137,7 +138,7 @@ class Task:
     epochs: int = 10
     steps: int | None = None
     shuffle: bool = True
-    rope: float = 0.005
+    rope: float | None = None
     curve_metric: Callable[[Sequence[float]], float] | None = None
     description: str = ""
     source: str = ""

@@ -27,14 +27,34 @@ def test_names_are_joined_with_commas_and_and():
     ]
 
 
-def test_the_best_set_is_told_in_one_sentence(made_up):
+def test_the_best_set_is_told_in_one_sentence(made_up, found):
+    arms = tuple(arm.spec for arm in made_up.arms)
+
     def told(*best):
-        return best_set_sentence(dataclasses.replace(made_up, best_set=best))
+        return best_set_sentence(
+            dataclasses.replace(made_up, best_set=best, findings=found(best, arms if best else ()))
+        )
 
     assert told("gelu", "silu") == "At an error rate of 5%, 2 of 6 arms may be the best; the others are ruled out."
     assert told("gelu") == "At an error rate of 5%, gelu is the best of 6 arms; the others are ruled out."
     assert told(*(arm.spec for arm in made_up.arms)) == "At an error rate of 5%, none of the 6 arms is ruled out."
     assert told() == "No arm has a result to compare."
+
+
+def test_no_arm_that_was_not_compared_is_called_ruled_out(made_up, found):
+    def told(best, others=(), **left_out):
+        return best_set_sentence(dataclasses.replace(made_up, best_set=best, findings=found(best, others, left_out)))
+
+    assert told(("gelu",), ("tanh",), relu="withdrawn", elu="not run") == (
+        "At an error rate of 5%, gelu is the best of 2 arms that were compared; the others are ruled out. "
+        "Not compared: relu (failed) and elu (not run)."
+    )
+    assert told(("gelu",), relu="withdrawn") == (
+        "Only gelu has a result: nothing was compared. Not compared: relu (failed)."
+    )
+    assert told(("gelu", "relu"), elu="diverged").endswith(
+        "none of the 2 arms that were compared is ruled out. Not compared: elu (no finite result)."
+    )
 
 
 def test_a_tie_says_whether_it_is_sameness_or_want_of_seeds(made_up):
@@ -77,8 +97,8 @@ def test_the_headline_number_is_the_mean_when_only_the_baseline_is_best(made_up)
     assert (name, value) == ("Mean accuracy", f"{relu.mean:.4f}")
 
 
-def test_a_study_without_any_result_still_has_words(made_up):
-    empty = dataclasses.replace(made_up, arms=(), best_set=(), ties=(), closest=None)
+def test_a_study_without_any_result_still_has_words(made_up, found):
+    empty = dataclasses.replace(made_up, arms=(), best_set=(), ties=(), closest=None, findings=found(()))
 
     assert headline_gain(empty)[1] == "—"
     assert confidence_sentences(empty) == ["No arm has a result to compare."]

@@ -27,8 +27,8 @@ def test_no_line_is_wider_than_the_terminal(made_up, width):
     assert max(cell_len(line) for line in _shown(made_up, width).splitlines()) <= width
 
 
-def test_a_hundred_columns_have_room_for_every_column(made_up):
-    heading = _line(_shown(made_up, 100), "  arm")
+def test_a_hundred_and_ten_columns_have_room_for_every_column(made_up):
+    heading = _line(_shown(made_up, 110), "  arm")
 
     assert " ".join(heading.split()) == "arm mean vs baseline, 95% interval p better same time params memory status"
 
@@ -38,6 +38,19 @@ def test_eighty_columns_keep_the_difference_its_p_value_the_price_and_the_status
 
     assert {"mean", "baseline,", "p", "time", "status"} <= set(heading)
     assert not {"memory", "same"} & set(heading)
+
+
+def test_the_legend_explains_the_columns_that_are_there_and_the_region(made_up):
+    narrow, wide = (" ".join(_shown(made_up, width).split()) for width in (80, 140))
+
+    assert "same: probability" not in narrow
+    assert "same: probability of practical equivalence" in wide
+    assert "practically equivalent: within ±0.005 accuracy (given in the plan)" in narrow
+
+
+def test_why_the_arm_with_the_best_mean_is_not_recommended_is_shown(made_up):
+    assert made_up.reason in _shown(made_up, 200)
+    assert "None" not in _shown(dataclasses.replace(made_up, reason=None), 200)
 
 
 def test_the_recommendation_comes_first_and_the_warnings_last(made_up):
@@ -124,8 +137,8 @@ def test_many_ties_are_cut_to_the_closest_ones(made_up):
     assert "and 14 more" in _shown(many, 140)
 
 
-def test_a_verdict_without_arms_can_be_shown(made_up):
-    empty = dataclasses.replace(made_up, arms=(), best_set=(), ties=(), closest=None, warnings=())
+def test_a_verdict_without_arms_can_be_shown(made_up, found):
+    empty = dataclasses.replace(made_up, arms=(), best_set=(), ties=(), closest=None, warnings=(), findings=found(()))
 
     assert "No arm has a result" in _shown(empty, 80)
 

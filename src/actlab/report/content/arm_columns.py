@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Column", "columns", "status"]
 
-STATUS = {"completed": "ruled out", "eliminated": "ruled out", "diverged": "diverged", "failed": "failed"}
+STATUS = {
+    "eliminated": "ruled out",
+    "diverged": "diverged",
+    "failed": "failed",
+    "interrupted": "to be rerun",
+    "not_run": "not run",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +56,8 @@ class Column:
 
 
 def status(arm: ArmSummary, verdict: Verdict) -> str:
-    """Return the status of an arm: diverged, failed, best or ruled out."""
-    if arm.status == "completed" and (arm.spec in verdict.best_set):
-        return "best"
-    return STATUS[arm.status]
+    """Return the status of an arm: best, ruled out, diverged, failed, to be rerun or not run."""
+    return STATUS.get(arm.status, "best" if arm.spec in verdict.best_set else "unknown")
 
 
 def _of(arm: ArmSummary, read: Callable[[Difference], float | None]) -> float | None:
@@ -66,7 +70,7 @@ def columns(verdict: Verdict) -> list[Column]:
     return [
         Column(
             name="status",
-            meaning="best: in the best set; ruled out; diverged; failed",
+            meaning="best: in the best set; ruled out; diverged; failed; to be rerun; not run",
             value=lambda arm: status(arm, verdict),
             shown=lambda arm: status(arm, verdict),
             text=True,
@@ -136,9 +140,10 @@ def _cost() -> list[Column]:
     return [
         Column(
             name="step time",
-            meaning="time of a training step relative to the baseline",
+            meaning="time of a training step relative to the baseline, and its 95% interval",
             value=lambda arm: arm.step_time_ratio,
             shown=lambda arm: ratio(arm.step_time_ratio),
+            small=_time_range,
         ),
         Column(
             name="params",
@@ -153,6 +158,11 @@ def _cost() -> list[Column]:
             shown=lambda arm: size(arm.peak_memory),
         ),
     ]
+
+
+def _time_range(arm: ArmSummary) -> str:
+    low, high = arm.step_time_interval
+    return "" if low is None or high is None else f"{low:.2f}-{high:.2f}x"
 
 
 def _rate() -> Column:

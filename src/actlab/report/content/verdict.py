@@ -22,6 +22,7 @@ __all__ = [
     "join_names",
     "metric_decimals",
     "progress_text",
+    "region_text",
     "task_name",
     "tie_text",
 ]
@@ -54,33 +55,53 @@ def metric_decimals(verdict: Verdict) -> int:
 
 
 def best_set_sentence(verdict: Verdict) -> str:
-    """Return the size of the best set at the study's error rate, in one sentence."""
-    best, arms, rate = len(verdict.best_set), len(verdict.arms), chance(verdict.alpha)
-    if best == 0:
-        return "No arm has a result to compare."
-    if best == arms:
-        return f"At an error rate of {rate}, none of the {arms} arms is ruled out."
-    if best == 1:
-        return (
-            f"At an error rate of {rate}, {verdict.best_set[0]} is the best of {arms} arms; the others are ruled out."
+    """Return the size of the best set at the study's error rate, and which arms were not compared."""
+    found = verdict.findings
+    compared, best, rate = found.compared, verdict.best_set, chance(verdict.alpha)
+    if len(compared) < 2:
+        only = (
+            f"Only {compared[0]} has a result: nothing was compared." if compared else "No arm has a result to compare."
         )
-    return f"At an error rate of {rate}, {best} of {arms} arms may be the best; the others are ruled out."
+        return f"{only}{_left_out(verdict)}"
+    arms = f"{len(compared)} arms" if not found.left_out else f"{len(compared)} arms that were compared"
+    if len(best) == len(compared):
+        return f"At an error rate of {rate}, none of the {arms} is ruled out.{_left_out(verdict)}"
+    if len(best) == 1 and all(found.is_better(best[0], arm) for arm in compared if arm != best[0]):
+        return f"At an error rate of {rate}, {best[0]} is the best of {arms}; the others are ruled out.{_left_out(verdict)}"
+    may_be = f"{len(best)} of {arms} may be the best; the others are ruled out"
+    return f"At an error rate of {rate}, {may_be}.{_left_out(verdict)}"
+
+
+def _left_out(verdict: Verdict) -> str:
+    """Return the arms of which no sentence says anything, with the reason."""
+    words = {"not run": "not run", "diverged": "no finite result", "ruled out": "no finite result"}
+    parts = [f"{arm.arm} ({words.get(arm.standing, 'failed')})" for arm in verdict.findings.left_out]
+    return f" Not compared: {join_names(parts)}." if parts else ""
 
 
 def confidence_sentences(verdict: Verdict) -> list[str]:
     """Return the best set, what the error rate covers, and the closest tie with the seeds that would decide it."""
     sentences = [best_set_sentence(verdict)]
-    if verdict.best_set:
+    if len(verdict.findings.compared) > 1:
         sentences.append("The error rate covers the whole study, including looking at results while it runs.")
     if verdict.closest is not None:
         sentences.append(f"Closest tie: {join_names(verdict.closest.arms)} ({tie_text(verdict.closest, verdict)}).")
     return sentences
 
 
+def region_text(verdict: Verdict) -> str:
+    """Return the region of practical equivalence and how it was chosen."""
+    if not verdict.rope:
+        return f"no region of practical equivalence ({verdict.region.rule})"
+    return f"practically equivalent: within ±{plain(verdict.rope)} {verdict.metric} ({verdict.region.rule})"
+
+
 def tie_text(tie: Tie, verdict: Verdict) -> str:
     """Return why a pair is tied: practical equivalence, or too few seeds."""
     if tie.kind == "equivalent":
         return f"practically equivalent, within ±{plain(verdict.rope)} {verdict.metric}"
+    if not {*tie.arms} <= verdict.findings.running:
+        return "undecided; no more seeds will be run for the two"
     if tie.seeds_needed is None:
         return "undecided; the number of seeds needed is unknown"
     return f"undecided; about {tie.seeds_needed} more seed{'s' if tie.seeds_needed > 1 else ''} needed"
@@ -126,7 +147,8 @@ def headline_gain(verdict: Verdict) -> tuple[str, str, str]:
     """Return name, value and note of the difference between best set and baseline, or of the best mean if there is none."""
     digits = metric_decimals(verdict)
     best = [arm for arm in verdict.arms if arm.spec in verdict.best_set]
-    gains = [arm.diff for arm in best if arm.diff is not None and arm.diff.mean is not None]
+    has_baseline = verdict.baseline in verdict.findings.compared
+    gains = [arm.diff for arm in best if has_baseline and arm.diff is not None and arm.diff.mean is not None]
     if not best:
         return f"Mean {verdict.metric}", MISSING, "no arm has a result"
     if not gains:

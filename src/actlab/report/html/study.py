@@ -16,8 +16,9 @@ from actlab.report.charts.study import cost_plot, curve_plot, difference_plot
 from actlab.report.charts.svg import NARROW, WIDE, Frame, svg
 from actlab.report.content.arm_columns import Column, columns
 from actlab.report.content.format import chance, plain
-from actlab.report.content.reproduce import command, versions
+from actlab.report.content.reproduce import versions
 from actlab.report.content.series import Row
+from actlab.report.content.study_sites import HEADINGS, site_rows, site_sentence
 from actlab.report.content.verdict import (
     confidence_sentences,
     cost_text,
@@ -25,6 +26,7 @@ from actlab.report.content.verdict import (
     difference_text,
     headline_gain,
     join_names,
+    region_text,
     task_name,
 )
 from actlab.report.html.template import render, write_file
@@ -70,7 +72,10 @@ def html(verdict: Verdict, rows: Iterable[Row]) -> str:
         figures=_figures(verdict, rows),
         **_table(verdict),
         **_ties(verdict),
-        command=command(verdict),
+        sites=site_rows(verdict.sites),
+        site_headings=HEADINGS,
+        site_lead=site_sentence(verdict.sites) or "Every arm swaps all of them.",
+        command=verdict.command,
         provenance=_provenance(verdict, rows),
     )
 
@@ -85,7 +90,6 @@ def _chips(verdict: Verdict) -> list[dict[str, str]]:
 
 def _facts(verdict: Verdict) -> list[dict[str, str]]:
     name, value, note = headline_gain(verdict)
-    rope = f"equivalent within ±{plain(verdict.rope)}" if verdict.rope else "no region of equivalence"
     return [
         {"name": name, "value": value, "note": note},
         {"name": "Seeds", "value": str(len(verdict.seeds)), "note": "paired across arms"},
@@ -94,7 +98,7 @@ def _facts(verdict: Verdict) -> list[dict[str, str]]:
             "value": str(verdict.trials_run),
             "note": f"of {verdict.trials_full_grid} (all arms on all seeds)",
         },
-        {"name": "Error rate", "value": chance(verdict.alpha), "note": rope},
+        {"name": "Error rate", "value": chance(verdict.alpha), "note": region_text(verdict)},
     ]
 
 
@@ -159,7 +163,7 @@ def _table(verdict: Verdict) -> dict[str, Any]:
     note = (
         f"p: corrected; the error rate of the study at which the difference would rule out {verdict.baseline} or the arm. "
         f"Better: share of seeds on which the arm is better than {verdict.baseline}. "
-        f"Same: probability that the difference is within ±{plain(verdict.rope)}. Step time is measured with the arms in turn."
+        f"Same: probability that the difference is within ±{plain(verdict.rope)}. Step time: arms in turn, in nine blocks."
     )
     return {"columns": [first, *shown], "arms": arms, "note": note}
 
@@ -175,8 +179,9 @@ def _ties(verdict: Verdict) -> dict[str, Any]:
         }
         for tie in ordered
     ]
-    same = f"Practically equivalent: within ±{plain(verdict.rope)} {verdict.metric}."
-    return {"pairs": pairs, "ties_lead": f"Pairs of arms without a significant difference. {same}"}
+    same = region_text(verdict)
+    lead = f"Pairs of arms that the evidence does not separate, or that are practically equivalent. {same[0].upper()}{same[1:]}."
+    return {"pairs": pairs, "ties_lead": lead}
 
 
 def _provenance(verdict: Verdict, rows: Sequence[Row]) -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,10 @@ from rich.text import Text
 
 from actlab.report.content.arm_columns import Column, columns
 from actlab.report.content.format import chance, duration, plain, plural
-from actlab.report.content.verdict import confidence_sentences, join_names, task_name, tie_text
-from actlab.report.terminal.text_table import below, name_value_table, text_table
+from actlab.report.content.study_sites import HEADINGS, site_rows, site_sentence
+from actlab.report.content.verdict import confidence_sentences, join_names, region_text, task_name, tie_text
+from actlab.report.terminal.text_table import ListTable, below, name_value_table, text_table
+from actlab.studies.verdict.region import default_rule
 
 if TYPE_CHECKING:
     from actlab.report.content.arm_table import ArmTable
@@ -48,11 +51,16 @@ class _VerdictView:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         verdict = self.verdict
         yield Text(verdict.recommendation, style="bold")
+        if verdict.reason:
+            yield Text(verdict.reason)
         yield Text(" ".join(confidence_sentences(verdict)), style="dim")
-        yield Padding(_arm_table(verdict, options.max_width), (1, 0, 0, 0))
-        yield Text(_legend(verdict), style="dim")
+        visible = _visible_columns(verdict, options.max_width)
+        yield Padding(_arm_table(verdict, visible, options.max_width), (1, 0, 0, 0))
+        yield Text(_legend(verdict, {column.name for column in visible}), style="dim")
+        if left := site_sentence(verdict.sites):
+            yield Text(left, style="dim")
         reasons = [Text(f"{arm.spec}: {arm.reason}") for arm in verdict.arms if arm.reason]
-        yield from _section("Diverged, failed and stopped arms", reasons)
+        yield from _section("Notes on arms", reasons)
         yield from _section("Ties", _tie_lines(verdict))
         yield from _section("Warnings", [Text(warning, style="yellow") for warning in verdict.warnings])
 
@@ -63,13 +71,25 @@ def _section(title: str, lines: Sequence[Text]) -> Iterator[RenderableType]:
         yield Group(*(Padding(line, (0, 0, 0, 2)) for line in lines))
 
 
-def _legend(verdict: Verdict) -> str:
+EXPLAINED = {
+    "p": "p: corrected, valid at any time",
+    "better": "better: share of seeds better than the baseline",
+    "same": "same: probability of practical equivalence",
+    "step time": "time: of a training step over the baseline's, 95% interval",
+}
+
+
+def _legend(verdict: Verdict, visible: AbstractSet[str]) -> str:
+    """Return what the mark, the study and the visible columns are."""
     better = "higher" if verdict.direction == "max" else "lower"
     trials = f"{verdict.trials_run} of {verdict.trials_full_grid} trials"
-    return (
-        f"● best set · {task_name(verdict.task)}, {verdict.metric}, {better} is better · {plural(len(verdict.seeds), 'seed')}, {trials} · "
-        "p: corrected, valid at any time · better: share of seeds better than the baseline · same: probability of practical equivalence"
-    )
+    parts = [
+        f"● best set · {task_name(verdict.task)}, {verdict.metric}, {better} is better",
+        f"{plural(len(verdict.seeds), 'seed')}, {trials}",
+        *(text for name, text in EXPLAINED.items() if name in visible),
+        region_text(verdict),
+    ]
+    return " · ".join(parts)
 
 
 def _tie_lines(verdict: Verdict) -> list[Text]:
@@ -84,7 +104,8 @@ def _tie_lines(verdict: Verdict) -> list[Text]:
     return [*lines, Text(f"and {more} more; --json and the report list all", style="dim")] if more > 0 else lines
 
 
-def _arm_table(verdict: Verdict, width: int) -> Table:
+def _visible_columns(verdict: Verdict, width: int) -> list[Column]:
+    """Return the columns for which a terminal has room."""
     by_name = {column.name: column for column in columns(verdict)}
     visible = [by_name[name] for name in ORDER]
     longest = max((cell_len(arm.spec) for arm in verdict.arms), default=0)
@@ -92,6 +113,10 @@ def _arm_table(verdict: Verdict, width: int) -> Table:
         if _needed(visible, verdict) + min(NARROWEST_NAME, longest) <= width:
             break
         visible.remove(column)
+    return visible
+
+
+def _arm_table(verdict: Verdict, visible: Sequence[Column], width: int) -> Table:
     room = max(4, width - _needed(visible, verdict))
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
     table.add_column("", no_wrap=True, style="green")
@@ -130,6 +155,8 @@ def _cell(column: Column, arm: ArmSummary) -> Text:
     shown = column.shown(arm)
     if column.name == "difference":
         return Text(f"{shown} {column.small(arm)}".rstrip())
+    if column.name == "step time":
+        return Text(column.small(arm) or shown)
     return Text(shown, style=STYLES.get(shown, "") if column.name == "status" else "")
 
 
@@ -162,11 +189,16 @@ def studies_table(studies: Sequence[Mapping[str, Any]]) -> RenderableType:
         )
         for study in studies
     ]
-    return text_table(headings, rows, right=("seeds", "trials"))
+    return ListTable(headings=headings, rows=rows, right=("seeds", "trials"), end=("arms",), middle=("study", "task"))
 
 
 def plan_table(draft: Draft) -> RenderableType:
-    """Return the plan of a study that has not started."""
+    """Return the plan of a study that has not started, and what becomes of every site of the model."""
+    sites = text_table(HEADINGS, site_rows([site.to_dict() for site in draft.sites]), right=HEADINGS[2:3])
+    return Group(_plan_settings(draft), Padding(sites, (1, 0, 0, 0)))
+
+
+def _plan_settings(draft: Draft) -> Table:
     plan, task = draft.plan, draft.task
     length = plural(task.steps, "step") if task.steps else plural(task.epochs, "epoch")
     tuned = "tuned for every arm with the same budget"
@@ -181,6 +213,8 @@ def plan_table(draft: Draft) -> RenderableType:
             "init": plan.init,
             "learning rate": tuned if plan.tune else f"the task's own, {plain(task.learning_rate)}",
             "error rate": chance(plan.alpha),
-            "equivalence": f"within ±{plain(plan.rope)} {plan.metric}",
+            "equivalence": default_rule(plan.metric, plan.baseline)
+            if plan.rope is None
+            else f"within ±{plain(plan.rope)} {plan.metric}",
         }
     )

@@ -149,7 +149,7 @@ def _alone(basis: Basis) -> str:
     found, baseline = basis.findings, basis.facts.baseline
     others = [arm for arm in found.compared if arm != baseline]
     if not all(found.is_better(baseline, arm) for arm in others):
-        return "it is the only arm left, as the others are ruled out or were withdrawn"
+        return "it is the only arm left; see the status of the others"
     if not found.left_out:
         return "it is better than every other activation tried"
     return f"it is better than {listed(others)}, the {'only other arm' if len(others) == 1 else 'other arms'} compared"
@@ -232,9 +232,10 @@ def _one_of(basis: Basis, pick: str, best: Sequence[str]) -> str:
 
 
 def _why_not_first(basis: Basis, pick: str, best: Sequence[str]) -> str | None:
-    """Return why the first of the best set is not the one to use, or None where it is."""
+    """Return why the first of the best set is not the one to use, or None where it is or has no better mean."""
     first, baseline, found = best[0], basis.facts.baseline, basis.findings
-    if pick == first:
+    means = basis.of(first).mean, basis.of(pick).mean
+    if pick == first or None in means or basis.facts.sign * ((means[0] or 0.0) - (means[1] or 0.0)) <= 0:
         return None
     lead = f"{first} has the better mean, but the two are not separated"
     if baseline in basis.findings.compared and not basis.findings.is_better(first, baseline):

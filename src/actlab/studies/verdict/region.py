@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from actlab.studies.verdict.outcomes import Outcome, StudyFacts
 
-__all__ = ["Region", "find_region"]
+__all__ = ["Region", "default_rule", "find_region"]
 
 # Metrics that are shares of examples, or areas and overlaps between 0 and 1.
 _SHARE = re.compile(
@@ -49,7 +49,7 @@ def find_region(outcomes: Mapping[str, Outcome], facts: StudyFacts) -> Region:
     if facts.rope is not None:
         return Region(width=facts.rope, rule="given in the plan" if facts.rope else "none", is_given=True)
     first = _first_result(outcomes[facts.baseline], facts)
-    if _SHARE.fullmatch(facts.metric.lower().replace("_", " ").removeprefix("balanced ")):
+    if _is_share(facts.metric):
         is_percent = first is not None and abs(first[1]) > 1
         rule = "half a percentage point, the default for shares"
         return Region(width=100 * _OF_SHARE if is_percent else _OF_SHARE, rule=rule, is_given=False)
@@ -67,3 +67,19 @@ def _first_result(outcome: Outcome, facts: StudyFacts) -> tuple[int, float] | No
         if seed not in outcome.diverged and seed not in outcome.failed:
             return None
     return None
+
+
+def _is_share(metric: str) -> bool:
+    return _SHARE.fullmatch(metric.lower().replace("_", " ").removeprefix("balanced ")) is not None
+
+
+def default_rule(metric: str, baseline: str) -> str:
+    """Return how the region follows from a metric, before there is any result.
+
+    Example:
+        >>> default_rule("loss", "relu")
+        "within 1% of relu's first result"
+    """
+    return (
+        "within half a percentage point" if _is_share(metric) else f"within {_OF_SIZE:.0%} of {baseline}'s first result"
+    )
