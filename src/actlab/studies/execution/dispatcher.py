@@ -33,6 +33,7 @@ from actlab.studies.execution.waiting import WaitingNotice
 from actlab.studies.store.lease_owner import Owner
 from actlab.studies.store.store import HEARTBEAT, Lease, Store, TrialKey
 from actlab.studies.trial import Trial
+from actlab.tasks.task import Task
 
 __all__ = ["Dispatcher"]
 
@@ -61,13 +62,14 @@ class Dispatcher:
 
     Args:
         job: the study.
+        task: its task, resolved.
         state: its results and schedule, read from the store.
         store: the store, which it keeps open.
         step_time: seconds of the slowest arm's training step, or None; for the limit of the first trials.
     """
 
-    def __init__(self, job: Job, state: StudyState, store: Store, *, step_time: float | None) -> None:
-        self._job, self._state, self._store, self._step_time = job, state, store, step_time
+    def __init__(self, job: Job, task: Task, state: StudyState, store: Store, *, step_time: float | None) -> None:
+        self._job, self._task, self._state, self._store, self._step_time = job, task, state, store, step_time
         self._owner, self._budget = Owner.of(), Budget(job.budget, job.jobs)
         self._template: TemplateProcess | None = None
         self._spawn, self._warm, self._restarts = needs_new_interpreter(job), True, 0
@@ -111,6 +113,8 @@ class Dispatcher:
     # Time
 
     def _is_late(self) -> bool:
+        if self._job.budget is None:
+            return False
         schedule = self._state.schedule
         open_seed = schedule.runnable[0].seed if schedule.runnable else None
         return self._budget.is_over_for(schedule.round_size, self._state.results, open_seed)
@@ -131,7 +135,7 @@ class Dispatcher:
     def _trial_limit(self) -> tuple[float | None, str]:
         if self._job.trial_limit is not None:
             return self._job.trial_limit, "as asked for"
-        return default_trial_limit(self._state.results, self._expected)
+        return default_trial_limit(self._state.longest, self._expected)
 
     def _end_with_budget(self) -> None:
         left, busy = self._budget.left, self._busy()
@@ -258,7 +262,7 @@ class Dispatcher:
         """Return the template process, which is started if there is none."""
         if self._template is None:
             self._store.close()  # no connection may be open in a fork
-            template = TemplateProcess(self._job, spawn=self._spawn, warm=self._warm)
+            template = TemplateProcess(self._job, None if self._spawn else self._task, warm=self._warm)
             self._template = template  # known before the wait, in which Ctrl-C may come
             greeting = template.greeting(_LOADING_LIMIT)
             if "steps" not in greeting:

@@ -50,7 +50,7 @@ def run(job: Job, task: Task, progress: ProgressCallback | None = None) -> bool:
 
 def _run(job: Job, task: Task, state: StudyState, store: Store) -> bool:
     if can_fork() or needs_new_interpreter(job):
-        return Dispatcher(job, state, store, step_time=_step_time(job, store)).run()
+        return Dispatcher(job, task, state, store, step_time=_step_time(job, store)).run()
     return run_inline(job, task, state, store)
 
 

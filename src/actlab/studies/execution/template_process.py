@@ -26,6 +26,7 @@ from actlab.studies.execution.template import REQUEST, Request, serve
 from actlab.studies.store.lease_owner import Owner
 from actlab.studies.store.store import TrialKey
 from actlab.tasks.registry import names
+from actlab.tasks.task import Task
 
 __all__ = ["TemplateError", "TemplateProcess", "can_fork", "needs_new_interpreter"]
 
@@ -77,20 +78,20 @@ class TemplateProcess:
 
     Args:
         job: the study.
-        spawn: whether to start a new interpreter rather than a fork.
+        task: its task, which a fork runs; None to start a new interpreter, which loads it.
         warm: whether it runs the task's functions once before it forks.
     """
 
-    def __init__(self, job: Job, *, spawn: bool, warm: bool) -> None:
+    def __init__(self, job: Job, task: Task | None, *, warm: bool) -> None:
         self._control, theirs = socket.socketpair()
         self._received = b""
         self._next = 0
         self._process: subprocess.Popen[bytes] | None = None
         with theirs, _sigint_blocked():
-            if spawn:
+            if task is None:
                 self._spawn(job, theirs, warm=warm)
             else:
-                self._fork(job, theirs, warm=warm)
+                self._fork(job, task, theirs, warm=warm)
 
     def _spawn(self, job: Job, theirs: socket.socket, *, warm: bool) -> None:
         me = Owner.of()
@@ -110,7 +111,7 @@ class TemplateProcess:
         with suppress(BrokenPipeError), self._process.stdin as stdin:  # type: ignore[union-attr] # a pipe was requested
             pickle.dump((job, me, warm), stdin)
 
-    def _fork(self, job: Job, theirs: socket.socket, *, warm: bool) -> None:
+    def _fork(self, job: Job, task: Task, theirs: socket.socket, *, warm: bool) -> None:
         me = Owner.of()
         with warnings.catch_warnings():
             # Python 3.12 warns about threads; the fork uses none of their locks.
@@ -118,7 +119,7 @@ class TemplateProcess:
             self._pid = os.fork()
         if self._pid == 0:
             self._control.close()
-            serve(job, theirs, me, warm=warm)
+            serve(job, theirs, me, warm=warm, task=task)
 
     def greeting(self, limit: float) -> dict[str, Any]:
         """Wait until the task is loaded, and return what the template process says of it.

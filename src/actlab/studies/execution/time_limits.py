@@ -30,20 +30,19 @@ class RunningTime:
         return self.seconds
 
 
-def default_trial_limit(results: Sequence[TrialSummary], expected: float | None) -> tuple[float | None, str]:
+def default_trial_limit(longest: float | None, expected: float | None) -> tuple[float | None, str]:
     """Return the seconds after which a trial is taken to hang, and in words where they come from; None if nothing is known.
 
     Args:
-        results: of the study so far.
+        longest: seconds of the longest trial so far, or None.
         expected: seconds of a trial as estimated from the time of a step, or None.
 
     Example:
-        >>> default_trial_limit([], None)
+        >>> default_trial_limit(None, None)
         (None, '')
-        >>> default_trial_limit([], 100.0)
+        >>> default_trial_limit(None, 100.0)
         (2000.0, '20 times the time expected from single steps, at least 600 s')
     """
-    longest = max((result.seconds for result in results if not result.provisional), default=None)
     if longest is not None:
         return max(_FLOOR, _FACTOR * longest), f"{_FACTOR} times the longest trial so far, at least {_FLOOR:.0f} s"
     if expected is not None:
