@@ -21,6 +21,13 @@ def test_every_arm_has_a_time_a_size_and_a_memory():
     assert all(own["step_time"] > 0 and own["step_time_ratio"] > 0 for own in costs.values())
 
 
+def test_the_ratio_is_the_median_of_nine_blocks():
+    own = cost("relu", "mish")["mish"]
+
+    assert len(own["step_time_ratios"]) == 9
+    assert own["step_time_ratio"] == sorted(own["step_time_ratios"])[4]
+
+
 def test_memory_is_exact_and_repeatable():
     first, again = cost("relu", "mish"), cost("relu", "mish")
 
