@@ -20,6 +20,7 @@ from actlab.system import display
 
 if TYPE_CHECKING:
     from actlab.bench.crossover import calibrate
+    from actlab.diagnostics.cost import cost
     from actlab.diagnostics.doctor import doctor
     from actlab.diagnostics.importance import importance
     from actlab.errors import ActlabError
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from actlab.nn.transforms.slim import slim_
     from actlab.nn.transforms.swap import swap_
     from actlab.report.content.arm_table import table
-    from actlab.study import Study, compare, list_studies, load_study
+    from actlab.study import Study, compare, latest_study, list_studies, load_study
     from actlab.system.allocator import tune_allocator
     from actlab.tasks.task import Data, Split, Task
 
@@ -69,6 +70,7 @@ _MODULES = {
     "activation": "functions.activation",
     "calibrate": "bench.crossover",
     "compare": "study",
+    "cost": "diagnostics.cost",
     "doctor": "diagnostics.doctor",
     "facts": "functions.analysis.facts",
     "fast": "nn.transforms.fast",
@@ -78,6 +80,7 @@ _MODULES = {
     "get_rule": "functions.rule",
     "importance": "diagnostics.importance",
     "init_": "nn.transforms.init",
+    "latest_study": "study",
     "layer": "nn.layers.layer",
     "learned": "functions.activation",
     "linearise_": "nn.transforms.linearize",
@@ -120,6 +123,7 @@ __all__ = [
     "activation",
     "calibrate",
     "compare",
+    "cost",
     "doctor",
     "facts",
     "fast",
@@ -129,6 +133,7 @@ __all__ = [
     "get_rule",
     "importance",
     "init_",
+    "latest_study",
     "layer",
     "learned",
     "linearise_",

@@ -17,24 +17,27 @@ import actlab
 from actlab import cli
 
 FROZEN = {
-    "list": {"--kind", "--json"},
-    "rules": {"--json"},
-    "show": {"--json"},
+    "list": {"--kind", "--import", "--json"},
+    "rules": {"--import", "--json"},
+    "show": {"--import", "--json"},
     "find": {
         "--kind", "--family", "--monotone", "--lower", "--upper", "--bounded", "--smooth", "--zero", "--slope", "--learned", "--native",
-        "--like", "--json",
+        "--like", "--import", "--json",
     },
-    "sites": {"--rounds", "--seed", "--json"},
-    "importance": {"--act", "--seed", "--samples", "--measure", "--tolerance", "--out", "--json"},
-    "doctor": {"--seeds", "--steps", "--seed", "--budget", "--json"},
-    "reference": {"--out", "--json"},
+    "sites": {"--rounds", "--seed", "--import", "--json"},
+    "importance": {"--act", "--seed", "--samples", "--measure", "--tolerance", "--out", "--import", "--json"},
+    "doctor": {"--seeds", "--steps", "--seed", "--budget", "--import", "--json"},
+    "reference": {"--out", "--import", "--json"},
     "compare": {
-        "--seeds", "--budget", "--jobs", "--baseline", "--init", "--tune", "--store", "--name", "--rope", "--alpha", "--json", "--dry-run",
+        "--seeds", "--budget", "--jobs", "--baseline", "--init", "--tune", "--store", "--name", "--rope", "--alpha", "--sites",
+        "--import", "--json", "--dry-run",
     },
     "studies": {"--store", "--json"},
-    "report": {"--store", "--out", "--json"},
-    "bench": {"--device", "--dtype", "--size", "--against", "--rounds", "--threads", "--as-shipped", "--plot", "--json"},
-    "calibrate": {"--device", "--dtype", "--rounds", "--threads", "--dry-run", "--json"},
+    "report": {"--store", "--out", "--figure", "--json"},
+    "tasks": {"--import", "--json"},
+    "cost": {"--seed", "--import", "--json"},
+    "bench": {"--device", "--dtype", "--size", "--against", "--rounds", "--threads", "--as-shipped", "--plot", "--import", "--json"},
+    "calibrate": {"--device", "--dtype", "--rounds", "--threads", "--dry-run", "--import", "--json"},
 }  # fmt: skip
 
 
@@ -83,10 +86,13 @@ def test_the_commands_and_their_options_are_frozen():
 
 def test_the_commands_are_listed_in_order_of_use():
     lines = run("--help").output.partition("Commands:")[2].splitlines()
-    names = [line.split()[0] for line in lines if line.strip()]
+    names = [line.split()[0] for line in lines[: lines.index("Examples:")] if line.strip()]
+    examples = [line.split()[1] for line in lines[lines.index("Examples:") + 1 :]]
 
-    assert names[:4] == ["compare", "report", "studies", "doctor"]
+    assert names[:6] == ["compare", "report", "studies", "tasks", "cost", "doctor"]
     assert sorted(names) == sorted(FROZEN)
+    assert examples == names
+    assert not [line for line in lines if line.endswith("...")]  # each line is a whole sentence
 
 
 @pytest.mark.parametrize("command", FROZEN)
@@ -290,6 +296,7 @@ def test_compare_passes_on_what_was_asked_and_nothing_else(calls):
     assert result.exit_code == 0
     ((task, arms, settings),) = calls
     settings.pop("progress")
+    settings.pop("sites")
     assert (task, arms) == ("digits", ["relu", "gelu"])
     assert settings == {
         "seeds": 6, "budget": "10m", "jobs": 2, "baseline": "relu", "init": "matched", "tune": "lr", "store": "s.db", "name": "n",
@@ -347,11 +354,14 @@ def test_a_dry_run_shows_the_plan_and_trains_nothing(calls):
     )
 
 
-def test_ctrl_c_ends_with_130_and_the_command_that_goes_on(monkeypatch):
+def test_ctrl_c_ends_with_130_and_the_command_that_goes_on(monkeypatch, tmp_path):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(actlab, "compare", interrupted, raising=False)
+
+    monkeypatch.chdir(tmp_path)
+    Path("my task.py").touch()
 
     result = run("compare", "my task.py", "relu", "gelu", "--seeds", "6")
 

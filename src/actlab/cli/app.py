@@ -1,8 +1,9 @@
 """Typer application, with the error messages, exit codes and printing shared by all commands.
 
 Exit codes: 0 success; 1 a finding (a fault found by ``doctor``, a study in which no arm could be trained); 2 a usage or input error,
-printed as one message on stderr, or with ``--json`` as ``{"error": {...}}`` on stdout; 130 stopped with Ctrl-C. An internal error prints
-one line and exits with 2 as well, because 1 means a finding; ``ACTLAB_DEBUG=1`` shows its traceback.
+printed as one message on stderr, or with ``--json`` as ``{"error": {...}}`` on stdout; 130 stopped with Ctrl-C, 143 by SIGTERM, 129 when
+the terminal was closed. An internal error prints one line and exits with 2 as well, because 1 means a finding; ``ACTLAB_DEBUG=1`` shows
+its traceback. With ``--json`` what user code prints goes to stderr.
 """
 # ruff: noqa: PLC0415 commands import what they need when they run, so that `actlab --help` does not load torch, SymPy or altair
 
@@ -12,25 +13,45 @@ import json
 import os
 import shlex
 import sys
+from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
+from actlab.cli.arguments import parse_specs
+from actlab.cli.json_output import only_results_on_stdout, print_result, reserve_stdout
+from actlab.cli.stop import answer_signals
 from actlab.errors import ActlabError
+from actlab.system import interrupts
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-__all__ = ["FINDING", "AsJson", "Store", "app", "command", "main", "print_json", "print_rich"]
+__all__ = ["EXAMPLES", "FINDING", "AsJson", "app", "command", "example", "main", "print_json", "print_rich"]
 
-FINDING, WRONG, STOPPED = 1, 2, 130
+FINDING, WRONG = 1, 2
 # the module that defines it differs between versions of typer
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
-# order of `actlab --help`, from choosing an activation to looking one up
-ORDER = (
-    "compare", "report", "studies", "doctor", "sites", "importance", "bench", "calibrate", "show", "list", "find", "rules", "reference",
-)  # fmt: skip
+# one example of each command; their order is that of `actlab --help`, from choosing an activation to looking one up
+EXAMPLES = {
+    "compare": "actlab compare digits relu gelu 'swish(beta=learned)' --seeds 6",
+    "report": "actlab report --out report.html",
+    "studies": "actlab studies",
+    "tasks": "actlab tasks",
+    "cost": "actlab cost my_model.py relu gelu mish",
+    "doctor": "actlab doctor digits",
+    "sites": "actlab sites my_model.py",
+    "importance": "actlab importance digits --act gelu",
+    "show": "actlab show gelu",
+    "list": "actlab list --kind gated",
+    "find": "actlab find --monotone --bounded --native",
+    "rules": "actlab rules",
+    "bench": "actlab bench gelu mish --size 1M",
+    "calibrate": "actlab calibrate --dry-run",
+    "reference": "actlab reference --out activations",
+}
 
 
 class Commands(TyperGroup):
@@ -38,7 +59,13 @@ class Commands(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the commands in order of use."""
-        return sorted(super().list_commands(ctx), key=ORDER.index)
+        return sorted(super().list_commands(ctx), key=list(EXAMPLES).index)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 # the signature is click's
+        """Write an example of each command."""
+        with formatter.section("Examples"):
+            for line in EXAMPLES.values():
+                formatter.write(f"{' ' * formatter.current_indent}{line}\n")
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Store the arguments as typed, for messages that repeat the command."""
@@ -48,6 +75,10 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command, and print errors that the user can correct as messages."""
         as_json = "--json" in ctx.obj
+        with only_results_on_stdout() if as_json else nullcontext():
+            return self._invoke(ctx, as_json=as_json)
+
+    def _invoke(self, ctx: Any, *, as_json: bool) -> Any:
         try:
             return super().invoke(ctx)
         except ActlabError as error:
@@ -59,21 +90,33 @@ class Commands(TyperGroup):
         except KeyboardInterrupt as stopped:
             message = str(stopped) or "Stopped. Finished trials are stored; the same command resumes:"
             typer.echo(f"{message}\n  {command(*ctx.obj)}", err=True)
-            raise typer.Exit(STOPPED) from None
+            raise typer.Exit(interrupts.exit_code()) from None
         raise typer.Exit(WRONG)
+
+
+class Command(TyperCommand):
+    """Command whose activation specs are parsed before it runs."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Parse the specs and run the command."""
+        parse_specs(ctx)
+        return super().invoke(ctx)
 
 
 app = typer.Typer(
     cls=Commands,
     help="Compare, inspect and benchmark activation functions in PyTorch models.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-Store = Annotated[str, typer.Option(help="URL of the store, such as sqlite:///actlab.db.", metavar="URL")]
+
+
+def example(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a function as the command of that name, with its example below the help text."""
+    return app.command(name, cls=Command, epilog=f"Example: {EXAMPLES[name]}")
 
 
 def command(*words: str) -> str:
@@ -91,14 +134,20 @@ def _print_error(error: Exception, message: str, *, as_json: bool) -> None:
 
 def print_json(value: Any) -> None:
     """Print plain data on stdout."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    print_result(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def print_rich(renderable: RenderableType) -> None:
-    """Print a table or text on stdout."""
+    """Print tables and text on stdout, in the width of the terminal; in a pipe or file each row of a table is one line."""
     from rich.console import Console
 
-    Console().print(renderable)
+    from actlab.report.terminal.plain_text import fixed_width, plain_text
+
+    console = Console()
+    if console.is_terminal or fixed_width() is not None:
+        console.print(renderable)
+    else:
+        typer.echo(plain_text(renderable), nl=False)
 
 
 def _print_version(requested: bool) -> None:
@@ -120,6 +169,9 @@ def options(
 
 def main() -> None:
     """Run the command line with the arguments of this process."""
+    answer_signals()
+    if "--json" in sys.argv:
+        reserve_stdout()  # to the end: user code may also print when the interpreter ends
     try:
         app(prog_name="actlab")
     except Exception as error:  # an internal error of any kind: one line instead of a traceback

@@ -8,19 +8,22 @@ from typing import Annotated, Any
 
 import typer
 
-from actlab.cli.app import AsJson, app, print_json, print_rich
+from actlab.cli.app import AsJson, example, print_json, print_rich
+from actlab.cli.arguments import Import, choice, some_specs
 
 __all__ = ["bench", "calibrate"]
 
 
-@app.command()
+DTYPES = ("float32", "float64", "bfloat16", "float16")
+Device = Annotated[str, typer.Option(help="cpu or cuda.", callback=choice("cpu", "cuda"))]
+
+
+@example("bench")
 def bench(
-    specs: Annotated[
-        list[str] | None, typer.Argument(help="Activations; by default eleven common ones.", metavar="[SPEC]...")
-    ] = None,
+    specs: Annotated[list[str] | None, some_specs("eleven common ones")] = None,
     *,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    dtype: Annotated[str, typer.Option(help="float32, float64, bfloat16 or float16.")] = "float32",
+    device: Device = "cpu",
+    dtype: Annotated[str, typer.Option(help=f"{', '.join(DTYPES)}.", callback=choice(*DTYPES))] = "float32",
     size: Annotated[str, typer.Option(help="Number of output elements, such as 64k or 16M.")] = "16M",
     against: Annotated[
         list[str] | None,
@@ -33,10 +36,11 @@ def bench(
         int, typer.Option(help="torch threads; with 1, CPU time is measured, which other processes affect least.")
     ] = 1,
     as_shipped: Annotated[bool, typer.Option("--as-shipped", help="Do not tune the memory allocator.")] = False,
-    plot: Annotated[Path | None, typer.Option(help="Write a chart.", metavar="FILE.svg")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a chart: .svg, .pdf or .png.", metavar="FILE")] = None,
+    imports: Import = None,  # noqa: ARG001 # done by its callback
     as_json: AsJson = False,
 ) -> None:
-    """Time activations: ActLab's kernels, torch's own, and the memory bandwidth limit."""
+    """Time activations beside torch and the memory bandwidth."""
     import torch
     from rich.console import Console
 
@@ -61,25 +65,25 @@ def bench(
         typer.echo(f"Wrote {write_speed_plot(result, plot)}", err=as_json)
 
 
-@app.command()
+@example("calibrate")
 def calibrate(
-    specs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="Activations; by default all for which torch has a kernel, and some others.", metavar="[SPEC]..."
-        ),
-    ] = None,
+    specs: Annotated[list[str] | None, some_specs("all for which torch has a kernel, and some others")] = None,
     *,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Device = "cpu",
     dtype: Annotated[
-        list[str] | None, typer.Option(help="May be given several times; by default float32 and bfloat16.")
+        list[str] | None,
+        typer.Option(help="May be given several times; by default float32 and bfloat16.", callback=choice(*DTYPES)),
     ] = None,
     rounds: Annotated[int, typer.Option(help="Number of timed rounds per size.")] = 9,
     threads: Annotated[int, typer.Option(help="torch threads; sizes are stored per number of threads.")] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure without storing the result.")] = False,
+    imports: Import = None,  # noqa: ARG001 # done by its callback
     as_json: AsJson = False,
 ) -> None:
-    """Measure from which size ActLab's kernels are faster than torch on this machine, and store it for fast layers."""
+    """Measure from which size on ActLab's kernels are used here.
+
+    It is the size from which they are faster than torch on this machine; fast layers read it.
+    """
     import torch
     from rich.console import Console
 

@@ -8,16 +8,21 @@ from typing import Annotated, Any
 
 import typer
 
-from actlab.cli.app import AsJson, app, print_json, print_rich
+from actlab.cli.app import AsJson, example, print_json, print_rich
+from actlab.cli.arguments import Import, Spec, choice, some_specs, spec_option
 
 __all__ = ["find", "list_activations", "list_rules", "reference", "show"]
 
 
-@app.command("list")
+KINDS = ("elementwise", "gated", "vector", "stochastic", "complex")
+
+
+@example("list")
 def list_activations(
     kind: Annotated[
-        str | None, typer.Option(help="Only this kind: elementwise, gated, vector, stochastic or complex.")
+        str | None, typer.Option(help=f"Only this kind: {', '.join(KINDS)}.", callback=choice(*KINDS))
     ] = None,
+    imports: Import = None,  # noqa: ARG001 # done by its callback
     as_json: AsJson = False,
 ) -> None:
     """List activations with kind, formula, parameters and paper."""
@@ -28,9 +33,12 @@ def list_activations(
     print_json(activations) if as_json else print_rich(activation_table(activations))
 
 
-@app.command("rules")
-def list_rules(as_json: AsJson = False) -> None:
-    """List gradient rules (for specs such as step/rect) with formula, parameters and paper."""
+@example("rules")
+def list_rules(imports: Import = None, as_json: AsJson = False) -> None:  # noqa: ARG001 # done by its callback
+    """List gradient rules with formula, parameters and paper.
+
+    A rule stands behind the slash in a spec such as step/rect.
+    """
     from actlab.report.content.rule import rule_entries
     from actlab.report.terminal.rule import rule_table
 
@@ -38,27 +46,29 @@ def list_rules(as_json: AsJson = False) -> None:
     print_json(rules) if as_json else print_rich(rule_table(rules))
 
 
-@app.command()
+@example("show")
 def show(
-    spec: Annotated[
-        str, typer.Argument(help="An activation, such as gelu, 'leaky_relu(0.02)' or step/rect.", metavar="ACT")
-    ],
+    spec: Spec,
+    imports: Import = None,  # noqa: ARG001 # done by its callback
     as_json: AsJson = False,
 ) -> None:
-    """Show one activation with formula, properties, cost and graph, and its gradient rule if it has one."""
+    """Show one activation: formula, properties, cost and graph.
+
+    A spec such as step/rect also shows its gradient rule.
+    """
     from actlab.report.terminal.activation import activation_view
 
     data, view = activation_view(spec)
     print_json(data) if as_json else print_rich(view)
 
 
-@app.command()
+@example("find")
 def find(
     words: Annotated[
         list[str] | None, typer.Argument(help="Words in the name, description or paper.", metavar="[WORD]...")
     ] = None,
     *,
-    kind: Annotated[str | None, typer.Option(help="elementwise, gated, vector, stochastic or complex.")] = None,
+    kind: Annotated[str | None, typer.Option(help=f"{', '.join(KINDS)}.", callback=choice(*KINDS))] = None,
     family: Annotated[str | None, typer.Option(help="Family, such as exponential.")] = None,
     monotone: Annotated[
         bool | None, typer.Option("--monotone/--not-monotone", help="Nondecreasing everywhere, or not.")
@@ -79,12 +89,14 @@ def find(
     native: Annotated[
         bool | None, typer.Option("--native/--no-native", help="With a fused kernel in torch, or without.")
     ] = None,
-    like: Annotated[
-        str | None, typer.Option(help="Sort by distance to this activation, for inputs from N(0, 1).", metavar="ACT")
-    ] = None,
+    like: Annotated[str | None, spec_option("Sort by distance to this activation, for inputs from N(0, 1).")] = None,
+    imports: Import = None,  # noqa: ARG001 # done by its callback
     as_json: AsJson = False,
 ) -> None:
-    """Find activations by their measured properties, at default parameters."""
+    """Find activations by their measured properties.
+
+    Properties are those at the default parameters.
+    """
     from actlab.functions.analysis.query import query
     from actlab.report.terminal.activation import query_view
 
@@ -101,13 +113,17 @@ def find(
     print_json(data) if as_json else print_rich(view)
 
 
-@app.command()
+@example("reference")
 def reference(
     out: Annotated[Path, typer.Option(help="Folder for the pages.", metavar="DIR")],
-    names: Annotated[list[str] | None, typer.Argument(help="Activations; by default all.", metavar="[ACT]...")] = None,
+    names: Annotated[list[str] | None, some_specs("all")] = None,
+    imports: Import = None,  # noqa: ARG001 # done by its callback
     as_json: AsJson = False,
 ) -> None:
-    """Write the reference as HTML: a page per activation and a gallery, for use offline."""
+    """Write the reference as HTML: a gallery, a page per activation.
+
+    The pages are for use offline.
+    """
     from rich.console import Console
 
     from actlab.report.html.function_reference import write

@@ -1,4 +1,4 @@
-"""Commands that inspect a model (``sites``, ``importance``, ``doctor``)."""
+"""Commands that inspect a model (``sites``, ``cost``, ``importance``, ``doctor``)."""
 # ruff: noqa: PLC0415 commands import what they need when they run, so that `actlab --help` does not load torch, SymPy or altair
 
 from __future__ import annotations
@@ -8,25 +8,31 @@ from typing import Annotated, Any
 
 import typer
 
-from actlab.cli.app import FINDING, AsJson, app, print_json, print_rich
+from actlab.cli import arguments
+from actlab.cli.app import FINDING, AsJson, example, print_json, print_rich
+from actlab.cli.arguments import Arms, Import, choice, spec_option, time_option
 
-__all__ = ["doctor", "importance", "sites"]
+__all__ = ["cost", "doctor", "importance", "sites"]
+
+MEASURES = ("loss", "metric", "cross_entropy", "error", "squared_error")
 
 
-@app.command()
+@example("sites")
 def sites(
     source: Annotated[
         str,
-        typer.Argument(
-            help="A Python file that defines model and, to show what runs, example_inputs; or a task.", metavar="FILE"
-        ),
+        arguments.source("A Python file that defines model and, to show what runs, example_inputs; or a task.", "FILE"),
     ],
     *,
     rounds: Annotated[int, typer.Option(help="Number of timed forward passes; 0 for no timing.")] = 5,
     seed: Annotated[int, typer.Option(help="Seed of the model and its data.")] = 0,
+    imports: Import = None,  # noqa: ARG001 # done by its callback
     as_json: AsJson = False,
 ) -> None:
-    """List the activations of a model: site, function that runs there, calls, input shapes, and share of the time."""
+    """List which activations of a model run where.
+
+    A line has the site, the function that runs there, its calls, input shapes, and share of the time.
+    """
     import actlab
     from actlab.report.terminal.sites import sites_data, sites_table
     from actlab.tasks.model_source import load_model
@@ -37,29 +43,55 @@ def sites(
     print_json(sites_data(found)) if as_json else print_rich(sites_table(loaded.name, found))
 
 
-@app.command()
+@example("cost")
+def cost(
+    source: Annotated[
+        str,
+        arguments.source("A Python file that defines model and example_inputs; or a task.", "FILE"),
+    ],
+    acts: Arms,
+    *,
+    seed: Annotated[int, typer.Option(help="Seed of the model and its data.")] = 0,
+    imports: Import = None,  # noqa: ARG001 # done by its callback
+    as_json: AsJson = False,
+) -> None:
+    """Measure what activations cost in a model, without training.
+
+    A line has the time of a training step beside that of the model as it is, with its interval, the parameters, and the memory.
+    """
+    from rich.console import Console
+
+    import actlab
+    from actlab.report.terminal.bench import cost_table
+
+    with Console(stderr=True).status("measuring"):
+        measured = actlab.cost(source, acts, seed=seed)
+    print_json(measured.to_dict()) if as_json else print_rich(cost_table(measured))
+
+
+@example("importance")
 def importance(
     source: Annotated[
         str,
-        typer.Argument(
-            help="A task, or a Python file that defines a task or a trained model with data.", metavar="TASK"
-        ),
+        arguments.source("A task, or a Python file that defines a task or a trained model with data.", "TASK"),
     ],
     *,
-    act: Annotated[
-        str | None, typer.Option(help="Use this activation in the task's model before training.", metavar="ACT")
-    ] = None,
+    act: Annotated[str | None, spec_option("Use this activation in the task's model before training.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of data, weights and order.")] = 0,
     samples: Annotated[int, typer.Option(help="Maximum number of samples for the fit, and for the evaluation.")] = 1000,
-    measure: Annotated[str, typer.Option(help="loss, metric, cross_entropy, error or squared_error.")] = "loss",
+    measure: Annotated[str, typer.Option(help=f"{', '.join(MEASURES)}.", callback=choice(*MEASURES))] = "loss",
     tolerance: Annotated[
         float | None,
         typer.Option(help="Loss allowed for all linearised sites together; by default 5 % of the measure."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Also write a page.", metavar="FILE.html")] = None,
+    imports: Import = None,  # noqa: ARG001 # done by its callback
     as_json: AsJson = False,
 ) -> None:
-    """Train a task's model and measure how much each activation matters, which can be linearised, and learned shapes."""
+    """Measure which activations of a trained model matter.
+
+    It shows how much each one matters, which can be linearised, and learned shapes. The model of a task is trained first.
+    """
     from rich.console import Console
 
     from actlab.diagnostics.appraise import appraise
@@ -81,22 +113,27 @@ def importance(
         typer.echo(f"Wrote {write(appraisal, out)}", err=as_json)
 
 
-@app.command()
+@example("doctor")
 def doctor(
     source: Annotated[
         str,
-        typer.Argument(help="A task, or a Python file that defines a task, or only a model.", metavar="TASK"),
+        arguments.source("A task, or a Python file that defines a task, or only a model.", "TASK"),
     ],
     *,
     seeds: Annotated[int, typer.Option(help="Number of seeds on which every remedy is tried.")] = 6,
     steps: Annotated[int, typer.Option(help="Training steps that are recorded, and of every trial.")] = 200,
     seed: Annotated[int, typer.Option(help="First seed; the model is measured with it.")] = 0,
     budget: Annotated[
-        str | None, typer.Option(help="Start no further trial after this time, such as 90s, 10m or 2h.")
+        str | None,
+        typer.Option(help="Start no further trial after this time, such as 90s, 10m or 2h.", callback=time_option),
     ] = None,
+    imports: Import = None,  # noqa: ARG001 # done by its callback
     as_json: AsJson = False,
 ) -> None:
-    """Find faults of a model and try remedies in short paired trials. Exit code 1 if there is a finding."""
+    """Find faults of a model and try remedies in paired trials.
+
+    The exit code is 1 if there is a finding.
+    """
     from rich.console import Console
 
     from actlab.diagnostics.doctor import Checkup

@@ -1,4 +1,4 @@
-"""Commands that run and report studies (``compare``, ``studies``, ``report``)."""
+"""Commands that run and report studies (``compare``, ``report``, ``studies``, ``tasks``)."""
 # ruff: noqa: PLC0415 commands import what they need when they run, so that `actlab --help` does not load torch, SymPy or altair
 
 from __future__ import annotations
@@ -8,51 +8,61 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from actlab.cli.app import FINDING, AsJson, Store, app, command, print_json, print_rich
+from actlab.cli.app import FINDING, AsJson, command, example, print_json, print_rich
+from actlab.cli.arguments import Arms, Import, Store, Task, choice, spec_option, time_option
 
 if TYPE_CHECKING:
     from actlab.studies.verdict.verdict import Verdict
 
-__all__ = ["compare", "report", "studies"]
+__all__ = ["compare", "report", "studies", "tasks"]
 
 
-@app.command()
+@example("compare")
 def compare(
     *,
-    task: Annotated[
-        str, typer.Argument(help="Name of a task (digits, mnist1d, fashion-mnist) or a Python file.", metavar="TASK")
-    ],
-    acts: Annotated[
-        list[str], typer.Argument(help="Activations, such as relu gelu 'swish(beta=learned)'.", metavar="ACT")
-    ],
+    task: Task,
+    acts: Arms,
     seeds: Annotated[int, typer.Option(help="Seeds per arm; a verdict needs 6 or more.")] = 10,
     budget: Annotated[
-        str | None, typer.Option(help="Start no further trial after this time, such as 90s, 10m or 2h.")
+        str | None,
+        typer.Option(help="Start no further trial after this time, such as 90s, 10m or 2h.", callback=time_option),
     ] = None,
     jobs: Annotated[int | None, typer.Option(help="Worker processes; by default one per core.")] = None,
     baseline: Annotated[
         str | None,
-        typer.Option(help="Activation that the others are compared with; by default the first.", metavar="ACT"),
+        spec_option("Activation that the others are compared with; by default the model as it is.", arm=True),
     ] = None,
-    init: Annotated[str, typer.Option(help="fixed: the model's own; matched: the gain of each function.")] = "fixed",
+    sites: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Sites that arms swap, such as 'encoder.*', relu or '*'; by default those of the main function. Repeatable.",
+            metavar="PATTERN",
+        ),
+    ] = None,
+    init: Annotated[
+        str,
+        typer.Option(
+            help="fixed: the model's own; matched: the gain of each function.", callback=choice("fixed", "matched")
+        ),
+    ] = "fixed",
     tune: Annotated[
-        str | None, typer.Option(help="lr: tune the learning rate, with the same budget for every arm.")
+        str | None,
+        typer.Option(help="lr: tune the learning rate, with the same budget for every arm.", callback=choice("lr")),
     ] = None,
-    store: Annotated[
-        str | None, typer.Option(help="URL of the store; by default a SQLite file in this folder.")
-    ] = None,
+    store: Store = None,
     name: Annotated[str | None, typer.Option(help="Name of the study; by default made from the plan.")] = None,
     rope: Annotated[
         float | None,
         typer.Option(help="Region of practical equivalence, in the metric's units; by default the task's."),
     ] = None,
     alpha: Annotated[float, typer.Option(help="Error rate of the whole study.")] = 0.05,
+    imports: Import = None,  # noqa: ARG001 # done by its callback
     as_json: AsJson = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan without training.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and the sites without training.")] = False,
 ) -> None:
-    """Compare activations on a task, and find the best and what they cost."""
+    """Compare activations on a task: the best, and what they cost."""
     settings: dict[str, Any] = {"seeds": seeds, "budget": budget, "jobs": jobs, "baseline": baseline, "init": init}
-    settings |= {"tune": tune, "name": name, "rope": rope, "alpha": alpha}
+    settings |= {"sites": sites or None, "tune": tune, "name": name, "rope": rope, "alpha": alpha}
     if dry_run:
         _print_plan(task, acts, settings, as_json=as_json)
         return
@@ -89,9 +99,50 @@ def _print_verdict(verdict: Verdict, *, as_json: bool) -> None:
     typer.echo("More seeds: the same command with a larger --seeds; finished trials are not repeated")
 
 
-@app.command()
-def studies(store: Store, as_json: AsJson = False) -> None:
-    """List the studies in a store."""
+@example("report")
+def report(
+    studies: Annotated[
+        list[str] | None, typer.Argument(help="Names of studies; by default the latest.", metavar="[STUDY]...")
+    ] = None,
+    *,
+    store: Store = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="File to write: .html the page; .csv, .md or .tex a table; .svg, .pdf or .png a figure.",
+            metavar="FILE",
+        ),
+    ] = None,
+    figure: Annotated[
+        str,
+        typer.Option(
+            help="Figure to write: curves, differences or cost.", callback=choice("curves", "differences", "cost")
+        ),
+    ] = "differences",
+    as_json: AsJson = False,
+) -> None:
+    """Write the report of a study: page, table or figure.
+
+    The page is one HTML file for use offline; a table may have several studies. Without --out, one study is written to report.html,
+    and several are printed as a table.
+    """
+    import actlab
+    from actlab.report.html.study_files import write_studies
+
+    names = studies or [actlab.latest_study(store).name]
+    loaded = [actlab.load_study(store, name) for name in names]
+    if out is None and len(loaded) > 1:
+        table = actlab.table(loaded)
+        print_json(table.records()) if as_json else typer.echo(str(table))
+        return
+    written = write_studies(loaded, out or Path("report.html"), figure=figure)
+    data = {"study": names[0], "studies": names, "store": loaded[0].store, "page": str(written)}
+    print_json(data) if as_json else typer.echo(f"Wrote {written}")
+
+
+@example("studies")
+def studies(store: Store = None, as_json: AsJson = False) -> None:
+    """List the studies in a store, oldest first."""
     import actlab
     from actlab.report.terminal.verdict import studies_table
 
@@ -99,15 +150,13 @@ def studies(store: Store, as_json: AsJson = False) -> None:
     print_json(found) if as_json else print_rich(studies_table(found))
 
 
-@app.command()
-def report(
-    study: Annotated[str, typer.Argument(help="Name of the study.", metavar="STUDY")],
-    store: Store,
-    out: Annotated[Path, typer.Option(help="HTML file to write.", metavar="FILE.html")],
-    as_json: AsJson = False,
-) -> None:
-    """Write the report of a study as one HTML file, for use offline."""
-    import actlab
+@example("tasks")
+def tasks(imports: Import = None, as_json: AsJson = False) -> None:  # noqa: ARG001 # done by its callback
+    """List the built-in tasks with metric and description."""
+    from dataclasses import asdict
 
-    written = actlab.load_study(store, study).report(out)
-    print_json({"study": study, "store": store, "page": str(written)}) if as_json else typer.echo(f"Wrote {written}")
+    from actlab.report.terminal.tasks import tasks_table
+    from actlab.tasks.registry import summaries
+
+    found = summaries()
+    print_json([asdict(task) for task in found]) if as_json else print_rich(tasks_table(found))

@@ -1,4 +1,4 @@
-"""Modules with a user's own activations, named by ``--import``, by an environment variable or by packages.
+"""Modules with own activations, named by ``--import``, an environment variable or entry points.
 
 A module registers its activations and gradient rules when it is imported. The registries import the named modules before the first
 look-up, in the process of the user as in every worker, which inherits the variable.

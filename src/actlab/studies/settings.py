@@ -6,10 +6,12 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from actlab.errors import PlanError
-from actlab.studies.arm import ArmLike
+
+if TYPE_CHECKING:  # a command line's budget is parsed without SymPy
+    from actlab.studies.arm import ArmLike
 
 __all__ = ["LR_FACTORS", "TUNING_SEEDS", "StudyOptions", "StudySettings", "parse_budget", "parse_seeds", "parse_sites"]
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from actlab.functions.analysis.query import QueryResult
@@ -15,10 +15,11 @@ from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
 from actlab.nn.probes.response_curves import picture
 from actlab.report.content.activation import activation_data, fact_rows, fact_text, query_data
+from actlab.report.content.format import plural
 from actlab.report.content.function import nothing_found
 from actlab.report.terminal.plot import graphs
 from actlab.report.terminal.rule import backward_rows
-from actlab.report.terminal.text_table import name_value_table, text_table
+from actlab.report.terminal.text_table import ListTable, below, name_value_table, text_table
 
 __all__ = ["activation_table", "activation_view", "query_table", "query_view"]
 
@@ -34,13 +35,26 @@ def activation_table(activations: Iterable[Mapping[str, Any]]) -> RenderableType
         (
             entry["name"],
             entry["kind"],
-            entry["formula"] or "(tensor code)",
+            _with_short_numbers(entry["formula"] or "(tensor code)"),
             _defaults(entry["parameters"]),
             entry["paper"],
         )
         for entry in activations
     ]
-    return text_table(("name", "kind", "formula", "parameters", "paper"), rows)
+    table = ListTable(
+        headings=("name", "kind", "formula", "parameters", "paper"),
+        rows=rows,
+        end=("formula", "parameters", "paper"),
+        longest=48,
+    )
+    return Group(
+        table, below(f"{plural(len(rows), 'activation')}. `actlab show NAME` shows one in full; --json prints all.")
+    )
+
+
+def _with_short_numbers(formula: str) -> str:
+    """Return a formula whose numbers have at most six digits, for a list; a view of one function shows all."""
+    return re.sub(r"\d+\.\d{7,}(?:e[-+]?\d+)?", lambda number: f"{float(number[0]):.6g}", formula)
 
 
 def query_view(result: QueryResult) -> tuple[dict[str, Any], RenderableType]:
@@ -54,7 +68,7 @@ def query_table(result: QueryResult) -> RenderableType:
     return query_view(result)[1]
 
 
-def _query_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+def _query_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
     facts = ["lower", "upper", "monotone", "smoothness", "slope_bound", "zero"]
     headings = ["name", "family", "from", "to", "monotone", "smooth", "slope", "f(0) = 0"]
     cells = [
@@ -65,7 +79,9 @@ def _query_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         headings.insert(1, "distance")
         for texts, row in zip(cells, rows, strict=True):
             texts.insert(1, f"{row['distance']:.3g}")
-    return text_table(headings, cells, right=("distance", "from", "to", "smooth", "slope"))
+    return ListTable(
+        headings=headings, rows=cells, right=("distance", "from", "to", "smooth", "slope"), end=("family",)
+    )
 
 
 def _defaults(parameters: Sequence[Mapping[str, Any]]) -> str:

@@ -1,20 +1,25 @@
-"""Terminal table of a speed benchmark."""
+"""Terminal tables of a speed benchmark and of what activations cost in a model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
 from actlab.bench.speed import PASSES, Bench, Measurement
-from actlab.report.content.format import MISSING, plural, short_time
-from actlab.report.terminal.text_table import text_table
+from actlab.report.content.format import MISSING, count, interval, plural, ratio, short_time, size
+from actlab.report.terminal.text_table import below, text_table
 
-__all__ = ["speed_table"]
+if TYPE_CHECKING:
+    from actlab.diagnostics.cost import ArmCost, Costs
+
+__all__ = ["cost_table", "speed_table"]
 
 FORWARD, BOTH_PASSES = PASSES
+COST_HEADINGS = ("activation", "step", "vs baseline", "95% interval", "parameters", "memory")
 Measurements = dict[tuple[str, str, str], Measurement]
 
 
@@ -63,3 +68,27 @@ def _notes(bench: Bench, contenders: Sequence[str]) -> list[str]:
     )
     means = [f"{c} {bench.geometric_mean(c, BOTH_PASSES):.2f}x" for c in contenders if c != "torch"]
     return [where, what, *([f"Geometric mean speedup, forward and backward: {', '.join(means)}."] if means else [])]
+
+
+def cost_table(costs: Costs) -> RenderableType:
+    """Return the costs for the terminal, one line per activation, and what was measured below."""
+    table = text_table(COST_HEADINGS, [_cells(arm, costs) for arm in costs.arms], right=COST_HEADINGS[1:])
+    legend = (
+        f"{costs.name}, {plural(costs.batch_size, 'example')} a step, nothing trained. step: forward, backward and optimizer on one "
+        f"thread, median; vs baseline: time over that of {costs.baseline}, from interleaved steps (an interval that contains 1.00 shows no "
+        "difference); memory: allocated in a step beyond model and optimizer."
+    )
+    return Group(table, below(legend))
+
+
+def _cells(arm: ArmCost, costs: Costs) -> list[str]:
+    if arm.step_time is None:
+        return [arm.spec, "a step raises", *[MISSING] * 4]
+    return [
+        arm.spec,
+        short_time(arm.step_time),
+        "baseline" if arm.spec == costs.baseline else ratio(arm.ratio),
+        interval(arm.interval, 2),
+        count(arm.parameters),
+        size(arm.peak_memory),
+    ]

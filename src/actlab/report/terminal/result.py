@@ -17,7 +17,7 @@ VIEWS = {
     "Appraisal": ("importance", "appraisal_table"),
     "Bench": ("bench", "speed_table"),
     "Calibration": ("crossover", "crossover_table"),
-    "Costs": ("cost", "cost_table"),
+    "Costs": ("bench", "cost_table"),
     "Diagnosis": ("doctor", "diagnosis_view"),
     "Draft": ("verdict", "plan_table"),
     "Importance": ("importance", "importance_table"),

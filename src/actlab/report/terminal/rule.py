@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from actlab.report.terminal.text_table import text_table
+from actlab.report.terminal.text_table import ListTable
 
 __all__ = ["backward_rows", "rule_table"]
 
@@ -24,7 +24,8 @@ def rule_table(rules: Iterable[Mapping[str, Any]]) -> RenderableType:
         )
         for rule in rules
     ]
-    return text_table(("name", "gradient factor", "parameters", "saves", "paper"), rows)
+    headings = ("name", "gradient factor", "parameters", "saves", "paper")
+    return ListTable(headings=headings, rows=rows, end=headings[1:], longest=64)
 
 
 def backward_rows(data: Mapping[str, Any]) -> dict[str, str | None]:

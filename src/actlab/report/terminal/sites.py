@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from actlab.report.content.format import plural
-from actlab.report.terminal.text_table import text_table
+from actlab.report.terminal.text_table import ListTable
 
 if TYPE_CHECKING:
     from actlab.nn.sites.site import Site, Sites
@@ -36,7 +36,13 @@ def sites_table(name: str, sites: Sequence[Site]) -> RenderableType:
         return headline
     headings = [heading for heading in _HEADINGS if ran or heading in _ALWAYS_SHOWN]
     cells = [[cell for cell, heading in zip(_cells(s), _HEADINGS, strict=True) if heading in headings] for s in sites]
-    table = text_table(headings, cells, right=("depth", "calls", "time"))
+    table = ListTable(
+        headings=headings,
+        rows=cells,
+        right=("depth", "calls", "time"),
+        middle=("site",),
+        end=("in the code", "ran", "input shapes"),
+    )
     return Group(headline, Padding(table, (1, 0)), *(Text(line, style="dim") for line in _remarks(sites, ran=ran)))
 
 
