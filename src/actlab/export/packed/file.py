@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -19,8 +17,11 @@ import torch
 from torch import Tensor
 
 from actlab.errors import PackError, did_you_mean
+from actlab.export.packed.archive import read_arrays
+from actlab.export.packed.header import check_setting, parse_json
 from actlab.export.packed.operations import OPS, Op
 from actlab.export.packed.pack import PackedNet
+from actlab.export.packed.value_shapes import check_arrays, check_shapes
 
 __all__ = ["FORMAT", "VERSION", "load_packed", "save_packed"]
 
@@ -103,46 +104,34 @@ def load_packed(path: str | Path) -> PackedNet:
         actlab.errors.PackError: nowhere.npz cannot be read: No such file or directory.
     """
     path = Path(path)
-    arrays = _arrays(path)
+    arrays = read_arrays(path)
     header = _header(path, arrays)
     ops = [_op(path, index, dict(entry), arrays) for index, entry in enumerate(header["ops"])]
     unused = sorted(arrays.keys() - {_HEADER} - {f"{i}.{n}" for i, op in enumerate(ops) for n in op.tensors})
     if unused:
-        raise PackError(f"{path} contains arrays that its header does not name: {', '.join(unused)}.")
+        raise PackError(f"{path} contains arrays that its header does not name: {', '.join(unused[:4])}.")
     inputs = header["input"]
     net = PackedNet(
         ops=tuple(ops),
-        input_shape=tuple(int(size) for size in inputs["shape"]),
-        whole_inputs=bool(inputs["whole"]),
-        largest_input=int(inputs["largest"]),
+        input_shape=tuple(inputs["shape"]),
+        whole_inputs=inputs["whole"],
+        largest_input=inputs["largest"],
     )
-    _run_on_zeros(path, net)
-    return net
-
-
-def _arrays(path: Path) -> dict[str, Array]:
     try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
-            for name in archive.namelist():
-                archive.read(name)  # verifies its checksum
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except OSError as error:
-        raise PackError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError, NotImplementedError, RuntimeError) as error:
-        raise PackError(
-            f"{path} is damaged, or no file of a packed net ({error}). Write it again with save_packed."
-        ) from error
+        check_shapes(net.ops, net.input_shape)
+    except PackError as error:
+        raise PackError(f"The operations of {path} do not fit each other. {error}") from error
+    return net
 
 
 def _header(path: Path, arrays: Mapping[str, Array]) -> dict[str, Any]:
     if _HEADER not in arrays:
         raise PackError(
-            f"{path} is no file of a packed net: it has no {_HEADER}, but {', '.join(sorted(arrays)) or 'nothing'}."
+            f"{path} is no file of a packed net: it has no {_HEADER}, but {', '.join(sorted(arrays)[:4]) or 'nothing'}."
         )
     try:
-        header = json.loads(arrays[_HEADER].tobytes())
-    except ValueError as error:
+        header = parse_json(arrays[_HEADER].tobytes())
+    except (ValueError, RecursionError) as error:
         raise PackError(f"The header of {path} is not valid JSON ({error}).") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise PackError(f"{path} is no file of a packed net: its header does not say {FORMAT!r}.")
@@ -150,54 +139,61 @@ def _header(path: Path, arrays: Mapping[str, Array]) -> dict[str, Any]:
         raise PackError(
             f"{path} is of version {header.get('version')!r}; this ActLab reads version {VERSION}. Update it, or write the file again."
         )
-    inputs = header.get("input")
-    if (
-        not isinstance(inputs, dict)
-        or not {"shape", "whole", "largest"} <= inputs.keys()
-        or not isinstance(inputs["shape"], list)
-        or not all(isinstance(size, int) and size > 0 for size in inputs["shape"])
-        or not isinstance(inputs["largest"], int)
-        or not isinstance(header.get("ops"), list)
-        or not all(isinstance(entry, dict) for entry in header["ops"])
+    if not _has_inputs(header.get("input")) or not (
+        isinstance(header.get("ops"), list) and all(isinstance(entry, dict) for entry in header["ops"])
     ):
         raise PackError(f"The header of {path} lacks its inputs or its operations.")
     return header
 
 
+def _has_inputs(inputs: Any) -> bool:
+    """Whether a value is the header's entry on the inputs."""
+    return (
+        isinstance(inputs, dict)
+        and inputs.keys() == {"shape", "whole", "largest"}
+        and isinstance(inputs["shape"], list)
+        and 0 < len(inputs["shape"]) <= 8
+        and all(check_setting("shape", "int", size) for size in inputs["shape"])
+        and isinstance(inputs["whole"], bool)
+        and (inputs["largest"] == 0 or check_setting("largest", "int", inputs["largest"]))
+    )
+
+
 def _op(path: Path, index: int, entry: dict[str, Any], arrays: Mapping[str, Array]) -> Op:
     name = entry.pop("op", None)
-    if name not in OPS:
-        raise PackError(f"Operation {index} of {path} is {name!r}, which is unknown.{did_you_mean(str(name), OPS)}")
+    if not isinstance(name, str) or name not in OPS:
+        shown = repr(name)[:80]
+        raise PackError(
+            f"Operation {index} of {path} is {shown}, which is unknown.{did_you_mean(shown.strip(chr(39)), OPS)}"
+        )
     kind = OPS[name]
     known = {f.name: f for f in fields(kind)}
     array_names = entry.pop("arrays", None)
-    if not isinstance(array_names, list) or not (set(array_names) | entry.keys()) <= known.keys():
-        unknown = sorted({*(array_names or ()), *entry} - known.keys())
-        raise PackError(f"Operation {index} of {path}, {name}, has unknown fields: {unknown}.")
+    if not isinstance(array_names, list) or not all(isinstance(f, str) for f in array_names):
+        raise PackError(f"Operation {index} of {path}, {name}, has no list of its arrays.")
+    unknown = sorted({*array_names, *entry} - known.keys())
+    if unknown:
+        raise PackError(f"Operation {index} of {path}, {name}, has unknown fields: {unknown[:4]}.")
     missing = [f for f, field in known.items() if field.default is MISSING and f not in {*array_names, *entry}]
     missing += [f"array {f}" for f in array_names if f"{index}.{f}" not in arrays]
     if missing:
-        raise PackError(f"Operation {index} of {path}, {name}, lacks {', '.join(missing)}.")
+        raise PackError(f"Operation {index} of {path}, {name}, lacks {', '.join(missing[:4])}.")
+    types = {f: str(field.type) for f, field in known.items()}
+    wrong = [f for f, value in entry.items() if not check_setting(f, types[f], value)]
+    wrong += [f for f in array_names if "Tensor" not in types[f] or f in entry]
+    if wrong:
+        raise PackError(f"Operation {index} of {path}, {name}, has a field of another type: {', '.join(wrong[:4])}.")
     tensors = {f: _tensor(path, f"{index}.{f}", arrays[f"{index}.{f}"]) for f in array_names}
     settings = {f: tuple(value) if isinstance(value, list) else value for f, value in entry.items()}
-    try:
-        return kind(**settings, **tensors)
-    except (TypeError, AttributeError) as error:
-        raise PackError(f"Operation {index} of {path}, {name}, has a field of another type: {error}.") from error
+    op = kind(**settings, **tensors)
+    check_arrays(op)
+    return op
 
 
 def _tensor(path: Path, name: str, array: Array) -> Tensor:
     field = name.partition(".")[2]
     allowed = {_DTYPES.get(field, _FLOAT)} | ({_INTEGER} if field == "value" else set())
-    if array.dtype.newbyteorder("<").str not in allowed:
+    if array.dtype.str not in allowed:
         raise PackError(f"The array {name} of {path} is {array.dtype}; allowed is {' or '.join(sorted(allowed))}.")
-    native = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("=")))
+    native = array.astype(array.dtype.newbyteorder("="))
     return torch.from_numpy(native.view(np.int32) if field == "words" else native)
-
-
-def _run_on_zeros(path: Path, net: PackedNet) -> None:
-    """Run the net once, so that operations that do not fit each other raise at loading."""
-    try:
-        net(torch.zeros(1, *net.input_shape))
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        raise PackError(f"The operations of {path} do not fit each other: {error}.") from error
