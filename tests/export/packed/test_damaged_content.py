@@ -134,9 +134,10 @@ def damaged_array(draw, content):
             np.resize(array, draw.choice([(), (0,), (1,), (3, 3), (2, 2, 2, 2), (1, 0, 1, 1), array.shape[::-1]]))
         )
     if kind == "dtype":
-        return npy_of(
-            array.astype(draw.choice(["<f8", ">f4", "<i8", "|b1", "<U3", "<c8", "<f2", "<i4", "<u4", "<f4", "|u1"]))
-        )
+        with np.errstate(all="ignore"):
+            return npy_of(
+                array.astype(draw.choice(["<f8", ">f4", "<i8", "|b1", "<U3", "<c8", "<f2", "<i4", "<u4", "<f4", "|u1"]))
+            )
     if kind == "huge":
         return npy(content, shape=draw.choice([(2**40,), (2**31, 2**31), (10**12, 0), (1,) * 40, (-1,), (0, 2**62)]))
     if kind == "nested":
