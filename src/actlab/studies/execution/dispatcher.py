@@ -26,6 +26,7 @@ from actlab.studies.execution.ended_trial import (
 from actlab.studies.execution.job import Job
 from actlab.studies.execution.runner import Answer
 from actlab.studies.execution.study_state import StudyState
+from actlab.studies.execution.suspension import Suspension
 from actlab.studies.execution.template import WRONG_DEFINITIONS
 from actlab.studies.execution.template_process import TemplateError, TemplateProcess, needs_new_interpreter
 from actlab.studies.execution.time_limits import Budget, RunningTime, default_trial_limit
@@ -83,17 +84,19 @@ class Dispatcher:
     def run(self) -> bool:
         """Run trials until none is left or the budget is spent; return whether the study is finished."""
         try:
-            while not self._state.schedule.finished:
-                if self._is_late() and not self._busy():
-                    return False
-                self._keep_time()
-                try:
-                    self._hand_out()
-                    self._collect()
-                except TemplateError as error:
-                    self._recover(error)
-                self._state.refresh()
-            return True
+            with Suspension() as suspension:
+                while not self._state.schedule.finished:
+                    if self._is_late() and not self._busy():
+                        return False
+                    self._keep_time()
+                    try:
+                        self._hand_out()
+                        suspension.answer()
+                        self._collect()
+                    except TemplateError as error:
+                        self._recover(error)
+                    self._state.refresh()
+                return True
         finally:
             self._stop()
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 
+from actlab.errors import StoreError
 from actlab.studies.execution.dispatcher import Dispatcher
 from actlab.studies.execution.inline import run_inline
 from actlab.studies.execution.job import Job
 from actlab.studies.execution.study_state import ProgressCallback, StudyState
 from actlab.studies.execution.template_process import can_fork, needs_new_interpreter
-from actlab.studies.store.store import Store
+from actlab.studies.store.store import Holder, Store
 from actlab.system.interrupts import raised_as_exception
 from actlab.tasks.task import Task
 
@@ -40,6 +41,14 @@ def run(job: Job, task: Task, progress: ProgressCallback | None = None) -> bool:
         try:
             with raised_as_exception():
                 return _run(job, task, state, store)
+        except StoreError as error:
+            stopped = [holder for holder in _holders(job, store) if holder.is_stopped]
+            if "locked" not in str(error) or not stopped:
+                raise
+            pid = stopped[0].owner.pid
+            raise StoreError(
+                f"{error} Process {pid}, which is stopped, may hold it: try `kill -CONT {pid}`."
+            ) from error
         except KeyboardInterrupt:
             state.refresh()
             raise StudyInterrupted(
@@ -52,6 +61,13 @@ def _run(job: Job, task: Task, state: StudyState, store: Store) -> bool:
     if can_fork() or needs_new_interpreter(job):
         return Dispatcher(job, task, state, store, step_time=_step_time(job, store)).run()
     return run_inline(job, task, state, store)
+
+
+def _holders(job: Job, store: Store) -> list[Holder]:
+    """Return who holds trials of the study, as far as the store can be read."""
+    with suppress(StoreError):
+        return store.holders(job.study)
+    return []
 
 
 def _step_time(job: Job, store: Store) -> float | None:
