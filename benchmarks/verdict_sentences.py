@@ -279,7 +279,22 @@ def _failures(match: re.Match[str], read: Reading, verdict: Verdict) -> bool:
     return arm in read.facts.arms and count == len(read.failed[arm]) > 0
 
 
+def _far(match: re.Match[str], read: Reading, verdict: Verdict) -> bool:
+    arm, shown = match["arm"], re.findall(r"seed (\d+): ([^,)]+)", match["shown"])
+    rivals = [read.results[it] for it in read.compared - {arm}]
+    gaps = {
+        s: value - np.median([it[s] for it in rivals if s in it])
+        for s, value in read.results[arm].items()
+        if any(s in it for it in rivals)
+    }
+    away = {s: abs(gap - np.median(list(gaps.values()))) for s, gap in gaps.items()}
+    limit = 8 * float(np.sort(list(away.values()))[: len(away) // 2].max())
+    right = all(f"{read.results[arm][int(s)]:.4g}" == value and away[int(s)] > limit for s, value in shown)
+    return right and arm in read.compared and min(3, int(match["n"])) == len(shown) > 0
+
+
 WARNINGS: dict[str, Check] = {
+    r"(?P<arm>.+) is much farther from the other arms on (?P<n>\d+) seeds? \((?P<shown>.*)\) than on the rest\. .*": _far,
     r"One seed: .*": lambda m, r, v: max(map(len, r.results.values())) == 1,
     r"Only (?P<n>\d+) seeds: .*": lambda m, r, v: max(map(len, r.results.values())) == int(m["n"]) < 6,
     r"Unfinished: .* \((?P<arms>.*)\)\.": _listed_as_short,

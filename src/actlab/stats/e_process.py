@@ -1,4 +1,4 @@
-"""E-process for paired differences, valid for every symmetric distribution, and the anytime-valid p-value.
+"""E-process for paired differences of every symmetric distribution, and the anytime-valid p-value."""
 
 "Differences" are paired differences: the result of one arm minus the result of another on the same seed, so that an effect of
 the seed on both arms cancels.
@@ -113,31 +113,31 @@ def log_growth(differences: Floats, *, zero_gains: bool = False) -> Floats:
     squares = (d * d).cumsum(-1)
     size = np.sqrt(squares / n)
     unit = np.divide(d, size, out=np.zeros_like(d), where=size > 0)
-    weights = _posterior(n, d.cumsum(-1), squares)
+    mean = np.divide(d.cumsum(-1), n * size, out=np.zeros_like(d), where=size > 0)
+    weights = _posterior(n, mean)
     bet = np.zeros_like(d)
     for steepness, weight in zip(_STEEPNESS, weights, strict=True):
         bet += weight * np.tanh(steepness * unit)
     return np.log1p(np.clip(bet, -_LARGEST_BET, _LARGEST_BET))
 
 
-def _posterior(n: Floats, total: Floats, squares: Floats) -> Floats:
+def _posterior(n: Floats, mean: Floats) -> Floats:
     """Return the weights of the effects before each difference, shape (effects, ..., n).
 
-    With u = 1/sigma and the prior du/u, the likelihood of the effect a is the integral of u^n exp(-(S u^2 - 2 a s u + n a^2) / 2) du/u,
-    s = sum d, S = sum d^2; by Laplace's approximation in log u. An approximate weight costs power, never validity.
+    With the root mean square as the unit, u = 1/sigma and the prior du/u, the likelihood of the effect a is the integral of
+    u^n exp(-n (u^2 - 2 a u mean + a^2) / 2) du/u; by Laplace's approximation in log u. An approximate weight costs power, never validity.
+
+    Args:
+        n: 1, 2, ...
+        mean: mean of the first n differences over their root mean square, shape (..., n).
     """
-    logs = np.empty((len(_EFFECTS), *total.shape))
-    logs[..., :1] = 0.0
-    if n.size > 1:
-        n, s, squares = n[:-1], total[..., :-1], squares[..., :-1]
-        positive = np.where(squares > 0, squares, 1.0)
-        for log, effect in zip(logs, _EFFECTS, strict=True):
-            pull = effect * s
-            u = (pull + np.sqrt(pull * pull + 4 * n * positive)) / (2 * positive)
-            spread = positive * u * u  # equals pull * u + n at the maximum
-            fit = n * np.log(u) - 0.5 * (spread - 2 * pull * u + n * effect**2 + np.log(spread + n))
-            log[..., 1:] = np.where(squares > 0, fit, 0.0)
-    weights = np.exp(logs - logs.max(axis=0)) * _PRIOR.reshape(-1, *(1,) * total.ndim)
+    logs = np.zeros((len(_EFFECTS), *mean.shape))
+    for log, effect in zip(logs, _EFFECTS, strict=True):
+        pull = effect * mean[..., :-1]
+        u = (pull + np.sqrt(pull * pull + 4)) / 2
+        fit = np.log(u) - 0.5 * (u * u - 2 * pull * u + effect**2)
+        log[..., 1:] = n[:-1] * fit - 0.5 * np.log(u * u + 1)
+    weights = np.exp(logs - logs.max(axis=0)) * _PRIOR.reshape(-1, *(1,) * mean.ndim)
     return np.asarray(weights / weights.sum(axis=0), dtype=np.float64)
 
 

@@ -1,4 +1,4 @@
-"""Practical equivalence (ROPE) by an e-process and as a posterior probability, and probability of superiority.
+"""Practical equivalence by an e-process and as a posterior probability; probability of superiority."""
 
 **A statement that holds at any time.** Two arms are practically equivalent when the centre delta of their differences lies within the
 region of practical equivalence, ``-rope <= delta <= rope``. `log_equivalence` is the smaller one of two one-sided processes of
@@ -42,7 +42,7 @@ def log_equivalence(differences: ArrayLike, rope: float) -> Floats:
     """
     d = np.asarray(differences, dtype=np.float64)
     finite = np.where(np.isfinite(d), d, 0.0)
-    growth = log_growth(np.stack([rope - finite, rope + finite]), zero_gains=True)
+    growth = log_growth(np.stack([rope - finite, rope + finite]), zero_gains=rope == 0)
     growth = np.where(np.isnan(d), 0.0, np.where(np.isinf(d), -np.inf, growth))
     return np.asarray(growth.cumsum(-1).min(axis=0), dtype=np.float64)
 

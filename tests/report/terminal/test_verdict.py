@@ -44,7 +44,7 @@ def test_the_legend_explains_the_columns_that_are_there_and_the_region(made_up):
     narrow, wide = (" ".join(_shown(made_up, width).split()) for width in (80, 140))
 
     assert "same: probability" not in narrow
-    assert "same: probability of practical equivalence" in wide
+    assert "same: estimated probability of practical equivalence" in wide
     assert "practically equivalent: within ±0.005 accuracy (given in the plan)" in narrow
 
 

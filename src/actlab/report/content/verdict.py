@@ -83,7 +83,10 @@ def confidence_sentences(verdict: Verdict) -> list[str]:
     """Return the best set, what the error rate covers, and the closest tie with the seeds that would decide it."""
     sentences = [best_set_sentence(verdict)]
     if len(verdict.findings.compared) > 1:
-        sentences.append("The error rate covers the whole study, including looking at results while it runs.")
+        sentences.append(
+            "The error rate covers the whole study, including looking at results while it runs, for independent seeds and "
+            "symmetric differences."
+        )
     if verdict.closest is not None:
         sentences.append(f"Closest tie: {join_names(verdict.closest.arms)} ({tie_text(verdict.closest, verdict)}).")
     return sentences

@@ -74,7 +74,7 @@ def _section(title: str, lines: Sequence[Text]) -> Iterator[RenderableType]:
 EXPLAINED = {
     "p": "p: corrected, valid at any time",
     "better": "better: share of seeds better than the baseline",
-    "same": "same: probability of practical equivalence",
+    "same": "same: estimated probability of practical equivalence",
     "step time": "time: of a training step over the baseline's, 95% interval",
 }
 

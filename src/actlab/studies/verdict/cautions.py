@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from actlab.studies.trial_inputs import mixed_inputs
 from actlab.studies.verdict.arm_summary import ArmSummary
+from actlab.studies.verdict.far_seeds import find_far_seeds
 from actlab.studies.verdict.finding import Findings
 from actlab.studies.verdict.learned import Learned
 from actlab.studies.verdict.outcomes import Outcome, Row, StudyFacts
@@ -47,6 +48,7 @@ def find_warnings(evidence: Evidence) -> tuple[str, ...]:
     return (
         *_learning_warnings(evidence.learned, facts),
         *_seed_warnings(evidence),
+        *_far_out_warnings(evidence),
         *_selection_warnings(facts),
         *_unfinished_warnings(evidence),
         *_failure_warnings(evidence),
@@ -76,6 +78,19 @@ def _seed_warnings(evidence: Evidence) -> Iterator[str]:
         yield "One seed: the noise is unknown, so no difference can be called real."
     elif 1 < most < _ENOUGH_SEEDS:
         yield f"Only {most} seeds: fewer than {_ENOUGH_SEEDS} show none but very large differences."
+
+
+def _far_out_warnings(evidence: Evidence) -> Iterator[str]:
+    far = find_far_seeds(evidence.outcomes, evidence.findings.compared, evidence.facts.rope or 0.0)
+    for arm, seeds in far.items():
+        metrics = evidence.outcomes[arm].metrics
+        shown = ", ".join(f"seed {seed}: {metrics[seed]:.4g}" for seed in seeds[:3]) + (
+            ", ..." if len(seeds) > 3 else ""
+        )
+        yield (
+            f"{arm} is much farther from the other arms on {counted(len(seeds), 'seed')} ({shown}) than on the rest. The error rate "
+            "holds for symmetric differences, and an arm that fails on rare seeds breaks that: look at these runs, and add seeds."
+        )
 
 
 def _selection_warnings(facts: StudyFacts) -> Iterator[str]:
