@@ -1,4 +1,4 @@
-"""E-process for paired differences of every symmetric distribution, and the anytime-valid p-value."""
+"""E-process for paired differences of any symmetric distribution, and the anytime-valid p-value.
 
 "Differences" are paired differences: the result of one arm minus the result of another on the same seed, so that an effect of
 the seed on both arms cancels.

@@ -1,4 +1,4 @@
-"""Practical equivalence by an e-process and as a posterior probability; probability of superiority."""
+"""Practical equivalence by an e-process and as a posterior probability; probability of superiority.
 
 **A statement that holds at any time.** Two arms are practically equivalent when the centre delta of their differences lies within the
 region of practical equivalence, ``-rope <= delta <= rope``. `log_equivalence` is the smaller one of two one-sided processes of

@@ -1,4 +1,4 @@
-"""Sequential elimination of inferior arms by a closed test of e-processes."""
+"""Sequential elimination of inferior arms by a closed test of e-processes.
 
 **Hypotheses.** An arm a is a best arm when, whatever happened before, the differences "b minus a" (signed so that positive is
 better) are symmetric about zero or less, for every rival b. The best arms are the set S*, which is not known. Arms that are
