@@ -24,12 +24,13 @@ from actlab.nn.training.parameter_groups import exempt_learned_numbers_
 from actlab.studies.arm import Arm
 from actlab.studies.arm_model import build_model
 from actlab.studies.controls import Snapshot, constant_metric
+from actlab.studies.data_cache import cached_data
 from actlab.studies.trial_inputs import input_digests
 from actlab.system.interrupts import may_raise
 from actlab.tasks.check import as_number
 from actlab.tasks.error_text import shortened, text_of
 from actlab.tasks.isolation import isolated, one_thread, seed_all
-from actlab.tasks.task import Data, Split, Task, load_data
+from actlab.tasks.task import Data, Split, Task
 from actlab.tasks.user_code import one_line
 
 __all__ = ["Trial", "batches", "evaluate_model", "run_trial", "train_model", "versions"]
@@ -231,7 +232,7 @@ def train_model(
         False
     """
     with one_thread(), isolated(seed):
-        data = load_data(task, seed)
+        data = cached_data(task, seed)
         model = _untrained_model(task, arm, seed, data.train.x[: task.batch_size])
         seed_all(seed)
         try:
@@ -261,7 +262,7 @@ def _train_and_evaluate(
     decay_learned: bool,
 ) -> None:
     """Run a trial and fill in the measurements."""
-    data = load_data(task, seed)
+    data = cached_data(task, seed)
     measured.inputs |= input_digests(task, data)
     measured.versions["threads"] = str(torch.get_num_threads())
     batch = data.train.x[: task.batch_size]
