@@ -38,7 +38,7 @@ def log_equivalence(differences: ArrayLike, rope: float) -> Floats:
 
     Example:
         >>> np.exp(log_equivalence([0.01, -0.01, 0.0, 0.02, -0.01], rope=0.1)).round(1).tolist()
-        [1.9, 3.5, 6.9, 13.8, 27.5]
+        [1.9, 3.5, 6.9, 13.7, 27.3]
     """
     d = np.asarray(differences, dtype=np.float64)
     finite = np.where(np.isfinite(d), d, 0.0)
