@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils import parametrizations, prune
 
+import actlab
 from actlab.diagnostics.remedy import AlphaDropout, InsertNorms, LogitsOutput, MatchedInit, Remedy, Swap
 from actlab.errors import SiteError
 
@@ -147,3 +149,31 @@ def test_remedies_of_the_same_changes_are_equal_whatever_their_source():
     assert len({one, same}) == 1
     assert here.name == there.name
     assert here != there
+
+
+WEIGHTS = {
+    "spectral_norm": parametrizations.spectral_norm,
+    "weight_norm": parametrizations.weight_norm,
+    "orthogonal": parametrizations.orthogonal,
+    "prune": lambda linear: prune.random_unstructured(linear, "weight", 0.3),
+}
+
+
+@pytest.mark.parametrize("computed", WEIGHTS)
+def test_no_init_is_proposed_for_weights_that_are_computed_from_others(computed):
+    torch.manual_seed(0)
+    layers = [part for _ in range(8) for part in (nn.Linear(32, 32), nn.Sigmoid())]
+    plain = nn.Sequential(*layers, nn.Linear(32, 2))
+    inputs = torch.randn(256, 32)
+    assert "matched init" in prescribed(plain, inputs)
+
+    for module in plain[::2]:
+        WEIGHTS[computed](module)
+
+    assert "matched init" not in prescribed(plain, inputs)
+    assert "a norm before every activation" in prescribed(plain, inputs)
+
+
+def prescribed(model, inputs):
+    findings = actlab.doctor(model, inputs).all_findings
+    return [change.description for f in findings for remedy in f.prescriptions for change in remedy.changes]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from actlab.diagnostics.measurements import Measurements
-from actlab.diagnostics.remedy import Remedy
+from actlab.diagnostics.remedy import MatchedInit, Remedy
 
 __all__ = ["Check", "Finding", "Kind"]
 
@@ -58,8 +58,8 @@ class Check:
     run: Callable[[Check, Measurements], Iterator[Finding]]
 
     def findings(self, measured: Measurements) -> tuple[Finding, ...]:
-        """Run the check."""
-        return tuple(self.run(self, measured))
+        """Run the check, and leave out the remedies that the model does not allow."""
+        return tuple(replace(each, prescriptions=_allowed(each, measured)) for each in self.run(self, measured))
 
     def finding(
         self,
@@ -81,3 +81,14 @@ class Check:
             evidence=dict(evidence or {}),
             prescriptions=remedies,
         )
+
+
+def _allowed(finding: Finding, measured: Measurements) -> tuple[Remedy, ...]:
+    """Return the remedies without those that draw weights where :func:`actlab.init_` would refuse to."""
+    if not measured.init_obstacle:
+        return finding.prescriptions
+    return tuple(
+        remedy
+        for remedy in finding.prescriptions
+        if not any(isinstance(change, MatchedInit) for change in remedy.changes)
+    )

@@ -20,6 +20,7 @@ from actlab.nn.probes.propagation import Layer, Propagation, propagation
 from actlab.nn.sites.dry_run import Inputs, copy_inputs, no_side_effects, run
 from actlab.nn.sites.find import Entry, Survey, survey
 from actlab.nn.sites.trace import Step
+from actlab.nn.transforms.init import init_obstacle
 from actlab.nn.transforms.insert_norms import NORMS
 
 __all__ = ["ENOUGH", "HiddenActivation", "Measurements", "doubled_output_function", "measure_model"]
@@ -71,6 +72,7 @@ class Measurements:
         doubled_output: function that both the end of the model and the loss apply, or None.
         course: record of the first training steps; None without a task.
         tolerated: largest learning rate found at which no layer dies, if layers die at the one in use; None otherwise.
+        init_obstacle: why :func:`actlab.init_` would refuse the model, so that a matched init is not proposed; "" if it would not.
         notes: what could not be measured, and why.
     """
 
@@ -85,6 +87,7 @@ class Measurements:
     doubled_output: Literal["softmax", "sigmoid"] | None = None
     course: TrainingRecord | None = None
     tolerated: float | None = None
+    init_obstacle: str = ""
     notes: tuple[str, ...] = ()
 
     @property
@@ -142,6 +145,7 @@ def measure_model(
         has_attention=_has_attention(model, surveyed),
         dropouts=tuple(path for path, module in model.named_modules() if type(module) is nn.Dropout and module.p > 0),
         doubled_output=None if loss is None else _doubled_output(model, inputs, target, loss),
+        init_obstacle=init_obstacle(surveyed) or "",
         notes=tuple(dict.fromkeys(notes)),
     )
 

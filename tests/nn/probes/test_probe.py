@@ -336,6 +336,27 @@ def test_training_with_fast_and_slim_layers_is_the_same_to_the_bit():
         assert all(torch.equal(a, b) for a, b in zip(trained(net), trained(net, every=2), strict=True))
 
 
+@pytest.mark.parametrize("with_loss", [True, False])
+def test_a_slim_model_is_measured_as_it_was_before(with_loss):
+    torch.manual_seed(0)
+    model, x = (
+        nn.Sequential(nn.Linear(8, 16), nn.GELU(), nn.Linear(16, 16), nn.SiLU(), nn.Linear(16, 2)),
+        torch.randn(64, 8),
+    )
+    loss = (lambda output, _: output.square().mean()) if with_loss else None
+    before = actlab.probe(model, [x], loss)
+    changes = actlab.slim_(model, x)
+
+    after = actlab.probe(model, [x], loss)
+
+    assert {change.new for change in changes} == {"computed again inside the layer after it"}
+    assert [row.name for row in after] == [row.name for row in before]
+    for one, other in zip(before, after, strict=True):
+        assert (one.dead, one.samples) == (other.dead, other.samples)
+        assert one.gradient_norm == pytest.approx(other.gradient_norm, nan_ok=True)
+        assert one.gradient_ratio == pytest.approx(other.gradient_ratio, nan_ok=True)
+
+
 def test_between_samples_one_hook_is_there_and_afterwards_none():
     model = Mixed()
     before = attributes_of(model)

@@ -14,6 +14,7 @@ from actlab.nn.probes.probe import probe
 from actlab.nn.probes.propagation import propagation
 from actlab.nn.sites.find import find
 from actlab.nn.transforms.init import init_
+from actlab.nn.transforms.slim import slim_
 from actlab.nn.transforms.swap import swap_
 
 
@@ -88,6 +89,33 @@ def test_measurements_on_the_meta_device_are_refused_with_the_reason():
         propagation(model, x)
     with pytest.raises(SiteError, match="meta device"):
         probe(model, [x])
+
+
+def learning():
+    """A model on the meta device that learns a slope for all units, and one for each."""
+    with torch.device("meta"):
+        return nn.Sequential(nn.Linear(4, 8), nn.PReLU(), nn.Linear(8, 8), nn.GELU(), nn.Linear(8, 2), nn.PReLU(2))
+
+
+def test_learned_numbers_on_the_meta_device_are_found_without_a_value():
+    model, x = learning(), torch.randn(3, 4, device="meta")
+
+    assert [site.spec for site in find(model, x)] == ["prelu", "gelu", "prelu(weight=learned_per_channel)"]
+    assert [path for path, _ in init_(model, x)] == ["0.weight", "2.weight", "4.weight"]
+    assert [change.old for change in swap_(model, "mish", x)] == ["prelu", "gelu"]
+
+
+@pytest.mark.parametrize("inputs", [torch.zeros(3, 4, device="meta"), torch.zeros(3, 4)], ids=["meta", "cpu"])
+def test_slim_on_the_meta_device_says_what_is_missing(inputs):
+    with pytest.raises(SiteError, match=r"training step.*'0.weight' is on the meta device.*to_empty"):
+        slim_(learning(), inputs)
+
+
+def test_slim_without_inputs_works_on_the_meta_device():
+    with torch.device("meta"):
+        model = nn.Sequential(nn.Linear(4, 8), nn.ELU(inplace=False), nn.Linear(8, 8), nn.Hardtanh(), nn.PReLU())
+
+    assert len([*(savings := slim_(model)), *savings.skipped]) == 3
 
 
 def test_a_swap_under_another_default_device_follows_the_model():

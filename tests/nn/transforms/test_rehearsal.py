@@ -76,3 +76,46 @@ def test_it_is_found_in_other_dtypes(dtype):
     with pytest.raises(SiteError, match="overwrites its input"):
         swap_(Masked(-1e4, 4).to(dtype), "relu", X.to(dtype))
     assert len(swap_(Masked(-1e4, 4, reads_again=False).to(dtype), "relu", X.to(dtype))) == 1
+
+
+class Blocks(nn.Module):
+    """Residual blocks with a function that is written out, which rounds otherwise than a layer."""
+
+    def __init__(self, depth, *, has_norms):
+        super().__init__()
+        self.ups, self.downs = (
+            nn.ModuleList(nn.Linear(*sizes) for _ in range(depth)) for sizes in ((32, 64), (64, 32))
+        )
+        self.norm, self.head = nn.LayerNorm(32) if has_norms else nn.Identity(), nn.Linear(32, 3)
+
+    def forward(self, x):
+        for up, down in zip(self.ups, self.downs, strict=True):
+            h = up(self.norm(x))
+            x = x + down(h * torch.sigmoid(1.702 * h))
+        return self.head(x)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(("depth", "has_norms"), [(1, True), (6, False), (24, True)])
+def test_rounding_in_half_precision_is_no_change(dtype, depth, has_norms):
+    torch.manual_seed(0)
+    model = Blocks(depth, has_norms=has_norms).to(dtype)
+
+    changes = swap_(model, "gelu", torch.randn(16, 32, dtype=dtype))
+
+    assert (len(changes), len(changes.skipped)) == (1, 0)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_an_input_that_is_overwritten_is_found_in_half_precision(dtype):
+    class Overwriting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner, self.outer, self.act = nn.Linear(16, 16), nn.Linear(16, 4), nn.SiLU(inplace=True)
+
+        def forward(self, x):
+            h = self.inner(x)
+            return self.outer(self.act(h) + 0.5 * h)
+
+    with pytest.raises(SiteError, match="overwrites its input"):
+        swap_(Overwriting().to(dtype), "gelu", torch.randn(16, 16, dtype=dtype))

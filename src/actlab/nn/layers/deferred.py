@@ -25,7 +25,9 @@ And recipes hold no tensors: these go through ``save_for_backward``, which frees
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -44,13 +46,25 @@ from actlab.nn.layers.recompute import (
     apply_with_recompute,
 )
 
-__all__ = ["Deferred", "Pending"]
+__all__ = ["Deferred", "Pending", "computed_at_once"]
+
+_COMPUTED_AT_ONCE: Final = ContextVar("computed_at_once", default=False)
 
 _PRODUCTS: Final = frozenset({torch.mul, torch.multiply, Tensor.mul, Tensor.multiply, Tensor.__mul__, Tensor.__rmul__})
 _RESHAPES: Final = frozenset(
     {"flatten", "movedim", "permute", "reshape", "squeeze", "transpose", "unflatten", "unsqueeze", "view"}
 )
 _METADATA: Final = frozenset({"device", "dim", "is_cuda", "ndim", "numel", "shape", "size"})
+
+
+@contextmanager
+def computed_at_once() -> Iterator[None]:
+    """Have deferred activations return tensors inside the block, for what observes them; autograd saves what the originals save."""
+    token = _COMPUTED_AT_ONCE.set(True)
+    try:
+        yield
+    finally:
+        _COMPUTED_AT_ONCE.reset(token)
 
 
 # ----------------------------------------------------------------------------------------------- recipes
@@ -334,7 +348,7 @@ class Deferred(nn.Module):
             both = _Composition(first=first._recipe, then=recipe, count=len(first._tensors))
             return Pending(both, (*first._tensors, *learned.values()))
         inputs = tuple(map(_materialize, inputs))
-        if not is_eager_with_grad(*inputs, *learned.values()):
+        if not is_eager_with_grad(*inputs, *learned.values()) or _COMPUTED_AT_ONCE.get():
             return self.activation(*inputs)
         recipe = self._function(len(inputs), list(learned))
         return Pending(recipe, (*inputs, *learned.values()), pointwise=self._pointwise and len(inputs) == 1)

@@ -26,6 +26,11 @@ def reason_not_computable(value: Tensor) -> str | None:
         return NESTED
     if value.is_quantized:
         return f"it runs on quantized values ({value.dtype}), and activation layers compute on floating ones"
+    if value.is_complex():
+        return (
+            f"it runs on {value.dtype} values, and a swap replaces functions of real ones; put a layer there by hand, as "
+            "self.act = actlab.layer('modrelu') in __init__"
+        )
     if not value.is_floating_point():
         return f"it runs on {value.dtype} values, and activation layers compute on floating ones"
     return None

@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_leaves
 
 from actlab.errors import SiteError
 from actlab.nn.layers.activation_layer import ActivationLayer
-from actlab.nn.layers.deferred import Deferred
+from actlab.nn.layers.deferred import Deferred, computed_at_once
 from actlab.nn.passes.linear_calls import WeightPaths, linear_call
 from actlab.nn.passes.unit_axes import UnitAxes, UnitAxis
 from actlab.nn.passes.values import reason_not_computable
@@ -126,6 +126,8 @@ class Hooks:
         self._inside, self._axes, self._latest = 0, UnitAxes(), None
         if any(m._compiled_call_impl is not None or "_orig_mod" in m._modules for m in self.model.modules()):
             self._enter(torch.compiler.set_stance("force_eager"))
+        if any(isinstance(module, Deferred) for module in self.model.modules()):
+            self._enter(computed_at_once())
         for module in self.model.modules():
             if id(module) in self.known and not isinstance(module, torch.jit.ScriptModule):
                 self._observe_module(module, self.known[id(module)])

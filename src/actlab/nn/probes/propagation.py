@@ -25,6 +25,8 @@ from actlab.errors import SiteError, SpecError
 from actlab.functions.analysis.edge_of_chaos import slope_moment
 from actlab.functions.analysis.length_map import output_moments
 from actlab.nn.passes.linear_calls import LinearCall, WeightPaths, linear_call
+from actlab.nn.passes.meta_device import check_has_values
+from actlab.nn.passes.model_argument import takes_model
 from actlab.nn.passes.sharded import check_not_sharded
 from actlab.nn.probes.probe import ProbeSettings, probe
 from actlab.nn.probes.probe_report import ProbeRow
@@ -130,6 +132,7 @@ class Propagation(Displayed):
         )
 
 
+@takes_model
 def propagation(model: nn.Module, inputs: Inputs, *, training: bool = True, seed: int = 0) -> Propagation:
     """Measure signal and gradient by depth, and forecast both from the model's functions, widths and weights.
 
@@ -154,10 +157,7 @@ def propagation(model: nn.Module, inputs: Inputs, *, training: bool = True, seed
         ('vanish', '20', -4)
     """
     check_not_sharded(model, "propagation")
-    if any(parameter.is_meta for parameter in model.parameters()):
-        raise SiteError(
-            "The model is on the meta device, where tensors have no values to measure; build it on a device, or call to_empty and init_."
-        )
+    check_has_values(model, "propagation measures values")
     settings = ProbeSettings(inputs=lambda batch: batch, rank=False, training=training)
     with _AppliedWeights(model) as applied:
         report = probe(model, [inputs], lambda output, _: _functional(output, seed), settings=settings)

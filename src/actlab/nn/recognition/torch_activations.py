@@ -289,5 +289,7 @@ def _value_text(value: Any) -> str:
     """Return the value of a parameter as text in a spec; a tensor is a learned parameter."""
     if not isinstance(value, torch.Tensor):
         return repr(float(value))
-    initial = value.detach().float().mean().item()
-    return f"{'learned' if value.numel() == 1 else 'learned_per_channel'}({initial!r})"
+    learned = "learned" if value.numel() == 1 else "learned_per_channel"
+    if value.is_meta:  # it has no value yet
+        return learned
+    return f"{learned}({value.detach().float().mean().item()!r})"

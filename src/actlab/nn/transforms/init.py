@@ -19,13 +19,14 @@ from actlab.errors import SiteError
 from actlab.functions.analysis.facts import gain
 from actlab.functions.grammar import parse
 from actlab.nn.passes.linear_calls import fan_in_of
+from actlab.nn.passes.model_argument import takes_model
 from actlab.nn.passes.sharded import check_not_sharded
 from actlab.nn.passes.values import NESTED
 from actlab.nn.sites.dry_run import Inputs
 from actlab.nn.sites.find import Survey, survey
 from actlab.nn.sites.trace import Run, Step, Trace, WeightedCall
 
-__all__ = ["DrawnWeights", "init_"]
+__all__ = ["DrawnWeights", "init_", "init_obstacle"]
 
 
 class DrawnWeights(list[tuple[str, float]]):
@@ -46,6 +47,7 @@ class DrawnWeights(list[tuple[str, float]]):
         )
 
 
+@takes_model
 def init_(
     model: nn.Module,
     example_inputs: Inputs,
@@ -87,6 +89,20 @@ def init_(
     for layer in layers:
         _draw(layer, bias, generator)
     return DrawnWeights([(layer.path, layer.gain) for layer in layers], left_out)
+
+
+def init_obstacle(model_survey: Survey) -> str | None:
+    """Return why :func:`init_` would refuse a model, or None; nothing is changed.
+
+    Args:
+        model_survey: the sites of the model, with a trace.
+    """
+    try:
+        check_not_sharded(model_survey.model, "init_")
+        _layers(model_survey)
+    except SiteError as error:
+        return str(error)
+    return None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

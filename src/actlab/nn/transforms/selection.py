@@ -75,7 +75,8 @@ def select_sites(model_survey: Survey, wanted: Wanted) -> list[Selection]:
             )
         if spec.activation.kind == "complex":
             raise SiteError(
-                f"{spec} computes on complex numbers; sites are found for real ones. Build it by hand: layer({str(spec)!r})."
+                f"{spec} computes on complex numbers, and a swap replaces functions of real ones. Put it where the values are complex by "
+                f"hand: self.act = actlab.layer({str(spec)!r}) in __init__, and self.act(z) in forward."
             )
     if not model_survey.entries:
         raise SiteError(

@@ -23,6 +23,8 @@ from actlab.nn.layers.custom_gradient import CustomGradientLayer
 from actlab.nn.layers.deferred import Deferred
 from actlab.nn.layers.layer import layer
 from actlab.nn.layers.memory_saving import Keep, SlimLayer, keep_options
+from actlab.nn.passes.meta_device import check_has_values
+from actlab.nn.passes.model_argument import takes_model
 from actlab.nn.passes.output_tensors import output_tensors
 from actlab.nn.probes.saved_tensors import SavedTensors, address
 from actlab.nn.sites.dry_run import Inputs, copy_inputs, no_side_effects, run
@@ -101,6 +103,7 @@ class _Choice:
     text: str
 
 
+@takes_model
 def slim_(model: nn.Module, example_inputs: Inputs | None = None) -> Savings:
     """Reduce the memory that a model's activations save for the backward pass, in place. Its outputs stay the same.
 
@@ -113,7 +116,7 @@ def slim_(model: nn.Module, example_inputs: Inputs | None = None) -> Savings:
         The changes, with ``skipped`` (sites left as they are, with the reason), ``before`` and ``after`` in bytes, and ``undo()``.
 
     Raises:
-        SiteError: the model raises on the example inputs.
+        SiteError: the model raises on the example inputs, or example inputs are given and it is on the meta device.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(2, 8), nn.GELU(), nn.Linear(8, 2))
@@ -121,6 +124,8 @@ def slim_(model: nn.Module, example_inputs: Inputs | None = None) -> Savings:
         1: gelu -> computed again inside the layer after it
         kept for backward: 1024 bytes -> 512
     """
+    if example_inputs is not None:
+        check_has_values(model, "slim_ compares a training step before and after")
     model_survey = survey(model, example_inputs, training=True, whole=False)
     choices, reasons = _choose(model_survey)
     measured = None
