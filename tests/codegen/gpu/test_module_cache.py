@@ -1,65 +1,33 @@
-"""Files of generated Triton source, and folders that cannot be written."""
+"""Modules of generated Triton source, which are what was generated and nothing that lies on a disk."""
 
 from __future__ import annotations
 
 import inspect
-import sys
+import linecache
 
-import pytest
-
-from actlab.codegen.gpu import module_cache
 from actlab.codegen.gpu.module_cache import load_module
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(module_cache, "kernel_folder", lambda: tmp_path / "kernels")
-    return tmp_path / "kernels"
-
-
-def forget(module):
-    """Remove the module from ``sys.modules``, as in a new process."""
-    del sys.modules[module.__name__]
-
-
-def test_the_source_can_be_read_back_from_the_file(folder):
+def test_the_source_can_be_read_back():
     module = load_module("inspected", "def double(x):\n    return 2 * x\n")
+    linecache.checkcache()
 
     assert inspect.getsource(module.double) == "def double(x):\n    return 2 * x\n"
-    assert [file.suffix for file in folder.glob("*.*")] == [".py"]
+    assert module.double(21) == 42
 
 
-def test_a_file_that_somebody_changed_is_written_anew(folder):
-    module = load_module("changed", "answer = 42\n")
-    (file,) = folder.glob("*.py")
-    file.write_text("answer = 'something else entirely'\n")
-    forget(module)
-
-    assert load_module("changed", "answer = 42\n").answer == 42
-    assert file.read_text() == "answer = 42\n"
-
-
-def test_another_text_is_another_file(folder):
+def test_another_text_is_another_module():
     assert load_module("twice", "answer = 1\n").answer == 1
     assert load_module("twice", "answer = 2\n").answer == 2
-    assert len(list(folder.glob("*.py"))) == 2
+    assert load_module("twice", "answer = 1\n") is load_module("twice", "answer = 1\n")
 
 
-def test_where_the_folder_cannot_be_made_one_of_the_process_takes_its_place(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("no folder")
-    monkeypatch.setattr(module_cache, "kernel_folder", lambda: tmp_path / "file" / "kernels")
-    module_cache._process_folder.cache_clear()
+def test_nothing_is_written_or_read(tmp_path, monkeypatch):
+    monkeypatch.setenv("ACTLAB_CACHE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
 
-    module = load_module("elsewhere", "answer = 43\n")
+    module = load_module("memory", "def half(x):\n    return x / 2\n")
+    (tmp_path / module.__file__).write_text("def half(x):\n    return 'something else entirely'\n")
 
-    assert module.answer == 43
-    assert str(tmp_path) not in str(module.__file__)
-
-
-def test_where_there_is_no_home_a_folder_of_the_process_takes_its_place(monkeypatch):
-    def without_home():
-        raise RuntimeError("Could not determine home directory.")
-
-    monkeypatch.setattr(module_cache, "kernel_folder", without_home)
-
-    assert load_module("homeless", "answer = 44\n").answer == 44
+    assert "x / 2" in inspect.getsource(module.half)
+    assert [file.name for file in tmp_path.iterdir()] == [module.__file__]

@@ -18,7 +18,7 @@ import torch
 
 from actlab.errors import ActlabError
 from actlab.system.atomic_write import write_atomically
-from actlab.system.cache_folder import kernel_folder
+from actlab.system.cache_folder import kernel_folder, read_private
 
 __all__ = ["NoCompilerError", "address", "assembly", "features", "fingerprint"]
 
@@ -131,9 +131,8 @@ def _load(code: bytes, name: str) -> int:
 
 def _read(file: Path | None) -> bytes | None:
     """Return the object code in a file, or None if there is no file or its checksum is wrong."""
-    try:
-        content = file.read_bytes() if file else b""
-    except OSError:
+    content = read_private(file) if file else None
+    if content is None:
         return None
     checksum, code = content[:32], content[32:]
     return code if code and hashlib.sha256(code).digest() == checksum else None

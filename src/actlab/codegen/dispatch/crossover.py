@@ -20,7 +20,7 @@ import torch
 
 from actlab.codegen.cpu import jit
 from actlab.system.atomic_write import write_atomically
-from actlab.system.cache_folder import kernel_folder
+from actlab.system.cache_folder import kernel_folder, read_private
 
 __all__ = ["Sizes", "crossover", "load_measured", "merge", "section", "sections", "store_measured", "to_toml"]
 
@@ -85,7 +85,7 @@ def _table(device: str, gpu: str) -> dict[str, Any]:  # noqa: ARG001 part of the
 def load_measured(device: str) -> dict[str, Any]:
     """Return the sizes measured on this machine; empty if their file is missing or damaged."""
     with contextlib.suppress(OSError, RuntimeError, ValueError, jit.NoCompilerError):
-        table = tomllib.loads(_file(device).read_text(encoding="utf-8"))
+        table = tomllib.loads((read_private(_file(device)) or b"").decode())
         if all(
             isinstance(sizes, Mapping) and all(isinstance(s, Mapping) for s in sizes.values())
             for sizes in table.values()

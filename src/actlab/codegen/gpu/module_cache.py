@@ -1,32 +1,24 @@
-"""Import generated Triton source as a Python module, from a file in the kernel cache.
+"""Import generated Triton source as a Python module that lives in memory.
 
-Triton compiles the source that ``inspect`` returns, so a kernel has to be in a file. The file is named by a hash of its content, is written
-atomically, and is compared with the generated source before it is run: a modified file is rewritten. If the cache folder cannot be
-written, a temporary folder of this process is used.
+Triton compiles the source that ``inspect`` returns. ``linecache`` holds it under a file name that does not exist, so that what is
+compiled is the text that was generated, whatever other processes write to a disk.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
+import linecache
 import sys
-import tempfile
-from functools import cache
-from importlib.machinery import ModuleSpec, SourceFileLoader
-from pathlib import Path
 from types import ModuleType
-
-from actlab.system.atomic_write import write_atomically
-from actlab.system.cache_folder import kernel_folder
 
 __all__ = ["load_module"]
 
 
 def load_module(name: str, text: str) -> ModuleType:
-    """Return the module with the source ``text``, stored in a file.
+    """Return the module with the source ``text``.
 
     Args:
-        name: name of what it computes, part of the file name.
+        name: name of what it computes, part of the module's name.
         text: Python source.
 
     Example:
@@ -36,30 +28,15 @@ def load_module(name: str, text: str) -> ModuleType:
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     module_name = f"actlab_kernel_{name}_{digest}"
     if module_name not in sys.modules:
-        file = _source_file(f"{module_name}.py", text)
-        loader = SourceFileLoader(module_name, str(file))
-        module = importlib.util.module_from_spec(ModuleSpec(module_name, loader, origin=str(file)))
-        module.__file__ = str(file)
-        loader.exec_module(module)
+        file = f"<{module_name}>"
+        linecache.cache[file] = (
+            len(text),
+            None,
+            text.splitlines(keepends=True),
+            file,
+        )  # without a time: never read again
+        module = ModuleType(module_name)
+        module.__file__ = file
+        exec(compile(text, file, "exec"), vars(module))  # noqa: S102 # our own generated text
         sys.modules[module_name] = module
     return sys.modules[module_name]
-
-
-def _source_file(name: str, text: str) -> Path:
-    """Return a file of that name whose content is the text."""
-    try:
-        return _write(kernel_folder(), name, text)
-    except (OSError, RuntimeError):  # not writable, or no home directory
-        return _write(_process_folder(), name, text)
-
-
-def _write(folder: Path, name: str, text: str) -> Path:
-    file = folder / name
-    if not file.exists() or file.read_text(encoding="utf-8") != text:
-        write_atomically(file, text.encode())
-    return file
-
-
-@cache
-def _process_folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="actlab-kernels-"))
