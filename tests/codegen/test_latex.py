@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from actlab.codegen.latex import latex, plain
-from actlab.functions.activation import get, names
+from actlab.codegen.mathml import mathml
+from actlab.functions import formula
+from actlab.functions.activation import Activation, get, names
 
 
 @pytest.mark.parametrize("name", names("elementwise") + names("gated"))
@@ -16,6 +18,29 @@ def test_every_formula_prints_with_balanced_braces(name, slope):
     assert text.count("{") == text.count("}")
     assert text.count(r"\left") == text.count(r"\right")
     assert not any(word in text for word in ("where", "maximum", "normal_cdf", "clamped", "tamed")), text
+
+
+CODE_ONLY = ("clamped", "capped", "tamed", "reciprocal", "hypot", "held_", "huge_")
+
+
+@pytest.mark.parametrize("name", names("elementwise") + names("gated"))
+def test_no_printer_shows_a_primitive_of_code(name):
+    record = get(name)
+
+    texts = [printer(record, derivative=slope) for printer in (latex, plain) for slope in (False, True)]
+    texts += [mathml(record, slope=slope) for slope in (False, True)]
+
+    assert not [word for word in CODE_ONLY if any(word in text for text in texts)]
+
+
+def test_primitives_of_code_are_printed_as_the_plain_formula():
+    x = get("silu").inputs[0]
+    root = formula.cos(formula.clamped(x, 0)) / formula.hypot(x, 2) * formula.reciprocal(formula.exp(formula.tamed(x)))
+    record = Activation(name="root", kind="elementwise", family="test", doc="A root.", expression=root, inputs=(x,))
+
+    assert plain(record) == "cos(x)/(sqrt(x**2 + 4)*exp(x))"
+    assert "sqrt" in latex(record)
+    assert "<msqrt>" in mathml(record)
 
 
 @pytest.mark.parametrize(

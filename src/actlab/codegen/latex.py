@@ -44,7 +44,8 @@ def plain(activation: Activation, *, derivative: bool = False) -> str:
 
 
 def _expression(activation: Activation, *, derivative: bool) -> sympy.Expr:
-    return formula.derivative(activation.formula, activation.inputs[0]) if derivative else activation.formula
+    expression = formula.derivative(activation.formula, activation.inputs[0]) if derivative else activation.formula
+    return formula.as_written(expression)
 
 
 def _upright(name: str) -> str:

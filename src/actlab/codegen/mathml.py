@@ -13,7 +13,7 @@ from sympy.core.relational import Relational
 
 from actlab.functions import formula
 from actlab.functions.activation import Activation
-from actlab.functions.formula import Expr, Primitive, derivative, where
+from actlab.functions.formula import Expr, Primitive, as_written, derivative, where
 
 __all__ = ["mathml"]
 
@@ -66,7 +66,6 @@ CALLS: Mapping[type[Primitive], str] = {
     formula.maximum: "max",
     formula.minimum: "min",
 }
-CLAMPS = (formula.capped, formula.clamped, formula.tamed)  # of code only: in mathematics they change nothing
 MINUS, PLUS, THIN = "<mo>−</mo>", "<mo>+</mo>", '<mspace width="0.17em"></mspace>'  # noqa: RUF001 MathML needs the minus sign, not the hyphen
 
 
@@ -87,7 +86,7 @@ def mathml(activation: Activation, *, slope: bool = False) -> str:
     """
     expression = activation.formula
     printed = derivative(expression, activation.inputs[0]) if slope else expression
-    return f'<math display="block">{_print(printed)[0]}</math>'
+    return f'<math display="block">{_print(as_written(printed))[0]}</math>'
 
 
 def _print(part: Expr) -> tuple[str, int]:
@@ -96,8 +95,6 @@ def _print(part: Expr) -> tuple[str, int]:
         return _name(part.name), ATOM
     if part.is_number and part.is_Atom:
         return _number(part)
-    if isinstance(part, CLAMPS):
-        return _print(part.args[0])
     if isinstance(part, Primitive):
         return _primitive(part)
     if isinstance(part, Relational):

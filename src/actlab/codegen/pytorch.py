@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from actlab.codegen.second_order import attached
 from actlab.functions import formula
 from actlab.functions.activation import Activation, Learned
 from actlab.functions.formula import CAPS, Expr, where
@@ -24,6 +25,7 @@ from actlab.functions.formula import maximum as maximum_of
 from actlab.functions.formula import minimum as minimum_of
 from actlab.functions.formula.evaluate import stabilize
 from actlab.functions.formula.printer import compile_source, function_source
+from actlab.functions.formula.stabilize import hand_nan_on
 from actlab.functions.spec import Spec
 
 __all__ = ["function", "native", "text"]
@@ -71,6 +73,11 @@ def cardinal_sine(x: Tensor) -> Tensor:
     return torch.where(near, series, torch.sin(away) / away)
 
 
+def hypot(x: Tensor, r: Tensor | float) -> Tensor:
+    """Return ``sqrt(x^2 + r^2)`` without overflow of the squares."""
+    return torch.hypot(x, x.new_full((), r) if isinstance(r, float) else r)
+
+
 def error_function(x: Tensor) -> Tensor:
     """Return erf(x); ``torch.compile`` (2.13) computes it in float32 to 1e-7, which small values lose, so that it gets the series there."""
     if not torch.compiler.is_compiling() or x.dtype == torch.float64:
@@ -99,29 +106,25 @@ def log_sigmoid(x: Tensor) -> Tensor:
     return F.logsigmoid(x.permute(order)).permute(inverse)
 
 
-def flat(x: Tensor) -> Tensor:
-    """Return zeros whose gradient is zero and depends on ``x``, so that piecewise linear code can be differentiated twice."""
-    return F.hardtanh(x) * 0.0
-
-
 def zero(x: Tensor) -> Tensor:
     """Return zeros with the dtype of ``x`` and a zero gradient, for a choice between two constants."""
     return x.sign() * 0.0
 
 
 NAMES: Mapping[str, Any] = {
+    "attached": attached,
     "torch": torch,
     "F": F,
     "HALF": HALF,
     "capped": capped,
     "clamped": clamped,
+    "hypot": hypot,
     "tamed": tamed,
     "maximum": maximum,
     "minimum": minimum,
     "cardinal_sine": cardinal_sine,
     "error_function": error_function,
     "log_sigmoid": log_sigmoid,
-    "flat": flat,
     "zero": zero,
 }
 
@@ -160,20 +163,16 @@ def text(activation: Activation, numbers: Sequence[tuple[str, float]] = (), *, d
     values = dict(numbers)
     known = {p.symbol: sympy.Float(values[p.name], 17) for p in activation.parameters if p.name in values}
     expression = formula.canonical(activation.formula.xreplace(known))
-    if derivative:
-        expression = formula.derivative(expression, activation.inputs[0])
+    inputs = activation.inputs
+    expression = formula.derivative(expression, inputs[0]) if derivative else hand_nan_on(expression, inputs)
     free = [parameter.symbol for parameter in activation.parameters if parameter.name not in values]
-    return _source(activation, stabilize(expression, activation.inputs), free)
+    return _source(activation, stabilize(expression, inputs), free)
 
 
 def _source(activation: Activation, expression: Expr, parameters: list[sympy.Symbol]) -> str:
     first, *others = (symbol.name for symbol in activation.inputs)
     if not expression.free_symbols & set(activation.inputs):
         expression = expression + sympy.Symbol(f"torch.zeros_like({first})")  # gives a constant the shape of the input
-    if activation.torch is not None and _bends_without_curvature(expression, activation.inputs):
-        expression = expression + sympy.Symbol(
-            f"flat({first})"
-        )  # as torch's own function, whose second derivative is 0
     expression = expression.replace(
         lambda e: (
             isinstance(e, where) and not (e.args[1].free_symbols | e.args[2].free_symbols) & set(activation.inputs)
@@ -181,14 +180,15 @@ def _source(activation: Activation, expression: Expr, parameters: list[sympy.Sym
         lambda e: where(e.args[0], e.args[1] + sympy.Symbol(f"zero({first})"), e.args[2]),
     )
     casts = [f"{name} = {name}.float() if {name}.dtype in HALF else {name}" for name in (first, *others)]
-    prelude = [f"dtype = {first}.dtype", *casts]
+    attach = [f"{first} = attached({first})"] if _is_piecewise_linear(expression, activation.inputs) else []
+    prelude = [*attach, f"dtype = {first}.dtype", *casts]
     return function_source(
         activation.name, [*activation.inputs, *parameters], expression, "torch", prelude=prelude, wrap="({0}).to(dtype)"
     )
 
 
-def _bends_without_curvature(expression: Expr, inputs: Sequence[sympy.Symbol]) -> bool:
-    """Whether an expression is piecewise linear, so that autograd's gradient of its code would not depend on the input.
+def _is_piecewise_linear(expression: Expr, inputs: Sequence[sympy.Symbol]) -> bool:
+    """Whether autograd's gradient of the code of an expression would not depend on the input, though the expression has branches.
 
     ``maximum(x, 0)`` is torch's relu, whose gradient does.
     """
@@ -196,8 +196,7 @@ def _bends_without_curvature(expression: Expr, inputs: Sequence[sympy.Symbol]) -
         return False
     if any(node.args[1] == 0 for node in expression.atoms(maximum_of)):
         return False
-    slope = formula.derivative(expression, inputs[0])
-    return bool(slope != 0 and formula.derivative(slope, inputs[0]) == 0)
+    return bool(formula.derivative(formula.derivative(expression, inputs[0]), inputs[0]) == 0)
 
 
 def native(spec: Spec) -> Callable[..., Tensor] | None:

@@ -94,7 +94,10 @@ def _evaluate(expression: Any, symbols: list[sympy.Symbol], points: list[np.ndar
 def points(dtype: torch.dtype) -> torch.Tensor:
     """Return about 7800 numbers: from the smallest subnormal to the largest, in both signs, and a fine grid over [-120, 120]."""
     info = torch.finfo(dtype)
-    far = np.geomspace(float(info.smallest_normal) * float(info.eps), float(info.max), 2600)
+    with np.errstate(
+        over="ignore"
+    ):  # NumPy rounds the last power up to infinity before it puts float64's largest number there
+        far = np.geomspace(float(info.smallest_normal) * float(info.eps), float(info.max), 2600)
     ends = [0.0, -0.0, float(info.max), -float(info.max)]
     grid = torch.from_numpy(np.concatenate([far, -far, np.linspace(-120, 120, 2600), ends])).to(dtype)
     return torch.unique(grid[grid.isfinite()])
@@ -104,14 +107,14 @@ def differences(name: str, dtype: torch.dtype) -> list[Difference]:
     """Return, for the value and each gradient of an entry's kernel, where it differs from the formula; gates get the value 1/2."""
     spec = parse(name)
     numbers = ", ".join(f"{key}={value!r}" for key, value in spec.numbers.items())
-    spec = parse(f"{name}({numbers})" if numbers else name)
+    spec = parse(f"{spec.activation.name}({numbers})" if numbers else name)
     record, x = spec.activation, points(dtype)
     inputs = (x, torch.full_like(x, 0.5)) if record.kind == "gated" else (x,)
     made, given = CpuKernel(spec), inputs if len(inputs) > 1 else x
     value = made.forward(given)
     slopes = made.backward(torch.ones_like(value), given)[0]
     known = {p.symbol: sympy.Float(spec.numbers[p.name], 17) for p in record.parameters}
-    formula = record.formula.xreplace(known)
+    formula = canonical(record.formula.xreplace(known))
     forms = [formula, *(canonical(derivative(formula, symbol)) for symbol in record.inputs)]
     results = [value, *(slopes if isinstance(slopes, tuple) else (slopes,))]
     labels = ["value", *(symbol.name for symbol in record.inputs)]

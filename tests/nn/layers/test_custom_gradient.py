@@ -552,7 +552,9 @@ def test_a_parameter_that_the_rule_does_not_have_cannot_be_set():
 def test_a_rule_that_is_lost_is_found(monkeypatch):
     """As in libraries that look up the rule when the backward pass runs: the true derivative is used instead."""
     for function in (custom_gradient._LinearRule, custom_gradient._KernelFunction):
-        monkeypatch.setattr(function, "backward", staticmethod(lambda _, grad: (None, None, torch.zeros_like(grad))))
+        monkeypatch.setattr(
+            function, "backward", staticmethod(lambda _, grad: (None, None, torch.zeros_like(grad), None))
+        )
 
     with pytest.raises(AssertionError):
         test_eager_is_the_definition("sign/rect", torch.float32, True, monkeypatch)

@@ -17,6 +17,7 @@ __all__ = [
     "clamp",
     "clamped",
     "fma",
+    "hypot",
     "maximum",
     "minimum",
     "polynomial",
@@ -86,6 +87,13 @@ def rounded(x: Value) -> Value:
 def signed(magnitude: Value, sign_of: Value) -> Value:
     """Return the magnitude with the sign of another number."""
     return magnitude.builder.call("copysign", magnitude, sign_of)
+
+
+def hypot(x: Value, r: Number) -> Value:
+    """Return ``sqrt(x^2 + r^2)``, and the magnitude of x where its square overflows."""
+    size = absolute(x)
+    value: Value = (size > LARGEST[x.precision]).select(size, sqrt(fma(x, x, r * r)))
+    return value
 
 
 def where(condition: Value, a: Number, b: Number) -> Value:

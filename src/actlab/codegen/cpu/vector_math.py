@@ -18,6 +18,7 @@ from actlab.codegen.cpu.vector_arithmetic import (
     clamp,
     clamped,
     fma,
+    hypot,
     maximum,
     minimum,
     polynomial,
@@ -300,7 +301,7 @@ def _integer_power(base: Value, exponent: int) -> Value:
 NAMES: dict[str, Callable[..., Value]] = {
     function.__name__: function
     for function in (
-        absolute, asinh, atan, capped, clamped, cos, erf, exp, expm1, log, log1p, logsigmoid, maximum, minimum, normal_cdf, power,
+        absolute, asinh, atan, capped, clamped, cos, erf, exp, expm1, hypot, log, log1p, logsigmoid, maximum, minimum, normal_cdf, power,
         rounded, sigmoid, sign, sin, sinc, softplus, sqrt, square, tamed, tanh, where,
     )
 }  # fmt: skip

@@ -33,6 +33,7 @@ __all__ = [
     "erf",
     "exp",
     "expm1",
+    "hypot",
     "log",
     "log1p",
     "log_of_quotient",
@@ -143,6 +144,13 @@ def square(x):
 def sqrt(x):
     """Return the square root; NaN below zero."""
     return tl.sqrt(x)
+
+
+@triton.jit
+def hypot(x, r):
+    """Return ``sqrt(x^2 + r^2)``, and the magnitude of x where its square overflows."""
+    size = tl.abs(x)
+    return tl.where(size > LARGEST, size, tl.sqrt(x * x + r * r))
 
 
 @triton.jit

@@ -23,6 +23,7 @@ from actlab.functions.formula.elementary import (
     erf,
     exp,
     expm1,
+    hypot,
     log,
     log1p,
     logsigmoid,
@@ -33,7 +34,7 @@ from actlab.functions.formula.elementary import (
     softplus,
     tanh,
 )
-from actlab.functions.formula.expression import canonical, derivative, sqrt
+from actlab.functions.formula.expression import as_written, canonical, derivative, sqrt
 from actlab.functions.formula.piecewise import (
     absolute,
     capped,
@@ -54,6 +55,7 @@ __all__ = [
     "Expr",
     "Primitive",
     "absolute",
+    "as_written",
     "asinh",
     "atan",
     "canonical",
@@ -64,6 +66,7 @@ __all__ = [
     "erf",
     "exp",
     "expm1",
+    "hypot",
     "log",
     "log1p",
     "logsigmoid",

@@ -16,6 +16,7 @@ __all__ = [
     "erf",
     "exp",
     "expm1",
+    "hypot",
     "log",
     "log1p",
     "logsigmoid",
@@ -106,6 +107,26 @@ class asinh(Primitive):
     @classmethod
     def slope(cls, x: Expr) -> tuple[Any, ...]:
         return (1 / sympy.sqrt(1 + x**2),)
+
+
+class hypot(Primitive):
+    """``sqrt(x^2 + r^2)`` without overflow of the squares, where r does not grow with x.
+
+    Inserted by :mod:`actlab.functions.formula.overflow`; authors write the root.
+    """
+
+    nargs = 2
+    spelling: ClassVar = {
+        "torch": "hypot({0}, {1})",
+        "numpy": "hypot({0}, {1})",
+        "cpu": "hypot({0}, {1})",
+        "triton": "hypot({0}, {1})",
+        "latex": r"\sqrt{{\left({0}\right)^{{2}} + \left({1}\right)^{{2}}}}",
+    }
+
+    @classmethod
+    def slope(cls, x: Expr, r: Expr) -> tuple[Any, ...]:
+        return (x / hypot(x, r), r / hypot(x, r))
 
 
 class sigmoid(Primitive):

@@ -11,6 +11,7 @@ import sympy
 from scipy import special
 
 from actlab.functions.formula import CAPS, Expr, Primitive
+from actlab.functions.formula.overflow import hold_vanishing_powers, without_overflow
 from actlab.functions.formula.printer import compile_source, function_source
 from actlab.functions.formula.stabilize import clamp_products, clamp_saturated_exponents, guard_branches
 
@@ -56,6 +57,7 @@ NAMES: dict[str, Any] = {
     "cardinal_sine": cardinal_sine,
     "capped": capped,
     "clamped": clamped,
+    "hypot": np.hypot,
     "tamed": tamed,
     "maximum": maximum,
     "minimum": minimum,
@@ -73,9 +75,9 @@ def stabilize(expression: Expr, symbols: Sequence[sympy.Symbol]) -> Expr:
     def value_at(part: Expr, value: float) -> float:
         return _value_at(part, tuple(symbols), value)
 
-    return clamp_products(
-        clamp_saturated_exponents(guard_branches(fold_constants(expression)), value_at), symbols, value_at
-    )
+    expression = hold_vanishing_powers(fold_constants(expression), value_at)
+    expression = clamp_saturated_exponents(guard_branches(expression), value_at)
+    return without_overflow(clamp_products(expression, symbols, value_at), value_at)
 
 
 def fold_constants(expression: Expr) -> Expr:

@@ -6,11 +6,11 @@ from typing import Any
 
 import sympy
 
-from actlab.functions.formula.elementary import asinh, atan, cos, erf, exp, log, sin, tanh
-from actlab.functions.formula.piecewise import absolute
+from actlab.functions.formula.elementary import asinh, atan, cos, erf, exp, hypot, log, sin, tanh
+from actlab.functions.formula.piecewise import absolute, capped, clamped, reciprocal, tamed
 from actlab.functions.formula.primitive import Expr, Primitive
 
-__all__ = ["canonical", "derivative", "sqrt"]
+__all__ = ["as_written", "canonical", "derivative", "sqrt"]
 
 _PRIMITIVES_OF_SYMPY: dict[Any, type[Primitive]] = {
     sympy.Abs: absolute,
@@ -53,4 +53,19 @@ def canonical(expression: Any) -> Expr:
     expression = sympy.sympify(expression)
     for function, primitive in _PRIMITIVES_OF_SYMPY.items():
         expression = expression.replace(function, primitive)
+    return expression
+
+
+def as_written(expression: Expr) -> Expr:
+    """Return the expression without the primitives of code, which authors do not write: for readers, in every notation.
+
+    Example:
+        >>> x = sympy.Symbol("x", real=True)
+        >>> as_written(cos(clamped(x, 0)) * reciprocal(hypot(x, 1)))
+        cos(x)/sqrt(x**2 + 1)
+    """
+    expression = expression.replace(lambda e: isinstance(e, capped | clamped | tamed), lambda e: e.args[0])
+    if expression.has(hypot, reciprocal):
+        expression = expression.replace(hypot, lambda x, r: sympy.sqrt(x**2 + r**2))
+        expression = expression.replace(reciprocal, lambda x: 1 / x)
     return expression

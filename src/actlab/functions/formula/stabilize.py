@@ -5,6 +5,7 @@ Authors write the formula of the paper; these rewrites are applied before code i
 * :func:`guard_branches`: a branch of ``where`` only gets inputs of its own region. Without it ``where(x > 0, x, expm1(x))`` has a NaN
   gradient for large ``x``: the branch not taken overflows, and zero times infinity is NaN.
 * :func:`clamp_saturated_exponents`: the exponential in ``tanh(exp(x))`` stays finite, so that its gradient is 0 in the tail and not NaN.
+* :func:`hand_nan_on`: a step function of three or more values gives NaN for NaN, where comparisons alone give the last of them.
 * :func:`clamp_products`: a product such as ``x * sigmoid(x)`` takes its limit (here 0) at minus infinity, where plain arithmetic gives NaN.
 """
 
@@ -16,9 +17,24 @@ from collections.abc import Callable, Sequence
 import sympy
 from sympy.core.relational import Relational
 
-from actlab.functions.formula import Expr, Primitive, absolute, clamped, cos, exp, expm1, log, log1p, sin, tamed, where
+from actlab.functions.formula import (
+    Expr,
+    Primitive,
+    absolute,
+    clamped,
+    cos,
+    exp,
+    expm1,
+    log,
+    log1p,
+    maximum,
+    minimum,
+    sin,
+    tamed,
+    where,
+)
 
-__all__ = ["clamp_products", "clamp_saturated_exponents", "guard_branches"]
+__all__ = ["clamp_products", "clamp_saturated_exponents", "guard_branches", "hand_nan_on"]
 
 INFINITY = float("inf")
 
@@ -135,6 +151,36 @@ def clamp_saturated_exponents(expression: Expr, value_at: Callable[[Expr, float]
     return expression.replace(
         lambda e: isinstance(e, Primitive) and len(e.args) == 1 and e.args[0].has(exp, expm1), clamp_exponents
     )
+
+
+def hand_nan_on(formula: Expr, inputs: Sequence[sympy.Symbol]) -> Expr:
+    """Rewrite a step function that only compares its input, so that NaN stays NaN; two values stay as they are, as one bit.
+
+    Args:
+        formula: of a value; slopes are often steps too, and need no NaN.
+        inputs: its inputs.
+
+    Example:
+        >>> x = sympy.Symbol("x", real=True)
+        >>> hand_nan_on(where(x > 1, 1, where(x < -1, -1, 0)), [x])
+        where(x > 1, 1, where(x < -1, -1, minimum(maximum(x, 0), 0)))
+    """
+    if not isinstance(formula, where) or not isinstance(formula.args[2], where):
+        return formula
+    condition, value, rest = formula.args
+    if value.free_symbols & set(inputs):
+        return formula
+    last = _last_held(rest, inputs[0])
+    return formula if last is None else where(condition, value, last)
+
+
+def _last_held(node: Expr, x: sympy.Symbol) -> Expr | None:
+    """Return the branches with the last value, which NaN takes, written as a clamp of x; None if a branch is no constant."""
+    if not isinstance(node, where):
+        return None if x in node.free_symbols else minimum(maximum(x, node), node)
+    condition, value, rest = node.args
+    last = None if x in value.free_symbols else _last_held(rest, x)
+    return None if last is None else where(condition, value, last)
 
 
 def _side(signs: set[int]) -> int:

@@ -27,6 +27,7 @@ from actlab.codegen import counter_rng
 from actlab.codegen.cpu.rule_kernel import CpuRuleKernel, can_run_rule_kernel, rule_kernel
 from actlab.codegen.eager_mode import is_batch, is_eager
 from actlab.codegen.rule_gradient import Gradient, gradient
+from actlab.codegen.second_order import depends_on, empty_link
 from actlab.errors import LayerError
 from actlab.functions.parameter import Learned
 from actlab.functions.spec import Backward
@@ -128,15 +129,19 @@ class CustomGradientLayer(ActivationLayer):
             if not (torch.is_grad_enabled() and any(t.requires_grad for t in (x, *self.parameters()))):
                 return super().forward(x)
             if self._kernel is not None and can_run_rule_kernel(x):
-                return cast("Tensor", _KernelFunction.apply(super().forward, self._kernel, x))  # type: ignore[no-untyped-call]  # torch's own
+                return cast("Tensor", _KernelFunction.apply(super().forward, self._kernel, x, self._link(x)))  # type: ignore[no-untyped-call]  # torch's own
             if self._gradient.is_linear and next(self.parameters(), None) is None:
                 # cloned: a schedule may change them before the backward pass
                 values = [self._open_parameter(name).clone() for name in self._gradient.open]
-                y: Tensor = _LinearRule.apply(super().forward, self._gradient, x, *values)  # type: ignore[no-untyped-call]  # torch's own
+                y: Tensor = _LinearRule.apply(super().forward, self._gradient, x, self._link(x), *values)  # type: ignore[no-untyped-call]  # torch's own
                 return y
         elif _is_forward_only(x):
             return super().forward(x)
         return self._in_tensor_code(x)
+
+    def _link(self, x: Tensor) -> Tensor | None:
+        """Return what the backward pass saves of the input where the second derivative is 0 and does not depend on it."""
+        return empty_link(x) if self._gradient.curvature is None else None
 
     def _in_tensor_code(self, x: Tensor) -> Tensor:
         """Return the output with the rule's derivative, in plain tensor code."""
@@ -240,7 +245,7 @@ class _LinearRule(torch.autograd.Function):
     """A rule that is linear in the gradient, without learned parameters, in eager mode."""
 
     @staticmethod
-    def forward(ctx: Any, value: Any, gradient: Gradient, x: Tensor, *values: Tensor) -> Tensor:
+    def forward(ctx: Any, value: Any, gradient: Gradient, x: Tensor, link: Tensor | None, *values: Tensor) -> Tensor:
         y: Tensor = value(x)
         ctx.gradient = gradient
         ctx.key = counter_rng.draw_key(x.device) if gradient.is_noisy else None
@@ -250,12 +255,12 @@ class _LinearRule(torch.autograd.Function):
         elif not gradient.levels:
             saved[0] = x if not {"x", "slope", "through", "shuffled"}.isdisjoint(gradient.ingredients) else None
             saved[1] = y if "y" in gradient.ingredients else None
-        ctx.save_for_backward(*saved, *values)
+        ctx.save_for_backward(*saved, link, *values)
         return y
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, y, packed, *values = ctx.saved_tensors
+        x, y, packed, link, *values = ctx.saved_tensors
         gradient: Gradient = ctx.gradient
         if gradient.levels:
             of_x = _times_levels(grad, packed, gradient, ctx.key)
@@ -263,33 +268,37 @@ class _LinearRule(torch.autograd.Function):
             shape = grad if x is None else x  # where the input is not saved, only its shape is needed
             parts = gradient.gather(shape, shape if y is None else y, ctx.key, [])
             of_x = gradient.code(grad, *parts, *values)
-        return None, None, of_x, *([None] * len(values))
+        of_x = of_x if link is None else depends_on(of_x, link)
+        return None, None, of_x, None, *([None] * len(values))
 
 
 class _KernelFunction(torch.autograd.Function):
     """A rule run by generated CPU kernels, one pass each way."""
 
     @staticmethod
-    def forward(ctx: Any, value: Any, kernel: CpuRuleKernel, x: Tensor) -> Tensor:
+    def forward(ctx: Any, value: Any, kernel: CpuRuleKernel, x: Tensor, link: Tensor | None) -> Tensor:
         dense = x.contiguous()
         if kernel.is_exact:
             y, saved = kernel.forward(dense)
         else:  # so that training and inference give the same values, to the bit
             y = value(x)
-            saved = kernel.forward(dense)[1] if kernel.keep == "bits" else dense if kernel.keep == "input" else None
+            saved = kernel.forward(dense)[1] if kernel.keep == "bits" else None
         ctx.kernel = kernel
         ctx.key = counter_rng.draw_key(x.device) if kernel.gradient.is_noisy else None
-        ctx.save_for_backward(saved)
+        # the input itself, not a dense copy of it, so that the gradient can be differentiated again
+        ctx.save_for_backward(x if kernel.keep == "input" else saved, link)
         return y
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        (saved,) = ctx.saved_tensors
+        saved, link = ctx.saved_tensors
         kernel: CpuRuleKernel = ctx.kernel
         # differentiated again, or in a batch of gradients
         if torch.is_grad_enabled() or not can_run_rule_kernel(grad) or is_batch(grad):
-            return None, None, _differentiable_backward(grad, saved, kernel, ctx.key)
-        return None, None, kernel.backward(grad.contiguous(), saved, ctx.key)
+            of_x = _differentiable_backward(grad, saved, kernel, ctx.key)
+            return None, None, of_x if link is None else depends_on(of_x, link), None
+        dense = saved.contiguous() if kernel.keep == "input" else saved
+        return None, None, kernel.backward(grad.contiguous(), dense, ctx.key), None
 
 
 def _differentiable_backward(grad: Tensor, saved: Tensor | None, kernel: CpuRuleKernel, key: Tensor | None) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor
 from actlab.codegen import pytorch
 from actlab.codegen.eager_mode import is_eager_with_grad
 from actlab.codegen.saved_for_backward import OUTPUT, SavedForBackward, saved_for_backward
+from actlab.codegen.second_order import depends_on, empty_link
 from actlab.errors import LayerError
 from actlab.functions.activation import Activation
 from actlab.functions.formula import where
@@ -87,7 +88,7 @@ class SlimLayer(ActivationLayer):
         """Apply the activation; see :meth:`ActivationLayer.forward`."""
         if others or not is_eager_with_grad(x) or not self._saver.supports(x):
             return super().forward(x, *others)
-        y: Tensor = _Slim.apply(super().forward, self._saver, x)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        y: Tensor = _Slim.apply(super().forward, self._saver, x, empty_link(x))  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return y
 
     def extra_repr(self) -> str:
@@ -176,15 +177,16 @@ def _threshold(slope: Any) -> Callable[[Tensor], Tensor] | None:
 
 class _Slim(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, function: Any, saver: _FromOutput | _FromBits, x: Tensor) -> Tensor:
+    def forward(ctx: Any, function: Any, saver: _FromOutput | _FromBits, x: Tensor, link: Tensor) -> Tensor:
         y, saved = saver.apply(function, x)
         ctx.saver = saver
-        ctx.save_for_backward(saved)
+        ctx.save_for_backward(saved, link)
         return y
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, None, Tensor]:
-        return None, None, ctx.saver.gradient(grad, *ctx.saved_tensors)
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, None, Tensor, None]:
+        saved, link = ctx.saved_tensors
+        return None, None, depends_on(ctx.saver.gradient(grad, saved), link), None
 
 
 def _saved(spec: Spec) -> SavedForBackward:

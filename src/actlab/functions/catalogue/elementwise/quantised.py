@@ -44,8 +44,7 @@ def rprelu(x, beta=learned(0.25), gamma=learned(0.0), zeta=learned(0.0)):
 @activation(arxiv="1605.04711", claims=Claims(lower=-1.0, upper=1.0, monotone=True, smoothness=-1, zero=True))
 def ternary(x, threshold_value: NonNegative = 0.05):
     """Minus one, zero or one, zero within the threshold."""
-    between = minimum(maximum(x, 0), 0)  # zero, and NaN for NaN
-    return where(x > threshold_value, 1, where(x < -threshold_value, -1, between))
+    return where(x > threshold_value, 1, where(x < -threshold_value, -1, 0))
 
 
 @activation(

@@ -236,8 +236,7 @@ def tangma(x, alpha=learned(0.0), gamma=learned(0.0)):
 )
 def powlu_unary(x, m: Positive = 3.0):
     """SiLU's gate times x^(1 + m / (1 + sqrt x)) above zero and x^2 below: a power that fades to one."""
-    # the power of the other side has no gradient in m; 1 / x of a subnormal number would be infinite
-    base = where(x > 0, maximum(x, 1e-30), 1)
+    base = where(x > 0, x, 1)  # the power of the other side has no gradient in m
     return sigmoid(x) * where(x > 0, exp((1 + m / (sqrt(base) + 1)) * log(base)), x**2)
 
 
