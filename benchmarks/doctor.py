@@ -29,7 +29,8 @@ from actlab.diagnostics.diagnosis import Diagnosis
 from actlab.diagnostics.remedy import Remedy
 from actlab.diagnostics.short_training import REFERENCE, first_steps, safe_learning_rate, short_trial
 from actlab.studies.arm import parse_arm
-from actlab.studies.trial import batches, run_trial
+from actlab.studies.batches import batches
+from actlab.studies.trial import run_trial
 from actlab.tasks import Task, resolve
 from actlab.tasks.isolation import isolated, seed_all
 from actlab.tasks.task import load_data

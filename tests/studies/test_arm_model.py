@@ -16,8 +16,9 @@ from actlab.nn.transforms import rehearsal
 from actlab.studies import arm_model
 from actlab.studies.arm import MAIN_FUNCTION, parse_arm
 from actlab.studies.arm_model import TriedModel, build_model, try_arms
+from actlab.studies.batches import batches
 from actlab.studies.prepare import draft
-from actlab.studies.trial import batches, run_trial
+from actlab.studies.trial import run_trial
 from actlab.tasks import resolve
 from actlab.tasks.isolation import isolated
 from actlab.tasks.registry import names

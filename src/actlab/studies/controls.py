@@ -1,4 +1,4 @@
-"""Control measurements of a trial, the metric of a constant prediction and that after half of the training."""
+"""Control measurements of a trial, a constant prediction and the result after half of the steps."""
 
 from __future__ import annotations
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import platform
-import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -23,6 +22,7 @@ from actlab.errors import TaskError
 from actlab.nn.training.parameter_groups import exempt_learned_numbers_
 from actlab.studies.arm import Arm
 from actlab.studies.arm_model import build_model
+from actlab.studies.batches import batches, step_count
 from actlab.studies.controls import Snapshot, constant_metric
 from actlab.studies.data_cache import cached_data
 from actlab.studies.trial_inputs import input_digests
@@ -33,7 +33,7 @@ from actlab.tasks.isolation import isolated, one_thread, seed_all
 from actlab.tasks.task import Data, Split, Task
 from actlab.tasks.user_code import one_line
 
-__all__ = ["Trial", "batches", "evaluate_model", "run_trial", "train_model", "versions"]
+__all__ = ["Trial", "evaluate_model", "run_trial", "train_model", "versions"]
 
 Status: TypeAlias = Literal["completed", "diverged", "failed", "out_of_memory"]
 
@@ -142,6 +142,19 @@ class _Measurements:
     inputs: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=versions)
 
+    def to_fields(self) -> dict[str, Any]:
+        """Return the fields of the trial that are recorded however it ends."""
+        return {
+            "curve": _curve(self.losses),
+            "train_loss": _mean(self.losses),
+            "validation": self.validation,
+            "parameters": self.parameters,
+            "steps": len(self.losses),
+            "controls": self.controls,
+            "inputs": self.inputs or None,
+            "versions": self.versions,
+        }
+
 
 def run_trial(
     task: Task,
@@ -192,18 +205,11 @@ def run_trial(
         **key,
         status=status,
         metric=measured.metric if status == "completed" else None,
-        curve=_curve(measured.losses),
-        train_loss=_mean(measured.losses),
-        validation=measured.validation,
-        parameters=measured.parameters,
-        steps=len(measured.losses),
         seconds=time.perf_counter() - wall,
         cpu_seconds=time.process_time() - cpu,
         error=reason,
         started=started,
-        controls=measured.controls,
-        inputs=measured.inputs or None,
-        versions=measured.versions,
+        **measured.to_fields(),
     )
 
 
@@ -327,33 +333,6 @@ def _train(
         optimizer.zero_grad()
         if half is not None and len(losses) == middle:
             half.snapshot = Snapshot(model)
-
-
-def step_count(task: Task, split: Split) -> int:
-    """Return the number of training steps of a trial."""
-    return min(task.epochs * len(_starts(task, split)), task.steps or sys.maxsize)
-
-
-def _starts(task: Task, split: Split) -> list[int]:
-    """Return the first example of every batch of an epoch, without a last batch of one example."""
-    count, size = len(split), task.batch_size
-    return [start for start in range(0, count, size) if count - start > 1 or size == 1 or count == 1]
-
-
-def batches(task: Task, split: Split, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield batches, epoch by epoch; a last batch of one example is dropped, because batch normalisation fails on it."""
-    generator = torch.Generator().manual_seed(seed)
-    x, y, size = split.x, split.y, task.batch_size
-    count = len(split)
-    starts = _starts(task, split)
-    for _ in range(task.epochs):
-        if not task.shuffle:
-            yield from ((x[start : start + size], y[start : start + size]) for start in starts)
-            continue
-        order = torch.randperm(count, generator=generator)
-        for start in starts:
-            index = order[start : start + size]
-            yield x.index_select(0, index), y.index_select(0, index)
 
 
 @torch.no_grad()

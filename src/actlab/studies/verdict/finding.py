@@ -1,4 +1,4 @@
-"""Record of what a study found about each arm and each pair of arms, from which every sentence is made."""
+"""Record of what a study found about arms and pairs, from which every sentence is made."""
 
 from __future__ import annotations
 
