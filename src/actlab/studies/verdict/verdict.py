@@ -176,6 +176,8 @@ def _verdict(
         region=region,
         init=facts.init,
         tune=facts.tune,
+        site_patterns=facts.site_patterns,
+        sites=facts.sites,
     )
 
 
