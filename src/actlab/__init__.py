@@ -16,6 +16,7 @@ Names are loaded on first use, so that ``import actlab`` is fast and ``actlab --
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from actlab.functions import spec_objects
 from actlab.system import display
 
 if TYPE_CHECKING:
@@ -161,6 +162,11 @@ __all__ = [
 # The rooms that render results are above the records they render; this file is above both.
 _RENDERERS = {"text": "report.terminal.result", "html": "report.html.result", "table": "report.content.arm_table"}
 display.bind(lambda form: getattr(import_module(f"actlab.{_RENDERERS[form]}"), form))
+# A spec may be a module or a function of torch, which functions/ does not import.
+spec_objects.bind(
+    lambda value: import_module("actlab.nn.recognised_spec").recognised_spec(value),
+    lambda value: import_module("actlab.nn.own_activation").own_spec(value),
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -29,6 +29,7 @@ import sympy
 
 from actlab.errors import UnknownNameError
 from actlab.functions.formula import Expr, canonical, where
+from actlab.functions.formula_check import formula_of
 from actlab.functions.own_modules import import_own_modules
 from actlab.functions.parameter import (
     DOMAINS,
@@ -158,6 +159,9 @@ class Activation:
     claims: Claims = Claims()
     aliases: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"Activation({self.name!r}, {self.kind}, {self.source!r})"
+
     def __reduce__(self) -> tuple[Callable[[str, bool], Activation], tuple[str, bool]]:
         return _look_up, (self.name, self.is_cut)  # pickled by name: workers and checkpoints look the record up
 
@@ -232,6 +236,7 @@ def activation(
 
     Raises:
         DuplicateNameError: the name or an alias is already registered, by another module.
+        FormulaError: the function returns no formula.
 
     Example:
         >>> from actlab.functions.formula import sigmoid
@@ -267,7 +272,7 @@ def _record(function: Callable[..., Any], *, kind: Kind, **fields: Any) -> Activ
     is_formula = kind in {"elementwise", "gated"}
     symbols = [parameter.symbol for parameter in parameters]
     cutoffs = {parameter.symbol for parameter in parameters if parameter.domain == "cutoff"}
-    expression = canonical(function(*inputs, *symbols)) if is_formula else None
+    expression = formula_of(function, [*inputs, *symbols]) if is_formula else None
     return Activation(
         name=function.__name__.rstrip("_"),
         kind=kind,
@@ -287,6 +292,15 @@ def _without(cutoffs: set[sympy.Symbol], expression: Expr) -> Expr:
     return canonical(
         expression.replace(lambda e: isinstance(e, where) and e.args[0].free_symbols & cutoffs, lambda e: e.args[2])
     )
+
+
+def register(record: Activation, origin: str) -> Activation:
+    """Register a record that was made without the decorator; one of the same name and from the same module of a user is replaced.
+
+    Raises:
+        DuplicateNameError: the name is already registered, by another module.
+    """
+    return _registry.add(record, origin)
 
 
 def forget(name: str) -> None:

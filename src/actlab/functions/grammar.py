@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 from actlab.errors import SpecError, did_you_mean
@@ -10,6 +11,7 @@ from actlab.functions.activation import Activation, get
 from actlab.functions.parameter import DOMAINS, LARGEST, SMALLEST, Learned, Parameter, is_usable
 from actlab.functions.rule import Rule, get_rule
 from actlab.functions.spec import Backward, Scale, Spec, Value
+from actlab.functions.spec_objects import own_text_of, text_of
 from actlab.functions.spec_text import (
     GRAMMAR,
     foreign_parameter_hint,
@@ -19,16 +21,18 @@ from actlab.functions.spec_text import (
     split_rule,
 )
 
-__all__ = ["parse"]
+__all__ = ["parse", "parse_all"]
 
+INTERVALS = (("lower", "upper"), ("min_val", "max_val"))  # parameters that are the two ends of an interval
 _LEARNED = re.compile(r"(?P<word>learned|learned_per_channel)(?:\((?P<initial>[^()]*)\))?")
 
 
-def parse(text: str | Spec) -> Spec:
+def parse(text: object) -> Spec:
     """Parse a spec, see :mod:`actlab.functions.spec` for the grammar.
 
     Args:
-        text: a string, or a spec, which is returned unchanged.
+        text: a string; a spec, which is returned unchanged; a registered activation; or a module, a class of modules or a function that
+            computes one, such as ``torch.nn.ELU(0.5)``, ``torch.nn.GELU`` and ``torch.tanh``.
 
     Raises:
         SpecError: the text does not follow the grammar, or a parameter is unknown, given twice, or out of range.
@@ -40,8 +44,10 @@ def parse(text: str | Spec) -> Spec:
     """
     if isinstance(text, Spec):
         return text
+    if isinstance(text, Activation):
+        text = text.name
     if not isinstance(text, str):
-        raise SpecError(f"An activation spec is a string, got {type(text).__name__}: {text!r}. {GRAMMAR}")
+        text = _recognised(text)
     forward, backward = split_rule(text)
     name, arguments = split_call(forward, text)
     record = get(name)
@@ -55,6 +61,41 @@ def parse(text: str | Spec) -> Spec:
             "only elementwise and stochastic functions take one."
         )
     return Spec(record, assigned, _parse_backward(backward, text))
+
+
+def parse_all(specs: object) -> list[Spec]:
+    """Parse a list of specs.
+
+    Raises:
+        SpecError: it is no list, or as for :func:`parse`.
+        UnknownNameError: as for :func:`parse`.
+
+    Example:
+        >>> parse_all("relu")
+        Traceback (most recent call last):
+        actlab.errors.SpecError: The activations are a list, like ['relu', 'gelu']; got 'relu'.
+    """
+    if isinstance(specs, str) or not isinstance(specs, Iterable) or text_of(specs) is not None:
+        raise SpecError(f"The activations are a list, like ['relu', 'gelu']; got {specs!r}.")
+    return [parse(spec) for spec in specs]
+
+
+def _recognised(value: object) -> str:
+    """Return the spec of an object that stands for an activation.
+
+    Raises:
+        SpecError: it is not known as one.
+    """
+    found = text_of(value)
+    if found is not None:
+        return found
+    if callable(value):
+        own = own_text_of(value)
+        if own is not None:
+            return own
+    if isinstance(value, list | tuple):
+        raise SpecError(f"An activation spec is one activation; got the {type(value).__name__} {value!r}.")
+    raise SpecError(f"An activation spec is a string, got {type(value).__name__}: {value!r}. {GRAMMAR}")
 
 
 def _parse_backward(part: str, text: str) -> Backward:
@@ -117,7 +158,22 @@ def _assigned(pieces: list[str], record: Activation | Rule, text: str) -> tuple[
         if parameter.name in values:
             raise SpecError(f"The spec {text!r} gives {parameter.name!r} twice.")
         values[parameter.name] = _parse_value(word if equals else key, parameter, text)
-    return tuple((p.name, values.get(p.name, p.default_value)) for p in record.parameters)
+    assigned = {p.name: values.get(p.name, p.default_value) for p in record.parameters}
+    _check_intervals(assigned, record, text)
+    return tuple(assigned.items())
+
+
+def _check_intervals(assigned: Mapping[str, Value], record: Activation | Rule, text: str) -> None:
+    """Refuse an interval whose ends are given the wrong way round; as torch's hardtanh does."""
+    numbers = {name: value.initial if isinstance(value, Learned) else value for name, value in assigned.items()}
+    defaults = {parameter.name: parameter.default for parameter in record.parameters}
+    for low, high in INTERVALS:
+        below, above = numbers.get(low), numbers.get(high)
+        if below is not None and above is not None and below > above:
+            raise SpecError(
+                f"{text}: {low}={below:g} is above {high}={above:g}; allowed is any {low} up to {high} "
+                f"(defaults {defaults[low]:g} and {defaults[high]:g})."
+            )
 
 
 def _by_position(position: int, record: Activation | Rule, text: str) -> Parameter:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from actlab.errors import PlanError
+from actlab.functions.activation import Activation
 from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
 from actlab.functions.spec_text import split_site_map
@@ -60,11 +61,14 @@ class Arm:
         return (self.assignment,) if isinstance(self.assignment, str) else tuple(spec for _, spec in self.assignment)
 
 
-ArmLike: TypeAlias = str | Spec | Mapping[str, str | Spec] | Arm
+ArmLike: TypeAlias = str | Spec | Activation | Mapping[str, Any] | Arm | Callable[..., Any]
 
 
 def parse_arm(arm: ArmLike, sites: tuple[str, ...] = EVERY_SITE) -> Arm:
-    """Return an arm from a spec (text or record), ``"unchanged"`` or a map from site patterns to specs; an arm is returned as it is.
+    """Return an arm from a spec, ``"unchanged"`` or a map from site patterns to specs; an arm is returned as it is.
+
+    A spec is text or a record, or a module, a class of modules or a function; one that computes no registered activation is registered,
+    see :func:`actlab.nn.own_activation.own_spec`.
 
     A map can be written as one text, as its label is.
 
@@ -89,7 +93,7 @@ def parse_arm(arm: ArmLike, sites: tuple[str, ...] = EVERY_SITE) -> Arm:
         return Arm(UNCHANGED, UNCHANGED)
     if isinstance(arm, str) and (pairs_of_text := split_site_map(arm)):
         return parse_arm(dict(pairs_of_text))
-    if isinstance(arm, str | Spec):
+    if isinstance(arm, str | Spec | Activation) or callable(arm):
         label = str(parse(arm))
         return Arm(label, label, sites)
     if isinstance(arm, Mapping) and arm and all(isinstance(pattern, str) for pattern in arm):

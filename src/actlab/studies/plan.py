@@ -10,8 +10,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, Unpack
 
 from actlab.errors import PlanError, did_you_mean
+from actlab.functions.activation import Activation
 from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
+from actlab.functions.spec_objects import text_of
+from actlab.nn.layers.own_layer import OwnCode
 from actlab.studies.arm import EVERY_SITE, Arm, ArmLike, Assignment, parse_arm
 from actlab.studies.settings import StudyOptions, StudySettings, parse_seeds, parse_sites
 from actlab.system.options import from_options
@@ -224,7 +227,7 @@ def parse_arms(arms: Iterable[ArmLike], sites: str | Sequence[str] | None = None
     Raises:
         PlanError: there is no list of arms, no arm in it, or no valid pattern.
     """
-    if isinstance(arms, str | Spec | Mapping):
+    if isinstance(arms, str | Spec | Mapping) or not isinstance(arms, Iterable) or text_of(arms) is not None:
         raise PlanError(f"The arms are a list of at least two, like ['relu', 'gelu']; got {arms!r}.")
     patterns = EVERY_SITE if sites is None else parse_sites(sites)
     parsed = tuple(parse_arm(arm, patterns) for arm in arms)
@@ -235,7 +238,10 @@ def parse_arms(arms: Iterable[ArmLike], sites: str | Sequence[str] | None = None
 
 def _arms_and_baseline(arms: Iterable[ArmLike], chosen: StudySettings) -> tuple[tuple[Arm, ...], Arm]:
     parsed = parse_arms(arms, chosen.sites)
-    patterns = next((arm.sites for arm in parsed if arm.is_one_spec), parse_sites(chosen.sites or EVERY_SITE))
+    patterns = next(
+        (arm.sites for arm in parsed if arm.is_one_spec),
+        EVERY_SITE if chosen.sites is None else parse_sites(chosen.sites),
+    )
     labelled = {arm.label: arm for arm in parsed}
     if isinstance(chosen.baseline, str) and chosen.baseline in labelled:
         reference = labelled[chosen.baseline]
@@ -305,6 +311,11 @@ def _definitions(arms: tuple[Arm, ...]) -> tuple[tuple[str, str], ...]:
     backwards = [spec.backward for spec in specs if spec.backward is not None]
     borrowed = [backward.of for backward in backwards if backward.of is not None]
     records = [spec.activation for spec in (*specs, *borrowed)]
-    formulas = {f"{r.name} with its cutoff" if r.is_cut else r.name: str(r.expression) for r in records}
+    formulas = {f"{r.name} with its cutoff" if r.is_cut else r.name: _definition(r) for r in records}
     formulas |= {f"/{backward.rule.name}": str(backward.rule.expression) for backward in backwards}
     return tuple(sorted(formulas.items()))
+
+
+def _definition(record: Activation) -> str:
+    """Return the formula; of a user's own module or function the digest of its code."""
+    return record.tensor_code.definition if isinstance(record.tensor_code, OwnCode) else str(record.expression)

@@ -11,6 +11,7 @@ from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
 from actlab.nn.layers.activation_layer import ActivationLayer, Half
 from actlab.nn.layers.channel_axis import ChannelAxisLayer
+from actlab.nn.layers.own_layer import OwnCode, OwnLayer
 
 __all__ = ["layer"]
 
@@ -63,6 +64,8 @@ def layer(
     is_moved = channel_dim != 1 and spec.needs_channels
     if is_moved:
         kind = partial(ChannelAxisLayer, channel_dim=channel_dim)
+    if isinstance(spec.activation.tensor_code, OwnCode):
+        kind = OwnLayer
     if spec.backward is not None:
         # Rules need SciPy's root finders: 0.2 s of CPU that layer("gelu") does without.
         from actlab.nn.layers.channel_axis_gradient import ChannelAxisGradientLayer  # noqa: PLC0415

@@ -40,8 +40,9 @@ class StudyOrigin:
 def reproduction(plan: Plan, origin: StudyOrigin) -> str:
     """Return a line for a shell; Python code where a plan has what the command line has no words for.
 
-    That is a task built in code, seeds that are not 0, 1, 2, ..., a map of sites with characters of its own grammar, and the settings
-    ``eliminate`` and ``decay_learned``. Paths are absolute, passwords in the URL of a store are left out.
+    That is a task built in code, activations that are the user's modules or functions, seeds that are not 0, 1, 2, ..., a map of sites with
+    characters of its own grammar, and the settings ``eliminate`` and ``decay_learned``. Paths are absolute, and passwords in the URL of a
+    store are left out.
 
     Example:
         >>> from actlab.studies.plan import make_plan
@@ -58,6 +59,7 @@ def reproduction(plan: Plan, origin: StudyOrigin) -> str:
         and plan.eliminate
         and plan.decay_learned
         and all(_is_read_back(arm) for arm in plan.arms)
+        and not _own_names(plan)
     )
     named = {"store": store, "name": origin.name}
     if in_words:
@@ -94,6 +96,11 @@ def _is_read_back(arm: Arm) -> bool:
         return isinstance(arm.assignment, str)
 
 
+def _own_names(plan: Plan) -> list[str]:
+    """Return the names of activations that are the user's modules or functions, which only Python can give."""
+    return [name for name, definition in plan.definitions if definition.startswith("own ")]
+
+
 def _command(task: str, plan: Plan, settings: Mapping[str, Any], imports: Sequence[str]) -> str:
     words = ["actlab", "compare", task, *plan.labels]
     for name, value in (*settings.items(), ("import", list(imports))):
@@ -108,6 +115,9 @@ def _python(task: str | None, plan: Plan, settings: Mapping[str, Any], imports: 
     lines += [f"import {Path(name).stem}  # {name}" for name in imports if name.endswith(".py")]
     if task is None:
         lines += ["", f"task = ...  # the Task {plan.task!r}, which is built in code"]
+    lines += [
+        f"# {name!r} is your own module or function: give itself in the place of its name" for name in _own_names(plan)
+    ]
     arms = ", ".join(
         repr(arm.assignment if isinstance(arm.assignment, str) else dict(arm.assignment)) for arm in plan.arms
     )
