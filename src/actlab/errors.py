@@ -6,6 +6,7 @@ Every message says what was asked, what was got, what is allowed and what to try
     ├── UnknownNameError        a name that is not registered (with the nearest registered names)
     ├── DuplicateNameError      a name that is already registered
     ├── SpecError               an invalid activation spec
+    ├── FormulaError            a function that returns no formula
     ├── QueryError              an invalid query of the catalogue
     ├── KernelError             tensors or functions that a kernel does not support
     ├── LayerError              a layer that cannot be built, or an input it does not accept
@@ -27,6 +28,7 @@ __all__ = [
     "ActlabError",
     "BenchError",
     "DuplicateNameError",
+    "FormulaError",
     "IntegrationError",
     "KernelError",
     "LayerError",
@@ -67,6 +69,10 @@ class DuplicateNameError(ActlabError):
 
 class SpecError(ActlabError):
     """An invalid activation spec."""
+
+
+class FormulaError(ActlabError):
+    """A function that was to be registered as an activation and returns no formula."""
 
 
 class QueryError(ActlabError):
@@ -125,7 +131,7 @@ def _near(word: str, known: Iterable[str]) -> list[str]:
 
     A name that differs only in case and underscores is the only one, and names with the same letters in another order are the first.
     """
-    lowered = {name.lower(): name for name in known}
+    word, lowered = str(word), {name.lower(): name for name in known}
     squeezed = _squeezed(word)
     same = [name for name in lowered if _squeezed(name) == squeezed]
     found = same or get_close_matches(word.lower(), list(lowered), n=3, cutoff=0.6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +19,12 @@ from actlab.studies.execution.scheduler import tuned_lr
 from actlab.studies.plan import Plan
 from actlab.studies.prepare import Draft, draft
 from actlab.studies.settings import LR_FACTORS, StudyOptions, StudySettings
+from actlab.studies.store.location import store_file
 from actlab.studies.store.store import Store, StoredStudy
 from actlab.studies.trial_inputs import changed_inputs
 from actlab.studies.verdict.reproduction import StudyOrigin, reproduction
 from actlab.studies.verdict.verdict import StudyFacts, Verdict, make_verdict
+from actlab.system.network_file_system import network_file_system
 from actlab.tasks.task import Task
 
 __all__ = [
@@ -36,6 +39,9 @@ __all__ = [
     "list_studies",
     "load_study",
 ]
+
+
+_log = logging.getLogger(__name__)
 
 
 class Study:
@@ -115,26 +121,35 @@ class Study:
             if lr in edges
         ]
 
-    def report(self, path: str | Path) -> Path:
-        """Write the report of the study, one HTML file that loads nothing from the network, and return its path."""
+    def report(self, path: str | Path, *, force: bool = False) -> Path:
+        """Write the report of the study, one HTML file that loads nothing from the network, and return its path.
+
+        Args:
+            path: of the file; an earlier page is replaced.
+            force: whether any other file is replaced, too.
+
+        Raises:
+            ActlabError: the file cannot be written, or is another one than a page.
+        """
         from actlab.report.html import study  # noqa: PLC0415 # the drawing library takes a second to import
 
-        return study.write(self.verdict(), self.rows(), path)
+        return study.write(self.verdict(), self.rows(), path, force=force)
 
-    def figure(self, path: str | Path, kind: str = "differences") -> Path:
+    def figure(self, path: str | Path, kind: str = "differences", *, force: bool = False) -> Path:
         """Write a chart of the report as an SVG, PDF or PNG file, by the path's ending, and return its path.
 
         Args:
             path: file that ends in .svg, .pdf or .png.
             kind: "curves" (training loss), "differences" (to the baseline) or "cost" (metric over step time).
+            force: whether a file that ActLab did not write is replaced.
 
         Raises:
             UnknownNameError: there is no such figure.
-            ActlabError: the study has no data for it, the ending is unknown, or the file cannot be written.
+            ActlabError: the study has no data for it, the ending is unknown, or the file cannot be written or replaced.
         """
         from actlab.report.charts import figure_file  # noqa: PLC0415 # as above
 
-        return figure_file.write_study_figure(self.verdict(), self.rows(), path, kind)
+        return figure_file.write_study_figure(self.verdict(), self.rows(), path, kind, force=force)
 
 
 def compare(
@@ -145,7 +160,7 @@ def compare(
     jobs: int | None = None,
     store: str | Path | None = None,
     name: str | None = None,
-    progress: ProgressCallback | None = None,
+    progress: ProgressCallback | bool | None = None,
     settings: StudySettings | None = None,
     **options: Unpack[StudyOptions],
 ) -> Study:
@@ -161,7 +176,8 @@ def compare(
         jobs: processes that run trials, with one thread each; by default one per core. What trials print goes to the standard error stream.
         store: URL or path of the store; by default ``$ACTLAB_STORE``, else ``actlab.db`` in this folder.
         name: of the study in the store; by default made from the task and the plan's fingerprint.
-        progress: called with :class:`Progress` in this process whenever a trial has finished.
+        progress: called with :class:`Progress` in this process whenever a trial has finished. By default a display on a terminal or in a
+            notebook, and nothing elsewhere; True for a display everywhere, on stderr; False for none.
         settings: settings of the plan; the defaults if not given.
         options: fields of :class:`~actlab.studies.settings.StudySettings`, in the place of those of ``settings``: ``seeds`` (10),
             ``baseline`` (the model as it is), ``sites`` (those of the model's main function), ``init`` ("fixed"), ``tune`` (None),
@@ -183,11 +199,26 @@ def compare(
         [('relu', 0, 'completed'), ('tanh', 0, 'completed')]
     """
     drafted = draft(task, arms, budget=budget, jobs=jobs, name=name, settings=settings, **options)
-    opened = Store(store)
-    stored = opened.begin_study(drafted.name, drafted.plan)
-    _record_inputs(drafted, opened, stored)
-    _run_study(drafted, opened, stored, task, progress)
+    from actlab.report.terminal.progress import chosen_progress  # noqa: PLC0415 # rich takes 0.05 s to import
+
+    with chosen_progress(progress, drafted.task.name) as callback:
+        opened = Store(store)
+        stored = opened.begin_study(drafted.name, drafted.plan)
+        _record_inputs(drafted, opened, stored)
+        _run_study(drafted, opened, stored, task, callback)
     return Study(opened, stored)
+
+
+def _warn_of_network(store: Store) -> None:
+    file = store_file(store.absolute_url)
+    kind = None if file is None else network_file_system(file)
+    if kind is not None:
+        _log.warning(
+            "The store %s is on a network file system (%s), where SQLite's locks and its write-ahead log are not safe when several machines, "
+            "or a machine that loses its connection, use it. Choose a file on a local disk with --store, or a PostgreSQL URL for several "
+            "machines.",
+            store.url, kind,
+        )  # fmt: skip
 
 
 def _record_inputs(drafted: Draft, store: Store, stored: StoredStudy) -> None:

@@ -16,7 +16,7 @@ from actlab.codegen import pytorch
 from actlab.codegen.dispatch import crossover
 from actlab.errors import BenchError
 from actlab.functions.activation import names
-from actlab.functions.grammar import parse
+from actlab.functions.grammar import parse, parse_all
 from actlab.functions.spec import Spec
 from actlab.system.display import Displayed
 
@@ -132,7 +132,7 @@ def calibrate(
         256
     """
     selected = (
-        [parse(spec).activation.name for spec in specs] if specs is not None else [*_natives(), *COMPOSED, *LIGHT]
+        [spec.activation.name for spec in parse_all(specs)] if specs is not None else [*_natives(), *COMPOSED, *LIGHT]
     )
     result = Calibration(device=device, threads=torch.get_num_threads(), crossings=())
     for name, dtype in product(dict.fromkeys(selected), dtypes):

@@ -18,7 +18,7 @@ from torch import Tensor
 from actlab.bench import liger
 from actlab.bench.timing import Call, Timer, interleaved_times, preallocate, timer_for, without_page_faults
 from actlab.errors import BenchError, UnknownNameError
-from actlab.functions.grammar import parse
+from actlab.functions.grammar import parse_all
 from actlab.functions.spec import Spec
 from actlab.nn.layers.layer import layer
 from actlab.system.allocator import tune_allocator
@@ -180,7 +180,7 @@ def bench(
         >>> sorted({m.contender for m in result.measurements})
         ['actlab', 'formula', 'torch']
     """
-    parsed = [_check_spec(parse(spec)) for spec in specs]
+    parsed = [_check_spec(spec) for spec in parse_all(specs)]
     contenders = _check(device, dtype, contenders, rounds)
     kept = not as_shipped and device == "cpu" and tune_allocator()
     count, timer = size_of(size), timer_for(device)

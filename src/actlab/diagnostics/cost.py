@@ -95,7 +95,7 @@ def cost(
         >>> net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1))
         >>> costs = cost(net, ["gelu", "prelu"], example_inputs=torch.zeros(32, 8))
         >>> [(arm.spec, arm.parameters) for arm in costs.arms]
-        [('relu', 161), ('gelu', 161), ('prelu', 162)]
+        [('unchanged', 161), ('gelu', 161), ('prelu', 162)]
     """
     task = _task(source, example_inputs, seed)
     drafted = draft(task, acts, seeds=[seed], baseline=baseline)

@@ -10,6 +10,7 @@ from typing import Any, Final
 from torch import nn
 
 from actlab.errors import TaskError
+from actlab.nn.passes.model_argument import check_model
 from actlab.nn.sites.dry_run import Inputs
 from actlab.tasks import registry, task_file
 from actlab.tasks.check import check
@@ -71,6 +72,8 @@ def load_diagnosed_model(
     if isinstance(source, nn.Module):
         note = "No remedy was tried: a module has no data, loss and metric. Give a task, or its file."
         return DiagnosedModel(name=type(source).__name__, model=source, inputs=example_inputs, notes=(note,))
+    if not isinstance(source, str | Path | Task):
+        check_model(source, "doctor")  # type: ignore[unreachable] # a caller without types
     if not isinstance(source, Task):
         missing = [] if str(source) in registry.names() else list(_missing_definitions(source))
         if missing:

@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_map
 
 from actlab.diagnostics.importance_result import Importance, SiteImportance, Step
 from actlab.errors import PlanError, SiteError
+from actlab.nn.passes.model_argument import takes_model
 from actlab.nn.probes.affine_fit import Line, fit_lines
 from actlab.nn.probes.batch import input_of
 from actlab.nn.sites.dry_run import Inputs, copy_inputs, no_side_effects, run
@@ -87,6 +88,7 @@ class ImportanceSettings:
             )
 
 
+@takes_model
 def importance(
     model: nn.Module,
     data: Iterable[Any],

@@ -103,6 +103,8 @@ class Registry(Generic[T]):
 
     def __getitem__(self, name: str) -> T:
         self._load()
+        if not isinstance(name, str):
+            raise UnknownNameError(self.what, f"{name!r}"[:80], (), "A name is a text, such as 'gelu'.")
         key = name.strip().lower()
         key = self._aliases.get(key, key)
         if key not in self._records:

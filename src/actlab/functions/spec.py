@@ -155,6 +155,9 @@ class Backward:
             arguments.append(f"scale={_number(self.scale)}")
         return arguments
 
+    def __repr__(self) -> str:
+        return f"Backward({str(self)!r})"
+
     def __str__(self) -> str:
         if self.rule.name == "constant" and self.scale == 1.0 and not self.learned:
             return _number(dict(self.assigned)["value"])
@@ -286,6 +289,9 @@ class Spec:
             for name, value in self.assigned
             if value != parameters[name].default_value
         ]
+
+    def __repr__(self) -> str:
+        return f"Spec({str(self)!r})"
 
     def __str__(self) -> str:
         arguments = self._arguments()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import sys
 from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
+from actlab.errors import PlanError
 from actlab.report.terminal import progress
 
 
@@ -85,3 +87,56 @@ def test_a_terminal_is_left_clean():
 def test_markup_in_a_name_is_shown_and_not_obeyed():
     assert "[red]x" in _display(_news(1, leader="[red]x"))
     assert "[red]x" in _log(_news(1, leader="[red]x"))[0]
+
+
+class Output:
+    """Output of a notebook's cell."""
+
+    def __init__(self):
+        self.shown = []
+
+    def display(self, value, *, display_id):
+        assert display_id
+        self.shown.append(value)
+        return self
+
+    def update(self, value):
+        self.shown.append(value)
+
+
+@pytest.fixture
+def notebook(monkeypatch):
+    output = Output()
+    modules = {
+        "IPython": SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=1)),
+        "IPython.display": SimpleNamespace(display=output.display, HTML=str),
+    }
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    return output
+
+
+def test_a_notebook_shows_one_line_that_changes(notebook):
+    with progress.chosen_progress(None, "a < b") as shown:
+        shown(_news(3))
+
+    assert notebook.shown[0] == "<b>a &lt; b</b>: starting"
+    assert 'value="3"' in notebook.shown[-1]
+    assert "3 of 48 trials" in notebook.shown[-1]
+
+
+def test_progress_is_shown_by_default_only_where_somebody_looks(capsys):
+    with progress.chosen_progress(None, "task") as shown:
+        assert shown is None
+    with progress.chosen_progress(False, "task") as shown:
+        assert shown is None
+    with progress.chosen_progress(True, "task") as shown:
+        shown(_news(48))
+    assert "48 of 48 trials" in capsys.readouterr().err
+
+
+def test_a_callback_of_the_user_is_passed_on_and_another_value_is_told():
+    with progress.chosen_progress(print, "task") as shown:
+        assert shown is print
+    with pytest.raises(PlanError, match="progress is 3; allowed are True, False"), progress.chosen_progress(3, "task"):
+        pass

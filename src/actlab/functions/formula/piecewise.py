@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import sympy
+from sympy.logic.boolalg import BooleanFunction
 
 from actlab.functions.formula.primitive import Expr, Primitive
 
@@ -113,7 +114,10 @@ class minimum(Primitive):
 
 
 class where(Primitive):
-    """``where(condition, a, b)``: a where the condition holds, else b. NaN takes the second branch."""
+    """``where(condition, a, b)``: a where the condition holds, else b. NaN takes the second branch.
+
+    A condition of several comparisons, ``(x > -1) & (x < 1)``, becomes one choice inside another.
+    """
 
     nargs = 3
     spelling: ClassVar = {
@@ -128,11 +132,24 @@ class where(Primitive):
     def eval(cls, condition: Any, a: Any, b: Any) -> Any:
         if condition in (sympy.true, sympy.false):
             return a if condition == sympy.true else b
+        if isinstance(condition, BooleanFunction):
+            return _nested(condition, a, b)
         return a if a == b else None
 
     def _eval_derivative(self, s: Any) -> Expr:
         condition, a, b = self.args
         return where(condition, sympy.diff(a, s), sympy.diff(b, s))
+
+
+def _nested(condition: Any, a: Expr, b: Expr) -> Expr:
+    """Return a choice by several comparisons as choices by one each."""
+    if isinstance(condition, sympy.And):
+        first, *others = condition.args
+        return where(first, where(sympy.And(*others), a, b), b)
+    if isinstance(condition, sympy.Or):
+        first, *others = condition.args
+        return where(first, a, where(sympy.Or(*others), a, b))
+    return where(sympy.to_dnf(condition), a, b)  # Not, Xor and the like
 
 
 class clamped(Primitive):

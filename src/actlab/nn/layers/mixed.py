@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from actlab.codegen.dispatch.route import Kernel, Route
 from actlab.errors import LayerError
-from actlab.functions.grammar import parse
+from actlab.functions.grammar import parse_all
 from actlab.functions.spec import Spec
 from actlab.nn.layers.activation_layer import ActivationLayer
 
@@ -114,7 +114,7 @@ def mixed(specs: Sequence[str | Spec], *, dim: int = 1) -> MixedLayer:
         >>> mixed(["relu", "tanh"], dim=-1)(torch.tensor([-1.0, 2.0, -20.0, 0.0]))
         tensor([ 0.,  2., -1.,  0.])
     """
-    parsed = [parse(spec) for spec in specs]
+    parsed = parse_all(specs)
     if not parsed:
         raise LayerError("A mixed layer needs at least one activation.")
     for spec in parsed:

@@ -17,6 +17,7 @@ from torch.func import functional_call
 from actlab.errors import SiteError
 from actlab.nn.layers.activation_layer import ActivationLayer
 from actlab.nn.layers.deferred import Deferred
+from actlab.nn.passes.model_argument import takes_model
 from actlab.nn.probes.batch import input_of
 from actlab.nn.probes.hooks import Hooks, Point, Recompute, Side
 from actlab.nn.probes.quantile_sketch import QuantileSketch
@@ -74,6 +75,7 @@ class Shape:
         }
 
 
+@takes_model
 def shapes(
     model: nn.Module,
     data: Iterable[Any] | None = None,

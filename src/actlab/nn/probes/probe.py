@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from actlab.errors import SiteError
+from actlab.nn.passes.model_argument import takes_model
 from actlab.nn.passes.sharded import check_not_sharded
 from actlab.nn.probes.accumulator import Accumulator
 from actlab.nn.probes.batch import input_of, target_of, to_device
@@ -104,6 +105,7 @@ class _Accumulators:
             self._at(accumulator.point).merge(accumulator)
 
 
+@takes_model
 def probe(
     model: nn.Module,
     loader: Iterable[Any],

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from actlab.nn.passes.model_argument import takes_model
 from actlab.nn.passes.values import storages
 from actlab.nn.sites.dry_run import Inputs, copy_inputs, no_side_effects, run
 
@@ -74,6 +75,7 @@ def address(tensor: Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
 
 
+@takes_model
 def saved_bytes(model: nn.Module, example_inputs: Inputs) -> int:
     """Return the bytes that autograd saves in the forward pass of one training step, without parameters, buffers and inputs.
 

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from actlab.errors import SiteError
+from actlab.nn.passes.model_argument import takes_model
 from actlab.nn.recognition.quantized import quantization_reasons
 from actlab.nn.recognition.torch_activations import Running
 from actlab.nn.sites.dry_run import Inputs
@@ -86,6 +87,7 @@ class Survey:
         return {id(module) for top in tops for module in top.modules()}
 
 
+@takes_model
 def find(model: nn.Module, example_inputs: Inputs | None = None, *, rounds: int = 0) -> Sites:
     """List every activation of a model: modules and functional calls.
 

@@ -7,10 +7,12 @@ from torch import Tensor, nn
 
 from actlab.errors import LayerError
 from actlab.nn.layers.binary import BinaryWeight
+from actlab.nn.passes.model_argument import takes_model
 
 __all__ = ["clip_gradients_", "clip_latents_"]
 
 
+@takes_model
 def clip_gradients_(model: nn.Module, max_norm: float = 1.0) -> dict[str, float]:
     """Clip the gradient norm of each module separately; call it before the optimizer's step.
 

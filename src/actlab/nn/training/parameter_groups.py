@@ -14,6 +14,7 @@ from torch import nn
 from actlab.nn.layers.activation_layer import ActivationLayer
 from actlab.nn.layers.blend import Blend
 from actlab.nn.layers.deferred import Deferred
+from actlab.nn.passes.model_argument import takes_model
 
 __all__ = ["exempt_learned_numbers_", "learned_numbers", "parameter_groups"]
 
@@ -32,6 +33,7 @@ def learned_numbers(model: nn.Module) -> list[nn.Parameter]:
     return list(found.values())
 
 
+@takes_model
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Return the parameters of a model as groups for an optimizer: weights with weight decay, learned numbers of activations without.
 

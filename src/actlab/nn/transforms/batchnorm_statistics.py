@@ -9,11 +9,13 @@ import torch
 from torch import nn
 
 from actlab.errors import SiteError
+from actlab.nn.passes.model_argument import takes_model
 from actlab.nn.sites.dry_run import Inputs, copy_inputs, run
 
 __all__ = ["recalibrate_"]
 
 
+@takes_model
 def recalibrate_(model: nn.Module, data: Iterable[Inputs], *, batches: int | None = None) -> list[str]:
     """Set the running mean and variance of every BatchNorm to the average over batches, with equal weights.
 

@@ -9,12 +9,14 @@ from torch import nn
 from actlab.errors import SiteError
 from actlab.functions.spec import Spec
 from actlab.nn.layers.binary import BinaryConv2d, BinaryLinear, BinaryWeight, Magnitude
+from actlab.nn.passes.model_argument import takes_model
 from actlab.nn.sites.dry_run import Inputs
 from actlab.nn.sites.trace import Step, trace
 
 __all__ = ["binarise_"]
 
 
+@takes_model
 def binarise_(
     model: nn.Module,
     example_inputs: Inputs,

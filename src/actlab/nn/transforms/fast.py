@@ -13,6 +13,7 @@ from actlab.codegen import pytorch
 from actlab.codegen.dispatch.crossover import crossover
 from actlab.functions.grammar import parse
 from actlab.nn.layers.activation_layer import ActivationLayer
+from actlab.nn.passes.model_argument import takes_model
 from actlab.nn.sites.dry_run import Inputs
 from actlab.nn.sites.find import Entry, survey
 from actlab.nn.transforms.changes import Change, Changes, Skipped
@@ -46,6 +47,7 @@ class _FastReplacement:
         return ()
 
 
+@takes_model
 def fast(model: nn.Module, example_inputs: Inputs | None = None) -> Changes:
     """Let a model's activations use kernels compiled from their formulas, in place, wherever those are faster than what runs now.
 

@@ -9,6 +9,7 @@ from torch.utils.hooks import RemovableHandle
 from actlab.errors import SiteError
 from actlab.nn.layers.activation_layer import ActivationLayer
 from actlab.nn.layers.binary import binary_values
+from actlab.nn.passes.model_argument import takes_model
 from actlab.nn.sites.dry_run import Inputs, copy_inputs, no_side_effects, run
 from actlab.nn.transforms.parallel_training import check_parameters_stay
 
@@ -24,6 +25,7 @@ _BY_DIMENSIONS: dict[int, type[nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d]
 }
 
 
+@takes_model
 def insert_norms_(model: nn.Module, example_inputs: Inputs, *, momentum: float = 0.1, affine: bool = True) -> list[str]:
     """Insert a BatchNorm right before every binary activation that has none, as all published binary nets have.
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from actlab.errors import LayerError, SiteError
+from actlab.nn.passes.model_argument import takes_model
 from actlab.nn.probes.affine_fit import Line, fit_lines
 from actlab.nn.probes.batch import input_of
 from actlab.nn.sites.dry_run import Inputs
@@ -147,6 +148,7 @@ def temporary_lines(model_survey: Survey, lines: Mapping[Hashable, Line]) -> Ite
         yield
 
 
+@takes_model
 def linearise_(
     model: nn.Module,
     sites: Iterable[str | Site],

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from actlab.functions.spec import Spec
+from actlab.nn.passes.model_argument import takes_model
 from actlab.nn.sites.dry_run import Inputs
 from actlab.nn.sites.find import Entry, Survey, survey
 from actlab.nn.transforms.changes import Change, Changes, Skipped
@@ -30,6 +31,7 @@ __all__ = ["AppliedSwap", "Inserted", "apply_selections", "apply_swap", "change_
 _BESIDE: Final = {"transformers.modeling_utils": "actlab.integrations.model_config"}
 
 
+@takes_model
 def swap_(
     model: nn.Module,
     wanted: Wanted,

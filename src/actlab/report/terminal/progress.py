@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from html import escape
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -13,13 +15,14 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from actlab.errors import PlanError
 from actlab.report.content.format import duration
 from actlab.report.content.verdict import progress_text
 
 if TYPE_CHECKING:
     from actlab.studies.execution.progress import Progress
 
-__all__ = ["progress_view", "show_count", "show_progress"]
+__all__ = ["chosen_progress", "progress_view", "show_count", "show_progress"]
 
 # a log file stays short; eliminations are written at once
 SECONDS_BETWEEN_LINES = 10.0
@@ -30,6 +33,56 @@ class ProgressCallback(Protocol):
 
     def __call__(self, progress: Progress, /) -> None:
         """Show the progress."""
+
+
+@contextmanager
+def chosen_progress(chosen: ProgressCallback | bool | None, title: str) -> Iterator[ProgressCallback | None]:
+    """Yield the callback of a study for the block.
+
+    Args:
+        chosen: a callback; True for a display; None for a display on a terminal and in a notebook; False for nothing.
+        title: name of what is running.
+
+    Raises:
+        PlanError: the value is none of these.
+    """
+    if callable(chosen):
+        yield chosen
+        return
+    if chosen is not None and not isinstance(chosen, bool):
+        raise PlanError(
+            f"progress is {chosen!r}; allowed are True, False, and a function that is called with the progress after every trial."
+        )
+    console = Console(stderr=True)
+    if chosen is False or (chosen is None and not console.is_terminal and _notebook() is None):
+        yield None
+        return
+    if _notebook() is not None:
+        yield _NotebookProgress(title)
+        return
+    with show_progress(console, title) as callback:
+        yield callback
+
+
+def _notebook() -> Any:
+    """Return the module that displays in the notebook in which this process runs, or None."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return sys.modules.get("IPython.display") if shell is not None and hasattr(shell, "kernel") else None
+
+
+class _NotebookProgress:
+    """Writes the progress into one output of the notebook's cell."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self._output = _notebook().display(self._html("starting"), display_id=True)
+
+    def __call__(self, progress: Progress, /) -> None:
+        share = f'<progress value="{progress.done}" max="{max(progress.total, 1)}"></progress> '
+        self._output.update(self._html(_line(progress), share))
+
+    def _html(self, words: str, share: str = "") -> Any:
+        return _notebook().HTML(f"{share}<b>{escape(self.title)}</b>: {escape(words)}")
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from actlab.errors import LayerError, SiteError
+from actlab.nn.passes.model_argument import takes_model
 from actlab.nn.probes.batch import cycle_batches, first_inputs, input_of, target_of, to_device
 from actlab.nn.sites.dry_run import Inputs, copy_inputs
 from actlab.nn.training.recipe import Recipe
@@ -99,6 +100,7 @@ class Recovery:
         return "\n".join(lines)
 
 
+@takes_model
 def morph_(
     model: nn.Module,
     swaps: Wanted,

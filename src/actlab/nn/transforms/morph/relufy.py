@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from actlab.errors import SiteError
 from actlab.functions.spec import Spec
+from actlab.nn.passes.model_argument import takes_model
 from actlab.nn.probes.batch import input_of
 from actlab.nn.probes.probe import probe
 from actlab.nn.sites.dry_run import Inputs
@@ -64,6 +65,7 @@ class Relufication:
         self.recovery.undo()
 
 
+@takes_model
 def relufy_(
     model: nn.Module,
     loader: Iterable[Any],
