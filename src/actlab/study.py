@@ -214,9 +214,8 @@ def _warn_of_network(store: Store) -> None:
     kind = None if file is None else network_file_system(file)
     if kind is not None:
         _log.warning(
-            "The store %s is on a network file system (%s), where SQLite's locks and its write-ahead log are not safe when several machines, "
-            "or a machine that loses its connection, use it. Choose a file on a local disk with --store, or a PostgreSQL URL for several "
-            "machines.",
+            "The store %s is on a network file system (%s), where SQLite's locks and its write-ahead log are not safe when several "
+            "machines use it, or the connection is lost. Choose a file on a local disk with --store, or a PostgreSQL URL.",
             store.url, kind,
         )  # fmt: skip
 

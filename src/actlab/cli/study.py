@@ -25,7 +25,17 @@ def compare(
     seeds: Annotated[int, typer.Option(help="Seeds per arm; a verdict needs 6 or more.")] = 10,
     budget: Annotated[
         str | None,
-        typer.Option(help="Start no further trial after this time, such as 90s, 10m or 2h.", callback=time_option),
+        typer.Option(
+            help="End the study after this time, such as 90s, 10m or 2h; running trials get a little longer.",
+            callback=time_option,
+        ),
+    ] = None,
+    trial_limit: Annotated[
+        str | None,
+        typer.Option(
+            help="End a trial that runs longer, such as 10m; by default 20 times the longest so far, at least a minute.",
+            callback=time_option,
+        ),
     ] = None,
     jobs: Annotated[int | None, typer.Option(help="Worker processes; by default one per core.")] = None,
     baseline: Annotated[
@@ -56,6 +66,12 @@ def compare(
         typer.Option(help="Region of practical equivalence, in the metric's units; by default the task's."),
     ] = None,
     alpha: Annotated[float, typer.Option(help="Error rate of the whole study.")] = 0.05,
+    accept_changes: Annotated[
+        bool,
+        typer.Option(
+            "--accept-changes", help="Go on although modules that the task imports, or its data, have changed."
+        ),
+    ] = False,
     imports: Import = None,  # noqa: ARG001 # done by its callback
     as_json: AsJson = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and the sites without training.")] = False,
@@ -63,6 +79,7 @@ def compare(
     """Compare activations on a task: the best, and what they cost."""
     settings: dict[str, Any] = {"seeds": seeds, "budget": budget, "jobs": jobs, "baseline": baseline, "init": init}
     settings |= {"sites": sites or None, "tune": tune, "name": name, "rope": rope, "alpha": alpha}
+    settings |= {"trial_limit": trial_limit, "accept_changes": accept_changes}
     if dry_run:
         _print_plan(task, acts, settings, as_json=as_json)
         return
@@ -119,6 +136,7 @@ def report(
             help="Figure to write: curves, differences or cost.", callback=choice("curves", "differences", "cost")
         ),
     ] = "differences",
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that ActLab did not write.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the report of a study: page, table or figure.
@@ -135,7 +153,7 @@ def report(
         table = actlab.table(loaded)
         print_json(table.records()) if as_json else typer.echo(str(table))
         return
-    written = write_studies(loaded, out or Path("report.html"), figure=figure)
+    written = write_studies(loaded, out or Path("report.html"), figure=figure, force=force)
     data = {"study": names[0], "studies": names, "store": loaded[0].store, "page": str(written)}
     print_json(data) if as_json else typer.echo(f"Wrote {written}")
 

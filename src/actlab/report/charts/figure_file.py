@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import struct
+import zlib
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ from actlab.report.charts.palette import LIGHT
 from actlab.report.charts.study import cost_plot, curve_plot, difference_plot
 from actlab.report.charts.svg import WIDE, svg
 from actlab.report.content.series import Row
+from actlab.report.output_file import MARK, write_output
 
 if TYPE_CHECKING:
     from actlab.studies.verdict.verdict import Verdict
@@ -30,38 +33,46 @@ COLOURS = {
 PIXELS = 2  # per CSS pixel, in PNG
 
 
-def write_chart(chart: alt.TopLevelMixin, path: str | Path, *, name: str) -> Path:
+def write_chart(chart: alt.TopLevelMixin, path: str | Path, *, name: str, force: bool = False) -> Path:
     """Write a chart on a white ground, in the format of the file's ending, and return its path.
 
     Args:
         chart: the chart.
         path: file that ends in .svg, .pdf or .png.
         name: part of the ids in the SVG.
+        force: whether a file that ActLab did not write is replaced.
 
     Raises:
-        ActlabError: the ending is another one, or the file cannot be written.
+        ActlabError: the ending is another one, or the file cannot be written or replaced.
     """
     path = Path(path)
     ending = path.suffix.lower()
     if ending not in FORMATS:
         raise ActlabError(f"The ending of {str(path)!r} says no format of a figure; allowed are {', '.join(FORMATS)}.")
     text = _standalone(svg(chart, name=name))
-    try:
-        if ending == ".svg":
-            path.write_text(text, encoding="utf-8")
-        else:
-            path.write_bytes(
-                vl_convert.svg_to_pdf(text) if ending == ".pdf" else vl_convert.svg_to_png(text, scale=PIXELS)
-            )
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise ActlabError(
-            f"The figure cannot be written to {str(path)!r}: {reason}. Name a file in a folder you may write to."
-        ) from error
-    return path
+    return write_output(path, _CONTENTS[ending](text), what="figure", force=force)
 
 
-def write_study_figure(verdict: Verdict, rows: Iterable[Row], path: str | Path, kind: str = "differences") -> Path:
+def _png(text: str) -> bytes:
+    """Return the picture with a text chunk that says who made it."""
+    picture: bytes = vl_convert.svg_to_png(text, scale=PIXELS)
+    chunk = f"tEXtSoftware\0{MARK}".encode("latin-1")
+    end = len(picture) - 12  # the last chunk, which has no data
+    length, checksum = struct.pack(">L", len(chunk) - 4), struct.pack(">L", zlib.crc32(chunk))
+    return picture[:end] + length + chunk + checksum + picture[end:]
+
+
+# Each with the mark by which the writer knows its own files.
+_CONTENTS: Mapping[str, Callable[[str], bytes]] = {
+    ".svg": lambda text: f"{text.rstrip()}\n<!-- {MARK} -->\n".encode(),
+    ".pdf": lambda text: bytes(vl_convert.svg_to_pdf(text)) + f"\n% {MARK}\n".encode(),
+    ".png": _png,
+}
+
+
+def write_study_figure(
+    verdict: Verdict, rows: Iterable[Row], path: str | Path, kind: str = "differences", *, force: bool = False
+) -> Path:
     """Write a chart of a study's page as a file; see :func:`write_chart`.
 
     Args:
@@ -69,10 +80,11 @@ def write_study_figure(verdict: Verdict, rows: Iterable[Row], path: str | Path, 
         rows: its trials.
         path: file that ends in .svg, .pdf or .png.
         kind: "curves" (training loss), "differences" (to the baseline) or "cost" (metric over step time).
+        force: whether a file that ActLab did not write is replaced.
 
     Raises:
         UnknownNameError: there is no such figure.
-        ActlabError: the study has no data for it, the ending is unknown, or the file cannot be written.
+        ActlabError: the study has no data for it, the ending is unknown, or the file cannot be written or replaced.
     """
     if kind not in FIGURES:
         raise UnknownNameError("figure", kind, FIGURES, f"The figures are {', '.join(FIGURES)}.")
@@ -83,7 +95,7 @@ def write_study_figure(verdict: Verdict, rows: Iterable[Row], path: str | Path, 
     }[kind]()
     if chart is None:
         raise ActlabError(f"The study {verdict.study} has no data for the figure {kind!r} yet.")
-    return write_chart(chart, path, name=kind)
+    return write_chart(chart, path, name=kind, force=force)
 
 
 def _standalone(text: str) -> str:

@@ -20,7 +20,8 @@ from actlab.functions.grammar import parse
 from actlab.nn.probes.response_curves import Bars, Lines, Map, Picture, picture
 from actlab.report.charts.function import large, small
 from actlab.report.content.activation import activation_data, claim_rows, fact_rows
-from actlab.report.html.template import render, write_file
+from actlab.report.html.template import render
+from actlab.report.output_file import write_output
 
 __all__ = ["write"]
 
@@ -75,15 +76,15 @@ def write(out: str | Path, names: Sequence[str] | None = None, *, progress: Prog
     entries = []
     for record in records:
         entry = _entry(record, links[record.name])
-        write_file(out / entry.link, page(entry, links))
-        write_file(
+        write_output(out / entry.link, page(entry, links))
+        write_output(
             out / _json_name(entry.link),
             json.dumps(entry.data, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
             what="data",
         )
         entries.append(entry)
         progress(len(entries), len(records), record.name)
-    index = write_file(out / "index.html", gallery(entries))
+    index = write_output(out / "index.html", gallery(entries))
     return [index, *(out / entry.link for entry in entries)]
 
 

@@ -20,7 +20,8 @@ from actlab.report.content.importance import (
     shape_rows,
     worsening,
 )
-from actlab.report.html.template import render, write_file
+from actlab.report.html.template import render
+from actlab.report.output_file import write_output
 
 if TYPE_CHECKING:
     import altair as alt
@@ -45,7 +46,7 @@ def write(appraisal: Appraisal, path: str | Path) -> Path:
     Raises:
         ActlabError: the file cannot be written.
     """
-    return write_file(Path(path), html(appraisal))
+    return write_output(Path(path), html(appraisal))
 
 
 def html(appraisal: Appraisal) -> str:

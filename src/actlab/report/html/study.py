@@ -29,7 +29,8 @@ from actlab.report.content.verdict import (
     region_text,
     task_name,
 )
-from actlab.report.html.template import render, write_file
+from actlab.report.html.template import render
+from actlab.report.output_file import write_output
 
 if TYPE_CHECKING:
     import altair as alt
@@ -39,21 +40,22 @@ if TYPE_CHECKING:
 __all__ = ["html", "write"]
 
 
-def write(verdict: Verdict, rows: Iterable[Row], path: str | Path) -> Path:
+def write(verdict: Verdict, rows: Iterable[Row], path: str | Path, *, force: bool = False) -> Path:
     """Write the page of a study.
 
     Args:
         verdict: of the study.
         rows: the trials, as from ``Study.rows()``.
-        path: of the file, which is replaced if it exists.
+        path: of the file; an earlier page is replaced.
+        force: whether any other file is replaced, too.
 
     Returns:
         The path.
 
     Raises:
-        ActlabError: the file cannot be written.
+        ActlabError: the file cannot be written, or is another one than a page.
     """
-    return write_file(Path(path), html(verdict, rows))
+    return write_output(Path(path), html(verdict, rows), force=force)
 
 
 def html(verdict: Verdict, rows: Iterable[Row]) -> str:

@@ -10,7 +10,7 @@ from actlab.errors import ActlabError
 from actlab.report.charts.figure_file import FORMATS, write_study_figure
 from actlab.report.content.arm_table import ArmTable, table
 from actlab.report.html import study
-from actlab.report.html.template import write_file
+from actlab.report.output_file import write_output
 
 if TYPE_CHECKING:
     from actlab.studies.verdict.verdict import Verdict
@@ -35,20 +35,21 @@ class Study(Protocol):
         """Return every trial."""
 
 
-def write_studies(studies: Sequence[Study], path: Path, *, figure: str = "differences") -> Path:
+def write_studies(studies: Sequence[Study], path: Path, *, figure: str = "differences", force: bool = False) -> Path:
     """Write studies to a file and return its path.
 
     Args:
         studies: one for a page or a figure; one or several for a table.
         path: file whose ending says what is written.
         figure: which figure.
+        force: whether a file that ActLab did not write is replaced.
 
     Raises:
-        ActlabError: the ending is unknown, several studies are to be one page or figure, or the file cannot be written.
+        ActlabError: the ending is unknown, several studies are to be one page or figure, or the file cannot be written or replaced.
     """
     ending = path.suffix.lower()
     if ending in TABLES:
-        return write_file(path, f"{TABLES[ending](table(studies)).rstrip()}\n", what="table")
+        return write_output(path, f"{TABLES[ending](table(studies)).rstrip()}\n", what="table", force=force)
     if ending not in {*PAGES, *FORMATS}:
         endings = ", ".join([*PAGES[:1], *TABLES, *FORMATS])
         raise ActlabError(f"The ending of {str(path)!r} says no format; allowed are {endings}.")
@@ -59,5 +60,5 @@ def write_studies(studies: Sequence[Study], path: Path, *, figure: str = "differ
         )
     one = studies[0]
     if ending in FORMATS:
-        return write_study_figure(one.verdict(), one.rows(), path, figure)
-    return study.write(one.verdict(), one.rows(), path)
+        return write_study_figure(one.verdict(), one.rows(), path, figure, force=force)
+    return study.write(one.verdict(), one.rows(), path, force=force)

@@ -1,4 +1,4 @@
-"""Rendering of Jinja templates to self-contained HTML with embedded styles, and file output.
+"""Rendering of Jinja templates to self-contained HTML with embedded styles.
 
 The templates are beside this file; they extend ``shell.html.j2``. Values are escaped, except Markup, which only this package creates.
 """
@@ -8,16 +8,14 @@ from __future__ import annotations
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from actlab.errors import ActlabError
 from actlab.report.charts import palette
 
-__all__ = ["render", "write_file"]
+__all__ = ["render"]
 
 
 def render(template: str, *styles: str, **values: Any) -> str:
@@ -29,22 +27,6 @@ def render(template: str, *styles: str, **values: Any) -> str:
         values: variables of the template.
     """
     return _environment().get_template(template).render(css=_css(styles), version=version("actlab"), **values)
-
-
-def write_file(path: Path, text: str, *, what: str = "page") -> Path:
-    """Write a file and return its path.
-
-    Raises:
-        ActlabError: the file cannot be written.
-    """
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise ActlabError(
-            f"The {what} cannot be written to {str(path)!r}: {reason}. Name a file in a folder you may write to."
-        ) from error
-    return path
 
 
 @cache

@@ -1,0 +1,87 @@
+"""Files that a report is written to, which never take the place of a file that ActLab did not write."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+from actlab.errors import ActlabError
+
+__all__ = ["MARK", "write_output"]
+
+MARK = "Made by ActLab"  # near the begin or the end of pages and figures
+_SEARCHED = 1024  # bytes at both ends
+_HEADING_LINES = {".csv": 1, ".md": 2, ".tex": 3}  # lines by which a table is known
+
+
+def write_output(path: Path, content: str | bytes, *, what: str = "page", force: bool = False) -> Path:
+    """Write a file and return its path. A file that is replaced stays as it was until the new one is complete.
+
+    Args:
+        path: of the file.
+        content: the complete content; text is encoded as UTF-8.
+        what: what is written, for messages.
+        force: whether any file is replaced; otherwise only an empty one, and one that ActLab wrote.
+
+    Raises:
+        ActlabError: the file cannot be written, or would replace another one.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_output(Path(folder) / "page.html", "<p>Made by ActLab</p>").name
+        'page.html'
+    """
+    encoded = content.encode("utf-8", errors="replace") if isinstance(content, str) else content
+    try:
+        if not force and path.is_file() and not _is_ours(path, encoded):
+            raise ActlabError(
+                f"{str(path)!r} exists and was not written by ActLab, so the {what} is not written over it. "
+                "Choose another file, or add --force (force=True)."
+            )
+        if path.exists() and not path.is_file():  # a pipe or a terminal; a folder is refused by the system
+            path.write_bytes(encoded)
+        else:
+            _replace(path.resolve(), encoded)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ActlabError(
+            f"The {what} cannot be written to {str(path)!r}: {reason}. Name a file in a folder you may write to."
+        ) from error
+    return path
+
+
+def _is_ours(path: Path, new: bytes) -> bool:
+    """Whether a file is empty, has our mark near one of its ends, or is a table with the heading of the new one."""
+    with path.open("rb") as file:
+        begin, size = file.read(_SEARCHED), file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _SEARCHED))
+        if size == 0 or MARK.encode() in begin or MARK.encode() in file.read():
+            return True
+        file.seek(0)
+        lines = _HEADING_LINES.get(path.suffix.lower(), 0)
+        heading = new.split(b"\n")[:lines]
+        return bool(heading) and [file.readline().rstrip(b"\r\n") for _ in heading] == heading
+
+
+def _replace(file: Path, content: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name[:60]}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        Path(temporary).chmod(_mode(file))
+        Path(temporary).replace(file)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(temporary).unlink()
+        raise
+
+
+def _mode(file: Path) -> int:
+    """Return the permissions of a file, or those of a new one."""
+    if file.exists():
+        return file.stat().st_mode & 0o7777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
