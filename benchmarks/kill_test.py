@@ -1,12 +1,18 @@
-"""Test that a study loses no trial and repeats none when it is killed or its disk is full.
+"""Test that a study loses no trial and repeats none when it is killed, in whole or in part, or its disk is full.
 
-The command is started in a process group of its own, and the whole group is killed with SIGKILL at 50 random times: some kills hit the
-start (imports, checks, measurement of costs), most hit the workers during their trials. Then the command runs to its end, and its rows
-are compared with those of an uninterrupted run, bit for bit, in all columns except times.
+Four ways, each on a store of its own, in a session of its own:
 
-    python benchmarks/kill_test.py [--kills 50] [--seed 0] [--jobs 2]
+* everything: the whole process group is killed with SIGKILL at 50 random times: some kills hit the start (imports, checks, measurement of
+  costs), most hit the trials;
+* start: the first process alone is killed at 30 random times before its first trial, and nothing may run on;
+* single: one of the processes that run the trials, or the one that forks them, is killed at 30 random times while the command goes on;
+* disk: the store runs out of space (a small tmpfs for root, else a limit on file size).
 
-Five to ten minutes. The full disk is a small tmpfs for root, else a limit on file size. The exit code is 0 if all checks pass.
+Then the command runs to its end, and its rows are compared with those of an uninterrupted run, bit for bit, in all columns except times.
+
+    python benchmarks/kill_test.py [everything start single disk] [--kills 50] [--part-kills 30] [--seed 0] [--jobs 2]
+
+Ten to fifteen minutes. The exit code is 0 if all checks pass.
 """
 
 from __future__ import annotations
@@ -21,6 +27,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +68,11 @@ batch_size = 32
 
 
 def main() -> int:
-    """Run both tests and print their checks; return the exit code."""
+    """Run the tests and print their checks; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("ways", nargs="*", help="; ".join(WAYS), metavar="WAY")
     parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--part-kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
@@ -73,7 +82,7 @@ def main() -> int:
     begin = time.perf_counter()
     expected = finish(folder, folder / "uninterrupted.db", options.jobs)
     print(f"uninterrupted: {len(expected)} rows in {time.perf_counter() - begin:.1f} s")
-    passed = [check_kills(folder, expected, options), check_full_disk(folder, expected, options)]
+    passed = [WAYS[way](folder, expected, options) for way in options.ways or WAYS]
     print("everything holds" if all(passed) else "NOT everything holds")
     return 0 if all(passed) else 1
 
@@ -152,6 +161,75 @@ def kill_at_random(process: subprocess.Popen[bytes], draw: random.Random, workin
     return early
 
 
+def check_start(folder: Path, expected: list[dict[str, Any]], options: argparse.Namespace) -> bool:
+    """Kill the first process alone before the first trial, see that nothing runs on, let the study finish, and compare its rows."""
+    store, draw, left, longest = folder / "start.db", random.Random(options.seed), 0, 0.0  # noqa: S311 # random times of a test
+    for _ in range(options.part_kills):
+        process = start(folder, store, options.jobs)
+        pause, begun = draw.uniform(0, 6), state(store)
+        end = time.monotonic() + pause
+        while time.monotonic() < end and state(store) == begun:
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+        killed = time.monotonic()
+        while session(process.pid) and time.monotonic() < killed + 5:
+            time.sleep(0.01)
+        longest = max(longest, time.monotonic() - killed)
+        left += bool(session(process.pid))
+        process.communicate()
+    print(
+        f"first process killed {options.part_kills} times as it started; the last process ended {longest:.2f} s later at most"
+    )
+    print(f"  {'NO ' if left else 'yes'}  after the kills at the start: nothing ran on")
+    return (
+        compare_rows("after the kills at the start", finish(folder, store, options.jobs), expected, store) and not left
+    )
+
+
+def check_single(folder: Path, expected: list[dict[str, Any]], options: argparse.Namespace) -> bool:
+    """Kill single processes of a study that goes on, and compare its rows; with several studies if one ends too soon."""
+    draw, kills, runs, passed = random.Random(options.seed), 0, 0, True  # noqa: S311 # random choices of a test
+    while kills < options.part_kills:
+        store, runs = folder / f"single{runs}.db", runs + 1
+        process, before = start(folder, store, options.jobs), state(store)
+        while process.poll() is None and kills < options.part_kills:
+            time.sleep(draw.uniform(0, 0.7))
+            others = [pid for pid in session(process.pid) if pid != process.pid]
+            if others and state(store) != before:  # it goes on: faster kills than starts would leave nothing to test
+                before = state(store)
+                with suppress(ProcessLookupError):
+                    os.kill(draw.choice(others), signal.SIGKILL)
+                    kills += 1
+        _, errors = process.communicate()
+        passed &= process.returncode == 0 and b"Traceback" not in errors
+        found = f"exit code {process.returncode}, {state(store)[0]} rows, {killed_attempts(store)} attempts killed"
+        print(f"{kills} kills of single processes: {found}", flush=True)
+        passed &= compare_rows("after kills of single processes", finish(folder, store, options.jobs), expected, store)
+    return passed
+
+
+def session(leader: int) -> list[int]:
+    """Return the processes of a session, zombies aside."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                if fields[3] == str(leader) and fields[0] not in "ZX":
+                    found.append(int(entry.name))
+    return sorted(found)
+
+
+def killed_attempts(store: Path) -> int:
+    """Return how many attempts of trials were ended by a kill."""
+    opened = Store(store, create=False)
+    with opened._engine.connect() as connection:  # attempts of trials are not part of the store's interface
+        count = connection.scalar(sa.select(sa.func.count()).where(leases.c.outcome.like("killed%"))) or 0
+    opened.close()
+    return count
+
+
 def check_full_disk(folder: Path, expected: list[dict[str, Any]], options: argparse.Namespace) -> bool:
     """Let the store run out of space, enlarge the disk, let the study finish, and compare its rows."""
     disk = folder / "small_disk"
@@ -204,6 +282,13 @@ def begun_after_the_end(store: Path) -> list[tuple[str, int]]:
     opened.close()
     return [(arm, seed) for arm, seed, started in begun if started > ended[arm, seed]]
 
+
+WAYS: dict[str, Callable[[Path, list[dict[str, Any]], argparse.Namespace], bool]] = {
+    "everything": check_kills,
+    "start": check_start,
+    "single": check_single,
+    "disk": check_full_disk,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

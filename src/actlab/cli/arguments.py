@@ -119,7 +119,7 @@ def choice(*allowed: str) -> Callable[..., Any]:
     return check
 
 
-def time_option(value: str | None) -> str | None:
+def time_option(parameter: typer.CallbackParam, value: str | None) -> str | None:
     """Return a time such as 10m unchanged.
 
     Raises:
@@ -128,7 +128,7 @@ def time_option(value: str | None) -> str | None:
     if value is not None:
         from actlab.studies.settings import parse_budget
 
-        parse_budget(value)
+        parse_budget(value, parameter.name or "budget")
     return value
 
 

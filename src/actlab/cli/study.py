@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from actlab.cli.app import FINDING, AsJson, command, example, print_json, print_rich
+from actlab.cli.app import FINDING, AsJson, command, example, print_json, print_rich, say
 from actlab.cli.arguments import Arms, Import, Store, Task, choice, spec_option, time_option
 
 if TYPE_CHECKING:
@@ -79,16 +79,16 @@ def compare(
     """Compare activations on a task: the best, and what they cost."""
     settings: dict[str, Any] = {"seeds": seeds, "budget": budget, "jobs": jobs, "baseline": baseline, "init": init}
     settings |= {"sites": sites or None, "tune": tune, "name": name, "rope": rope, "alpha": alpha}
-    settings |= {"trial_limit": trial_limit, "accept_changes": accept_changes}
+    optional = {"trial_limit": trial_limit, "accept_changes": accept_changes}
+    settings |= {option: value for option, value in optional.items() if value}
     if dry_run:
         _print_plan(task, acts, settings, as_json=as_json)
         return
-    from rich.console import Console
-
     import actlab
+    from actlab.report.terminal.console import PrintableConsole
     from actlab.report.terminal.progress import show_progress
 
-    with show_progress(Console(stderr=True), task) as progress:
+    with show_progress(PrintableConsole(stderr=True), task) as progress:
         study = actlab.compare(task, acts, store=store, progress=progress, **settings)
     verdict = study.verdict()
     _print_verdict(verdict, as_json=as_json)
@@ -112,8 +112,8 @@ def _print_verdict(verdict: Verdict, *, as_json: bool) -> None:
 
     print_rich(verdict_table(verdict))
     page = command("report", verdict.study, "--store", verdict.store, "--out", "report.html")
-    typer.echo(f"\nReport:     {page}")
-    typer.echo("More seeds: the same command with a larger --seeds; finished trials are not repeated")
+    say(f"\nReport:     {page}")
+    say("More seeds: the same command with a larger --seeds; finished trials are not repeated")
 
 
 @example("report")
@@ -151,11 +151,11 @@ def report(
     loaded = [actlab.load_study(store, name) for name in names]
     if out is None and len(loaded) > 1:
         table = actlab.table(loaded)
-        print_json(table.records()) if as_json else typer.echo(str(table))
+        print_json(table.records()) if as_json else say(str(table))
         return
     written = write_studies(loaded, out or Path("report.html"), figure=figure, force=force)
     data = {"study": names[0], "studies": names, "store": loaded[0].store, "page": str(written)}
-    print_json(data) if as_json else typer.echo(f"Wrote {written}")
+    print_json(data) if as_json else say(f"Wrote {written}")
 
 
 @example("studies")

@@ -41,7 +41,7 @@ __all__ = ["Dispatcher"]
 _log = logging.getLogger(__name__)
 
 _TICK = 0.2  # seconds between two looks at the store, at limits and at runners, when no result comes
-_RESTARTS = 3  # times that the template process is started again before a trial has ended since
+_RESTARTS = 10  # times that the template process is started again before a trial has ended since
 _LOADING_LIMIT = 600.0  # seconds for loading the task and running its functions once
 
 _Runners: TypeAlias = "dict[Connection[TrialKey, Answer], _Runner]"
@@ -177,15 +177,13 @@ class Dispatcher:
 
     def _order(self, keys: Sequence[TrialKey]) -> bool:
         """Lease the first free trial and order it; return whether there was one."""
-        lease = self._store.acquire(self._job.study, keys, self._owner) if keys else None
+        if not keys:
+            return False
+        idle = (connection for connection, runner in self._runners.items() if runner.lease is None)
+        connection = next(idle, None) or self._start_runner()  # before the lease: it may take long
+        lease = self._store.acquire(self._job.study, keys, self._owner)
         if lease is None:
             return False
-        try:
-            connection = next((c for c, runner in self._runners.items() if runner.lease is None), None)
-            connection = connection or self._start_runner()
-        except BaseException:
-            self._store.release(lease)
-            raise
         runner = self._runners[connection]
         runner.lease, runner.time, runner.kills_before = lease, RunningTime(), memory_kills()
         with suppress(OSError):  # it has ended, which is seen when its answer is awaited
@@ -219,9 +217,9 @@ class Dispatcher:
             return
         if answer.internal_error is not None or answer.trial is None:
             raise RuntimeError(answer.internal_error)
+        self._record(runner, answer.trial)
         if answer.is_last:
             self._end(connection, kill=False)
-        self._record(runner, answer.trial)
 
     def _record(self, runner: _Runner, trial: Trial) -> None:
         lease, runner.lease, self._restarts = runner.lease, None, 0
@@ -239,8 +237,10 @@ class Dispatcher:
 
     def _end(self, connection: Connection[TrialKey, Answer], *, kill: bool = True) -> int | None:
         """End a runner, or see how it has ended."""
-        runner = self._forget(connection)
-        return None if self._template is None else self._template.end_runner(runner.number, kill=kill)
+        number = self._runners[connection].number
+        code = None if self._template is None else self._template.end_runner(number, kill=kill)
+        self._forget(connection)  # not before: if the template process has ended, its trial is still to be released
+        return code
 
     def _forget(self, connection: Connection[TrialKey, Answer]) -> _Runner:
         connection.close()
@@ -296,7 +296,8 @@ class Dispatcher:
             self._template.kill()
         self._template = None
         for connection in list(self._runners):
-            self._release(self._forget(connection), "released")
+            self._forget(connection)
+        self._store.release_owned(self._job.study, self._owner)
         self._restarts += 1
         self._warm = self._warm and self._restarts < 2  # the task's functions may be what ends it
         if self._restarts > _RESTARTS:
