@@ -55,6 +55,9 @@ MEASURED = {
     "small layer, forward": SMALL_CALL.format(name="mish", call="layer(x)"),
     "small layer, forward and backward": SMALL_CALL.format(name="mish", call="layer(x).backward(one)"),
     "small layer, relu, forward": SMALL_CALL.format(name="relu", call="layer(x)"),
+    "small layer, learned, forward": SMALL_CALL.format(name="swish(beta=learned)", call="layer(x)"),
+    "small layer, learned, both passes": SMALL_CALL.format(name="swish(beta=learned)", call="layer(x).backward(one)"),
+    "small layer, prelu, both passes": SMALL_CALL.format(name="prelu", call="layer(x).backward(one)"),
 }
 DEMO = ["-m", "actlab", "compare", "digits", "relu", "gelu", "mish", "elu", "tanh", "sigmoid", "--seeds", "16"]
 
@@ -112,12 +115,13 @@ def main() -> None:
     parser.add_argument("second", type=lambda text: Path(text).resolve())
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--demo-rounds", type=int, default=3)
+    parser.add_argument("--only", default="", help="rows whose name has this text")
     options = parser.parse_args()
     print(f"load {os.getloadavg()[0]:.1f}; medians of {options.rounds} runs each, the demo's of {options.demo_rounds}")
     print(f"{'':40}{'first':>12}{'second':>12}{'second/first':>14}")
     for name in [*MEASURED, "demo"]:
         rounds = options.demo_rounds if name == "demo" else options.rounds
-        if not rounds:
+        if not rounds or options.only not in name:
             continue
         first, second = compared(name, [options.first, options.second], rounds)
         ratio = statistics.median(b / a for a, b in zip(first, second, strict=True))

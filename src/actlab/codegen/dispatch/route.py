@@ -114,7 +114,7 @@ class Route:
         return (
             x.numel() >= fewest
             and type(x) in DENSE
-            and (not parameters or all(p.device == x.device for p in parameters))
+            and (not parameters or _on_the_device(parameters, x.device))
             and is_eager()
         )
 
@@ -147,6 +147,10 @@ class Route:
     def _create_kernel(self, device: str) -> Kernel:
         kernel = self._kernels[device] = self.kernel(device)
         return kernel
+
+
+def _on_the_device(parameters: Sequence[Tensor], device: torch.device) -> bool:
+    return all([p.device == device for p in parameters])  # noqa: C419 a list is quicker than a generator for one or two
 
 
 class _KernelFunction(torch.autograd.Function):
