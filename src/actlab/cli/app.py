@@ -25,11 +25,12 @@ from actlab.cli.json_output import only_results_on_stdout, print_result, reserve
 from actlab.cli.stop import answer_signals
 from actlab.errors import ActlabError
 from actlab.system import interrupts
+from actlab.system.printable import escape_unprintable, printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-__all__ = ["EXAMPLES", "FINDING", "AsJson", "app", "command", "example", "main", "print_json", "print_rich"]
+__all__ = ["EXAMPLES", "FINDING", "AsJson", "app", "command", "example", "main", "print_json", "print_rich", "say"]
 
 FINDING, WRONG = 1, 2
 # the module that defines it differs between versions of typer
@@ -89,7 +90,7 @@ class Commands(TyperGroup):
             _print_error(error, getattr(error, "format_message", error.__str__)(), as_json=True)
         except KeyboardInterrupt as stopped:
             message = str(stopped) or "Stopped. Finished trials are stored; the same command resumes:"
-            typer.echo(f"{message}\n  {command(*ctx.obj)}", err=True)
+            say(f"{message}\n  {command(*ctx.obj)}", err=True)
             raise typer.Exit(interrupts.exit_code()) from None
         raise typer.Exit(WRONG)
 
@@ -124,26 +125,30 @@ def command(*words: str) -> str:
     return shlex.join(["actlab", *words])
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """Print a text without unprintable characters, on stdout or stderr."""
+    typer.echo(printable(text), err=err)
+
+
 def _print_error(error: Exception, message: str, *, as_json: bool) -> None:
     if as_json:
         near = getattr(error, "near", None)
         print_json({"error": {"type": type(error).__name__, "message": message, **({"near": near} if near else {})}})
     else:
-        typer.echo(f"actlab: {message}", err=True)
+        say(f"actlab: {message}", err=True)
 
 
 def print_json(value: Any) -> None:
     """Print plain data on stdout."""
-    print_result(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    print_result(escape_unprintable(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)))
 
 
 def print_rich(renderable: RenderableType) -> None:
     """Print tables and text on stdout, in the width of the terminal; in a pipe or file each row of a table is one line."""
-    from rich.console import Console
-
+    from actlab.report.terminal.console import PrintableConsole
     from actlab.report.terminal.plain_text import fixed_width, plain_text
 
-    console = Console()
+    console = PrintableConsole()
     if console.is_terminal or fixed_width() is not None:
         console.print(renderable)
     else:
@@ -177,7 +182,7 @@ def main() -> None:
     except Exception as error:  # an internal error of any kind: one line instead of a traceback
         if os.environ.get("ACTLAB_DEBUG") == "1":
             raise
-        typer.echo(
+        say(
             f"actlab: internal error, please report: {type(error).__name__}: {error}\n"
             "Run the command again with ACTLAB_DEBUG=1 for the traceback, and include both in the report.",
             err=True,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from actlab.cli.app import AsJson, example, print_json, print_rich
+from actlab.cli.app import AsJson, example, print_json, print_rich, say
 from actlab.cli.arguments import Import, choice, some_specs
 
 __all__ = ["bench", "calibrate"]
@@ -42,12 +42,12 @@ def bench(
 ) -> None:
     """Time activations beside torch and the memory bandwidth."""
     import torch
-    from rich.console import Console
 
     from actlab.bench.speed import DEFAULT
     from actlab.bench.speed import bench as measure_speed
     from actlab.report.charts.bench import write_speed_plot
     from actlab.report.terminal.bench import speed_table
+    from actlab.report.terminal.console import PrintableConsole
 
     torch.set_num_threads(threads)
     contenders = list(dict.fromkeys(["actlab", "torch", *(against or [])]))
@@ -58,11 +58,11 @@ def bench(
         "rounds": rounds,
         "as_shipped": as_shipped,
     }
-    with Console(stderr=True).status("warming up") as status:
+    with PrintableConsole(stderr=True).status("warming up") as status:
         result = measure_speed(specs or DEFAULT, contenders=contenders, progress=status.update, **settings)
     print_json(result.to_dict()) if as_json else print_rich(speed_table(result))
     if plot is not None:
-        typer.echo(f"Wrote {write_speed_plot(result, plot)}", err=as_json)
+        say(f"Wrote {write_speed_plot(result, plot)}", err=as_json)
 
 
 @example("calibrate")
@@ -85,13 +85,13 @@ def calibrate(
     It is the size from which they are faster than torch on this machine; fast layers read it.
     """
     import torch
-    from rich.console import Console
 
     from actlab.bench.crossover import calibrate as measure_crossovers
+    from actlab.report.terminal.console import PrintableConsole
     from actlab.report.terminal.crossover import crossover_table
 
     torch.set_num_threads(threads)
     settings: dict[str, Any] = {"device": device, "rounds": rounds, "keep": not dry_run}
-    with Console(stderr=True).status("measuring") as status:
+    with PrintableConsole(stderr=True).status("measuring") as status:
         result = measure_crossovers(specs, dtypes=dtype or ["float32", "bfloat16"], progress=status.update, **settings)
     print_json(result.to_dict()) if as_json else print_rich(crossover_table(result))

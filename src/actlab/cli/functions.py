@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from actlab.cli.app import AsJson, example, print_json, print_rich
+from actlab.cli.app import AsJson, example, print_json, print_rich, say
 from actlab.cli.arguments import Import, Spec, choice, some_specs, spec_option
 
 __all__ = ["find", "list_activations", "list_rules", "reference", "show"]
@@ -124,13 +124,12 @@ def reference(
 
     The pages are for use offline.
     """
-    from rich.console import Console
-
     from actlab.report.html.function_reference import write
+    from actlab.report.terminal.console import PrintableConsole
     from actlab.report.terminal.progress import show_count
 
-    with show_count(Console(stderr=True), "pages") as progress:
+    with show_count(PrintableConsole(stderr=True), "pages") as progress:
         written = write(out, names, progress=progress)
-    print_json({"pages": len(written), "index": str(written[0])}) if as_json else typer.echo(
+    print_json({"pages": len(written), "index": str(written[0])}) if as_json else say(
         f"Wrote {len(written)} pages. Open {written[0]}"
     )

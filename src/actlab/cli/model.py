@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from actlab.cli import arguments
-from actlab.cli.app import FINDING, AsJson, example, print_json, print_rich
+from actlab.cli.app import FINDING, AsJson, example, print_json, print_rich, say
 from actlab.cli.arguments import Arms, Import, choice, spec_option, time_option
 
 __all__ = ["cost", "doctor", "importance", "sites"]
@@ -59,12 +59,11 @@ def cost(
 
     A line has the time of a training step beside that of the model as it is, with its interval, the parameters, and the memory.
     """
-    from rich.console import Console
-
     import actlab
     from actlab.report.terminal.bench import cost_table
+    from actlab.report.terminal.console import PrintableConsole
 
-    with Console(stderr=True).status("measuring"):
+    with PrintableConsole(stderr=True).status("measuring"):
         measured = actlab.cost(source, acts, seed=seed)
     print_json(measured.to_dict()) if as_json else print_rich(cost_table(measured))
 
@@ -92,9 +91,8 @@ def importance(
 
     It shows how much each one matters, which can be linearised, and learned shapes. The model of a task is trained first.
     """
-    from rich.console import Console
-
     from actlab.diagnostics.appraise import appraise
+    from actlab.report.terminal.console import PrintableConsole
     from actlab.report.terminal.importance import appraisal_table
 
     settings: dict[str, Any] = {
@@ -104,13 +102,13 @@ def importance(
         "measure": measure,
         "tolerance": tolerance,
     }
-    with Console(stderr=True).status("loading") as status:
+    with PrintableConsole(stderr=True).status("loading") as status:
         appraisal = appraise(source, progress=status.update, **settings)
     print_json(appraisal.to_dict()) if as_json else print_rich(appraisal_table(appraisal))
     if out is not None:
         from actlab.report.html.importance import write
 
-        typer.echo(f"Wrote {write(appraisal, out)}", err=as_json)
+        say(f"Wrote {write(appraisal, out)}", err=as_json)
 
 
 @example("doctor")
@@ -134,13 +132,12 @@ def doctor(
 
     The exit code is 1 if there is a finding.
     """
-    from rich.console import Console
-
     from actlab.diagnostics.doctor import Checkup
+    from actlab.report.terminal.console import PrintableConsole
     from actlab.report.terminal.doctor import diagnosis_view
     from actlab.report.terminal.progress import show_count
 
-    with show_count(Console(stderr=True), "trainings") as progress:
+    with show_count(PrintableConsole(stderr=True), "trainings") as progress:
         checkup = Checkup(source, seeds=seeds, steps=steps, seed=seed, budget=budget, progress=progress)
         try:
             checkup.run()

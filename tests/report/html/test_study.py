@@ -13,7 +13,7 @@ from actlab.errors import ActlabError
 from actlab.report.html import study as page
 
 EVIL = '<img src=x onerror="alert(1)">{{ 7*7 }}</script>&'
-VOID = {"meta", "br", "img", "link", "input", "hr", "path", "line", "rect"}
+VOID = {"meta", "wbr", "br", "img", "link", "input", "hr", "path", "line", "rect"}
 
 
 class Outline(HTMLParser):

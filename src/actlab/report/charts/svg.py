@@ -11,6 +11,7 @@ import vl_convert
 
 from actlab.report.charts.scales import Scale
 from actlab.report.content.series import Row
+from actlab.system.printable import printable
 
 __all__ = ["NARROW", "WIDE", "Frame", "data", "haloed", "sized", "svg", "texts", "ticked"]
 
@@ -60,11 +61,21 @@ NARROW = Frame(width=350, font=11.5, label=16)
 def svg(chart: alt.TopLevelMixin, *, name: str) -> str:
     """Return a chart as an SVG element, with ``name`` in its ids to make them unique in a page."""
     # not validated here, which would take a third of the time of a page; the tests validate
-    text = vl_convert.vegalite_to_svg(chart.to_dict(validate=False), config=CONFIG, allowed_base_urls=[])
+    drawn = _printable(chart.to_dict(validate=False))
+    text = vl_convert.vegalite_to_svg(drawn, config=CONFIG, allowed_base_urls=[])
     for reference in ('id="', "url(#"):
         for kind in ("clip", "gradient_"):
             text = text.replace(f"{reference}{kind}", f"{reference}{name}-{kind}")
     return text.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
+
+
+def _printable(value: Any) -> Any:
+    """Return a chart's description whose texts have no unprintable characters; a lone surrogate ends vl_convert's process."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {_printable(name): _printable(part) for name, part in value.items()}
+    return [_printable(part) for part in value] if isinstance(value, list) else value
 
 
 def data(rows: Sequence[Row]) -> alt.InlineData:

@@ -22,6 +22,7 @@ from actlab.report.charts.function import large, small
 from actlab.report.content.activation import activation_data, claim_rows, fact_rows
 from actlab.report.html.template import render
 from actlab.report.output_file import write_output
+from actlab.system.printable import escape_unprintable
 
 __all__ = ["write"]
 
@@ -79,7 +80,7 @@ def write(out: str | Path, names: Sequence[str] | None = None, *, progress: Prog
         write_output(out / entry.link, page(entry, links))
         write_output(
             out / _json_name(entry.link),
-            json.dumps(entry.data, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
+            escape_unprintable(json.dumps(entry.data, indent=2, ensure_ascii=False, allow_nan=False)) + "\n",
             what="data",
         )
         entries.append(entry)
@@ -159,15 +160,36 @@ def _example_code(record: Activation) -> list[str]:
     )
 
 
+# the functions that most models use, first in the gallery
+COMMON = (
+    "relu",
+    "gelu",
+    "silu",
+    "tanh",
+    "sigmoid",
+    "leaky_relu",
+    "elu",
+    "softplus",
+    "mish",
+    "hard_swish",
+    "softmax",
+    "swiglu",
+)
+
+
 def gallery(entries: Sequence[Entry]) -> str:
     """Return the page of all activations by family, with small graphs that link to their pages."""
     families = sorted({entry.record.family for entry in entries})
+    by_name = {entry.record.name: entry for entry in entries}
+    common = [_card(by_name[name]) for name in COMMON if name in by_name]
+    common = common if len(entries) > len(common) else []
     return render(
         "gallery.html.j2",
         *STYLES,
         title="Reference of activation functions",
         count=len(entries),
         kinds=[kind for kind in KINDS if any(entry.record.kind == kind for entry in entries)],
+        common=common,
         families=[
             {
                 "name": family,

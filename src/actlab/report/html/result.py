@@ -13,6 +13,7 @@ from rich.text import Text
 
 from actlab.report.terminal.plain_text import blocks, plain_text
 from actlab.report.terminal.result import renderable
+from actlab.system.printable import printable
 
 __all__ = ["html", "markup"]
 
@@ -25,7 +26,7 @@ def html(value: Any) -> str:
 def markup(shown: RenderableType) -> str:
     """Return tables as HTML tables and text as paragraphs; all text is escaped."""
     parts = (_element(block.body, 8 * block.indent) for block in blocks(shown))
-    return f'<div style="max-width: 60em; overflow-x: auto">{"".join(parts)}</div>'
+    return printable(f'<div style="max-width: 60em; overflow-x: auto">{"".join(parts)}</div>')
 
 
 def _element(body: RenderableType, indent: int) -> str:

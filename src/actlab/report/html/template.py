@@ -11,9 +11,10 @@ from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from actlab.report.charts import palette
+from actlab.system.printable import printable
 
 __all__ = ["render"]
 
@@ -31,13 +32,26 @@ def render(template: str, *styles: str, **values: Any) -> str:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("actlab", "report/html"),
         autoescape=True,
+        finalize=_without_unprintable,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["breakable"] = _breakable
+    return environment
+
+
+def _without_unprintable(value: Any) -> Any:
+    """Return a value of a template; text loses what cannot be seen, and Markup, which is ours, stays."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _breakable(name: str) -> Markup:
+    """Return a spec that a browser may break after its opening bracket."""
+    return Markup(str(escape(printable(name))).replace("(", "(<wbr>"))  # noqa: S704 # escaped
 
 
 @cache

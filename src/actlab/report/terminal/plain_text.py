@@ -15,6 +15,8 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from actlab.report.terminal.console import PrintableConsole
+
 __all__ = ["Block", "blocks", "fixed_width", "plain_text"]
 
 # width of sentences where the width is free, and one that no row reaches
@@ -82,7 +84,7 @@ def fixed_width() -> int | None:
 
 
 def _console(width: int) -> Console:
-    return Console(file=StringIO(), width=width, color_system=None, force_terminal=False, legacy_windows=False)
+    return PrintableConsole(file=StringIO(), width=width, color_system=None, force_terminal=False, legacy_windows=False)
 
 
 def _printed(renderable: RenderableType, width: int) -> str:

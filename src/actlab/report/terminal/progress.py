@@ -18,6 +18,7 @@ from rich.text import Text
 from actlab.errors import PlanError
 from actlab.report.content.format import duration
 from actlab.report.content.verdict import progress_text
+from actlab.report.terminal.console import PrintableConsole
 
 if TYPE_CHECKING:
     from actlab.studies.execution.progress import Progress
@@ -53,7 +54,7 @@ def chosen_progress(chosen: ProgressCallback | bool | None, title: str) -> Itera
         raise PlanError(
             f"progress is {chosen!r}; allowed are True, False, and a function that is called with the progress after every trial."
         )
-    console = Console(stderr=True)
+    console = PrintableConsole(stderr=True)
     if chosen is False or (chosen is None and not console.is_terminal and _notebook() is None):
         yield None
         return
