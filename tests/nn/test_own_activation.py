@@ -87,6 +87,15 @@ def test_what_is_registered_already_keeps_its_name():
     ]
 
 
+def test_composed_modules_of_one_class_are_told_apart():
+    first, second = (nn.Sequential(nn.Softplus(beta), nn.Tanh(), nn.Hardshrink(0.1)) for beta in (1, 2))
+
+    one, other, again = (str(actlab.parse(value)) for value in (first, second, first))
+
+    assert one == again != other
+    assert one.startswith("sequential_")
+
+
 def test_every_site_gets_its_own_parameters_and_they_are_trained():
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 1))
 

@@ -141,7 +141,8 @@ def _digest(value: Any, made: nn.Module) -> str:
         code = f"{compiled.co_code.hex()} {compiled.co_consts!r} {compiled.co_names!r}"
     closed = [cell.cell_contents for cell in getattr(of, "__closure__", None) or ()]
     weights = [] if isinstance(value, type) else [(name, tensor.tolist()) for name, tensor in made.state_dict().items()]
-    text = f"{code}\n{_settings(made)}\n{weights}\n{[entry for entry in closed if _is_plain(entry)]}\n{getattr(of, '__defaults__', None)}"
+    numbers = [entry for entry in closed if _is_plain(entry)], getattr(of, "__defaults__", None)
+    text = f"{code}\n{made!r}\n{_settings(made)}\n{weights}\n{numbers}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -163,6 +164,8 @@ def _name(value: Any, made: nn.Module) -> str:
         numbers = [(key, tensor.item()) for key, tensor in made.state_dict().items() if tensor.numel() == 1]
         settings = [(key, entry) for key, entry in [*_settings(made), *numbers] if not key.startswith("_")]
         name = "_".join([name, *(f"{key}_{_as_word(entry)}" for key, entry in settings)])
+        if list(made.children()):  # what they hold is not in the settings
+            name += f"_{hashlib.sha256(repr(made).encode()).hexdigest()[:4]}"
     name = re.sub(r"\W+", "_", name)
     try:
         taken = get(name)

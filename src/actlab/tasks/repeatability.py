@@ -1,7 +1,7 @@
-"""Check that the functions of a task give the same for the same seed, which is what pairs the arms of a study.
+"""Check that a task gives the same data, weights and losses whenever it is called with a seed.
 
-Each function is called twice, with the global generators seeded as in a trial. A generator, counter or array of the file's own that the
-first call has moved shows in the second.
+This is what pairs the arms of a study. Each function is called twice, with the global generators seeded as in a trial. A generator,
+counter or array of the file's own that the first call has moved shows in the second.
 """
 
 from __future__ import annotations
