@@ -61,7 +61,7 @@ def build_model(
 
 
 _Key = tuple[Arm, Hashable]
-# The latest swap of every arm, by task and form of the batch. Workers that are forked inherit those of their coordinator.
+# The latest swap of every arm, by task and form of the batch. Processes that are forked inherit those of the template process.
 _SWAPS: Final[WeakKeyDictionary[Task, dict[_Key, RepeatedSwap]]] = WeakKeyDictionary()
 
 

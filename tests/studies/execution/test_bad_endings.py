@@ -108,6 +108,22 @@ def test_a_single_kill_leaves_no_trace_in_the_rows(tmp_path):
     assert numbers(rows) == numbers(run(tmp_path / "other", spoiled(lambda: None), seeds=3).rows())
 
 
+def test_when_the_process_that_forks_is_killed_its_trials_run_again(tmp_path):
+    killed = tmp_path / "killed"
+
+    def once():
+        if not killed.exists():
+            killed.touch()
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(60)
+
+    rows = run(tmp_path, spoiled(once), seeds=3).rows()
+
+    assert {row["status"] for row in rows} == {"completed"}
+    store = Store(tmp_path / "actlab.db")
+    assert store.holders(store.study("mine").id) == []
+
+
 CHANGES = {
     "working folder": lambda: os.chdir("/"),
     "umask": lambda: os.umask(0o777),
