@@ -29,7 +29,7 @@ import torch
 import actlab
 from actlab.stats.racing import Race
 from actlab.studies.arm import parse_arm
-from actlab.studies.trial import build_model
+from actlab.studies.arm_model import build_model
 from actlab.system import cores
 from actlab.tasks import resolve
 from actlab.tasks.isolation import isolated
@@ -73,7 +73,7 @@ def plain_trial(arm: str, seed: int) -> float:
     task = resolve(TASK)
     with isolated(seed):
         split = load_data(task, seed).train
-        model, _ = build_model(task, parse_arm(arm), seed, init="fixed", batch=split.x[: task.batch_size])
+        model = build_model(task, parse_arm(arm), seed, init="fixed", batch=split.x[: task.batch_size])
         torch.manual_seed(seed)
         optimizer, losses = task.optimizer(model.parameters(), task.learning_rate), []
         for step in range(task.steps or 0):

@@ -90,7 +90,6 @@ class RaceState:
             contain it; an arm is eliminated at 1/alpha.
         pair_e: for each pair (better, worse) the e-value after the last round that the two shared.
         rounds: number of complete rounds.
-        raced: for each arm, the number of rounds in which it took part.
         history: E against each arm of the plan after each round, shape (rounds, arms).
     """
 
@@ -99,7 +98,6 @@ class RaceState:
     e_values: Mapping[str, float]
     pair_e: Mapping[tuple[str, str], float]
     rounds: int
-    raced: Mapping[str, int]
     history: Floats = field(compare=False, repr=False)
 
 
@@ -167,18 +165,16 @@ class Race:
         has_failed = np.array([arm in failed for arm in self.arms])
         racing = np.array([arm in table for arm in self.arms])
         record = _Record(len(self.arms))
-        raced = np.zeros(len(self.arms), dtype=int)
         eliminated: dict[str, Elimination] = {}
         for column in range(len(seeds)):
             racing &= ran[:, column] | ~has_failed
             if not racing.any() or not ran[racing, column].all():
                 break
             record.add_round(growth[..., column], racing)
-            raced += racing
             for position, elimination in self._eliminate(record, racing):
                 eliminated[self.arms[position]] = elimination
                 racing[position] = False
-        return self._state(table, racing & ~has_failed, record, eliminated, raced)
+        return self._state(table, racing & ~has_failed, record, eliminated)
 
     def _eliminate(self, record: _Record, racing: Flags) -> list[tuple[int, Elimination]]:
         """Return the eliminations after this round, the largest evidence first."""
@@ -200,14 +196,7 @@ class Race:
         against[position] = -np.inf
         return self.arms[int(against.argmax())]
 
-    def _state(
-        self,
-        table: Table,
-        active: Flags,
-        record: _Record,
-        eliminated: Mapping[str, Elimination],
-        raced: NDArray[np.int_],
-    ) -> RaceState:
+    def _state(self, table: Table, active: Flags, record: _Record, eliminated: Mapping[str, Elimination]) -> RaceState:
         present = [(position, arm) for position, arm in enumerate(self.arms) if arm in table]
         history = np.array(record.history).reshape(-1, len(self.arms))
         largest = closed_evidence(history).max(axis=0, initial=1.0)
@@ -218,7 +207,6 @@ class Race:
             e_values={arm: largest[position].item() for position, arm in present},
             pair_e={(b, a): pair_e[i, j].item() for i, b in present for j, a in present if i != j},
             rounds=len(history),
-            raced={arm: raced[position].item() for position, arm in present},
             history=history,
         )
 

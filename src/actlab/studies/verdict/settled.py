@@ -48,7 +48,8 @@ class Settled:
 def find_settled(outcomes: Mapping[str, Outcome], state: RaceState, facts: StudyFacts) -> Settled:
     """Return the evidence for practical equivalence of every pair of the plan.
 
-    A pair counts seeds while both arms race; the baseline, which runs to the end, counts as racing.
+    A pair counts the seeds that both arms have run in complete rounds; a pair with an arm that was eliminated and runs no more keeps
+    its evidence. A pair of which one arm diverged alone is not equivalent, also when it was called so before.
 
     Args:
         outcomes: of every arm of the plan.
@@ -56,27 +57,19 @@ def find_settled(outcomes: Mapping[str, Outcome], state: RaceState, facts: Study
         facts: of the study.
     """
     pairs = list(combinations(facts.arms, 2))
-    rounds = _complete_rounds(outcomes, state, facts)
-    apart = np.array([_apart(one, other, rounds, outcomes, state, facts=facts) for one, other in pairs])
+    baseline = outcomes[facts.baseline]
+    rounds = state.rounds if baseline.failed else min(state.rounds, len(leading_seeds(baseline, baseline, facts)))
+    apart = np.array([_apart(outcomes[one], outcomes[other], rounds, facts) for one, other in pairs])
     paths = exp_limited(log_equivalence(apart.reshape(len(pairs), rounds), facts.rope or 0.0)).T
     corrected = closed_evidence(paths).max(axis=0, initial=1.0)
     latest = paths[-1] if rounds else np.ones(len(pairs))
+    corrected = np.where(latest > 0, corrected, 1.0)
     keys = [Pair(pair) for pair in pairs]
     return Settled(
         evidence=dict(zip(keys, corrected.tolist(), strict=True)),
         latest=dict(zip(keys, latest.tolist(), strict=True)),
         bound=1 / facts.alpha,
     )
-
-
-def _complete_rounds(outcomes: Mapping[str, Outcome], state: RaceState, facts: StudyFacts) -> int:
-    """Return the number of rounds that no later result can change."""
-    baseline = outcomes[facts.baseline]
-    return state.rounds if baseline.failed else min(state.rounds, len(leading_seeds(baseline, baseline, facts)))
-
-
-def _raced(arm: str, state: RaceState, facts: StudyFacts) -> int:
-    return state.rounds if arm == facts.baseline else state.raced.get(arm, 0)
 
 
 def leading_seeds(one: Outcome, other: Outcome, facts: StudyFacts) -> list[int]:
@@ -95,12 +88,9 @@ def leading_seeds(one: Outcome, other: Outcome, facts: StudyFacts) -> list[int]:
     return leading
 
 
-def _apart(
-    one: str, other: str, rounds: int, outcomes: Mapping[str, Outcome], state: RaceState, *, facts: StudyFacts
-) -> Floats:
+def _apart(first: Outcome, second: Outcome, rounds: int, facts: StudyFacts) -> Floats:
     """Return the differences of a pair by round: infinite where one arm diverged, NaN where both did and after the shared rounds."""
-    first, second = outcomes[one], outcomes[other]
-    seeds = leading_seeds(first, second, facts)[: min(rounds, _raced(one, state, facts), _raced(other, state, facts))]
+    seeds = leading_seeds(first, second, facts)[:rounds]
     apart = np.full(rounds, np.nan)
     results = first.on(seeds), second.on(seeds)
     apart[: len(seeds)] = np.where(np.isnan(results[0]) != np.isnan(results[1]), np.inf, results[0] - results[1])
