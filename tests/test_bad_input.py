@@ -325,6 +325,26 @@ TABLE = [
         first=_file(GOOD.replace("def metric", "def metrik")),
     ),
     Wrong(
+        wrong="settings under other names",
+        typed="actlab compare my_task.py relu gelu",
+        says=("): did you mean 'learning_rate'?", "device (line ", "runs on the CPU"),
+        first=_file(f"{GOOD}lr = 0.1\ndevice = 'cuda'\n"),
+    ),
+    Wrong(
+        wrong="data from a generator of the file's own",
+        typed="actlab compare my_task.py relu gelu",
+        says=("data(0)", "other data when it is called again", "torch.Generator().manual_seed(seed)"),
+        first=_file(
+            GOOD.replace("generator=torch.Generator().manual_seed(seed)", "generator=own") + "own = torch.Generator()\n"
+        ),
+    ),
+    Wrong(
+        wrong="one module for all calls of model",
+        typed="actlab compare my_task.py relu gelu",
+        says=("model(0)", "the same module at every call", "copy.deepcopy"),
+        first=_file(GOOD.replace("    return nn.Sequential", "    return net\n\nnet = nn.Sequential")),
+    ),
+    Wrong(
         wrong="a task without a test split",
         typed="actlab compare my_task.py relu gelu",
         says=("no test split",),
