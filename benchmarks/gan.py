@@ -33,7 +33,9 @@ def main() -> int:
     options = parser.parse_args()
     task = replace(make(options.measure), steps=options.steps)
     arms = [arm(generator="relu", discriminator=spec) for spec in DISCRIMINATORS]
-    study = actlab.compare(task, arms, seeds=options.seeds, jobs=1, store=options.store, eliminate=False)
+    study = actlab.compare(
+        task, arms, baseline=arms[0], seeds=options.seeds, jobs=1, store=options.store, eliminate=False
+    )
     Console().print(verdict_table(study.verdict()))
     return 0
 

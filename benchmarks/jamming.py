@@ -113,6 +113,7 @@ def _compare(one: Experiment, seeds: int, store: str, left: float) -> Study:
     return actlab.compare(
         one.task,
         one.arms,
+        baseline=one.arms[0],
         seeds=seeds,
         budget=left,
         jobs=1,
