@@ -12,6 +12,8 @@ from actlab.stats.equivalence import log_equivalence
 
 __all__ = ["forecast"]
 
+_SOON = 60
+
 
 def forecast(
     gains: ArrayLike,
@@ -43,10 +45,13 @@ def forecast(
     sample = np.asarray(gains, dtype=np.float64)
     if not 2 <= sample.size < cap:
         return None
-    repeated = np.resize(sample, cap)
-    first, second = log_e_process(np.stack([repeated, -repeated]))
-    decided = (first >= math.log(better)) | (second >= math.log(worse))
-    if math.isfinite(equivalent):
-        decided |= log_equivalence(repeated, rope) >= math.log(equivalent)
-    later = decided[sample.size :]
-    return int(later.argmax()) + 1 if later.any() else None
+    for total in (min(sample.size + _SOON, cap), cap):  # most pairs are decided soon, or not at all
+        repeated = np.resize(sample, total)
+        first, second = log_e_process(np.stack([repeated, -repeated]))
+        decided = (first >= math.log(better)) | (second >= math.log(worse))
+        if math.isfinite(equivalent):
+            decided |= log_equivalence(repeated, rope) >= math.log(equivalent)
+        later = decided[sample.size :]
+        if later.any():
+            return int(later.argmax()) + 1
+    return None

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-
-import numpy as np
+from statistics import median
 
 from actlab.stats.far_out import far_out
 from actlab.studies.verdict.outcomes import Outcome
@@ -46,7 +45,7 @@ def find_far_seeds(outcomes: Mapping[str, Outcome], arms: Sequence[str], rope: f
 def _far_of(arm: str, outcomes: Mapping[str, Outcome], arms: Sequence[str], rope: float) -> list[int]:
     rivals = [outcomes[rival].metrics for rival in arms if rival != arm]
     gaps = {
-        seed: metric - float(np.median(beside))
+        seed: metric - median(beside)
         for seed, metric in outcomes[arm].metrics.items()
         if (beside := [metrics[seed] for metrics in rivals if seed in metrics])
     }
@@ -54,5 +53,5 @@ def _far_of(arm: str, outcomes: Mapping[str, Outcome], arms: Sequence[str], rope
 
 
 def _away(outcome: Outcome) -> dict[int, float]:
-    centre = float(np.median(list(outcome.metrics.values())))
+    centre = median(outcome.metrics.values())
     return {seed: abs(metric - centre) for seed, metric in outcome.metrics.items()}
