@@ -145,8 +145,7 @@ def print_json(value: Any) -> None:
 
 def print_rich(renderable: RenderableType) -> None:
     """Print tables and text on stdout, in the width of the terminal; in a pipe or file each row of a table is one line."""
-    from actlab.report.terminal.console import PrintableConsole
-    from actlab.report.terminal.plain_text import fixed_width, plain_text
+    from actlab.report.terminal.plain_text import PrintableConsole, fixed_width, plain_text
 
     console = PrintableConsole()
     if console.is_terminal or fixed_width() is not None:

@@ -16,9 +16,24 @@ from actlab.functions.own_modules import add_own_module, has_own_modules
 from actlab.functions.spec_text import check_names, split_site_map
 
 __all__ = [
-    "Arms", "Import", "Spec", "Store", "Task", "check_specs", "check_task", "choice", "parse_specs", "some_specs", "source",
-    "spec_option", "task_names", "time_option",
-]  # fmt: skip
+    "AcceptChanges",
+    "Arms",
+    "Budget",
+    "Import",
+    "Spec",
+    "Store",
+    "Task",
+    "TrialLimit",
+    "check_specs",
+    "check_task",
+    "choice",
+    "parse_specs",
+    "some_specs",
+    "source",
+    "spec_option",
+    "task_names",
+    "time_option",
+]
 
 
 def _import(modules: list[str] | None) -> list[str] | None:
@@ -188,6 +203,24 @@ Spec = Annotated[
         callback=_check_specs,
         autocompletion=_complete_spec,
     ),
+]
+Budget = Annotated[
+    str | None,
+    typer.Option(
+        help="End the study after this time, such as 90s, 10m or 2h; running trials get a little longer.",
+        callback=time_option,
+    ),
+]
+TrialLimit = Annotated[
+    str | None,
+    typer.Option(
+        help="End a trial that runs longer, such as 10m; by default 20 times the longest so far, at least a minute.",
+        callback=time_option,
+    ),
+]
+AcceptChanges = Annotated[
+    bool,
+    typer.Option("--accept-changes", help="Go on although modules that the task imports, or its data, have changed."),
 ]
 
 

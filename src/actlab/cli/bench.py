@@ -47,7 +47,7 @@ def bench(
     from actlab.bench.speed import bench as measure_speed
     from actlab.report.charts.bench import write_speed_plot
     from actlab.report.terminal.bench import speed_table
-    from actlab.report.terminal.console import PrintableConsole
+    from actlab.report.terminal.plain_text import PrintableConsole
 
     torch.set_num_threads(threads)
     contenders = list(dict.fromkeys(["actlab", "torch", *(against or [])]))
@@ -87,8 +87,8 @@ def calibrate(
     import torch
 
     from actlab.bench.crossover import calibrate as measure_crossovers
-    from actlab.report.terminal.console import PrintableConsole
     from actlab.report.terminal.crossover import crossover_table
+    from actlab.report.terminal.plain_text import PrintableConsole
 
     torch.set_num_threads(threads)
     settings: dict[str, Any] = {"device": device, "rounds": rounds, "keep": not dry_run}

@@ -10,6 +10,7 @@ import typer
 
 from actlab.cli.app import AsJson, example, print_json, print_rich, say
 from actlab.cli.arguments import Import, Spec, choice, some_specs, spec_option
+from actlab.system.plural import plural
 
 __all__ = ["find", "list_activations", "list_rules", "reference", "show"]
 
@@ -125,11 +126,11 @@ def reference(
     The pages are for use offline.
     """
     from actlab.report.html.function_reference import write
-    from actlab.report.terminal.console import PrintableConsole
+    from actlab.report.terminal.plain_text import PrintableConsole
     from actlab.report.terminal.progress import show_count
 
     with show_count(PrintableConsole(stderr=True), "pages") as progress:
         written = write(out, names, progress=progress)
     print_json({"pages": len(written), "index": str(written[0])}) if as_json else say(
-        f"Wrote {len(written)} pages. Open {written[0]}"
+        f"Wrote {plural(len(written), 'page')}. Open {written[0]}"
     )

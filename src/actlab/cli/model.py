@@ -61,7 +61,7 @@ def cost(
     """
     import actlab
     from actlab.report.terminal.bench import cost_table
-    from actlab.report.terminal.console import PrintableConsole
+    from actlab.report.terminal.plain_text import PrintableConsole
 
     with PrintableConsole(stderr=True).status("measuring"):
         measured = actlab.cost(source, acts, seed=seed)
@@ -92,8 +92,8 @@ def importance(
     It shows how much each one matters, which can be linearised, and learned shapes. The model of a task is trained first.
     """
     from actlab.diagnostics.appraise import appraise
-    from actlab.report.terminal.console import PrintableConsole
     from actlab.report.terminal.importance import appraisal_table
+    from actlab.report.terminal.plain_text import PrintableConsole
 
     settings: dict[str, Any] = {
         "act": act,
@@ -133,8 +133,8 @@ def doctor(
     The exit code is 1 if there is a finding.
     """
     from actlab.diagnostics.doctor import Checkup
-    from actlab.report.terminal.console import PrintableConsole
     from actlab.report.terminal.doctor import diagnosis_view
+    from actlab.report.terminal.plain_text import PrintableConsole
     from actlab.report.terminal.progress import show_count
 
     with show_count(PrintableConsole(stderr=True), "trainings") as progress:

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from actlab.cli.app import FINDING, AsJson, command, example, print_json, print_rich, say
-from actlab.cli.arguments import Arms, Import, Store, Task, choice, spec_option, time_option
+from actlab.cli.arguments import (
+    AcceptChanges,
+    Arms,
+    Budget,
+    Import,
+    Store,
+    Task,
+    TrialLimit,
+    choice,
+    spec_option,
+)
 
 if TYPE_CHECKING:
     from actlab.studies.verdict.verdict import Verdict
@@ -23,20 +33,8 @@ def compare(
     task: Task,
     acts: Arms,
     seeds: Annotated[int, typer.Option(help="Seeds per arm; a verdict needs 6 or more.")] = 10,
-    budget: Annotated[
-        str | None,
-        typer.Option(
-            help="End the study after this time, such as 90s, 10m or 2h; running trials get a little longer.",
-            callback=time_option,
-        ),
-    ] = None,
-    trial_limit: Annotated[
-        str | None,
-        typer.Option(
-            help="End a trial that runs longer, such as 10m; by default 20 times the longest so far, at least a minute.",
-            callback=time_option,
-        ),
-    ] = None,
+    budget: Budget = None,
+    trial_limit: TrialLimit = None,
     jobs: Annotated[int | None, typer.Option(help="Worker processes; by default one per core.")] = None,
     baseline: Annotated[
         str | None,
@@ -66,12 +64,7 @@ def compare(
         typer.Option(help="Region of practical equivalence, in the metric's units; by default the task's."),
     ] = None,
     alpha: Annotated[float, typer.Option(help="Error rate of the whole study.")] = 0.05,
-    accept_changes: Annotated[
-        bool,
-        typer.Option(
-            "--accept-changes", help="Go on although modules that the task imports, or its data, have changed."
-        ),
-    ] = False,
+    accept_changes: AcceptChanges = False,
     imports: Import = None,  # noqa: ARG001 # done by its callback
     as_json: AsJson = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and the sites without training.")] = False,
@@ -85,7 +78,7 @@ def compare(
         _print_plan(task, acts, settings, as_json=as_json)
         return
     import actlab
-    from actlab.report.terminal.console import PrintableConsole
+    from actlab.report.terminal.plain_text import PrintableConsole
     from actlab.report.terminal.progress import show_progress
 
     with show_progress(PrintableConsole(stderr=True), task) as progress:

@@ -1,4 +1,4 @@
-"""Source files of a task, which are its file and the user's modules that it imports, and their digests.
+"""Source files of a task (its file and the modules it imports) and their digests.
 
 The files are found in the text of the imports, at module level and inside functions; nothing is run. Installed packages, the standard
 library and ActLab are no source files: their versions are recorded with every trial.

@@ -1,4 +1,4 @@
-"""Digests of what a trial is computed from (imported code, data, initial weights), and the differences between trials."""
+"""Digests of what a trial is computed from (code, data, weights), and their differences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Cache folder of compiled kernels, which nobody else may write to (``ACTLAB_CACHE``, ``XDG_CACHE_HOME`` or ``~/.cache``).
+"""Cache folder of compiled kernels, one that nobody else may write to.
+
+It is named by ``ACTLAB_CACHE``, else ``XDG_CACHE_HOME``, else in ``~/.cache``.
 
 What is read from it runs in this process. So a folder or file that another user could have written is not used.
 """

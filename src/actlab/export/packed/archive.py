@@ -1,4 +1,4 @@
-"""Zip archive of plain numeric arrays, read within the size of the file and without evaluating anything.
+"""Zip archive of plain numeric arrays, read within the size of its file.
 
 A checksum protects from accidents only: whoever writes a file can make it right. So nothing here trusts a number that the file contains
 before it is compared with the file's size, and what could be larger in memory than in the file (deflated members, overlapping members,

@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import StringIO
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.padding import Padding
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from actlab.report.terminal.console import PrintableConsole
+from actlab.system.printable import printable
 
-__all__ = ["Block", "blocks", "fixed_width", "plain_text"]
+__all__ = ["Block", "PrintableConsole", "blocks", "fixed_width", "plain_text"]
 
 # width of sentences where the width is free, and one that no row reaches
 PROSE, FREE = 100, 100_000
@@ -74,6 +74,26 @@ def plain_text(renderable: RenderableType, width: int | None = None) -> str:
         lines += [f"{' ' * block.indent}{line}".rstrip() for line in text.splitlines()]
         lines += [""] * block.below
     return "\n".join([*lines, ""])
+
+
+class PrintableConsole(Console):
+    r"""A console for text from elsewhere: names and messages cannot move the cursor, set colours or reorder what stands beside them.
+
+    Example:
+        >>> console = PrintableConsole(width=40, color_system=None)
+        >>> with console.capture() as shown:
+        ...     console.print("re\u200blu\x1b[2J")
+        >>> shown.get()
+        'relu[2J\n'
+    """
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render an object to segments, as the console of rich does, without unprintable characters."""
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text.isprintable():
+                yield segment
+            else:
+                yield Segment(printable(segment.text), segment.style)
 
 
 def fixed_width() -> int | None:

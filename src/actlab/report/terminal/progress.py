@@ -18,7 +18,7 @@ from rich.text import Text
 from actlab.errors import PlanError
 from actlab.report.content.format import duration
 from actlab.report.content.verdict import progress_text
-from actlab.report.terminal.console import PrintableConsole
+from actlab.report.terminal.plain_text import PrintableConsole
 
 if TYPE_CHECKING:
     from actlab.studies.execution.progress import Progress
