@@ -308,7 +308,7 @@ WARNINGS: dict[str, Check] = {
     r"(?P<arm>.+) has a failure that does not count in the comparison: (?P<count>\d+) trials? failed \(.*\)\.": lambda m, r, v: (
         _failures(m, r, v) and m["arm"] not in r.withdrawn
     ),
-    r"(?P<arm>.+) diverged on (?P<n>\d+) of (?P<of>\d+) seeds; those count as lost\.": lambda m, r, v: (
+    r"(?P<arm>.+) diverged on (?P<n>\d+) of (?P<of>\d+) seeds?; those count as lost\.": lambda m, r, v: (
         len(r.lost[m["arm"]]) == int(m["n"])
         and int(m["of"]) == len(r.results[m["arm"]]) + len(r.lost[m["arm"]]) + len(r.failed[m["arm"]])
     ),

@@ -63,8 +63,8 @@ class PairFinding:
         prob_equivalent: posterior probability of practical equivalence, an estimate; None with fewer than two shared seeds.
         p_equivalent: error rate of the whole study at which the two are called practically equivalent.
         better: the arm that is shown to be better, or None.
-        is_equivalent: whether the two are practically equivalent, shown at the error rate of the study. An arm may be better by less
-            than matters.
+        is_equivalent: whether the two are practically equivalent, shown at the error rate of the study, and their mean difference is
+            inside the region. An arm may be better by less than matters.
     """
 
     arms: tuple[str, str]
@@ -222,13 +222,15 @@ def _pair(
     p_first = race.pair_p(state, second_gains, better=second.arm, worse=first.arm)
     p_second = race.pair_p(state, -second_gains, better=first.arm, worse=second.arm)
     better = second.arm if p_first < min(facts.alpha, p_second) else first.arm if p_second < facts.alpha else None
-    p_equivalent = settled.p(first.arm, second.arm)
+    p_equivalent, apart = settled.p(first.arm, second.arm), differences(first, second, facts)
+    # Evidence remains once it was reached; a mean that has left the region since is called nothing.
+    is_inside = apart.size > 0 and abs(float(apart.mean())) <= (facts.rope or 0.0)
     return PairFinding(
         arms=(first.arm, second.arm),
         p_first=p_first,
         p_second=p_second,
-        prob_equivalent=probability_equivalent(differences(first, second, facts), facts.rope or 0.0),
+        prob_equivalent=probability_equivalent(apart, facts.rope or 0.0),
         p_equivalent=p_equivalent,
         better=None if both_best else better,
-        is_equivalent=p_equivalent <= facts.alpha,
+        is_equivalent=p_equivalent <= facts.alpha and is_inside,
     )
