@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import sympy
-from scipy import special
 
 from actlab.functions.formula import CAPS, Expr, Primitive
 from actlab.functions.formula.overflow import hold_vanishing_powers, without_overflow
@@ -51,9 +51,34 @@ def minimum(a: Array, b: Any) -> Array:
     return np.where(a >= b, b, a)
 
 
+def expit(values: Array) -> Array:
+    """Return the sigmoid, with its relative accuracy in both tails."""
+    small = np.exp(-np.abs(values))
+    return np.asarray(np.where(np.less(values, 0), small, 1) / (1 + small))
+
+
+def log_expit(values: Array) -> Array:
+    """Return the logarithm of the sigmoid."""
+    return np.asarray(np.minimum(values, 0) - np.log1p(np.exp(-np.abs(values))))
+
+
+def erf(values: Array) -> Array:
+    """Return the error function."""
+    from scipy import special  # noqa: PLC0415 0.1 s of CPU to import, and a kernel's first call mostly does without
+
+    return np.asarray(special.erf(values))
+
+
+def ndtr(values: Array) -> Array:
+    """Return the distribution function of N(0, 1)."""
+    from scipy import special  # noqa: PLC0415 as above
+
+    return np.asarray(special.ndtr(values))
+
+
 NAMES: dict[str, Any] = {
     "np": np,
-    "special": special,
+    "special": SimpleNamespace(expit=expit, log_expit=log_expit, erf=erf, ndtr=ndtr),
     "cardinal_sine": cardinal_sine,
     "capped": capped,
     "clamped": clamped,
