@@ -55,7 +55,7 @@ def test_every_entry_at_the_limits_of_its_parameters_gives_numbers_or_a_message(
         for value in LIMITS[parameter.domain]:
             try:
                 y = actlab.layer(f"{name}({parameter.name}={value!r})")(x)
-            except (ActlabError, ValueError):  # ValueError: torch's, of hardtanh with a lower bound above the upper one
+            except ActlabError:
                 continue
             assert y.is_floating_point() or y.is_complex()
 
