@@ -116,3 +116,10 @@ def test_progress_in_one_line_leaves_out_what_is_not_known():
     told = progress_text(0, 48, leader=None, out=[], seconds_left=None)
 
     assert told == "0 of 48 trials"
+
+
+def test_the_condition_of_the_error_rate_stands_beside_it(made_up):
+    sentences = confidence_sentences(made_up)
+
+    assert sentences[0].startswith("At an error rate of 5%")
+    assert "independent seeds and symmetric differences" in sentences[1]
