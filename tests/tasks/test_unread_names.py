@@ -80,6 +80,7 @@ READ = {
         "bs = 3\ndef inner():\n    return [bs for _ in range(2)]\ndef curve_metric(losses):\n    return inner()[0]"
     ),
     "under an underscore": "_lr = 0.1\n_device = 'cpu'",
+    "as the variable of a loop": "for step in range(2):\n    print()\nwith open(__file__) as batch:\n    pass",
     "with the setting beside it": "lr = 0.1\nlearning_rate = 0.1\ndef main():\n    print(lr)\nif __name__ == '__main__':\n    main()",
 }
 
@@ -115,7 +116,9 @@ def test_another_constant_that_nothing_reads_is_warned_of_at_its_line(load):
 
 
 def test_constants_that_are_read_and_values_that_are_computed_are_no_unread_constants():
-    assert unread_constants("a = 1\nb = a + 1\nc = [1]\nd = e = 2\nmodel = lambda seed: e\n") == {"d": 4}
+    text = "a = 1\nb = a + 1\nc = [a]\nd = e = 2\nmodel = lambda seed: e\nf = -1\nconfig = {'lr': 0.1}\n"
+
+    assert unread_constants(text) == {"d": 4, "f": 6, "config": 7}
 
 
 @pytest.mark.parametrize("setting", SETTINGS)

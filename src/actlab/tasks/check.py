@@ -105,7 +105,7 @@ def _check_texts(task: Task) -> None:
 
 
 def _warn_of_unread_constants(task: Task) -> None:
-    """Warn of each line of a task's file that sets a number or a text which nothing reads."""
+    """Warn of each line of a task's file that sets a literal which nothing reads."""
     if task.file is None:
         return
     for name, line in unread_constants(task.source).items():

@@ -11,7 +11,7 @@ from actlab.errors import DuplicateNameError, TaskError, UnknownNameError
 from actlab.tasks import task_file
 from actlab.tasks.task import Direction, Task
 
-__all__ = ["TaskSummary", "names", "register", "resolve", "summaries"]
+__all__ = ["TaskSummary", "is_built_in", "names", "register", "resolve", "summaries"]
 
 _builders: dict[str, Callable[[], Task]] = {}
 
@@ -29,6 +29,18 @@ def names() -> list[str]:
     """
     _load()
     return sorted(_builders)
+
+
+def is_built_in(name: str) -> bool:
+    """Return whether a name is that of a task of ActLab, which every process knows.
+
+    Example:
+        >>> is_built_in("digits"), is_built_in("mine")
+        (True, False)
+    """
+    _load()
+    build = _builders.get(name)
+    return str(getattr(getattr(build, "func", build), "__module__", "")).startswith("actlab.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,10 +34,13 @@ def check_names(namespace: Mapping[str, Any], text: str, file: Path) -> None:
     """
     tree = _parsed(text)
     everywhere, in_trials = _read(tree), _read(_without_main(tree))
-    lines = _assignment_lines(tree)
+    lines, imported = _assignment_lines(tree), _imported(tree, namespace)
     found = []
     for name, value in namespace.items():
-        if name in SETTINGS or name.startswith("_") or inspect.ismodule(value) or not _is_own(name, value, lines):
+        is_own = name in lines or (
+            name in imported and _is_plain(value)
+        )  # functions and classes may be imported unused
+        if name in SETTINGS or name.startswith("_") or inspect.ismodule(value) or not is_own:
             continue
         near = nearest_setting(name)
         is_meant = near is not None and near not in namespace and name not in in_trials
@@ -54,7 +57,7 @@ def check_names(namespace: Mapping[str, Any], text: str, file: Path) -> None:
 
 
 def unread_constants(text: str) -> dict[str, int]:
-    r"""Return public names that a file sets to a number, a text, True, False or None and that nothing reads, with their lines.
+    r"""Return public names that a file sets to a literal (a number, a text, a list, a dict, ...) and that nothing reads, with their lines.
 
     Example:
         >>> unread_constants("width = 8\nhidden, _note = 64, 'x'\nepochs = 3\ndef model(seed): return width")
@@ -62,7 +65,7 @@ def unread_constants(text: str) -> dict[str, int]:
     """
     tree = _parsed(text)
     read = _read(tree)
-    constants = {name: line for name, line, value in _assignments(tree) if isinstance(value, ast.Constant)}
+    constants = {name: line for name, line, value in _assignments(tree) if _is_literal(value)}
     return {
         name: line
         for name, line in constants.items()
@@ -78,9 +81,27 @@ def _parsed(text: str) -> ast.Module:
         return ast.Module(body=[], type_ignores=[])
 
 
-def _is_own(name: str, value: Any, lines: Mapping[str, int]) -> bool:
-    """Return whether the file sets the name itself, or imports a plain value under it; functions and classes may be imported unused."""
-    return name in lines or isinstance(value, bool | int | float | str | None)
+def _imported(tree: ast.Module, namespace: Mapping[str, Any]) -> set[str]:
+    """Return the names that a file imports from modules; with a star, those that it sets nowhere itself."""
+    aliases = [alias for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names]
+    if not any(alias.name == "*" for alias in aliases):
+        return {alias.asname or alias.name for alias in aliases}
+    stored = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return set(namespace) - stored
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, bool | int | float | str | None)
+
+
+def _is_literal(value: ast.expr | None) -> bool:
+    if value is None:
+        return False
+    try:
+        ast.literal_eval(value)
+    except (ValueError, TypeError):  # something is computed
+        return False
+    return True
 
 
 def _without_main(tree: ast.Module) -> ast.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import json
 import os
@@ -19,7 +20,8 @@ from actlab.studies.plan import Plan
 from actlab.studies.prepare import draft
 from actlab.studies.store.store import Store
 from actlab.study import Study
-from actlab.tasks import resolve
+from actlab.tasks import register, resolve
+from actlab.tasks.registry import forget
 
 OWN = """
 import actlab
@@ -149,8 +151,6 @@ def test_a_built_in_task_is_named(name, tmp_path, monkeypatch):
 
 
 def test_a_task_built_in_code_is_python_with_a_place_for_it(task, tmp_path, monkeypatch):
-    import dataclasses
-
     own = dataclasses.replace(resolve(task), file=None, source="", name="mine")
     drafted = draft(own, ["relu", "gelu"], seeds=6)
 
@@ -158,6 +158,15 @@ def test_a_task_built_in_code_is_python_with_a_place_for_it(task, tmp_path, monk
 
     assert "the Task 'mine', which is built in code" in command
     assert plan_of_python(command, monkeypatch, given=own).fingerprint == drafted.plan.fingerprint
+
+
+def test_a_task_registered_in_code_is_python_too(task, tmp_path):
+    own = dataclasses.replace(resolve(task), file=None, name="registered")
+    register("registered", lambda: own)
+    try:
+        assert is_python(printed(tmp_path / "a.db", draft("registered", ["relu", "gelu"], seeds=6)))
+    finally:
+        forget("registered")
 
 
 def test_a_study_remembers_the_modules_of_its_activations(task, tmp_path, monkeypatch):

@@ -51,7 +51,7 @@ def reproduction(plan: Plan, origin: StudyOrigin) -> str:
         >>> reproduction(plan, StudyOrigin(name="s", store="sqlite:////a.db"))
         "actlab compare digits gelu 'leaky_relu(negative_slope=0.1)' --baseline gelu --sites relu --seeds 6 ..."
     """
-    task = plan.file or (plan.task if plan.task in registry.names() else None)
+    task = plan.file or (plan.task if registry.is_built_in(plan.task) else None)
     store = re.sub(r"(?<=://)([^:/@]+):[^@/]*@", r"\1@", absolute_url(origin.store))
     in_words = (
         task is not None
