@@ -188,7 +188,8 @@ class Store:
         provisional = self._column("provisional")
         query = sa.select(c.stage, c.arm, c.seed, c.lr, c.status, c.metric, c.validation, c.seconds, provisional, c.id)
         with store_errors(self.url), self._engine.connect() as connection:
-            rows = connection.execute(query.where(c.study_id == study, c.id > after).order_by(c.id)).all()
+            # "+ 0" keeps SQLite from reading all rows of the study by the index that begins with its id
+            rows = connection.execute(query.where(c.study_id + 0 == study, c.id > after).order_by(c.id)).all()
         return [TrialSummary(TrialKey(*row[:4]), *row[4:8], bool(row[8]), row[9]) for row in rows]
 
     # Leases
