@@ -84,9 +84,9 @@ def test_a_kill_from_outside_is_tried_again_and_leaves_a_row_that_a_later_run_re
 
     killed = [row for row in rows if row["seed"] == 1]
     assert [(row["status"], row["provisional"]) for row in killed] == [("failed", True)] * 2
-    assert "SIGKILL 3 times, the last 2 while no other trial ran" in killed[0]["error"]
+    assert "SIGKILL 5 times, the last 4 while no other trial ran" in killed[0]["error"]
     store = Store(tmp_path / "actlab.db")
-    assert {(key.seed, n) for key, n in attempts(store, store.study("mine").id).items()} == {(0, 1), (1, 3)}
+    assert {(key.seed, n) for key, n in attempts(store, store.study("mine").id).items()} == {(0, 1), (1, 5)}
 
     later = run(tmp_path, spoiled(lambda: None)).rows()
 
@@ -222,7 +222,7 @@ def test_a_task_that_ends_the_template_process_when_it_is_warmed_up_still_has_re
 
 def test_memory_that_ran_out_is_told_apart_from_a_kill():
     key = ("main", "relu", 0, 0.1)
-    trial = ended_trial.killed_trial(ended_trial.TrialKey(*key), 9, out_of_memory=True, seconds=1.0)
+    trial = ended_trial.killed_trial(ended_trial.TrialKey(*key), 9, 3, out_of_memory=True, seconds=1.0)
 
     assert (trial.status, trial.provisional) == ("out_of_memory", True)
     assert "because memory ran out" in trial.error

@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 from actlab.errors import StoreError, TaskError
 from actlab.studies.execution.ended_trial import (
-    DEATHS,
+    deaths_of_result,
     exited_trial,
     killed_trial,
     memory_kills,
@@ -254,12 +254,12 @@ class Dispatcher:
         if code is None or code >= 0:
             self._record(runner, exited_trial(key, code, seconds))
             return
+        memory = memory_kills() > runner.kills_before
         self._deaths[key] += 1
-        if self._deaths[key] < DEATHS:
+        if self._deaths[key] < deaths_of_result(-code, out_of_memory=memory):
             self._release(runner, f"killed by signal {-code}")
             return
-        memory = memory_kills() > runner.kills_before
-        self._record(runner, killed_trial(key, -code, out_of_memory=memory, seconds=seconds))
+        self._record(runner, killed_trial(key, -code, self._deaths[key], out_of_memory=memory, seconds=seconds))
 
     def _running_template(self) -> TemplateProcess:
         """Return the template process, which is started if there is none."""

@@ -10,23 +10,34 @@ from actlab.studies.execution.runner import DESCRIPTORS_CLOSED
 from actlab.studies.store.store import TrialKey
 from actlab.studies.trial import Trial
 
-__all__ = ["DEATHS", "exited_trial", "killed_trial", "memory_kills", "overdue_trial", "signal_name"]
-
-#: Kills of processes on a trial after which that is its result; all but the first happen while no other trial runs.
-DEATHS = 3
+__all__ = ["deaths_of_result", "exited_trial", "killed_trial", "memory_kills", "overdue_trial", "signal_name"]
 
 # Signals of a fault in the code that runs, rather than of a person, a scheduler or the kernel that needs memory.
 _FAULTS = frozenset(
     getattr(signal, name, None) for name in ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE", "SIGTRAP", "SIGSYS")
 )
+_DEATHS_OF_TRIAL, _DEATHS_FROM_OUTSIDE = 3, 5
 
 
-def killed_trial(key: TrialKey, number: int, *, out_of_memory: bool, seconds: float) -> Trial:
-    """Return the result of a trial on which processes were ended by a signal :data:`DEATHS` times.
+def deaths_of_result(number: int, *, out_of_memory: bool) -> int:
+    """Return how often processes must be ended on a trial for that to be its result; all but the first while no other trial runs.
+
+    More often where nothing suggests that the trial is the cause.
+
+    Example:
+        >>> deaths_of_result(signal.SIGSEGV, out_of_memory=False), deaths_of_result(signal.SIGKILL, out_of_memory=False)
+        (3, 5)
+    """
+    return _DEATHS_OF_TRIAL if number in _FAULTS or out_of_memory else _DEATHS_FROM_OUTSIDE
+
+
+def killed_trial(key: TrialKey, number: int, deaths: int, *, out_of_memory: bool, seconds: float) -> Trial:
+    """Return the result of a trial on which processes were ended by a signal repeatedly.
 
     Args:
         key: of the trial.
         number: of the last signal.
+        deaths: how often.
         out_of_memory: whether the kernel has ended a process for lack of memory meanwhile.
         seconds: that the last attempt ran.
     """
@@ -35,7 +46,7 @@ def killed_trial(key: TrialKey, number: int, *, out_of_memory: bool, seconds: fl
     memory = " The kernel ended processes meanwhile because memory ran out." if out_of_memory else ""
     return _ended(
         key,
-        f"its process was ended by {signal_name(number)} {DEATHS} times, the last {DEATHS - 1} while no other trial ran.{memory}{why}",
+        f"its process was ended by {signal_name(number)} {deaths} times, the last {deaths - 1} while no other trial ran.{memory}{why}",
         seconds,
         status="out_of_memory" if out_of_memory and not fault else "failed",
         provisional=not fault,

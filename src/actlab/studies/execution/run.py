@@ -12,6 +12,7 @@ from actlab.studies.execution.study_state import ProgressCallback, StudyState
 from actlab.studies.execution.template_process import can_fork, needs_new_interpreter
 from actlab.studies.store.store import Holder, Store
 from actlab.system.interrupts import raised_as_exception
+from actlab.system.plural import plural
 from actlab.tasks.task import Task
 
 __all__ = ["ProgressCallback", "StudyInterrupted", "run"]
@@ -52,8 +53,8 @@ def run(job: Job, task: Task, progress: ProgressCallback | None = None) -> bool:
         except KeyboardInterrupt:
             state.refresh()
             raise StudyInterrupted(
-                f"Stopped after {state.schedule.done} of {state.schedule.total} trials. Finished trials are not lost; run the same "
-                "command again to resume."
+                f"Stopped after {state.schedule.done} of {plural(state.schedule.total, 'trial')}. "
+                "Finished trials are not lost; run the same command again to resume."
             ) from None
 
 
