@@ -25,6 +25,7 @@ from actlab.studies.trial_inputs import changed_inputs
 from actlab.studies.verdict.reproduction import StudyOrigin, reproduction
 from actlab.studies.verdict.verdict import StudyFacts, Verdict, make_verdict
 from actlab.system.network_file_system import network_file_system
+from actlab.system.plural import plural
 from actlab.tasks.task import Task
 
 __all__ = [
@@ -56,7 +57,7 @@ class Study:
         self._store, self._stored = store, stored
 
     def __repr__(self) -> str:
-        return f"Study({self.name!r}, store={self.store!r}, {self._store.count(self._stored.id)} trials)"
+        return f"Study({self.name!r}, store={self.store!r}, {plural(self._store.count(self._stored.id), 'trial')})"
 
     @property
     def name(self) -> str:

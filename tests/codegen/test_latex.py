@@ -46,6 +46,7 @@ def test_primitives_of_code_are_printed_as_the_plain_formula():
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
+        ("reglu", r"\mathrm{value} \cdot \max\left(\mathrm{gate},\,0\right)"),
         ("silu", r"x \sigma\left(x\right)"),
         ("gelu", r"x \Phi\left(x\right)"),
         ("relu", r"\max\left(x,\,0\right)"),

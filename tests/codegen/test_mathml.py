@@ -22,7 +22,7 @@ CHILDREN = {"mfrac": 2, "msup": 2, "msub": 2, "msqrt": 1}
         ("relu", "max(x,0)"),
         ("square", "x2"),
         ("gaussian", "e−x2"),  # noqa: RUF001 MathML's minus sign
-        ("bilinear", "gatevalue"),
+        ("bilinear", "gate·value"),
         ("elu", "{xx>0α(ex−1)otherwise"),  # noqa: RUF001 MathML's minus sign
     ],
 )

@@ -27,9 +27,15 @@ def latex(activation: Activation, *, derivative: bool = False) -> str:
         >>> from actlab.functions.activation import get
         >>> latex(get("silu"))
         'x \\sigma\\left(x\\right)'
+        >>> latex(get("reglu"))
+        '\\mathrm{value} \\cdot \\max\\left(\\mathrm{gate},\\,0\\right)'
     """
-    names = {p.symbol: _upright(p.name) for p in activation.parameters if len(p.name) > 1 and p.name not in GREEK}
-    return str(LatexPrinter({"symbol_names": names}).doprint(_expression(activation, derivative=derivative)))
+    expression = _expression(activation, derivative=derivative)
+    symbols = [*(parameter.symbol for parameter in activation.parameters), *activation.inputs]
+    names = {symbol: _upright(symbol.name) for symbol in symbols if len(symbol.name) > 1 and symbol.name not in GREEK}
+    # gate and value read as one word without a sign between them
+    sign = "dot" if names.keys() & set(activation.inputs) else None
+    return str(LatexPrinter({"symbol_names": names, "mul_symbol": sign}).doprint(expression))
 
 
 def plain(activation: Activation, *, derivative: bool = False) -> str:

@@ -160,9 +160,17 @@ def _product(part: Expr) -> tuple[str, int]:
     factors = [factor for factor in part.as_ordered_factors() if factor != 1]
     texts = [_within(factors[0], PRODUCT)]
     for before, factor in pairwise(factors):
-        times = "<mo>·</mo>" if factor.is_number and before.is_number else THIN
+        sign = (factor.is_number and before.is_number) or any(map(_is_word, (before, factor)))
+        times = "<mo>·</mo>" if sign else THIN
         texts += [times, _within(factor, POWER)]
     return _row(*texts), PRODUCT
+
+
+def _is_word(factor: Expr) -> bool:
+    """Return whether a factor is a name of several letters, which reads as one word with what stands beside it."""
+    base = factor.base if factor.is_Pow else factor
+    letters = re.sub(r"_?\d+$", "", base.name) if base.is_Symbol else ""  # digits at the end are an index
+    return len(letters) > 1 and letters not in GREEK
 
 
 def _power(part: Expr) -> tuple[str, int]:

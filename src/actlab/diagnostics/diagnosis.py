@@ -13,6 +13,7 @@ from actlab.diagnostics.remedy import Remedy
 from actlab.diagnostics.training_record import TrainingRecord
 from actlab.nn.probes.propagation import Propagation
 from actlab.system.display import Displayed
+from actlab.system.plural import plural
 
 __all__ = ["Diagnosis", "PairedTrial", "TrialVerdict"]
 
@@ -138,7 +139,7 @@ class Diagnosis(Displayed):
     def _advice(self) -> str:
         if self.recommended:
             best = self.recommended[0]
-            return f"Recommended: {best.prescription.name} ({self.metric} {_means(best)}, mean of {len(best.seeds)} seeds)."
+            return f"Recommended: {best.prescription.name} ({self.metric} {_means(best)}, mean of {plural(len(best.seeds), 'seed')})."
         if any(trial.verdict not in {"not tried", "does not fit"} for trial in self.trials):
             return "No remedy that was tried is shown to help."
         return "No remedy was tried."

@@ -23,6 +23,7 @@ from actlab.errors import PlanError
 from actlab.nn.sites.dry_run import Inputs
 from actlab.studies.settings import parse_budget
 from actlab.system.options import from_options
+from actlab.system.plural import plural
 from actlab.tasks.isolation import isolated, one_thread
 from actlab.tasks.task import Task, load_data
 
@@ -185,7 +186,7 @@ class Checkup:
                 return measure_model(self._diagnosed.model, self._diagnosed.inputs)
             train = load_data(task, seed).train
             measured = measure_model(self._diagnosed.model, train.x[:REFERENCE], train.y[:REFERENCE], task.loss)
-        self._report(0, f"the first {steps} steps")
+        self._report(0, f"the first {plural(steps, 'step')}")
         record = first_steps(task, seed, steps=steps)
         rate = None
         if record.killed:

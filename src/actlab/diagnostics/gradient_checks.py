@@ -13,6 +13,7 @@ from actlab.errors import ActlabError
 from actlab.functions.analysis.edge_of_chaos import slope_moment
 from actlab.functions.analysis.facts import gain
 from actlab.nn.probes.propagation import Layer
+from actlab.system.plural import plural
 
 __all__ = ["GRADIENT_CHECKS", "LOST"]
 
@@ -51,7 +52,7 @@ def _gradient_finding(check: Check, measured: Measurements, kind: str) -> Iterat
     evidence |= {} if matched is None else {"decades_at_matched_init": matched}
     size = f"{depth.decades:+.1f} decades" if isfinite(depth.decades) else "to exactly zero"
     sentence = (
-        f"Gradients {kind}: {size} over {len(depth.layers)} layers (closed form {depth.decades_forecast:+.1f} decades). "
+        f"Gradients {kind}: {size} over {plural(len(depth.layers), 'layer')} (closed form {depth.decades_forecast:+.1f} decades). "
         f"From the output backward, it begins at layer {begins.path} ({begins.spec}).{_cause(depth.layers)}"
     )
     yield check.finding(

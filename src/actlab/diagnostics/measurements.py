@@ -22,6 +22,7 @@ from actlab.nn.sites.find import Entry, Survey, survey
 from actlab.nn.sites.trace import Step
 from actlab.nn.transforms.init import init_obstacle
 from actlab.nn.transforms.insert_norms import NORMS
+from actlab.system.plural import plural
 
 __all__ = ["ENOUGH", "HiddenActivation", "Measurements", "doubled_output_function", "measure_model"]
 
@@ -133,7 +134,9 @@ def measure_model(
     samples = _sample_count(inputs)
     notes: list[str] = []
     if samples < ENOUGH:
-        notes.append(f"Dead and saturated units were not judged: {samples} samples were given, {ENOUGH} are needed.")
+        notes.append(
+            f"Dead and saturated units were not judged: {plural(samples, 'sample')} given, {ENOUGH} are needed."
+        )
     surveyed = survey(model, inputs)
     return Measurements(
         samples=samples,

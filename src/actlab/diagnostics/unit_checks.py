@@ -11,6 +11,7 @@ from actlab.diagnostics.measurements import ENOUGH, Measurements
 from actlab.diagnostics.remedy import InsertNorms, MatchedInit, Remedy
 from actlab.diagnostics.training_record import dead_units
 from actlab.nn.probes.probe_report import ProbeRow
+from actlab.system.plural import plural
 
 __all__ = ["CHANNELS", "GONE", "STUCK", "UNIT_CHECKS"]
 
@@ -124,11 +125,11 @@ def _dead_units_finding(
     row, units = rows[0]
     what = "channels" if measured.is_convolution(row) else "units"
     shown = ", ".join(map(str, units[:_NAMED])) + (", ..." if len(units) > _NAMED else "")
-    still = f" and still after {measured.course.looks[-1].step} steps" if measured.course else ""
+    still = f" and still after {plural(measured.course.looks[-1].step, 'step')}" if measured.course else ""
     more = f" Also in {', '.join(other.name for other, _ in rows[1:])}." if len(rows) > 1 else ""
     sentence = (
         f"{len(units)} of {row.units} {what} of {row.name} are dead at initialization{still} (output and slope zero for all "
-        f"{row.samples} samples): {shown}.{more}"
+        f"{plural(row.samples, 'sample')}): {shown}.{more}"
     )
     evidence = {"share": len(units) / row.units, "units": float(row.units), "share_at_init": row.dead}
     evidence["layers"] = float(len(rows))

@@ -97,6 +97,14 @@ def test_the_gallery_has_every_activation_once_with_a_picture(folder):
     assert all(get(name).kind == kind for kind, name in links)
 
 
+def test_the_gallery_begins_with_the_common_ones(folder):
+    page = _page(folder, "index")
+    first = page.partition('<section class="family"')[0]
+
+    assert [name for name in reference.COMMON if name in SAMPLE] == re.findall(r'<li><a href="(\w+)\.html"><svg', first)
+    assert all(get(name).name == name for name in reference.COMMON)
+
+
 def test_a_page_says_what_the_card_says(folder):
     text = _outline(folder, "sigmoid").text
     data = json.loads((folder / "sigmoid.json").read_text(encoding="utf-8"))

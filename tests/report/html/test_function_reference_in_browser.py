@@ -18,7 +18,7 @@ PAGE = """
 """
 GALLERY = """
   const words = document.querySelector("#words"), kind = document.querySelector("#kind");
-  const shown = () => [...document.querySelectorAll(".gallery li")].filter(one => one.offsetWidth).map(one => one.innerText.trim());
+  const shown = () => [...document.querySelectorAll(".family .gallery li")].filter(one => one.offsetWidth).map(one => one.innerText.trim());
   const set = (field, value) => { field.value = value; field.dispatchEvent(new Event("input", {bubbles: true})); };
   seen.all = shown();
   set(words, "normal lies");

@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_map
 
 from actlab.errors import SiteError
 from actlab.nn.sites.dry_run import Inputs
+from actlab.system.plural import plural
 
 __all__ = ["cycle_batches", "first_inputs", "input_of", "target_of", "to_device"]
 
@@ -105,6 +106,6 @@ def cycle_batches(loader: Iterable[Any], steps: int) -> Iterator[Any]:
             yield batch
         if count == before:
             raise SiteError(
-                f"The loader ended after {count} batches and cannot be read again, but up to {steps} batches are needed. "
+                f"The loader ended after {plural(count, 'batch')} and cannot be read again, but up to {steps} batches are needed. "
                 "Pass a list or a DataLoader, which can be read again."
             )

@@ -72,8 +72,9 @@ def _member(base: Any, name: str) -> Any:
     if base is _MISSING or isinstance(base, torch.Tensor):
         return _MISSING
     if isinstance(base, nn.Module):
-        of_class = inspect.getattr_static(type(base), name, _MISSING)
-        return ChainMap(vars(base), base._modules, base._parameters, base._buffers, {name: of_class})[name]
+        held = (vars(base), base._modules, base._parameters, base._buffers)
+        found = next((values[name] for values in held if name in values), _OTHER)
+        return inspect.getattr_static(type(base), name, _MISSING) if found is _OTHER else found
     if isinstance(base, _NAMESPACES):
         return getattr(base, name, _OTHER)
     # attributes of a config or an output record; no property is run

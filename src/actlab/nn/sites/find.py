@@ -81,6 +81,11 @@ class Survey:
         return quantization_reasons(self.model)
 
     @cached_property
+    def encoder_layers(self) -> list[nn.TransformerEncoderLayer]:
+        """Encoder layers of transformers, which have a fused kernel."""
+        return [module for module in self.model.modules() if isinstance(module, nn.TransformerEncoderLayer)]
+
+    @cached_property
     def compiled(self) -> set[int]:
         """The ``id`` of every module that was given to ``torch.compile``, and of all modules inside."""
         tops = (m for m in self.model.modules() if m._compiled_call_impl is not None or "_orig_mod" in m._modules)
@@ -247,7 +252,7 @@ def _entry(draft: _Draft, result: Survey, *, output: bool) -> Entry:
         ),
         shapes=tuple(dict.fromkeys(run.shape for run in runs)),
         written=draft.written,
-        warning=_fused_kernel_warning(slot, running, result.model),
+        warning=_fused_kernel_warning(slot, running, result.encoder_layers),
     )
     return Entry(site=site, slot=slot, running=running, runs=tuple(runs))
 
@@ -263,12 +268,11 @@ def _channels(runs: Sequence[Run]) -> tuple[int | None, int | None]:
     return channels, dim if channels is not None else None
 
 
-def _fused_kernel_warning(slot: Slot, running: Running, model: nn.Module) -> str | None:
+def _fused_kernel_warning(slot: Slot, running: Running, layers: Sequence[nn.TransformerEncoderLayer]) -> str | None:
     """Return a warning where the fused kernel of ``nn.TransformerEncoderLayer`` runs another function than the layer holds, or None.
 
     The kernel goes by a flag that is set when the layer is built; every ``nn.GELU`` counts as the exact one.
     """
-    layers = (layer for layer in model.modules() if isinstance(layer, nn.TransformerEncoderLayer))
     here = (layer for layer in layers if _holds(layer, slot))
     flags = ({0: None, 1: "relu", 2: "gelu"}.get(int(layer.activation_relu_or_gelu)) for layer in here)
     fused = next((name for name in flags if name and name != running.name), None)

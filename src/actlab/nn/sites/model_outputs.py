@@ -36,6 +36,7 @@ PART_OF_FORMULA: Final = (
 
 _GIVEN: Final = Value(given=True, root=object())
 _COMPUTED: Final = Value(computed=True, root=object())
+_RESHAPES: Final = frozenset(map(bare_name, RESHAPES))
 _DEPTH: Final = 24  # expressions, methods and modules inside one another
 
 
@@ -211,7 +212,7 @@ class _MethodReader:
         inputs = [] if receiver is None else [self.of(receiver, depth - 1)]
         target = named_value(node.func, self.names)
         name = bare_name(getattr(target, "__name__", node.func.attr if isinstance(node.func, ast.Attribute) else ""))
-        is_reshape = name in {bare_name(each) for each in RESHAPES} and receiver is not None
+        is_reshape = name in _RESHAPES and receiver is not None
         if is_reshape:
             return self.of(receiver, depth - 1, returned=returned) if receiver is not None else CONSTANT
         is_record = isinstance(target, type) or target is None

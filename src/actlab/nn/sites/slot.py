@@ -126,7 +126,7 @@ def slot_of_module(module: nn.Module, reason: str | None = None) -> Slot:
 def function_attributes(owner: nn.Module) -> Iterator[tuple[Slot, Running]]:
     """Yield the activations a module holds as plain functions: ``self.act = F.relu``, or a ``functools.partial`` of one."""
     for name, value in vars(owner).items():
-        function = recognise(value) or match_function(value)
+        function = (recognise(value) or match_function(value)) if callable(value) else None
         if function:
             yield slot_of_attribute(owner, name), describe_call(function, [], {})
 

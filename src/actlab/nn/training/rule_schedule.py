@@ -16,6 +16,7 @@ from torch import nn
 from actlab.errors import LayerError
 from actlab.nn.layers.binary import custom_gradient_layers
 from actlab.nn.layers.custom_gradient import CustomGradientLayer
+from actlab.system.plural import plural
 
 __all__ = ["SHARPNESS", "Curve", "Geometric", "Schedule", "Straight", "ede", "reste", "sharpness"]
 
@@ -169,7 +170,7 @@ class Schedule:
 
     def __repr__(self) -> str:
         return (
-            f"Schedule({self.parameter} = {self.value:.6g} after {self.done} of {self.total}, {len(self.paths)} layers)"
+            f"Schedule({self.parameter} = {self.value:.6g} after {self.done} of {self.total}, {plural(len(self.paths), 'layer')})"
         )
 
 

@@ -18,6 +18,7 @@ from actlab.functions.activation import get
 from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
 from actlab.nn.sites.find import Entry, Site, Survey
+from actlab.system.plural import plural
 
 __all__ = ["Key", "Selection", "Wanted", "check_selections", "refusal_reason", "select_sites"]
 
@@ -134,7 +135,7 @@ def _check_depth(key: str, sites: Sequence[Site]) -> None:
     depth = sum(site.depth is not None for site in sites)
     if not list(_depths(key, depth)):
         raise SiteError(
-            f"No site has the depth {key!r}. There are {depth} sites that can be replaced, from @0 to @{depth - 1}; "
+            f"No site has the depth {key!r}. {plural(depth, 'site')} can be replaced, from @0 to @{depth - 1}; "
             'slices are written like "@2:4", "@:-1" or "@::2".'
         )
 

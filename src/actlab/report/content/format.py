@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from typing import TypeGuard
 
+from actlab.system.plural import plural
+
 __all__ = [
     "MINUS",
     "MISSING",
@@ -97,16 +99,6 @@ def percent(share: float | None) -> str:
         ('12.3%', '0%')
     """
     return f"{plain(100 * share)}%" if _known(share) else MISSING
-
-
-def plural(number: int, noun: str) -> str:
-    """Return a number with its noun, which takes an s in the plural.
-
-    Example:
-        >>> plural(1, "seed"), plural(6, "seed")
-        ('1 seed', '6 seeds')
-    """
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def p_value(value: float | None) -> str:

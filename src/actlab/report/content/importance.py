@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from actlab.report.content.format import decimals, plain
+from actlab.system.plural import plural
 
 if TYPE_CHECKING:
     from actlab.diagnostics.importance_result import Importance
@@ -42,7 +43,7 @@ def worsening(importance: Importance) -> str:
 
 def headline(importance: Importance) -> str:
     """Return the result in one sentence."""
-    count = f"{len(importance.together)} of {len(importance)} activations"
+    count = f"{len(importance.together)} of {plural(len(importance), 'activation')}"
     linear = (
         f"{count} can be linearised together within a tolerance of {plain(importance.tolerance)} ({importance.measure})"
     )
@@ -57,7 +58,7 @@ def legend(importance: Importance) -> Iterator[str]:
     better = "smaller" if importance.direction == "min" else "larger"
     yield (
         f"Measured: {importance.measure} ({better} is better), {plain(importance.baseline)} for the unchanged model, on "
-        f"{importance.samples} held-out samples; lines fitted to {importance.calibration} samples, one per "
+        f"{plural(importance.samples, 'held-out sample')}; lines fitted to {plural(importance.calibration, 'sample')}, one per "
         f"{'channel' if importance.per_channel else 'site'}."
     )
     yield (

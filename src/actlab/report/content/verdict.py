@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from actlab.report.content.format import MISSING, chance, decimals, duration, fixed, interval, plain, ratio, signed
 from actlab.report.content.series import Row, costs, curves, differences
+from actlab.system.plural import plural
 
 if TYPE_CHECKING:
     from actlab.studies.verdict.verdict import Tie, Verdict
@@ -139,7 +140,7 @@ def progress_text(done: int, total: int, *, leader: str | None, out: Sequence[st
         >>> progress_text(23, 48, leader="gelu", out=["tanh"], seconds_left=72)
         '23 of 48 trials, 1:12 min left, leading: gelu, ruled out: tanh'
     """
-    parts = [f"{done} of {total} trials"]
+    parts = [f"{done} of {plural(total, 'trial')}"]
     parts += [f"{duration(seconds_left)} left"] if seconds_left is not None and done < total else []
     parts += [f"leading: {leader}"] if leader else []
     parts += [f"ruled out: {', '.join(out)}"] if out else []

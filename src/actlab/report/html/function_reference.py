@@ -171,7 +171,7 @@ COMMON = (
     "elu",
     "softplus",
     "mish",
-    "hard_swish",
+    "hardswish",
     "softmax",
     "swiglu",
 )

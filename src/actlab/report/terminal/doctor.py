@@ -76,7 +76,7 @@ def _trial_numbers(diagnosis: Diagnosis, trial: PairedTrial) -> str:
             f"; gradient over depth {signed(trial.decades[0], 1)} before, {signed(trial.decades[1], 1)} decades after"
         )
     if any(trial.diverged):
-        text += f"; diverged on {trial.diverged[0]} seeds before, {trial.diverged[1]} after"
+        text += f"; diverged on {plural(trial.diverged[0], 'seed')} before, {trial.diverged[1]} after"
     return text
 
 
@@ -116,7 +116,7 @@ def _legend(diagnosis: Diagnosis) -> str:
     undecided = any(trial.verdict == "undecided" for trial in diagnosis.trials)
     more = " More seeds (--seeds) may decide what is undecided." if undecided else ""
     return (
-        f"Trials: {plural(diagnosis.steps, 'step')} on each of {len(seeds)} seeds, paired; {diagnosis.metric}, {better} is better, on "
-        "held-out examples that are not the test split. Intervals are at 95 % for all trials of this diagnosis together. A short trial "
+        f"Trials: {plural(diagnosis.steps, 'step')} on each of {plural(len(seeds), 'seed')}, paired; {diagnosis.metric}, "
+        f"{better} is better, on held-out examples that are not the test split. Intervals are at 95 % for all trials of this diagnosis together. A short trial "
         f"shows the effect on the first steps of training only.{more}"
     )

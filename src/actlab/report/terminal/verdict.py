@@ -82,7 +82,7 @@ EXPLAINED = {
 def _legend(verdict: Verdict, visible: AbstractSet[str]) -> str:
     """Return what the mark, the study and the visible columns are."""
     better = "higher" if verdict.direction == "max" else "lower"
-    trials = f"{verdict.trials_run} of {verdict.trials_full_grid} trials"
+    trials = f"{verdict.trials_run} of {plural(verdict.trials_full_grid, 'trial')}"
     parts = [
         f"● best set · {task_name(verdict.task)}, {verdict.metric}, {better} is better",
         f"{plural(len(verdict.seeds), 'seed')}, {trials}",
@@ -208,7 +208,7 @@ def _plan_settings(draft: Draft) -> Table:
             "task": f"{task_name(plan.task)}, {plan.metric}, {'higher' if plan.direction == 'max' else 'lower'} is better",
             "arms": ", ".join(f"{arm} (baseline)" if arm == plan.baseline else arm for arm in plan.labels),
             "seeds": f"{len(plan.seeds)}",
-            "trials": f"at most {draft.trials} trials of {length} with batch size {task.batch_size}; {draft.jobs} at a time",
+            "trials": f"at most {plural(draft.trials, 'trial')} of {length} with batch size {task.batch_size}; {draft.jobs} at a time",
             "budget": "none" if draft.budget is None else duration(draft.budget),
             "init": plan.init,
             "learning rate": tuned if plan.tune else f"the task's own, {plain(task.learning_rate)}",

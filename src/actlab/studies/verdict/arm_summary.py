@@ -16,6 +16,7 @@ from actlab.stats.racing import RaceState
 from actlab.studies.verdict.finding import ArmFinding, Findings
 from actlab.studies.verdict.outcomes import Costs, Outcome, StudyFacts, differences, gains
 from actlab.studies.verdict.step_time import compare_times
+from actlab.system.plural import plural
 
 __all__ = ["ArmSummary", "Difference", "Interval", "Status", "summarize_arms"]
 
@@ -169,14 +170,14 @@ def _status(outcome: Outcome, findings: Findings, facts: StudyFacts) -> tuple[St
     if found.standing == "ruled out":
         return (
             "eliminated",
-            f"ruled out after {found.after} seeds: {found.beaten_by[0]} is better (evidence {found.e_value:.3g})",
+            f"ruled out after {plural(found.after or 0, 'seed')}: {found.beaten_by[0]} is better (evidence {found.e_value:.3g})",
         )
     if found.standing == "not run":
         return "not_run", "no trial has been run"
     if found.standing == "withdrawn":
         return ("failed", found.cause) if found.is_final else ("interrupted", f"{found.cause}; will be run again")
     if outcome.diverged:
-        seeds = f"diverged on {len(outcome.diverged)} of {outcome.trials} seeds"
+        seeds = f"diverged on {len(outcome.diverged)} of {plural(outcome.trials, 'seed')}"
         return "diverged", f"{seeds}: {outcome.troubles[outcome.diverged[0]]}"
     return "completed", _unfinished(outcome, found, findings, facts)
 
@@ -185,4 +186,4 @@ def _unfinished(outcome: Outcome, found: ArmFinding, findings: Findings, facts: 
     if found.cause is not None:
         return f"{found.cause}; a failure after the end of the comparison or ahead of its round does not count"
     is_short = outcome.trials < len(facts.seeds) and not findings.decided
-    return f"{outcome.trials} of {len(facts.seeds)} seeds done" if is_short else None
+    return f"{outcome.trials} of {plural(len(facts.seeds), 'seed')} done" if is_short else None

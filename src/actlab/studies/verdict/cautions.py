@@ -12,6 +12,7 @@ from actlab.studies.verdict.finding import Findings
 from actlab.studies.verdict.learned import Learned
 from actlab.studies.verdict.outcomes import Outcome, Row, StudyFacts
 from actlab.studies.verdict.words import counted, listed
+from actlab.system.plural import plural
 
 __all__ = ["Evidence", "find_warnings"]
 
@@ -77,7 +78,7 @@ def _seed_warnings(evidence: Evidence) -> Iterator[str]:
     if most == 1:
         yield "One seed: the noise is unknown, so no difference can be called real."
     elif 1 < most < _ENOUGH_SEEDS:
-        yield f"Only {most} seeds: fewer than {_ENOUGH_SEEDS} show none but very large differences."
+        yield f"Only {plural(most, 'seed')}: fewer than {_ENOUGH_SEEDS} show none but very large differences."
 
 
 def _far_out_warnings(evidence: Evidence) -> Iterator[str]:
@@ -127,7 +128,7 @@ def _failure_warnings(evidence: Evidence) -> Iterator[str]:
         if outcome.failed:
             yield f"{arm.spec} {_failure(outcome, found.standing, is_final=found.is_final)}."
         if outcome.diverged:
-            yield f"{arm.spec} diverged on {len(outcome.diverged)} of {outcome.trials} seeds; those count as lost."
+            yield f"{arm.spec} diverged on {len(outcome.diverged)} of {plural(outcome.trials, 'seed')}; those count as lost."
 
 
 def _failure(outcome: Outcome, standing: str, *, is_final: bool) -> str:

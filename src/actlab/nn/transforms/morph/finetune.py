@@ -27,6 +27,7 @@ from actlab.nn.transforms.morph.settings import MorphOptions, MorphSettings
 from actlab.nn.transforms.selection import Wanted
 from actlab.nn.transforms.swap import swap_
 from actlab.system.options import from_options
+from actlab.system.plural import plural
 
 __all__ = ["Evaluation", "Recovery", "morph_"]
 
@@ -95,7 +96,8 @@ class Recovery:
             self.morph.undo()
 
     def __repr__(self) -> str:
-        head = f"Recovery: {self.before:.4g} before, {self.blunt:.4g} after a blunt swap, {self.after:.4g} after {self.steps} steps"
+        head = f"Recovery: {self.before:.4g} before, {self.blunt:.4g} after a blunt swap, {self.after:.4g} after "
+        head += plural(self.steps, "step")
         lines = [f"{head} ({self.ending})", *(f"{path}: {old} -> {new}" for path, old, new in self.changes)]
         return "\n".join(lines)
 
