@@ -117,6 +117,6 @@ def _legend(diagnosis: Diagnosis) -> str:
     more = " More seeds (--seeds) may decide what is undecided." if undecided else ""
     return (
         f"Trials: {plural(diagnosis.steps, 'step')} on each of {plural(len(seeds), 'seed')}, paired; {diagnosis.metric}, "
-        f"{better} is better, on held-out examples that are not the test split. Intervals are at 95 % for all trials of this diagnosis together. A short trial "
-        f"shows the effect on the first steps of training only.{more}"
+        f"{better} is better, on held-out examples that are not the test split. Intervals are at 95 % for all trials of this diagnosis "
+        f"together. A short trial shows the effect on the first steps of training only.{more}"
     )
