@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.studies.store.test_store import KEYS, finish, trial
-from tests.studies.tiny import tiny
+from tests.studies.tiny import FILE, tiny
 
 import actlab
 from actlab.errors import StoreError
@@ -67,6 +67,21 @@ def test_a_store_that_is_lost_is_told_at_the_next_transaction_and_saved_where_th
     [saved] = file.parent.glob("actlab.db.rescued-*")
     assert f"saved in {saved}" in str(caught.value)
     assert [row["arm"] for row in actlab.load_study(saved, "mine").rows()] == ["relu"]
+
+
+def test_a_running_study_whose_store_is_moved_ends_with_its_rows_saved(file, tmp_path):
+    (tmp_path / "task.py").write_text(FILE)
+
+    def move(progress):
+        if progress.done == 3 and file.exists():
+            file.rename(tmp_path / "elsewhere.db")
+
+    with pytest.raises(StoreError, match=r"moved or deleted.*run the same command with --store"):
+        actlab.compare(tmp_path / "task.py", ["relu", "gelu"], seeds=6, jobs=2, store=file, name="mine", progress=move)
+
+    [saved] = tmp_path.glob("actlab.db.rescued-*")
+    assert len(actlab.load_study(saved, "mine").rows()) >= 3
+    assert not file.exists()
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files cannot be listed")

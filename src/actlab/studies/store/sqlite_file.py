@@ -104,7 +104,7 @@ class SqliteFile:
         kept = (
             "What it held was not saved."
             if saved is None
-            else f"Every finished trial was saved in {saved}: rename it to {self._file.name}, and run the same command again."
+            else f"Every finished trial was saved in {saved}: run the same command with --store {saved}."
         )
         raise StoreError(f"The store {self._file} was {what} while a study used it. {kept}")
 

@@ -2,8 +2,9 @@
 
 Every trial is a row, written once, in one transaction. Several processes and machines may work on one store. A process leases a trial
 before it runs. A lease names its owner; another process can take the trial when the owner is dead (on the same host, at once) or has not
-renewed its leases for long, see :mod:`actlab.studies.store.lease_expiry`. Leases are never deleted, so that the attempts of a trial can be counted. A row is written only by the
-owner of the open lease. A provisional row counts as a result, and the row of a later attempt replaces it.
+renewed its leases for long, see :mod:`actlab.studies.store.lease_expiry`. Leases are never deleted, so that the attempts of a trial can be
+counted. A row is written only by the owner of the open lease. A provisional row counts as a result, and the row of a later attempt
+replaces it.
 """
 
 from __future__ import annotations
