@@ -1,4 +1,4 @@
-"""Specs of objects that stand for an activation, by a function that the package binds when it is imported."""
+"""Specs of objects that stand for an activation, by functions that the package binds."""
 
 from __future__ import annotations
 
