@@ -11,7 +11,8 @@ A comment right above a block says how it is run:
     <!-- numbers vary -->                    above an output: numbers in it are not compared (times, trained figures)
 
 A fence with the language ``text`` right after a block is what the block prints. So are comment lines right after a ``print`` that
-ends its block or stands before an empty line. Of shell blocks the lines that begin with ``actlab`` are run.
+ends its block or stands before an empty line. Of shell blocks the lines that begin with ``actlab`` are run, up to a pipe, with the
+variables that the block exports.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,14 +58,24 @@ class Block:
         """The words of every ``actlab`` command of a shell block."""
         joined = self.text.replace("\\\n", " ")
         lines = [line.strip().removeprefix("$ ") for line in joined.splitlines()]
-        return [shlex.split(line, comments=True)[1:] for line in lines if re.match(r"actlab\b", line)]
+        typed = [shlex.split(line, comments=True)[1:] for line in lines if re.match(r"actlab\b", line)]
+        return [list(takewhile(lambda word: word not in {"|", ">"}, words)) for words in typed]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that the block exports."""
+        return dict(re.findall(r"^(?:\$ )?export (\w+)=(\S+)$", self.text, re.MULTILINE))
 
     @property
     def step(self) -> dict:
         """The block as the process that runs pages takes it."""
         if self.file is not None:
             return {"file": self.file, "text": self.text}
-        return {"line": self.line, "text": self.text} if self.language == "python" else {"commands": self.commands}
+        return (
+            {"line": self.line, "text": self.text}
+            if self.language == "python"
+            else {"commands": self.commands, "environment": self.environment}
+        )
 
     def agrees_with(self, printed: str) -> bool:
         """Return whether the block printed what the page shows: all of the output below it, and the comments below its prints."""

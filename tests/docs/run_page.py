@@ -53,6 +53,7 @@ def run_page(steps: list[dict]) -> list[dict]:
             if "file" in step:
                 Path(step["file"]).write_text(step["text"], encoding="utf-8")
             elif "commands" in step:
+                os.environ.update(step["environment"])
                 result = {"exits": [run_command(words) for words in step["commands"]]}
             else:
                 result = {"error": run_python(step, namespace)}
