@@ -1,6 +1,7 @@
 """A store is the file that was typed, whatever characters its name has."""
 
 import pytest
+from tests.studies.tiny import tiny
 
 import actlab
 from actlab.errors import StoreError
@@ -64,3 +65,13 @@ def test_a_url_of_sqlite_in_another_form_is_refused_with_the_form_that_works(url
 def test_a_null_character_is_refused():
     with pytest.raises(StoreError, match="null character"):
         Store("a\0b.db")
+
+
+def test_a_store_on_a_network_file_system_is_warned_of(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("actlab.study.network_file_system", lambda _: "nfs4")
+
+    actlab.compare(tiny(), ["relu", "gelu"], seeds=1, jobs=1, store=tmp_path / "a.db")
+
+    assert [record.levelname for record in caplog.records if "network file system (nfs4)" in record.message] == [
+        "WARNING"
+    ]
