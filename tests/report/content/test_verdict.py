@@ -108,7 +108,7 @@ def test_the_texts_for_those_who_cannot_see_the_charts_carry_the_numbers(made_up
     assert "gelu +0.00" in difference_text(made_up)
     assert "within 0.005 of zero" in difference_text(made_up)
     assert "gelu 0.9" in cost_text(made_up)
-    assert "at 1.09x" in cost_text(made_up)
+    assert "at 1.09x [1.07, 1.11]" in cost_text(made_up)
     assert curve_text(made_up, trials).startswith("Median training loss at the last step, lowest first: ")
 
 

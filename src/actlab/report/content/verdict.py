@@ -129,8 +129,14 @@ def curve_text(verdict: Verdict, rows: Iterable[Row]) -> str:
 def cost_text(verdict: Verdict) -> str:
     """Return the alternative text of the chart of metric over step time."""
     digits = metric_decimals(verdict)
-    parts = [f"{row['arm']} {fixed(row['mean'], digits)} at {ratio(row['time'])}" for row in costs(verdict)]
-    return f"{verdict.metric} and step time relative to {verdict.baseline}: {', '.join(parts)}."
+    ranges = {
+        arm.spec: interval(arm.step_time_interval, 2) for arm in verdict.arms if None not in arm.step_time_interval
+    }
+    parts = [
+        f"{row['arm']} {fixed(row['mean'], digits)} at {ratio(row['time'])} {ranges.get(row['arm'], '')}".rstrip()
+        for row in costs(verdict)
+    ]
+    return f"{verdict.metric} and step time relative to {verdict.baseline}, with its 95% interval: {', '.join(parts)}."
 
 
 def progress_text(done: int, total: int, *, leader: str | None, out: Sequence[str], seconds_left: float | None) -> str:
