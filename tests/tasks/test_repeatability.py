@@ -33,9 +33,9 @@ BROKEN_DATA = {
     "Python's generator made at import": ("random.Random(0)", "x = torch.tensor([[rng.random() for _ in range(4)] for _ in range(60)])"),
     "a counter": ("itertools.count()", "x = torch.ones(60, 4) * next(rng) + torch.arange(60)[:, None]"),
     "an array changed in place": ("torch.rand(60, 4)", "x = rng.sub_(0.1)"),
-    "uuid": ("[]", "x = torch.full((60, 4), float(uuid.uuid4().int % 1000003))"),
-    "os.urandom": ("[]", "x = torch.tensor(list(os.urandom(240))).float().reshape(60, 4)"),
-    "the time in seconds": ("[]", "x = torch.full((60, 4), float(int(time.time()) % 100003))"),
+    "uuid": ("object()", "x = torch.full((60, 4), float(uuid.uuid4().int % 1000003))"),
+    "os.urandom": ("object()", "x = torch.tensor(list(os.urandom(240))).float().reshape(60, 4)"),
+    "the time in seconds": ("object()", "x = torch.full((60, 4), float(int(time.time()) % 100003))"),
     "another number of examples": ("itertools.count(60)", "x = torch.ones(next(rng), 4)"),
 }  # fmt: skip
 
