@@ -205,6 +205,7 @@ def compare(
     with chosen_progress(progress, drafted.task.name) as callback:
         opened = Store(store)
         stored = opened.begin_study(drafted.name, drafted.plan)
+        _warn_of_network(opened)
         _record_inputs(drafted, opened, stored)
         _run_study(drafted, opened, stored, task, callback)
     return Study(opened, stored)
