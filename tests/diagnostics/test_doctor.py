@@ -85,6 +85,25 @@ def test_the_gradients_of_the_remedy_are_measured_too(diagnosis):
     assert abs(trial.decades[1]) < 1
 
 
+@pytest.mark.parametrize(("metric", "region"), [("accuracy", 0.005), ("score", 0.0053)])
+def test_a_task_without_a_region_of_its_own_gets_that_of_its_metric(monkeypatch, metric, region):
+    """With ±0.5 points, or 1 % of the first result, 0.53: a gain just beyond the region helps, one just inside it does not."""
+    verdicts = {}
+    for gain in (region + 1e-4, region - 1e-4):
+        outcomes = iter([Outcome(value=0.53 + own, steps=1, diverged=False) for _ in range(3) for own in (gain, 0.0)])
+        monkeypatch.setattr(paired_trials, "short_trial", lambda *_, outcomes=outcomes, **__: next(outcomes))
+        trials = paired_trials.PairedTrials(
+            task(lambda: mlp(nn.ReLU, 2), rope=None, metric_name=metric),
+            None,
+            propagation=None,
+            seeds=(0, 1, 2),
+            steps=1,
+        )
+        verdicts[gain] = trials.run(Remedy(), remedies=1, is_hint=True, before_training=lambda _: None).verdict
+
+    assert list(verdicts.values()) == ["helped", "did not help"]
+
+
 def test_a_useless_remedy_is_tried_and_not_recommended(sick, monkeypatch):
     useless = Remedy(changes=(Swap(paths=("1",), spec="sigmoid"),), source="nobody")
     fault = Finding(rule="r", kind="fault", layer="0", site="1", sentence="s", source="x", prescriptions=(useless,))

@@ -16,6 +16,7 @@ from actlab.diagnostics.short_training import Outcome, short_trial, untrained_me
 from actlab.errors import ActlabError
 from actlab.nn.probes.propagation import Propagation, propagation
 from actlab.stats.bootstrap import bootstrap_interval
+from actlab.studies.verdict.region import default_width
 from actlab.tasks.isolation import isolated, one_thread
 from actlab.tasks.task import Task
 from actlab.tasks.user_code import one_line
@@ -100,6 +101,7 @@ class PairedTrials:
         differences = sign * (np.array(after) - np.array(before))
         interval = bootstrap_interval(differences, seed=0, level=level) if np.isfinite(differences).all() else None
         mean = float(differences.mean())
+        rope = self._task.rope if self._task.rope is not None else default_width(self._task.metric_name, before[0])
         return replace(
             trial,
             seeds=self._seeds,
@@ -107,7 +109,7 @@ class PairedTrials:
             after=after,
             difference=mean,
             interval=interval,
-            verdict=_verdict(mean, interval, self._task.rope, is_hint=is_hint),
+            verdict=_verdict(mean, interval, rope, is_hint=is_hint),
             diverged=(sum(pair[0].diverged for pair in pairs), sum(pair[1].diverged for pair in pairs)),
         )
 

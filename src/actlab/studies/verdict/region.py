@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from actlab.studies.verdict.outcomes import Outcome, StudyFacts
 
-__all__ = ["Region", "default_rule", "find_region"]
+__all__ = ["Region", "default_rule", "default_width", "find_region"]
 
 # Metrics that are shares of examples, or areas and overlaps between 0 and 1.
 _SHARE = re.compile(
@@ -49,14 +50,29 @@ def find_region(outcomes: Mapping[str, Outcome], facts: StudyFacts) -> Region:
     if facts.rope is not None:
         return Region(width=facts.rope, rule="given in the plan" if facts.rope else "none", is_given=True)
     first = _first_result(outcomes[facts.baseline], facts)
+    width = default_width(facts.metric, None if first is None else first[1])
     if _is_share(facts.metric):
-        is_percent = first is not None and abs(first[1]) > 1
-        rule = "half a percentage point, the default for shares"
-        return Region(width=100 * _OF_SHARE if is_percent else _OF_SHARE, rule=rule, is_given=False)
+        return Region(width=width, rule="half a percentage point, the default for shares", is_given=False)
     if first is None:
-        return Region(width=0.0, rule=f"none before {facts.baseline} has a result", is_given=False)
-    rule = f"{_OF_SIZE:.0%} of {facts.baseline}'s result on seed {first[0]}"
-    return Region(width=_OF_SIZE * abs(first[1]), rule=rule, is_given=False)
+        return Region(width=width, rule=f"none before {facts.baseline} has a result", is_given=False)
+    return Region(width=width, rule=f"{_OF_SIZE:.0%} of {facts.baseline}'s result on seed {first[0]}", is_given=False)
+
+
+def default_width(metric: str, result: float | None) -> float:
+    """Return the half width of the region that follows from a metric, in its units.
+
+    Args:
+        metric: its name.
+        result: a first result, which says the size of the metric and whether shares are in percent; None if there is none yet.
+
+    Example:
+        >>> default_width("accuracy", 0.9), default_width("accuracy", 90.0), default_width("loss", 0.5), default_width("loss", None)
+        (0.005, 0.5, 0.005, 0.0)
+    """
+    size = 0.0 if result is None or not math.isfinite(result) else abs(result)
+    if _is_share(metric):
+        return 100 * _OF_SHARE if size > 1 else _OF_SHARE
+    return _OF_SIZE * size
 
 
 def _first_result(outcome: Outcome, facts: StudyFacts) -> tuple[int, float] | None:
