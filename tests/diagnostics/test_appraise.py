@@ -71,11 +71,20 @@ def test_the_baseline_is_the_loss_of_the_split_and_the_metric_turns_with_its_dir
     assert metric.importance["1"].ablated.mean > 0
 
 
+@pytest.mark.parametrize(
+    ("act", "specs"), [("gelu", ["gelu", "tanh"]), ("*=gelu", ["gelu", "gelu"]), ({"3": "gelu"}, ["relu", "gelu"])]
+)
+def test_an_activation_is_put_at_the_sites_of_the_main_function_or_at_named_ones(act, specs):
+    found = appraise(task(), act=act, samples=20)
+
+    assert [row.spec for row in found.importance] == specs
+
+
 def test_learned_activations_are_followed_over_training_on_the_range_that_they_see():
     found = appraise(task(), act="swish(beta=learned)")
 
     assert found.act == "swish(beta=learned)"
-    assert [shape.path for shape in found.shapes] == ["1", "3"] == list(found.history)
+    assert [shape.path for shape in found.shapes] == ["1"] == list(found.history)
     assert all(shape.seen for shape in found.shapes)
     way = found.history["1"]
     assert [way[0].step, way[-1].step] == [0, 28]

@@ -75,7 +75,12 @@ def importance(
         arguments.source("A task, or a Python file that defines a task or a trained model with data.", "TASK"),
     ],
     *,
-    act: Annotated[str | None, spec_option("Use this activation in the task's model before training.")] = None,
+    act: Annotated[
+        str | None,
+        spec_option(
+            "Activation for the sites of the model's main function before training, or by site '*=gelu'.", arm=True
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of data, weights and order.")] = 0,
     samples: Annotated[int, typer.Option(help="Maximum number of samples for the fit, and for the evaluation.")] = 1000,
     measure: Annotated[str, typer.Option(help=f"{', '.join(MEASURES)}.", callback=choice(*MEASURES))] = "loss",

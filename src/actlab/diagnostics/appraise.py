@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -15,9 +14,9 @@ from torch import Tensor, nn
 from actlab.diagnostics.importance import ImportanceSettings, importance
 from actlab.diagnostics.importance_result import Importance
 from actlab.errors import PlanError, did_you_mean
-from actlab.functions.spec import Spec
 from actlab.nn.probes.learned_curves import Shape, Shapes, shapes
-from actlab.studies.arm import parse_arm
+from actlab.studies.arm import MAIN_FUNCTION, Arm, ArmLike, parse_arm
+from actlab.studies.batches import step_count
 from actlab.studies.trial import train_model
 from actlab.system.display import Displayed
 from actlab.tasks.metrics.per_sample import MEASURES, Measure, one_by_one
@@ -41,7 +40,7 @@ class Appraisal(Displayed):
 
     Attributes:
         name: of the task or file.
-        act: activation put at the model's sites before training; None if they were not changed.
+        act: activation put at sites of the model before training; None if they were not changed.
         seed: of data and training.
         was_trained: whether the model was trained here; False for one that came with its weights.
         split: the model was evaluated on.
@@ -87,7 +86,7 @@ class Appraisal(Displayed):
 def appraise(
     source: str | Path | Task,
     *,
-    act: str | Spec | None = None,
+    act: ArmLike | None = None,
     seed: int = 0,
     samples: int = 1000,
     measure: str = "loss",
@@ -102,7 +101,8 @@ def appraise(
 
     Args:
         source: name of a task, a task, or path of a Python file; see :mod:`actlab.tasks.trained_model_source`.
-        act: activation to put at the model's sites before training.
+        act: activation to put at the sites of the model's main function before training, as :func:`actlab.compare` does, or a map from
+            site patterns to specs; ``"*=gelu"`` is for every site that fits.
         seed: of data, weights, order and samples.
         samples: maximum number of samples for the fit, and for the evaluation.
         measure: "loss" (the task's), "metric" (the task's, of single samples), or as in :func:`actlab.importance`.
@@ -126,7 +126,8 @@ def appraise(
     loaded = load_model_or_task(source, seed)
     settings = replace(settings, measure=_measure(loaded, measure))
     progress("training")
-    model, recorder = _trained_model(loaded, act, seed)
+    arm = None if act is None else parse_arm(act, MAIN_FUNCTION)
+    model, recorder = _trained_model(loaded, arm, seed)
     calibration = _batches(loaded.data.train, samples, seed)
     held_out = loaded.data.test if loaded.data.validation is None else loaded.data.validation
     found = importance(
@@ -135,7 +136,7 @@ def appraise(
     curves = shapes(model, calibration)
     return Appraisal(
         name=loaded.name,
-        act=None if act is None else parse_arm(act).label,
+        act=None if arm is None else arm.label,
         seed=seed,
         was_trained=loaded.task is not None,
         split="test" if loaded.data.validation is None else "validation",
@@ -145,10 +146,10 @@ def appraise(
     )
 
 
-def _trained_model(loaded: ModelOrTask, act: str | Spec | None, seed: int) -> tuple[nn.Module, Shapes | None]:
+def _trained_model(loaded: ModelOrTask, arm: Arm | None, seed: int) -> tuple[nn.Module, Shapes | None]:
     """Return the trained model, and the recorder of its learned shapes if it was trained here and has any."""
     if loaded.model is not None:
-        if act is not None:
+        if arm is not None:
             raise PlanError(
                 f"{loaded.name} contains a trained model, and another activation in it needs training. Swap it there with "
                 "actlab.swap_ and train, or write a task: docs/how_to/own_task.md."
@@ -161,19 +162,12 @@ def _trained_model(loaded: ModelOrTask, act: str | Spec | None, seed: int) -> tu
     def watch(model: nn.Module) -> AbstractContextManager[Any]:
         if not shapes(model, points=2):
             return nullcontext()
-        recorders.append(Shapes(model, every=max(1, _planned_steps(task, len(loaded.data.train)) // _STATES)))
+        recorders.append(Shapes(model, every=max(1, step_count(task, loaded.data.train) // _STATES)))
         return recorders[0]
 
-    arm = None if act is None else parse_arm(act)
     with user_code(f"training {loaded.name}"):
         model = train_model(task, seed, arm=arm, watch=watch)
     return model, recorders[0] if recorders else None
-
-
-def _planned_steps(task: Task, examples: int) -> int:
-    """Return the approximate number of steps of a training."""
-    steps = task.epochs * math.ceil(examples / task.batch_size)
-    return steps if task.steps is None else min(steps, task.steps)
 
 
 def _batches(split: Split, samples: int, seed: int) -> list[tuple[Tensor, Tensor]]:

@@ -24,6 +24,7 @@ import torch
 
 from actlab.errors import ActlabError, UnknownNameError
 from actlab.studies.arm_model import try_arms
+from actlab.studies.batches import step_count
 from actlab.studies.execution.job import Job
 from actlab.studies.execution.parent_process import end_with
 from actlab.studies.execution.runner import run_orders
@@ -129,15 +130,10 @@ def _warm_up(task: Task, job: Job) -> int | None:
     seed, plan, steps = job.plan.seeds[0], job.plan, None
     with suppress(BaseException), isolated(seed):  # user code may raise anything; the trials will record it
         data = load_data(task, seed)
-        steps = _count_steps(task, len(data.train))
+        steps = step_count(task, data.train)
         model = try_arms(task, plan.arms, seed, batch=data.train.x[: task.batch_size])
         task.optimizer(model.parameters(), task.learning_rate).zero_grad()
     return steps
-
-
-def _count_steps(task: Task, examples: int) -> int:
-    full = task.epochs * -(-examples // task.batch_size)
-    return full if task.steps is None else min(full, task.steps)
 
 
 def _reply(control: socket.socket, message: Any) -> None:
