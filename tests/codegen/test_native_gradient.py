@@ -82,3 +82,12 @@ def test_compiled_layers_keep_small_numbers(spec):
 
     want = actlab.layer(spec, dtype=torch.float64)(x.double())
     torch.testing.assert_close(got.double(), want, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_the_kernel_of_tanh_gelu_has_a_gradient_where_torchs_is_nan(dtype):
+    """Torch 2.13.0: NaN from 3e19 on, see findings/torch_gelu_tanh_gradient_nan.sh."""
+    x = torch.tensor([torch.finfo(dtype).min, -1e20, 1e20, torch.finfo(dtype).max], dtype=dtype, requires_grad=True)
+    made("gelu_tanh", "kernel")(x).sum().backward()
+
+    torch.testing.assert_close(x.grad, torch.tensor([0, 0, 1, 1], dtype=dtype))
