@@ -1,4 +1,4 @@
-"""Context managers that seed and restore global generators and process state, and limit torch to one thread."""
+"""Context managers that seed global generators, restore process state and limit torch to one thread."""
 
 from __future__ import annotations
 

@@ -52,7 +52,6 @@ class _Runner:
     """A runner process and the trial it runs."""
 
     number: int
-    pid: int
     lease: Lease | None = None
     time: RunningTime = field(default_factory=RunningTime)
     kills_before: int = 0
@@ -191,8 +190,8 @@ class Dispatcher:
         return True
 
     def _start_runner(self) -> Connection[TrialKey, Answer]:
-        number, pid, connection = self._running_template().start_runner()
-        self._runners[connection] = _Runner(number=number, pid=pid)
+        number, connection = self._running_template().start_runner()
+        self._runners[connection] = _Runner(number=number)
         return connection
 
     def _collect(self) -> None:

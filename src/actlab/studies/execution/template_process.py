@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import select
 import signal
 import socket
 import subprocess
@@ -14,7 +13,7 @@ import sysconfig
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
@@ -130,14 +129,14 @@ class TemplateProcess:
         message: dict[str, Any] = self._reply(limit)
         return message
 
-    def start_runner(self) -> tuple[int, int, Connection[TrialKey, Answer]]:
-        """Fork a runner; return its number, its process id and the connection to it."""
+    def start_runner(self) -> tuple[int, Connection[TrialKey, Answer]]:
+        """Fork a runner; return its number and the connection to it."""
         ours, theirs = socket.socketpair()
         self._next += 1
         with theirs:
             self._send(Request.START, self._next, theirs.fileno())
-            pid = int(self._reply(_REPLY_LIMIT))
-        return self._next, pid, Connection(ours.detach())
+            self._reply(_REPLY_LIMIT)
+        return self._next, Connection(ours.detach())
 
     def end_runner(self, number: int, *, kill: bool) -> int | None:
         """Wait for a runner whose connection has ended, or kill it; return its exit code, None if it had to be killed."""
@@ -158,7 +157,7 @@ class TemplateProcess:
 
     def _reply(self, limit: float) -> Any:
         while b"\n" not in self._received:
-            ready, _, _ = select.select([self._control], [], [], limit)
+            ready = wait([self._control], limit)
             try:
                 part = self._control.recv(65536) if ready else b""
             except OSError:
