@@ -20,7 +20,7 @@ from actlab.errors import SpecError
 from actlab.functions.activation import Learned
 from actlab.functions.formula import Expr, canonical, derivative, where
 from actlab.functions.formula.evaluate import stabilize
-from actlab.functions.formula.stabilize import hand_nan_on
+from actlab.functions.formula.stabilize import propagate_nan
 from actlab.functions.formula.strength_reduction import reduce_strength
 from actlab.functions.rule import GRAD
 from actlab.functions.spec import Spec
@@ -71,7 +71,7 @@ def passes(spec: Spec) -> Passes:
     return Passes(
         inputs=record.inputs,
         learned=learned,
-        value=reduce_strength([stabilize(hand_nan_on(formula, record.inputs), record.inputs)], record.inputs)[0],
+        value=reduce_strength([stabilize(propagate_nan(formula, record.inputs), record.inputs)], record.inputs)[0],
         gradients=tuple(times(GRAD, slope) for slope in reduce_strength(slopes, record.inputs)),
     )
 

@@ -25,7 +25,7 @@ from actlab.functions.formula import maximum as maximum_of
 from actlab.functions.formula import minimum as minimum_of
 from actlab.functions.formula.evaluate import stabilize
 from actlab.functions.formula.printer import compile_source, function_source
-from actlab.functions.formula.stabilize import hand_nan_on
+from actlab.functions.formula.stabilize import propagate_nan
 from actlab.functions.spec import Spec
 
 __all__ = ["function", "native", "text"]
@@ -164,7 +164,7 @@ def text(activation: Activation, numbers: Sequence[tuple[str, float]] = (), *, d
     known = {p.symbol: sympy.Float(values[p.name], 17) for p in activation.parameters if p.name in values}
     expression = formula.canonical(activation.formula.xreplace(known))
     inputs = activation.inputs
-    expression = formula.derivative(expression, inputs[0]) if derivative else hand_nan_on(expression, inputs)
+    expression = formula.derivative(expression, inputs[0]) if derivative else propagate_nan(expression, inputs)
     free = [parameter.symbol for parameter in activation.parameters if parameter.name not in values]
     return _source(activation, stabilize(expression, inputs), free)
 

@@ -11,7 +11,7 @@ from actlab.codegen.rule_gradient import Gradient, gradient, in_terms_of_the_inp
 from actlab.functions.formula import Expr
 from actlab.functions.formula.evaluate import stabilize
 from actlab.functions.formula.segments import segments
-from actlab.functions.formula.stabilize import hand_nan_on
+from actlab.functions.formula.stabilize import propagate_nan
 from actlab.functions.formula.strength_reduction import reduce_strength
 from actlab.functions.parameter import Learned
 from actlab.functions.rule import GRAD
@@ -51,7 +51,7 @@ class RulePasses:
     @property
     def value(self) -> Expr:
         """The value of the forward pass, in :attr:`x`."""
-        formula = hand_nan_on(self.gradient.spec.forward.formula, [self.x])
+        formula = propagate_nan(self.gradient.spec.forward.formula, [self.x])
         return reduce_strength([stabilize(formula, [self.x])], [self.x])[0]
 
     @property

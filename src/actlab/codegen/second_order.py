@@ -60,6 +60,5 @@ class _Attached(torch.autograd.Function):
         return depends_on(grad, *ctx.saved_tensors), None
 
 
-_attach: Callable[..., Tensor] = super(
-    torch.autograd.Function, _Attached
-).apply  # without the search for functorch, which is excluded here
+# Without the search for functorch, which is excluded here.
+_attach: Callable[..., Tensor] = super(torch.autograd.Function, _Attached).apply

@@ -63,7 +63,7 @@ def own_spec(value: Any) -> str:
     made = _tried(build, shown)
     definition = f"own {_digest(value, made)}"
     name = _name(value, made)
-    code = OwnCode(build=build, definition=definition, shown=shown)
+    code = OwnCode(build=build, definition=definition)
     record = Activation(
         name=name,
         kind="stochastic",  # the kind of elementwise functions that are tensor code and know whether the model trains

@@ -11,7 +11,7 @@ from actlab.errors import ActlabError
 
 __all__ = ["MARK", "write_output"]
 
-MARK = "Made by ActLab"  # near the begin or the end of pages and figures
+MARK = "Made by ActLab"  # near the beginning or the end of pages and figures
 _SEARCHED = 1024  # bytes at both ends
 _HEADING_LINES = {".csv": 1, ".md": 2, ".tex": 3}  # lines by which a table is known
 

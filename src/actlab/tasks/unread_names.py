@@ -37,9 +37,8 @@ def check_names(namespace: Mapping[str, Any], text: str, file: Path) -> None:
     lines, imported = _assignment_lines(tree), _imported(tree, namespace)
     found = []
     for name, value in namespace.items():
-        is_own = name in lines or (
-            name in imported and _is_plain(value)
-        )  # functions and classes may be imported unused
+        # functions and classes may be imported unused
+        is_own = name in lines or (name in imported and _is_plain(value))
         if name in SETTINGS or name.startswith("_") or inspect.ismodule(value) or not is_own:
             continue
         near = nearest_setting(name)

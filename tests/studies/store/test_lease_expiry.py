@@ -145,7 +145,7 @@ def test_a_stopped_process_is_named_with_what_happens_next_and_loses_its_trials_
 
 def test_waiting_is_said_once_for_each_process_and_not_between_two_trials(clock, caplog):
     notice = WaitingNotice()
-    holder = lease_expiry.Holder(ELSEWHERE, 2, is_stopped=False, heartbeat=0.0, left=100.0, local=False)
+    holder = lease_expiry.Holder(ELSEWHERE, 2, is_stopped=False, heartbeat=0.0, left=100.0, is_local=False)
     assert not notice.is_due(waiting=True)
     clock.uptime += 5
     assert notice.is_due(waiting=True)

@@ -29,12 +29,8 @@ def load_module(name: str, text: str) -> ModuleType:
     module_name = f"actlab_kernel_{name}_{digest}"
     if module_name not in sys.modules:
         file = f"<{module_name}>"
-        linecache.cache[file] = (
-            len(text),
-            None,
-            text.splitlines(keepends=True),
-            file,
-        )  # without a time: never read again
+        # size, time, lines and name; what has no time is never read from the disk
+        linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
         module = ModuleType(module_name)
         module.__file__ = file
         exec(compile(text, file, "exec"), vars(module))  # noqa: S102 # our own generated text

@@ -134,9 +134,8 @@ def _after_pool(op: MaxPool, value: _Value) -> _Value:
     for size, reach, step, around in zip(value.shape[1:], extent, op.stride, op.padding, strict=True):
         room = size + 2 * around - reach
         windows = (-(-room // step) if op.ceil else room // step) + 1
-        beyond = (
-            op.ceil and (windows - 1) * step >= size + around
-        )  # a window may not begin in the padding on the far side
+        # a window may not begin in the padding on the far side
+        beyond = op.ceil and (windows - 1) * step >= size + around
         sizes.append(0 if room < 0 and not op.ceil else windows - beyond)
     return _Value(shape=(value.shape[0], *sizes), low=value.low)
 

@@ -5,7 +5,7 @@ Authors write the formula of the paper; these rewrites are applied before code i
 * :func:`guard_branches`: a branch of ``where`` only gets inputs of its own region. Without it ``where(x > 0, x, expm1(x))`` has a NaN
   gradient for large ``x``: the branch not taken overflows, and zero times infinity is NaN.
 * :func:`clamp_saturated_exponents`: the exponential in ``tanh(exp(x))`` stays finite, so that its gradient is 0 in the tail and not NaN.
-* :func:`hand_nan_on`: a step function of three or more values gives NaN for NaN, where comparisons alone give the last of them.
+* :func:`propagate_nan`: a step function of three or more values gives NaN for NaN, where comparisons alone give the last of them.
 * :func:`clamp_products`: a product such as ``x * sigmoid(x)`` takes its limit (here 0) at minus infinity, where plain arithmetic gives NaN.
 """
 
@@ -34,7 +34,7 @@ from actlab.functions.formula import (
     where,
 )
 
-__all__ = ["clamp_products", "clamp_saturated_exponents", "guard_branches", "hand_nan_on"]
+__all__ = ["clamp_products", "clamp_saturated_exponents", "guard_branches", "propagate_nan"]
 
 INFINITY = float("inf")
 
@@ -153,7 +153,7 @@ def clamp_saturated_exponents(expression: Expr, value_at: Callable[[Expr, float]
     )
 
 
-def hand_nan_on(formula: Expr, inputs: Sequence[sympy.Symbol]) -> Expr:
+def propagate_nan(formula: Expr, inputs: Sequence[sympy.Symbol]) -> Expr:
     """Rewrite a step function that only compares its input, so that NaN stays NaN; two values stay as they are, as one bit.
 
     Args:
@@ -162,7 +162,7 @@ def hand_nan_on(formula: Expr, inputs: Sequence[sympy.Symbol]) -> Expr:
 
     Example:
         >>> x = sympy.Symbol("x", real=True)
-        >>> hand_nan_on(where(x > 1, 1, where(x < -1, -1, 0)), [x])
+        >>> propagate_nan(where(x > 1, 1, where(x < -1, -1, 0)), [x])
         where(x > 1, 1, where(x < -1, -1, minimum(maximum(x, 0), 0)))
     """
     if not isinstance(formula, where) or not isinstance(formula.args[2], where):

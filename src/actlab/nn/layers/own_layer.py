@@ -23,12 +23,10 @@ class OwnCode:
     Attributes:
         build: returns a new module.
         definition: text that changes when the code or the numbers in it change.
-        shown: the object in words.
     """
 
     build: Callable[[], nn.Module]
     definition: str
-    shown: str
 
     def __call__(self, x: Tensor, training: bool = False) -> Tensor:
         """Apply a new module."""

@@ -22,9 +22,8 @@ from actlab.errors import SiteError
 __all__ = ["Method", "compiled", "contains", "end_of_call", "read"]
 
 _FUTURES: Final = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
-_SILENT: Final = frozenset(
-    {"CACHE", "EXTENDED_ARG", "NOP", "PRECALL", "PUSH_NULL", "RESUME"}
-)  # instructions that change no value
+# Instructions that change no value.
+_SILENT: Final = frozenset({"CACHE", "EXTENDED_ARG", "NOP", "PRECALL", "PUSH_NULL", "RESUME"})
 # What a callee consists of that is written out in a path, and the most characters of it.
 _NAMING: Final = (ast.Name, ast.Attribute, ast.Subscript, ast.Constant, ast.expr_context)
 _MOST_CHARACTERS: Final = 40

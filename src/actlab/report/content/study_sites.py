@@ -18,7 +18,7 @@ _SHOWN = 6
 
 
 def site_rows(sites: Sequence[StudySite]) -> list[tuple[str, str, str, str]]:
-    """Return path, function, number of values and fate of every site.
+    """Return path, function, number of values and treatment in the arms of every site.
 
     Args:
         sites: mappings with the fields of :class:`actlab.studies.site_list.StudySite`.
@@ -28,14 +28,14 @@ def site_rows(sites: Sequence[StudySite]) -> list[tuple[str, str, str, str]]:
         >>> site_rows([site])
         [('act', 'relu', '1,024', 'swapped')]
     """
-    return [(site["path"], site["function"], _number(site["elements"]), _fate(site)) for site in sites]
+    return [(site["path"], site["function"], _number(site["elements"]), _treatment(site)) for site in sites]
 
 
 def _number(elements: int) -> str:
     return f"{elements:,}" if elements else "did not run"
 
 
-def _fate(site: StudySite) -> str:
+def _treatment(site: StudySite) -> str:
     swapped = "swapped" if not site["reason"] else f"swapped by {', '.join(site['swapped_by'])}"
     if not site["swapped_by"]:
         return f"left: {_why(site)}"

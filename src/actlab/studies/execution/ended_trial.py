@@ -9,8 +9,9 @@ from typing import Any
 from actlab.studies.execution.runner import DESCRIPTORS_CLOSED
 from actlab.studies.store.store import TrialKey
 from actlab.studies.trial import Trial
+from actlab.system.signal_name import signal_name
 
-__all__ = ["deaths_of_result", "exited_trial", "killed_trial", "memory_kills", "overdue_trial", "signal_name"]
+__all__ = ["deaths_of_result", "exited_trial", "killed_trial", "memory_kills", "overdue_trial"]
 
 # Signals of a fault in the code that runs, rather than of a person, a scheduler or the kernel that needs memory.
 _FAULTS = frozenset(
@@ -96,16 +97,3 @@ def memory_kills() -> int:
     except OSError:
         return 0
     return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
-
-
-def signal_name(number: int) -> str:
-    """Return the name of a signal.
-
-    Example:
-        >>> signal_name(9)
-        'SIGKILL'
-    """
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

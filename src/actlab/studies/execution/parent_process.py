@@ -8,7 +8,6 @@ import signal
 import sys
 import threading
 import time
-from typing import Any
 
 from actlab.studies.store.lease_owner import Owner
 
@@ -18,28 +17,27 @@ _PR_SET_PDEATHSIG = 1
 _POLL = 0.5  # seconds between two looks where the kernel does not tell
 
 
-def end_with(parent: Owner, **settings: Any) -> None:
+def end_with(parent: Owner) -> None:
     """Have this process end when its parent ends, also after a SIGKILL, and at once if the parent has ended already.
 
     On Linux the kernel kills it, whatever its code is doing; elsewhere a thread watches the parent.
 
     Args:
         parent: the process that started this one, as seen by itself: its number alone could be another process by now.
-        settings: of the watching thread, for tests: ``poll``, seconds between two looks, which also makes it run on Linux.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if _has_ended(parent):
         os._exit(1)
-    if sys.platform != "linux" or settings:
-        threading.Thread(target=_watch, args=(parent, settings.get("poll", _POLL)), daemon=True).start()
+    if sys.platform != "linux":
+        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
 
 def _has_ended(parent: Owner) -> bool:
     return os.getppid() != parent.pid or parent.is_dead()
 
 
-def _watch(parent: Owner, poll: float) -> None:
+def _watch(parent: Owner) -> None:
     while not _has_ended(parent):
-        time.sleep(poll)
+        time.sleep(_POLL)
     os._exit(1)

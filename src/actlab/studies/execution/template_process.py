@@ -24,6 +24,7 @@ from actlab.studies.execution.runner import Answer
 from actlab.studies.execution.template import REQUEST, Request, serve
 from actlab.studies.store.lease_owner import Owner
 from actlab.studies.store.store import TrialKey
+from actlab.system.signal_name import signal_name
 from actlab.tasks.registry import names
 from actlab.tasks.task import Task
 
@@ -121,7 +122,7 @@ class TemplateProcess:
             serve(job, theirs, me, warm=warm, task=task)
 
     def greeting(self, limit: float) -> dict[str, Any]:
-        """Wait until the task is loaded, and return what the template process says of it.
+        """Wait until the task is loaded, and return the first message, such as the number of steps or what is wrong.
 
         Raises:
             TemplateError: it ended, or took longer than ``limit`` seconds.
@@ -153,7 +154,7 @@ class TemplateProcess:
         try:
             socket.send_fds(self._control, [REQUEST.pack(letter, number)], list(descriptors))
         except OSError as error:
-            raise TemplateError(self._fate()) from error
+            raise TemplateError(self._ending()) from error
 
     def _reply(self, limit: float) -> Any:
         while b"\n" not in self._received:
@@ -163,14 +164,15 @@ class TemplateProcess:
             except OSError:
                 part = b""
             if not part:
-                raise TemplateError(self._fate() if ready else f"it did not answer for {limit:.0f} s")
+                raise TemplateError(self._ending() if ready else f"it did not answer for {limit:.0f} s")
             self._received += part
         line, _, self._received = self._received.partition(b"\n")
         return json.loads(line)
 
-    def _fate(self) -> str:
+    def _ending(self) -> str:
+        """Return how the process ended; it is killed if it runs."""
         code = self.kill()
-        return f"it was ended by {_signal_name(-code)}" if code < 0 else f"it ended with exit code {code}"
+        return f"it was ended by {signal_name(-code)}" if code < 0 else f"it ended with exit code {code}"
 
     def kill(self) -> int:
         """Kill it, and with it the runners; return its exit code, which may be of before."""
@@ -192,13 +194,6 @@ def _end_fork(pid: int) -> int:
             _, status = os.waitpid(pid, 0)
         return os.waitstatus_to_exitcode(status)
     return 0
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 @contextmanager

@@ -44,12 +44,12 @@ def holder_text(holder: Holder) -> str:
 
     Example:
         >>> from actlab.studies.store.lease_owner import Owner
-        >>> print(holder_text(Holder(Owner("here", 7, "1"), 2, True, 1.7e9, 12.4, local=True)).replace("\n", " "))
+        >>> print(holder_text(Holder(Owner("here", 7, "1"), 2, True, 1.7e9, 12.4, is_local=True)).replace("\n", " "))
         Another process (pid 7) holds 2 trials of this study. It is stopped (Ctrl-Z or a debugger), last seen ... taken over in 12 s.
     """
     place = (
         f"pid {holder.owner.pid}"
-        if holder.local
+        if holder.is_local
         else f"pid {holder.owner.pid} on {holder.owner.host.partition('/')[0]}"
     )
     trials = "1 trial" if holder.trials == 1 else f"{holder.trials} trials"

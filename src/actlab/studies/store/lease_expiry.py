@@ -41,7 +41,7 @@ class Holder(NamedTuple):
         is_stopped: whether it is known to be stopped.
         heartbeat: seconds since 1970 at its last renewal.
         left: seconds until its leases expire if it does not renew them.
-        local: whether it is a process of this machine.
+        is_local: whether it is a process of this machine.
     """
 
     owner: Owner
@@ -49,7 +49,7 @@ class Holder(NamedTuple):
     is_stopped: bool
     heartbeat: float
     left: float
-    local: bool
+    is_local: bool
 
 
 @dataclass
