@@ -53,7 +53,6 @@ __all__ = [
     "exp_limited",
     "log_e_process",
     "log_growth",
-    "scale_below_one",
 ]
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -68,7 +67,9 @@ _PRIOR = np.array([0.25, 0.25, 0.5])
 _STEEPNESS = _EFFECTS * np.sqrt(1 + _EFFECTS**2)
 # One difference against a long series takes away 99 % of the evidence, not all of it; a win costs 0.5 %.
 _LARGEST_BET = 0.99
-_TINY = 2.0**-500  # stands for a zero that counts as a gain; its square is still a normal number
+_TINY = 2.0**-1022  # stands for a zero that counts as a gain
+# Larger differences count as this one, so that no sum overflows; a limit keeps the order and the symmetry.
+_LARGEST = 1e303
 
 
 def log_e_process(differences: ArrayLike, *, two_sided: bool = False, zero_gains: bool = False) -> Floats:
@@ -106,12 +107,12 @@ def log_growth(differences: Floats, *, zero_gains: bool = False) -> Floats:
         >>> log_growth(np.array([1.0, -1.0, 0.0])).round(2).tolist()
         [0.62, -2.31, 0.0]
     """
-    d = scale_below_one(differences)
+    d = np.clip(differences, -_LARGEST, _LARGEST)
     if zero_gains:
         d = np.where(np.maximum.accumulate(np.abs(d), axis=-1) == 0, _TINY, d)
     n = np.arange(1.0, d.shape[-1] + 1)
-    squares = (d * d).cumsum(-1)
-    size = np.sqrt(squares / n)
+    # Squares of 1e-200 underflow; a common scale would be known only after the last difference, and change what was decided before it.
+    size = np.hypot.accumulate(np.abs(d), axis=-1) / np.sqrt(n)
     unit = np.divide(d, size, out=np.zeros_like(d), where=size > 0)
     mean = np.divide(d.cumsum(-1), n * size, out=np.zeros_like(d), where=size > 0)
     weights = _posterior(n, mean)
@@ -139,23 +140,6 @@ def _posterior(n: Floats, mean: Floats) -> Floats:
         log[..., 1:] = n[:-1] * fit - 0.5 * np.log(u * u + 1)
     weights = np.exp(logs - logs.max(axis=0)) * _PRIOR.reshape(-1, *(1,) * mean.ndim)
     return np.asarray(weights / weights.sum(axis=0), dtype=np.float64)
-
-
-def scale_below_one(differences: Floats) -> Floats:
-    """Return differences divided by a power of two, one per sequence, so that the largest is below 1.
-
-    This avoids underflow and overflow in squares of 1e-200 and 1e200. Division by a power of two is exact, so that results
-    for the first n differences are the same to the bit whatever later differences are, and no decision is reversed.
-
-    Args:
-        differences: shape (..., n).
-
-    Example:
-        >>> scale_below_one(np.array([3.0, -6.0, 1.0])).tolist()
-        [0.375, -0.75, 0.125]
-    """
-    largest = np.abs(differences).max(axis=-1, keepdims=True, initial=0.0)
-    return np.asarray(np.ldexp(differences, -np.frexp(largest)[1]), dtype=np.float64)
 
 
 def exp_limited(log_e: ArrayLike) -> Floats:
