@@ -12,6 +12,9 @@ from typing import Any, NoReturn
 
 import torch
 
+if sys.platform != "win32":
+    import resource
+
 __all__ = ["restorations", "restored_process"]
 
 _Reader = Callable[[], Any]
@@ -43,6 +46,20 @@ def _handlers() -> list[Any]:
     return [signal.getsignal(number) for number in _HANDLED]
 
 
+def _limits() -> dict[int, tuple[int, int]]:
+    if sys.platform == "win32":
+        return {}
+    names = [name for name in dir(resource) if name.startswith("RLIMIT_")]
+    return {number: resource.getrlimit(number) for name in names if (number := getattr(resource, name)) >= 0}
+
+
+def _place() -> tuple[Any, ...]:
+    """Return session, process group, allowed cores, and whether an alarm is set."""
+    parts = [getattr(os, name, None) for name in ("getsid", "getpgid", "sched_getaffinity")]
+    alarm = hasattr(signal, "getitimer") and signal.getitimer(signal.ITIMER_REAL)[0] > 0
+    return (*(part and part(0) for part in parts), alarm)
+
+
 def _set_handlers(handlers: list[Any]) -> None:
     if threading.current_thread() is not threading.main_thread():
         return  # where they cannot be changed
@@ -63,7 +80,14 @@ _PARTS: tuple[tuple[_Reader, Callable[[Any], Any] | None], ...] = (
     (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
     (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     (torch.get_default_device, None),
+    (lambda: sys.float_info.min / 2 == 0, torch.set_flush_denormal),
+    (torch._C._get_mkldnn_enabled, torch._C._set_mkldnn_enabled),
+    (torch._C._get_nnpack_enabled, torch._C._set_nnpack_enabled),
+    (torch._C._get_flash_sdp_enabled, torch._C._set_sdp_use_flash),
+    (torch._C._get_math_sdp_enabled, torch._C._set_sdp_use_math),
     (sys.getrecursionlimit, sys.setrecursionlimit),
+    (_limits, None),
+    (_place, None),
     (lambda: os.nice(0) if hasattr(os, "nice") else 0, None),
 )
 

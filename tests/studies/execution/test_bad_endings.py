@@ -158,6 +158,20 @@ def test_a_trial_that_hangs_is_ended_at_its_limit_and_run_again_later(tmp_path):
     assert {row["status"] for row in run(tmp_path, spoiled(lambda: None)).rows()} == {"completed"}
 
 
+def test_a_trial_that_hangs_by_chance_leaves_no_trace_in_the_rows(tmp_path):
+    hung = tmp_path / "hung"
+
+    def once():
+        if not hung.exists():
+            hung.touch()
+            time.sleep(600)
+
+    rows = run(tmp_path, spoiled(once), seeds=3, trial_limit=2.0).rows()
+
+    (tmp_path / "other").mkdir()
+    assert numbers(rows) == numbers(run(tmp_path / "other", spoiled(lambda: None), seeds=3).rows())
+
+
 def test_the_default_limit_follows_the_trials_before(tmp_path, monkeypatch):
     monkeypatch.setattr(time_limits, "_FLOOR", 1.0)
 

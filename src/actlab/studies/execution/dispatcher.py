@@ -17,6 +17,7 @@ from typing import TypeAlias
 
 from actlab.errors import StoreError, TaskError
 from actlab.studies.execution.ended_trial import (
+    ENDS_AT_LIMIT,
     deaths_of_result,
     exited_trial,
     killed_trial,
@@ -131,7 +132,7 @@ class Dispatcher:
         for connection, runner in list(self._runners.items()):
             if runner.lease is not None and limit is not None and runner.time.tick() > limit:
                 self._end(connection)
-                self._record(runner, overdue_trial(runner.lease.key, limit, origin, runner.time.seconds))
+                self._record_overdue(runner, runner.lease.key, limit, origin)
         self._end_with_budget()
 
     def _trial_limit(self) -> tuple[float | None, str]:
@@ -158,7 +159,7 @@ class Dispatcher:
     # Trials
 
     def _hand_out(self) -> None:
-        """Lease trials for idle runners. A trial on which a process was killed runs later, and alone."""
+        """Lease trials for idle runners. A trial on which a process was ended runs later, and alone."""
         busy = self._busy()
         if self._is_late() or any(runner.lease and self._deaths[runner.lease.key] for runner in busy):
             return
@@ -259,6 +260,14 @@ class Dispatcher:
             self._release(runner, f"killed by signal {-code}")
             return
         self._record(runner, killed_trial(key, -code, self._deaths[key], out_of_memory=memory, seconds=seconds))
+
+    def _record_overdue(self, runner: _Runner, key: TrialKey, limit: float, origin: str) -> None:
+        """Have a trial that was ended at the limit run again once, as deadlocks and slow disks come by chance, or record the end."""
+        self._deaths[key] += 1
+        if self._deaths[key] < ENDS_AT_LIMIT:
+            self._release(runner, "ended at the limit")
+            return
+        self._record(runner, overdue_trial(key, limit, origin, runner.time.seconds))
 
     def _running_template(self) -> TemplateProcess:
         """Return the template process, which is started if there is none."""

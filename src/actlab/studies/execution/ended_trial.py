@@ -11,13 +11,15 @@ from actlab.studies.store.store import TrialKey
 from actlab.studies.trial import Trial
 from actlab.system.signal_name import signal_name
 
-__all__ = ["deaths_of_result", "exited_trial", "killed_trial", "memory_kills", "overdue_trial"]
+__all__ = ["ENDS_AT_LIMIT", "deaths_of_result", "exited_trial", "killed_trial", "memory_kills", "overdue_trial"]
 
 # Signals of a fault in the code that runs, rather than of a person, a scheduler or the kernel that needs memory.
 _FAULTS = frozenset(
     getattr(signal, name, None) for name in ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE", "SIGTRAP", "SIGSYS")
 )
 _DEATHS_OF_TRIAL, _DEATHS_FROM_OUTSIDE = 3, 5
+#: Which end of a trial is its result if it is one at the limit.
+ENDS_AT_LIMIT = 2
 
 
 def deaths_of_result(number: int, *, out_of_memory: bool) -> int:
@@ -70,7 +72,7 @@ def exited_trial(key: TrialKey, code: int | None, seconds: float) -> Trial:
 
 
 def overdue_trial(key: TrialKey, limit: float, origin: str, seconds: float) -> Trial:
-    """Return the result of a trial that was ended because it ran longer than allowed.
+    """Return the result of a trial that was ended because it ran longer than allowed, also alone.
 
     Args:
         key: of the trial.
@@ -79,8 +81,8 @@ def overdue_trial(key: TrialKey, limit: float, origin: str, seconds: float) -> T
         seconds: that the trial ran.
     """
     text = (
-        f"it was ended after {seconds:.3g} s: the limit for a trial is {limit:.3g} s ({origin}). Does it hang? "
-        "A later run of the same command tries it again; give more time with --trial-limit."
+        f"it was ended after {seconds:.3g} s, also while no other trial ran: the limit for a trial is {limit:.3g} s ({origin}). "
+        "Does it hang? A later run of the same command tries it again; give more time with --trial-limit."
     )
     return _ended(key, text, seconds, provisional=True)
 
