@@ -101,8 +101,7 @@ def appraise(
 
     Args:
         source: name of a task, a task, or path of a Python file; see :mod:`actlab.tasks.trained_model_source`.
-        act: activation to put at the sites of the model's main function before training, as :func:`actlab.compare` does, or a map from
-            site patterns to specs; ``"*=gelu"`` is for every site that fits.
+        act: activation for the sites of the model's main function before training, as in :func:`actlab.compare`; or ``"*=gelu"``, a map.
         seed: of data, weights, order and samples.
         samples: maximum number of samples for the fit, and for the evaluation.
         measure: "loss" (the task's), "metric" (the task's, of single samples), or as in :func:`actlab.importance`.

@@ -12,7 +12,7 @@ from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
 from actlab.functions.spec_text import split_site_map
 
-__all__ = ["EVERY_SITE", "MAIN_FUNCTION", "UNCHANGED", "Arm", "ArmLike", "Assignment", "parse_arm"]
+__all__ = ["EVERY_SITE", "MAIN_FUNCTION", "UNCHANGED", "Arm", "ArmLike", "Assignment", "named", "parse_arm"]
 
 Assignment: TypeAlias = str | tuple[tuple[str, str], ...]
 
@@ -102,3 +102,19 @@ def parse_arm(arm: ArmLike, sites: tuple[str, ...] = EVERY_SITE) -> Arm:
     raise PlanError(
         f"An arm is a spec like 'gelu', 'unchanged', or a map from site patterns to specs; got {type(arm).__name__}: {arm!r}."
     )
+
+
+def named(arm: str, *, short: bool = False) -> str:
+    """Return how a sentence names an arm: its label, or words for the model as it is.
+
+    Args:
+        arm: label of the arm.
+        short: whether a verb or an apostrophe follows.
+
+    Example:
+        >>> named("gelu"), named("unchanged"), named("unchanged", short=True)
+        ('gelu', 'the model as it is', 'the unchanged model')
+    """
+    if arm != UNCHANGED:
+        return arm
+    return "the unchanged model" if short else "the model as it is"

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import nn
 
+from actlab.studies.arm import named
 from actlab.studies.source_files import source_digests
 from actlab.tasks.data_digest import bits, data_digest
 from actlab.tasks.task import Data, Task
@@ -132,7 +133,7 @@ def _mixed_parameters(rows: list[Mapping[str, Any]]) -> list[str]:
         if row.get("parameters") is not None:
             counts[row["arm"]].add(row["parameters"])
     return [
-        f"The models of {arm} had {' and '.join(f'{count:,}' for count in sorted(values))} parameters: it is not one model."
+        f"The models of {named(arm)} had {' and '.join(f'{count:,}' for count in sorted(values))} parameters: it is not one model."
         for arm, values in counts.items()
         if len(values) > 1
     ]

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from actlab.errors import TaskError, did_you_mean
+from actlab.system.name_list import listed
 from actlab.tasks.setting_names import nearest_setting, why_no_setting
 
 __all__ = ["Data", "Split", "Task", "accuracy", "adam", "as_data", "load_data"]
@@ -163,9 +164,7 @@ def _check_fields(given: Mapping[str, Any], required: Mapping[str, bool]) -> Non
             raise TaskError(f"A Task has no field {name!r}.{hint} Its fields are {', '.join(required)}.")
     missing = [name for name, is_required in required.items() if is_required and name not in given]
     if missing:
-        raise TaskError(
-            f"The Task lacks {' and '.join(missing)}. Required are {', '.join(n for n in required if required[n])}."
-        )
+        raise TaskError(f"The Task lacks {listed(missing)}. Required are {listed(n for n in required if required[n])}.")
 
 
 def _function_name(function: Any) -> str:

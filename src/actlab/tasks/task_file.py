@@ -15,6 +15,7 @@ from typing import Any
 from torch import nn
 
 from actlab.errors import TaskError, did_you_mean
+from actlab.system.name_list import listed
 from actlab.tasks.neighbour_modules import allow_imports_from, shadowed
 from actlab.tasks.setting_names import OPTIONAL, REQUIRED, nearest_setting
 from actlab.tasks.task import Task
@@ -141,7 +142,7 @@ def _missing_message(missing: list[str], namespace: Mapping[str, Any], file: Pat
         f"\n  {name}: {_EXPECTED[name]}.{_near(name, [known for known in public if known not in REQUIRED])}"
         for name in missing
     ]
-    return f"{file} does not define {' and '.join(missing)}. A task needs, at module level:{''.join(lines)}"
+    return f"{file} does not define {listed(missing)}. A task needs, at module level:{''.join(lines)}"
 
 
 def _near(missing: str, public: list[str]) -> str:

@@ -12,19 +12,9 @@ from actlab.report.content.verdict import (
     curve_text,
     difference_text,
     headline_gain,
-    join_names,
     progress_text,
     tie_text,
 )
-
-
-def test_names_are_joined_with_commas_and_and():
-    assert [join_names(names) for names in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
-        "",
-        "a",
-        "a and b",
-        "a, b and c",
-    ]
 
 
 def test_the_best_set_is_told_in_one_sentence(made_up, found):

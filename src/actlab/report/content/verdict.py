@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from actlab.report.content.format import MISSING, chance, decimals, duration, fixed, interval, plain, ratio, signed
 from actlab.report.content.series import Row, costs, curves, differences
+from actlab.studies.arm import named
+from actlab.system.name_list import listed
 from actlab.system.plural import plural
 
 if TYPE_CHECKING:
@@ -20,7 +22,6 @@ __all__ = [
     "curve_text",
     "difference_text",
     "headline_gain",
-    "join_names",
     "metric_decimals",
     "progress_text",
     "region_text",
@@ -39,16 +40,6 @@ def task_name(task: str) -> str:
     return PurePath(task).name if task.endswith(".py") else task
 
 
-def join_names(names: Sequence[str]) -> str:
-    """Return names separated by commas and a final "and".
-
-    Example:
-        >>> join_names(["gelu", "silu", "relu"])
-        'gelu, silu and relu'
-    """
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
-
-
 def metric_decimals(verdict: Verdict) -> int:
     """Return the number of decimals of the metric that shows the narrowest interval and the ROPE with two digits."""
     widths = [high - low for low, high in (arm.ci for arm in verdict.arms) if low is not None and high is not None]
@@ -61,23 +52,26 @@ def best_set_sentence(verdict: Verdict) -> str:
     compared, best, rate = found.compared, verdict.best_set, chance(verdict.alpha)
     if len(compared) < 2:
         only = (
-            f"Only {compared[0]} has a result: nothing was compared." if compared else "No arm has a result to compare."
+            f"Only {named(compared[0], short=True)} has a result: nothing was compared."
+            if compared
+            else "No arm has a result to compare."
         )
         return f"{only}{_left_out(verdict)}"
     arms = f"{len(compared)} arms" if not found.left_out else f"{len(compared)} arms that were compared"
     if len(best) == len(compared):
         return f"At an error rate of {rate}, none of the {arms} is ruled out.{_left_out(verdict)}"
     if len(best) == 1 and all(found.is_better(best[0], arm) for arm in compared if arm != best[0]):
-        return f"At an error rate of {rate}, {best[0]} is the best of {arms}; the others are ruled out.{_left_out(verdict)}"
-    may_be = f"{len(best)} of {arms} may be the best; the others are ruled out"
-    return f"At an error rate of {rate}, {may_be}.{_left_out(verdict)}"
+        may_be = f"{named(best[0], short=True)} is the best of {arms}"
+    else:
+        may_be = f"{len(best)} of {arms} may be the best"
+    return f"At an error rate of {rate}, {may_be}; the others are ruled out.{_left_out(verdict)}"
 
 
 def _left_out(verdict: Verdict) -> str:
     """Return the arms of which no sentence says anything, with the reason."""
     words = {"not run": "not run", "diverged": "no finite result", "ruled out": "no finite result"}
-    parts = [f"{arm.arm} ({words.get(arm.standing, 'failed')})" for arm in verdict.findings.left_out]
-    return f" Not compared: {join_names(parts)}." if parts else ""
+    parts = [f"{named(arm.arm)} ({words.get(arm.standing, 'failed')})" for arm in verdict.findings.left_out]
+    return f" Not compared: {listed(parts)}." if parts else ""
 
 
 def confidence_sentences(verdict: Verdict) -> list[str]:
@@ -89,7 +83,7 @@ def confidence_sentences(verdict: Verdict) -> list[str]:
             "symmetric differences."
         )
     if verdict.closest is not None:
-        sentences.append(f"Closest tie: {join_names(verdict.closest.arms)} ({tie_text(verdict.closest, verdict)}).")
+        sentences.append(f"Closest tie: {listed(verdict.closest.arms)} ({tie_text(verdict.closest, verdict)}).")
     return sentences
 
 
@@ -108,7 +102,7 @@ def tie_text(tie: Tie, verdict: Verdict) -> str:
         return "undecided; no more seeds will be run for the two"
     if tie.seeds_needed is None:
         return "undecided; the number of seeds needed is unknown"
-    return f"undecided; about {tie.seeds_needed} more seed{'s' if tie.seeds_needed > 1 else ''} needed"
+    return f"undecided; about {plural(tie.seeds_needed, 'more seed')} needed"
 
 
 def difference_text(verdict: Verdict) -> str:
@@ -116,7 +110,7 @@ def difference_text(verdict: Verdict) -> str:
     digits = metric_decimals(verdict)
     parts = [f"{row['arm']} {signed(row['mean'], digits)}" for row in differences(verdict)]
     band = f" Practically equivalent: within {plain(verdict.rope)} of zero." if verdict.rope else ""
-    return f"Mean {verdict.metric} minus that of {verdict.baseline}: {', '.join(parts)}.{band}"
+    return f"Mean {verdict.metric} minus that of {named(verdict.baseline)}: {', '.join(parts)}.{band}"
 
 
 def curve_text(verdict: Verdict, rows: Iterable[Row]) -> str:
@@ -136,7 +130,7 @@ def cost_text(verdict: Verdict) -> str:
         f"{row['arm']} {fixed(row['mean'], digits)} at {ratio(row['time'])} {ranges.get(row['arm'], '')}".rstrip()
         for row in costs(verdict)
     ]
-    return f"{verdict.metric} and step time relative to {verdict.baseline}, with its 95% interval: {', '.join(parts)}."
+    return f"{verdict.metric} and step time relative to {named(verdict.baseline)}, with its 95% interval: {', '.join(parts)}."
 
 
 def progress_text(done: int, total: int, *, leader: str | None, out: Sequence[str], seconds_left: float | None) -> str:
@@ -166,6 +160,10 @@ def headline_gain(verdict: Verdict) -> tuple[str, str, str]:
         return f"Mean {verdict.metric}", fixed(best[0].mean, digits), note
     if len(gains) == 1:
         note = f"95% interval {interval(gains[0].ci, digits, sign=True)}"
-        return f"Compared with {verdict.baseline}", signed(gains[0].mean, digits), note
+        return f"Compared with {named(verdict.baseline)}", signed(gains[0].mean, digits), note
     low, high = (signed(end([gain.mean for gain in gains]), digits) for end in (min, max))
-    return f"Best set compared with {verdict.baseline}", f"{low} to {high}", f"mean difference in {verdict.metric}"
+    return (
+        f"Best set compared with {named(verdict.baseline)}",
+        f"{low} to {high}",
+        f"mean difference in {verdict.metric}",
+    )

@@ -25,12 +25,13 @@ from actlab.report.content.verdict import (
     curve_text,
     difference_text,
     headline_gain,
-    join_names,
     region_text,
     task_name,
 )
 from actlab.report.html.template import render
 from actlab.report.output_file import write_output
+from actlab.studies.arm import named
+from actlab.system.name_list import listed
 
 if TYPE_CHECKING:
     import altair as alt
@@ -74,6 +75,7 @@ def html(verdict: Verdict, rows: Iterable[Row]) -> str:
         figures=_figures(verdict, rows),
         **_table(verdict),
         **_ties(verdict),
+        baseline=named(verdict.baseline),
         sites=site_rows(verdict.sites),
         site_headings=HEADINGS,
         site_lead=site_sentence(verdict.sites) or "Every arm swaps all of them.",
@@ -117,8 +119,8 @@ def _figures(verdict: Verdict, rows: Sequence[Row]) -> list[dict[str, Any]]:
         ),
         _figure(
             "differences",
-            f"Differences to {verdict.baseline}",
-            f"{verdict.metric} minus that of {verdict.baseline} on the same seed. Large dot and bar: mean and its 95% interval; "
+            f"Differences to {named(verdict.baseline)}",
+            f"{verdict.metric} minus that of {named(verdict.baseline)} on the same seed. Large dot and bar: mean and its 95% interval; "
             "small dots: single seeds; arrow: outside the axis.",
             difference_text(verdict),
             lambda frame: difference_plot(verdict, rows, frame),
@@ -126,7 +128,7 @@ def _figures(verdict: Verdict, rows: Sequence[Row]) -> list[dict[str, Any]]:
         _figure(
             "cost",
             "Cost",
-            f"{verdict.metric} ({better} is better) with its 95% interval over the time of a training step, {verdict.baseline} = 1. "
+            f"{verdict.metric} ({better} is better) with its 95% interval over the time of a training step, {named(verdict.baseline)} = 1. "
             f"Best: {'upper' if better == 'higher' else 'lower'} left; arrow: outside the axis.",
             cost_text(verdict),
             lambda frame: cost_plot(verdict, frame),
@@ -163,8 +165,8 @@ def _table(verdict: Verdict) -> dict[str, Any]:
         for arm in verdict.arms
     ]
     note = (
-        f"p: corrected; the error rate of the study at which the difference would rule out {verdict.baseline} or the arm. "
-        f"Better: share of seeds on which the arm is better than {verdict.baseline}. "
+        f"p: corrected; the error rate of the study at which the difference would rule out {named(verdict.baseline)} or the arm. "
+        f"Better: share of seeds on which the arm is better than {named(verdict.baseline)}. "
         f"Same: probability that the difference is within ±{plain(verdict.rope)}. Step time: arms in turn, in nine blocks."
     )
     return {"columns": [first, *shown], "arms": arms, "note": note}
@@ -174,7 +176,7 @@ def _ties(verdict: Verdict) -> dict[str, Any]:
     ordered = sorted(verdict.ties, key=lambda tie: (tie.kind == "equivalent", tie.seeds_needed or 10**9))
     pairs = [
         {
-            "names": join_names(tie.arms),
+            "names": listed(tie.arms),
             "kind": "practically equivalent" if tie.kind == "equivalent" else "undecided",
             "same": chance(tie.prob_equivalent),
             "seeds": "none" if tie.kind == "equivalent" else tie.seeds_needed or "unknown",

@@ -12,6 +12,7 @@ from rich.text import Text
 from actlab.bench.speed import PASSES, Bench, Measurement
 from actlab.report.content.format import MISSING, count, interval, plural, ratio, short_time, size
 from actlab.report.terminal.text_table import below, text_table
+from actlab.studies.arm import named
 
 if TYPE_CHECKING:
     from actlab.diagnostics.cost import ArmCost, Costs
@@ -75,8 +76,8 @@ def cost_table(costs: Costs) -> RenderableType:
     table = text_table(COST_HEADINGS, [_cells(arm, costs) for arm in costs.arms], right=COST_HEADINGS[1:])
     legend = (
         f"{costs.name}, {plural(costs.batch_size, 'example')} a step, nothing trained. step: forward, backward and optimizer on one "
-        f"thread, median; vs baseline: time over that of {costs.baseline}, from interleaved steps (an interval that contains 1.00 shows no "
-        "difference); memory: allocated in a step beyond model and optimizer."
+        f"thread, median; vs baseline: time over that of {named(costs.baseline)}, from interleaved steps (an interval that contains "
+        "1.00 shows no difference); memory: allocated in a step beyond model and optimizer."
     )
     return Group(table, below(legend))
 

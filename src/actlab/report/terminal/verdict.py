@@ -17,9 +17,10 @@ from rich.text import Text
 from actlab.report.content.arm_columns import Column, columns
 from actlab.report.content.format import chance, duration, plain, plural
 from actlab.report.content.study_sites import HEADINGS, site_rows, site_sentence
-from actlab.report.content.verdict import confidence_sentences, join_names, region_text, task_name, tie_text
+from actlab.report.content.verdict import confidence_sentences, region_text, task_name, tie_text
 from actlab.report.terminal.text_table import ListTable, below, name_value_table, text_table
 from actlab.studies.verdict.region import default_rule
+from actlab.system.name_list import listed
 
 if TYPE_CHECKING:
     from actlab.report.content.arm_table import ArmTable
@@ -95,9 +96,7 @@ def _legend(verdict: Verdict, visible: AbstractSet[str]) -> str:
 def _tie_lines(verdict: Verdict) -> list[Text]:
     ties = sorted(verdict.ties, key=lambda tie: (tie != verdict.closest, tie.kind == "equivalent"))
     lines = [
-        Text(
-            f"{join_names(tie.arms)}: {tie_text(tie, verdict)} ({chance(tie.prob_equivalent)} probability of equivalence)"
-        )
+        Text(f"{listed(tie.arms)}: {tie_text(tie, verdict)} ({chance(tie.prob_equivalent)} probability of equivalence)")
         for tie in ties[:TIES_SHOWN]
     ]
     more = len(ties) - TIES_SHOWN

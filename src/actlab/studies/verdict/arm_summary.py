@@ -13,6 +13,7 @@ from actlab.stats.bootstrap import bootstrap_interval, iqm
 from actlab.stats.e_process import anytime_p
 from actlab.stats.equivalence import probability_superior
 from actlab.stats.racing import RaceState
+from actlab.studies.arm import named
 from actlab.studies.verdict.finding import ArmFinding, Findings
 from actlab.studies.verdict.outcomes import Costs, Outcome, StudyFacts, differences, gains
 from actlab.studies.verdict.step_time import compare_times
@@ -168,10 +169,8 @@ def _differences(outcomes: Mapping[str, Outcome], findings: Findings, facts: Stu
 def _status(outcome: Outcome, findings: Findings, facts: StudyFacts) -> tuple[Status, str | None]:
     found = findings.of(outcome.arm)
     if found.standing == "ruled out":
-        return (
-            "eliminated",
-            f"ruled out after {plural(found.after or 0, 'seed')}: {found.beaten_by[0]} is better (evidence {found.e_value:.3g})",
-        )
+        better = f"{named(found.beaten_by[0], short=True)} is better (evidence {found.e_value:.3g})"
+        return "eliminated", f"ruled out after {plural(found.after or 0, 'seed')}: {better}"
     if found.standing == "not run":
         return "not_run", "no trial has been run"
     if found.standing == "withdrawn":

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from actlab.studies.arm import named
 from actlab.studies.trial_inputs import mixed_inputs
 from actlab.studies.verdict.arm_summary import ArmSummary
 from actlab.studies.verdict.far_seeds import find_far_seeds
 from actlab.studies.verdict.finding import Findings
 from actlab.studies.verdict.learned import Learned
 from actlab.studies.verdict.outcomes import Outcome, Row, StudyFacts
-from actlab.studies.verdict.words import counted, listed
+from actlab.studies.verdict.words import all_named, capitalized
 from actlab.system.plural import plural
 
 __all__ = ["Evidence", "find_warnings"]
@@ -46,7 +47,7 @@ class Evidence:
 def find_warnings(evidence: Evidence) -> tuple[str, ...]:
     """Return the warnings of a verdict, the most serious first."""
     arms, facts = evidence.arms, evidence.facts
-    return (
+    sentences = (
         *_learning_warnings(evidence.learned, facts),
         *_seed_warnings(evidence),
         *_far_out_warnings(evidence),
@@ -58,17 +59,18 @@ def find_warnings(evidence: Evidence) -> tuple[str, ...]:
         *mixed_inputs(evidence.rows),
         *_tuning_warnings(facts, evidence.rows),
     )
+    return tuple(map(capitalized, sentences))
 
 
 def _learning_warnings(learned: Learned, facts: StudyFacts) -> Iterator[str]:
     if learned.unlearned:
         yield (
-            f"Nothing was learned by {listed(learned.unlearned)}: the {facts.metric} is no better than {learned.constant:.4g}, that of a "
-            "constant prediction."
+            f"Nothing was learned by {all_named(learned.unlearned)}: the {facts.metric} is no better than {learned.constant:.4g}, that "
+            "of a constant prediction."
         )
     for group in learned.identical:
         yield (
-            f"{listed(group)} gave identical results on every seed: do they run in the model, or has the {facts.metric} reached "
+            f"{all_named(group)} gave identical results on every seed: do they run in the model, or has the {facts.metric} reached "
             "its limit?"
         )
 
@@ -89,8 +91,9 @@ def _far_out_warnings(evidence: Evidence) -> Iterator[str]:
             ", ..." if len(seeds) > 3 else ""
         )
         yield (
-            f"{arm} is much farther from the other arms on {counted(len(seeds), 'seed')} ({shown}) than on the rest. The error rate "
-            "holds for symmetric differences, and an arm that fails on rare seeds breaks that: look at these runs, and add seeds."
+            f"{named(arm, short=True)} is much farther from the other arms on {plural(len(seeds), 'seed')} ({shown}) than on the rest. "
+            "The error rate holds for symmetric differences, and an arm that fails on rare seeds breaks that: look at these runs, and "
+            "add seeds."
         )
 
 
@@ -125,14 +128,15 @@ def _unfinished_warnings(evidence: Evidence) -> Iterator[str]:
 def _failure_warnings(evidence: Evidence) -> Iterator[str]:
     for arm in evidence.arms:
         outcome, found = evidence.outcomes[arm.spec], evidence.findings.of(arm.spec)
+        name = named(arm.spec, short=True)
         if outcome.failed:
-            yield f"{arm.spec} {_failure(outcome, found.standing, is_final=found.is_final)}."
+            yield f"{name} {_failure(outcome, found.standing, is_final=found.is_final)}."
         if outcome.diverged:
-            yield f"{arm.spec} diverged on {len(outcome.diverged)} of {plural(outcome.trials, 'seed')}; those count as lost."
+            yield f"{name} diverged on {len(outcome.diverged)} of {plural(outcome.trials, 'seed')}; those count as lost."
 
 
 def _failure(outcome: Outcome, standing: str, *, is_final: bool) -> str:
-    failed = f"{counted(len(outcome.failed), 'trial')} failed ({outcome.troubles[outcome.failed[0]]})"
+    failed = f"{plural(len(outcome.failed), 'trial')} failed ({outcome.troubles[outcome.failed[0]]})"
     if standing != "withdrawn":
         return f"has a failure that does not count in the comparison: {failed}"
     return f"is excluded: {failed}" if is_final else f"is excluded for now: {failed}; the same command runs it again"
@@ -144,12 +148,12 @@ def _improvement_warnings(learned: Learned, facts: StudyFacts) -> Iterator[str]:
         return
     most = max(found, key=lambda improvement: improvement.gain)
     names = [improvement.arm for improvement in found]
-    of = listed(names) if len(names) <= 4 else f"{len(names)} arms"
+    of = all_named(names) if len(names) <= 4 else f"{len(names)} arms"
     if most.is_loss:
         change = f"the training loss still fell, by up to {most.gain:.2g}"
     else:
         up = "rose" if facts.direction == "max" else "fell"
-        change = f"the {facts.metric} on the validation split still {up}, by up to {most.gain:.2g} ({most.arm})"
+        change = f"the {facts.metric} on the validation split still {up}, by up to {most.gain:.2g} ({named(most.arm)})"
     yield f"The training may be too short for {of}: in its second half {change}. Longer training may change the order."
 
 
@@ -159,7 +163,8 @@ def _size_warnings(arms: Sequence[ArmSummary], facts: StudyFacts) -> Iterator[st
         if base and arm.parameters is not None and abs(arm.parameters / base - 1) > _SAME_SIZE:
             more = "more" if arm.parameters > base else "fewer"
             share = f"{abs(arm.parameters / base - 1):.0%}"
-            yield f"{arm.spec} has {share} {more} parameters than {facts.baseline}: the models are not equal in size."
+            larger = f"{named(arm.spec, short=True)} has {share} {more} parameters than {named(facts.baseline)}"
+            yield f"{larger}: the models are not equal in size."
 
 
 def _tuning_warnings(facts: StudyFacts, rows: Iterable[Row]) -> Iterator[str]:
@@ -169,5 +174,5 @@ def _tuning_warnings(facts: StudyFacts, rows: Iterable[Row]) -> Iterator[str]:
     if not tuned:
         yield "The learning rate was not tuned: an arm that needs another one is undervalued (see --tune lr)."
     elif not set(facts.arms) <= tuned:
-        names = listed([arm for arm in facts.arms if arm in tuned])
+        names = all_named([arm for arm in facts.arms if arm in tuned])
         yield f"The learning rate was tuned for {names} only: that is an unfair advantage over the other arms."

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from actlab.studies.arm import named
 from actlab.studies.verdict.arm_summary import ArmSummary
 from actlab.studies.verdict.finding import Findings
 from actlab.studies.verdict.learned import Learned
 from actlab.studies.verdict.outcomes import Costs, StudyFacts
 from actlab.studies.verdict.step_time import cheapest, compare_times
 from actlab.studies.verdict.ties import Tie
-from actlab.studies.verdict.words import counted, listed, step_time_text
+from actlab.studies.verdict.words import all_named, capitalized, step_time_text
+from actlab.system.name_list import listed
+from actlab.system.plural import plural
 
 __all__ = ["Basis", "Recommendation", "recommend"]
 
@@ -70,12 +73,10 @@ def recommend(basis: Basis) -> Recommendation:
     if facts.baseline not in found.compared:
         return _without_baseline(basis)
     if max(basis.of(arm).n for arm in found.compared) == 1:
-        sentence = (
-            f"Stay with {facts.baseline} for now: one seed cannot tell a real difference from luck; run at least 6."
-        )
+        sentence = f"Stay with {named(facts.baseline)} for now: one seed cannot tell a real difference from luck; run at least 6."
         return Recommendation(arm=facts.baseline, sentence=sentence)
     if found.compared == (facts.baseline,):
-        sentence = f"Stay with {facts.baseline}: no other arm could be compared; see the status of each arm."
+        sentence = f"Stay with {named(facts.baseline)}: no other arm could be compared; see the status of each arm."
         return Recommendation(arm=facts.baseline, sentence=sentence)
     return _stay(basis) if facts.baseline in best else _switch(basis)
 
@@ -84,7 +85,7 @@ def _refusal(basis: Basis) -> str | None:
     """Return why nothing can be recommended, or None."""
     found, facts = basis.findings, basis.facts
     if len(facts.arms) == 1 and found.compared:
-        return f"Nothing to choose from: {facts.arms[0]} was the only arm; name at least one more activation."
+        return f"Nothing to choose from: {named(facts.arms[0], short=True)} was the only arm; name at least one more activation."
     if not found.compared:
         return "No recommendation: no arm has a result yet, or none could be trained; see the status of each arm."
     if not found.best:
@@ -96,7 +97,7 @@ def _refusal(basis: Basis) -> str | None:
         )
     if basis.learned.all_identical:
         return (
-            f"No recommendation: {listed(found.compared)} gave identical results on every seed, so this task cannot tell "
+            f"No recommendation: {all_named(found.compared)} gave identical results on every seed, so this task cannot tell "
             "them apart."
         )
     return None
@@ -104,9 +105,9 @@ def _refusal(basis: Basis) -> str | None:
 
 def _without_baseline(basis: Basis) -> Recommendation:
     found, best = basis.findings, basis.best
-    why = f"{found.baseline}, the baseline, is not compared ({_why_left_out(basis, found.baseline)})"
+    why = f"{named(found.baseline)}, the baseline, is not compared ({_why_left_out(basis, found.baseline)})"
     if len(found.compared) == 1:
-        sentence = f"No recommendation: {best[0]} is the only arm with results; {why}."
+        sentence = f"No recommendation: {named(best[0], short=True)} is the only arm with results; {why}."
         return Recommendation(arm=None, sentence=sentence)
     if max(basis.of(arm).n for arm in found.compared) == 1:
         sentence = f"No recommendation: one seed cannot tell a real difference from luck; run at least 6; {why}."
@@ -116,10 +117,12 @@ def _without_baseline(basis: Basis) -> Recommendation:
     if len(best) > 1:
         reason = _one_of(basis, pick, best)
     elif all(found.is_better(pick, arm) for arm in others):
-        reason = f"it is better than {listed(others)}"
+        reason = f"it is better than {all_named(others)}"
     else:
         reason = "it is the only arm left"
-    return Recommendation(arm=pick, sentence=f"Use {pick}: {reason}; {why}.", reason=_why_not_first(basis, pick, best))
+    return Recommendation(
+        arm=pick, sentence=f"Use {named(pick)}: {reason}; {why}.", reason=_why_not_first(basis, pick, best)
+    )
 
 
 def _why_left_out(basis: Basis, arm: str) -> str:
@@ -134,13 +137,13 @@ def _stay(basis: Basis) -> Recommendation:
     found, baseline = basis.findings, basis.facts.baseline
     rivals = [arm for arm in basis.best if arm != baseline]
     if not rivals:
-        return Recommendation(arm=baseline, sentence=f"Stay with {baseline}: {_alone(basis)}.")
+        return Recommendation(arm=baseline, sentence=f"Stay with {named(baseline)}: {_alone(basis)}.")
     if all(found.is_equivalent(baseline, rival) for rival in rivals):
         verb = "is" if len(rivals) == 1 else "are"
         same = f"practically the same, within {basis.facts.rope:.3g} of its {basis.facts.metric}"
-        return Recommendation(arm=baseline, sentence=f"Stay with {baseline}: {listed(rivals)} {verb} {same}.")
+        return Recommendation(arm=baseline, sentence=f"Stay with {named(baseline)}: {all_named(rivals)} {verb} {same}.")
     tried = "no other activation" if not found.left_out else "no other activation that was compared"
-    sentence = f"Stay with {baseline}: {tried} has been shown to be better{_soonest(basis)}."
+    sentence = f"Stay with {named(baseline)}: {tried} has been shown to be better{_soonest(basis)}."
     return Recommendation(arm=baseline, sentence=sentence)
 
 
@@ -152,7 +155,9 @@ def _alone(basis: Basis) -> str:
         return "it is the only arm left; see the status of the others"
     if not found.left_out:
         return "it is better than every other activation tried"
-    return f"it is better than {listed(others)}, the {'only other arm' if len(others) == 1 else 'other arms'} compared"
+    return (
+        f"it is better than {all_named(others)}, the {'only other arm' if len(others) == 1 else 'other arms'} compared"
+    )
 
 
 def _soonest(basis: Basis) -> str:
@@ -163,7 +168,7 @@ def _soonest(basis: Basis) -> str:
     if soonest is None:
         return ""
     rival = next(arm for arm in soonest.arms if arm != baseline)
-    return f"; about {counted(soonest.seeds_needed or 0, 'more seed')} would settle how {rival} compares"
+    return f"; about {plural(soonest.seeds_needed or 0, 'more seed')} would settle how {named(rival)} compares"
 
 
 def _switch(basis: Basis) -> Recommendation:
@@ -177,7 +182,9 @@ def _switch(basis: Basis) -> Recommendation:
         reasons = [_gain(basis, pick), step_time_text(compare_times(basis.costs, pick, facts.baseline), facts.baseline)]
         if len(best) > 1:
             reasons.insert(0, _one_of(basis, pick, best))
-        sentence = f"Switch from {facts.baseline} to {pick}: {listed([reason for reason in reasons if reason])}."
+        sentence = (
+            f"Switch from {named(facts.baseline)} to {named(pick)}: {listed([reason for reason in reasons if reason])}."
+        )
         return Recommendation(arm=pick, sentence=sentence, reason=_why_not_first(basis, pick, best))
     return Recommendation(arm=facts.baseline, sentence=_no_switch(basis, better, gaining))
 
@@ -188,16 +195,16 @@ def _no_switch(basis: Basis, better: Sequence[str], gaining: Sequence[str]) -> s
     if gaining:
         verb = "is better" if len(gaining) == 1 else "are better"
         limit = f"but by less than the {facts.rope:.3g} of {facts.metric} that matters"
-        return f"Stay with {baseline}: {listed(gaining)} {verb}, {limit}."
+        return f"Stay with {named(baseline)}: {all_named(gaining)} {verb}, {limit}."
     if better:
         verb = "was" if len(better) == 1 else "were"
         return (
-            f"Stay with {baseline} for now: {listed(better)} {verb} better when {baseline} was ruled out, but not on "
-            "average over all seeds."
+            f"Stay with {named(baseline)} for now: {all_named(better)} {verb} better when {named(baseline, short=True)} was ruled "
+            "out, but not on average over all seeds."
         )
     rival = basis.findings.of(baseline).beaten_by[0]
     return (
-        f"Stay with {baseline} for now: {rival}, by which it is ruled out, "
+        f"Stay with {named(baseline)} for now: {named(rival)}, by which it is ruled out, "
         f"{'was withdrawn' if rival in {arm.arm for arm in basis.findings.left_out} else 'is ruled out too'}, and no arm that is left has "
         "been shown to be better."
     )
@@ -214,7 +221,7 @@ def _gains(basis: Basis, arm: str) -> bool:
 def _gain(basis: Basis, arm: str) -> str:
     diff, baseline = basis.of(arm).diff, basis.facts.baseline
     if diff is None or basis.facts.sign * diff.mean <= 0:
-        return f"it diverged on fewer seeds than {baseline}"
+        return f"it diverged on fewer seeds than {named(baseline)}"
     return f"its {basis.facts.metric} is {abs(diff.mean):.2g} {'higher' if diff.mean > 0 else 'lower'} on average"
 
 
@@ -228,7 +235,7 @@ def _pick(basis: Basis, arms: Sequence[str]) -> str:
 def _one_of(basis: Basis, pick: str, best: Sequence[str]) -> str:
     times = [compare_times(basis.costs, pick, other) for other in best if other != pick]
     is_cheapest = all(ratio is not None and ratio.high < 1 for ratio in times)
-    return f"it is {'the cheapest' if is_cheapest else 'one'} of the {len(best)} best ({listed(best)})"
+    return f"it is {'the cheapest' if is_cheapest else 'one'} of the {len(best)} best ({all_named(best)})"
 
 
 def _why_not_first(basis: Basis, pick: str, best: Sequence[str]) -> str | None:
@@ -237,19 +244,19 @@ def _why_not_first(basis: Basis, pick: str, best: Sequence[str]) -> str | None:
     means = basis.of(first).mean, basis.of(pick).mean
     if pick == first or None in means or basis.facts.sign * ((means[0] or 0.0) - (means[1] or 0.0)) <= 0:
         return None
-    lead = f"{first} has the better mean, but the two are not separated"
+    lead = f"{capitalized(named(first, short=True))} has the better mean, but the two are not separated"
     if baseline in basis.findings.compared and not basis.findings.is_better(first, baseline):
         return (
-            f"{lead}, and only {pick} is shown to be better than {baseline}."
+            f"{lead}, and only {named(pick, short=True)} is shown to be better than {named(baseline)}."
             if _only(basis, pick, best)
-            else (f"{lead}, and {first} is not shown to be better than {baseline}.")
+            else (f"{lead}, and {named(first, short=True)} is not shown to be better than {named(baseline)}.")
         )
     if found.of(pick).diverged < found.of(first).diverged:
-        return f"{lead}, and {first} diverged on {counted(found.of(first).diverged, 'seed')}."
+        return f"{lead}, and {named(first, short=True)} diverged on {plural(found.of(first).diverged, 'seed')}."
     text = step_time_text(compare_times(basis.costs, pick, first), first)
     if text:
-        return f"{lead}, and with {pick} {text}."
-    return f"{lead}, and the gain of {first} over {baseline} is smaller than matters."
+        return f"{lead}, and with {named(pick)} {text}."
+    return f"{lead}, and the gain of {named(first)} over {named(baseline)} is smaller than matters."
 
 
 def _only(basis: Basis, pick: str, best: Sequence[str]) -> bool:

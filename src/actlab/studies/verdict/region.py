@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from actlab.studies.arm import named
 from actlab.studies.verdict.outcomes import Outcome, StudyFacts
 
 __all__ = ["Region", "default_rule", "default_width", "find_region"]
@@ -54,8 +55,12 @@ def find_region(outcomes: Mapping[str, Outcome], facts: StudyFacts) -> Region:
     if _is_share(facts.metric):
         return Region(width=width, rule="half a percentage point, the default for shares", is_given=False)
     if first is None:
-        return Region(width=width, rule=f"none before {facts.baseline} has a result", is_given=False)
-    return Region(width=width, rule=f"{_OF_SIZE:.0%} of {facts.baseline}'s result on seed {first[0]}", is_given=False)
+        return Region(width=width, rule=f"none before {named(facts.baseline, short=True)} has a result", is_given=False)
+    return Region(
+        width=width,
+        rule=f"{_OF_SIZE:.0%} of {named(facts.baseline, short=True)}'s result on seed {first[0]}",
+        is_given=False,
+    )
 
 
 def default_width(metric: str, result: float | None) -> float:
@@ -97,5 +102,7 @@ def default_rule(metric: str, baseline: str) -> str:
         "within 1% of relu's first result"
     """
     return (
-        "within half a percentage point" if _is_share(metric) else f"within {_OF_SIZE:.0%} of {baseline}'s first result"
+        "within half a percentage point"
+        if _is_share(metric)
+        else f"within {_OF_SIZE:.0%} of {named(baseline, short=True)}'s first result"
     )

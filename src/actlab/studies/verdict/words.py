@@ -1,35 +1,37 @@
-"""Lists of names, numbers with nouns and statements on step times, for the sentences of a verdict."""
+"""Names of arms and statements on step times, for the sentences of a verdict."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from actlab.studies.arm import named
 from actlab.studies.verdict.step_time import TimeRatio
+from actlab.system.name_list import listed
 
-__all__ = ["counted", "listed", "step_time_text"]
+__all__ = ["all_named", "capitalized", "step_time_text"]
 
 # Step times closer than this are called equal where the interval allows it.
 _SAME_TIME = 0.02
 
 
-def listed(names: Sequence[str]) -> str:
-    """Return names separated by commas and a final "and".
+def all_named(arms: Sequence[str]) -> str:
+    """Return arms as a sentence lists them; one alone may be followed by a verb.
 
     Example:
-        >>> listed(["gelu", "silu", "relu"])
-        'gelu, silu and relu'
+        >>> all_named(["gelu", "unchanged"]), all_named(["unchanged"])
+        ('gelu and the model as it is', 'the unchanged model')
     """
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
+    return listed(named(arm, short=len(arms) == 1) for arm in arms)
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, which takes an s in the plural.
+def capitalized(sentence: str) -> str:
+    """Return a sentence with a capital letter if it begins with words; the label of an arm is left as it is.
 
     Example:
-        >>> counted(1, "seed"), counted(6, "seed")
-        ('1 seed', '6 seeds')
+        >>> capitalized("the unchanged model is excluded."), capitalized("gelu is excluded.")
+        ('The unchanged model is excluded.', 'gelu is excluded.')
     """
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return f"T{sentence[1:]}" if sentence.startswith("the ") else sentence
 
 
 def step_time_text(times: TimeRatio | None, other: str) -> str:
@@ -42,7 +44,7 @@ def step_time_text(times: TimeRatio | None, other: str) -> str:
     if times is None:
         return ""
     if times.low >= 1 - _SAME_TIME and times.high <= 1 + _SAME_TIME:
-        return f"a training step takes as long as with {other}"
+        return f"a training step takes as long as with {named(other)}"
     if not times.is_known:
         return ""
     if times.ratio >= 2:
