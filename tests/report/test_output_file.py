@@ -20,8 +20,17 @@ def study(tmp_path_factory):
     return actlab.compare(tiny(), ["relu", "gelu"], seeds=2, jobs=1, store=folder / "s.db", name="mine")
 
 
-@pytest.mark.parametrize("content", [b"", PAGE.encode()])
-def test_a_page_replaces_a_page_and_an_empty_file(tmp_path, content):
+# the head of a page that an early build wrote, which had no mark
+EARLIER_PAGE = (
+    '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+    '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
+    "script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">\n<title>digits: Stay with relu.</title>\n<style>\n"
+)
+
+
+@pytest.mark.parametrize("content", [b"", PAGE.encode(), EARLIER_PAGE.encode() + b"." * 4096])
+def test_a_page_replaces_a_page_of_any_build_and_an_empty_file(tmp_path, content):
     (tmp_path / "a.html").write_bytes(content)
 
     assert write_output(tmp_path / "a.html", PAGE + "new").read_text() == PAGE + "new"

@@ -12,6 +12,8 @@ from actlab.errors import ActlabError
 __all__ = ["MARK", "write_output"]
 
 MARK = "Made by ActLab"  # near the beginning or the end of pages and figures
+# pages of earlier builds have no mark, and their heads all end with this
+_EARLIER_HEAD = "script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">\n<title>"
 _SEARCHED = 1024  # bytes at both ends
 _HEADING_LINES = {".csv": 1, ".md": 2, ".tex": 3}  # lines by which a table is known
 
@@ -57,7 +59,7 @@ def _is_ours(path: Path, new: bytes) -> bool:
     with path.open("rb") as file:
         begin, size = file.read(_SEARCHED), file.seek(0, os.SEEK_END)
         file.seek(max(0, size - _SEARCHED))
-        if size == 0 or MARK.encode() in begin or MARK.encode() in file.read():
+        if size == 0 or _EARLIER_HEAD.encode() in begin or MARK.encode() in begin + file.read():
             return True
         file.seek(0)
         lines = _HEADING_LINES.get(path.suffix.lower(), 0)
