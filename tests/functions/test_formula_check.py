@@ -11,7 +11,8 @@ import torch
 
 from actlab.errors import FormulaError
 from actlab.functions.activation import activation, forget
-from actlab.functions.formula import where
+from actlab.functions.formula import Eq, Ne, sin, where
+from actlab.functions.rule import rule
 from actlab.nn.layers.layer import layer
 
 X = torch.tensor([-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, math.nan])
@@ -42,8 +43,11 @@ def _forget():
             lambda x: where(sympy.Or(x > 1, sympy.And(x > -1, x < 0)), 2 * x, x),
             lambda x: (x > 1) | ((x > -1) & (x < 0)),
         ),
+        (lambda x: where(Eq(x, 1), 2 * x, x), lambda x: x == 1),
+        (lambda x: where(Ne(x, 1), 2 * x, x), lambda x: x != 1),
+        (lambda x: where(Eq(x, 1) | (x < 0), 2 * x, x), lambda x: (x == 1) | (x < 0)),
     ],
-    ids=["and", "or", "three", "or of and", "not", "xor", "sympy"],
+    ids=["and", "or", "three", "or of and", "not", "xor", "sympy", "equal", "not equal", "equal or less"],
 )
 def test_conditions_of_several_comparisons_choose_as_torch_does(formula, condition):
     register(formula)
@@ -74,8 +78,44 @@ def test_conditions_of_several_comparisons_choose_as_torch_does(formula, conditi
         (lambda x: "x", "returns a str, which is no formula"),  # noqa: ARG005
         (lambda x: [x], "returns a list, which is no formula"),
         (lambda x: x.relu(), "raises AttributeError"),
+        (lambda x: where(x == 0, 1, sin(x) / x), r"== is answered by Python.*Write where\(Eq\(x, 0\), a, b\)"),
+        (lambda x: where(x != 0, sin(x) / x, 1), r"!= is answered by Python.*Write where\(Ne\(x, 0\), a, b\)"),
+        (lambda x: where((x == 0) | (x > 1), 1, x), r"== is answered by Python.*Eq\(x, 0\)"),
+        (lambda x: where(abs(x) == 1, 1, x), r"== is answered by Python.*Eq\(x, 0\)"),
+        (lambda x: 0 if x in {1, 2} or x in (1, 2) else x, r"== is answered by Python.*Eq\(x, 0\)"),
+        (lambda x: 0 if 0 == x else x, r"== is answered by Python.*Eq\(x, 0\)"),  # noqa: SIM300 # as a user writes
     ],
 )
 def test_what_is_no_formula_is_told_with_a_hint(function, message):
     with pytest.raises(FormulaError, match=message):
         register(function)
+
+
+def test_parameters_of_a_formula_are_not_compared_with_two_equals_signs():
+    with pytest.raises(FormulaError, match="== is answered by Python"):
+        register(lambda x, k=1.0: x if k == 1 else k * x)
+
+
+def test_constants_are_compared_in_formulas_as_always():
+    mode = "double"
+    register(lambda x: 2 * x if mode == "double" and len([x]) == 1 else x)
+
+    assert sympy.Symbol("x") == sympy.Symbol("x")  # SymPy is as before
+
+
+def test_a_formula_that_raises_leaves_comparisons_of_sympy_as_they_were():
+    with pytest.raises(FormulaError):
+        register(lambda x: where(x == 0, 1, x))
+
+    x = sympy.Symbol("x")
+    assert (x == sympy.Symbol("x"), x + 1 == 1 + x, x != 0) == (True, True, True)
+
+
+def test_a_rule_that_returns_no_formula_is_told_with_the_same_hint():
+    for function, message in (
+        (lambda x: where(x == 0, 1, 0), "== is answered"),
+        (lambda x: 1 if x > 0 else 0, "where"),
+    ):
+        function.__name__, function.__doc__ = "own_rule", "A rule of a test."
+        with pytest.raises(FormulaError, match=message):
+            rule(paper="a test")(function)

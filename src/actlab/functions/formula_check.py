@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import sympy
@@ -23,6 +26,11 @@ FUNCTIONS = (
     "The function is called once, with symbols: use exp, tanh, sigmoid, where and the others of actlab.functions.formula instead of those "
     "of math, numpy and torch. A function of tensors that has no formula is registered with kind='vector' or kind='stochastic'."
 )
+EQUALITY = (
+    "In a formula, {operator} is answered by Python at once, True or False, and not for each element. "
+    "Write where({condition}(x, 0), a, b), with {condition} of actlab.functions.formula."
+)
+_changing_sympy = threading.RLock()
 # a symbol is a Boolean of SymPy as well
 CONDITIONS = Relational | BooleanFunction | BooleanAtom
 # SymPy's functions that primitives stand for
@@ -37,7 +45,8 @@ def formula_of(function: Callable[..., Any], symbols: Sequence[sympy.Symbol]) ->
     """
     name = function.__name__
     try:
-        value = function(*symbols)
+        with contextlib.nullcontext() if function.__module__.startswith("actlab.") else _equality_refused():
+            value = function(*symbols)
     except ActlabError:
         raise
     except Exception as error:  # user code may raise anything
@@ -54,6 +63,36 @@ def formula_of(function: Callable[..., Any], symbols: Sequence[sympy.Symbol]) ->
     expression = canonical(value)
     _check_nodes(name, expression)
     return expression
+
+
+@contextlib.contextmanager
+def _equality_refused() -> Iterator[None]:
+    """Let ``==`` and ``!=`` of symbols and terms raise in the code of a user; SymPy and the package compare as before.
+
+    SymPy answers them by structure, so that ``where(x == 0, a, b)`` would be ``b`` without a word. The change takes 3 ms: SymPy has
+    many subclasses.
+    """
+    methods = [(sympy.Basic, "__eq__", "=="), (sympy.Basic, "__ne__", "!="), (sympy.Expr, "__eq__", "==")]
+    with _changing_sympy:
+        originals = [getattr(cls, name) for cls, name, _ in methods]
+        try:
+            for (cls, name, operator), original in zip(methods, originals, strict=True):
+                setattr(cls, name, _refusing(operator, original, threading.get_ident()))
+            yield
+        finally:
+            for (cls, name, _), original in zip(methods, originals, strict=True):
+                setattr(cls, name, original)
+
+
+def _refusing(operator: str, original: Callable[[Any, Any], Any], thread: int) -> Callable[[Any, Any], Any]:
+    def compare(self: Any, other: Any) -> Any:
+        module = sys._getframe(1).f_globals.get("__name__", "").partition(".")[0]  # of the code that compares
+        if threading.get_ident() == thread and module not in {"actlab", "mpmath", "sympy"}:
+            condition = "Eq" if operator == "==" else "Ne"
+            raise FormulaError(EQUALITY.format(operator=operator, condition=condition))
+        return original(self, other)
+
+    return compare
 
 
 def _check_nodes(name: str, expression: Expr) -> None:

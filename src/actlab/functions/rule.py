@@ -22,6 +22,7 @@ from typing import Any, Final
 import sympy
 
 from actlab.functions.formula import Expr, canonical
+from actlab.functions.formula_check import formula_of
 from actlab.functions.own_modules import import_own_modules
 from actlab.functions.parameter import Parameter, signature
 from actlab.functions.registry import Registry
@@ -118,6 +119,7 @@ def rule(
 
     Raises:
         DuplicateNameError: the name or an alias is already registered.
+        FormulaError: the function returns no formula.
         TypeError: an argument without a default is not in :data:`INGREDIENTS`, or a parameter has such a name.
 
     Example:
@@ -140,7 +142,7 @@ def rule(
             family=function.__module__.rpartition(".")[2],
             doc=inspect.getdoc(function) or "",
             ingredients=tuple(symbol.name for symbol in inputs),
-            expression=canonical(function(*inputs, *symbols)),
+            expression=formula_of(function, [*inputs, *symbols]),
             surrogate=canonical(surrogate(x, *symbols)) if surrogate else None,
             parameters=parameters,
             arxiv=arxiv,

@@ -16,6 +16,8 @@ Example:
 
 from __future__ import annotations
 
+from sympy import Eq, Ne
+
 from actlab.functions.formula.elementary import (
     asinh,
     atan,
@@ -52,7 +54,9 @@ from actlab.functions.formula.primitive import CAPS, PRIMITIVES, Expr, Primitive
 __all__ = [
     "CAPS",
     "PRIMITIVES",
+    "Eq",
     "Expr",
+    "Ne",
     "Primitive",
     "absolute",
     "as_written",

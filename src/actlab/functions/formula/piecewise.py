@@ -116,7 +116,8 @@ class minimum(Primitive):
 class where(Primitive):
     """``where(condition, a, b)``: a where the condition holds, else b. NaN takes the second branch.
 
-    A condition of several comparisons, ``(x > -1) & (x < 1)``, becomes one choice inside another.
+    A condition of several comparisons, ``(x > -1) & (x < 1)``, becomes one choice inside another, and so do ``Eq(x, 0)`` and
+    ``Ne(x, 0)``, which stand for ``==`` and ``!=``.
     """
 
     nargs = 3
@@ -134,6 +135,10 @@ class where(Primitive):
             return a if condition == sympy.true else b
         if isinstance(condition, BooleanFunction):
             return _nested(condition, a, b)
+        if isinstance(condition, sympy.Eq):
+            return where(condition.lhs <= condition.rhs, where(condition.lhs >= condition.rhs, a, b), b)
+        if isinstance(condition, sympy.Ne):  # NaN takes the first branch, as in torch
+            return where(sympy.Eq(condition.lhs, condition.rhs), b, a)
         return a if a == b else None
 
     def _eval_derivative(self, s: Any) -> Expr:
