@@ -53,6 +53,13 @@ def test_the_model_as_it_is_is_the_default_baseline(arms, labels, baseline):
     assert (plan.labels, plan.baseline) == (labels, baseline)
 
 
+def test_a_map_that_names_few_sites_can_be_compared_with_a_spec_for_the_main_function():
+    drafted = draft(task_of(SqueezeExcitation), ["unchanged", {"relu": "gelu"}, "silu", {"relu": "elu"}], seeds=6)
+
+    assert drafted.plan.labels == ("unchanged", "relu=gelu", "silu", "relu=elu")
+    assert [site.function for site in drafted.sites if site.swapped_by] == ["relu", "relu", "relu"]
+
+
 def test_a_baseline_that_is_named_is_the_baseline():
     task = task_of(SqueezeExcitation)
 

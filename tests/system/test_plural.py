@@ -24,6 +24,7 @@ BARE = re.compile(
         (0, "trial", "0 trials"),
         (1, "batch", "1 batch"),
         (3, "batch", "3 batches"),
+        (2, "epoch", "2 epochs"),
     ],
 )
 def test_a_noun_agrees_with_its_number(number, noun, text):

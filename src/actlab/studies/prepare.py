@@ -175,7 +175,7 @@ def _plan_for_model(
             as_it_is = (arm.label for arm in arms if arm.is_unchanged or swaps[arm].is_empty)
             settings = replace(settings, baseline=next(as_it_is, UNCHANGED))
         plan = make_plan(task, arms, settings=settings)
-        _check_same_sites({arm.label: {s.site.path: s.reason for s in swap.skipped} for arm, swap in swaps.items()})
+        _check_same_sites({arm.label: swap for arm, swap in swaps.items()})
         if plan.init == "matched":  # draws weights by what it finds in the model, which may be impossible
             for arm in plan.arms:
                 with _fitting(task, arm):
@@ -219,12 +219,13 @@ def _swap(task: Task, arm: Arm, tried: TriedModel) -> RepeatedSwap:
         return swap_of(task, arm, tried.seed, batch=tried.batch, like=tried.model, tried=tried)
 
 
-def _check_same_sites(skipped: Mapping[str, Mapping[str, str]]) -> None:
-    """Raise if an arm does not replace a site that another arm replaces."""
-    for label, sites in skipped.items():
-        for others in skipped.values():
-            for site in sites.keys() - others.keys():
+def _check_same_sites(swaps: Mapping[str, RepeatedSwap]) -> None:
+    """Raise if an arm cannot replace a site that another arm replaces."""
+    replaced = {change.path for swap in swaps.values() for change in swap.changes}
+    for label, swap in swaps.items():
+        for skipped in swap.skipped:
+            if skipped.site.path in replaced:
                 raise PlanError(
-                    f"The arm {label} does not replace the site {site} ({sites[site]}), which other arms replace, so the arms are not "
-                    "comparable. Omit the arm, or name the sites in a map."
+                    f"The arm {label} does not replace the site {skipped.site.path} ({skipped.reason}), which other arms replace, so the "
+                    "arms are not comparable. Omit the arm, or name the sites in a map."
                 )

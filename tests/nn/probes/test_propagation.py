@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -261,3 +262,50 @@ def test_a_default_device_changes_nothing():
         got = propagation(net, x)
 
     assert [layer.q for layer in got.layers] == [layer.q for layer in want.layers]
+
+
+@dataclass
+class Result:
+    """What a policy returns."""
+
+    mean: torch.Tensor
+    parts: dict
+
+
+class Policy(nn.Module):
+    """Returns a dataclass, one part of which is complex."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = deep(nn.ELU, layers=3, width=16)
+
+    def forward(self, x):
+        x = self.body(x)
+        return Result(mean=2 * x, parts={"phase": torch.complex(x, 3 * x)})
+
+
+def test_outputs_in_dataclasses_and_complex_ones_have_a_gradient():
+    result = propagation(Policy(), inputs(16))
+
+    assert [layer.path for layer in result.layers] == ["body.0", "body.2", "body.4"]
+    assert all(math.isfinite(layer.gradient) and layer.gradient > 0 for layer in result.layers)
+
+
+def test_a_layer_behind_which_all_units_are_dead_is_left_out():
+    net = deep(nn.ReLU, layers=3, width=16)
+    side = nn.Linear(16, 16)
+    nn.init.constant_(side.bias, -100.0)
+
+    class Sum(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net, self.side = net, side
+
+        def forward(self, x):
+            x = self.net(x)
+            return x + F.relu(self.side(x))
+
+    result = propagation(Sum(), inputs(16))
+
+    assert [layer.path for layer in result.layers] == ["net.0", "net.2", "net.4"]
+    assert result.layers[-1].gradient == 1.0

@@ -302,3 +302,43 @@ def test_an_activation_on_integers_sets_no_gain():
             return self.linear(self.embedding(F.relu(x)))
 
     assert init_(Net(), torch.arange(6)) == [("linear.weight", 1.0)]
+
+
+class Attention(nn.Module):
+    """Attention in torch's module and in its kernel, each in front of a layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.both = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.query, self.inner, self.outer = (nn.Linear(8, 8) for _ in range(3))
+
+    def forward(self, x):
+        x = self.inner(self.both(x, x, x)[0])
+        return self.outer(F.scaled_dot_product_attention(self.query(x), x, x))
+
+
+def test_layers_behind_attention_have_a_gain_of_one():
+    drawn = init_(Attention(), torch.randn(2, 5, 8))
+
+    assert list(drawn) == [("inner.weight", 1.0), ("query.weight", 1.0), ("outer.weight", 1.0)]
+
+
+def test_a_head_tied_to_the_embedding_keeps_its_weight():
+    net = nn.Sequential(nn.Embedding(7, 4), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 7))
+    net[3].weight = net[0].weight
+    before = net[0].weight.clone()
+
+    drawn = init_(net, torch.arange(3))
+
+    assert list(drawn) == [("1.weight", 1.0)]
+    assert drawn.left_out == {"0.weight": "it is the weight of an embedding as well"}
+    assert torch.equal(net[0].weight, before)
+
+
+def test_complex_weights_have_both_parts_and_the_same_scale():
+    net = nn.Sequential(nn.Linear(64, 512, dtype=torch.complex64))
+
+    init_(net, torch.randn(2, 64, dtype=torch.complex64))
+
+    parts = torch.view_as_real(net[0].weight).square().mean((0, 1)) * 64
+    assert torch.allclose(parts, torch.full((2,), 0.5), rtol=0.05)

@@ -19,7 +19,6 @@ from typing import Any, Final, Literal
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves
 
 from actlab.errors import SiteError, SpecError
 from actlab.functions.analysis.edge_of_chaos import slope_moment
@@ -27,6 +26,7 @@ from actlab.functions.analysis.length_map import output_moments
 from actlab.nn.passes.linear_calls import LinearCall, WeightPaths, linear_call
 from actlab.nn.passes.meta_device import check_has_values
 from actlab.nn.passes.model_argument import takes_model
+from actlab.nn.passes.output_tensors import output_tensors
 from actlab.nn.passes.sharded import check_not_sharded
 from actlab.nn.probes.probe import ProbeSettings, probe
 from actlab.nn.probes.probe_report import ProbeRow
@@ -164,7 +164,8 @@ def propagation(model: nn.Module, inputs: Inputs, *, training: bool = True, seed
     # the trace is in eval mode: layers that run in training only are left out
     links = _links(model, trace(model, inputs))
     scales = applied.scales
-    rows = [row for row in report if row.after in links and row.after in scales and row.gradient_norm > 0 and row.units]
+    rows = [row for row in report if row.after in links and row.after in scales and row.units]
+    rows = [row for row in rows if row.gradient_norm > 0 and row.gradient_ratio > 0]
     if not rows:
         raise SiteError(
             f"{type(model).__name__} has no activation behind a Linear or a convolution that a gradient reaches. "
@@ -177,7 +178,7 @@ def propagation(model: nn.Module, inputs: Inputs, *, training: bool = True, seed
 def _functional(output: Any, seed: int) -> Tensor:
     """Return a random linear function of all tensors in an output."""
     generator = torch.Generator("cpu").manual_seed(seed)
-    leaves = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor) and leaf.requires_grad]
+    leaves = [torch.view_as_real(t) if t.is_complex() else t for t in output_tensors(output) if t.requires_grad]
     if not leaves:
         raise SiteError("The model returns no tensor that depends on its weights, so there is no gradient to measure.")
     return torch.stack([(leaf * _numbers(leaf, generator)).sum() for leaf in leaves]).sum()

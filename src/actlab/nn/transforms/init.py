@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import isfinite, sqrt
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,8 @@ from actlab.nn.sites.find import Survey, survey
 from actlab.nn.sites.trace import Run, Step, Trace, WeightedCall
 
 __all__ = ["DrawnWeights", "init_", "init_obstacle"]
+
+_EMBEDDED: Final = "it is the weight of an embedding as well"
 
 
 class DrawnWeights(list[tuple[str, float]]):
@@ -129,11 +132,11 @@ def _layers(model_survey: Survey) -> tuple[list[_Layer], dict[str, str]]:
             if step.unusual in {None, NESTED}:  # one on integers does not scale what flows through the layers
                 last = step
             continue
+        reason = _left_out_reason(step, names, embedded)
+        if reason is not None:
+            left_out[_name_of(step, names, model_survey)] = reason
+            continue
         if isinstance(step, WeightedCall):
-            reason = _left_out_reason(step, names, embedded)
-            if reason is not None:
-                left_out[_name_of(step, names, model_survey)] = reason
-                continue
             weight, bias, fan_in = step.call.weight, step.call.bias, step.call.fan_in
         else:
             weight, bias, fan_in = _of_module(step.module, model_survey.paths[id(step.module)][0])
@@ -145,18 +148,22 @@ def _layers(model_survey: Survey) -> tuple[list[_Layer], dict[str, str]]:
     return list(layers.values()), {path: reason for path, reason in left_out.items() if path not in drawn}
 
 
-def _left_out_reason(step: WeightedCall, names: Mapping[int, str], embedded: set[int]) -> str | None:
-    """Return why the weight of a call is not drawn, or None."""
+def _left_out_reason(step: Step | WeightedCall, names: Mapping[int, str], embedded: set[int]) -> str | None:
+    """Return why the weight of a layer or a call is not drawn, or None."""
+    if isinstance(step, Step):
+        return _EMBEDDED if id(step.module._parameters.get("weight")) in embedded else None
     call = step.call
     if not call.is_layer:
         return f"it is a factor of {call.name}, in which it need not be the weight of a layer; apply it by F.linear"
     if id(call.weight) in embedded:
-        return "it is the weight of an embedding as well"
+        return _EMBEDDED
     return None if id(call.weight) in names else f"the weight of this {call.name} is computed from other values"
 
 
-def _name_of(step: WeightedCall, names: Mapping[int, str], model_survey: Survey) -> str:
+def _name_of(step: Step | WeightedCall, names: Mapping[int, str], model_survey: Survey) -> str:
     """Return the path of a parameter; of a weight that is computed, that of the layer, or of the call."""
+    if isinstance(step, Step):
+        return names[id(step.module._parameters["weight"])]
     if id(step.call.weight) in names:
         return names[id(step.call.weight)]
     owner = model_survey.paths.get(id(step.owner), [""])[0]
@@ -182,8 +189,8 @@ def _of_module(module: nn.Module, path: str) -> tuple[Tensor, Tensor | None, flo
 
 
 def _consumes(step: Step | WeightedCall, run: Run, trace: Trace) -> bool:
-    """Whether the layer consumes the activation's output directly, reshaped or not."""
-    return trace.origin(step.source) == run.result
+    """Whether the layer consumes the activation's output directly, reshaped or not; that inside a fused call no layer consumes."""
+    return run.seconds is not None and trace.origin(step.source) == run.result
 
 
 def _gain(run: Run, *, is_direct: bool) -> float:
@@ -210,7 +217,8 @@ def _sizes(run: Run) -> tuple[int, int] | tuple[()]:
 @torch.no_grad()
 def _draw(layer: _Layer, bias: float, generator: torch.Generator) -> None:
     shape = layer.weight.shape
-    numbers = torch.randn(shape, generator=generator, device=generator.device, dtype=torch.float32)
+    dtype = torch.complex64 if layer.weight.is_complex() else torch.float32
+    numbers = torch.randn(shape, generator=generator, device=generator.device, dtype=dtype)
     layer.weight.copy_(numbers * (layer.gain / sqrt(layer.fan_in)))
     if layer.bias is not None:
         layer.bias.fill_(bias)
