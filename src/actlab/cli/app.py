@@ -26,6 +26,7 @@ from actlab.cli.stop import answer_signals
 from actlab.errors import ActlabError
 from actlab.system import interrupts
 from actlab.system.printable import escape_unprintable, printable
+from actlab.system.standard_streams import open_missing_streams
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -174,6 +175,7 @@ def options(
 def main() -> None:
     """Run the command line with the arguments of this process."""
     answer_signals()
+    open_missing_streams()
     if "--json" in sys.argv:
         reserve_stdout()  # to the end: user code may also print when the interpreter ends
     try:

@@ -141,7 +141,7 @@ def time_option(parameter: typer.CallbackParam, value: str | None) -> str | None
         PlanError: it cannot be read.
     """
     if value is not None:
-        from actlab.studies.settings import parse_budget
+        from actlab.system.duration import parse_budget
 
         parse_budget(value, parameter.name or "budget")
     return value

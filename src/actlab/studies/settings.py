@@ -1,17 +1,14 @@
-"""Settings of a study (seeds, baseline, error rate, ROPE), and parsing of seeds and time budgets."""
+"""Settings of a study (seeds, baseline, error rate, ROPE), and parsing of seeds and sites."""
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from typing import TypedDict
 
 from actlab.errors import PlanError
-
-if TYPE_CHECKING:  # a command line's budget is parsed without SymPy
-    from actlab.studies.arm import ArmLike
+from actlab.studies.arm import ArmLike
+from actlab.system.duration import parse_budget
 
 __all__ = ["LR_FACTORS", "TUNING_SEEDS", "StudyOptions", "StudySettings", "parse_budget", "parse_seeds", "parse_sites"]
 
@@ -119,28 +116,3 @@ def parse_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
 
 def _is_seed(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _FIRST_TUNING_SEED
-
-
-_BUDGET = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>s|sec|seconds?|m|min|minutes?|h|hours?)?\s*")
-_SECONDS = {"s": 1, "m": 60, "h": 3600}
-
-
-def parse_budget(budget: str | float | None, what: str = "budget") -> float | None:
-    """Return a budget or another time in seconds, from ``"90s"``, ``"10m"``, ``"2h"`` or a number of seconds. None means no limit.
-
-    Raises:
-        PlanError: the text is no time, or the time is not above 0.
-
-    Example:
-        >>> parse_budget("10m"), parse_budget(90)
-        (600.0, 90.0)
-    """
-    if budget is None:
-        return None
-    match = _BUDGET.fullmatch(str(budget))
-    seconds = float(match["number"]) * _SECONDS[(match["unit"] or "s")[0]] if match else math.nan
-    if isinstance(budget, bool) or not 0 < seconds < math.inf:
-        raise PlanError(
-            f"The {what} is {budget!r}; allowed are times like 90s, 10m, 2h, or a number of seconds above 0."
-        )
-    return seconds

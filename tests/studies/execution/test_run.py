@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import resource
 import signal
 import time
 from pathlib import Path
@@ -49,6 +50,20 @@ def uninterrupted(tmp_path_factory):
 def attempts_in(folder, name="mine"):
     store = Store(folder / "actlab.db")
     return attempts(store, store.study(name).id)
+
+
+def test_a_study_runs_where_a_thousand_files_are_open(tmp_path, uninterrupted):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    files = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        rows = run(tmp_path, jobs=1).rows()
+    finally:
+        for number in files:
+            os.close(number)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert numbers(rows) == uninterrupted
 
 
 def test_one_job_and_two_processes_give_the_same_bits(tmp_path):

@@ -25,6 +25,7 @@ from actlab.studies.execution.template import REQUEST, Request, serve
 from actlab.studies.store.lease_owner import Owner
 from actlab.studies.store.store import TrialKey
 from actlab.system.signal_name import signal_name
+from actlab.system.standard_streams import open_missing_streams
 from actlab.tasks.registry import names
 from actlab.tasks.task import Task
 
@@ -83,6 +84,7 @@ class TemplateProcess:
     """
 
     def __init__(self, job: Job, task: Task | None, *, warm: bool) -> None:
+        open_missing_streams()  # the processes have standard streams, whose numbers no socket may have
         self._control, theirs = socket.socketpair()
         self._received = b""
         self._next = 0
