@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import pytest
 from benchmarks.simulated_studies import Simulated, simulate
 from benchmarks.study_reading import Reading
 from benchmarks.verdict_sentences import wrong_sentences
 
+from actlab.report.content.verdict import confidence_sentences, region_text
 from actlab.studies.verdict import finding, recommendation, verdict
 
 
@@ -31,6 +35,32 @@ def test_the_order_of_the_rows_changes_nothing() -> None:
 
         assert one == other
         assert Reading.of(study).best == set(one.best_set)
+
+
+def sentences(result: verdict.Verdict) -> list[str]:
+    notes = [arm.reason for arm in result.arms if arm.reason]
+    return [
+        result.recommendation,
+        result.reason or "",
+        *result.warnings,
+        *notes,
+        *confidence_sentences(result),
+        region_text(result),
+    ]
+
+
+def test_sentences_say_the_model_as_it_is_where_tables_have_the_label_unchanged() -> None:
+    told = []
+    for seed in range(120):
+        study = simulate(seed)
+        label = {study.facts.baseline: "unchanged"}
+        facts = replace(study.facts, arms=tuple(label.get(arm, arm) for arm in study.facts.arms), baseline="unchanged")
+        rows = [{**row, "arm": label.get(row["arm"], row["arm"])} for row in study.rows]
+        costs = {label.get(arm, arm): cost for arm, cost in study.costs.items()}
+        told += sentences(verdict.make_verdict(rows, facts, costs))
+
+    assert sum("the model as it is" in sentence for sentence in told) > 100
+    assert {sentence for sentence in told if "unchanged" in re.sub("[Tt]he unchanged model", "", sentence)} == set()
 
 
 # Each fault was made by an earlier version, or is one word away from the code.

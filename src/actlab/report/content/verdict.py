@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from actlab.report.content.format import MISSING, chance, decimals, duration, fixed, interval, plain, ratio, signed
 from actlab.report.content.series import Row, costs, curves, differences
 from actlab.studies.arm import named
+from actlab.studies.verdict.words import all_named
 from actlab.system.name_list import listed
 from actlab.system.plural import plural
 
@@ -64,7 +65,8 @@ def best_set_sentence(verdict: Verdict) -> str:
         may_be = f"{named(best[0], short=True)} is the best of {arms}"
     else:
         may_be = f"{len(best)} of {arms} may be the best"
-    return f"At an error rate of {rate}, {may_be}; the others are ruled out.{_left_out(verdict)}"
+    rest = "the other is" if len(compared) - len(best) == 1 else "the others are"
+    return f"At an error rate of {rate}, {may_be}; {rest} ruled out.{_left_out(verdict)}"
 
 
 def _left_out(verdict: Verdict) -> str:
@@ -83,7 +85,7 @@ def confidence_sentences(verdict: Verdict) -> list[str]:
             "symmetric differences."
         )
     if verdict.closest is not None:
-        sentences.append(f"Closest tie: {listed(verdict.closest.arms)} ({tie_text(verdict.closest, verdict)}).")
+        sentences.append(f"Closest tie: {all_named(verdict.closest.arms)} ({tie_text(verdict.closest, verdict)}).")
     return sentences
 
 

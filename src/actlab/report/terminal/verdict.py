@@ -20,7 +20,7 @@ from actlab.report.content.study_sites import HEADINGS, site_rows, site_sentence
 from actlab.report.content.verdict import confidence_sentences, region_text, task_name, tie_text
 from actlab.report.terminal.text_table import ListTable, below, name_value_table, text_table
 from actlab.studies.verdict.region import default_rule
-from actlab.system.name_list import listed
+from actlab.studies.verdict.words import all_named
 
 if TYPE_CHECKING:
     from actlab.report.content.arm_table import ArmTable
@@ -96,11 +96,15 @@ def _legend(verdict: Verdict, visible: AbstractSet[str]) -> str:
 def _tie_lines(verdict: Verdict) -> list[Text]:
     ties = sorted(verdict.ties, key=lambda tie: (tie != verdict.closest, tie.kind == "equivalent"))
     lines = [
-        Text(f"{listed(tie.arms)}: {tie_text(tie, verdict)} ({chance(tie.prob_equivalent)} probability of equivalence)")
+        Text(f"{all_named(tie.arms)}: {tie_text(tie, verdict)}{_equivalence(tie.prob_equivalent)}")
         for tie in ties[:TIES_SHOWN]
     ]
     more = len(ties) - TIES_SHOWN
     return [*lines, Text(f"and {more} more; --json and the report list all", style="dim")] if more > 0 else lines
+
+
+def _equivalence(probability: float | None) -> str:
+    return "" if probability is None else f" ({chance(probability)} probability of equivalence)"
 
 
 def _visible_columns(verdict: Verdict, width: int) -> list[Column]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from actlab.stats.racing import fewest_rounds
 from actlab.studies.arm import named
 from actlab.studies.trial_inputs import mixed_inputs
 from actlab.studies.verdict.arm_summary import ArmSummary
@@ -17,8 +18,6 @@ from actlab.system.plural import plural
 
 __all__ = ["Evidence", "find_warnings"]
 
-# Fewer seeds than this cannot reach 5 % even in a two-sided Wilcoxon test, whatever the results.
-_ENOUGH_SEEDS = 6
 # Models whose sizes differ by more than this share are reported as unequal.
 _SAME_SIZE = 0.05
 
@@ -76,11 +75,12 @@ def _learning_warnings(learned: Learned, facts: StudyFacts) -> Iterator[str]:
 
 
 def _seed_warnings(evidence: Evidence) -> Iterator[str]:
-    most = max(arm.n for arm in evidence.arms)
+    most = max(len(outcome.metrics) + len(outcome.diverged) for outcome in evidence.outcomes.values())
+    fewest = fewest_rounds(evidence.facts.alpha)
     if most == 1:
         yield "One seed: the noise is unknown, so no difference can be called real."
-    elif 1 < most < _ENOUGH_SEEDS:
-        yield f"Only {plural(most, 'seed')}: fewer than {_ENOUGH_SEEDS} show none but very large differences."
+    elif 1 < most < fewest:
+        yield f"Only {plural(most, 'seed')}: no difference can be shown with fewer than {fewest}."
 
 
 def _far_out_warnings(evidence: Evidence) -> Iterator[str]:
@@ -111,14 +111,14 @@ def _selection_warnings(facts: StudyFacts) -> Iterator[str]:
 def _unfinished_warnings(evidence: Evidence) -> Iterator[str]:
     facts, found = evidence.facts, evidence.findings
     short = [
-        f"{arm.spec} {evidence.outcomes[arm.spec].trials} of {len(facts.seeds)}"
+        f"{named(arm.spec)} {evidence.outcomes[arm.spec].trials} of {len(facts.seeds)}"
         for arm in evidence.arms
         if found.of(arm.spec).standing in ("best", "diverged", "not run")
         and evidence.outcomes[arm.spec].trials < len(facts.seeds)
     ]
     if found.decided or not short:
         return
-    shown = ", ".join(short[:4]) + (f" and {len(short) - 4} more arms" if len(short) > 4 else "")
+    shown = ", ".join(short[:4]) + (f" and {plural(len(short) - 4, 'more arm')}" if len(short) > 4 else "")
     if facts.budget_hit:
         yield f"Time-boxed: the budget ended the study before all seeds were run ({shown})."
     else:
@@ -132,7 +132,8 @@ def _failure_warnings(evidence: Evidence) -> Iterator[str]:
         if outcome.failed:
             yield f"{name} {_failure(outcome, found.standing, is_final=found.is_final)}."
         if outcome.diverged:
-            yield f"{name} diverged on {len(outcome.diverged)} of {plural(outcome.trials, 'seed')}; those count as lost."
+            lost = "" if found.standing == "withdrawn" else "; those count as lost"
+            yield f"{name} diverged on {len(outcome.diverged)} of {plural(outcome.trials, 'seed')}{lost}."
 
 
 def _failure(outcome: Outcome, standing: str, *, is_final: bool) -> str:
