@@ -46,6 +46,7 @@ def test_the_store_lists_its_studies(tmp_path):
         ("two", "tiny", 2, 1),
     ]
     assert json.dumps(found)
+    assert str(found).splitlines()[0].split() == ["study", "task", "arms", "seeds", "trials", "created"]
 
 
 def test_without_a_name_the_plan_gives_one_so_that_the_same_call_goes_on(tmp_path):

@@ -24,6 +24,7 @@ from actlab.studies.store.store import Store, StoredStudy
 from actlab.studies.trial_inputs import changed_inputs
 from actlab.studies.verdict.reproduction import StudyOrigin, reproduction
 from actlab.studies.verdict.verdict import StudyFacts, Verdict, make_verdict
+from actlab.system.display import Displayed
 from actlab.system.network_file_system import network_file_system
 from actlab.system.plural import plural
 from actlab.tasks.task import Task
@@ -299,17 +300,21 @@ def latest_study(store: str | Path | None = None) -> Study:
     return Study(opened, stored[-1])
 
 
-def list_studies(store: str | Path | None = None) -> list[dict[str, Any]]:
+class Studies(Displayed, list[dict[str, Any]]):
+    """Summaries of the studies in a store: a list that is printed as a table."""
+
+
+def list_studies(store: str | Path | None = None) -> Studies:
     """Return a summary of each study in a store, oldest first.
 
     Returns:
-        Dicts with ``study, task, metric, arms, baseline, seeds, trials, fingerprint, created`` (seconds since 1970).
+        Dicts, printed as a table, with ``study, task, metric, arms, baseline, seeds, trials, fingerprint, created`` (seconds since 1970).
 
     Raises:
         StoreError: the store does not exist.
     """
     opened = Store(store, create=False)
-    return [_summary(opened, stored) for stored in opened.studies()]
+    return Studies(_summary(opened, stored) for stored in opened.studies())
 
 
 def _summary(store: Store, stored: StoredStudy) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import torch
 from actlab.errors import DuplicateNameError, UnknownNameError
 from actlab.functions.activation import Claims, Learned, activation, forget, get, learned, names
 from actlab.functions.formula import exp, sigmoid, tanh
+from actlab.functions.rule import forget_rule, get_rule, rule
 from actlab.nn.layers.layer import layer
 from actlab.testing.activation_checks import CHECKS, reason_to_skip
 from actlab.testing.complex_checks import COMPLEX_CHECKS
@@ -140,3 +141,21 @@ def test_a_function_redefined_under_its_name_is_another_one(factor):
         assert layer("notebook_cell")(torch.ones(1)).item() == factor
     finally:
         forget("notebook_cell")
+
+
+def test_without_options_the_decorators_need_no_parentheses():
+    @activation
+    def bare_gate(x, k=2.0):
+        """Gates its input."""
+        return x * sigmoid(k * x)
+
+    @rule
+    def bare_third(x):
+        """A third of the gradient."""
+        return 1 / (3 + 0 * x)
+
+    assert get("bare_gate") is bare_gate
+    assert get_rule("bare_third") is bare_third
+    assert (bare_gate.doc, bare_gate.kind) == ("Gates its input.", "elementwise")
+    forget("bare_gate")
+    forget_rule("bare_third")

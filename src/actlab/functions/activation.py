@@ -51,7 +51,7 @@ from actlab.functions.parameter import (
     learned,
     signature,
 )
-from actlab.functions.registry import Registry
+from actlab.functions.registry import Registry, also_bare
 
 __all__ = [
     "DOMAINS",
@@ -211,6 +211,7 @@ def _load() -> None:
 _registry: Registry[Activation] = Registry("activation", "`actlab list` shows all of them.", _load)
 
 
+@also_bare
 def activation(
     *,
     kind: Kind = "elementwise",
@@ -223,6 +224,8 @@ def activation(
     width: str | None = None,
 ) -> Callable[[Callable[..., Any]], Activation]:
     """Register the decorated function as an activation under its own name, and return its record.
+
+    Without options no parentheses are needed.
 
     Args:
         kind: "elementwise" and "gated" functions return a formula; "vector", "stochastic" and "complex" ones are tensor code.

@@ -58,7 +58,7 @@ def import_own_modules() -> None:
     for source in own_modules():
         if source not in _imported:
             _imported.add(source)
-            _import(source, f"--import and ${VARIABLE}")
+            _import(source, f"--import or ${VARIABLE}")
 
 
 def _entry_points() -> list[EntryPoint]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Generic, Protocol, TypeVar
+from functools import wraps
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from actlab.errors import DuplicateNameError, UnknownNameError
 
-__all__ = ["Registry"]
+__all__ = ["Registry", "also_bare"]
 
 
 class Named(Protocol):
@@ -27,6 +28,36 @@ class Named(Protocol):
 
 
 T = TypeVar("T", bound=Named)
+P = ParamSpec("P")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class Decorator(Protocol[P, R_co]):
+    """A decorator that is written with options or without parentheses."""
+
+    @overload
+    def __call__(self, *args: P.args, **options: P.kwargs) -> Callable[[Callable[..., Any]], R_co]: ...
+    @overload
+    def __call__(self, function: Callable[..., Any], /) -> R_co: ...
+
+
+def also_bare(decorator: Callable[P, Callable[[Callable[..., Any]], R_co]]) -> Decorator[P, R_co]:
+    """Let a decorator that takes options be used without parentheses, too.
+
+    Example:
+        >>> @also_bare
+        ... def named(*, name="f"):
+        ...     return lambda function: name
+        >>> named(name="g")(len), named(len)
+        ('g', 'f')
+    """
+
+    @wraps(decorator)
+    def chosen(*args: Any, **options: Any) -> Any:
+        with_options: Callable[..., Any] = decorator
+        return with_options(**options)(*args) if args else with_options(**options)
+
+    return chosen
 
 
 class Registry(Generic[T]):

@@ -25,7 +25,7 @@ from actlab.functions.formula import Expr, canonical
 from actlab.functions.formula_check import formula_of
 from actlab.functions.own_modules import import_own_modules
 from actlab.functions.parameter import Parameter, signature
-from actlab.functions.registry import Registry
+from actlab.functions.registry import Registry, also_bare
 
 __all__ = ["GRAD", "INGREDIENTS", "Rule", "forget_rule", "get_rule", "rule", "rules"]
 
@@ -102,6 +102,7 @@ def _load() -> None:
 _registry: Registry[Rule] = Registry("gradient rule", "`actlab rules` shows all of them.", _load)
 
 
+@also_bare
 def rule(
     *,
     arxiv: str | None = None,

@@ -63,6 +63,20 @@ def test_what_is_no_study_is_told(made_up):
         actlab.table(["digits"])
     with pytest.raises(PlanError, match="There is no study to show"):
         actlab.table([])
+    with pytest.raises(PlanError, match="got int: 3"):
+        actlab.table(3)
+
+
+def test_columns_keep_their_order_where_the_first_study_lacks_one(made_up):
+    without = dataclasses.replace(
+        made_up,
+        arms=tuple(
+            dataclasses.replace(arm, diff=arm.diff and dataclasses.replace(arm.diff, prob_equivalent=None))
+            for arm in made_up.arms
+        ),
+    )
+
+    assert actlab.table([without, made_up]).cells()[0] == actlab.table([made_up, without]).cells()[0]
 
 
 def test_a_data_frame_needs_pandas(made_up, monkeypatch):

@@ -43,6 +43,15 @@ def test_sites_are_a_list_that_prints_as_a_table():
     assert isinstance(found, list)
     assert [site.spec for site in found] == ["relu"]
     assert str(found).startswith("Sequential: 1 activation, of which a swap replaces 1")
+    assert "Give a batch, find(model, x), to see which functions run" in " ".join(str(found).split())
+
+
+def test_learned_curves_are_a_list_that_prints_as_a_table():
+    found = actlab.shapes(nn.Sequential(nn.Linear(3, 4), nn.PReLU()))
+
+    assert [shape.path for shape in found] == ["1"]
+    assert "prelu" in str(found)
+    assert str(actlab.shapes(NET)) == "No activation of this model has learned parameters."
 
 
 @pytest.mark.parametrize(

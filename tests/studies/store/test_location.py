@@ -62,6 +62,14 @@ def test_a_url_of_sqlite_in_another_form_is_refused_with_the_form_that_works(url
         Store(url)
 
 
+@pytest.mark.parametrize("store", [3, b"a.db", ["a.db"], True])
+def test_what_is_neither_a_path_nor_a_url_is_refused(store):
+    with pytest.raises(
+        StoreError, match=f"A store is a path or a URL, such as 'actlab.db'; got {type(store).__name__}"
+    ):
+        Store(store)
+
+
 def test_a_null_character_is_refused():
     with pytest.raises(StoreError, match="null character"):
         Store("a\0b.db")

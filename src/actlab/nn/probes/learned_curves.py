@@ -24,8 +24,9 @@ from actlab.nn.probes.quantile_sketch import QuantileSketch
 from actlab.nn.recognition.torch_activations import Running
 from actlab.nn.sites.dry_run import Inputs, copy_inputs, no_side_effects, run
 from actlab.nn.sites.user_modules import activation_modules
+from actlab.system.display import Displayed
 
-__all__ = ["Shape", "Shapes", "shapes"]
+__all__ = ["LearnedShapes", "Shape", "Shapes", "shapes"]
 
 _DEFAULT_RANGE: Final = (-4.0, 4.0)  # of a grid without data
 _QUANTILES: Final = (0.001, 0.999)  # of the inputs: the ends of a grid with data, which single outliers do not stretch
@@ -75,6 +76,10 @@ class Shape:
         }
 
 
+class LearnedShapes(Displayed, list[Shape]):
+    """The learned curves of a model: a list that is printed as a table."""
+
+
 @takes_model
 def shapes(
     model: nn.Module,
@@ -83,7 +88,7 @@ def shapes(
     points: int = 97,
     batches: int | None = None,
     inputs: Callable[[Any], Inputs] = input_of,
-) -> list[Shape]:
+) -> LearnedShapes:
     """Return the curve of every adaptive activation of a model: layers with learned parameters, and ``nn.PReLU``.
 
     A gated activation has the curve of its gate, at the value 1. Functions that mix elements have no curve and are left out. The model is
@@ -111,7 +116,7 @@ def shapes(
     if points < 2:
         raise SiteError(f"A curve needs two points at least; got points={points!r}.")
     ranges = {} if data is None else _input_ranges(model, islice(data, batches), inputs)
-    result = []
+    result = LearnedShapes()
     for curve in _curves(model):
         low, high = ranges.get(curve.path, _DEFAULT_RANGE)
         x = torch.linspace(low, high, points, dtype=torch.float64)

@@ -53,7 +53,9 @@ class ArmTable(Displayed):
         """Return headings and rows of formatted text; the first columns name the study, where there are several, and the arm."""
         several = len(self.verdicts) > 1
         shown = [(verdict, _shown(verdict)) for verdict in self.verdicts]
-        names = list(dict.fromkeys(column.name for _, listed in shown for column in listed))
+        used = {column.name for _, listed in shown for column in listed}
+        ordered = dict.fromkeys(column.name for verdict in self.verdicts for column in columns(verdict))
+        names = [name for name in ordered if name in used]
         headings = [*(["study", "task", "metric"] if several else []), "arm", *names]
         rows = []
         for verdict, listed in shown:
@@ -118,7 +120,7 @@ def table(studies: Verdict | HasVerdict | Iterable[Verdict | HasVerdict]) -> Arm
         Traceback (most recent call last):
         actlab.errors.PlanError: There is no study to show...
     """
-    listed = [studies] if hasattr(studies, "verdict") or hasattr(studies, "best_set") else list(studies)
+    listed = list(studies) if isinstance(studies, Iterable) else [studies]
     if not listed:
         raise PlanError("There is no study to show: give a study, a verdict, or a list of them.")
     return ArmTable(verdicts=tuple(map(_verdict, listed)))

@@ -16,7 +16,6 @@ from actlab.report.charts.study import cost_plot, curve_plot, difference_plot
 from actlab.report.charts.svg import NARROW, WIDE, Frame, svg
 from actlab.report.content.arm_columns import Column, columns
 from actlab.report.content.format import chance, plain
-from actlab.report.content.reproduce import versions
 from actlab.report.content.series import Row
 from actlab.report.content.study_sites import HEADINGS, site_rows, site_sentence
 from actlab.report.content.verdict import (
@@ -28,6 +27,7 @@ from actlab.report.content.verdict import (
     region_text,
     task_name,
 )
+from actlab.report.content.versions import versions
 from actlab.report.html.template import render
 from actlab.report.output_file import write_output
 from actlab.studies.arm import named

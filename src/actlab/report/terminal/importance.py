@@ -75,6 +75,8 @@ def _cells(effect: Effect, places: int) -> list[str]:
 
 def shapes_table(shapes: Sequence[Shape]) -> RenderableType:
     """Return the learned shapes of adaptive activations for the terminal, one line each."""
+    if not shapes:
+        return Text("No activation of this model has learned parameters.")
     headings, rows = shape_rows(shapes)
     table = Padding(text_table(headings, rows, right=headings[2:3] + headings[4:]), (1, 0))
     return Group(table, Text(SHAPE_LEGEND, style="dim"))

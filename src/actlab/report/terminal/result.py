@@ -26,6 +26,7 @@ VIEWS = {
     "Propagation": ("probe", "propagation_table"),
     "QueryResult": ("activation", "query_table"),
     "Sites": ("sites", "model_sites_table"),
+    "Studies": ("verdict", "studies_table"),
     "Verdict": ("verdict", "verdict_table"),
 }
 

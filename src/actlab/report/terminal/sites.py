@@ -28,8 +28,16 @@ def sites_data(sites: Sequence[Site]) -> list[dict[str, Any]]:
     return [asdict(site) for site in sites]
 
 
-def sites_table(name: str, sites: Sequence[Site]) -> RenderableType:
-    """Return the sites for the terminal, with a summary above the table and the sites that cannot be replaced below."""
+def sites_table(
+    name: str, sites: Sequence[Site], *, unseen: str = "Define example_inputs in the file"
+) -> RenderableType:
+    """Return the sites for the terminal, with a summary above the table and the sites that cannot be replaced below.
+
+    Args:
+        name: of the model.
+        sites: of the model.
+        unseen: what to do to see which functions run, where nothing ran.
+    """
     ran = any(site.calls is not None for site in sites)
     headline = Text(_headline(name, sites), style="bold")
     if not sites:
@@ -43,12 +51,13 @@ def sites_table(name: str, sites: Sequence[Site]) -> RenderableType:
         middle=("site",),
         end=("in the code", "ran", "input shapes"),
     )
-    return Group(headline, Padding(table, (1, 0)), *(Text(line, style="dim") for line in _remarks(sites, ran=ran)))
+    remarks = _remarks(sites, unseen="" if ran else unseen)
+    return Group(headline, Padding(table, (1, 0)), *(Text(line, style="dim") for line in remarks))
 
 
 def model_sites_table(sites: Sites) -> RenderableType:
     """Return the sites of a model under the name of its class."""
-    return sites_table(sites.model, sites)
+    return sites_table(sites.model, sites, unseen="Give a batch, find(model, x),")
 
 
 def _headline(name: str, sites: Sequence[Site]) -> str:
@@ -86,7 +95,7 @@ def _shapes(site: Site) -> str:
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 
-def _remarks(sites: Sequence[Site], *, ran: bool) -> Iterator[str]:
+def _remarks(sites: Sequence[Site], *, unseen: str) -> Iterator[str]:
     """Yield each reason why sites are not replaced once, with its sites, and the warnings."""
     reasons: dict[str, list[str]] = {}
     for site in sites:
@@ -102,5 +111,5 @@ def _remarks(sites: Sequence[Site], *, ran: bool) -> Iterator[str]:
     for site in sites:
         if site.warning:
             yield f"warning: {site.path}: {site.warning}"
-    if not ran:
-        yield "Found in the source code. Define example_inputs in the file to see which functions run, how often, and on which shapes."
+    if unseen:
+        yield f"Found in the source code. {unseen} to see which functions run, how often, and on which shapes."

@@ -21,12 +21,16 @@ def store_url(store: str | Path | None) -> str:
     What follows ``sqlite:///`` is a path as it was typed: ``?``, ``#`` and ``%`` are characters of the file's name.
 
     Raises:
-        StoreError: the URL is a SQLite database in memory, or names no file.
+        StoreError: it is no text and no path, a SQLite database in memory, or a URL that names no file.
 
     Example:
         >>> store_url("runs/a.db"), store_url("postgresql://host/name")
         ('sqlite:///runs/a.db', 'postgresql://host/name')
     """
+    if store is not None and not isinstance(store, str | Path):
+        raise StoreError(
+            f"A store is a path or a URL, such as 'actlab.db'; got {type(store).__name__}: {str(store)[:80]}."
+        )
     if isinstance(store, Path):
         return f"{_SQLITE}{store}"
     text = store if store is not None else os.environ.get(STORE_VARIABLE) or _DEFAULT
