@@ -506,7 +506,7 @@ def test_importance_passes_on_what_was_asked_and_prints_the_tables(monkeypatch, 
     done = run("importance", "digits", *given.split())
 
     assert seen == [("digits", {"act": "gelu", "seed": 3, "samples": 50, "measure": "metric", "tolerance": 0.1})]
-    assert "net: 0 of 1 activations can be linearised" in done.stdout
+    assert "net: 0 of 1 activation can be linearised" in done.stdout
 
 
 def test_importance_of_what_cannot_be_measured_is_an_input_error(tmp_path):
