@@ -53,7 +53,7 @@ nitpick_ignore_regex = [
     # there is no network at build time, so types of other libraries are not links
     (r"py:.*", r"(collections|numpy|pathlib|re|sympy|torch|typing)\..*"),
     # of several attributes that are described in one line, napoleon takes all but the last for a type
-    (r"py:class", r"[a-z]+"),
+    (r"py:class", r"[a-z_]+"),
 ]
 
 # public names by the module in which they are defined

@@ -46,7 +46,7 @@ class Verdict(Tabular):
 
     Attributes:
         study, task, metric, direction, baseline, seeds, store, fingerprint, rope, alpha, init, tune, site_patterns, sites: as in
-        `StudyFacts`.
+            `StudyFacts`.
         arms: summary of every arm, the best set first, then the others, each by paired difference to the baseline.
         best_set: labels of the arms that may be the best, best first; empty when no arm has a result.
         ties: pairs that the evidence does not separate, within the best set and between the baseline and any other
