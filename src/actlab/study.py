@@ -288,16 +288,13 @@ def load_study(store: str | Path | None, name: str) -> Study:
 
 
 def latest_study(store: str | Path | None = None) -> Study:
-    """Return the study of a store that was begun last.
+    """Return the study of a store that ran last: the one with the newest trial.
 
     Raises:
         StoreError: the store does not exist, or is empty.
     """
     opened = Store(store, create=False)
-    stored = opened.studies()
-    if not stored:
-        raise StoreError(f"The store {opened.url} contains no studies; `actlab compare` adds one.")
-    return Study(opened, stored[-1])
+    return Study(opened, opened.latest_study())
 
 
 class Studies(Displayed, list[dict[str, Any]]):

@@ -35,8 +35,18 @@ def _inside(folder, monkeypatch):
 def test_without_arguments_the_page_of_the_latest_study_is_written(folder):
     result = run("report")
 
-    assert result.output == "Wrote report.html\n"
+    assert result.output == "Wrote report.html (second)\n"
     assert "second" in (folder / "report.html").read_text()
+
+
+def test_the_latest_study_is_the_one_that_ran_last(tmp_path):
+    store = tmp_path / "actlab.db"
+    for name, seeds in (("first", 1), ("second", 1), ("first", 2)):
+        actlab.compare(
+            "digits", ["relu", "tanh" if name == "first" else "gelu"], seeds=seeds, jobs=1, store=store, name=name
+        )
+
+    assert actlab.latest_study(store).name == "first"
 
 
 def test_studies_are_listed_from_the_same_default_store():

@@ -148,7 +148,7 @@ def report(
         return
     written = write_studies(loaded, out or Path("report.html"), figure=figure, force=force)
     data = {"study": names[0], "studies": names, "store": loaded[0].store, "page": str(written)}
-    print_json(data) if as_json else say(f"Wrote {written}")
+    print_json(data) if as_json else say(f"Wrote {written} ({', '.join(names)})")
 
 
 @example("studies")

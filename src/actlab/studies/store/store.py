@@ -108,6 +108,19 @@ class Store:
         with store_errors(self.url), self._engine.connect() as connection:
             return [_stored(row) for row in connection.execute(sa.select(studies).order_by(studies.c.id))]
 
+    def latest_study(self) -> StoredStudy:
+        """Return the study with the newest trial, or, where there are no trials, the one that was begun last.
+
+        Raises:
+            StoreError: there is no study.
+        """
+        listed = self.studies()
+        if not listed:
+            raise StoreError(f"The store {self.url} contains no studies; `actlab compare` adds one.")
+        with store_errors(self.url), self._engine.connect() as connection:
+            newest = connection.scalar(sa.select(trials.c.study_id).order_by(trials.c.id.desc()).limit(1))
+        return next((study for study in listed if study.id == newest), listed[-1])
+
     def study(self, name: str) -> StoredStudy:
         """Return a study by its name.
 
