@@ -169,9 +169,7 @@ class Schedule:
         self._apply()
 
     def __repr__(self) -> str:
-        return (
-            f"Schedule({self.parameter} = {self.value:.6g} after {self.done} of {self.total}, {plural(len(self.paths), 'layer')})"
-        )
+        return f"Schedule({self.parameter} = {self.value:.6g} after {self.done} of {self.total}, {plural(len(self.paths), 'layer')})"
 
 
 def _layers(model: nn.Module, parameter: str, rule: str | None) -> list[tuple[str, CustomGradientLayer]]:
