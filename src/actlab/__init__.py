@@ -160,8 +160,13 @@ __all__ = [
 
 
 # The rooms that render results are above the records they render; this file is above both.
-_RENDERERS = {"text": "report.terminal.result", "html": "report.html.result", "table": "report.content.arm_table"}
-display.bind(lambda form: getattr(import_module(f"actlab.{_RENDERERS[form]}"), form))
+_RENDERERS = {
+    "text": ("report.terminal.result", "text"),
+    "html": ("report.html.result", "html"),
+    "table": ("report.content.arm_table", "table"),
+    "count": ("report.terminal.progress", "chosen_count"),
+}
+display.bind(lambda form: getattr(import_module(f"actlab.{_RENDERERS[form][0]}"), _RENDERERS[form][1]))
 # A spec may be a module or a function of torch, which functions/ does not import.
 spec_objects.bind(
     lambda value: import_module("actlab.nn.recognised_spec").recognised_spec(value),

@@ -22,6 +22,7 @@ from actlab.diagnostics.short_training import REFERENCE, first_steps, safe_learn
 from actlab.errors import PlanError
 from actlab.nn.sites.dry_run import Inputs
 from actlab.studies.settings import parse_budget
+from actlab.system.display import shown_count
 from actlab.system.options import from_options
 from actlab.system.plural import plural
 from actlab.tasks.isolation import isolated, one_thread
@@ -78,7 +79,7 @@ def doctor(
     source: str | Path | Task | nn.Module,
     example_inputs: Inputs | None = None,
     *,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
     settings: DoctorSettings | None = None,
     **options: Unpack[DoctorOptions],
 ) -> Diagnosis:
@@ -88,7 +89,8 @@ def doctor(
         source: a task (its name, a Python file or a :class:`Task`), or a model (a module, or a Python file that defines only ``model``).
             Without a task, no remedy can be tried.
         example_inputs: a batch for a module, as for :func:`actlab.find`.
-        progress: called with the number of trainings done, the number planned, and what is running.
+        progress: called with the number of trainings done, the number planned, and what is running. By default a display on a terminal or
+            in a notebook, and nothing elsewhere; True for a display everywhere, on stderr; False for none.
         settings: number and length of the trials; see :class:`DoctorSettings`.
         options: single settings: ``seeds``, ``steps``, ``seed``, ``budget``.
 
@@ -102,7 +104,8 @@ def doctor(
         >>> doctor("digits", seeds=2, steps=30).sentence
         'Nothing to do.'
     """
-    return Checkup(source, example_inputs, progress=progress, settings=settings, **options).run()
+    with shown_count(progress, "trainings") as callback:
+        return Checkup(source, example_inputs, progress=callback, settings=settings, **options).run()
 
 
 class Checkup:

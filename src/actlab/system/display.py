@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path  # 3 ms to import, which `import actlab` does without
 
-__all__ = ["Displayed", "Tabular", "bind", "rendered"]
+__all__ = ["Displayed", "Tabular", "bind", "rendered", "shown_count"]
 
-Renderer = Callable[[Any], Any]
+Renderer = Callable[..., Any]
 
 _load: Callable[[str], Renderer] | None = None
 
 
 def bind(load: Callable[[str], Renderer]) -> None:
-    """Set the function that returns the renderer of a form: "text", "html" or "table".
+    """Set the function that returns the renderer of a form: "text", "html", "table" or "count" (of progress).
 
     The records of results stand below the report rooms in the order of imports, so they name a form and not a module.
     """
@@ -27,6 +28,20 @@ def bind(load: Callable[[str], Renderer]) -> None:
 def rendered(value: Any, form: str) -> Any:
     """Return a result in a form; without a bound renderer its ``repr``."""
     return repr(value) if _load is None else _load(form)(value)
+
+
+def shown_count(chosen: Any, what: str) -> AbstractContextManager[Any]:
+    """Return a context manager that shows the progress of long work and has its callback, or None.
+
+    Args:
+        chosen: a callback of the number done, the total and the current item; True for a display on stderr, None for one on a terminal and
+            in a notebook, False for none.
+        what: plural noun of what is counted.
+    """
+    if _load is None:
+        return nullcontext(chosen if callable(chosen) else None)
+    shown: AbstractContextManager[Any] = _load("count")(chosen, what)
+    return shown
 
 
 class Displayed:

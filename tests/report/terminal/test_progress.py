@@ -140,3 +140,21 @@ def test_a_callback_of_the_user_is_passed_on_and_another_value_is_told():
         assert shown is print
     with pytest.raises(PlanError, match="progress is 3; allowed are True, False"), progress.chosen_progress(3, "task"):
         pass
+
+
+def test_counts_of_other_work_are_shown_where_somebody_looks(notebook):
+    with progress.chosen_count(None, "trainings") as shown:
+        shown(1, 6, "relu, seed <0>")
+
+    assert notebook.shown[-1].endswith("<b>trainings</b>: 1 of 6: relu, seed &lt;0&gt;")
+    assert 'max="6"' in notebook.shown[-1]
+
+
+def test_counts_are_shown_elsewhere_when_asked_for(capsys):
+    for chosen, shown in ((None, ""), (False, ""), (True, "6 of 6 trainings: last\n")):
+        with progress.chosen_count(chosen, "trainings") as callback:
+            if callback is not None:
+                callback(6, 6, "last")
+        assert capsys.readouterr().err == shown
+    with progress.chosen_count(print, "trainings") as callback:
+        assert callback is print

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from html import escape
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -23,7 +23,7 @@ from actlab.report.terminal.plain_text import PrintableConsole
 if TYPE_CHECKING:
     from actlab.studies.execution.progress import Progress
 
-__all__ = ["chosen_progress", "progress_view", "show_count", "show_progress"]
+__all__ = ["chosen_count", "chosen_progress", "progress_view", "show_count", "show_progress"]
 
 # a log file stays short; eliminations are written at once
 SECONDS_BETWEEN_LINES = 10.0
@@ -50,19 +50,55 @@ def chosen_progress(chosen: ProgressCallback | bool | None, title: str) -> Itera
     if callable(chosen):
         yield chosen
         return
+    where = _display(chosen)
+    if where is None:
+        yield None
+    elif where == "notebook":
+        output = _NotebookOutput(title)
+        yield lambda progress: output.update(progress.done, progress.total, _line(progress))
+    else:
+        with show_progress(PrintableConsole(stderr=True), title) as callback:
+            yield callback
+
+
+CountCallback = Callable[[int, int, str], None]
+
+
+@contextmanager
+def chosen_count(chosen: CountCallback | bool | None, what: str) -> Iterator[CountCallback | None]:
+    """Yield the callback of other long work for the block, chosen as in :func:`chosen_progress`.
+
+    Args:
+        chosen: as there; a callback gets the number done, the total, and the name of the current item.
+        what: plural noun of what is counted.
+    """
+    if callable(chosen):
+        yield chosen
+        return
+    where = _display(chosen)
+    if where is None:
+        yield None
+    elif where == "notebook":
+        output = _NotebookOutput(what)
+        yield lambda done, total, name: output.update(done, total, f"{done} of {total}: {name}")
+    else:
+        with show_count(PrintableConsole(stderr=True), what) as callback:
+            yield callback
+
+
+def _display(chosen: object) -> Literal["notebook", "stderr"] | None:
+    """Return where progress is displayed that was asked for by True, False or None.
+
+    Raises:
+        PlanError: the value is none of these.
+    """
     if chosen is not None and not isinstance(chosen, bool):
         raise PlanError(
             f"progress is {chosen!r}; allowed are True, False, and a function that is called with the progress after every trial."
         )
-    console = PrintableConsole(stderr=True)
-    if chosen is False or (chosen is None and not console.is_terminal and _notebook() is None):
-        yield None
-        return
-    if _notebook() is not None:
-        yield _NotebookProgress(title)
-        return
-    with show_progress(console, title) as callback:
-        yield callback
+    if chosen is False or (chosen is None and not PrintableConsole(stderr=True).is_terminal and _notebook() is None):
+        return None
+    return "stderr" if _notebook() is None else "notebook"
 
 
 def _notebook() -> Any:
@@ -71,16 +107,16 @@ def _notebook() -> Any:
     return sys.modules.get("IPython.display") if shell is not None and hasattr(shell, "kernel") else None
 
 
-class _NotebookProgress:
+class _NotebookOutput:
     """Writes the progress into one output of the notebook's cell."""
 
     def __init__(self, title: str) -> None:
         self.title = title
         self._output = _notebook().display(self._html("starting"), display_id=True)
 
-    def __call__(self, progress: Progress, /) -> None:
-        share = f'<progress value="{progress.done}" max="{max(progress.total, 1)}"></progress> '
-        self._output.update(self._html(_line(progress), share))
+    def update(self, done: int, total: int, words: str) -> None:
+        share = f'<progress value="{done}" max="{max(total, 1)}"></progress> '
+        self._output.update(self._html(words, share))
 
     def _html(self, words: str, share: str = "") -> Any:
         return _notebook().HTML(f"{share}<b>{escape(self.title)}</b>: {escape(words)}")
