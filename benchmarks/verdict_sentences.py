@@ -98,6 +98,7 @@ Check = Callable[[re.Match[str], Reading, Verdict], bool]
 def _switch(match: re.Match[str], read: Reading, verdict: Verdict) -> bool:
     base, pick = match["base"], match["pick"]
     right = base == read.facts.baseline and pick in read.best and base in read.out and read.is_better(pick, base)
+    right = right and _matters(pick, read, verdict)
     return right and verdict.recommended == pick and _reasons(match["why"], pick, read, verdict)
 
 
@@ -180,8 +181,11 @@ def _identical(match: re.Match[str], read: Reading, verdict: Verdict) -> bool:
     names = _names(match["names"], read)
     pairs = [(one, other) for one in names for other in names]
     shared = [(one, other, s) for one, other in pairs for s in read.results[one].keys() & read.results[other].keys()]
-    return set(names) <= read.compared and all(
-        read.results[one][s] == read.results[other][s] for one, other, s in shared
+    alone = any(read.lost[one] & read.results[other].keys() for one, other in pairs)
+    return (
+        set(names) <= read.compared
+        and not alone
+        and all(read.results[one][s] == read.results[other][s] for one, other, s in shared)
     )
 
 
@@ -197,7 +201,7 @@ RECOMMENDATIONS: dict[str, Check] = {
     r"(; about \d+ more seeds? would settle how (?P<rival>.+) compares)?\.": _not_shown,
     r"Stay with (?P<base>.+?): no other arm could be compared; see .*": lambda m, r, v: r.compared == {m["base"]},
     r"Stay with (?P<base>.+?) for now: one seed cannot .*": lambda m, r, v: m["base"] in r.compared and _most(r) == 1,
-    r"Stay with (?P<base>.+?): (?P<names>.+) (is|are) better, but by less than the (?P<rope>\S+) of \S+ that "
+    r"Stay with (?P<base>.+?): (?P<names>.+) (is|are) better, but on average by less than the (?P<rope>\S+) of \S+ that "
     r"matters\.": _less_than_matters,
     r"Stay with (?P<base>.+?) for now: (?P<names>.+) (was|were) better when .+ was ruled out, but not on average over "
     r"all seeds\.": _no_longer,
@@ -227,13 +231,22 @@ def _fits(text: str, table: dict[str, Check], read: Reading, verdict: Verdict) -
     return False
 
 
+def _matters(arm: str, read: Reading, verdict: Verdict) -> bool:
+    """Return whether both arm and baseline are compared, and the mean difference is outside the region, or the arm diverged less often."""
+    base = read.facts.baseline
+    difference = read.difference(arm, base)
+    is_outside = difference is not None and abs(difference) > verdict.rope
+    return base in read.compared and (is_outside or len(read.lost[arm]) < len(read.lost[base]))
+
+
 def _reason_is_right(text: str, read: Reading, verdict: Verdict) -> bool:
     first, pick = verdict.best_set[0], verdict.recommended
-    if pick is None or not text.startswith(f"{first} has the better mean, but the two are not separated, and "):
+    lead = f"{first} has the better mean, but the two are not separated"
+    if pick is None or not text.startswith(lead):
         return False
     if read.sign * (read.mean(first) - read.mean(pick)) <= 0 or not {first, pick} <= read.best:
         return False
-    rest = text.removeprefix(f"{first} has the better mean, but the two are not separated, and ").removesuffix(".")
+    rest = text.removeprefix(lead).removesuffix(".").removeprefix(", and ")
     base = read.facts.baseline
     if rest == f"only {pick} is shown to be better than {base}":
         return read.is_better(pick, base)
@@ -242,8 +255,10 @@ def _reason_is_right(text: str, read: Reading, verdict: Verdict) -> bool:
     if match := re.fullmatch(rf"{re.escape(first)} diverged on (\d+) seeds?", rest):
         return int(match[1]) == len(read.lost[first]) > len(read.lost[pick])
     if rest.startswith(f"with {pick} a training step"):
-        return _step_time(rest, pick, first, read)
-    return rest == f"the gain of {first} over {base} is smaller than matters"
+        return _step_time(rest, pick, first, read) and (rest.endswith("less time"))
+    if rest:
+        return rest == f"the gain of {first} over {base} is smaller than matters" and not _matters(first, read, verdict)
+    return base not in read.compared or _matters(first, read, verdict)
 
 
 def _best_set_is_right(text: str, read: Reading) -> bool:
@@ -260,15 +275,16 @@ def _best_set_is_right(text: str, read: Reading) -> bool:
     head = re.sub(r"^At an error rate of \d+%, ", "", head)
     if head == f"none of the {arms} is ruled out.":
         return len(read.best) == compared
-    if match := re.fullmatch(rf"(.+) is the best of {arms}; the others are ruled out\.", head):
+    rest = "the other is" if compared - len(read.best) == 1 else "the others are"
+    if match := re.fullmatch(rf"(.+) is the best of {arms}; {rest} ruled out\.", head):
         others = read.compared - {match[1]}
         return read.best == {match[1]} and others <= read.out and all(read.is_better(match[1], it) for it in others)
-    match = re.fullmatch(rf"(\d+) of {arms} may be the best; the others are ruled out\.", head)
+    match = re.fullmatch(rf"(\d+) of {arms} may be the best; {rest} ruled out\.", head)
     return match is not None and int(match[1]) == len(read.best) < compared and read.compared - read.best <= read.out
 
 
 def _listed_as_short(match: re.Match[str], read: Reading, verdict: Verdict) -> bool:
-    parts = re.sub(r" and \d+ more arms$", "", match["arms"])
+    parts = re.sub(r" and \d+ more arms?$", "", match["arms"])
     entries = re.findall(r"(\d+) of (\d+)(?:, |$)", parts)
     counts = {(len(read.results[a]) + len(read.lost[a]) + len(read.failed[a])) for a in read.facts.arms}
     return all(int(ended) in counts and int(of) == len(read.facts.seeds) and ended != of for ended, of in entries)
@@ -295,8 +311,10 @@ def _far(match: re.Match[str], read: Reading, verdict: Verdict) -> bool:
 
 WARNINGS: dict[str, Check] = {
     r"(?P<arm>.+) is much farther from the other arms on (?P<n>\d+) seeds? \((?P<shown>.*)\) than on the rest\. .*": _far,
-    r"One seed: .*": lambda m, r, v: max(map(len, r.results.values())) == 1,
-    r"Only (?P<n>\d+) seeds: .*": lambda m, r, v: max(map(len, r.results.values())) == int(m["n"]) < 6,
+    r"One seed: .*": lambda m, r, v: _most_ended(r) == 1,
+    r"Only (?P<n>\d+) seeds: no difference can be shown with fewer than (?P<least>\d+)\.": lambda m, r, v: (
+        not r.out and _most_ended(r) == int(m["n"]) < int(m["least"]) < 1 + np.log2(2 / r.facts.alpha)
+    ),
     r"Unfinished: .* \((?P<arms>.*)\)\.": _listed_as_short,
     r"Time-boxed: .* \((?P<arms>.*)\)\.": lambda m, r, v: r.facts.budget_hit and _listed_as_short(m, r, v),
     r"(?P<arm>.+) is excluded: (?P<count>\d+) trials? failed \(.*\)\.": lambda m, r, v: (
@@ -308,8 +326,9 @@ WARNINGS: dict[str, Check] = {
     r"(?P<arm>.+) has a failure that does not count in the comparison: (?P<count>\d+) trials? failed \(.*\)\.": lambda m, r, v: (
         _failures(m, r, v) and m["arm"] not in r.withdrawn
     ),
-    r"(?P<arm>.+) diverged on (?P<n>\d+) of (?P<of>\d+) seeds?; those count as lost\.": lambda m, r, v: (
+    r"(?P<arm>.+?) diverged on (?P<n>\d+) of (?P<of>\d+) seeds?(?P<count>; those count as lost)?\.": lambda m, r, v: (
         len(r.lost[m["arm"]]) == int(m["n"])
+        and bool(m["count"]) != (m["arm"] in r.withdrawn)
         and int(m["of"]) == len(r.results[m["arm"]]) + len(r.lost[m["arm"]]) + len(r.failed[m["arm"]])
     ),
     r"Nothing was learned by (?P<names>.+?): .*": lambda m, r, v: {*_names(m["names"], r)} <= r.compared,
@@ -317,6 +336,10 @@ WARNINGS: dict[str, Check] = {
     r"The learning rate was not tuned: .*": lambda m, r, v: not _tuned(r),
     r"The learning rate was tuned for (?P<names>.+) only: .*": lambda m, r, v: {*_names(m["names"], r)} == _tuned(r),
 }
+
+
+def _most_ended(read: Reading) -> int:
+    return max(len(read.results[arm]) + len(read.lost[arm]) for arm in read.facts.arms)
 
 
 def _tuned(read: Reading) -> set[str]:

@@ -14,7 +14,7 @@ from scipy import stats
 
 from actlab.errors import PlanError
 from actlab.stats.e_process import log_e_process
-from actlab.stats.racing import Race, RaceState, paired_gains
+from actlab.stats.racing import Race, RaceState, fewest_rounds, paired_gains
 
 Draw = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
 
@@ -450,3 +450,20 @@ class TestSafeRounds:
 
     def test_no_more_rounds_are_safe_than_there_are(self) -> None:
         assert Race(["a", "b"], "max").safe_rounds(None, ["a", "b"], 3) == {"a": 3, "b": 3}
+
+
+@pytest.mark.parametrize(("alpha", "fewest"), [(0.05, 6), (0.2, 4), (0.01, 8)])
+@pytest.mark.parametrize("arms", [2, 3, 6])
+def test_no_results_eliminate_an_arm_before_the_fewest_rounds(arms: int, alpha: float, fewest: int) -> None:
+    rng, names = np.random.default_rng(arms), [f"a{i}" for i in range(arms)]
+    orders = [np.tile(np.arange(arms), (fewest, 1)), *(np.argsort(rng.random((fewest, arms))) for _ in range(60))]
+    orders += [
+        np.sort(order, axis=1)[:, :: 1 if k % 2 else -1] * 10.0 ** rng.integers(0, 4) for k, order in enumerate(orders)
+    ]
+    first = []
+    for order in orders:
+        table = {name: dict(enumerate(order[:, i].astype(float))) for i, name in enumerate(names)}
+        first += [out.after for out in Race(names, "max", alpha).replay(table, range(fewest)).eliminated.values()]
+
+    assert fewest_rounds(alpha) == fewest
+    assert min(first, default=fewest) == fewest

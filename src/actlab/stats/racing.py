@@ -53,7 +53,7 @@ from actlab.errors import PlanError, did_you_mean
 from actlab.stats.closed_test import closed_evidence, evidence_beside, needed_evidence
 from actlab.stats.e_process import Floats, exp_limited, log_e_process, log_growth
 
-__all__ = ["Direction", "Elimination", "Race", "RaceState", "Table", "paired_gains"]
+__all__ = ["Direction", "Elimination", "Race", "RaceState", "Table", "fewest_rounds", "paired_gains"]
 
 Direction: TypeAlias = Literal["max", "min"]
 Flags: TypeAlias = NDArray[np.bool_]
@@ -266,6 +266,19 @@ class Race:
         average = (doubled * sum(active[1:]) + sum(active[:1]) + resting) / len(self.arms)
         before_first = _rounds_below(average, 1 / self.alpha)
         return {arm: max(before_first, _rounds_below(doubled * evidence[arm], 1 / self.alpha)) for arm in arms}
+
+
+def fewest_rounds(alpha: float) -> int:
+    """Return the number of rounds before which no results can eliminate an arm.
+
+    A round multiplies the evidence against an arm by less than 2, and that against the leading arm is lost: the average over the two is
+    less than half of 2^n after n rounds.
+
+    Example:
+        >>> fewest_rounds(0.05), fewest_rounds(0.2)
+        (6, 4)
+    """
+    return math.ceil(math.log2(2 / alpha))
 
 
 class _Record:

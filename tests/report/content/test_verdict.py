@@ -36,7 +36,7 @@ def test_no_arm_that_was_not_compared_is_called_ruled_out(made_up, found):
         return best_set_sentence(dataclasses.replace(made_up, best_set=best, findings=found(best, others, left_out)))
 
     assert told(("gelu",), ("tanh",), relu="withdrawn", elu="not run") == (
-        "At an error rate of 5%, gelu is the best of 2 arms that were compared; the others are ruled out. "
+        "At an error rate of 5%, gelu is the best of 2 arms that were compared; the other is ruled out. "
         "Not compared: relu (failed) and elu (not run)."
     )
     assert told(("gelu",), relu="withdrawn") == (

@@ -85,6 +85,11 @@ class TestIdentical:
 
         assert judged(trials("relu", results) + trials("gelu", other)).recommended == "relu"
 
+    def test_an_arm_that_diverged_alone_is_not_identical(self) -> None:
+        rows = trials("relu", [0.9] * 8) + trials("gelu", [0.9] * 7) + [row("gelu", 7, None, "diverged")]
+
+        assert judged(rows).learned.identical == ()
+
     def test_two_equal_seeds_may_be_a_coincidence(self) -> None:
         verdict = judged(trials("relu", [0.9, 0.92]) + trials("gelu", [0.9, 0.92]))
 

@@ -44,3 +44,11 @@ def test_the_first_arm_stays_unless_another_is_shown_to_be_faster() -> None:
     assert cheapest(costs, ["a", "b"]) == "a"
     assert cheapest(costs, ["a", "b", "c"]) == "c"
     assert cheapest({}, ["a", "b"]) == "a"
+
+
+def test_the_cheapest_is_shown_to_be_faster_than_the_first() -> None:
+    """b is not slower than c, but not faster than a either."""
+    wide = np.array([0.8, 1.2, 1.0, 0.9, 1.1, 1.0, 1.0, 1.0, 1.0])
+    costs = {"a": blocks(*[1.2] * 9), "b": blocks(*1.2 * wide), "c": blocks(*[1.1] * 9)}
+
+    assert cheapest(costs, ["a", "b", "c"]) == "c"

@@ -249,7 +249,7 @@ class TestRecommendation:
 
     def test_a_gain_too_small_to_matter_is_not_worth_a_switch(self) -> None:
         assert judged(CLEAR, rope=0.2).recommendation == (
-            "Stay with relu: gelu is better, but by less than the 0.2 of accuracy that matters."
+            "Stay with relu: gelu is better, but on average by less than the 0.2 of accuracy that matters."
         )
 
     def test_one_seed_decides_nothing(self) -> None:
@@ -294,6 +294,27 @@ class TestRecommendation:
             "gelu has the better mean, but the two are not separated, and with silu a training step takes 15% less time."
         )
 
+    def test_without_a_baseline_no_reason_speaks_of_it(self) -> None:
+        """silu takes as long as gelu, and gelu is slower than mish: the pick is the faster one, and the reason its time."""
+        costs = {"gelu": cost(1.3, 0.01), "silu": cost(1.29, 0.01), "mish": cost(1.1, 0.01)}
+        values = {"gelu": 0.955, "silu": 0.953, "mish": 0.951}
+        rows = [*rows_of(values), row("relu", 0, None, "failed", error="killed", provisional=True)]
+        verdict = make_verdict(rows, facts(("relu", *values)), costs)
+
+        assert (verdict.best_set, verdict.recommended) == (("gelu", "silu", "mish"), "mish")
+        assert verdict.reason == (
+            "gelu has the better mean, but the two are not separated, and with mish a training step takes 15% less time."
+        )
+
+    @pytest.mark.parametrize("rope", [0.002, 0.03])
+    def test_a_mean_gain_inside_the_region_is_no_reason_to_switch_however_uncertain_it_is(self, rope: float) -> None:
+        gains = np.array([0.019, 0.038, 0.011, 0.04, 0.015, 0.036, 0.017, 0.03, 0.02, 0.032])  # 0.026 on average
+        rows = [row(arm, s, 0.9 + (arm == "gelu") * gain) for s, gain in enumerate(gains) for arm in ("relu", "gelu")]
+        verdict = make_verdict(rows, facts(("relu", "gelu"), rope=rope), {})
+
+        assert not verdict.findings.is_equivalent("gelu", "relu")
+        assert verdict.recommended == ("relu" if rope > 0.026 else "gelu")
+
     def test_a_baseline_ruled_out_by_an_arm_that_was_withdrawn_stays(self) -> None:
         """tanh rules relu out and then fails; gelu is left, and nothing is known of it and relu."""
         rng = np.random.default_rng(3)
@@ -326,7 +347,10 @@ class TestWarnings:
     def test_a_clean_study_has_none(self) -> None:
         assert self.of() == ""
 
-    @pytest.mark.parametrize(("seeds", "words"), [(1, "One seed:"), (5, "Only 5 seeds:"), (6, "")])
+    @pytest.mark.parametrize(
+        ("seeds", "words"),
+        [(1, "One seed:"), (5, "Only 5 seeds: no difference can be shown with fewer than 6."), (6, "")],
+    )
     def test_few_seeds(self, seeds: int, words: str) -> None:
         assert " ".join(judged(CLEAR, seeds=seeds).warnings).startswith(words)
 
@@ -351,6 +375,16 @@ class TestWarnings:
         rows = [r for r in rows_of(ALIKE) if r["arm"] != "gelu" or r["seed"] < 3]
 
         assert "Unfinished: not all seeds have been run (gelu 3 of 10)" in self.of(rows)
+
+    def test_five_unfinished_arms_are_four_and_one_more(self) -> None:
+        rows = [row(arm, 0, 0.9) for arm in "abcde"]
+
+        assert "c 1 of 10, d 1 of 10 and 1 more arm)" in " ".join(make_verdict(rows, facts("abcde"), {}).warnings)
+
+    def test_a_divergence_of_an_arm_that_was_withdrawn_counts_as_nothing(self) -> None:
+        rows = [*rows_of(CLEAR), row("elu", 0, None, "diverged"), row("elu", 1, None, "failed")]
+
+        assert "elu diverged on 1 of 2 seeds." in make_verdict(rows, facts((*CLEAR, "elu"), 10, tune=None), {}).warnings
 
     def test_seeds_that_were_not_needed_are_not_missing(self) -> None:
         rows = [r for r in rows_of(CLEAR) if r["seed"] < 8]

@@ -44,7 +44,7 @@ class Learned:
         unlearned: arms whose results are no better than those of a constant prediction.
         constant: mean result of a constant prediction over these arms; None where it is not known.
         nothing: whether that holds for all arms that were compared.
-        identical: groups of arms with equal results, to the bit, on all seeds that they share (at least three).
+        identical: groups of arms with equal results, to the bit, on all seeds that they share (at least three); none diverged alone.
         all_identical: whether that holds for all arms that were compared.
         improving: arms that still improved in the second half of their training.
     """
@@ -119,6 +119,8 @@ def _identical(arms: Sequence[str], outcomes: Mapping[str, Outcome]) -> tuple[tu
 
 def _are_equal(one: Outcome, other: Outcome) -> bool:
     shared = one.metrics.keys() & other.metrics.keys()
+    if {*one.diverged} & other.metrics.keys() or {*other.diverged} & one.metrics.keys():
+        return False
     return len(shared) >= _FEWEST_IDENTICAL and all(one.metrics[seed] == other.metrics[seed] for seed in shared)
 
 

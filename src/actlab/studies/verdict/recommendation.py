@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from actlab.stats.racing import fewest_rounds
 from actlab.studies.arm import named
 from actlab.studies.verdict.arm_summary import ArmSummary
 from actlab.studies.verdict.finding import Findings
@@ -73,7 +74,7 @@ def recommend(basis: Basis) -> Recommendation:
     if facts.baseline not in found.compared:
         return _without_baseline(basis)
     if max(basis.of(arm).n for arm in found.compared) == 1:
-        sentence = f"Stay with {named(facts.baseline)} for now: one seed cannot tell a real difference from luck; run at least 6."
+        sentence = f"Stay with {named(facts.baseline)} for now: one seed cannot tell a real difference from luck; {_run_more(facts)}."
         return Recommendation(arm=facts.baseline, sentence=sentence)
     if found.compared == (facts.baseline,):
         sentence = f"Stay with {named(facts.baseline)}: no other arm could be compared; see the status of each arm."
@@ -110,7 +111,9 @@ def _without_baseline(basis: Basis) -> Recommendation:
         sentence = f"No recommendation: {named(best[0], short=True)} is the only arm with results; {why}."
         return Recommendation(arm=None, sentence=sentence)
     if max(basis.of(arm).n for arm in found.compared) == 1:
-        sentence = f"No recommendation: one seed cannot tell a real difference from luck; run at least 6; {why}."
+        sentence = (
+            f"No recommendation: one seed cannot tell a real difference from luck; {_run_more(basis.facts)}; {why}."
+        )
         return Recommendation(arm=None, sentence=sentence)
     pick = _pick(basis, best)
     others = [arm for arm in found.compared if arm != pick]
@@ -123,6 +126,10 @@ def _without_baseline(basis: Basis) -> Recommendation:
     return Recommendation(
         arm=pick, sentence=f"Use {named(pick)}: {reason}; {why}.", reason=_why_not_first(basis, pick, best)
     )
+
+
+def _run_more(facts: StudyFacts) -> str:
+    return f"run at least {fewest_rounds(facts.alpha)}"
 
 
 def _why_left_out(basis: Basis, arm: str) -> str:
@@ -176,7 +183,7 @@ def _switch(basis: Basis) -> Recommendation:
     found, facts, best = basis.findings, basis.facts, basis.best
     better = [arm for arm in best if found.is_better(arm, facts.baseline)]
     gaining = [arm for arm in better if _gains(basis, arm)]
-    mattering = [arm for arm in gaining if not found.is_equivalent(arm, facts.baseline)]
+    mattering = [arm for arm in gaining if _matters(basis, arm)]
     if mattering:
         pick = _pick(basis, mattering)
         reasons = [_gain(basis, pick), step_time_text(compare_times(basis.costs, pick, facts.baseline), facts.baseline)]
@@ -194,7 +201,7 @@ def _no_switch(basis: Basis, better: Sequence[str], gaining: Sequence[str]) -> s
     baseline, facts = basis.facts.baseline, basis.facts
     if gaining:
         verb = "is better" if len(gaining) == 1 else "are better"
-        limit = f"but by less than the {facts.rope:.3g} of {facts.metric} that matters"
+        limit = f"but on average by less than the {facts.rope:.3g} of {facts.metric} that matters"
         return f"Stay with {named(baseline)}: {all_named(gaining)} {verb}, {limit}."
     if better:
         verb = "was" if len(better) == 1 else "were"
@@ -216,6 +223,13 @@ def _gains(basis: Basis, arm: str) -> bool:
     if diff is not None and basis.facts.sign * diff.mean > 0:
         return True
     return found.of(arm).diverged < found.of(basis.facts.baseline).diverged
+
+
+def _matters(basis: Basis, arm: str) -> bool:
+    """Return whether the mean difference of an arm that gains is outside the region of equivalence, or it diverged less often."""
+    diff, found = basis.of(arm).diff, basis.findings
+    is_outside = diff is not None and abs(diff.mean) > (basis.facts.rope or 0.0)
+    return is_outside or found.of(arm).diverged < found.of(basis.facts.baseline).diverged
 
 
 def _gain(basis: Basis, arm: str) -> str:
@@ -253,10 +267,12 @@ def _why_not_first(basis: Basis, pick: str, best: Sequence[str]) -> str | None:
         )
     if found.of(pick).diverged < found.of(first).diverged:
         return f"{lead}, and {named(first, short=True)} diverged on {plural(found.of(first).diverged, 'seed')}."
-    text = step_time_text(compare_times(basis.costs, pick, first), first)
-    if text:
-        return f"{lead}, and with {named(pick)} {text}."
-    return f"{lead}, and the gain of {named(first)} over {named(baseline)} is smaller than matters."
+    times = compare_times(basis.costs, pick, first)
+    if times is not None and times.high < 1:
+        return f"{lead}, and with {named(pick)} {step_time_text(times, first)}."
+    if baseline in found.compared and not _matters(basis, first):
+        return f"{lead}, and the gain of {named(first)} over {named(baseline)} is smaller than matters."
+    return f"{lead}."
 
 
 def _only(basis: Basis, pick: str, best: Sequence[str]) -> bool:

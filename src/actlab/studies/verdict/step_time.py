@@ -64,8 +64,12 @@ def compare_times(costs: Costs, one: str, other: str) -> TimeRatio | None:
 
 
 def cheapest(costs: Costs, arms: Sequence[str]) -> str:
-    """Return the first of the arms whose step is not shown to take longer than that of another."""
-    return next((arm for arm in arms if not any(_is_slower(costs, arm, other) for other in arms)), arms[0])
+    """Return the first of the arms, or where its step is shown to take longer the first that is faster, and so on."""
+    chosen = arms[0]
+    for arm in arms[1:]:
+        if _is_slower(costs, chosen, arm):
+            chosen = arm
+    return chosen
 
 
 def _is_slower(costs: Costs, arm: str, other: str) -> bool:
