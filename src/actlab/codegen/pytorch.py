@@ -75,7 +75,7 @@ def cardinal_sine(x: Tensor) -> Tensor:
 
 def hypot(x: Tensor, r: Tensor | float) -> Tensor:
     """Return ``sqrt(x^2 + r^2)`` without overflow of the squares."""
-    return torch.hypot(x, x.new_full((), r) if isinstance(r, float) else r)
+    return torch.hypot(x, torch.full((), r, dtype=x.dtype, device=x.device) if isinstance(r, float) else r)
 
 
 def error_function(x: Tensor) -> Tensor:
