@@ -55,6 +55,23 @@ def test_a_signal_while_the_command_imports_is_answered_with_one_message(tmp_pat
     assert "Traceback" not in err
 
 
+STOPPED_IN_USER_CODE = """
+import os, signal, time
+from actlab.system import interrupts
+from actlab.tasks.isolation import isolated
+interrupts.install(lambda: "Stopped.")
+with isolated(0):
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(10)
+"""
+
+
+def test_a_signal_while_user_code_runs_is_answered_like_any_other():
+    done = subprocess.run([sys.executable, "-c", STOPPED_IN_USER_CODE], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout, done.stderr) == (143, "", "Stopped.\n")
+
+
 def _catches(status, number):
     with open(status) as file:  # noqa: PTH123 # read again and again
         caught = next(int(line.split()[1], 16) for line in file if line.startswith("SigCgt"))

@@ -18,9 +18,9 @@ from tests.export.packed.test_pack import cnn, mlp, pixels, trained
 from actlab.errors import PackError
 from actlab.export.packed.file import load_packed, save_packed
 from actlab.export.packed.header import parse_json
-from actlab.export.packed.operations import Conv, MaxPool
+from actlab.export.packed.operations import Conv, MaxPool, Norm
 from actlab.export.packed.pack import pack
-from actlab.export.packed.value_shapes import LARGEST_VALUE, check_shapes
+from actlab.export.packed.value_shapes import LARGEST_VALUE, check_arrays, check_shapes
 
 X = pixels(8, 1, 11, 12)
 RUNNABLE = 2**22  # elements of an input that a test may run
@@ -272,6 +272,14 @@ def test_settings_that_would_need_more_memory_than_the_format_allows_are_refused
     members["header.npy"] = npy_of(np.frombuffer(json.dumps(header).encode(), dtype=np.uint8))
 
     assert not check(write(tmp_path / "net.npz", members.items()))
+
+
+@pytest.mark.parametrize("change", [{"eps": -1.0}, {"variance": torch.tensor([1.0, -1.0])}])
+def test_a_norm_of_negative_variance_is_refused(change):
+    arrays = {"mean": torch.zeros(2), "variance": torch.ones(2)}
+
+    with pytest.raises(PackError, match="variance or eps is negative"):
+        check_arrays(Norm(**(arrays | change)))
 
 
 def test_what_is_no_file_is_refused_without_waiting(tmp_path):

@@ -141,7 +141,7 @@ def _after_pool(op: MaxPool, value: _Value) -> _Value:
 
 
 def check_arrays(op: Op) -> None:
-    """Check the values of an operation's arrays.
+    """Check the values of an operation's arrays, and of the number that goes with one.
 
     Raises:
         PackError: one has NaN, or numbers that the format does not allow.
@@ -151,7 +151,7 @@ def check_arrays(op: Op) -> None:
     if isinstance(op, Norm):
         sizes = {tuple(tensor.shape) for tensor in op.tensors.values()}
         op.require(len(sizes) == 1 and op.mean.dim() == 1, "its mean, variance, weight and bias differ in shape")
-        op.require(bool((op.variance >= 0).all()), "its variance is negative")
+        op.require(bool((op.variance >= 0).all()) and op.eps >= 0, "its variance or eps is negative")
     if isinstance(op, Threshold):
         op.require(bool((op.above <= 1).all()), "above holds other numbers than 0 and 1")
         whole = op.value.dtype == torch.int32
