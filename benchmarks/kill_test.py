@@ -111,20 +111,23 @@ def rows(store: Path) -> list[dict[str, Any]]:
 
 
 def check_kills(folder: Path, expected: list[dict[str, Any]], options: argparse.Namespace) -> bool:
-    """Kill the study repeatedly, let it finish, and compare its rows."""
+    """Kill the study repeatedly, let it finish, and compare its rows; when it finishes before a kill, go on with another one."""
     store, draw = folder / "killed.db", random.Random(options.seed)  # noqa: S311 # random times of a test
-    begin, early = time.perf_counter(), 0
-    for number in range(options.kills):
+    begin, early, kills, right = time.perf_counter(), 0, 0, True
+    while kills < options.kills:
         before = state(store)
         process = start(folder, store, options.jobs)
-        early += kill_at_random(process, draw, lambda before=before: state(store) != before)
-        if number % 10 == 9:
-            print(f"  {number + 1} kills, {state(store)[0]} rows, {time.perf_counter() - begin:.0f} s", flush=True)
+        was_early = kill_at_random(process, draw, lambda before=before, store=store: state(store) != before)
+        if process.returncode >= 0:
+            right &= compare_rows(f"after {kills} kills", rows(store), expected, store)
+            store = folder / f"killed_after_{kills}.db"
+            continue
+        kills, early = kills + 1, early + was_early
+        if kills % 10 == 0:
+            print(f"  {kills} kills, {state(store)[0]} rows, {time.perf_counter() - begin:.0f} s", flush=True)
     left = len(expected) - state(store)[0]
-    print(
-        f"killed {options.kills} times ({early} before the first trial); {left} of {len(expected)} trials were still to run"
-    )
-    return compare_rows("after the kills", finish(folder, store, options.jobs), expected, store) and left > 0
+    print(f"killed {kills} times ({early} before the first trial); {left} of {len(expected)} trials were still to run")
+    return compare_rows("after the kills", finish(folder, store, options.jobs), expected, store) and right
 
 
 def start(folder: Path, store: Path, jobs: int, prepare: Callable[[], None] | None = None) -> subprocess.Popen[bytes]:
@@ -156,7 +159,8 @@ def kill_at_random(process: subprocess.Popen[bytes], draw: random.Random, workin
             time.sleep(0.01)
         time.sleep(draw.uniform(0, 1.2))
     early = not working()
-    os.killpg(process.pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):  # it has finished
+        os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     return early
 
