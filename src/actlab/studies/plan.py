@@ -134,8 +134,13 @@ class Plan:
     def differences(self, stored: Plan) -> list[str]:
         """Return one text for each setting in which this plan differs from a stored one, seeds aside."""
         now, before = self.identity(), stored.identity()
+        now["rope"], before["rope"] = self._rope_beside(stored), stored.rope
         names = {**before, **now}
         return [_difference(n, before.get(n), now.get(n)) for n in names if now.get(n) != before.get(n)]
+
+    def _rope_beside(self, stored: Plan) -> float | None:
+        """Return the region; that of a stored plan where none is asked for and the stored one is the default of its build."""
+        return stored.rope if self.rope is None and stored.rope == _EARLIER_ROPE else self.rope
 
 
 def _arm(stored: Mapping[str, Any]) -> Arm:
@@ -159,6 +164,9 @@ def _difference(name: str, stored: Any, now: Any) -> str:
     if name == "definitions":
         changed = sorted({pair[0] for pair in now if pair not in (stored or [])})
         return f"the formula of {', '.join(changed) or 'an activation'} has changed"
+    if name == "rope":
+        stored, now = ("the one that follows from the metric" if rope is None else rope for rope in (stored, now))
+        return f"rope: {stored} in the store, {now} now"
     return f"{name}: {stored!r} in the store, {now!r} now"
 
 

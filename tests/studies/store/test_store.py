@@ -170,6 +170,27 @@ def test_a_study_may_be_extended_by_seeds_and_not_changed_to_others(store, study
         store.begin_study("mine", make_plan(tiny(), ["relu", "gelu"], seeds=[7, 8]))
 
 
+def test_more_seeds_leave_the_region_of_an_earlier_builds_study_as_it_was(store):
+    task = dataclasses.replace(tiny(), rope=None)
+    store.begin_study(
+        "old", make_plan(task, ["relu", "gelu"], seeds=3, rope=0.005)
+    )  # the default of that build, in every plan
+
+    extended = store.begin_study("old", make_plan(task, ["relu", "gelu"], seeds=5)).plan
+
+    assert (extended.rope, len(extended.seeds)) == (0.005, 5)
+    assert store.study("old").plan == extended
+
+
+def test_a_region_given_to_a_study_without_one_is_refused(store):
+    task = dataclasses.replace(tiny(), rope=None)
+    store.begin_study("mine", make_plan(task, ["relu", "gelu"], seeds=3))
+
+    for rope in (0.005, 0.1):
+        with pytest.raises(StoreError, match=f"rope: the one that follows from the metric in the store, {rope} now"):
+            store.begin_study("mine", make_plan(task, ["relu", "gelu"], seeds=5, rope=rope))
+
+
 def test_an_unknown_study_is_an_error_that_names_the_nearest(store, study):
     with pytest.raises(StoreError, match=r"no study 'mnie'.*it contains mine. Did you mean 'mine'"):
         store.study("mnie")

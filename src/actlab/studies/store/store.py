@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -172,8 +172,9 @@ class Store:
                 f"not changed to {list(new)}. Choose another --name."
             )
         if len(new) > len(old):
+            extended = replace(plan, rope=stored.plan.rope)  # a default of an earlier build stays
             with store_errors(self.url), self._writing.begin() as connection:
-                connection.execute(studies.update().where(studies.c.id == stored.id).values(plan=plan.to_json()))
+                connection.execute(studies.update().where(studies.c.id == stored.id).values(plan=extended.to_json()))
         return self.study(stored.name)
 
     # Rows
