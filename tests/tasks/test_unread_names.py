@@ -145,7 +145,7 @@ def test_a_field_that_a_task_does_not_have_is_refused(field, said):
 
 
 def test_a_missing_field_is_named():
-    with pytest.raises(TaskError, match="lacks data and loss and metric"):
+    with pytest.raises(TaskError, match="lacks data, loss and metric"):
         Task(name="t", model=None)
 
 
