@@ -38,7 +38,18 @@ def test_decimals_give_the_narrowest_interval_two_digits():
 
 
 def test_decimals_stay_readable_when_widths_are_zero_tiny_or_unknown():
-    assert [amounts.decimals(), amounts.decimals(0.0, None, math.nan), amounts.decimals(1e-30)] == [3, 3, 6]
+    assert [amounts.decimals(), amounts.decimals(0.0, None, math.nan), amounts.decimals(1e-4)] == [3, 3, 5]
+
+
+def test_a_metric_of_a_millionth_is_told_from_another():
+    places = amounts.decimals(1e-8)
+
+    shown = [amounts.fixed(value, places) for value in (1.002e-6, 1.101e-6, 0.951234)]
+    shown += [amounts.signed(value, places) for value in (9.9e-8, -9.9e-8, 0.0)]
+
+    assert [text.replace(amounts.MINUS, "-") for text in shown] == [
+        "1.002e-06", "1.101e-06", "0.951234", "+9.9e-08", "-9.9e-08", "+0.000000",
+    ]  # fmt: skip  # one row a column
 
 
 def test_a_p_value_below_a_thousandth_is_only_said_to_be_below():

@@ -251,7 +251,13 @@ def _points(points: Sequence[Row], x: Scale, y: Scale, frame: Frame) -> list[alt
         title="step time relative to the baseline",
         axis=ticked(x, frame, about=5, label="format(datum.value, '~g') + 'x'"),
     )
-    up = alt.Axis(values=y.ticks(5), ticks=False, domain=False, labelFontSize=frame.font - 1, format=f".{digits}f")
+    up = alt.Axis(
+        values=y.ticks(5),
+        ticks=False,
+        domain=False,
+        labelFontSize=frame.font - 1,
+        format=f".{digits}f" if digits <= 6 else ".1e",
+    )
     colour = alt.Color("colour:N", scale=None)
     known = [point for point in points if point["low"] is not None and point["high"] is not None]
     bars = alt.Chart(data(known)).mark_rule(strokeWidth=2, opacity=0.55, strokeCap="round", clip=True)

@@ -29,6 +29,9 @@ __all__ = [
     "size",
 ]
 
+_MOST_PLACES = 6
+_LEAST_EXPONENT = -4
+
 MISSING = "—"
 MINUS = "−"  # noqa: RUF001 the typographic minus is as wide as the plus, so that columns of differences align
 
@@ -38,24 +41,32 @@ def _known(value: float | None) -> TypeGuard[float]:
 
 
 def decimals(*widths: float | None) -> int:
-    """Return the number of decimals (1 to 6) that shows the smallest of some widths (of intervals, a ROPE) with two digits.
+    """Return the number of decimals (at least 1) that shows the smallest of some widths (of intervals, a ROPE) with two digits.
 
     Example:
         >>> decimals(0.012, 0.4)
         3
     """
     known = [abs(width) for width in widths if _known(width) and width != 0]
-    return min(6, max(1, 1 - math.floor(math.log10(min(known))))) if known else 3
+    return max(1, 1 - math.floor(math.log10(min(known)))) if known else 3
+
+
+def _written(value: float, places: int, sign: str = "") -> str:
+    """Return a number with its decimals, at most six; a number below 0.0001 that has more to show as a power of ten."""
+    exponent = math.floor(math.log10(abs(value))) if value else 0
+    if places > _MOST_PLACES and value and exponent < _LEAST_EXPONENT:
+        return f"{value:{sign}.{min(_MOST_PLACES, max(0, places + exponent))}e}"
+    return f"{value:{sign}.{min(places, _MOST_PLACES)}f}"
 
 
 def fixed(value: float | None, places: int) -> str:
-    """Return ``value`` with ``places`` decimals.
+    """Return ``value`` with ``places`` decimals; with more than six a small number as a power of ten.
 
     Example:
-        >>> fixed(0.97621, 4), fixed(None, 4)
-        ('0.9762', '—')
+        >>> fixed(0.97621, 4), fixed(1.2345e-7, 9)[:4], fixed(None, 4)
+        ('0.9762', '1.23', '—')
     """
-    return f"{value:.{places}f}".replace("-", MINUS) if _known(value) else MISSING
+    return _written(value, places).replace("-", MINUS) if _known(value) else MISSING
 
 
 def signed(value: float | None, places: int) -> str:
@@ -65,7 +76,7 @@ def signed(value: float | None, places: int) -> str:
         >>> signed(0.00702, 4)
         '+0.0070'
     """
-    return f"{value:+.{places}f}".replace("-", MINUS) if _known(value) else MISSING
+    return _written(value, places, "+").replace("-", MINUS) if _known(value) else MISSING
 
 
 def interval(ends: tuple[float | None, float | None] | None, places: int, *, sign: bool = False) -> str:
