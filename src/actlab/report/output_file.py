@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import tempfile
 from pathlib import Path
 
 from actlab.errors import ActlabError
+from actlab.system.atomic_write import write_atomically
 
 __all__ = ["MARK", "write_output"]
 
@@ -31,6 +30,7 @@ def write_output(path: Path, content: str | bytes, *, what: str = "page", force:
         ActlabError: the file cannot be written, or would replace another one.
 
     Example:
+        >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     write_output(Path(folder) / "page.html", "<p>Made by ActLab</p>").name
         'page.html'
@@ -45,7 +45,7 @@ def write_output(path: Path, content: str | bytes, *, what: str = "page", force:
         if path.exists() and not path.is_file():  # a pipe or a terminal; a folder is refused by the system
             path.write_bytes(encoded)
         else:
-            _replace(path.resolve(), encoded)
+            write_atomically(path.resolve(), encoded, private=False)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise ActlabError(
@@ -65,25 +65,3 @@ def _is_ours(path: Path, new: bytes) -> bool:
         lines = _HEADING_LINES.get(path.suffix.lower(), 0)
         heading = new.split(b"\n")[:lines]
         return bool(heading) and [file.readline().rstrip(b"\r\n") for _ in heading] == heading
-
-
-def _replace(file: Path, content: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name[:60]}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        Path(temporary).chmod(_mode(file))
-        Path(temporary).replace(file)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(temporary).unlink()
-        raise
-
-
-def _mode(file: Path) -> int:
-    """Return the permissions of a file, or those of a new one."""
-    if file.exists():
-        return file.stat().st_mode & 0o7777
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import unicodedata
 
-__all__ = ["escape_unprintable", "printable"]
+__all__ = ["escape_unprintable", "is_printable", "printable"]
 
 # Control characters (with ESC, which begins commands to a terminal), formats (bidirectional marks, zero-width characters), surrogates,
 # private and unassigned ones, and separators of lines and paragraphs.
 _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
-def _is_printable(char: str) -> bool:
+def is_printable(char: str) -> bool:
+    r"""Return whether a character can be seen, or separates words and lines.
+
+    Example:
+        >>> is_printable("x"), is_printable("\n"), is_printable("\u200b")
+        (True, True, False)
+    """
     return char in "\n\t" or unicodedata.category(char) not in _UNPRINTABLE
 
 
@@ -22,7 +28,7 @@ def printable(text: str) -> str:
         >>> printable("re\u200blu\x1b[31m \u202eevil\nnext line")
         'relu[31m evil\nnext line'
     """
-    return text if text.isprintable() else "".join(filter(_is_printable, text))
+    return text if text.isprintable() else "".join(filter(is_printable, text))
 
 
 def escape_unprintable(text: str) -> str:
@@ -34,7 +40,7 @@ def escape_unprintable(text: str) -> str:
     """
     if text.isascii():
         return text  # the JSON encoder has escaped control characters
-    return "".join(char if _is_printable(char) else _json_escape(char) for char in text)
+    return "".join(char if is_printable(char) else _json_escape(char) for char in text)
 
 
 def _json_escape(char: str) -> str:

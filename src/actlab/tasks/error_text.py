@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from actlab.system.printable import is_printable
+
 __all__ = ["shortened", "text_of"]
 
 _LONGEST = 4000  # characters of a stored text: enough for the innermost frames of a traceback
@@ -43,7 +45,7 @@ def shortened(text: str, longest: int = _LONGEST) -> str:
 def _escaped(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
-    return "".join(char if char.isprintable() or char in "\n\t" else _escape(char) for char in text)
+    return "".join(char if is_printable(char) else _escape(char) for char in text)
 
 
 def _escape(char: str) -> str:
