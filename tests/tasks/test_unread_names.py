@@ -112,7 +112,7 @@ def test_another_constant_that_nothing_reads_is_warned_of_at_its_line(load):
         check(task)
 
     assert [(warning.filename, warning.lineno) for warning in told] == [(task.file, GOOD.count("\n") + 2)]
-    assert "hidden is set here and nothing reads it" in str(told[0].message)
+    assert "hidden is set here, and neither ActLab nor this file reads it" in str(told[0].message)
 
 
 def test_constants_that_are_read_and_values_that_are_computed_are_no_unread_constants():

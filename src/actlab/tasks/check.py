@@ -110,7 +110,7 @@ def _warn_of_unread_constants(task: Task) -> None:
         return
     for name, line in unread_constants(task.source).items():
         warnings.warn_explicit(
-            f"{name} is set here and nothing reads it, ActLab neither: it is no setting of a task.",
+            f"{name} is set here, and neither ActLab nor this file reads it: it is no setting of a task.",
             UserWarning,
             task.file,
             line,
