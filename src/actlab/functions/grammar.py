@@ -11,7 +11,7 @@ from actlab.functions.activation import Activation, get
 from actlab.functions.parameter import DOMAINS, LARGEST, SMALLEST, Learned, Parameter, is_usable
 from actlab.functions.rule import Rule, get_rule
 from actlab.functions.spec import Backward, Scale, Spec, Value
-from actlab.functions.spec_objects import own_text_of, text_of
+from actlab.functions.spec_objects import recognised_text, registered_text
 from actlab.functions.spec_text import (
     GRAMMAR,
     foreign_parameter_hint,
@@ -75,7 +75,7 @@ def parse_all(specs: object) -> list[Spec]:
         Traceback (most recent call last):
         actlab.errors.SpecError: The activations are a list, like ['relu', 'gelu']; got 'relu'.
     """
-    if isinstance(specs, str) or not isinstance(specs, Iterable) or text_of(specs) is not None:
+    if isinstance(specs, str) or not isinstance(specs, Iterable) or recognised_text(specs) is not None:
         raise SpecError(f"The activations are a list, like ['relu', 'gelu']; got {specs!r}.")
     return [parse(spec) for spec in specs]
 
@@ -86,11 +86,11 @@ def _recognised(value: object) -> str:
     Raises:
         SpecError: it is not known as one.
     """
-    found = text_of(value)
+    found = recognised_text(value)
     if found is not None:
         return found
     if callable(value):
-        own = own_text_of(value)
+        own = registered_text(value)
         if own is not None:
             return own
     if isinstance(value, list | tuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-__all__ = ["bind", "own_text_of", "text_of"]
+__all__ = ["bind", "recognised_text", "registered_text"]
 
 _recognise: Callable[[object], str | None] | None = None
 _register: Callable[[object], str] | None = None
@@ -21,11 +21,11 @@ def bind(recognise: Callable[[object], str | None], register: Callable[[object],
     _recognise, _register = recognise, register
 
 
-def own_text_of(value: object) -> str | None:
+def registered_text(value: object) -> str | None:
     """Return the spec of a module, a class or a function of the user, which is registered by this."""
     return None if _register is None else _register(value)
 
 
-def text_of(value: object) -> str | None:
+def recognised_text(value: object) -> str | None:
     """Return the spec of an object, such as ``torch.nn.GELU``; None if it is not known as an activation."""
     return None if _recognise is None or value is None else _recognise(value)

@@ -13,7 +13,7 @@ from actlab.errors import PlanError, did_you_mean
 from actlab.functions.activation import Activation
 from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
-from actlab.functions.spec_objects import text_of
+from actlab.functions.spec_objects import recognised_text
 from actlab.nn.layers.own_layer import OwnCode
 from actlab.studies.arm import EVERY_SITE, Arm, ArmLike, Assignment, parse_arm
 from actlab.studies.settings import StudyOptions, StudySettings, parse_seeds, parse_sites
@@ -135,8 +135,10 @@ class Plan:
         """Return one text for each setting in which this plan differs from a stored one, seeds aside."""
         now, before = self.identity(), stored.identity()
         now["rope"], before["rope"] = self._rope_beside(stored), stored.rope
-        names = {**before, **now}
-        return [_difference(n, before.get(n), now.get(n)) for n in names if now.get(n) != before.get(n)]
+        names = [name for name in {**before, **now} if now.get(name) != before.get(name)]
+        if "arms" in names and not _redefined(before.get("definitions"), now["definitions"]):
+            names = [name for name in names if name != "definitions"]  # they are those of other arms
+        return [_difference(name, before.get(name), now.get(name)) for name in names]
 
     def _rope_beside(self, stored: Plan) -> float | None:
         """Return the region; that of a stored plan where none is asked for and the stored one is the default of its build."""
@@ -162,12 +164,17 @@ def _difference(name: str, stored: Any, now: Any) -> str:
     if name == "arms":
         return f"arms: {_labels(stored)} in the store, {_labels(now)} now"
     if name == "definitions":
-        changed = sorted({pair[0] for pair in now if pair not in (stored or [])})
-        return f"the formula of {', '.join(changed) or 'an activation'} has changed"
+        return f"the formula of {', '.join(_redefined(stored, now)) or 'an activation'} has changed"
     if name == "rope":
         stored, now = ("the one that follows from the metric" if rope is None else rope for rope in (stored, now))
         return f"rope: {stored} in the store, {now} now"
     return f"{name}: {stored!r} in the store, {now!r} now"
+
+
+def _redefined(stored: Any, now: Any) -> list[str]:
+    """Return the activations that are in both plans and have another definition now."""
+    known = dict(stored or [])
+    return sorted({name for name, definition in now if known.get(name, definition) != definition})
 
 
 def _sites_text(arms: Any) -> str:
@@ -235,7 +242,7 @@ def parse_arms(arms: Iterable[ArmLike], sites: str | Sequence[str] | None = None
     Raises:
         PlanError: there is no list of arms, no arm in it, or no valid pattern.
     """
-    if isinstance(arms, str | Spec | Mapping) or not isinstance(arms, Iterable) or text_of(arms) is not None:
+    if isinstance(arms, str | Spec | Mapping) or not isinstance(arms, Iterable) or recognised_text(arms) is not None:
         raise PlanError(f"The arms are a list of at least two, like ['relu', 'gelu']; got {arms!r}.")
     patterns = EVERY_SITE if sites is None else parse_sites(sites)
     parsed = tuple(parse_arm(arm, patterns) for arm in arms)

@@ -9,11 +9,11 @@ from contextlib import contextmanager, suppress
 
 from actlab.errors import StoreError
 from actlab.studies.execution.job import Job
+from actlab.studies.execution.runner import run_planned
 from actlab.studies.execution.study_state import StudyState
 from actlab.studies.execution.time_limits import Budget
 from actlab.studies.store.lease_owner import Owner
 from actlab.studies.store.store import HEARTBEAT, Lease, Store
-from actlab.studies.trial import run_trial
 from actlab.tasks.isolation import one_thread
 from actlab.tasks.task import Task
 
@@ -41,10 +41,8 @@ def run_inline(job: Job, task: Task, state: StudyState, store: Store) -> bool:
 
 
 def _run(store: Store, job: Job, task: Task, lease: Lease) -> None:
-    key, plan = lease.key, job.plan
     try:
-        arm, decay = plan.arm(key.arm), plan.decay_learned
-        trial = run_trial(task, arm, key.seed, init=plan.init, lr=key.lr, stage=key.stage, decay_learned=decay)
+        trial = run_planned(task, job.plan, lease.key)
     except BaseException:  # Ctrl-C; this process may live on and run the study again
         store.release(lease)
         raise

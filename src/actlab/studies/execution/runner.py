@@ -20,7 +20,7 @@ from actlab.studies.trial import Trial, run_trial
 from actlab.tasks.process_state import restorations
 from actlab.tasks.task import Task
 
-__all__ = ["DESCRIPTORS_CLOSED", "Answer", "run_orders"]
+__all__ = ["DESCRIPTORS_CLOSED", "Answer", "run_orders", "run_planned"]
 
 #: Exit code of a runner whose connection was closed by user code. Any code may be the user's own; this one is only the likely reading.
 DESCRIPTORS_CLOSED = 119
@@ -67,10 +67,21 @@ def run_orders(connection: Connection[Answer, TrialKey], task: Task, plan: Plan)
             return
 
 
+def run_planned(task: Task, plan: Plan, key: TrialKey) -> Trial:
+    """Run a trial of a plan in this process.
+
+    Args:
+        task: the task.
+        plan: gives the arm and the settings.
+        key: of the trial.
+    """
+    arm, decay = plan.arm(key.arm), plan.decay_learned
+    return run_trial(task, arm, key.seed, init=plan.init, lr=key.lr, stage=key.stage, decay_learned=decay)
+
+
 def _run(task: Task, plan: Plan, key: TrialKey) -> Answer:
     try:
-        options = {"init": plan.init, "lr": key.lr, "stage": key.stage, "decay_learned": plan.decay_learned}
-        trial = run_trial(task, plan.arm(key.arm), key.seed, **options)  # type: ignore[arg-type] # as in the signature
+        trial = run_planned(task, plan, key)
     except BaseException:  # not of user code, which run_trial catches
         return Answer(None, traceback.format_exc(), is_last=False)
     return Answer(trial, None, is_last=False)
