@@ -13,6 +13,7 @@ from torch import nn
 from actlab.errors import LayerError
 from actlab.functions.activation import get, names
 from actlab.nn.layers.layer import layer
+from actlab.nn.layers.mixed import mixed
 
 
 def test_learned_parameters_carry_the_names_of_the_spec():
@@ -174,3 +175,31 @@ print([name for name in ("scipy.optimize", "scipy.integrate", "actlab.nn.layers.
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout == "[]\n"
+
+
+def along_last(channels: int) -> nn.Module:
+    return layer("prelu(weight=learned_per_channel)", channels=channels, channel_dim=-1)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: layer("mish"),
+        lambda: layer("mish", fast=True),
+        lambda: layer("swish(beta=learned)"),
+        lambda: layer("step/rect(-0.5,0.5)"),
+        lambda: layer("reglu"),
+        lambda: layer("softmax"),
+        lambda: along_last(8),
+        lambda: mixed(["relu", "gelu"]),
+        lambda: layer(nn.Hardswish()),
+    ],
+)
+def test_a_layer_is_one_module_of_a_graph_of_torch_fx(make):
+    net = nn.Sequential(nn.Linear(4, 8), make())
+    x = torch.randn(3, 4)
+
+    graph = torch.fx.symbolic_trace(net)
+
+    assert [node.target for node in graph.graph.nodes if node.op.startswith("call")] == ["0", "1"]
+    assert torch.equal(graph(x), net(x))

@@ -538,7 +538,7 @@ def test_a_half_of_the_depth_each():
 
 @pytest.mark.parametrize("key", ["@7", "@-8", "@a", "@", "@1:1", "@::0", "@1:2:3:4"])
 def test_a_depth_that_no_site_has_says_how_many_there_are(key):
-    with pytest.raises(SiteError, match=r"There are 7 sites that can be replaced, from @0 to @6"):
+    with pytest.raises(SiteError, match=r"7 sites can be replaced, from @0 to @6"):
         swap_(net(), {key: "gelu"})
 
 
@@ -584,3 +584,20 @@ def test_a_swap_to_the_same_function_changes_no_bit():
 
     assert torch.equal(model(X), output)
     assert isinstance(model.one.act, type(layer("relu")))
+
+
+@pytest.mark.filterwarnings("ignore")  # torch.ao announces its end
+def test_a_swapped_net_can_be_traced_and_quantized_by_torch_fx():
+    from torch.ao.quantization import get_default_qconfig_mapping
+    from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
+
+    net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)).eval()
+    x = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
+    swap_(net, "mish", x)
+
+    prepared = prepare_fx(net, get_default_qconfig_mapping("x86"), x)
+    prepared(x)
+    quantized = convert_fx(prepared)
+
+    assert type(getattr(quantized, "1")) is ActivationLayer
+    assert (quantized(x) - net(x)).abs().max() < 0.05

@@ -12,6 +12,7 @@ from typing import Any, cast, get_args
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.fx import Proxy
 
 from actlab.codegen import complex_plane, pytorch
 from actlab.codegen.dispatch.route import Route
@@ -22,7 +23,7 @@ from actlab.functions.activation import Learned, names
 from actlab.functions.spec import Spec
 from actlab.nn.layers.learned_numbers import clamp_to_finite, number, unsqueeze_numbers, unsqueeze_parameters
 
-__all__ = ["ActivationLayer", "Half"]
+__all__ = ["ActivationLayer", "Half", "graph_node", "is_traced"]
 
 
 class ActivationLayer(nn.Module):
@@ -166,8 +167,9 @@ class ActivationLayer(nn.Module):
             LayerError: an integer input, a complex one for a function of real numbers or the reverse, a size that cannot be divided as
                 needed, or a wrong number of channels.
         """
-        if not x.is_floating_point():
-            return self._on_the_complex_plane(x, others)
+        is_floating = x.is_floating_point()
+        if is_floating is not True:
+            return self._of_another_kind(x, others, is_floating)
         learned = self._learned_values() if self._learned else []
         if self._route is not None and not others and self._route.takes(x, learned):
             self._check_packed(x)
@@ -194,6 +196,13 @@ class ActivationLayer(nn.Module):
         """Return the learned parameters; from torch's own dictionary where they are, which its ``__getattr__`` reaches in 0.3 us each."""
         stored: dict[str, Any] = self._parameters
         return [stored[name] if name in stored else getattr(self, name) for name in self._learned]
+
+    def _of_another_kind(self, x: Tensor, others: tuple[Tensor, ...], is_floating: Any) -> Tensor:
+        """Compute on complex numbers; where torch.fx traces the model, ``is_floating`` is a node of its graph, and left out of it."""
+        if not is_traced(x):
+            return self._on_the_complex_plane(x, others)
+        is_floating.tracer.graph.erase_node(is_floating.node)
+        return cast("Tensor", graph_node(self, x, *others))
 
     def _on_the_complex_plane(self, x: Tensor, others: tuple[Tensor, ...]) -> Tensor:
         """Compute a function of complex numbers, or a formula that is holomorphic."""
@@ -281,6 +290,25 @@ class ActivationLayer(nn.Module):
     def extra_repr(self) -> str:
         """Return the spec's text, and the gate's half if it is not the second."""
         return str(self.spec) if self.gate == "second" else f"{self.spec}, gate={self.gate!r}"
+
+
+def is_traced(x: object) -> bool:
+    """Whether an input is a value of ``torch.fx``, which traces a model without running it."""
+    return isinstance(x, Proxy)
+
+
+def graph_node(module: nn.Module, x: Any, *others: Any) -> Any:
+    """Add the call of a module to the graph that ``torch.fx`` is tracing, whole, as those of torch's own modules.
+
+    Args:
+        module: a part of the model that is traced.
+        x: its input, a ``torch.fx.Proxy``.
+        others: further inputs.
+
+    Returns:
+        The proxy of its output.
+    """
+    return x.tracer.create_proxy("call_module", x.tracer.path_of_module(module), (x, *others), {})
 
 
 def _check_gate(gate: Half, spec: Spec) -> Half:

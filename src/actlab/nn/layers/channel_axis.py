@@ -9,7 +9,7 @@ from torch import Tensor
 
 from actlab.errors import LayerError
 from actlab.functions.spec import Spec
-from actlab.nn.layers.activation_layer import ActivationLayer
+from actlab.nn.layers.activation_layer import ActivationLayer, is_traced
 
 __all__ = ["AlongDimension", "ChannelAxisLayer"]
 
@@ -33,7 +33,7 @@ class AlongDimension(ActivationLayer):
     def forward(self, x: Tensor, *others: Tensor) -> Tensor:
         """Apply the activation; see :meth:`ActivationLayer.forward`."""
         dim = self.channel_dim
-        if x.dim() + dim == 1:
+        if is_traced(x) or x.dim() + dim == 1:
             return super().forward(x, *others)
         if x.dim() < -dim or x.shape[dim] != self.channels:
             raise LayerError(

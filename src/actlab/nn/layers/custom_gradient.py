@@ -123,7 +123,10 @@ class CustomGradientLayer(ActivationLayer):
         Raises:
             LayerError: the rule is not linear in the gradient, and ``torch.compile`` inside a transform would drop it.
         """
-        if others or not x.is_floating_point():
+        is_floating = x.is_floating_point()
+        if is_floating is not True:
+            return self._of_another_kind(x, others, is_floating)
+        if others:
             return super().forward(x, *others)  # raises
         if is_eager():
             if not (torch.is_grad_enabled() and any(t.requires_grad for t in (x, *self.parameters()))):

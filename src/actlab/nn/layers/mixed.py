@@ -12,7 +12,7 @@ from actlab.codegen.dispatch.route import Kernel, Route
 from actlab.errors import LayerError
 from actlab.functions.grammar import parse_all
 from actlab.functions.spec import Spec
-from actlab.nn.layers.activation_layer import ActivationLayer
+from actlab.nn.layers.activation_layer import ActivationLayer, graph_node, is_traced
 
 __all__ = ["MixedLayer", "mixed"]
 
@@ -67,6 +67,8 @@ class MixedLayer(nn.Module):
         Raises:
             LayerError: the dimension cannot be divided, or the input is no floating tensor.
         """
+        if is_traced(x):
+            return cast("Tensor", graph_node(self, x))
         if not -x.dim() <= self.dim < x.dim() or x.shape[self.dim] % len(self.acts):
             raise LayerError(
                 f"{len(self.acts)} activations divide dimension {self.dim} into equal parts; got an input of shape {tuple(x.shape)}."

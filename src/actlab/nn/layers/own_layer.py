@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from actlab.errors import LayerError
 from actlab.functions.spec import Spec
-from actlab.nn.layers.activation_layer import ActivationLayer
+from actlab.nn.layers.activation_layer import ActivationLayer, graph_node, is_traced
 
 __all__ = ["OwnCode", "OwnLayer"]
 
@@ -49,6 +49,8 @@ class OwnLayer(ActivationLayer):
         Raises:
             LayerError: it returns no tensor of the shape of its input, or there are several inputs.
         """
+        if is_traced(x):
+            return cast("Tensor", graph_node(self, x, *others))
         output: Tensor = self.own(x, *others)
         if not isinstance(output, Tensor) or output.shape != x.shape:
             got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
