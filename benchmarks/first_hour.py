@@ -90,9 +90,9 @@ COMMANDS = (
     ("What others would cost there, without training", "actlab cost se_model.py relu gelu"),
     ("What an arm would swap in a model with gates", "actlab compare se_task.py relu gelu --dry-run"),
     ("A function of one's own", "actlab compare my_task.py my_gate relu --import my_act.py --seeds 6 --trial-limit 30"),
-    ("A table of two studies", "actlab report $(actlab studies | awk 'NR > 2 {print $1}' | head -2) --out x.csv && cut -d, -f1-10 x.csv"),
+    ("A table of two studies", "actlab report $(actlab studies | grep -o '^[md][a-z_]*-[0-9a-f]*') --out x.csv && cut -d, -f1,5,8-10 x.csv"),
     ("JSON for a program", "actlab compare my_task.py relu gelu tanh --seeds 6 --json | python -m json.tool | head -8"),
-    ("Ctrl-C after six seconds, and the same again", "{compare} & sleep 6; kill -INT $!; wait; {compare} | head -3"),
+    ("Ctrl-C after five seconds, and the same again", "timeout --signal=INT 5 {compare}; {compare} | head -3"),
 )  # fmt: skip
 
 
@@ -116,12 +116,12 @@ def write_files(folder: Path) -> None:
 def answer(command: str, folder: Path) -> str:
     """Return what a command prints, its exit code and its CPU time, as a block of Markdown."""
     path = f"{folder / 'bin'}:{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT / "src"), "COLUMNS": "80"}
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT / "src")}
+    environment |= {} if "|" in command else {"COLUMNS": "80"}  # which a shell does not hand to the commands of a pipe
     environment.pop("ACTLAB_STORE", None)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(
-        ["bash", "-mc", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )  # noqa: S603, S607 # commands above
+    words = ["bash", "-c", command]
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 # commands above
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     lines = [line.rstrip() for line in (done.stderr + done.stdout).replace(str(folder), "~/project").splitlines()]
@@ -132,7 +132,7 @@ def answer(command: str, folder: Path) -> str:
 
 def main() -> None:
     """Run the commands in turn."""
-    compare = "actlab compare digits relu gelu silu tanh elu mish --seeds 3"
+    compare = "actlab compare digits relu gelu silu tanh elu mish --seeds 5"
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_files(folder)
