@@ -90,7 +90,7 @@ COMMANDS = (
     ("What others would cost there, without training", "actlab cost se_model.py relu gelu"),
     ("What an arm would swap in a model with gates", "actlab compare se_task.py relu gelu --dry-run"),
     ("A function of one's own", "actlab compare my_task.py my_gate relu --import my_act.py --seeds 6 --trial-limit 30"),
-    ("A table of two studies", "actlab report $(actlab studies | grep -o '^[md][a-z_]*-[0-9a-f]*') --out x.csv && cut -d, -f1,5,8-10 x.csv"),
+    ("A table of two studies", "actlab report $(actlab studies | grep -o '^[md][a-z_]*-[0-9a-f]*') --out x.csv; cut -d, -f1,5,8 x.csv"),
     ("JSON for a program", "actlab compare my_task.py relu gelu tanh --seeds 6 --json | python -m json.tool | head -8"),
     ("Ctrl-C after five seconds, and the same again", "timeout --signal=INT 5 {compare}; {compare} | head -3"),
 )  # fmt: skip
@@ -116,7 +116,7 @@ def write_files(folder: Path) -> None:
 def answer(command: str, folder: Path) -> str:
     """Return what a command prints, its exit code and its CPU time, as a block of Markdown."""
     path = f"{folder / 'bin'}:{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT / "src")}
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
     environment |= {} if "|" in command else {"COLUMNS": "80"}  # which a shell does not hand to the commands of a pipe
     environment.pop("ACTLAB_STORE", None)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
