@@ -86,7 +86,8 @@ class ArmTable(Displayed):
         """Return the rows as a Markdown table."""
         headings, rows = self.cells()
         lines = [headings, ["---"] * len(headings), *rows]
-        return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+        escaped = ([cell.replace("|", r"\|") for cell in line] for line in lines)
+        return "\n".join(f"| {' | '.join(line)} |" for line in escaped)
 
     def to_latex(self) -> str:
         r"""Return the rows as a LaTeX ``tabular``; its rules are those of the package ``booktabs``."""

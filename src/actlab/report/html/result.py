@@ -49,7 +49,8 @@ def _table(table: Table) -> Iterator[str]:
         yield f"<thead><tr>{''.join(headings)}</tr></thead>"
     yield "<tbody>"
     for cells in zip(*(column.cells for column in table.columns), strict=True):
-        yield f"<tr>{''.join(f'<td style={chr(34)}{a}{chr(34)}>{_cell(cell)}</td>' for a, cell in zip(aligned, cells, strict=True))}</tr>"
+        row = [f'<td style="{a}">{_cell(cell)}</td>' for a, cell in zip(aligned, cells, strict=True)]
+        yield f"<tr>{''.join(row)}</tr>"
     yield "</tbody></table>"
 
 
