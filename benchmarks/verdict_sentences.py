@@ -172,7 +172,8 @@ def _learned_nothing(match: re.Match[str], read: Reading, verdict: Verdict) -> b
         gains = [
             read.sign * (value - known[arm, seed]) for seed, value in read.results[arm].items() if (arm, seed) in known
         ]
-        if not gains or np.mean(gains) > width:
+        noise = np.std(gains, ddof=1) / len(gains) ** 0.5 if len(gains) >= 5 else 0.0
+        if not gains or np.mean(gains) > max(width, noise):
             return False
     return bool(read.compared)
 

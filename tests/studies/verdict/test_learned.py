@@ -38,10 +38,10 @@ class TestNothingLearned:
 
         assert verdict.recommended is None
         assert verdict.recommendation == (
-            "No recommendation: nothing was learned, as no arm's accuracy is better than that of a constant prediction (0.9)."
+            "No recommendation: nothing was learned, as no arm's accuracy is clearly better than that of a constant prediction (0.9)."
         )
         assert verdict.warnings[0] == (
-            "Nothing was learned by relu and gelu: the accuracy is no better than 0.9, that of a constant prediction."
+            "Nothing was learned by relu and gelu: the accuracy is not clearly better than 0.9, that of a constant prediction."
         )
 
     @pytest.mark.parametrize("results", [noise(0.899, 0.002), [0.9] * 7 + [0.92]])
@@ -52,6 +52,13 @@ class TestNothingLearned:
         rows = trials("relu", noise(1.0, 0.001), 1.0) + trials("gelu", noise(1.01, 0.001, 1), 1.0)
 
         assert judged(rows, metric="loss", direction="min", rope=None).learned.nothing
+
+    def test_an_auc_around_one_half_is_no_better_than_chance(self) -> None:
+        gains = np.array([0.04, -0.03, 0.05, -0.02, 0.03, -0.04, 0.02, 0.01])  # 0.0075 on average, standard error 0.012
+        rows = trials("relu", 0.5 + gains, 0.5) + trials("gelu", 0.5 + gains[::-1], 0.5)
+
+        assert judged(rows, metric="AUC").learned.nothing
+        assert not judged([one for one in rows if one["seed"] < 3], metric="AUC").learned.nothing  # too few to say so
 
     def test_an_arm_that_learned_is_recommended_and_the_other_named(self) -> None:
         verdict = judged(trials("relu", [0.9] * 8, 0.9) + trials("gelu", noise(0.97, 0.001), 0.9))

@@ -64,8 +64,8 @@ def find_warnings(evidence: Evidence) -> tuple[str, ...]:
 def _learning_warnings(learned: Learned, facts: StudyFacts) -> Iterator[str]:
     if learned.unlearned:
         yield (
-            f"Nothing was learned by {all_named(learned.unlearned)}: the {facts.metric} is no better than {learned.constant:.4g}, that "
-            "of a constant prediction."
+            f"Nothing was learned by {all_named(learned.unlearned)}: the {facts.metric} is not clearly better than {learned.constant:.4g}, "
+            "that of a constant prediction."
         )
     for group in learned.identical:
         yield (

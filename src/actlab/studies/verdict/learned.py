@@ -17,6 +17,8 @@ __all__ = ["Improvement", "Learned", "find_learned"]
 
 # With fewer shared seeds, equal results may be a coincidence: an accuracy on 360 examples moves in steps of 1/360.
 _FEWEST_IDENTICAL = 3
+# With fewer seeds, an arm that learned on half of them only could be within its standard error.
+_FEWEST_NOISY = 5
 # A training loss that falls in the second half by more than this share of its whole fall is still falling.
 _STILL_FALLING = 0.05
 
@@ -41,7 +43,7 @@ class Learned:
     """Whether the arms that were compared learned anything.
 
     Attributes:
-        unlearned: arms whose results are no better than those of a constant prediction.
+        unlearned: arms whose results are not clearly better than those of a constant prediction.
         constant: mean result of a constant prediction over these arms; None where it is not known.
         nothing: whether that holds for all arms that were compared.
         identical: groups of arms with equal results, to the bit, on all seeds that they share (at least three); none diverged alone.
@@ -98,12 +100,14 @@ def _constants(rows: Sequence[Row]) -> dict[int, float]:
 
 
 def _is_unlearned(constants: Mapping[int, float], outcome: Outcome, facts: StudyFacts) -> bool:
-    """Return whether the gain over a constant prediction is smaller than matters, and as good as none on most seeds."""
+    """Return whether the gain over a constant prediction is smaller than matters and as good as none on most seeds, or within the noise."""
     if not constants:
         return False
     gains = np.array([facts.sign * (outcome.metrics[seed] - value) for seed, value in constants.items()])
     rope, rounding = facts.rope or 0.0, 1e-9 * max(1.0, *map(abs, constants.values()))
-    return bool(gains.mean() <= rope + rounding and np.median(gains) <= rope / 10 + rounding)
+    is_small = gains.mean() <= rope + rounding and np.median(gains) <= rope / 10 + rounding
+    is_noise = gains.size >= _FEWEST_NOISY and gains.mean() <= gains.std(ddof=1) / math.sqrt(gains.size)
+    return bool(is_small or is_noise)
 
 
 def _identical(arms: Sequence[str], outcomes: Mapping[str, Outcome]) -> tuple[tuple[str, ...], ...]:

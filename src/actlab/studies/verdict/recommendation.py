@@ -93,7 +93,7 @@ def _refusal(basis: Basis) -> str | None:
         return "No recommendation: every arm that is left diverged, or all were withdrawn; see the status of each arm."
     if basis.learned.nothing:
         return (
-            f"No recommendation: nothing was learned, as no arm's {facts.metric} is better than that of a constant "
+            f"No recommendation: nothing was learned, as no arm's {facts.metric} is clearly better than that of a constant "
             f"prediction ({basis.learned.constant:.4g})."
         )
     if basis.learned.all_identical:
