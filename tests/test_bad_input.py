@@ -23,6 +23,7 @@ import pytest
 
 import actlab
 from actlab import cli
+from actlab.cli.json_output import only_results_on_stdout
 from actlab.errors import ActlabError
 
 GOOD = """
@@ -481,11 +482,15 @@ TABLE = [
 
 def _quietly(typed: str) -> tuple[int, str, str]:
     """Run a command line in this process; return its exit code and what it wrote to stdout and stderr."""
-    out, err = io.StringIO(), io.StringIO()
+    out, err, words = io.StringIO(), io.StringIO(), shlex.split(typed)
     with (
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
-        mock.patch.object(sys, "argv", shlex.split(typed)),
+        mock.patch.object(sys, "argv", words),
+        mock.patch(
+            "actlab.cli.app.answer_signals"
+        ),  # this process stays as it was: its signals, and below its standard output
+        only_results_on_stdout() if "--json" in words else contextlib.nullcontext(),
     ):
         try:
             cli.main()
