@@ -138,6 +138,10 @@ def test_a_plan_survives_its_json():
     assert Plan.from_json(first.to_json()) == first
 
 
+def test_other_arms_are_no_changed_formulas():
+    assert plan("relu", "elu").differences(plan("relu", "gelu")) == ["arms: relu, gelu in the store, relu, elu now"]
+
+
 def test_differences_are_named():
     differences = plan(alpha=0.1).differences(plan("relu", "silu"))
 

@@ -310,6 +310,7 @@ class Dispatcher:
         self._warm = self._warm and self._restarts < 2  # the task's functions may be what ends it
         if self._restarts > _RESTARTS:
             raise StoreError(
-                f"The processes that run the trials could not be kept alive: {error}. Is there enough memory? "
+                f"The processes that run the trials could not be kept alive: {error}. Is there enough memory, and does "
+                "the task's file close files that it has not opened? "
                 "Finished trials are not lost; run the same command again."
             ) from error
