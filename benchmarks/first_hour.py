@@ -90,7 +90,7 @@ COMMANDS = (
     ("What others would cost there, without training", "actlab cost se_model.py relu gelu"),
     ("What an arm would swap in a model with gates", "actlab compare se_task.py relu gelu --dry-run"),
     ("A function of one's own", "actlab compare my_task.py my_gate relu --import my_act.py --seeds 6 --trial-limit 30"),
-    ("A table of two studies", "actlab report $(actlab studies | grep -o '^[md][a-z_]*-[0-9a-f]*') --out x.csv; cut -d, -f1,5,8 x.csv"),
+    ("A table of several studies", "actlab report $(actlab studies | grep -o '^[md][a-z_]*-[0-9a-f]*') --out x.csv; cut -d, -f1,5,8 x.csv"),
     ("JSON for a program", "actlab compare my_task.py relu gelu tanh --seeds 6 --json | python -m json.tool | head -8"),
     ("Ctrl-C after five seconds, and the same again", "timeout --signal=INT 5 {compare}; {compare} | head -3"),
 )  # fmt: skip
