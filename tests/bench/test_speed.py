@@ -11,6 +11,7 @@ import torch
 from actlab.bench import speed as module
 from actlab.bench.speed import Bench, Measurement, bench, size_of
 from actlab.errors import BenchError, SpecError, UnknownNameError
+from actlab.functions.grammar import parse
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +44,12 @@ def test_the_floor_counts_reads_and_writes():
         call()
         return 1.0
 
-    spec, x = module.parse("gelu"), torch.ones(1000)
+    spec, x = parse("gelu"), torch.ones(1000)
     found, bandwidth = module._measure(spec, x, ["torch"], 1, clock)
     assert bandwidth == 2 * 4 * 1000  # a copy of 1,000 numbers in a second
     assert [m.roofline for m in found] == [1.0, 2.5]  # 2 and 5 passes in the time of a copy's 2
 
-    spec, x = module.parse("swiglu"), torch.ones(1, 2000)
+    spec, x = parse("swiglu"), torch.ones(1, 2000)
     found, _ = module._measure(spec, x, ["torch"], 1, clock)
     assert [m.roofline for m in found] == [1.5, 4.0]
 
@@ -58,7 +59,7 @@ def test_a_slower_contender_is_seen(monkeypatch):
     monkeypatch.setattr(module, "_call", lambda contender, *_: contender)
     monkeypatch.setattr(module, "interleaved_times", lambda calls, *_: {key: [seconds[key[0]]] for key in calls})
 
-    found, _ = module._measure(module.parse("gelu"), torch.ones(8), ["torch", "formula"], 1, lambda _: 1.0)
+    found, _ = module._measure(parse("gelu"), torch.ones(8), ["torch", "formula"], 1, lambda _: 1.0)
 
     assert {m.contender: m.times for m in found} == {"torch": 1.0, "formula": 0.25}
 
@@ -79,7 +80,7 @@ def test_the_geometric_mean_is_over_functions_both_have():
 
 
 def test_a_gradient_is_made_anew_in_every_call():
-    call = module._call("torch", "forward+backward", module.parse("gelu"), torch.ones(4), torch.ones(4))
+    call = module._call("torch", "forward+backward", parse("gelu"), torch.ones(4), torch.ones(4))
 
     call()
     call()  # would double the gradient if it were kept

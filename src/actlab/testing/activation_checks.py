@@ -143,6 +143,7 @@ def tails_are_right_in_every_dtype(spec: str) -> None:
             value = torch.where(infinite, build_layer(with_fixed_parameters(spec), native=False, dtype=dtype)(x), value)
         if kind == "elementwise":
             _assert_nan_and_limits(spec, x, want)
+            want = torch.where(x.isnan() & value.isnan(), value, want)  # a step by NumPy takes a branch at NaN
         if kind in {"elementwise", "gated"}:
             assert_near(value, want, dtype, f"tails of {spec} in {dtype}", condition=value_condition(spec, x))
         else:

@@ -126,7 +126,10 @@ def test_a_store_in_a_place_that_cannot_be_written_is_read_with_the_rows_in_its_
         study = actlab.load_study(sys.argv[1], "mine")
         print(len(study.rows()), study.verdict().study, len(actlab.list_studies(sys.argv[1])))
     """
-    for folder in (tmp_path, *tmp_path.parents[:2]):  # pytest's folders are closed to other users
+    closed = [
+        folder for folder in tmp_path.parents if "pytest-" in str(folder)
+    ]  # pytest's folders are closed to other users
+    for folder in (tmp_path, *closed):
         folder.chmod(folder.stat().st_mode | 0o055)
     found = subprocess.run(
         [sys.executable, "-c", script, str(place / "actlab.db"), str(file)],

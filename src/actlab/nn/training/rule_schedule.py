@@ -195,7 +195,7 @@ def ede(model: nn.Module, total: int, *, start: float = 1e-3, end: float = 10.0)
         >>> from actlab.nn.layers.layer import layer
         >>> net = nn.Sequential(nn.Linear(2, 2), layer("sign/ede"))
         >>> ede(net, total=100)
-        Schedule(t = 0.001 after 0 of 100, 1 layers)
+        Schedule(t = 0.001 after 0 of 100, 1 layer)
     """
     return Schedule(model, "t", total=total, curve=Geometric(start=start, end=end), rule="ede")
 
@@ -217,7 +217,7 @@ def reste(model: nn.Module, total: int, *, end: float = 3.0) -> Schedule:
         >>> from actlab.nn.layers.layer import layer
         >>> net = nn.Sequential(nn.Linear(2, 2), layer("sign/reste"))
         >>> reste(net, total=30)
-        Schedule(o = 1 after 0 of 30, 1 layers)
+        Schedule(o = 1 after 0 of 30, 1 layer)
     """
     return Schedule(model, "o", total=total, curve=_Cosine(end=end), rule="reste")
 
@@ -243,7 +243,7 @@ def sharpness(model: nn.Module, total: int, *, start: float, end: float = 1.0) -
         >>> from actlab.nn.layers.layer import layer
         >>> net = nn.Sequential(nn.Linear(2, 2), layer("step/arctan(alpha=4)"))
         >>> sharpness(net, 10, start=0.25)
-        [Schedule(alpha = 1 after 0 of 10, 1 layers)]
+        [Schedule(alpha = 1 after 0 of 10, 1 layer)]
     """
     values: dict[str, set[float]] = {}
     for _, layer in custom_gradient_layers(model):
