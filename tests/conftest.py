@@ -1,6 +1,7 @@
-"""Hypothesis settings of all tests, with the same examples in every run, and the width of printed tables."""
+"""Conditions of all tests: Hypothesis with the same examples in every run, printed tables as into a pipe, signals that are not ignored."""
 
 import os
+import signal
 
 from hypothesis import settings
 
@@ -8,5 +9,11 @@ from hypothesis import settings
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.load_profile("same")
 
-# Tables are printed as into a pipe: workers of pytest-xdist have the terminal's width of the first process in their environment.
+# Workers of pytest-xdist have the terminal's width of the first process in their environment.
 os.environ.pop("COLUMNS", None)
+
+# A shell starts what runs in its background with Ctrl-C ignored, and nohup with SIGHUP; child processes inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
