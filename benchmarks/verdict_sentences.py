@@ -223,7 +223,7 @@ def _fits(text: str, table: dict[str, Check], read: Reading, verdict: Verdict) -
     """Return whether a pattern fits the sentence, and what the first such pattern says is true."""
     base = f"(?P<base>{re.escape(read.facts.baseline)})"
     for pattern, check in table.items():
-        pattern = re.sub(r"\(\?P<base>\.\+\??\)", lambda _: base, pattern)  # noqa: PLW2901
+        pattern = re.sub(r"\(\?P<base>\.\+\??\)", lambda _: base, pattern)  # noqa: PLW2901 the same pattern, filled in
         if match := re.fullmatch(pattern, text):
             try:
                 return check(match, read, verdict)

@@ -106,7 +106,7 @@ def _import_file(file: Path) -> None:
     taken = loaded is not None or importlib.util.find_spec(file.stem) is not None
     name = f"actlab_import_{file.stem}" if taken else file.stem
     spec = importlib.util.spec_from_file_location(name, file)
-    assert spec is not None and spec.loader is not None  # noqa: PT018, S101 # the file ends in .py
+    assert spec is not None and spec.loader is not None  # noqa: PT018, S101 both hold, as the file ends in .py
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     invalidate_caches()

@@ -84,7 +84,7 @@ def _is_own_group(group: int) -> bool:
     """Whether a group is the one that many systems make for every user, with no other members."""
     with suppress(ImportError, KeyError):
         import grp  # noqa: PLC0415 # not on Windows
-        import pwd  # noqa: PLC0415
+        import pwd  # noqa: PLC0415 not on Windows
 
         name = pwd.getpwuid(os.geteuid()).pw_name
         found = grp.getgrgid(group)
