@@ -19,7 +19,7 @@ from actlab.studies.execution.study_state import StudyState
 from actlab.studies.plan import make_plan
 from actlab.studies.store.lease_owner import Owner
 from actlab.studies.store.store import Store, TrialKey
-from actlab.studies.trial import Trial
+from actlab.studies.trials.trial import Trial
 from actlab.tasks import resolve
 
 TASK = resolve("digits")

@@ -29,11 +29,11 @@ from actlab.diagnostics.diagnosis import Diagnosis
 from actlab.diagnostics.remedy import Remedy
 from actlab.diagnostics.short_training import REFERENCE, first_steps, safe_learning_rate, short_trial
 from actlab.studies.arm import parse_arm
-from actlab.studies.batches import batches
-from actlab.studies.trial import run_trial
+from actlab.studies.trials.trial import run_trial
 from actlab.tasks import Task, resolve
 from actlab.tasks.isolation import isolated, seed_all
 from actlab.tasks.task import load_data
+from actlab.tasks.training.batches import batches
 
 DIGITS = resolve("digits")
 # seeds that no diagnosis uses

@@ -30,7 +30,8 @@ from actlab.errors import ActlabError
 from actlab.nn.transforms.swap import swap_
 from actlab.study import Study, list_studies, load_study
 from actlab.tasks import resolve
-from actlab.tasks.task import Data, Split, Task, adam
+from actlab.tasks.data import Data, Split
+from actlab.tasks.task import Task, adam
 
 RULES = ("1", "jam", "positive_jam", "rectangular_jam", "half", "signal_jam")
 SHORT_IMAGES, SHORT_EPOCHS = 4_800, 4

@@ -30,12 +30,13 @@ from torch import Tensor, nn
 from actlab.nn.layers.layer import layer
 from actlab.studies.arm import parse_arm
 from actlab.studies.settings import LR_FACTORS, TUNING_SEEDS
-from actlab.studies.trial import run_trial
+from actlab.studies.trials.trial import run_trial
 from actlab.studies.verdict.arm_summary import ArmSummary
 from actlab.studies.verdict.verdict import StudyFacts, Verdict, make_verdict
 from actlab.tasks import resolve
+from actlab.tasks.data import Data, Split
 from actlab.tasks.isolation import isolated
-from actlab.tasks.task import Data, Split, Task, load_data
+from actlab.tasks.task import Task, load_data
 
 MARGIN = 0.01  # of accuracy, the region in which two rules count as equal
 FEWEST = 6  # seeds, for an answer

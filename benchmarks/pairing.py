@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from actlab.stats.racing import Race
 from actlab.studies.arm import parse_arm
-from actlab.studies.trial import run_trial
+from actlab.studies.trials.trial import run_trial
 from actlab.tasks import resolve
 from actlab.tasks.task import Task
 

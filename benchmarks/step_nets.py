@@ -48,7 +48,8 @@ from actlab.nn.recipes import binary
 from actlab.nn.training.recipe import Recipe
 from actlab.stats.bootstrap import bootstrap_interval
 from actlab.tasks.builtin.fashion_mnist import lenet_task
-from actlab.tasks.task import Data, Split, accuracy
+from actlab.tasks.data import Data, Split
+from actlab.tasks.task import accuracy
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS, NETS, DOCUMENT = (

@@ -24,11 +24,11 @@ import actlab
 from actlab.studies.arm import MAIN_FUNCTION, parse_arm
 from actlab.studies.arm_model import build_model
 from actlab.studies.prepare import draft
-from actlab.studies.trial import batches
 from actlab.tasks import resolve
 from actlab.tasks.isolation import isolated, one_thread
 from actlab.tasks.registry import names
 from actlab.tasks.task import Task, load_data
+from actlab.tasks.training.batches import batches
 
 TASK = '''
 import torch

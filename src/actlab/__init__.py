@@ -49,7 +49,8 @@ if TYPE_CHECKING:
     from actlab.report.content.arm_table import table
     from actlab.study import Study, compare, latest_study, list_studies, load_study
     from actlab.system.allocator import tune_allocator
-    from actlab.tasks.task import Data, Split, Task
+    from actlab.tasks.data import Data, Split
+    from actlab.tasks.task import Task
 
 __version__ = "0.1.0"
 
@@ -58,14 +59,14 @@ _MODULES = {
     "Activation": "functions.activation",
     "ActlabError": "errors",
     "Claims": "functions.activation",
-    "Data": "tasks.task",
+    "Data": "tasks.data",
     "GLULinear": "nn.layers.act_linear",
     "Learned": "functions.activation",
     "Morph": "nn.transforms.morph.morph",
     "Rule": "functions.rule",
     "Probe": "nn.probes.probe",
     "Shapes": "nn.probes.learned_curves",
-    "Split": "tasks.task",
+    "Split": "tasks.data",
     "Study": "study",
     "Task": "tasks.task",
     "activation": "functions.activation",

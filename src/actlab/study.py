@@ -76,7 +76,7 @@ class Study:
         return self._store.url
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return every trial as a dict, in the order in which they ended; the keys are those of :class:`actlab.studies.trial.Trial`."""
+        """Return every trial as a dict, in the order in which they ended, by the fields of :class:`~actlab.studies.trials.trial.Trial`."""
         return self._store.rows(self._stored.id)
 
     def costs(self) -> dict[str, dict[str, Any]]:

@@ -11,8 +11,10 @@ from torch import nn
 from actlab.diagnostics.appraise import appraise
 from actlab.errors import PlanError, TaskError
 from actlab.studies.arm import parse_arm
-from actlab.studies.trial import run_trial, train_model
-from actlab.tasks.task import Data, Split, Task, accuracy, load_data
+from actlab.studies.trials.loop_trial import train_model
+from actlab.studies.trials.trial import run_trial
+from actlab.tasks.data import Data, Split
+from actlab.tasks.task import Task, accuracy, load_data
 
 
 def net(_seed):

@@ -16,13 +16,14 @@ from actlab.nn.transforms import rehearsal
 from actlab.studies import arm_model
 from actlab.studies.arm import MAIN_FUNCTION, parse_arm
 from actlab.studies.arm_model import TriedModel, build_model, try_arms
-from actlab.studies.batches import batches
 from actlab.studies.prepare import draft
-from actlab.studies.trial import run_trial
+from actlab.studies.trials.trial import run_trial
 from actlab.tasks import resolve
+from actlab.tasks.data import Data, Split
 from actlab.tasks.isolation import isolated
 from actlab.tasks.registry import names
-from actlab.tasks.task import Data, Split, load_data
+from actlab.tasks.task import load_data
+from actlab.tasks.training.batches import batches
 
 
 def wide(seed):

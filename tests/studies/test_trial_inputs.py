@@ -7,8 +7,8 @@ from tests.studies.tiny import FILE, tiny
 import actlab
 from actlab.errors import StoreError
 from actlab.studies.arm import parse_arm
-from actlab.studies.trial import run_trial
 from actlab.studies.trial_inputs import changed_inputs, mixed_inputs
+from actlab.studies.trials.trial import run_trial
 
 TASK = FILE.replace("x = torch.randn(90, 4, generator=generator)", "x = torch.load(HERE / 'x.pt')").replace(
     "nn.Linear(4, 8)", "E_layers.first()"

@@ -9,7 +9,8 @@ import pytest
 from tests.tasks.test_task_file import GOOD
 
 from actlab.errors import TaskError
-from actlab.tasks import check, resolve
+from actlab.tasks import resolve
+from actlab.tasks.checks.check import check
 
 # Names that libraries import, or look for, when a study runs; each file ends the process that runs it.
 SHADOWS = (

@@ -8,8 +8,9 @@ import torch
 
 from actlab.errors import TaskError
 from actlab.tasks import Data, Split
+from actlab.tasks.data import as_data
 from actlab.tasks.isolation import isolated
-from actlab.tasks.task import accuracy, adam, as_data
+from actlab.tasks.task import accuracy, adam
 
 PAIR = (np.ones((4, 3)), np.array([0, 1, 0, 1], dtype=np.int32))
 

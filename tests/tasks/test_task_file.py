@@ -3,7 +3,8 @@
 import pytest
 
 from actlab.errors import TaskError
-from actlab.tasks import check, resolve
+from actlab.tasks import resolve
+from actlab.tasks.checks.check import check
 
 GOOD = """
 import torch

@@ -6,7 +6,8 @@ import pytest
 from tests.tasks.test_task_file import GOOD
 
 from actlab.errors import TaskError
-from actlab.tasks import Task, check, resolve
+from actlab.tasks import Task, resolve
+from actlab.tasks.checks.check import check
 from actlab.tasks.setting_names import SETTINGS, nearest_setting
 from actlab.tasks.unread_names import unread_constants
 
@@ -135,7 +136,7 @@ def test_words_of_ones_own_mean_no_setting(name):
 
 @pytest.mark.parametrize(
     ("field", "said"),
-    [("lr", "Did you mean 'learning_rate'"), ("batchsize", "Did you mean 'batch_size'"), ("device", "runs on the CPU")],
+    [("lr", "Did you mean 'learning_rate'"), ("batchsize", "Did you mean 'batch_size'"), ("num_workers", "runs on the CPU")],
 )
 def test_a_field_that_a_task_does_not_have_is_refused(field, said):
     given = {"name": "t", "model": None, "data": None, "loss": None, "metric": None}

@@ -16,12 +16,13 @@ from actlab.diagnostics.importance_result import Importance
 from actlab.errors import PlanError, did_you_mean
 from actlab.nn.probes.learned_curves import Shape, Shapes, shapes
 from actlab.studies.arm import MAIN_FUNCTION, Arm, ArmLike, parse_arm
-from actlab.studies.batches import step_count
-from actlab.studies.trial import train_model
+from actlab.studies.trials.loop_trial import train_model
 from actlab.system.display import Displayed
+from actlab.tasks.data import Split
 from actlab.tasks.metrics.per_sample import MEASURES, Measure, one_by_one
-from actlab.tasks.task import Split, Task
+from actlab.tasks.task import Task
 from actlab.tasks.trained_model_source import ModelOrTask, load_model_or_task
+from actlab.tasks.training.batches import step_count
 from actlab.tasks.user_code import user_code
 
 __all__ = ["Appraisal", "appraise"]

@@ -19,8 +19,9 @@ from actlab.studies.prepare import draft
 from actlab.studies.verdict.step_time import compare_times
 from actlab.system.display import Displayed
 from actlab.tasks import registry, task_file
+from actlab.tasks.data import Split
 from actlab.tasks.model_source import LoadedModel, load_model
-from actlab.tasks.task import Split, Task
+from actlab.tasks.task import Task
 
 __all__ = ["ArmCost", "Costs", "cost"]
 

@@ -13,7 +13,7 @@ from actlab.errors import TaskError
 from actlab.nn.passes.model_argument import check_model
 from actlab.nn.sites.dry_run import Inputs
 from actlab.tasks import registry, task_file
-from actlab.tasks.check import check
+from actlab.tasks.checks.check import check
 from actlab.tasks.isolation import isolated
 from actlab.tasks.model_source import load_model
 from actlab.tasks.task import Task

@@ -15,11 +15,11 @@ from actlab.diagnostics.remedy import Remedy
 from actlab.diagnostics.training_record import Snapshot, TrainingRecord, snapshot_of
 from actlab.nn.probes.probe import Probe
 from actlab.nn.sites.dry_run import no_side_effects
-from actlab.studies.batches import batches
-from actlab.studies.trial import evaluate_model
-from actlab.tasks.check import as_number
+from actlab.tasks.data import Data, Split
 from actlab.tasks.isolation import isolated, one_thread, seed_all
-from actlab.tasks.task import Data, Split, Task, load_data
+from actlab.tasks.task import Task, load_data
+from actlab.tasks.training.batches import batches
+from actlab.tasks.training.evaluation import as_number, evaluate_model
 
 __all__ = ["REFERENCE", "Outcome", "first_steps", "safe_learning_rate", "short_trial", "untrained_metric"]
 

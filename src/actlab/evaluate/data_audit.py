@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from actlab.tasks.task import Data
+from actlab.tasks.data import Data
 
 __all__ = ["count_duplicates"]
 

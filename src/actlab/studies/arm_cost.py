@@ -18,8 +18,9 @@ from torch.profiler import ProfilerActivity, profile
 from actlab.stats.e_process import Floats
 from actlab.studies.arm import Arm
 from actlab.studies.arm_model import build_model
+from actlab.tasks.data import Split
 from actlab.tasks.isolation import isolated, one_thread
-from actlab.tasks.task import Split, Task, load_data
+from actlab.tasks.task import Task, load_data
 
 __all__ = ["measure_costs"]
 

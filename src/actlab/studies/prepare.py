@@ -22,9 +22,11 @@ from actlab.studies.trial_inputs import study_inputs
 from actlab.system import cores
 from actlab.system.display import Displayed
 from actlab.system.options import from_options
-from actlab.tasks import check, resolve
+from actlab.tasks import resolve
+from actlab.tasks.checks.check import check
+from actlab.tasks.data import Data
 from actlab.tasks.isolation import isolated, one_thread
-from actlab.tasks.task import Data, Task
+from actlab.tasks.task import Task
 
 __all__ = ["Draft", "draft"]
 

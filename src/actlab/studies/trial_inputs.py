@@ -13,8 +13,9 @@ from torch import nn
 
 from actlab.studies.arm import named
 from actlab.studies.source_files import source_digests
+from actlab.tasks.data import Data
 from actlab.tasks.data_digest import bits, data_digest
-from actlab.tasks.task import Data, Task
+from actlab.tasks.task import Task
 
 __all__ = ["changed_inputs", "input_digests", "mixed_inputs", "study_inputs", "weights_digest"]
 

@@ -7,7 +7,7 @@ import hashlib
 import torch
 from torch import Tensor
 
-from actlab.tasks.task import Data
+from actlab.tasks.data import Data
 
 __all__ = ["bits", "data_digest"]
 
@@ -18,7 +18,7 @@ def data_digest(data: Data) -> str:
     It takes 0.5 s per GB on one core with SHA instructions.
 
     Example:
-        >>> from actlab.tasks.task import as_data
+        >>> from actlab.tasks.data import as_data
         >>> pair = torch.zeros(3, 2), torch.zeros(3)
         >>> same, other = as_data((pair, pair)), as_data((pair, (pair[0] + 1, pair[1])))
         >>> data_digest(as_data((pair, pair))) == data_digest(same) != data_digest(other)

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from actlab.errors import TaskError, did_you_mean
 from actlab.tasks import registry, task_file
+from actlab.tasks.data import as_data
 from actlab.tasks.isolation import isolated
-from actlab.tasks.task import Task, as_data, load_data
+from actlab.tasks.task import Task, load_data
 from actlab.tasks.user_code import call_with_seed
 
 __all__ = ["LoadedModel", "load_model"]

@@ -1,4 +1,4 @@
-"""Dataclasses of a task (model, data, loss, metric, optimizer) and of its data splits.
+"""Record of a task, with its model, data, loss, metric, optimizer and training.
 
 Seed s fixes split, order, initial weights and dropout for every arm, so that arms are compared in pairs.
 """
@@ -6,61 +6,30 @@ Seed s fixes split, order, initial weights and dropout for every arm, so that ar
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from actlab.errors import TaskError, did_you_mean
 from actlab.system.name_list import listed
+from actlab.tasks.data import Data, as_data
 from actlab.tasks.setting_names import nearest_setting, why_no_setting
 
-__all__ = ["Data", "Split", "Task", "accuracy", "adam", "as_data", "load_data"]
+__all__ = ["Door", "Task", "accuracy", "adam", "load_data"]
 
 Direction = Literal["max", "min"]
+#: Who trains: the loop of ActLab, the user's training function, or the user's script.
+Door = Literal["loop", "function", "script"]
 Parameters = Iterable[nn.Parameter]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Split:
-    """Inputs and targets of one split of the data.
-
-    Attributes:
-        x: inputs, shape (n, ...).
-        y: targets, shape (n, ...).
-
-    Example:
-        >>> len(Split(x=torch.zeros(3, 2), y=torch.zeros(3)))
-        3
-    """
-
-    x: Tensor
-    y: Tensor
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Data:
-    """Data of one seed.
-
-    Attributes:
-        train: the training split.
-        test: the test split, evaluated once, at the end of a trial.
-        validation: the split on which learning rates are chosen, or None.
-
-    Example:
-        >>> part = Split(x=torch.zeros(3, 2), y=torch.zeros(3))
-        >>> Data(train=part, test=part).validation is None
-        True
-    """
-
-    train: Split
-    test: Split
-    validation: Split | None = None
+def _absent(*arguments: Any) -> Any:
+    """Stand for a function that a task does without, because its own training does that part."""
+    raise TaskError(
+        f"This task has none of its own functions for this ({len(arguments)} arguments): it trains and evaluates by itself."
+    )
 
 
 # The byte code and the docstrings of `adam` and `accuracy` are part of the fingerprint of a plan whose Task was built in code
@@ -112,6 +81,20 @@ class Task:
         rope: region of practical equivalence, in the metric's units: differences smaller than this do not matter. None for half a
             percentage point of a share such as the accuracy, and 1 % of the size of any other metric.
         curve_metric: of the list of all step losses, returns a number; if given, it is the result of a trial instead of ``metric``.
+        step: of (model, batch), returns the loss; in the place of ``loss(model(x), y)`` where a batch is no pair, or a model takes more.
+        predict: of (model, batch), returns outputs and targets for the metrics; goes with ``step``.
+        scheduler: of (optimizer, total number of steps), returns a torch scheduler, stepped after every step of the optimizer.
+        clip_norm: largest norm of the gradient, or None.
+        accumulate: batches whose gradients are averaged for one step of the optimizer.
+        ema: decay of the average of the weights that is evaluated, such as 0.999; None for the weights themselves.
+        metrics: functions of (output, target) by name; that of ``metric_name`` is the result, the others are recorded beside it.
+        validate_every: steps between two evaluations on the validation split.
+        patience: evaluations without a better result after which a trial ends, with its best weights; None for none.
+        precision: None for the dtype of the model, "bf16", or "fp16" with a gradient scaler.
+        compile: whether the model is compiled by ``torch.compile``.
+        device: where a trial runs, such as "cuda"; None for the CPU.
+        train: the user's own training: of (model, seed, trial), returns the metrics by name.
+        script: command of the user's own script, with ``{seed}`` where its seed belongs.
         description: one sentence.
         source: text that identifies the code which defines the task; part of a plan's fingerprint.
         file: path of the user's file that defines the task, or None.
@@ -127,10 +110,10 @@ class Task:
     """
 
     name: str
-    model: Callable[[int], nn.Module]
-    data: Callable[[int], Any]
-    loss: Callable[[Tensor, Tensor], Tensor]
-    metric: Callable[[Tensor, Tensor], float]
+    model: Callable[[int], nn.Module] = _absent
+    data: Callable[[int], Any] = _absent
+    loss: Callable[[Tensor, Tensor], Tensor] = _absent
+    metric: Callable[[Tensor, Tensor], float] = _absent
     metric_name: str = ""
     direction: Direction = "max"
     optimizer: Callable[[Parameters, float], torch.optim.Optimizer] = adam
@@ -141,6 +124,20 @@ class Task:
     shuffle: bool = True
     rope: float | None = None
     curve_metric: Callable[[Sequence[float]], float] | None = None
+    step: Callable[[nn.Module, Any], Tensor] | None = None
+    predict: Callable[[nn.Module, Any], tuple[Any, Any]] | None = None
+    scheduler: Callable[[torch.optim.Optimizer, int], Any] | None = None
+    clip_norm: float | None = None
+    accumulate: int = 1
+    ema: float | None = None
+    metrics: Mapping[str, Callable[[Any, Any], float]] | None = None
+    validate_every: int | None = None
+    patience: int | None = None
+    precision: Literal["bf16", "fp16"] | None = None
+    compile: bool = False
+    device: str | None = None
+    train: Callable[..., Any] | None = None
+    script: str | None = None
     description: str = ""
     source: str = ""
     file: str | None = None
@@ -148,12 +145,27 @@ class Task:
     def __new__(cls, **given: Any) -> Task:
         """Refuse fields that do not exist; nothing is given where a stored task is read."""
         if given:
-            _check_fields(given, {field.name: field.default is MISSING for field in fields(cls)})
+            _check_fields(given, {field.name: _is_required(field.name, given) for field in fields(cls)})
         return super().__new__(cls)
+
+    @property
+    def door(self) -> Door:
+        """Who trains: "loop" for the loop of ActLab, "function" for ``train``, "script" for ``script``."""
+        return "script" if self.script is not None else "function" if self.train is not None else "loop"
 
     def __post_init__(self) -> None:
         if not self.metric_name:
             object.__setattr__(self, "metric_name", _function_name(self.curve_metric or self.metric))
+
+
+def _is_required(name: str, given: Mapping[str, Any]) -> bool:
+    """Return whether a field must be given: all five parts of the loop, or what the user's own training does not bring itself."""
+    if given.get("script") is not None:
+        return name == "name"
+    if given.get("train") is not None:
+        return name in {"name", "model"}
+    has_own = {"loss": "step", "metric": "metrics"}.get(name)
+    return name in {"name", "model", "data", "loss", "metric"} and given.get(has_own or "") is None
 
 
 def _check_fields(given: Mapping[str, Any], required: Mapping[str, bool]) -> None:
@@ -181,77 +193,3 @@ def load_data(task: Task, seed: int) -> Data:
         TaskError: ``task.data`` returned no form of data that :func:`as_data` takes.
     """
     return as_data(task.data(seed), of=task.name)
-
-
-def as_data(value: Any, *, of: str = "the task") -> Data:
-    """Convert a dict or a tuple of splits to :class:`Data`.
-
-    The forms are ``{"train": (x, y), "test": (x, y), "validation": (x, y)}``, and ``((x, y), (x, y))`` for train and test.
-    Arrays become tensors: floating point arrays get torch's default dtype, integer arrays int64.
-
-    Raises:
-        TaskError: there is no train or no test split, or a split is not a pair of arrays.
-
-    Example:
-        >>> pair = np.zeros((4, 2)), np.zeros(4, int)
-        >>> data = as_data({"train": pair, "test": pair})
-        >>> data.train.x.dtype, len(data.test)
-        (torch.float32, 4)
-    """
-    if isinstance(value, Data):
-        return value
-    parts = _parts(value, of)
-    return Data(**{name: _split(part, f"the {name} split of {of}") for name, part in parts.items() if part is not None})
-
-
-_FORMS = (
-    "Return Data(train=Split(x=..., y=...), test=...), or {'train': (x, y), 'test': (x, y), 'validation': (x, y)}, "
-    "or ((x, y), (x, y)) for train and test."
-)
-
-
-def _parts(value: Any, of: str) -> dict[str, Any]:
-    if isinstance(value, tuple | list) and len(value) == 2:
-        return {"train": value[0], "test": value[1]}
-    if not isinstance(value, Mapping):
-        raise TaskError(f"data(seed) of {of} returned {_describe(value)}, which is no train and test split. {_FORMS}")
-    known = ("train", "test", "validation")
-    for name in value:
-        if name not in known:
-            raise TaskError(
-                f"data(seed) of {of} has a split {name!r}; "
-                f"allowed are {', '.join(known)}.{did_you_mean(str(name), known)}"
-            )
-    for name in ("train", "test"):
-        if value.get(name) is None:
-            raise TaskError(f"data(seed) of {of} has no {name} split; it has {', '.join(value) or 'none'}. {_FORMS}")
-    return dict(value)
-
-
-def _describe(value: Any) -> str:
-    return (
-        f"a {type(value).__name__} of length {len(value)}"
-        if isinstance(value, tuple | list)
-        else f"a {type(value).__name__}"
-    )
-
-
-def _split(part: Any, of: str) -> Split:
-    if isinstance(part, Split):
-        return part
-    if not (isinstance(part, tuple | list) and len(part) == 2):
-        raise TaskError(f"{of[0].upper()}{of[1:]} is {_describe(part)}, not a pair (x, y) of arrays. {_FORMS}")
-    return Split(x=_tensor(part[0], f"x of {of}"), y=_tensor(part[1], f"y of {of}"))
-
-
-def _tensor(value: Any, of: str) -> Tensor:
-    if isinstance(value, Tensor):
-        return value
-    array = np.asarray(value)
-    if array.dtype.kind == "f":
-        return torch.as_tensor(np.ascontiguousarray(array), dtype=torch.get_default_dtype())
-    if array.dtype.kind in "iub":
-        return torch.as_tensor(np.ascontiguousarray(array.astype(np.int64)))
-    raise TaskError(
-        f"{of[0].upper()}{of[1:]} holds {array.dtype}; numbers are needed (a tensor or an array of float or int)."
-    )

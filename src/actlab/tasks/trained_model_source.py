@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from actlab.errors import TaskError
 from actlab.tasks import registry, task_file
+from actlab.tasks.data import Data, as_data
 from actlab.tasks.isolation import isolated
-from actlab.tasks.task import Data, Task, as_data, load_data
+from actlab.tasks.task import Task, load_data
 from actlab.tasks.user_code import call_with_seed
 
 __all__ = ["ModelOrTask", "load_model_or_task"]

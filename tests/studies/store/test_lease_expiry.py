@@ -14,7 +14,7 @@ from actlab.studies.store import lease_expiry
 from actlab.studies.store.lease_expiry import EXPIRY, STOPPED_EXPIRY
 from actlab.studies.store.lease_owner import Owner
 from actlab.studies.store.store import Store, TrialKey
-from actlab.studies.trial import Trial
+from actlab.studies.trials.trial import Trial
 
 KEY = TrialKey("main", "relu", 0, 0.1)
 ELSEWHERE = Owner("elsewhere/0123/4", 1, "1")

@@ -17,7 +17,7 @@ from actlab.studies.store.database_errors import store_errors
 from actlab.studies.store.lease_owner import Owner
 from actlab.studies.store.schema import VERSION, leases
 from actlab.studies.store.store import Store, TrialKey
-from actlab.studies.trial import Trial
+from actlab.studies.trials.trial import Trial
 
 KEYS = [TrialKey("main", arm, seed, 0.1) for seed in range(3) for arm in ("relu", "gelu")]
 

@@ -12,10 +12,11 @@ import actlab
 from actlab.errors import TaskError
 from actlab.nn.transforms.swap import swap_
 from actlab.studies.arm import parse_arm
-from actlab.studies.trial import run_trial
-from actlab.tasks import check, resolve
+from actlab.studies.trials.trial import run_trial
+from actlab.tasks import resolve
 from actlab.tasks.builtin.fashion_mnist import FOLDER_VARIABLE
 from actlab.tasks.builtin.gan import LATENT, Gan, arm, make
+from actlab.tasks.checks.check import check
 
 needs_images = pytest.mark.skipif(
     not Path("/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz").exists(),

@@ -9,9 +9,10 @@ from scipy import stats
 from actlab.evaluate.data_audit import count_duplicates
 from actlab.nn.transforms.swap import swap_
 from actlab.studies.arm import parse_arm
-from actlab.studies.trial import run_trial
-from actlab.tasks import check, resolve
+from actlab.studies.trials.trial import run_trial
+from actlab.tasks import resolve
 from actlab.tasks.builtin.jamming import ones
+from actlab.tasks.checks.check import check
 from actlab.tasks.task import load_data
 
 

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from actlab.studies.arm import parse_arm
-from actlab.studies.trial import run_trial
+from actlab.studies.trials.trial import run_trial
 from actlab.tasks import resolve
 from actlab.tasks.builtin.mnist1d import PublishedRMSprop, Recipe, generate
 from actlab.tasks.task import load_data

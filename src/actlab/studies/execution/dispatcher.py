@@ -34,7 +34,7 @@ from actlab.studies.execution.time_limits import Budget, RunningTime, default_tr
 from actlab.studies.execution.waiting import WaitingNotice
 from actlab.studies.store.lease_owner import Owner
 from actlab.studies.store.store import HEARTBEAT, Lease, Store, TrialKey
-from actlab.studies.trial import Trial
+from actlab.studies.trials.trial import Trial
 from actlab.tasks.task import Task
 
 __all__ = ["Dispatcher"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from actlab.studies.execution.runner import DESCRIPTORS_CLOSED
 from actlab.studies.store.store import TrialKey
-from actlab.studies.trial import Trial
+from actlab.studies.trials.trial import Trial
 from actlab.system.signal_name import signal_name
 
 __all__ = ["ENDS_AT_LIMIT", "deaths_of_result", "exited_trial", "killed_trial", "memory_kills", "overdue_trial"]

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from actlab.studies.plan import Plan
 from actlab.studies.store.store import TrialKey
-from actlab.studies.trial import Trial, run_trial
+from actlab.studies.trials.trial import Trial, run_trial
 from actlab.tasks.process_state import restorations
 from actlab.tasks.task import Task
 

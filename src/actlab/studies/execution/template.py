@@ -24,7 +24,6 @@ import torch
 
 from actlab.errors import ActlabError, UnknownNameError
 from actlab.studies.arm_model import try_arms
-from actlab.studies.batches import step_count
 from actlab.studies.execution.job import Job
 from actlab.studies.execution.parent_process import end_with
 from actlab.studies.execution.runner import run_orders
@@ -35,6 +34,7 @@ from actlab.system.allocator import tune_allocator
 from actlab.tasks.isolation import isolated
 from actlab.tasks.registry import resolve
 from actlab.tasks.task import Task, load_data
+from actlab.tasks.training.batches import step_count
 
 __all__ = ["REQUEST", "WRONG_DEFINITIONS", "Request", "main", "serve"]
 

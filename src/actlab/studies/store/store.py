@@ -27,7 +27,7 @@ from actlab.studies.store.lease_expiry import HEARTBEAT, Holder, LeaseWatch, Ope
 from actlab.studies.store.lease_owner import Owner
 from actlab.studies.store.location import absolute_url, store_url
 from actlab.studies.store.schema import costs, facts, leases, studies, trials
-from actlab.studies.trial import Trial
+from actlab.studies.trials.trial import Trial
 
 __all__ = ["HEARTBEAT", "Holder", "Lease", "Store", "StoredStudy", "TrialKey", "TrialSummary"]
 

@@ -65,7 +65,7 @@ def find_learned(
     """Return what can be said of the learning of the arms that were compared.
 
     Args:
-        rows: trials; ``controls`` of :class:`actlab.studies.trial.Trial` may be missing.
+        rows: trials; ``controls`` of :class:`actlab.studies.trials.trial.Trial` may be missing.
         outcomes: of every arm.
         findings: about them.
         facts: of the study, with the region of practical equivalence resolved.

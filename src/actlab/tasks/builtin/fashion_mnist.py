@@ -17,7 +17,8 @@ from torch import nn
 from torch.nn import functional
 
 from actlab.errors import TaskError
-from actlab.tasks.task import Data, Split, Task, accuracy
+from actlab.tasks.data import Data, Split
+from actlab.tasks.task import Task, accuracy
 
 __all__ = ["FOLDER_VARIABLE", "lenet_task", "mlp_task", "read_idx"]
 

@@ -22,9 +22,10 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from actlab.tasks.builtin import fashion_mnist
+from actlab.tasks.data import Data, Split
 from actlab.tasks.isolation import isolated
 from actlab.tasks.metrics.generative import frechet_distance, precision, recall
-from actlab.tasks.task import Data, Parameters, Split, Task, adam, load_data
+from actlab.tasks.task import Parameters, Task, adam, load_data
 
 __all__ = ["Gan", "arm", "frechet_task", "make", "precision_task", "recall_task"]
 

@@ -15,11 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from actlab.tasks.builtin import digits, fashion_mnist
-from actlab.tasks.task import Data, Parameters, Split, Task, accuracy
+from actlab.tasks.data import Data, Split
+from actlab.tasks.task import Parameters, Task, accuracy
 
 __all__ = ["digits_task", "lenet_task", "ones", "ones_task", "step_task"]
-
-_VALIDATION_OF_DIGITS = 180  # images, a tenth; the authors have no validation split and train on these images
 
 
 def ones(count: int, bits: int, tau: float, generator: torch.Generator) -> Split:
@@ -139,18 +138,6 @@ def step_task() -> Task:
     )
 
 
-def _digits_data(seed: int) -> Data:
-    """Draw the 80 / 20 split of the images for a seed, with 180 of the 80 % for validation: 1,257 / 180 / 360."""
-    data = digits.mlp_task().data(seed)
-    held_out = data.validation
-    extra = Split(x=held_out.x[_VALIDATION_OF_DIGITS:], y=held_out.y[_VALIDATION_OF_DIGITS:])
-    return Data(
-        train=Split(x=torch.cat((data.train.x, extra.x)), y=torch.cat((data.train.y, extra.y))),
-        validation=Split(x=held_out.x[:_VALIDATION_OF_DIGITS], y=held_out.y[:_VALIDATION_OF_DIGITS]),
-        test=data.test,
-    )
-
-
 def _digits_mlp(seed: int) -> nn.Module:  # noqa: ARG001 # the generator is seeded before the call
     return nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
 
@@ -165,7 +152,7 @@ def digits_task() -> Task:
     """
     return Task(
         name="jamming:digits",
-        data=_digits_data,
+        data=digits.splits,
         model=_digits_mlp,
         loss=functional.cross_entropy,
         metric=accuracy,

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from actlab.tasks.task import Data, Split, Task, accuracy
+from actlab.tasks.data import Data, Split
+from actlab.tasks.task import Task, accuracy
 
 __all__ = ["NoisyMLP", "PublishedRMSprop", "Recipe", "accuracy_task", "generate", "training_loss_task"]
 

@@ -1,0 +1,1 @@
+"""How a task trains a model and how the model is evaluated."""
