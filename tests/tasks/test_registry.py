@@ -4,7 +4,7 @@ import pytest
 
 from actlab.errors import DuplicateNameError, TaskError, UnknownNameError
 from actlab.tasks import names, register, resolve, summaries
-from actlab.tasks.registry import forget
+from actlab.tasks.registry import earlier_names, forget
 
 
 def test_the_built_in_tasks_are_registered():
@@ -25,6 +25,12 @@ def test_every_task_has_a_summary_of_one_line_with_its_metric():
 @pytest.mark.parametrize("name", names())
 def test_every_name_resolves_to_the_task_of_that_name(name):
     assert resolve(name).name == name
+
+
+@pytest.mark.parametrize("name", earlier_names())
+def test_the_name_of_an_earlier_protocol_resolves_to_a_task_with_the_name_of_the_present_one(name):
+    assert resolve(name).name == name.removesuffix(":protocol-1")
+    assert name not in names()
 
 
 def test_a_typo_is_answered_with_the_nearest_name():

@@ -11,9 +11,10 @@ from actlab.errors import DuplicateNameError, TaskError, UnknownNameError
 from actlab.tasks import task_file
 from actlab.tasks.task import Direction, Task
 
-__all__ = ["TaskSummary", "is_built_in", "names", "register", "resolve", "summaries"]
+__all__ = ["TaskSummary", "earlier_names", "is_built_in", "names", "register", "resolve", "summaries"]
 
 _builders: dict[str, Callable[[], Task]] = {}
+_unlisted: set[str] = set()
 
 
 def _load() -> None:
@@ -21,14 +22,25 @@ def _load() -> None:
 
 
 def names() -> list[str]:
-    """Return the registered names, sorted.
+    """Return the registered names, sorted, without those of earlier protocols.
 
     Example:
         >>> names()[:2]
         ['digits', 'digits:cnn']
     """
     _load()
-    return sorted(_builders)
+    return sorted(_builders.keys() - _unlisted)
+
+
+def earlier_names() -> list[str]:
+    """Return the names of earlier protocols, sorted, with which studies that began with them go on.
+
+    Example:
+        >>> earlier_names()
+        ['digits:cnn:protocol-1', 'digits:protocol-1']
+    """
+    _load()
+    return sorted(_unlisted)
 
 
 def is_built_in(name: str) -> bool:
@@ -74,8 +86,13 @@ def summaries() -> list[TaskSummary]:
     ]
 
 
-def register(name: str, build: Callable[[], Task]) -> None:
+def register(name: str, build: Callable[[], Task], *, listed: bool = True) -> None:
     """Register a task under a name; ``build`` returns a new one.
+
+    Args:
+        name: under which it is resolved.
+        build: returns the task.
+        listed: whether :func:`names` has it; not for an earlier protocol, whose task has the name of the present one.
 
     Raises:
         DuplicateNameError: the name is taken.
@@ -91,11 +108,14 @@ def register(name: str, build: Callable[[], Task]) -> None:
     if name in _builders:
         raise DuplicateNameError(f"The task name {name!r} is taken. Choose another, or `forget({name!r})` first.")
     _builders[name] = build
+    if not listed:
+        _unlisted.add(name)
 
 
 def forget(name: str) -> None:
     """Remove a task from the registry, for tests and notebooks that redefine one."""
     del _builders[name]
+    _unlisted.discard(name)
 
 
 def resolve(task: str | Path | Task) -> Task:

@@ -1,8 +1,11 @@
 """The digits are real, split in three by the seed, every class in every part."""
 
+import pytest
 import torch
 
 from actlab.evaluate.data_audit import count_duplicates
+from actlab.studies.arm import parse_arm
+from actlab.studies.trials.trial import run_trial
 from actlab.tasks import resolve
 from actlab.tasks.task import load_data
 
@@ -10,10 +13,28 @@ from actlab.tasks.task import load_data
 def test_a_seed_splits_1797_images_in_three_stratified_parts():
     data = load_data(resolve("digits"), 0)
 
-    assert [len(data.train), len(data.validation), len(data.test)] == [1077, 360, 360]
+    assert [len(data.train), len(data.validation), len(data.test)] == [1257, 180, 360]
     assert data.test.y.bincount().min() >= 34
+    assert abs(float(data.train.x.mean())) < 0.03
+    assert abs(float(data.train.x.std()) - 1) < 0.03
+
+
+def test_the_earlier_protocol_has_the_same_test_images_and_other_splits_in_the_range_0_to_1():
+    data, now = load_data(resolve("digits:protocol-1"), 0), load_data(resolve("digits"), 0)
+
+    assert [len(data.train), len(data.validation), len(data.test)] == [1077, 360, 360]
     assert float(data.train.x.min()) == 0.0
     assert float(data.train.x.max()) == 1.0
+    assert torch.allclose((data.test.x * 16 - 5) / 6, now.test.x)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "least"), [("digits", 0.97), ("digits:cnn", 0.98)])
+def test_relu_reaches_what_it_reaches_on_this_net(name, least):
+    task = resolve(name)
+    trials = [run_trial(task, parse_arm("relu"), seed=seed) for seed in range(6)]
+
+    assert sum(trial.metric for trial in trials) / len(trials) >= least
 
 
 def test_the_parts_do_not_overlap():

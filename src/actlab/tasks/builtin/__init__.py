@@ -23,5 +23,11 @@ _BUILDERS: dict[str, Callable[[], Task]] = {
     "jamming:digits": jamming.digits_task,
     "jamming:lenet": jamming.lenet_task,
 }
+_EARLIER: dict[str, Callable[[], Task]] = {
+    "digits:protocol-1": digits.earlier_mlp_task,
+    "digits:cnn:protocol-1": digits.earlier_cnn_task,
+}
 for _name, _build in _BUILDERS.items():
     register(_name, _build)
+for _name, _build in _EARLIER.items():
+    register(_name, _build, listed=False)

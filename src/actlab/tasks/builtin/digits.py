@@ -1,4 +1,4 @@
-"""Classification of scikit-learn's 1,797 digit images with an MLP or CNN, under a second per trial."""
+"""Classification of scikit-learn's 1,797 digit images with an MLP or CNN."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from actlab.tasks.task import Data, Split, Task, accuracy
+from actlab.tasks.data import Data, Split
+from actlab.tasks.task import Task, accuracy
 
-__all__ = ["cnn_task", "mlp_task"]
+__all__ = ["cnn_task", "earlier_cnn_task", "earlier_mlp_task", "earlier_splits", "mlp_task", "splits"]
 
-_HELD_OUT = 360  # examples in each of the test and validation splits, a fifth of all
+_HELD_OUT = 360  # examples in the test split, a fifth of all; in protocol 1 also in the validation split
+_VALIDATION = 180  # examples in the validation split
 
 
 @lru_cache(maxsize=1)
@@ -25,8 +27,13 @@ def _images() -> tuple[Tensor, Tensor]:
     return torch.from_numpy(pixels / 16).float(), torch.from_numpy(labels).long()
 
 
-def _data(seed: int) -> Data:
-    """Draw stratified splits for a seed: 1,077 train, 360 validation, 360 test; inputs (n, 64) in [0, 1]."""
+def earlier_splits(seed: int) -> Data:
+    """Draw the stratified splits of protocol 1 for a seed: 1,077 train, 360 validation, 360 test; inputs (n, 64) in [0, 1].
+
+    Example:
+        >>> len(earlier_splits(0).train)
+        1077
+    """
     from sklearn.model_selection import train_test_split  # noqa: PLC0415 # see above
 
     pixels, labels = _images()
@@ -37,6 +44,30 @@ def _data(seed: int) -> Data:
         validation=Split(x=pixels[validation], y=labels[validation]),
         test=Split(x=pixels[test], y=labels[test]),
     )
+
+
+def splits(seed: int) -> Data:
+    """Draw the splits for a seed: 1,257 train, 180 validation, 360 test; inputs (n, 64) in [0, 1].
+
+    Example:
+        >>> len(splits(0).train), len(splits(0).validation)
+        (1257, 180)
+    """
+    data = earlier_splits(seed)
+    held_out = data.validation
+    extra = Split(x=held_out.x[_VALIDATION:], y=held_out.y[_VALIDATION:])
+    return Data(
+        train=Split(x=torch.cat((data.train.x, extra.x)), y=torch.cat((data.train.y, extra.y))),
+        validation=Split(x=held_out.x[:_VALIDATION], y=held_out.y[:_VALIDATION]),
+        test=data.test,
+    )
+
+
+def _data(seed: int) -> Data:
+    """Draw the splits with inputs of mean 0 and standard deviation 1, over all pixels and to 2 %."""
+    data = splits(seed)
+    parts = {"train": data.train, "validation": data.validation, "test": data.test}
+    return Data(**{name: Split(x=(part.x * 16 - 5) / 6, y=part.y) for name, part in parts.items()})
 
 
 def _mlp(seed: int) -> nn.Module:  # noqa: ARG001 # the generator is seeded before the call
@@ -62,6 +93,8 @@ def _cnn(seed: int) -> nn.Module:  # noqa: ARG001 # the generator is seeded befo
 def mlp_task() -> Task:
     """Return the task with a plain 64-64-64-64-64-10 net, deep enough for activations to differ.
 
+    ReLU reaches what it reaches on this net: 97.5 %, on which twice the training improves by less than 0.2 %.
+
     Example:
         >>> mlp_task().model(0)(torch.zeros(5, 64)).shape
         torch.Size([5, 10])
@@ -72,12 +105,12 @@ def mlp_task() -> Task:
         data=_data,
         loss=functional.cross_entropy,
         metric=accuracy,
-        learning_rate=2e-3,
+        learning_rate=3e-3,
         batch_size=32,
-        epochs=12,
+        epochs=40,
         rope=0.005,
         description="scikit-learn's 8x8 digits, MLP with four hidden layers of 64",
-        source="digits, protocol 1",
+        source="digits, protocol 2",
     )
 
 
@@ -92,6 +125,26 @@ def cnn_task() -> Task:
         mlp_task(),
         name="digits:cnn",
         model=_cnn,
-        epochs=8,
+        epochs=16,
         description="scikit-learn's 8x8 digits, CNN with 8 and 16 channels",
     )
+
+
+def earlier_mlp_task() -> Task:
+    """Return ``digits`` as it was up to version 0.1, with 12 epochs, for studies that began with it.
+
+    Example:
+        >>> earlier_mlp_task().name, earlier_mlp_task().epochs
+        ('digits', 12)
+    """
+    return replace(mlp_task(), data=earlier_splits, learning_rate=2e-3, epochs=12, source="digits, protocol 1")
+
+
+def earlier_cnn_task() -> Task:
+    """Return ``digits:cnn`` as it was up to version 0.1, with 8 epochs, for studies that began with it.
+
+    Example:
+        >>> earlier_cnn_task().name, earlier_cnn_task().epochs
+        ('digits:cnn', 8)
+    """
+    return replace(earlier_mlp_task(), name="digits:cnn", model=_cnn, epochs=8, description=cnn_task().description)
