@@ -12,13 +12,14 @@ from torch import Tensor
 
 from actlab.errors import ActlabError, PlanError
 from actlab.evaluate.data_audit import count_duplicates
-from actlab.studies.arm import EVERY_SITE, MAIN_FUNCTION, UNCHANGED, Arm, ArmLike
+from actlab.studies.arm import MAIN_FUNCTION, UNCHANGED, Arm, ArmLike
 from actlab.studies.arm_model import TriedModel, build_model, swap_of
 from actlab.studies.plan import Plan, make_plan, parse_arms
 from actlab.studies.repeated_swap import RepeatedSwap
 from actlab.studies.settings import LR_FACTORS, TUNING_SEEDS, StudyOptions, StudySettings, parse_budget, parse_sites
 from actlab.studies.site_list import StudySite, list_sites
 from actlab.studies.trial_inputs import study_inputs
+from actlab.studies.tried_arms import SwapOutline, TriedArms, outline_arms
 from actlab.system import cores
 from actlab.system.display import Displayed
 from actlab.system.options import from_options
@@ -105,11 +106,14 @@ def draft(
     resolved = resolve(task)
     chosen = from_options(StudySettings, settings, options)
     parsed = parse_arms(arms, MAIN_FUNCTION if chosen.sites is None else chosen.sites)
-    seed = _check_settings(resolved, parsed, chosen)
+    checked = _checked_plan(resolved, parsed, chosen)
+    seed = checked.seeds[0]
     seconds, workers = parse_budget(budget), _check_jobs(jobs)
     limit = parse_budget(chosen.trial_limit, "trial_limit")
     data = check(resolved, seed=seed)
-    plan, sites = _plan_for_model(resolved, parsed, chosen, batch=data.train.x[: resolved.batch_size], seed=seed)
+    named = parsed if chosen.baseline is None else checked.arms
+    tried = _tried_arms(resolved, named, chosen, batch=data.train.x[: resolved.batch_size], seed=seed)
+    plan, sites = _plan_for(resolved, tried, chosen)
     _check_tuning(plan, resolved, data)
     tuning_trials = len(plan.arms) * len(LR_FACTORS) * len(TUNING_SEEDS) if plan.tune else 0
     return Draft(
@@ -127,10 +131,10 @@ def draft(
     )
 
 
-def _check_settings(task: Task, arms: Sequence[Arm], chosen: StudySettings) -> int:
-    """Check the settings before the task's code runs, and return the first seed."""
+def _checked_plan(task: Task, arms: Sequence[Arm], chosen: StudySettings) -> Plan:
+    """Check the settings before the task's code runs, and return the plan as far as it is known without a model."""
     baseline = UNCHANGED if chosen.baseline is None else chosen.baseline
-    return make_plan(task, arms, settings=replace(chosen, baseline=baseline)).seeds[0]
+    return make_plan(task, arms, settings=replace(chosen, baseline=baseline))
 
 
 def _check_jobs(jobs: int | None) -> int:
@@ -157,32 +161,36 @@ def _check_tuning(plan: Plan, task: Task, data: Data) -> None:
         )
 
 
-def _plan_for_model(
-    task: Task, arms: Sequence[Arm], chosen: StudySettings, *, batch: Tensor, seed: int
-) -> tuple[Plan, tuple[StudySite, ...]]:
-    """Choose sites and baseline from the model of a task, try every arm on it, and return the plan and all sites.
+def _tried_arms(task: Task, arms: Sequence[Arm], chosen: StudySettings, *, batch: Tensor, seed: int) -> TriedArms:
+    """Try every arm on a model of the task.
 
     Raises:
-        PlanError: an arm does not fit, or does not replace a site that another arm replaces.
+        PlanError: an arm does not fit.
     """
+    patterns = None if chosen.sites is None else parse_sites(chosen.sites)
     with one_thread(), isolated(seed):
         tried = _tried_model(task, seed, batch)
-        patterns = _patterns(tried, chosen)
-        arms = [replace(arm, sites=patterns) if arm.is_one_spec else arm for arm in arms]
-        settings = replace(chosen, sites=patterns)
-        if chosen.baseline is not None:
-            arms = list(make_plan(task, arms, settings=settings).arms)
-        swaps = {arm: _swap(task, arm, tried) for arm in arms if not arm.is_unchanged}
-        if chosen.baseline is None:
-            as_it_is = (arm.label for arm in arms if arm.is_unchanged or swaps[arm].is_empty)
-            settings = replace(settings, baseline=next(as_it_is, UNCHANGED))
-        plan = make_plan(task, arms, settings=settings)
-        _check_same_sites({arm.label: swap for arm, swap in swaps.items()})
-        if plan.init == "matched":  # draws weights by what it finds in the model, which may be impossible
-            for arm in plan.arms:
+        found = outline_arms(tried, arms, patterns, lambda arm: _swap(task, arm, tried))
+        if chosen.init == "matched":  # draws weights by what it finds in the model, which may be impossible
+            for arm in found.arms:
                 with _fitting(task, arm):
-                    build_model(task, arm, seed, init=plan.init, batch=batch)
-    return plan, list_sites(tried.roles, swaps, patterns)
+                    build_model(task, arm, seed, init=chosen.init, batch=batch)
+    return found
+
+
+def _plan_for(task: Task, tried: TriedArms, chosen: StudySettings) -> tuple[Plan, tuple[StudySite, ...]]:
+    """Choose the baseline, and return the plan and all sites of the model.
+
+    Raises:
+        PlanError: an arm does not replace a site that another arm replaces.
+    """
+    settings = replace(chosen, sites=tried.patterns)
+    if chosen.baseline is None:
+        as_it_is = (arm.label for arm in tried.arms if arm.is_unchanged or tried.swaps[arm.label].is_empty)
+        settings = replace(settings, baseline=next(as_it_is, UNCHANGED))
+    plan = make_plan(task, tried.arms, settings=settings)
+    _check_same_sites(tried.swaps)
+    return plan, list_sites(tried)
 
 
 def _tried_model(task: Task, seed: int, batch: Tensor) -> TriedModel:
@@ -192,19 +200,6 @@ def _tried_model(task: Task, seed: int, batch: Tensor) -> TriedModel:
     except ActlabError as error:
         raise PlanError(f"The activations in the model of {task.name} cannot be looked up. {error}") from error
     return tried
-
-
-def _patterns(tried: TriedModel, chosen: StudySettings) -> tuple[str, ...]:
-    """Return the patterns of the sites for single specs.
-
-    Where all sites that can be replaced are of the main function, that is every site that fits: such a plan is the one that was made
-    before there was a choice.
-    """
-    if chosen.sites is not None:
-        return parse_sites(chosen.sites)
-    sites = [entry.site for entry in tried.survey.entries]
-    fitting = {site.path for site in sites if site.replaceable and not site.output}
-    return EVERY_SITE if fitting == tried.main_sites() else MAIN_FUNCTION
 
 
 @contextmanager
@@ -221,13 +216,13 @@ def _swap(task: Task, arm: Arm, tried: TriedModel) -> RepeatedSwap:
         return swap_of(task, arm, tried.seed, batch=tried.batch, like=tried.model, tried=tried)
 
 
-def _check_same_sites(swaps: Mapping[str, RepeatedSwap]) -> None:
+def _check_same_sites(swaps: Mapping[str, SwapOutline]) -> None:
     """Raise if an arm cannot replace a site that another arm replaces."""
-    replaced = {change.path for swap in swaps.values() for change in swap.changes}
+    replaced = {path for swap in swaps.values() for path in swap.changed}
     for label, swap in swaps.items():
-        for skipped in swap.skipped:
-            if skipped.site.path in replaced:
+        for path, reason in swap.skipped.items():
+            if path in replaced:
                 raise PlanError(
-                    f"The arm {label} does not replace the site {skipped.site.path} ({skipped.reason}), which other arms replace, so the "
+                    f"The arm {label} does not replace the site {path} ({reason}), which other arms replace, so the "
                     "arms are not comparable. Omit the arm, or name the sites in a map."
                 )

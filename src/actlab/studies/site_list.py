@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from actlab.studies.arm import Arm
-from actlab.studies.repeated_swap import RepeatedSwap
-from actlab.studies.site_roles import Role, SiteRole
+from actlab.studies.arm import EVERY_SITE
+from actlab.studies.site_roles import Role
+from actlab.studies.tried_arms import TriedArms
 
 __all__ = ["StudySite", "list_sites"]
 
@@ -38,28 +38,17 @@ class StudySite:
         return {**asdict(self), "swapped_by": list(self.swapped_by)}
 
 
-def list_sites(
-    roles: Sequence[SiteRole], swaps: Mapping[Arm, RepeatedSwap], patterns: Sequence[str]
-) -> tuple[StudySite, ...]:
-    """Return all sites of a model, in order of execution.
-
-    Args:
-        roles: of the sites.
-        swaps: what each arm swaps, the unchanged one aside.
-        patterns: of the sites that a single spec is for; none for those of the main function.
-    """
-    return tuple(_sites(roles, swaps, patterns))
+def list_sites(tried: TriedArms) -> tuple[StudySite, ...]:
+    """Return all sites of a model, in order of execution."""
+    return tuple(_sites(tried))
 
 
-def _sites(
-    roles: Sequence[SiteRole], swaps: Mapping[Arm, RepeatedSwap], patterns: Sequence[str]
-) -> Iterator[StudySite]:
-    changed = {arm.label: {change.path for change in swap.changes} for arm, swap in swaps.items()}
-    skipped = {skip.site.path: skip.reason for swap in swaps.values() for skip in swap.skipped}
-    one_spec = {arm.label for arm in swaps if arm.is_one_spec}
-    is_by_name = bool(patterns) and tuple(patterns) != ("*",)
-    for role in roles:
-        by = tuple(label for label, paths in changed.items() if role.path in paths)
+def _sites(tried: TriedArms) -> Iterator[StudySite]:
+    skipped = {path: reason for swap in tried.swaps.values() for path, reason in swap.skipped.items()}
+    one_spec = {arm.label for arm in tried.arms if arm.is_one_spec}
+    is_by_name = bool(tried.patterns) and tried.patterns != EVERY_SITE
+    for role in tried.roles:
+        by = tuple(label for label, swap in tried.swaps.items() if role.path in swap.changed)
         unnamed = "it is not among the named sites" if is_by_name else role.reason
         yield StudySite(
             path=role.path,
