@@ -1,0 +1,86 @@
+"""Stages of a study's trials, and the share of the training steps that each runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from actlab.tasks.task import Task
+
+__all__ = ["GRID", "HALVING", "MAIN", "Rung", "is_tuning", "share_of", "staged", "steps_of"]
+
+#: Stage whose trials are compared; no other reads the test split.
+MAIN: Final = "main"
+# A rung is not shorter than this, unless the training is: the loss after fewer steps says nothing of a learning rate.
+_FEWEST_STEPS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rung:
+    """Round of tuning trials of one arm.
+
+    Attributes:
+        stage: of its trials.
+        share: of the steps of a main trial that they run.
+        rates: largest number of learning rates in it, the best ones of the rung before.
+    """
+
+    stage: str
+    share: float
+    rates: int
+
+
+#: Tuning by the full grid, as in studies of version 0.1.
+GRID: Final = (Rung(stage="tune", share=1.0, rates=5),)
+#: Tuning by successive halving; how the numbers were chosen: docs/evidence/tuning.md.
+HALVING: Final = (
+    Rung(stage="tune0", share=1 / 8, rates=9),
+    Rung(stage="tune1", share=1 / 4, rates=4),
+    Rung(stage="tune2", share=1 / 2, rates=2),
+)
+_SHARES: Final = {rung.stage: rung.share for rung in (*GRID, *HALVING)}
+
+
+def is_tuning(stage: str) -> bool:
+    """Return whether trials of a stage serve the choice of learning rates.
+
+    Example:
+        >>> is_tuning("tune1"), is_tuning("main")
+        (True, False)
+    """
+    return stage in _SHARES
+
+
+def share_of(stage: str) -> float:
+    """Return the share of a main trial's steps that trials of a stage run.
+
+    Example:
+        >>> share_of("tune0"), share_of("main")
+        (0.125, 1.0)
+    """
+    return _SHARES.get(stage, 1.0)
+
+
+def steps_of(stage: str, steps: int) -> int:
+    """Return the steps of a trial of a stage.
+
+    Args:
+        stage: of the trial.
+        steps: of a main trial.
+
+    Example:
+        >>> steps_of("tune0", 1600), steps_of("tune0", 40), steps_of("main", 1600)
+        (200, 20, 1600)
+    """
+    return min(steps, max(_FEWEST_STEPS, round(steps * share_of(stage))))
+
+
+def staged(task: Task, stage: str, steps: int) -> Task:
+    """Return the task with the steps of a stage; a scheduler of the learning rate thereby gets the stage's own total.
+
+    Args:
+        task: of a main trial.
+        stage: of the trial.
+        steps: of a main trial, see :func:`actlab.tasks.training.batches.step_count`.
+    """
+    return task if share_of(stage) == 1 else replace(task, steps=steps_of(stage, steps))
