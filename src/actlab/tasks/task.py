@@ -93,7 +93,8 @@ class Task:
         precision: None for the dtype of the model, "bf16", or "fp16" with a gradient scaler.
         compile: whether the model is compiled by ``torch.compile``.
         device: where a trial runs, such as "cuda"; None for the CPU.
-        train: the user's own training: of (model, seed, trial), returns the metrics by name.
+        train: the user's own training: of (model, seed, trial), returns the metrics by name; goes with ``metric_name`` and ``direction``.
+        example_inputs: of a seed, returns inputs of the model; with ``train``, so that activations are found by a run of the model.
         script: command of the user's own script, with ``{seed}`` where its seed belongs.
         description: one sentence.
         source: text that identifies the code which defines the task; part of a plan's fingerprint.
@@ -137,6 +138,7 @@ class Task:
     compile: bool = False
     device: str | None = None
     train: Callable[..., Any] | None = None
+    example_inputs: Callable[[int], Any] | None = None
     script: str | None = None
     description: str = ""
     source: str = ""
@@ -163,7 +165,7 @@ def _is_required(name: str, given: Mapping[str, Any]) -> bool:
     if given.get("script") is not None:
         return name == "name"
     if given.get("train") is not None:
-        return name in {"name", "model"}
+        return name in {"name", "model", "metric_name", "direction"}
     has_own = {"loss": "step", "metric": "metrics"}.get(name)
     return name in {"name", "model", "data", "loss", "metric"} and given.get(has_own or "") is None
 

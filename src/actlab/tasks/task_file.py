@@ -1,4 +1,4 @@
-"""Load a task from a Python file that defines model, data, loss, metric and direction."""
+"""Load a task from a Python file with model, data, loss, metric and direction, or model and train."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from torch import nn
-
 from actlab.errors import TaskError, did_you_mean
 from actlab.system.name_list import listed
 from actlab.tasks.neighbour_modules import allow_imports_from, shadowed
 from actlab.tasks.setting_names import OPTIONAL, REQUIRED, nearest_setting
 from actlab.tasks.task import Task
+from actlab.tasks.training_function.function_file import function_file_task, is_function_file
 from actlab.tasks.unread_names import check_names
-from actlab.tasks.user_code import user_code
+from actlab.tasks.user_code import check_takes_seed, user_code
 
 __all__ = ["is_file", "load", "run_file"]
 
@@ -52,11 +51,14 @@ def load(path: str | Path) -> Task:
     """
     file = _existing_file(Path(path).expanduser())
     module = _import_file(file)
-    settings = _settings(vars(module), file)
+    namespace, text = vars(module), file.read_text(encoding="utf-8", errors="replace")
+    origin: dict[str, Any] = {"source": text, "file": str(file.resolve())}
+    if is_function_file(namespace):
+        return function_file_task(namespace, file, origin)
+    settings = _settings(namespace, file)
     settings.setdefault("name", file.stem)
-    text = file.read_text(encoding="utf-8", errors="replace")
-    check_names(vars(module), text, file)
-    return Task(**settings, source=text, file=str(file.resolve()))
+    check_names(namespace, text, file)
+    return Task(**settings, **origin)
 
 
 def is_file(source: str | Path) -> bool:
@@ -132,7 +134,7 @@ def _settings(namespace: Mapping[str, Any], file: Path) -> dict[str, Any]:
         raise TaskError(_missing_message(missing, namespace, file))
     settings = {name: namespace[name] for name in (*REQUIRED, *OPTIONAL) if name in namespace}
     for name in ("model", "data"):
-        _check_takes_seed(name, settings[name], file)
+        check_takes_seed(name, settings[name], file, _EXPECTED[name])
     return settings
 
 
@@ -148,21 +150,3 @@ def _missing_message(missing: list[str], namespace: Mapping[str, Any], file: Pat
 def _near(missing: str, public: list[str]) -> str:
     meant = [name for name in public if nearest_setting(name) == missing]
     return f" Did you mean {' or '.join(map(repr, meant))}?" if meant else did_you_mean(missing, public)
-
-
-def _check_takes_seed(name: str, function: Any, file: Path) -> None:
-    if isinstance(function, nn.Module):
-        raise TaskError(
-            f"{name} in {file} is a Module, but every trial needs a new one. "
-            f"Write a function: def {name}(seed): return {type(function).__name__}(...)"
-        )
-    if not callable(function):
-        raise TaskError(f"{name} in {file} is a {type(function).__name__}; it must be {_EXPECTED[name]}.")
-    try:
-        inspect.signature(function).bind(0)
-    except TypeError:
-        raise TaskError(
-            f"{name} in {file} does not take exactly one argument, the seed; write def {name}(seed): ..."
-        ) from None
-    except ValueError:
-        return  # a built-in without a signature; `check` calls it and reports an error

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import symtable
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,44 +18,46 @@ from actlab.tasks.setting_names import SETTINGS, nearest_setting, why_no_setting
 
 __all__ = ["check_names", "unread_constants"]
 
+_OTHER_FORM = "is a setting of the loop of ActLab; this file trains by its own function `train`, which does not read it"
 _NAMELESS = ("lambda", "genexpr", "listcomp", "setcomp", "dictcomp")  # scopes that run, or are called, where they stand
 
 
-def check_names(namespace: Mapping[str, Any], text: str, file: Path) -> None:
+def check_names(namespace: Mapping[str, Any], text: str, file: Path, settings: Sequence[str] = SETTINGS) -> None:
     """Refuse names that look like settings and have no effect.
 
     Args:
         namespace: what the file defines.
         text: of the file.
         file: its path, for the message.
+        settings: those that a file of its kind may have.
 
     Raises:
         TaskError: a name is that of a setting, misspelt or in another framework's word, and nothing that runs in a trial reads it.
     """
     tree = _parsed(text)
-    everywhere, in_trials = _read(tree), _read(_without_main(tree))
+    everywhere, in_trials = _read(tree, settings), _read(_without_main(tree), settings)
     lines, imported = _assignment_lines(tree), _imported(tree, namespace)
     found = []
     for name, value in namespace.items():
         # functions and classes may be imported unused
         is_own = name in lines or (name in imported and _is_plain(value))
-        if name in SETTINGS or name.startswith("_") or inspect.ismodule(value) or not is_own:
+        if name in settings or name.startswith("_") or inspect.ismodule(value) or not is_own:
             continue
-        near = nearest_setting(name)
-        is_meant = near is not None and near not in namespace and name not in in_trials
-        if is_meant or (why_no_setting(name) and name not in everywhere):
-            said = f"did you mean {near!r}?" if is_meant else f"{why_no_setting(name)}."
+        near, why = nearest_setting(name), _OTHER_FORM if name in SETTINGS else why_no_setting(name)
+        is_meant = near in settings and near not in namespace and name not in in_trials
+        if is_meant or (why and name not in everywhere):
+            said = f"did you mean {near!r}?" if is_meant else f"{why}."
             where = f" (line {lines[name]})" if name in lines else ""
             found.append(f"\n  {name}{where}: {said}")
     if found:
         raise TaskError(
             f"{file} defines names that have no effect: no setting of a task is called so, and nothing that runs in a trial reads them."
-            f"{''.join(found)}\nA task file may set {', '.join(SETTINGS)}. Rename the names, delete them, or, to keep a name that only "
+            f"{''.join(found)}\nA task file may set {', '.join(settings)}. Rename the names, delete them, or, to keep a name that only "
             "your own code reads, begin it with an underscore."
         )
 
 
-def unread_constants(text: str) -> dict[str, int]:
+def unread_constants(text: str, settings: Sequence[str] = SETTINGS) -> dict[str, int]:
     r"""Return public names that a file sets to a literal (a number, a text, a list, a dict, ...) and that nothing reads, with their lines.
 
     Example:
@@ -63,12 +65,12 @@ def unread_constants(text: str) -> dict[str, int]:
         {'hidden': 2}
     """
     tree = _parsed(text)
-    read = _read(tree)
+    read = _read(tree, settings)
     constants = {name: line for name, line, value in _assignments(tree) if _is_literal(value)}
     return {
         name: line
         for name, line in constants.items()
-        if name not in read and name not in SETTINGS and not name.startswith("_")
+        if name not in read and name not in settings and not name.startswith("_")
     }
 
 
@@ -108,14 +110,14 @@ def _without_main(tree: ast.Module) -> ast.Module:
     return ast.Module(body=body, type_ignores=[])
 
 
-def _read(tree: ast.Module) -> set[str]:
+def _read(tree: ast.Module, settings: Sequence[str]) -> set[str]:
     """Return the names of the module that its statements, the settings, and the functions and classes used by these read."""
     table = symtable.symtable(ast.unparse(tree), "task", "exec")
     inside: dict[str, set[str]] = {}
     for child in table.get_children():
         inside.setdefault(child.get_name(), set()).update(_globals_read(child))
     found: set[str] = set()
-    new = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_referenced()} | set(SETTINGS)
+    new = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_referenced()} | set(settings)
     new |= set().union(*(names for name, names in inside.items() if name in _NAMELESS))
     while new:
         found |= new

@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from actlab.errors import ActlabError, TaskError
 from actlab.system.interrupts import may_raise
 from actlab.tasks.error_text import shortened, text_of
 
-__all__ = ["call_with_seed", "one_line", "user_code", "user_line"]
+__all__ = ["call_with_seed", "check_takes_seed", "one_line", "user_code", "user_line"]
 
 _LONGEST_LINE = 1000  # characters of an exception's line in a message
 _PACKAGE = str(Path(__file__).parents[1])
@@ -93,3 +95,32 @@ def _takes_seed(function: Any) -> bool:
         return False
     positional = [p for p in parameters if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
     return any(p.default is p.empty for p in positional) or [p.name for p in positional[:1]] == ["seed"]
+
+
+def check_takes_seed(name: str, function: Any, file: Path, expected: str) -> None:
+    """Check that a name in a user's file is a function of one argument, the seed.
+
+    Args:
+        name: in the file.
+        function: its value.
+        file: for the message.
+        expected: what it must be, for the message.
+
+    Raises:
+        TaskError: it is a module, no function, or takes other arguments.
+    """
+    if isinstance(function, nn.Module):
+        raise TaskError(
+            f"{name} in {file} is a Module, but every trial needs a new one. "
+            f"Write a function: def {name}(seed): return {type(function).__name__}(...)"
+        )
+    if not callable(function):
+        raise TaskError(f"{name} in {file} is a {type(function).__name__}; it must be {expected}.")
+    try:
+        inspect.signature(function).bind(0)
+    except TypeError:
+        raise TaskError(
+            f"{name} in {file} does not take exactly one argument, the seed; write def {name}(seed): ..."
+        ) from None
+    except ValueError:
+        return  # a built-in without a signature; it is called when the task is checked, which reports an error

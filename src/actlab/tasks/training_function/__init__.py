@@ -1,0 +1,1 @@
+"""Training functions of the user, whose loop is wholly their own."""
