@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -87,6 +89,38 @@ def test_a_study_goes_on_and_keeps_its_rows(store, monkeypatch):
     after = {(row["arm"], row["seed"]): row["metric"] for row in study.rows()}
     assert {key: after[key] for key in before} == before
     assert {key[1] for key in after.keys() - before.keys()} == {4}
+
+
+@pytest.mark.parametrize("name", ["per-site", None])
+def test_a_study_with_tuned_learning_rates_goes_on_with_the_full_grid_it_began_with(name, store, monkeypatch):
+    monkeypatch.chdir(store.parent)
+    if name is None:  # as a call without a name had it, see actlab.studies.prepare.draft
+        named = f"task-{EXPECTED['per-site']['fingerprint'][:8]}"
+        with sqlite3.connect(store) as connection:
+            connection.execute("UPDATE studies SET name = ? WHERE name = 'per-site'", (named,))
+        connection.close()
+    options = {"baseline": "relu", "sites": "*", "seeds": 3, "tune": "lr", "jobs": 1, "store": str(store)}
+
+    study = actlab.compare("task.py", ["relu", {"1": "mish"}], name=name, **options)
+
+    rows = study.rows()
+    assert study.plan.tuning == "grid"
+    assert "--tune lr-grid" in study.verdict().command
+    assert Counter(row["stage"] for row in rows if row["stage"] != "pilot") == {"tune": 20, "main": 6}
+    assert {row["seed"] for row in rows[EXPECTED["per-site"]["rows"] :] if row["stage"] != "pilot"} == {2}
+
+
+def test_a_study_of_an_earlier_protocol_goes_on_with_the_task_that_is_named(store, tmp_path):
+    options = {"baseline": "relu", "sites": "*", "init": "matched", "seeds": 3, "jobs": 1, "store": str(store)}
+    with pytest.raises(
+        actlab.ActlabError, match="the store has an earlier protocol of digits; the task 'digits:protocol-1'"
+    ):
+        actlab.compare("digits", ["relu", "tanh"], name="digits", **options)
+
+    study = actlab.compare("digits:protocol-1", ["relu", "tanh"], name="digits", **options)
+
+    assert [row["seed"] for row in study.rows()].count(2) == 2
+    assert study.verdict().command.startswith("actlab compare digits:protocol-1 relu tanh")
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED["task_sources"]))

@@ -15,18 +15,21 @@ from actlab.studies.arm_cost import measure_costs
 from actlab.studies.execution.job import Job
 from actlab.studies.execution.progress import Progress
 from actlab.studies.execution.run import ProgressCallback, StudyInterrupted, run
-from actlab.studies.execution.scheduler import tuned_lr
 from actlab.studies.plan import Plan
 from actlab.studies.prepare import Draft, draft
-from actlab.studies.settings import LR_FACTORS, StudyOptions, StudySettings
+from actlab.studies.settings import StudyOptions, StudySettings
 from actlab.studies.store.location import store_file
 from actlab.studies.store.store import Store, StoredStudy
 from actlab.studies.trial_inputs import changed_inputs
+from actlab.studies.tuning import tuning_trials, tunings
 from actlab.studies.verdict.reproduction import StudyOrigin, reproduction
 from actlab.studies.verdict.verdict import StudyFacts, Verdict, make_verdict
+from actlab.system import collector
 from actlab.system.display import Displayed
+from actlab.system.native_threads import blas_on_one_thread
 from actlab.system.network_file_system import network_file_system
 from actlab.system.plural import plural
+from actlab.tasks.registry import TaskSource
 from actlab.tasks.task import Task
 
 __all__ = [
@@ -113,14 +116,11 @@ class Study:
     def _grid_edge_warnings(self, facts: Mapping[str, Any]) -> list[str]:
         if self.plan.tune is None or "learning_rate" not in facts:
             return []
-        default = facts["learning_rate"]
-        edges = {default * factor for factor in (LR_FACTORS[0], LR_FACTORS[-1])}
-        tuning = [result for result in self._store.results(self._stored.id) if result.key.stage == "tune"]
-        rates = tuned_lr(self.plan, default, tuning) if tuning else {}
+        tuned = tunings(self.plan, facts["learning_rate"], self._store.results(self._stored.id))
         return [
-            f"The best learning rate of {arm}, {lr:.2g}, is at the edge of the grid: a better one may lie beyond it."
-            for arm, lr in rates.items()
-            if lr in edges
+            f"The best learning rate of {arm}, {tuning.rate:.2g}, is at the edge of the grid: a better one may lie beyond it."
+            for arm, tuning in tuned.items()
+            if tuning.is_at_edge
         ]
 
     def report(self, path: str | Path, *, force: bool = False) -> Path:
@@ -155,7 +155,7 @@ class Study:
 
 
 def compare(
-    task: str | Path | Task,
+    task: str | Path | Task | TaskSource,
     arms: Iterable[ArmLike],
     *,
     budget: str | float | None = None,
@@ -171,7 +171,7 @@ def compare(
     Task, arms, settings and store are checked before the first trial. An error in a trial is a result, and the study goes on.
 
     Args:
-        task: registered name, path of a Python file, or a Task.
+        task: registered name, path of a Python file, a :class:`~actlab.Script`, or a Task.
         arms: specs, maps from site patterns to specs, or "unchanged", which is the model as it is.
         budget: time after which no trial is started, as "10m" or in seconds; None for no limit. Trials that run then are ended after a
             tenth of it more, at most 30 s, and run again by a later call.
@@ -200,16 +200,31 @@ def compare(
         >>> [(row["arm"], row["seed"], row["status"]) for row in study.rows()][:2]
         [('relu', 0, 'completed'), ('tanh', 0, 'completed')]
     """
-    drafted = draft(task, arms, budget=budget, jobs=jobs, name=name, settings=settings, **options)
+    with collector.paused(), blas_on_one_thread():  # optimizers, scikit-learn and others are imported when the task's functions first run
+        drafted = draft(task, arms, budget=budget, jobs=jobs, name=name, settings=settings, **options)
     from actlab.report.terminal.progress import chosen_progress  # noqa: PLC0415 # rich takes 0.05 s to import
 
     with chosen_progress(progress, drafted.task.name) as callback:
         opened = Store(store)
+        drafted = _as_begun(drafted, opened)
         stored = opened.begin_study(drafted.name, drafted.plan)
         _warn_of_network(opened)
         _record_inputs(drafted, opened, stored)
         _run_study(drafted, opened, stored, task, callback)
     return Study(opened, stored)
+
+
+def _as_begun(drafted: Draft, store: Store) -> Draft:
+    """Return the draft with the full grid where that is how the stored study that it resumes tunes its learning rates."""
+    plan, earlier = drafted.plan, replace(drafted.plan, tuning="grid")
+    if plan == earlier:
+        return drafted
+    stored = {study.name: study.plan for study in store.studies()}
+    for name in (drafted.name, drafted.name.replace(plan.fingerprint[:8], earlier.fingerprint[:8])):
+        if name in stored and stored[name].tuning == "grid" and not earlier.differences(stored[name]):
+            trials = drafted.trials - tuning_trials(plan) + tuning_trials(earlier)
+            return replace(drafted, name=name, plan=earlier, trials=trials)
+    return drafted
 
 
 def _warn_of_network(store: Store) -> None:
@@ -245,30 +260,33 @@ def _run_study(
     drafted: Draft,
     store: Store,
     stored: StoredStudy,
-    source: str | Path | Task,
+    source: str | Path | Task | TaskSource,
     progress: ProgressCallback | None,
 ) -> None:
     """Measure missing costs, store facts of the study, and run its trials."""
     plan, task = drafted.plan, drafted.task
     known = store.costs(stored.id)
-    if any(arm.label not in known for arm in plan.arms):
+    if task.door != "script" and any(arm.label not in known for arm in plan.arms):
         costs = measure_costs(task, plan.arms, baseline=plan.baseline, init=plan.init, seed=plan.seeds[0])
         store.add_costs(stored.id, costs)
     store.set_fact(stored.id, "hygiene", dict(drafted.hygiene))
     store.set_fact(stored.id, "learning_rate", task.learning_rate)
+    if task.script is not None:
+        store.set_fact(stored.id, "script", task.script)
     store.set_fact(stored.id, "imports", list(own_modules()))
     store.set_fact(stored.id, "sites", [site.to_dict() for site in drafted.sites])
     job = Job(
         store=store.absolute_url,
         study=stored.id,
         plan=plan,
-        task=source if isinstance(source, Task) else task.file or str(source),
+        task=task if isinstance(source, Task) or task.door == "script" else task.file or str(source),
         jobs=drafted.jobs,
         budget=drafted.budget,
         trial_limit=drafted.trial_limit,
         modules=drafted.inputs["modules"],
     )
-    finished = run(job, task, progress)
+    with collector.frozen():
+        finished = run(job, task, progress)
     store.set_fact(stored.id, "budget_hit", not finished)
 
 

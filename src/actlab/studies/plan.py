@@ -18,11 +18,13 @@ from actlab.nn.layers.own_layer import OwnCode
 from actlab.studies.arm import EVERY_SITE, Arm, ArmLike, Assignment, parse_arm
 from actlab.studies.settings import StudyOptions, StudySettings, parse_seeds, parse_sites
 from actlab.system.options import from_options
+from actlab.tasks import registry
 from actlab.tasks.task import Direction, Task
 
-__all__ = ["Plan", "make_plan", "parse_arms", "task_digest"]
+__all__ = ["Plan", "make_plan", "parse_arms", "task_digest", "task_name"]
 
 Init = Literal["fixed", "matched"]
+Tuning = Literal["grid", "halving"]
 
 # Incremented when the same plan would give other numbers.
 _PROTOCOL = 1
@@ -43,6 +45,8 @@ class Plan:
         seeds: in the order in which they run; seeds can be added later, all else is fixed.
         init: "fixed" keeps the model's own initialisation, "matched" uses the gain of each activation.
         tune: None, or "lr" when every arm's learning rate is tuned on the same grid, without the test split.
+        tuning: "halving" when that is by successive halving; "grid" when all rates are trained to the end, as in plans of version 0.1 and
+            where a training of the user's own has a length that cannot be cut. Part of the identity only if it is not "grid".
         alpha: error rate of the whole study.
         rope: region of practical equivalence, in the metric's units; None for the one that follows from the metric, see
             :func:`actlab.studies.verdict.region.find_region`.
@@ -61,6 +65,7 @@ class Plan:
     seeds: tuple[int, ...]
     init: Init = "fixed"
     tune: Literal["lr"] | None = None
+    tuning: Tuning = "grid"
     alpha: float = 0.05
     rope: float | None = 0.0
     eliminate: bool = True
@@ -108,6 +113,8 @@ class Plan:
             fields["rope"] = _EARLIER_ROPE
         if self.decay_learned:  # plans of before this setting keep their fingerprint
             del fields["decay_learned"]
+        if self.tuning == "grid":  # as do those of before successive halving
+            del fields["tuning"]
         for arm in fields["arms"]:  # as do plans of before the choice of sites
             if arm["sites"] == EVERY_SITE:
                 del arm["sites"]
@@ -138,7 +145,13 @@ class Plan:
         names = [name for name in {**before, **now} if now.get(name) != before.get(name)]
         if "arms" in names and not _redefined(before.get("definitions"), now["definitions"]):
             names = [name for name in names if name != "definitions"]  # they are those of other arms
-        return [_difference(name, before.get(name), now.get(name)) for name in names]
+        stored_task = task_name(stored)
+        return [
+            f"the store has an earlier protocol of {stored.task}; the task {stored_task!r} is that one"
+            if name == "task_source" and stored_task != stored.task
+            else _difference(name, before.get(name), now.get(name))
+            for name in names
+        ]
 
     def _rope_beside(self, stored: Plan) -> float | None:
         """Return the region; that of a stored plan where none is asked for and the stored one is the default of its build."""
@@ -165,6 +178,9 @@ def _difference(name: str, stored: Any, now: Any) -> str:
         return f"arms: {_labels(stored)} in the store, {_labels(now)} now"
     if name == "definitions":
         return f"the formula of {', '.join(_redefined(stored, now)) or 'an activation'} has changed"
+    if name == "tuning":
+        stored, now = ("all rates to the end" if tuning is None else "successive halving" for tuning in (stored, now))
+        return f"tuning of the learning rate: {stored} in the store, {now} now"
     if name == "rope":
         stored, now = ("the one that follows from the metric" if rope is None else rope for rope in (stored, now))
         return f"rope: {stored} in the store, {now} now"
@@ -213,7 +229,7 @@ def make_plan(
     chosen = from_options(StudySettings, settings, options)
     all_arms, baseline = _arms_and_baseline(arms, chosen)
     _check_choice("init", chosen.init, ("fixed", "matched"))
-    _check_choice("tune", chosen.tune, (None, "lr"))
+    _check_choice("tune", chosen.tune, (None, "lr", "lr-grid"))
     rope = task.rope if chosen.rope is None else chosen.rope
     return Plan(
         task=task.name,
@@ -225,7 +241,8 @@ def make_plan(
         baseline=baseline.label,
         seeds=parse_seeds(chosen.seeds),
         init="matched" if chosen.init == "matched" else "fixed",
-        tune="lr" if chosen.tune == "lr" else None,
+        tune=None if chosen.tune is None else "lr",
+        tuning="halving" if chosen.tune == "lr" and task.door == "loop" else "grid",
         alpha=_number_between(chosen.alpha, 0, 1, "alpha", "the error rate of the study, 0.05 for 5 %"),
         rope=None
         if rope is None
@@ -304,6 +321,19 @@ def task_digest(task: Task) -> str:
         _code(getattr(task, name)) for name in ("model", "data", "loss", "metric", "optimizer")
     )
     return hashlib.sha256(f"{text}\n{settings}".encode()).hexdigest()
+
+
+def task_name(plan: Plan) -> str:
+    """Return the name with which the task of a plan is resolved; an earlier protocol of a built-in task has one of its own.
+
+    Example:
+        >>> from actlab.tasks import resolve
+        >>> plan = make_plan(resolve("digits:protocol-1"), ["relu", "gelu"])
+        >>> plan.task, task_name(plan)
+        ('digits', 'digits:protocol-1')
+    """
+    earlier = (name for name in registry.earlier_names() if name.startswith(f"{plan.task}:"))
+    return next((name for name in earlier if task_digest(registry.resolve(name)) == plan.task_source), plan.task)
 
 
 def _code(function: Any) -> str:

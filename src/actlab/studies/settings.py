@@ -10,14 +10,25 @@ from actlab.errors import PlanError
 from actlab.studies.arm import ArmLike
 from actlab.system.duration import parse_budget
 
-__all__ = ["LR_FACTORS", "TUNING_SEEDS", "StudyOptions", "StudySettings", "parse_budget", "parse_seeds", "parse_sites"]
+__all__ = [
+    "HALVING_FACTORS",
+    "LR_FACTORS",
+    "TUNING_SEEDS",
+    "StudyOptions",
+    "StudySettings",
+    "parse_budget",
+    "parse_seeds",
+    "parse_sites",
+]
 
 # Seeds from here on are reserved for tuning, so that no main trial repeats one.
 _FIRST_TUNING_SEED = 1_000_000
 #: Seeds of the tuning trials.
 TUNING_SEEDS = (_FIRST_TUNING_SEED, _FIRST_TUNING_SEED + 1)
-#: Factors of the task's learning rate on the tuning grid, the same for every arm.
+#: Factors of the task's learning rate on the full grid, the same for every arm.
 LR_FACTORS = (1 / 9, 1 / 3, 1.0, 3.0, 9.0)
+#: The same for successive halving, whose first rung is cheaper.
+HALVING_FACTORS = tuple(3 ** (exponent / 2) for exponent in range(-4, 5))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +42,8 @@ class StudySettings:
         sites: the sites that an arm of a single spec swaps, as one or more patterns of :func:`actlab.swap_`; by default those of the
             model's main function, see :func:`actlab.studies.site_roles.find_roles`.
         init: "fixed" keeps the model's own initialisation, "matched" uses the gain of each activation.
-        tune: None, or "lr" to tune the learning rate of every arm on the same grid, without the test split.
+        tune: None, or "lr" to tune the learning rate of every arm on the same grid, without the test split, by successive halving;
+            "lr-grid" trains all rates of a smaller grid to the end.
         alpha: error rate of the whole study.
         rope: region of practical equivalence, in the metric's units; the task's own by default.
         eliminate: whether arms are eliminated as soon as the evidence allows.

@@ -32,7 +32,7 @@ def run_inline(job: Job, task: Task, state: StudyState, store: Store) -> bool:
         while not state.schedule.finished:
             keys = state.schedule.runnable
             open_seed = keys[0].seed if keys else None
-            if budget.is_over_for(state.schedule.round_size, state.results, open_seed):
+            if budget.is_over_for(state.schedule.round_work, state.results, open_seed):
                 return False
             lease = store.acquire(job.study, keys, owner)
             time.sleep(_POLL) if lease is None else _run(store, job, task, lease)

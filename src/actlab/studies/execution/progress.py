@@ -10,6 +10,7 @@ import numpy as np
 from actlab.studies.execution.scheduler import Schedule
 from actlab.studies.plan import Plan
 from actlab.studies.store.store import TrialSummary
+from actlab.studies.trials.stage import share_of
 
 __all__ = ["Progress", "summarize_progress"]
 
@@ -23,7 +24,8 @@ class Progress:
         total: number of trials if no further arm is eliminated.
         eliminated: arms eliminated by the evidence.
         leader: the active arm with the best mean so far, or None.
-        seconds_left: estimated from the median time of a trial, or None before the first trial ends.
+        seconds_left: estimated from the median time of a trial, in which a short one of tuning counts as its share of the steps; None before
+            the first trial ends.
         running: number of workers.
     """
 
@@ -44,14 +46,15 @@ def summarize_progress(plan: Plan, schedule: Schedule, results: Sequence[TrialSu
         results: all results so far.
         workers: number of worker processes.
     """
-    remaining = schedule.total - schedule.done
-    per_trial = float(np.median([result.seconds for result in results])) if results else None
+    per_trial = (
+        float(np.median([result.seconds / share_of(result.key.stage) for result in results])) if results else None
+    )
     return Progress(
         done=schedule.done,
         total=schedule.total,
         eliminated=schedule.eliminated,
         leader=_leader(plan, schedule, results),
-        seconds_left=None if per_trial is None else per_trial * remaining / max(1, workers),
+        seconds_left=None if per_trial is None else per_trial * schedule.work_left / max(1, workers),
         running=0 if schedule.finished else workers,
     )
 

@@ -17,17 +17,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import log
 from typing import TypeAlias
-
-import numpy as np
 
 from actlab.stats.racing import Race, RaceState
 from actlab.studies.plan import Plan
-from actlab.studies.settings import LR_FACTORS, TUNING_SEEDS
 from actlab.studies.store.store import TrialKey, TrialSummary
+from actlab.studies.trials.stage import MAIN, is_tuning, share_of
+from actlab.studies.tuning import tunings
 
-__all__ = ["Schedule", "Scheduler", "tuned_lr"]
+__all__ = ["Schedule", "Scheduler"]
 
 # Main results by arm and seed.
 _Results: TypeAlias = Mapping[tuple[str, int], TrialSummary]
@@ -43,6 +41,7 @@ class Schedule:
         round_size: how many of them complete the open round; all of them during tuning.
         done: number of rows.
         total: number of rows at the end if no further arm is eliminated.
+        work_left: trials without a row, each counted as its share of the steps of a main trial, under the same condition.
         active: arms that are not eliminated.
         eliminated: arms eliminated by the evidence.
         finished: whether no trial is left to run.
@@ -52,36 +51,15 @@ class Schedule:
     round_size: int
     done: int
     total: int
+    work_left: float
     active: tuple[str, ...]
     eliminated: tuple[str, ...]
     finished: bool
 
-
-def tuned_lr(plan: Plan, default: float, tuning: Iterable[TrialSummary]) -> dict[str, float]:
-    """Return each arm's learning rate with the best mean over the tuning seeds; of equal ones, the nearest to the default.
-
-    A tuning trial that diverged or failed counts as the worst; an arm with only such trials gets the default.
-
-    Args:
-        plan: gives the arms and the direction.
-        default: the task's own learning rate.
-        tuning: results of stage "tune".
-    """
-    sign = 1 if plan.direction == "max" else -1
-    scores: dict[tuple[str, float], list[float]] = {}
-    for result in tuning:
-        value = -np.inf if result.validation is None else sign * result.validation
-        scores.setdefault((result.key.arm, result.key.lr), []).append(value)
-    chosen = {}
-    for arm in plan.labels:
-        means = [
-            (float(np.mean(values)), -abs(log(lr / default)), lr)
-            for (label, lr), values in scores.items()
-            if label == arm
-        ]
-        best = max(means, default=(-np.inf, 0.0, default))
-        chosen[arm] = best[2] if np.isfinite(best[0]) else default
-    return chosen
+    @property
+    def round_work(self) -> float:
+        """The trials of the open round, each counted as its share of the steps of a main trial."""
+        return sum(share_of(key.stage) for key in self.runnable[: self.round_size])
 
 
 class Scheduler:
@@ -97,7 +75,6 @@ class Scheduler:
         self._lr = learning_rate
         self._race = Race(plan.labels, plan.direction, plan.alpha)
         self._positions = {seed: position for position, seed in enumerate(plan.seeds)}
-        self._grid = self._tuning_grid()
         self._forget()
 
     def _forget(self) -> None:
@@ -106,7 +83,7 @@ class Scheduler:
         self._table: dict[str, dict[int, float | None]] = {arm: {} for arm in self._plan.labels}  # of complete rounds
         self._counts = dict.fromkeys(self._plan.labels, 0)  # main results of each arm
         self._failed_at: dict[str, int] = {}  # position of the first failed trial of each arm
-        self._tuned: dict[str, float] | None = None
+        self._tunings = tunings(self._plan, self._lr)
         self._rounds = 0  # complete rounds
         self._state: RaceState | None = None
         self._certain = dict.fromkeys(self._plan.labels, 1)  # rounds that each arm is certain to run
@@ -117,7 +94,7 @@ class Scheduler:
         """Return the schedule for all results so far.
 
         Args:
-            results: of both stages and in any order; those of earlier calls may be left out. A result that replaces an earlier one
+            results: of all stages and in any order; those of earlier calls may be left out. A result that replaces an earlier one
                 has everything decided anew.
         """
         new = {result.key: result for result in results if self._known.get(result.key) != result}
@@ -126,7 +103,7 @@ class Scheduler:
             self._forget()
         self._add(new)
         self._complete_rounds(self._main)
-        untuned = [key for key in self._grid if key not in self._known]
+        untuned = sorted((key for it in self._tunings.values() for key in it.missing), key=lambda key: key.stage)
         waiting = {key.arm for key in untuned}
         missing = [key for key in self._missing_keys().values() if key.arm not in waiting]
         keys = (*untuned, *missing)
@@ -138,7 +115,8 @@ class Scheduler:
             if ahead
             else len(keys),
             done=len(self._known),
-            total=len(self._known) if finished else self._total(len(self._grid)),
+            total=len(self._known) if finished else self._total(),
+            work_left=0.0 if finished else self._work_left(),
             active=self._active(),
             eliminated=tuple(self._state.eliminated) if self._state else (),
             finished=finished,
@@ -147,9 +125,10 @@ class Scheduler:
     def _add(self, new: Mapping[TrialKey, TrialSummary]) -> None:
         self._known |= new
         for key, result in new.items():
-            if key.stage == "tune":
-                self._tuned = self._missing = None
-            elif key.stage == "main" and key.arm in self._counts and key.seed in self._positions:
+            if is_tuning(key.stage) and key.arm in self._tunings:
+                self._tunings[key.arm].add(result)
+                self._missing = None
+            elif key.stage == MAIN and key.arm in self._counts and key.seed in self._positions:
                 self._add_main(key, result)
 
     def _add_main(self, key: TrialKey, result: TrialSummary) -> None:
@@ -174,24 +153,16 @@ class Scheduler:
     def _missing_keys(self) -> dict[tuple[str, int], TrialKey]:
         """Return the trials that are certain to run and have no row, round by round; known until a decision adds to them."""
         if self._missing is None:
-            if self._tuned is None:
-                tuning = [result for result in self._known.values() if result.key.stage == "tune"]
-                self._tuned = tuned_lr(self._plan, self._lr, tuning) if self._grid else {}
-            rates = {arm: self._tuned.get(arm, self._lr) for arm in self._plan.labels}
             self._missing = {
-                (arm, seed): TrialKey("main", arm, seed, rates[arm]) for seed, arm in self._certain_trials(self._main)
+                (arm, seed): TrialKey(MAIN, arm, seed, self._rate(arm))
+                for seed, arm in self._certain_trials(self._main)
             }
         return self._missing
 
-    def _tuning_grid(self) -> list[TrialKey]:
-        if self._plan.tune is None:
-            return []
-        return [
-            TrialKey("tune", arm, seed, self._lr * factor)
-            for arm in self._plan.labels
-            for factor in LR_FACTORS
-            for seed in TUNING_SEEDS
-        ]
+    def _rate(self, arm: str) -> float:
+        """Return the learning rate of an arm's main trials; the task's own as long as the arm is tuned."""
+        chosen = self._tunings[arm].rate if arm in self._tunings else None
+        return self._lr if chosen is None else chosen
 
     def _active(self) -> tuple[str, ...]:
         return self._plan.labels if self._state is None else self._state.active
@@ -259,7 +230,14 @@ class Scheduler:
         first = main.get((arm, self._plan.seeds[0]))
         return first is not None and first.status not in _FAILED
 
-    def _total(self, tuning_trials: int) -> int:
+    def _total(self) -> int:
+        return sum(it.total for it in self._tunings.values()) + sum(self._main_totals().values())
+
+    def _main_totals(self) -> dict[str, int]:
+        """Return the number of main trials of each arm at the end."""
         running = set(self._running_arms()) if not self._is_decided() else set()
-        counts = [len(self._plan.seeds) if arm in running else self._counts[arm] for arm in self._plan.labels]
-        return tuning_trials + sum(counts)
+        return {arm: len(self._plan.seeds) if arm in running else self._counts[arm] for arm in self._plan.labels}
+
+    def _work_left(self) -> float:
+        main = sum(self._main_totals().values()) - sum(self._counts.values())
+        return main + sum(it.work_left for it in self._tunings.values())

@@ -9,6 +9,7 @@ from actlab.studies.execution.job import Job
 from actlab.studies.execution.progress import Progress, summarize_progress
 from actlab.studies.execution.scheduler import Schedule, Scheduler
 from actlab.studies.store.store import Store, TrialKey, TrialSummary
+from actlab.studies.trials.stage import share_of
 
 __all__ = ["ProgressCallback", "StudyState"]
 
@@ -30,7 +31,7 @@ class StudyState:
         self._scheduler = Scheduler(job.plan, learning_rate)
         self._results: dict[TrialKey, TrialSummary] = {}
         self._last = 0
-        self.longest: float | None = None  # seconds of the longest trial that ended by itself
+        self.longest: float | None = None  # seconds of the longest trial that ended by itself, if it had run all steps
         self.schedule: Schedule = self._scheduler.update(self._read(earlier=True))
         self._report()
 
@@ -51,7 +52,7 @@ class StudyState:
             self._last = max(result.row for result in new)
         counted = [result for result in new if not (earlier and result.provisional)]
         self._results |= {result.key: result for result in counted}
-        seconds = [result.seconds for result in counted if not result.provisional]
+        seconds = [result.seconds / share_of(result.key.stage) for result in counted if not result.provisional]
         self.longest = max([*seconds, *([] if self.longest is None else [self.longest])], default=None)
         return counted
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from actlab.studies.store.store import TrialSummary
+from actlab.studies.trials.stage import share_of
 
 __all__ = ["Budget", "RunningTime", "default_trial_limit"]
 
@@ -72,11 +73,11 @@ class Budget:
         """Seconds after the end of the budget in which running trials may still finish."""
         return min(30.0, max(2.0, 0.1 * (self.seconds or 0.0)))
 
-    def is_over_for(self, round_size: int, results: Sequence[TrialSummary], open_seed: int | None) -> bool:
+    def is_over_for(self, round_work: float, results: Sequence[TrialSummary], open_seed: int | None) -> bool:
         """Return whether the budget is spent, or a round that is not begun would end after it.
 
         Args:
-            round_size: trials of the open round.
+            round_work: trials of the open round, each counted as its share of the steps of a main trial.
             results: so far.
             open_seed: seed of the open round, or None.
         """
@@ -85,5 +86,5 @@ class Budget:
             return False
         if left <= 0 or not results or any(result.key.seed == open_seed for result in results):
             return left <= 0
-        seconds = sum(result.seconds for result in results) / len(results)
-        return left < seconds * round_size / self._jobs
+        seconds = sum(result.seconds for result in results) / sum(share_of(result.key.stage) for result in results)
+        return left < seconds * round_work / self._jobs

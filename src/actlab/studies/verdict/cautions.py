@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from actlab.stats.racing import fewest_rounds
 from actlab.studies.arm import named
 from actlab.studies.trial_inputs import mixed_inputs
+from actlab.studies.trials.stage import MAIN, is_tuning
 from actlab.studies.verdict.arm_summary import ArmSummary
 from actlab.studies.verdict.far_seeds import find_far_seeds
 from actlab.studies.verdict.finding import Findings
@@ -169,7 +170,7 @@ def _size_warnings(arms: Sequence[ArmSummary], facts: StudyFacts) -> Iterator[st
 
 
 def _tuning_warnings(facts: StudyFacts, rows: Iterable[Row]) -> Iterator[str]:
-    tuned = {row["arm"] for row in rows if row.get("stage") == "tune"}
+    tuned = {row["arm"] for row in rows if is_tuning(row.get("stage", MAIN))}
     if len(facts.arms) == 1:
         return
     if not tuned:

@@ -11,7 +11,7 @@ from typing import Any
 
 from actlab.errors import ActlabError
 from actlab.studies.arm import EVERY_SITE, Arm, parse_arm
-from actlab.studies.plan import Plan
+from actlab.studies.plan import Plan, task_name
 from actlab.studies.settings import StudySettings
 from actlab.studies.site_roles import MAIN
 from actlab.studies.store.location import absolute_url
@@ -51,7 +51,7 @@ def reproduction(plan: Plan, origin: StudyOrigin) -> str:
         >>> reproduction(plan, StudyOrigin(name="s", store="sqlite:////a.db"))
         "actlab compare digits gelu 'leaky_relu(negative_slope=0.1)' --baseline gelu --sites relu --seeds 6 ..."
     """
-    task = plan.file or (plan.task if registry.is_built_in(plan.task) else None)
+    task = plan.file or (task_name(plan) if registry.is_built_in(plan.task) else None)
     store = re.sub(r"(?<=://)([^:/@]+):[^@/]*@", r"\1@", absolute_url(origin.store))
     in_words = (
         task is not None
@@ -77,6 +77,8 @@ def _settings(plan: Plan, sites: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     for name in ("init", "tune", "alpha", "rope", "eliminate", "decay_learned"):
         if getattr(plan, name) != getattr(defaults, name):
             settings[name] = getattr(plan, name)
+    if plan.tune is not None and plan.tuning == "grid":
+        settings["tune"] = "lr-grid"
     return settings
 
 

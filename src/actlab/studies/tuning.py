@@ -1,0 +1,120 @@
+"""Choice of an arm's learning rate on tuning seeds, by the full grid or by successive halving over it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from math import log
+
+import numpy as np
+
+from actlab.studies.plan import Plan
+from actlab.studies.settings import HALVING_FACTORS, LR_FACTORS, TUNING_SEEDS
+from actlab.studies.store.store import TrialKey, TrialSummary
+from actlab.studies.trials.stage import GRID, HALVING, Rung, is_tuning
+
+__all__ = ["ArmTuning", "tuning_trials", "tunings"]
+
+
+class ArmTuning:
+    """Tuning of one arm: the trials that it still needs and the rate it has chosen, a function of the results alone.
+
+    On each rung all rates that are left run on the tuning seeds. The best mean validation results go on to the next rung, of equal ones
+    the nearest to the task's own rate. A trial that diverged or failed counts as the worst, and a rate with one does not go on. The last
+    rate left is chosen; where none is, the task's own.
+
+    Args:
+        arm: its label.
+        plan: gives the direction and the kind of tuning.
+        default: the task's own learning rate.
+    """
+
+    def __init__(self, arm: str, plan: Plan, default: float) -> None:
+        factors, self._rungs = (LR_FACTORS, GRID) if plan.tuning == "grid" else (HALVING_FACTORS, HALVING)
+        self._arm, self._default, self._sign = arm, default, 1 if plan.direction == "max" else -1
+        self._grid = [default * factor for factor in factors]
+        self._values: dict[TrialKey, float] = {}
+        self._rung, self._rates, self._earlier = 0, self._grid, 0
+        self.rate: float | None = None  # chosen
+
+    def add(self, result: TrialSummary) -> None:
+        """Add the result of a tuning trial of this arm."""
+        value = -math.inf if result.validation is None else self._sign * result.validation
+        self._values[result.key] = value
+        while self.rate is None and not self.missing:
+            self._finish_rung()
+
+    @property
+    def missing(self) -> list[TrialKey]:
+        """Trials of the open rung without a result."""
+        return [] if self.rate is not None else [key for key in self._keys() if key not in self._values]
+
+    @property
+    def work_left(self) -> float:
+        """Largest number of trials without a result, each counted as its share of the steps of a main trial."""
+        opened = len(self.missing) * self._rungs[self._rung].share
+        return opened + sum(rung.rates * rung.share for rung in self._later()) * len(TUNING_SEEDS)
+
+    @property
+    def total(self) -> int:
+        """Largest number of trials, with those that have a result."""
+        return self._earlier + len(self._keys()) + sum(rung.rates for rung in self._later()) * len(TUNING_SEEDS)
+
+    @property
+    def is_at_edge(self) -> bool:
+        """Whether the chosen rate is the smallest or the largest of the grid, so that a better one may lie beyond it."""
+        return self.rate in (self._grid[0], self._grid[-1])
+
+    def _later(self) -> Sequence[Rung]:
+        """Return the rungs after the open one, which may turn out smaller or not to be needed."""
+        return () if self.rate is not None else self._rungs[self._rung + 1 :]
+
+    def _keys(self) -> list[TrialKey]:
+        stage = self._rungs[self._rung].stage
+        return [TrialKey(stage, self._arm, seed, rate) for rate in self._rates for seed in TUNING_SEEDS]
+
+    def _finish_rung(self) -> None:
+        kept = self._best(self._later()[0].rates if self._later() else 1)
+        if len(kept) > 1:
+            self._earlier += len(self._keys())
+            self._rung, self._rates = self._rung + 1, sorted(kept)
+        else:
+            self.rate = kept[0] if kept else self._default
+
+    def _best(self, count: int) -> list[float]:
+        stage = self._rungs[self._rung].stage
+        means = [
+            (float(np.mean([self._values[stage, self._arm, seed, rate] for seed in TUNING_SEEDS])), rate)
+            for rate in self._rates
+        ]
+        ranked = sorted(((mean, -abs(log(rate / self._default)), rate) for mean, rate in means), reverse=True)
+        return [rate for mean, _, rate in ranked[:count] if math.isfinite(mean)]
+
+
+def tunings(plan: Plan, default: float, results: Iterable[TrialSummary] = ()) -> dict[str, ArmTuning]:
+    """Return the tuning of every arm of a plan, with these results; none where the plan tunes nothing.
+
+    Args:
+        plan: of the study.
+        default: the task's own learning rate.
+        results: of any stage and in any order.
+    """
+    if plan.tune is None:
+        return {}
+    found = {arm: ArmTuning(arm, plan, default) for arm in plan.labels}
+    for result in results:
+        if is_tuning(result.key.stage) and result.key.arm in found:
+            found[result.key.arm].add(result)
+    return found
+
+
+def tuning_trials(plan: Plan) -> int:
+    """Return the largest number of tuning trials of a study.
+
+    Example:
+        >>> from actlab.studies.plan import make_plan
+        >>> from actlab.tasks import resolve
+        >>> tuning_trials(make_plan(resolve("digits"), ["relu", "gelu"], tune="lr"))
+        60
+    """
+    return sum(tuning.total for tuning in tunings(plan, 1.0).values())
