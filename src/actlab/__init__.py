@@ -47,9 +47,11 @@ if TYPE_CHECKING:
     from actlab.nn.transforms.slim import slim_
     from actlab.nn.transforms.swap import swap_
     from actlab.report.content.arm_table import table
+    from actlab.script import apply_, report
     from actlab.study import Study, compare, latest_study, list_studies, load_study
     from actlab.system.allocator import tune_allocator
     from actlab.tasks.data import Data, Split
+    from actlab.tasks.scripts.script import Script
     from actlab.tasks.task import Task
 
 __version__ = "0.1.0"
@@ -66,10 +68,12 @@ _MODULES = {
     "Rule": "functions.rule",
     "Probe": "nn.probes.probe",
     "Shapes": "nn.probes.learned_curves",
+    "Script": "tasks.scripts.script",
     "Split": "tasks.data",
     "Study": "study",
     "Task": "tasks.task",
     "activation": "functions.activation",
+    "apply_": "script",
     "calibrate": "bench.crossover",
     "compare": "study",
     "cost": "diagnostics.cost",
@@ -93,6 +97,7 @@ _MODULES = {
     "names": "functions.activation",
     "parameter_groups": "nn.training.parameter_groups",
     "parse": "functions.grammar",
+    "report": "script",
     "rule": "functions.rule",
     "rules": "functions.rule",
     "probe": "nn.probes.probe",
@@ -117,12 +122,14 @@ __all__ = [
     "Morph",
     "Probe",
     "Rule",
+    "Script",
     "Shapes",
     "Split",
     "Study",
     "Task",
     "__version__",
     "activation",
+    "apply_",
     "calibrate",
     "compare",
     "cost",
@@ -150,6 +157,7 @@ __all__ = [
     "propagation",
     "recalibrate_",
     "relufy_",
+    "report",
     "rule",
     "rules",
     "shapes",

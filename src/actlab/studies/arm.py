@@ -12,7 +12,7 @@ from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
 from actlab.functions.spec_text import split_site_map
 
-__all__ = ["EVERY_SITE", "MAIN_FUNCTION", "UNCHANGED", "Arm", "ArmLike", "Assignment", "named", "parse_arm"]
+__all__ = ["EVERY_SITE", "MAIN_FUNCTION", "UNCHANGED", "Arm", "ArmLike", "Assignment", "arm_from_dict", "arm_to_dict", "named", "parse_arm"]
 
 Assignment: TypeAlias = str | tuple[tuple[str, str], ...]
 
@@ -118,3 +118,20 @@ def named(arm: str, *, short: bool = False) -> str:
     if arm != UNCHANGED:
         return arm
     return "the unchanged model" if short else "the model as it is"
+
+
+def arm_to_dict(arm: Arm) -> dict[str, Any]:
+    """Return an arm as plain values, ready for JSON."""
+    return {"label": arm.label, "assignment": arm.assignment, "sites": list(arm.sites)}
+
+
+def arm_from_dict(values: Mapping[str, Any]) -> Arm:
+    """Return the arm of :func:`arm_to_dict`; an arm of earlier builds, without sites, is for every site.
+
+    Example:
+        >>> arm_from_dict(arm_to_dict(parse_arm({"0.*": "gelu"}))) == parse_arm({"0.*": "gelu"})
+        True
+    """
+    stored = values["assignment"]
+    assignment = stored if isinstance(stored, str) else tuple((pattern, spec) for pattern, spec in stored)
+    return Arm(values["label"], assignment, tuple(values.get("sites", EVERY_SITE)))

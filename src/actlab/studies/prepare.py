@@ -12,14 +12,15 @@ from torch import Tensor
 
 from actlab.errors import ActlabError, PlanError
 from actlab.evaluate.data_audit import count_duplicates
-from actlab.studies.arm import MAIN_FUNCTION, UNCHANGED, Arm, ArmLike
+from actlab.studies.arm import MAIN_FUNCTION, UNCHANGED, Arm, ArmLike, arm_to_dict
 from actlab.studies.arm_model import TriedModel, build_model, swap_of
 from actlab.studies.plan import Plan, make_plan, parse_arms
 from actlab.studies.repeated_swap import RepeatedSwap
-from actlab.studies.settings import LR_FACTORS, TUNING_SEEDS, StudyOptions, StudySettings, parse_budget, parse_sites
+from actlab.studies.settings import StudyOptions, StudySettings, parse_budget, parse_sites
 from actlab.studies.site_list import StudySite, list_sites
 from actlab.studies.trial_inputs import study_inputs
 from actlab.studies.tried_arms import SwapOutline, TriedArms, outline_arms
+from actlab.studies.tuning import tuning_trials
 from actlab.system import cores
 from actlab.system.display import Displayed
 from actlab.system.options import from_options
@@ -27,6 +28,9 @@ from actlab.tasks import resolve
 from actlab.tasks.checks.check import check
 from actlab.tasks.data import Data
 from actlab.tasks.isolation import isolated, one_thread
+from actlab.tasks.registry import TaskSource
+from actlab.tasks.scripts.rehearsal import rehearse
+from actlab.tasks.scripts.script import check_rate_given
 from actlab.tasks.task import Task
 
 __all__ = ["Draft", "draft"]
@@ -76,7 +80,7 @@ class Draft(Displayed):
 
 
 def draft(
-    task: str | Path | Task,
+    task: str | Path | Task | TaskSource,
     arms: Iterable[ArmLike],
     *,
     budget: str | float | None = None,
@@ -110,20 +114,22 @@ def draft(
     seed = checked.seeds[0]
     seconds, workers = parse_budget(budget), _check_jobs(jobs)
     limit = parse_budget(chosen.trial_limit, "trial_limit")
-    data = check(resolved, seed=seed)
     named = parsed if chosen.baseline is None else checked.arms
-    tried = _tried_arms(resolved, named, chosen, batch=data.train.x[: resolved.batch_size], seed=seed)
+    if resolved.door == "script":
+        data, tried = None, _rehearsed_arms(resolved, named, chosen, seed=seed, limit=limit)
+    else:
+        data = check(resolved, seed=seed)
+        tried = _tried_arms(resolved, named, chosen, batch=data.train.x[: resolved.batch_size], seed=seed)
     plan, sites = _plan_for(resolved, tried, chosen)
     _check_tuning(plan, resolved, data)
-    tuning_trials = len(plan.arms) * len(LR_FACTORS) * len(TUNING_SEEDS) if plan.tune else 0
     return Draft(
         name=_check_name(name) or f"{resolved.name.replace(':', '-')}-{plan.fingerprint[:8]}",
         plan=plan,
         task=resolved,
-        trials=tuning_trials + len(plan.arms) * len(plan.seeds),
+        trials=tuning_trials(plan) + len(plan.arms) * len(plan.seeds),
         jobs=workers,
         budget=seconds,
-        hygiene=count_duplicates(data),
+        hygiene={} if data is None else count_duplicates(data),
         sites=sites,
         trial_limit=limit,
         inputs=study_inputs(resolved, data, seed),
@@ -153,8 +159,10 @@ def _check_name(name: str | None) -> str | None:
     return None if name is None else name.strip()
 
 
-def _check_tuning(plan: Plan, task: Task, data: Data) -> None:
-    if plan.tune and data.validation is None and task.curve_metric is None:
+def _check_tuning(plan: Plan, task: Task, data: Data | None) -> None:
+    if plan.tune and data is None:
+        check_rate_given(task)
+    elif plan.tune and data is not None and data.validation is None and task.curve_metric is None:
         raise PlanError(
             f"tune='lr' needs a validation split, and {task.name} has none: learning rates chosen on the test split would bias every "
             "result. Return a validation split from data(seed), or omit tune."
@@ -176,6 +184,19 @@ def _tried_arms(task: Task, arms: Sequence[Arm], chosen: StudySettings, *, batch
                 with _fitting(task, arm):
                     build_model(task, arm, seed, init=chosen.init, batch=batch)
     return found
+
+
+def _rehearsed_arms(
+    task: Task, arms: Sequence[Arm], chosen: StudySettings, *, seed: int, limit: float | None
+) -> TriedArms:
+    """Try every arm on the model of a script, in the script's process.
+
+    Raises:
+        TaskError: the script does not get to its model, or an arm does not fit.
+    """
+    sites = None if chosen.sites is None else list(parse_sites(chosen.sites))
+    request = {"arms": [arm_to_dict(arm) for arm in arms], "sites": sites, "seed": seed, "init": chosen.init}
+    return TriedArms.from_dict(rehearse(task, request, limit=limit), arms)
 
 
 def _plan_for(task: Task, tried: TriedArms, chosen: StudySettings) -> tuple[Plan, tuple[StudySite, ...]]:

@@ -14,15 +14,16 @@ import sys
 import sysconfig
 import types
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
+from actlab.tasks.scripts.command import named_files, split
 from actlab.tasks.task import Task
 
-__all__ = ["source_digests", "source_files"]
+__all__ = ["current_digests", "source_digests", "source_files"]
 
 _PACKAGE = Path(__file__).parents[1]
 _INSTALLED = (
@@ -46,10 +47,18 @@ def source_digests(task: Task) -> dict[str, str]:
     """
     if task not in _digests:
         own = None if task.file is None else Path(task.file).resolve()
-        folder = Path.cwd() if own is None else own.parent
-        found = [file for file in source_files(task) if file != own]
-        _digests[task] = {Path(os.path.relpath(file, folder)).as_posix(): _digest(file) for file in found}
+        _digests[task] = _digests_by_path([file for file in source_files(task) if file != own], own)
     return _digests[task]
+
+
+def current_digests(task: Task) -> dict[str, str]:
+    """Return the digest of each source file of a script, its own file too, as they are now: every trial reads them anew."""
+    return _digests_by_path(source_files(task), None if task.file is None else Path(task.file).resolve())
+
+
+def _digests_by_path(files: list[Path], own: Path | None) -> dict[str, str]:
+    folder = Path.cwd() if own is None else own.parent
+    return {Path(os.path.relpath(file, folder)).as_posix(): _digest(file) for file in files}
 
 
 def _digest(file: Path) -> str:
@@ -60,21 +69,23 @@ def _digest(file: Path) -> str:
 
 def source_files(task: Task) -> list[Path]:
     """Return the task's file and the user's modules that it imports, directly or through each other, in the order of their paths."""
+    if task.script is not None:
+        return sorted(_closure(named_files(split(task.script)), Path.cwd()))
     if task.file is not None:
         return sorted(_closure([Path(task.file).resolve()]))
     functions = [function for name in _FUNCTIONS if (function := getattr(task, name)) is not None]
     return sorted(_closure([file for function in functions for file in _files_behind(function, set())]))
 
 
-def _closure(roots: list[Path]) -> set[Path]:
-    """Return the files and all that they import."""
+def _closure(roots: list[Path], *folders: Path) -> set[Path]:
+    """Return the files and all that they import, from their folders, from others, and as this process does."""
     found: set[Path] = set()
     waiting = list(roots)
     while waiting:
         file = waiting.pop()
         if file not in found and file.is_file() and not _is_installed(file):
             found.add(file)
-            waiting += _imported_files(file)
+            waiting += _imported_files(file, folders)
     return found
 
 
@@ -118,13 +129,13 @@ def _file_of_module(name: str | None) -> Iterator[Path]:
 # Files that a file imports
 
 
-def _imported_files(file: Path) -> Iterator[Path]:
+def _imported_files(file: Path, folders: Iterable[Path]) -> Iterator[Path]:
     try:
         tree = ast.parse(file.read_bytes())
     except (OSError, SyntaxError, ValueError):  # an extension module, say
         return
     for name in _imported_names(tree, _package_of(file)):
-        yield from _files_of_import(name, file.parent)
+        yield from _files_of_import(name, [str(file.parent), *map(str, folders)])
 
 
 def _imported_names(tree: ast.AST, package: list[str]) -> Iterator[str]:
@@ -158,12 +169,12 @@ def _package_of(file: Path) -> list[str]:
     return names
 
 
-def _files_of_import(name: str, folder: Path) -> Iterator[Path]:
+def _files_of_import(name: str, folders: list[str]) -> Iterator[Path]:
     """Yield the file of a dotted name and the ``__init__.py`` of the packages around it."""
     parts = name.split(".")
     search: list[str] | None = None
     for end in range(1, len(parts) + 1):
-        spec = _find(".".join(parts[:end]), search, folder)
+        spec = _find(".".join(parts[:end]), search, folders)
         if spec is None:
             return
         if spec.has_location and spec.origin:
@@ -173,7 +184,7 @@ def _files_of_import(name: str, folder: Path) -> Iterator[Path]:
         search = list(spec.submodule_search_locations)
 
 
-def _find(name: str, search: list[str] | None, folder: Path) -> Any:
+def _find(name: str, search: list[str] | None, folders: list[str]) -> Any:
     """Return the spec of a module without importing it: the one that is loaded, else where it would be found."""
     loaded = getattr(sys.modules.get(name), "__spec__", None)
     if loaded is not None:
@@ -183,5 +194,5 @@ def _find(name: str, search: list[str] | None, folder: Path) -> Any:
     with suppress(Exception):  # a finder of another package may raise anything
         if search is not None:
             return PathFinder.find_spec(name, search)
-        return importlib.util.find_spec(name) or PathFinder.find_spec(name, [str(folder)])
+        return importlib.util.find_spec(name) or PathFinder.find_spec(name, folders)
     return None

@@ -22,8 +22,8 @@ __all__ = ["changed_inputs", "input_digests", "mixed_inputs", "study_inputs", "w
 _DIGITS = 16
 
 
-def input_digests(task: Task, data: Data) -> dict[str, str]:
-    """Return the digests of the modules that a task imports and of the data of a seed; none of what cannot be read as bytes.
+def input_digests(task: Task, data: Data | None) -> dict[str, str]:
+    """Return the digests of the modules that a task imports and of the data of a seed; none of what is not known or not readable.
 
     Example:
         >>> from actlab.tasks import resolve
@@ -33,6 +33,8 @@ def input_digests(task: Task, data: Data) -> dict[str, str]:
         ['code', 'data']
     """
     found = {"code": _digest(json.dumps(source_digests(task), sort_keys=True).encode())}
+    if data is None:
+        return found
     with suppress(Exception):  # a quantized tensor, say
         found["data"] = data_digest(data)[:_DIGITS]
     return found
@@ -53,8 +55,8 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:_DIGITS]
 
 
-def study_inputs(task: Task, data: Data, seed: int) -> dict[str, Any]:
-    """Return what a study reads, as the store keeps it: digests by file of the imported modules, and of the data of one seed."""
+def study_inputs(task: Task, data: Data | None, seed: int) -> dict[str, Any]:
+    """Return what a study reads, as the store keeps it: digests by file of the imported modules, and of the data of one seed if known."""
     return {"modules": source_digests(task), "seed": seed, "data": input_digests(task, data).get("data")}
 
 

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Protocol
 
 from actlab.errors import DuplicateNameError, TaskError, UnknownNameError
 from actlab.tasks import task_file
 from actlab.tasks.task import Direction, Task
 
-__all__ = ["TaskSummary", "earlier_names", "is_built_in", "names", "register", "resolve", "summaries"]
+__all__ = ["TaskSource", "TaskSummary", "earlier_names", "is_built_in", "names", "register", "resolve", "summaries"]
 
 _builders: dict[str, Callable[[], Task]] = {}
 _unlisted: set[str] = set()
@@ -53,6 +54,13 @@ def is_built_in(name: str) -> bool:
     _load()
     build = _builders.get(name)
     return str(getattr(getattr(build, "func", build), "__module__", "")).startswith("actlab.")
+
+
+class TaskSource(Protocol):
+    """What can be made into a task, such as a script."""
+
+    def to_task(self) -> Task:
+        """Return the task."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,8 +126,8 @@ def forget(name: str) -> None:
     _unlisted.discard(name)
 
 
-def resolve(task: str | Path | Task) -> Task:
-    """Return a task from a registered name, the path of a Python file, or a task itself.
+def resolve(task: str | Path | Task | TaskSource) -> Task:
+    """Return a task from a registered name, the path of a Python file, a script, or a task itself.
 
     Raises:
         UnknownNameError: no task has this name.
@@ -131,6 +139,9 @@ def resolve(task: str | Path | Task) -> Task:
     """
     if isinstance(task, Task):
         return task
+    make = getattr(task, "to_task", None)
+    if callable(make):  # a script
+        return make()  # type: ignore[no-any-return] # a task, by its name
     if not isinstance(task, str | Path):
         raise TaskError(
             f"A task is a registered name, the path of a Python file or a Task; got {type(task).__name__}. "

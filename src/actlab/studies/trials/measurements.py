@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from actlab.tasks.training.conditions import Conditions
-from actlab.tasks.training.recorder import Recorder
+from actlab.tasks.training.recorder import LOSS, Recorder
 
 __all__ = ["Measurements", "TrialSettings", "versions"]
 
@@ -76,26 +76,39 @@ class Measurements:
     """Values of a running trial; they are stored also when it fails later."""
 
     recorder: Recorder = field(default_factory=Recorder)
+    steps: int | None = None  # None for those of the recorder's losses
+    cpu_seconds: float = 0.0  # of other processes than this one
     parameters: int | None = None
     validation: float | None = None
     metric: float | None = None
     controls: dict[str, float] | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=versions)
 
     def to_fields(self) -> dict[str, Any]:
         """Return the fields of the trial that are recorded however it ends."""
-        losses = self.recorder.losses
+        losses, series = self.recorder.losses, self.recorder.to_series()
+        reported = [] if losses else _reported(series)
         return {
-            "curve": _curve(losses),
-            "train_loss": _mean(losses),
+            "curve": _curve(losses) or reported[:: -(-len(reported) // _CURVE_POINTS) or 1],
+            "train_loss": _mean(losses or [point["loss"] for point in reported]),
             "validation": self.validation,
             "parameters": self.parameters,
-            "steps": len(losses),
+            "steps": len(losses) if self.steps is None else self.steps,
             "controls": self.controls,
+            "metrics": self.metrics or None,
+            "series": series or None,
             "inputs": self.inputs or None,
             "versions": self.versions,
         }
+
+
+def _reported(series: Mapping[str, Any]) -> list[dict[str, float]]:
+    """Return the training losses that were reported now and then, rather than at every step."""
+    points = series.get(LOSS, {"step": (), "value": ()})
+    pairs = zip(points["step"], points["value"], strict=True)
+    return [{"step": step, "loss": value} for step, value in pairs if value is not None]
 
 
 def _mean(losses: Sequence[float]) -> float | None:

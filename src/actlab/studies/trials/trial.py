@@ -6,16 +6,18 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import torch
 
 from actlab.studies.arm import Arm
 from actlab.studies.trials.loop_trial import run_loop_trial
 from actlab.studies.trials.measurements import Measurements, TrialSettings, versions
+from actlab.studies.trials.script_trial import run_script_trial
 from actlab.system.interrupts import may_raise
 from actlab.tasks.error_text import shortened, text_of
 from actlab.tasks.isolation import isolated, one_thread
+from actlab.tasks.scripts.run import ScriptEndedError
 from actlab.tasks.task import Door, Task
 from actlab.tasks.training.conditions import Conditions
 from actlab.tasks.training.loop import DivergedError
@@ -57,6 +59,10 @@ class Trial:
             of the task's model before the swap), or None where they were not recorded.
         controls: ``constant``, the metric of a prediction that is the same for every example (the mean of the model's outputs), and
             ``half_validation``, the validation metric after half of the steps; each where it can be computed.
+        series: values by step: ``{name: {"step": [..], "seconds": [..], "value": [..]}}`` of at most 200 points, see
+            :class:`actlab.tasks.training.recorder.Recorder`; "loss" is the training loss, the name of the task's metric that on
+            held-out data. None where nothing was recorded.
+        metrics: of a completed main trial, by name, where the task has more than one; None where it has not.
     """
 
     stage: str
@@ -79,6 +85,8 @@ class Trial:
     provisional: bool = False
     inputs: dict[str, str] | None = None
     controls: dict[str, float] | None = None
+    series: dict[str, Any] | None = None
+    metrics: dict[str, float] | None = None
 
     def to_row(self) -> dict[str, Any]:
         """Return the trial as a row of the store."""
@@ -86,7 +94,10 @@ class Trial:
 
 
 #: How a trial runs, by who trains. Each is called inside ``isolated`` and fills in the measurements.
-_RUNS: Final[Mapping[Door, Callable[[Task, Arm, TrialSettings, Measurements], None]]] = {"loop": run_loop_trial}
+_RUNS: Final[Mapping[Door, Callable[[Task, Arm, TrialSettings, Measurements], None]]] = {
+    "loop": run_loop_trial,
+    "script": run_script_trial,
+}
 
 
 def run_trial(
@@ -126,29 +137,45 @@ def run_trial(
     """
     rate = task.learning_rate if lr is None else lr
     started, wall, cpu = time.time(), time.perf_counter(), time.process_time()
-    measured, reason = Measurements(), None
-    status: Status = "completed"
+    measured = Measurements()
     settings = TrialSettings(
         seed=seed, lr=rate, stage=stage, init=init, decay_learned=decay_learned, conditions=conditions or Conditions()
     )
-    try:
-        with one_thread(), isolated(seed):
-            _RUNS[task.door](task, arm, settings, measured)
-    except DivergedError as error:
-        status, reason = "diverged", str(error)
-    except BaseException as error:  # user code may raise anything; the reason is the result
-        status, reason = _failure(error)
+    ending = _run(task, arm, settings, measured)
     key: dict[str, Any] = {"stage": stage, "arm": arm.label, "seed": seed, "lr": rate}
     return Trial(
         **key,
-        status=status,
-        metric=measured.metric if status == "completed" else None,
+        status=ending.status,
+        metric=measured.metric if ending.status == "completed" else None,
         seconds=time.perf_counter() - wall,
-        cpu_seconds=time.process_time() - cpu,
-        error=reason,
+        cpu_seconds=time.process_time() - cpu + measured.cpu_seconds,
+        error=ending.reason,
         started=started,
+        provisional=ending.is_provisional,
         **measured.to_fields(),
     )
+
+
+class _Ending(NamedTuple):
+    """How a trial ended."""
+
+    status: Status = "completed"
+    reason: str | None = None
+    is_provisional: bool = False
+
+
+def _run(task: Task, arm: Arm, settings: TrialSettings, measured: Measurements) -> _Ending:
+    """Run a trial and return how it ended."""
+    try:
+        with one_thread(), isolated(settings.seed):
+            _RUNS[task.door](task, arm, settings, measured)
+    except DivergedError as error:
+        return _Ending("diverged", str(error))
+    except ScriptEndedError as error:
+        return _Ending(error.status, str(error), error.is_provisional)
+    except BaseException as error:  # user code may raise anything; the reason is the result
+        return _Ending(*_failure(error))
+    return _Ending()
 
 
 def _failure(error: BaseException) -> tuple[Status, str]:

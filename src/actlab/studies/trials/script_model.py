@@ -1,0 +1,171 @@
+"""Arm of a trial in the model of a script, within the script's process."""
+
+from __future__ import annotations
+
+import copy
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from torch import nn
+
+from actlab.errors import ActlabError, SiteError
+from actlab.nn.passes.model_argument import check_model
+from actlab.nn.sites.dry_run import Inputs
+from actlab.nn.training.parameter_groups import exempt_learned_numbers_
+from actlab.nn.transforms.init import init_
+from actlab.script_request import append_report, is_first_rank, read_request
+from actlab.studies.arm import Arm, arm_from_dict
+from actlab.studies.arm_model import TriedModel
+from actlab.studies.repeated_swap import RepeatedSwap
+from actlab.studies.trial_inputs import weights_digest
+from actlab.studies.tried_arms import outline_arms
+
+__all__ = ["take_arm"]
+
+_WRAPPERS = ("DistributedDataParallel", "DataParallel", "FullyShardedDataParallel", "OptimizedModule")
+
+
+def take_arm(model: nn.Module, example_inputs: Inputs | None) -> None:
+    """Do what ActLab asks of the script's process: swap an arm into the model, or try all and end the process.
+
+    Args:
+        model: of the script.
+        example_inputs: for it, or None.
+
+    Raises:
+        ActlabError: an arm does not fit the model.
+    """
+    request = read_request()
+    with _told(), _kept_generators():
+        check_model(model, "actlab.apply_")
+        _check_unwrapped(model)
+        seed, is_matched = request["seed"], request["init"] == "matched"
+        tried = TriedModel(model=model, batch=example_inputs, seed=seed)  # type: ignore[arg-type] # as survey takes it
+        if request["mode"] == "rehearsal":
+            answer = _rehearse(tried, request, is_matched=is_matched)
+        else:
+            digest = weights_digest(model)
+            _apply(tried, arm_from_dict(request["arm"]), is_matched=is_matched)
+            if not request["decay_learned"]:
+                _exempt_in_new_optimizers(model)
+            answer = {"kind": "model", "weights": digest, "parameters": _count(model), "versions": _versions(model)}
+    answer["time"] = time.monotonic()
+    if is_first_rank():
+        append_report(answer)
+    if request["mode"] == "rehearsal":
+        sys.stdout.flush()
+        os._exit(0)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Report what is wrong before it is raised in the script, which may hide it."""
+    try:
+        yield
+    except ActlabError as error:
+        if is_first_rank():
+            append_report({"kind": "error", "text": str(error)})
+        raise
+
+
+@contextmanager
+def _kept_generators() -> Iterator[None]:
+    """Keep the states of cards' generators; those of the CPU are kept where they are drawn from."""
+    is_used = torch.cuda.is_available() and torch.cuda.is_initialized()  # type: ignore[no-untyped-call] # no annotation
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if is_used else []):
+        yield
+
+
+def _check_unwrapped(model: nn.Module) -> None:
+    name = type(model).__name__
+    if name in _WRAPPERS or model._compiled_call_impl is not None:
+        what = (
+            "is compiled already"
+            if name == "OptimizedModule" or name not in _WRAPPERS
+            else f"is wrapped in {name} already"
+        )
+        raise SiteError(
+            f"The model {what}. Call actlab.apply_(model) before that: after the model is built, before torch.compile, "
+            "DistributedDataParallel and the optimizer."
+        )
+
+
+def _apply(tried: TriedModel, arm: Arm, *, is_matched: bool) -> None:
+    _swap(tried, arm).apply(tried.model, generator=_generator(tried))
+    if is_matched:
+        init_(tried.model, _inputs_for_init(tried), generator=_generator(tried))
+
+
+def _swap(tried: TriedModel, arm: Arm) -> RepeatedSwap:
+    return RepeatedSwap(structure=None) if arm.is_unchanged else tried.swap(arm)
+
+
+def _generator(tried: TriedModel) -> torch.Generator:
+    return torch.Generator().manual_seed(tried.seed)
+
+
+def _inputs_for_init(tried: TriedModel) -> Inputs:
+    if tried.batch is None:
+        raise SiteError(
+            "init='matched' draws weights by what runs in the model. Pass a batch: actlab.apply_(model, example_inputs=batch)."
+        )
+    return tried.batch
+
+
+def _rehearse(tried: TriedModel, request: Mapping[str, Any], *, is_matched: bool) -> dict[str, Any]:
+    """Try all arms; where weights are drawn by what runs, on a copy of the model."""
+    arms: Sequence[Arm] = [arm_from_dict(values) for values in request["arms"]]
+    found = outline_arms(tried, arms, request["sites"], lambda arm: _fitting_swap(tried, arm))
+    if is_matched:
+        for arm in found.arms:
+            with _fitting(arm):
+                model = copy.deepcopy(tried.model)
+                _apply(TriedModel(model=model, batch=tried.batch, seed=tried.seed), arm, is_matched=True)
+    return {"kind": "sites", **found.to_dict()}
+
+
+def _fitting_swap(tried: TriedModel, arm: Arm) -> RepeatedSwap:
+    with _fitting(arm):
+        return _swap(tried, arm)
+
+
+@contextmanager
+def _fitting(arm: Arm) -> Iterator[None]:
+    try:
+        yield
+    except ActlabError as error:
+        raise SiteError(f"The arm {arm.label} does not fit the model of the script. {error}") from error
+
+
+def _count(model: nn.Module) -> int:
+    return sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+
+
+def _versions(model: nn.Module) -> dict[str, str]:
+    """Return software, threads and device of this process, as far as they may differ from ActLab's."""
+    device = next((weight.device.type for weight in model.parameters()), "cpu")
+    versions = {name: version(name) for name in ("actlab", "torch", "numpy")}
+    return {**versions, "python": platform.python_version(), "threads": str(torch.get_num_threads()), "device": device}
+
+
+def _exempt_in_new_optimizers(model: nn.Module) -> None:
+    """Take the learned numbers of a model out of the weight decay of every optimizer that is made from now on.
+
+    It is done when the optimizer is made, as a scheduler takes note of its groups.
+    """
+    make = torch.optim.Optimizer.__init__
+
+    @wraps(make)
+    def make_exempt(self: torch.optim.Optimizer, *args: Any, **options: Any) -> None:
+        make(self, *args, **options)
+        exempt_learned_numbers_(self, model)
+
+    torch.optim.Optimizer.__init__ = make_exempt  # type: ignore[method-assign] # for this process, which is one trial

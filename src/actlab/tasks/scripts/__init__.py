@@ -1,0 +1,1 @@
+"""Trials that are runs of a user's own training script."""
