@@ -107,6 +107,9 @@ def rows(store: Path) -> list[dict[str, Any]]:
         for row in opened.rows(opened.study("killed").id)
     ]
     opened.close()
+    for row in untimed:
+        for columns in (row["series"] or {}).values():
+            del columns["seconds"]
     return sorted(untimed, key=lambda row: (row["arm"], row["seed"]))
 
 

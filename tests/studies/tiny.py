@@ -72,7 +72,13 @@ TIMES = ("started", "finished", "seconds", "cpu_seconds")
 def numbers(rows):
     """The rows without times, in a fixed order."""
     untimed = [{name: value for name, value in row.items() if name not in TIMES} for row in rows]
+    untimed = [{**row, "series": untimed_series(row["series"])} for row in untimed]
     return sorted(untimed, key=lambda row: (row["stage"], row["arm"], row["seed"], row["lr"]))
+
+
+def untimed_series(series):
+    """Series of a row without their seconds."""
+    return {name: {**columns, "seconds": None} for name, columns in (series or {}).items()}
 
 
 def result(arm, seed, metric, *, status="completed", stage="main", lr=0.01, validation=None):

@@ -106,8 +106,8 @@ def test_the_test_split_is_read_once_at_the_end_and_not_at_all_in_tuning():
     run_trial(tiny(metric=counted), RELU, 0)
     run_trial(tiny(metric=counted), RELU, 0, stage="tune")
 
-    # validation and test, the controls (a constant prediction on test, half of the training on validation); then validation alone
-    assert calls == [20, 30, 30, 20, 20]
+    # validation after each of nine steps, test, and a constant prediction on test; then validation alone
+    assert calls == [20] * 9 + [30, 30] + [20] * 9
 
 
 def test_a_tuning_trial_has_a_validation_and_no_metric():

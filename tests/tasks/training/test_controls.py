@@ -9,7 +9,7 @@ from actlab.studies.arm import parse_arm
 from actlab.studies.trials.loop_trial import train_model
 from actlab.studies.trials.trial import run_trial
 from actlab.tasks.task import accuracy
-from actlab.tasks.training.controls import Snapshot, constant_metric
+from actlab.tasks.training.controls import constant_metric
 from actlab.tasks.training.evaluation import evaluate_model
 
 
@@ -103,9 +103,3 @@ def test_the_controls_change_no_result():
     assert "half_validation" in with_half.controls
     assert "half_validation" not in without.controls
     assert (with_half.train_loss, with_half.curve) == (without.train_loss, without.curve)
-
-
-def test_a_state_that_cannot_be_loaded_again_gives_none():
-    snapshot = Snapshot(nn.Linear(1, 1))
-
-    assert snapshot.evaluate(nn.Linear(2, 2), half) is None

@@ -59,6 +59,8 @@ trials = sa.Table(
     sa.Column("provisional", sa.Boolean),
     sa.Column("inputs", sa.JSON),
     sa.Column("controls", sa.JSON),
+    sa.Column("series", sa.JSON),
+    sa.Column("metrics", sa.JSON),
     sa.UniqueConstraint("study_id", "stage", "arm", "seed", "lr"),
 )
 leases = sa.Table(
@@ -98,4 +100,7 @@ facts = sa.Table(
 )
 
 # Columns that stores of earlier builds lack. They are added when such a store is opened for writing; earlier builds ignore them.
-ADDED = ((trials, "provisional"), (trials, "inputs"), (trials, "controls"), (leases, "uptime"))
+ADDED = (
+    *((trials, name) for name in ("provisional", "inputs", "controls", "series", "metrics")),
+    (leases, "uptime"),
+)

@@ -14,12 +14,15 @@ from actlab.studies.arm import Arm
 from actlab.studies.arm_model import build_model
 from actlab.studies.trial_inputs import input_digests
 from actlab.studies.trials.measurements import Measurements, TrialSettings
+from actlab.studies.trials.stage import staged
 from actlab.tasks.data import Data
 from actlab.tasks.isolation import isolated, one_thread, seed_all
 from actlab.tasks.task import Task
-from actlab.tasks.training.controls import Snapshot, constant_metric
+from actlab.tasks.training.batches import step_count
+from actlab.tasks.training.controls import constant_metric
 from actlab.tasks.training.data_cache import cached_data
 from actlab.tasks.training.evaluation import evaluate_model, metric_of, outputs_of
+from actlab.tasks.training.held_out import HeldOut
 from actlab.tasks.training.loop import DivergedError, finite, train
 from actlab.tasks.training.recorder import Recorder
 
@@ -41,48 +44,55 @@ def run_loop_trial(task: Task, arm: Arm, settings: TrialSettings, measured: Meas
     seed = settings.seed
     data = cached_data(task, seed)
     measured.inputs |= input_digests(task, data)
+    task = staged(task, settings.stage, step_count(task, data.train))
     measured.versions["threads"] = str(torch.get_num_threads())
     batch = data.train.x[: task.batch_size]
     model = build_model(task, arm, seed, init=settings.init, batch=batch, digests=measured.inputs)
     measured.parameters = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     seed_all(seed)  # again: the swap may have drawn numbers, and dropout must not depend on the arm
-    half = list[Snapshot]()
+    total, recorder = step_count(task, data.train), measured.recorder
+    held_out = None if data.validation is None else HeldOut(task, data.validation, total=total, recorder=recorder)
     train(
         task,
         model,
         data.train,
         seed,
         lr=settings.lr,
-        recorder=measured.recorder,
+        recorder=recorder,
         decay_learned=settings.decay_learned,
-        at_half=half.append if settings.stage == "main" and data.validation is not None else None,
+        held_out=held_out,
     )
-    _evaluate(task, model.eval(), data, settings=settings, measured=measured, half=half)
+    _evaluate(task, model.eval(), data, settings=settings, measured=measured, held_out=held_out)
 
 
 def _evaluate(
-    task: Task, model: nn.Module, data: Data, *, settings: TrialSettings, measured: Measurements, half: list[Snapshot]
+    task: Task,
+    model: nn.Module,
+    data: Data,
+    *,
+    settings: TrialSettings,
+    measured: Measurements,
+    held_out: HeldOut | None,
 ) -> None:
     losses = measured.recorder.losses
     curve = None if task.curve_metric is None else finite(task.curve_metric(losses), "curve_metric")
-    if data.validation is not None:
+    if data.validation is not None and held_out is not None:
         measured.validation = finite(evaluate_model(task, model, data.validation), "metric on the validation split")
+        held_out.record(len(losses), measured.validation)
     elif settings.stage != "main":
         measured.validation = curve
     if settings.stage == "main":
         output = None if curve is not None else outputs_of(model, data.test)
         measured.metric = curve if output is None else finite(metric_of(task, output, data.test), "metric")
-        measured.controls = _controls(task, model, data, output, half)
+        measured.controls = _controls(task, data, output, held_out)
 
 
-def _controls(
-    task: Task, model: nn.Module, data: Data, output: Tensor | None, half: list[Snapshot]
-) -> dict[str, float]:
+def _controls(task: Task, data: Data, output: Tensor | None, held_out: HeldOut | None) -> dict[str, float]:
     """Return the control measurements; they come last and change no result."""
-    controls = {"constant": None if output is None else constant_metric(task.metric, output, data.test.y)}
-    validation = data.validation
-    if half and validation is not None:
-        controls["half_validation"] = half[0].evaluate(model, lambda it: evaluate_model(task, it, validation))
+    controls = {
+        "constant": None if output is None else constant_metric(task.metric, output, data.test.y),
+        "half_validation": None if held_out is None else held_out.half,
+    }
     return {name: value for name, value in controls.items() if value is not None}
 
 

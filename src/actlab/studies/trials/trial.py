@@ -133,7 +133,7 @@ def run_trial(
         >>> from actlab.tasks import resolve
         >>> trial = run_trial(resolve("digits"), parse_arm("gelu"), seed=0)
         >>> trial.status, trial.steps
-        ('completed', 408)
+        ('completed', 1600)
     """
     rate = task.learning_rate if lr is None else lr
     started, wall, cpu = time.time(), time.perf_counter(), time.process_time()

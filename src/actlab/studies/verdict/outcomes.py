@@ -11,6 +11,7 @@ import numpy as np
 
 from actlab.stats.e_process import Floats
 from actlab.stats.racing import Direction, Race, RaceState, Table, paired_gains
+from actlab.studies.target import Target
 
 __all__ = ["Costs", "Outcome", "Row", "StudyFacts", "differences", "gains", "read_outcomes", "replay_race"]
 
@@ -43,6 +44,9 @@ class StudyFacts:
         site_patterns: of the sites that arms of a single spec swap; none for those of the model's main function.
         sites: every activation site of the model as a mapping with the fields of :class:`actlab.studies.site_list.StudySite`; empty
             where they are not known.
+        target: of convergence; None where there is none.
+        target_note: why there is none, for people.
+        steps_per_epoch: training steps of an epoch; None where it is not known.
 
     Example:
         >>> StudyFacts(name="s", task="t", metric="accuracy", arms=("relu",), baseline="relu", seeds=(0, 1)).sign
@@ -66,6 +70,9 @@ class StudyFacts:
     hygiene: Mapping[str, Any] = field(default_factory=dict)
     site_patterns: tuple[str, ...] = ("*",)
     sites: tuple[Mapping[str, Any], ...] = ()
+    target: Target | None = None
+    target_note: str = ""
+    steps_per_epoch: float | None = None
 
     @property
     def sign(self) -> float:

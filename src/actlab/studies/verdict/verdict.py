@@ -17,6 +17,8 @@ from actlab.errors import PlanError, did_you_mean
 from actlab.stats.racing import Direction
 from actlab.studies.verdict.arm_summary import ArmSummary, Difference, summarize_arms
 from actlab.studies.verdict.cautions import Evidence, find_warnings
+from actlab.studies.verdict.convergence.convergence import ArmConvergence, Convergence, find_convergence
+from actlab.studies.verdict.convergence.sentences import convergence_sentences
 from actlab.studies.verdict.finding import ArmFinding, Findings, PairFinding, make_findings
 from actlab.studies.verdict.learned import Learned, find_learned
 from actlab.studies.verdict.outcomes import Costs, Outcome, Row, StudyFacts, read_outcomes, replay_race
@@ -26,8 +28,10 @@ from actlab.studies.verdict.ties import Tie, closest, find_ties
 from actlab.system.display import Tabular
 
 __all__ = [
+    "ArmConvergence",
     "ArmFinding",
     "ArmSummary",
+    "Convergence",
     "Difference",
     "Findings",
     "Learned",
@@ -62,6 +66,7 @@ class Verdict(Tabular):
         learned: whether anything was learned, and which arms gave identical results.
         region: the region of practical equivalence, and how it was chosen; ``rope`` is its width.
         command: what resumes or repeats the study, see :func:`actlab.studies.verdict.reproduction.reproduction`.
+        convergence: how fast the arms reach a target, beside how they end; None where the trials have no series.
     """
 
     study: str
@@ -92,6 +97,7 @@ class Verdict(Tabular):
     site_patterns: tuple[str, ...] = ("*",)
     sites: tuple[Mapping[str, Any], ...] = ()
     command: str = ""
+    convergence: Convergence | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the verdict as dicts, lists, texts and numbers, ready for JSON; NaN and infinity become None."""
@@ -178,7 +184,23 @@ def _verdict(
         tune=facts.tune,
         site_patterns=facts.site_patterns,
         sites=facts.sites,
+        convergence=_convergence(rows, outcomes, findings, arms, facts=facts, costs=costs),
     )
+
+
+def _convergence(
+    rows: Sequence[Row],
+    outcomes: Mapping[str, Outcome],
+    findings: Findings,
+    arms: Sequence[ArmSummary],
+    *,
+    facts: StudyFacts,
+    costs: Costs,
+) -> Convergence | None:
+    found = find_convergence(rows, outcomes, findings, facts, costs)
+    if found is None:
+        return None
+    return dataclasses.replace(found, sentences=convergence_sentences(found, arms, facts))
 
 
 def _rank(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
@@ -12,9 +11,9 @@ from torch import nn
 from actlab.nn.training.parameter_groups import exempt_learned_numbers_
 from actlab.tasks.data import Split
 from actlab.tasks.task import Task
-from actlab.tasks.training.batches import batches, step_count
-from actlab.tasks.training.controls import Snapshot
+from actlab.tasks.training.batches import batches
 from actlab.tasks.training.evaluation import as_number
+from actlab.tasks.training.held_out import HeldOut
 from actlab.tasks.training.recorder import Recorder
 
 __all__ = ["DivergedError", "finite", "train"]
@@ -45,7 +44,7 @@ def train(
     lr: float,
     recorder: Recorder,
     decay_learned: bool = True,
-    at_half: Callable[[Snapshot], Any] | None = None,
+    held_out: HeldOut | None = None,
 ) -> None:
     """Train a model, and append the loss of every step to the recorder. Most of a study's time is spent in this loop.
 
@@ -57,7 +56,7 @@ def train(
         lr: learning rate.
         recorder: of the losses.
         decay_learned: whether weight decay acts on the learned numbers of activations.
-        at_half: called with the state after half of the steps, or None.
+        held_out: evaluations during the training, or None.
 
     Raises:
         DivergedError: a loss is not finite.
@@ -66,7 +65,8 @@ def train(
     if not decay_learned:
         exempt_learned_numbers_(optimizer, model)
     loss_of, losses = task.loss, recorder.losses
-    middle = 0 if at_half is None else step_count(task, split) // 2
+    look = 0 if held_out is None else held_out.next
+    recorder.start()
     for x, y in islice(batches(task, split, seed), task.steps):
         loss = loss_of(model(x), y)
         value = loss.item()
@@ -76,5 +76,7 @@ def train(
         loss.backward()  # type: ignore[no-untyped-call] # torch has no annotation for it
         optimizer.step()
         optimizer.zero_grad()
-        if at_half is not None and len(losses) == middle:
-            at_half(Snapshot(model))
+        if held_out is not None and len(losses) == look:
+            held_out.evaluate(model, look)
+            look = held_out.next
+    recorder.tick(len(losses))

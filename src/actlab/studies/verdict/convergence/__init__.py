@@ -1,0 +1,1 @@
+"""How fast the arms of a study converge, beside how they end."""

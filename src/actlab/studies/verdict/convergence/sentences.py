@@ -1,0 +1,135 @@
+"""Sentences on convergence that keep apart how fast an arm trains and how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from actlab.studies.arm import named
+from actlab.studies.verdict.arm_summary import ArmSummary
+from actlab.studies.verdict.convergence.convergence import ArmConvergence, Convergence, TimeToTarget
+from actlab.studies.verdict.outcomes import StudyFacts
+from actlab.studies.verdict.words import all_named, capitalized
+from actlab.system.plural import plural
+
+__all__ = ["arm_sentence", "convergence_sentences", "target_sentence"]
+
+_PACE: Final = {"faster": "trains faster than", "slower": "trains slower than"}
+_END: Final = {"better": "ends better", "worse": "ends worse", "equivalent": "ends equal"}
+_AGREE: Final = {("faster", "better"), ("slower", "worse")}
+
+
+def convergence_sentences(found: Convergence, arms: Sequence[ArmSummary], facts: StudyFacts) -> tuple[str, ...]:
+    """Return the target, then for each arm but the baseline how fast it trains and how it ends, and what the two answers do not cover.
+
+    Args:
+        found: convergence of the arms.
+        arms: summaries, in the order in which the sentences follow.
+        facts: of the study.
+    """
+    sentences = [target_sentence(found), *_limits(found)]
+    sentences += [
+        arm_sentence(entry, found, summary, facts)
+        for summary in arms
+        if summary.spec != found.baseline and (entry := found.of(summary.spec)) is not None and entry.steps is not None
+    ]
+    return tuple(map(capitalized, sentences))
+
+
+def target_sentence(found: Convergence) -> str:
+    """Return the target and how it was fixed, or why there is none."""
+    if found.target is None:
+        return f"No target of convergence: {found.note or 'none was fixed before the study'}."
+    return f"Target: {found.target} ({found.target.rule})."
+
+
+def _limits(found: Convergence) -> Iterator[str]:
+    """Say where the target tells nothing, or where its times are estimates."""
+    if found.target is None:
+        return
+    times = [entry.steps for entry in found.arms if entry.steps is not None]
+    if not times:
+        yield f"The {'training loss' if found.target.is_loss else found.target.name} was not recorded during the trials."
+        return
+    if found.target.began:
+        yield "It was given when trials of the study had ended, so the times to it are estimates without an error rate."
+    never = [entry.arm for entry in found.arms if entry.steps is not None and entry.steps.censored == entry.steps.n]
+    if len(never) == len(times):
+        yield f"No trial reached it within {plural(found.horizon, 'step')}: it is out of reach of this training."
+    elif never:
+        yield f"{all_named(never)} never reached it within {plural(found.horizon, 'step')}."
+    if all(_is_at_once(entry) for entry in times):
+        yield "Every trial met it when it was first evaluated, so it says nothing about speed."
+
+
+def _is_at_once(times: TimeToTarget) -> bool:
+    return times.censored == 0 and len({at for at, _ in times.curve}) == 1
+
+
+def arm_sentence(entry: ArmConvergence, found: Convergence, summary: ArmSummary, facts: StudyFacts) -> str:
+    """Return how fast an arm trains and how it ends, compared with the baseline, with the numbers of both."""
+    return f"{_claim(entry, found)}: {_times(entry, found)}; {_result(entry, summary, facts)}."
+
+
+def _claim(entry: ArmConvergence, found: Convergence) -> str:
+    arm, baseline = named(entry.arm, short=True), named(found.baseline)
+    pace, end = _PACE.get(entry.pace), _END.get(entry.end)
+    if pace and end:
+        joined = "and" if (entry.pace, entry.end) in _AGREE else "but"
+        return f"{arm} {pace} {baseline} {joined} {end}"
+    if pace:
+        return f"{arm} {pace} {baseline}, and no difference at the end is shown"
+    speed = "how fast it trains was not tested" if entry.pace == "not compared" else "no difference in speed is shown"
+    if end:
+        return f"{arm} {end} {'to' if entry.end == 'equivalent' else 'than'} {baseline}, and {speed}"
+    if entry.pace == "not compared":
+        return f"{arm} and {baseline}: {speed}, and no difference at the end is shown"
+    return f"{arm} and {baseline}: no difference is shown, neither in speed nor at the end"
+
+
+def _times(entry: ArmConvergence, found: Convergence) -> str:
+    """Return when the arm and the baseline reach the target."""
+    baseline = found.of(found.baseline)
+    other = None if baseline is None else baseline.steps
+    assert entry.steps is not None  # noqa: S101 # for the type checker; only such arms have a sentence
+    parts = [f"the target is reached {_when(entry.steps)}"]
+    if other is not None:
+        parts[0] += f", with {named(found.baseline)} {_when(other)}"
+    gain = entry.steps.gain
+    if gain is not None:
+        word = "earlier" if gain.mean > 0 else "later"
+        within = (
+            f", up to step {found.horizon}" if entry.steps.censored or (other is not None and other.censored) else ""
+        )
+        if gain.mean:
+            parts.append(f"on average {_number(abs(gain.mean))} steps {word}{within}")
+        else:
+            parts.append(f"on average at the same step{within}")
+    return ", ".join(parts)
+
+
+def _when(times: TimeToTarget) -> str:
+    missed = f"never by {times.censored} of {plural(times.n, 'trial')}" if times.censored else ""
+    if times.censored == times.n:
+        return "in no trial"
+    if times.median is None:
+        return missed
+    median = f"after {_number(times.median)} steps (median)"
+    return f"{median}, {missed}" if missed else median
+
+
+def _result(entry: ArmConvergence, summary: ArmSummary, facts: StudyFacts) -> str:
+    """Return the answer of the study at the end of training."""
+    if summary.diff is None:
+        return f"at the end there is no {facts.metric} to compare"
+    size, mean = abs(summary.diff.mean), summary.diff.mean
+    if mean == 0:
+        return f"at the end the mean {facts.metric} is the same"
+    text = f"at the end its {facts.metric} is {size:.2g} {'higher' if mean > 0 else 'lower'} on average"
+    if entry.end == "equivalent":
+        return f"{text}, which is within the region of practical equivalence"
+    return text if entry.end in ("better", "worse") else f"{text}, which may be noise"
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.3g}"

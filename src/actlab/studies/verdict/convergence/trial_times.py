@@ -1,0 +1,148 @@
+"""Times to a target of the trials of a study, censored where a trial never reaches it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actlab.stats.e_process import Floats
+from actlab.studies.learning_curve import LearningCurve, held_out_curve, loss_curve
+from actlab.studies.target import Target
+from actlab.studies.verdict.outcomes import Costs, Outcome, Row, StudyFacts
+
+__all__ = ["Times", "TrialCurves", "read_trials", "seconds_to_target", "steps_to_target"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialCurves:
+    """Curves of one trial that completed or diverged.
+
+    Attributes:
+        seed: of the trial.
+        steps: number of training steps.
+        diverged: whether it gave no finite result.
+        stacked: whether it was trained in one computation with others, so that its seconds are not its own.
+        loss: training loss, smoothed.
+        held_out: metric on held-out data.
+    """
+
+    seed: int
+    steps: int
+    diverged: bool
+    stacked: bool
+    loss: LearningCurve | None
+    held_out: LearningCurve | None
+
+    def of(self, target: Target) -> LearningCurve | None:
+        """Return the curve that a target is for."""
+        return self.loss if target.is_loss else self.held_out
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training up to the last recorded point; NaN where there is none."""
+        return max((float(curve.seconds[-1]) for curve in (self.loss, self.held_out) if curve), default=math.nan)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Times:
+    """Times of the trials of one arm, in the order of the plan's seeds.
+
+    Attributes:
+        seeds: shape (n,).
+        time: of the target, or of the end of the trial; infinite for a trial that ended early, which would never reach it. Shape (n,).
+        reached: whether the target was reached, shape (n,).
+    """
+
+    seeds: tuple[int, ...]
+    time: Floats
+    reached: NDArray[np.bool_]
+
+    def scaled(self, factor: float) -> Times:
+        """Return the times in another unit."""
+        return Times(seeds=self.seeds, time=self.time * factor, reached=self.reached)
+
+
+def read_trials(
+    rows: Iterable[Row], outcomes: Mapping[str, Outcome], facts: StudyFacts
+) -> dict[str, list[TrialCurves]]:
+    """Return the curves of every arm's trials, in the order of the plan's seeds; trials without series are left out, and failed ones.
+
+    Args:
+        rows: trials of the study.
+        outcomes: of every arm.
+        facts: of the study.
+    """
+    found: dict[str, dict[int, TrialCurves]] = {arm: {} for arm in facts.arms}
+    for row in rows:
+        arm, seed = row["arm"], row["seed"]
+        if row.get("stage", "main") != "main" or arm not in found or row.get("series") is None:
+            continue
+        outcome = outcomes[arm]
+        if seed in outcome.metrics or seed in outcome.diverged:
+            found[arm][seed] = TrialCurves(
+                seed=seed,
+                steps=int(row.get("steps") or 0),
+                diverged=seed in outcome.diverged,
+                stacked=(row.get("versions") or {}).get("trainer") == "stacked",
+                loss=loss_curve(row),
+                held_out=held_out_curve(row, facts.metric),
+            )
+    return {arm: [by_seed[seed] for seed in facts.seeds if seed in by_seed] for arm, by_seed in found.items()}
+
+
+def steps_to_target(trials: Sequence[TrialCurves], target: Target, horizon: int) -> Times:
+    """Return the steps to a target of an arm's trials.
+
+    A trial that reaches it is observed; one that trains to the end without it is censored there; one that ended earlier without it,
+    because it diverged or was stopped early, never reaches it. A completed trial in which the series was not recorded is left out.
+
+    Args:
+        trials: of the arm.
+        target: the target.
+        horizon: steps of a complete trial.
+    """
+    return _times(trials, target, [math.inf if trial.steps < horizon else float(trial.steps) for trial in trials])
+
+
+def seconds_to_target(
+    by_arm: Mapping[str, Sequence[TrialCurves]], target: Target, horizon: int, costs: Costs
+) -> dict[str, Times]:
+    """Return the seconds of training to a target of the trials of all arms; of no arm where they were not measured for every one.
+
+    They are measured in the trials. Where trials were trained in one computation, they are the steps times the step time of
+    the arm alone, as it was measured for the study.
+
+    Args:
+        by_arm: trials of every arm.
+        target: the target.
+        horizon: steps of a complete trial.
+        costs: per arm, with ``step_time`` in seconds.
+    """
+    used = {arm: trials for arm, trials in by_arm.items() if trials}
+    if any(trial.stacked for trials in used.values() for trial in trials):
+        step_times = {arm: costs.get(arm, {}).get("step_time") for arm in used}
+        if not all(step_times.values()):
+            return {}
+        return {arm: steps_to_target(used[arm], target, horizon).scaled(float(step_times[arm] or 0.0)) for arm in used}
+    found = {}
+    for arm, trials in used.items():
+        ends = [math.inf if trial.steps < horizon else trial.seconds for trial in trials]
+        found[arm] = _times(trials, target, ends, in_seconds=True)
+    return {} if any(np.isnan(times.time).any() for times in found.values()) else found
+
+
+def _times(trials: Sequence[TrialCurves], target: Target, ends: Sequence[float], *, in_seconds: bool = False) -> Times:
+    seeds, times, reached = [], [], []
+    for trial, end in zip(trials, ends, strict=True):
+        curve = trial.of(target)
+        if curve is None and not trial.diverged:
+            continue
+        reach = None if curve is None else curve.first(target.is_met(curve.value))
+        seeds.append(trial.seed)
+        reached.append(reach is not None)
+        times.append(end if reach is None else reach.seconds if in_seconds else reach.step)
+    return Times(seeds=tuple(seeds), time=np.array(times, dtype=np.float64), reached=np.array(reached, dtype=np.bool_))

@@ -1,0 +1,108 @@
+"""The words of a verdict keep apart how fast an arm trains and how it ends."""
+
+from __future__ import annotations
+
+import pytest
+from tests.studies.verdict.convergence.simulated import judged
+
+from actlab.studies.target import Target
+
+BASE = (60.0, 0.96)
+
+
+def sentence(other, **more):
+    verdict = judged({"relu": BASE, "gelu": other}, seeds=14, **more)
+    return next(text for text in verdict.convergence.sentences if text.startswith("gelu"))
+
+
+PLANTED = {
+    "faster but equal": ((30.0, 0.96), "gelu trains faster than relu but ends equal: "),
+    "slower but better": ((95.0, 0.98), "gelu trains slower than relu but ends better: "),
+    "faster and better": ((30.0, 0.98), "gelu trains faster than relu and ends better: "),
+    "slower and worse": ((95.0, 0.93), "gelu trains slower than relu and ends worse: "),
+    "faster but worse": ((20.0, 0.93), "gelu trains faster than relu but ends worse: "),
+    "equal speed, better": ((60.0, 0.98), "gelu ends better than relu, and no difference in speed is shown: "),
+}
+
+
+@pytest.mark.parametrize(("other", "start"), PLANTED.values(), ids=PLANTED)
+def test_a_planted_arm_is_told_in_words(other, start):
+    # of arms of equal speed the better one reaches a target below both ends a little earlier; a low target keeps that within a step
+    target = Target(
+        name="accuracy",
+        value=0.6 if start.startswith("gelu ends") else 0.9,
+        direction="max",
+        rule="given before the study",
+    )
+
+    assert sentence(other, target=target).startswith(start)
+
+
+def test_faster_and_better_are_never_confused_between_two_planted_arms():
+    verdict = judged({"relu": BASE, "quick": (30.0, 0.96), "strong": (95.0, 0.98)}, seeds=16)
+    texts = {text.split()[0]: text for text in verdict.convergence.sentences}
+
+    assert "quick trains faster than relu but ends equal" in texts["quick"]
+    assert "strong trains slower than relu but ends better" in texts["strong"]
+    assert verdict.best_set == ("strong",)
+    assert "at the end its accuracy is 0.02 higher on average" in texts["strong"]
+
+
+def test_a_sentence_has_the_numbers_of_both_answers():
+    text = sentence((30.0, 0.96))
+
+    assert "the target is reached after 100 steps (median), with relu after 180 steps (median), on average " in text
+    assert "on average" in text
+    assert "within the region of practical equivalence" in text
+
+
+def test_nothing_shown_is_said_for_both():
+    text = sentence((60.0, 0.961), rope=0.0)
+
+    assert text.startswith("gelu and relu: no difference is shown, neither in speed nor at the end: ")
+    assert "which may be noise" in text
+
+
+def test_a_target_out_of_reach_is_a_sentence():
+    target = Target(name="accuracy", value=95.0, direction="max", rule="given before the study")
+    texts = judged({"relu": BASE, "gelu": BASE}, target=target).convergence.sentences
+
+    assert texts[0] == "Target: accuracy 95 (given before the study)."
+    assert texts[1] == "No trial reached it within 400 steps: it is out of reach of this training."
+
+
+def test_a_target_that_every_trial_meets_at_once_is_a_sentence():
+    target = Target(name="accuracy", value=0.01, direction="max", rule="given before the study")
+    texts = judged({"relu": BASE, "gelu": BASE}, target=target).convergence.sentences
+
+    assert texts[1] == "Every trial met it when it was first evaluated, so it says nothing about speed."
+
+
+def test_an_arm_that_never_reaches_the_target_is_named():
+    texts = judged({"relu": BASE, "gelu": (60.0, 0.85)}).convergence.sentences
+
+    assert texts[1] == "gelu never reached it within 400 steps."
+    assert "gelu trains slower than relu and ends worse: the target is reached in no trial" in texts[2]
+
+
+def test_without_a_target_the_reason_is_a_sentence():
+    found = judged(
+        {"relu": BASE, "gelu": BASE}, target=None, target_note="the study has fewer than 6 seeds"
+    ).convergence
+
+    assert found.sentences == ("No target of convergence: the study has fewer than 6 seeds.",)
+    assert found.of("gelu").steps is None
+    assert found.of("gelu").metric_area is not None
+
+
+def test_a_target_of_a_series_that_was_not_recorded_is_a_sentence():
+    target = Target(name="f1", value=0.9, direction="max", rule="given before the study")
+    verdict = judged({"relu": BASE, "gelu": BASE}, target=target, metric="f1")
+
+    assert verdict.convergence.sentences[1] == "The f1 was not recorded during the trials."
+
+
+def test_the_unchanged_model_is_named_in_words():
+    verdict = judged({"unchanged": BASE, "gelu": (30.0, 0.96)}, seeds=14)
+
+    assert "gelu trains faster than the model as it is but ends equal" in verdict.convergence.sentences[1]
