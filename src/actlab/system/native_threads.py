@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 __all__ = ["blas_on_one_thread", "count"]
 
@@ -22,7 +23,7 @@ def count(folder: str = "/proc/self/task") -> int | None:
         True
     """
     try:
-        return len(os.listdir(folder))
+        return sum(1 for _ in Path(folder).iterdir())
     except OSError:
         return None
 
