@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from actlab.cli.arguments import parse_specs
+from actlab.cli.arguments import SCRIPT, parse_specs
 from actlab.cli.json_output import only_results_on_stdout, print_result, reserve_stdout
 from actlab.cli.stop import answer_signals
 from actlab.errors import ActlabError
@@ -98,6 +98,11 @@ class Commands(TyperGroup):
 
 class Command(TyperCommand):
     """Command whose activation specs are parsed before it runs."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put a script in the place of the task, so that all other words are activations."""
+        has_script = any(word == "--script" or word.startswith("--script=") for word in args)
+        return super().parse_args(ctx, [SCRIPT, *args] if has_script else args)
 
     def invoke(self, ctx: Any) -> Any:
         """Parse the specs and run the command."""

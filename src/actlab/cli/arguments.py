@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from actlab.functions.own_modules import add_own_module, has_own_modules
 from actlab.functions.spec_text import check_names, split_site_map
 
 __all__ = [
+    "SCRIPT",
     "AcceptChanges",
     "Arms",
     "Budget",
@@ -44,6 +46,7 @@ def _import(modules: list[str] | None) -> list[str] | None:
 
 SPECS = "actlab.specs"  # key of the context's data
 UNCHANGED = "unchanged"  # the arm that is the model as it is
+SCRIPT = "the script"  # in the place of a task
 
 
 def check_specs(context: typer.Context, *specs: str) -> None:
@@ -90,12 +93,19 @@ def _check_arms(context: typer.Context, value: Any) -> Any:
 
 
 def task_names() -> list[str]:
-    """Return the names of the built-in tasks, read from the file that registers them."""
+    """Return the names of the built-in tasks, without those of earlier protocols."""
+    return sorted(_registered_names()[0])
+
+
+def _registered_names() -> list[list[str]]:
+    """Return the names of the built-in tasks and of their earlier protocols, read from the file that registers them."""
     file = Path(__file__).parents[1] / "tasks" / "builtin" / "__init__.py"
-    for node in ast.parse(file.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Dict):
-            return sorted(str(key.value) for key in node.value.keys if isinstance(key, ast.Constant))
-    return []
+    tables = [
+        node.value
+        for node in ast.parse(file.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Dict)
+    ]
+    return [[str(key.value) for key in table.keys if isinstance(key, ast.Constant)] for table in tables]
 
 
 def check_task(task: str) -> str:
@@ -105,7 +115,7 @@ def check_task(task: str) -> str:
         UnknownNameError: it is neither.
         ActlabError: there is no such file.
     """
-    if task in task_names() or Path(task).exists() or has_own_modules():
+    if task == SCRIPT or task in chain(*_registered_names()) or Path(task).exists() or has_own_modules():
         return task
     if not task.endswith(".py") and "/" not in task:
         names = ", ".join(task_names())

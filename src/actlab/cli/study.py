@@ -3,23 +3,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from actlab.cli.app import FINDING, AsJson, command, example, print_json, print_rich, say
-from actlab.cli.arguments import (
-    AcceptChanges,
-    Arms,
-    Budget,
-    Import,
-    Store,
-    Task,
-    TrialLimit,
-    choice,
-    spec_option,
+from actlab.cli.arguments import AcceptChanges, Arms, Budget, Import, Store, Task, TrialLimit, choice
+from actlab.cli.compare_options import (
+    Alpha,
+    Baseline,
+    Direction,
+    DryRun,
+    Init,
+    Jobs,
+    Metric,
+    Name,
+    Rate,
+    Rope,
+    Script,
+    Seeds,
+    Sites,
+    Tune,
 )
+from actlab.errors import ActlabError
+from actlab.system import collector, native_threads
 
 if TYPE_CHECKING:
     from actlab.studies.verdict.verdict import Verdict
@@ -32,64 +41,62 @@ def compare(
     *,
     task: Task,
     acts: Arms,
-    seeds: Annotated[int, typer.Option(help="Seeds per arm; a verdict needs 6 or more.")] = 10,
+    script: Script = None,
+    metric: Metric = None,
+    direction: Direction = None,
+    lr: Rate = None,
+    seeds: Seeds = 10,
     budget: Budget = None,
     trial_limit: TrialLimit = None,
-    jobs: Annotated[int | None, typer.Option(help="Worker processes; by default one per core.")] = None,
-    baseline: Annotated[
-        str | None,
-        spec_option("Activation that the others are compared with; by default the model as it is.", arm=True),
-    ] = None,
-    sites: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Sites that arms swap, such as 'encoder.*', relu or '*'; by default those of the main function. Repeatable.",
-            metavar="PATTERN",
-        ),
-    ] = None,
-    init: Annotated[
-        str,
-        typer.Option(
-            help="fixed: the model's own; matched: the gain of each function.", callback=choice("fixed", "matched")
-        ),
-    ] = "fixed",
-    tune: Annotated[
-        str | None,
-        typer.Option(help="lr: tune the learning rate, with the same budget for every arm.", callback=choice("lr")),
-    ] = None,
+    jobs: Jobs = None,
+    baseline: Baseline = None,
+    sites: Sites = None,
+    init: Init = "fixed",
+    tune: Tune = None,
     store: Store = None,
-    name: Annotated[str | None, typer.Option(help="Name of the study; by default made from the plan.")] = None,
-    rope: Annotated[
-        float | None,
-        typer.Option(help="Region of practical equivalence, in the metric's units; by default the task's."),
-    ] = None,
-    alpha: Annotated[float, typer.Option(help="Error rate of the whole study.")] = 0.05,
+    name: Name = None,
+    rope: Rope = None,
+    alpha: Alpha = 0.05,
     accept_changes: AcceptChanges = False,
     imports: Import = None,  # noqa: ARG001 # done by its callback
     as_json: AsJson = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and the sites without training.")] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Compare activations on a task: the best, and what they cost."""
     settings: dict[str, Any] = {"seeds": seeds, "budget": budget, "jobs": jobs, "baseline": baseline, "init": init}
     settings |= {"sites": sites or None, "tune": tune, "name": name, "rope": rope, "alpha": alpha}
     optional = {"trial_limit": trial_limit, "accept_changes": accept_changes}
     settings |= {option: value for option, value in optional.items() if value}
+    source = _source(task, script, {"metric": metric, "direction": direction, "lr": lr})
     if dry_run:
-        _print_plan(task, acts, settings, as_json=as_json)
+        _print_plan(source, acts, settings, as_json=as_json)
         return
-    import actlab
-    from actlab.report.terminal.plain_text import PrintableConsole
-    from actlab.report.terminal.progress import show_progress
+    with collector.paused(), native_threads.blas_on_one_thread():  # so that the first trial begins soon
+        import actlab.study
+        from actlab.report.terminal.plain_text import PrintableConsole
+        from actlab.report.terminal.progress import show_progress
 
-    with show_progress(PrintableConsole(stderr=True), task) as progress:
-        study = actlab.compare(task, acts, store=store, progress=progress, **settings)
+    with show_progress(PrintableConsole(stderr=True), script or task) as progress:
+        study = actlab.compare(source, acts, store=store, progress=progress, **settings)
     verdict = study.verdict()
     _print_verdict(verdict, as_json=as_json)
     if not any(arm.n for arm in verdict.arms):
         raise typer.Exit(FINDING)
 
 
-def _print_plan(task: str, acts: list[str], settings: dict[str, Any], *, as_json: bool) -> None:
+def _source(task: str, script: str | None, options: Mapping[str, Any]) -> Any:
+    """Return the task, or the script that is in its place."""
+    given = [f"--{name}" for name, value in options.items() if value is not None]
+    if script is None and given:
+        raise ActlabError(f"{given[0]} goes with --script; a task has its own. Did you mean --script '... {task} ...'?")
+    if script is None:
+        return task
+    from actlab.tasks.scripts.script import Script
+
+    return Script(script, **options)
+
+
+def _print_plan(task: Any, acts: list[str], settings: dict[str, Any], *, as_json: bool) -> None:
     from actlab.report.terminal.verdict import plan_table
     from actlab.study import draft
 

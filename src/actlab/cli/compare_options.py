@@ -1,0 +1,84 @@
+"""Options of the ``compare`` command."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from actlab.cli.arguments import choice, spec_option
+
+__all__ = [
+    "Alpha",
+    "Baseline",
+    "Direction",
+    "DryRun",
+    "Init",
+    "Jobs",
+    "Metric",
+    "Name",
+    "Rate",
+    "Rope",
+    "Script",
+    "Seeds",
+    "Sites",
+    "Tune",
+]
+
+Script = Annotated[
+    str | None,
+    typer.Option(
+        help="Command of your own training script, in the place of TASK, such as 'python train.py --seed {seed}'; see the how-to.",
+        metavar="COMMAND",
+    ),
+]
+Metric = Annotated[
+    str | None,
+    typer.Option(
+        help="With --script: reported name that is compared; by default the first that is known.", metavar="NAME"
+    ),
+]
+Direction = Annotated[
+    str | None,
+    typer.Option(
+        help="With --script: max or min, whether a larger metric is better or a smaller one.",
+        callback=choice("max", "min"),
+    ),
+]
+Rate = Annotated[
+    float | None,
+    typer.Option(help="With --script: learning rate for {lr} in the command, and the middle of the grid of --tune lr."),
+]
+Seeds = Annotated[int, typer.Option(help="Seeds per arm; a verdict needs 6 or more.")]
+Jobs = Annotated[int | None, typer.Option(help="Worker processes; by default one per core.")]
+Baseline = Annotated[
+    str | None,
+    spec_option("Activation that the others are compared with; by default the model as it is.", arm=True),
+]
+Sites = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Sites that arms swap, such as 'encoder.*', relu or '*'; by default those of the main function. Repeatable.",
+        metavar="PATTERN",
+    ),
+]
+Init = Annotated[
+    str,
+    typer.Option(
+        help="fixed: the model's own; matched: the gain of each function.", callback=choice("fixed", "matched")
+    ),
+]
+Tune = Annotated[
+    str | None,
+    typer.Option(
+        help="lr: tune the learning rate, with the same small budget for every arm; lr-grid: at full length, as in version 0.1.",
+        callback=choice("lr", "lr-grid"),
+    ),
+]
+Name = Annotated[str | None, typer.Option(help="Name of the study; by default made from the plan.")]
+Rope = Annotated[
+    float | None,
+    typer.Option(help="Region of practical equivalence, in the metric's units; by default the task's."),
+]
+Alpha = Annotated[float, typer.Option(help="Error rate of the whole study.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and the sites without training.")]
