@@ -59,7 +59,7 @@ def report(*, step: int | None = None, **values: Any) -> None:
             validation split, by which ``--tune lr`` chooses.
 
     Raises:
-        TaskError: a value is no number, the step is no whole number, or nothing is reported.
+        TaskError: a value is no number, the step is no whole number or smaller than before, or nothing is reported.
 
     Example:
         >>> report(step=100, loss=0.31, accuracy=0.92)
@@ -76,11 +76,11 @@ def report(*, step: int | None = None, **values: Any) -> None:
         append_report({"kind": "report", "time": time.monotonic(), **record})
 
 
-_reports = 0
+_reports = _last = 0  # of this process
 
 
 def _step(step: Any, values: dict[str, Any]) -> int:
-    global _reports  # noqa: PLW0603 # a count of this process
+    global _reports, _last  # noqa: PLW0603 # see above
     _reports += 1
     if not values:
         raise TaskError(
@@ -90,11 +90,17 @@ def _step(step: Any, values: dict[str, Any]) -> int:
         near = next((name for name in _STEPS if name in values), None)
         if near is not None:
             raise TaskError(f"actlab.report got {near}={values[near]!r} and no step. Did you mean step={near}?")
-        return _reports
+        _last = max(_reports, _last)
+        return _last
     number = _as_float(step)
     if number is None or number < 0 or not number.is_integer():
         raise TaskError(f"actlab.report got step={step!r}; a whole number from 0 up is needed.")
-    return int(number)
+    if number < _last:
+        raise TaskError(
+            f"actlab.report got step={step} after step={_last}; steps are counted through the whole script, over all epochs."
+        )
+    _last = int(number)
+    return _last
 
 
 def _number(name: str, value: Any) -> float:

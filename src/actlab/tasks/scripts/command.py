@@ -21,8 +21,8 @@ __all__ = ["PLACES", "check_command", "fill", "named_files", "places", "script_f
 PLACES = ("seed", "lr", "out")
 
 _PYTHON = ("python", "python3")
-# Words with a meaning to a shell only: operators, redirections, and assignments before the program.
-_SHELL = re.compile(r"(\|\|?|&&?|;|[0-9&]?(>>?|<<?)(&[0-9]|.*))", re.ASCII)
+# Words with a meaning to a shell only: operators, redirections, variables, and assignments before the program.
+_SHELL = re.compile(r"\|\|?|&&?|.*;|[0-9&]?(>>?|<<?)(&[0-9]|.*)|.*\$\w.*", re.ASCII)
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=", re.ASCII)
 # Files that are read for the identity of a study when the command names them. Others may be results of the script.
 _CODE = (".py", ".sh", ".yaml", ".yml", ".toml", ".ini", ".cfg")
@@ -52,7 +52,7 @@ def split(command: str | Sequence[str]) -> tuple[str, ...]:
     if not words:
         raise TaskError("The command of the script is empty; give one such as 'python train.py --seed {seed}'.")
     _check_no_shell(command, words)
-    return words
+    return tuple(str(Path(word).expanduser()) if word.startswith("~/") else word for word in words)
 
 
 def _check_no_shell(command: str, words: Sequence[str]) -> None:

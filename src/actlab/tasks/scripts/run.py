@@ -78,7 +78,7 @@ class Result:
         """Take a record of the script's process.
 
         Raises:
-            ScriptEndedError: the training loss is not finite, or there are too many names.
+            ScriptEndedError: the training loss or the metric is not finite, or there are too many names.
         """
         if record["kind"] == "error":
             self.error = self.error or record["text"]
@@ -101,8 +101,9 @@ class Result:
             if before is not None and before[0] != step:
                 self._record(name, before)
             self._open[name] = (step, time - self._began, value)
-        if not math.isfinite(values.get(LOSS, 0.0)):
-            raise ScriptEndedError(f"the loss is {values[LOSS]} at step {step}", status="diverged")
+        for name in (LOSS, self.metric):
+            if not math.isfinite(values.get(name, 0.0)):
+                raise ScriptEndedError(f"the {name} is {values[name]} at step {step}", status="diverged")
 
     def _record(self, name: str, point: tuple[int, float, float]) -> None:
         step, seconds, value = point
@@ -170,9 +171,6 @@ def _check(result: Result, ended: Ended) -> None:
             f"the script ended without a report of {result.metric}: {found}.{near} Add actlab.report({_keyword(result.metric)}), or name "
             f"another --metric.\n{ending(ended)}"
         )
-    value = result.last[result.metric]
-    if not math.isfinite(value):
-        raise ScriptEndedError(f"the {result.metric} is {value} at the end", status="diverged")
 
 
 def _keyword(name: str) -> str:
