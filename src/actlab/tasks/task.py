@@ -157,7 +157,28 @@ class Task:
 
     def __post_init__(self) -> None:
         if not self.metric_name:
-            object.__setattr__(self, "metric_name", _function_name(self.curve_metric or self.metric))
+            object.__setattr__(self, "metric_name", self._default_metric_name())
+
+    def _default_metric_name(self) -> str:
+        if self.curve_metric is None and self.metrics and self.metric is _absent:
+            return str(next(iter(self.metrics)))
+        return _function_name(self.curve_metric or self.metric)
+
+    @property
+    def result_metric(self) -> Callable[[Any, Any], float]:
+        """The function of the result: that of ``metrics`` with the name ``metric_name``, or ``metric``.
+
+        Example:
+            >>> task = Task(name="t", model=None, data=None, loss=None, metrics={"accuracy": accuracy, "loss": None})
+            >>> task.metric_name, task.result_metric is accuracy
+            ('accuracy', True)
+        """
+        return (self.metrics or {}).get(self.metric_name, self.metric)
+
+    @property
+    def has_metric(self) -> bool:
+        """Whether there is a function of the result."""
+        return self.result_metric is not _absent
 
 
 def _is_required(name: str, given: Mapping[str, Any]) -> bool:
@@ -194,4 +215,4 @@ def load_data(task: Task, seed: int) -> Data:
     Raises:
         TaskError: ``task.data`` returned no form of data that :func:`as_data` takes.
     """
-    return as_data(task.data(seed), of=task.name)
+    return as_data(task.data(seed), of=task.name, seed=seed, batch_size=task.batch_size, shuffle=task.shuffle)

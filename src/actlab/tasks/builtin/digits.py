@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from actlab.tasks.data import Data, Split
+from actlab.tasks.data import Data, Split, tensors_of
 from actlab.tasks.task import Task, accuracy
 
 __all__ = ["cnn_task", "earlier_cnn_task", "earlier_mlp_task", "earlier_splits", "mlp_task", "splits"]
@@ -54,10 +54,10 @@ def splits(seed: int) -> Data:
         (1257, 180)
     """
     data = earlier_splits(seed)
-    held_out = data.validation
+    train, held_out = (tensors_of(split, "digits") for split in (data.train, data.validation))
     extra = Split(x=held_out.x[_VALIDATION:], y=held_out.y[_VALIDATION:])
     return Data(
-        train=Split(x=torch.cat((data.train.x, extra.x)), y=torch.cat((data.train.y, extra.y))),
+        train=Split(x=torch.cat((train.x, extra.x)), y=torch.cat((train.y, extra.y))),
         validation=Split(x=held_out.x[:_VALIDATION], y=held_out.y[:_VALIDATION]),
         test=data.test,
     )
@@ -65,8 +65,7 @@ def splits(seed: int) -> Data:
 
 def _data(seed: int) -> Data:
     """Draw the splits with inputs of mean 0 and standard deviation 1, over all pixels and to 2 %."""
-    data = splits(seed)
-    parts = {"train": data.train, "validation": data.validation, "test": data.test}
+    parts = {name: tensors_of(split, "digits") for name, split in splits(seed).splits.items()}
     return Data(**{name: Split(x=(part.x * 16 - 5) / 6, y=part.y) for name, part in parts.items()})
 
 

@@ -22,8 +22,9 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from actlab.tasks.builtin import fashion_mnist
-from actlab.tasks.data import Data, Split
+from actlab.tasks.data import Data, Split, tensors_of
 from actlab.tasks.isolation import isolated
+from actlab.tasks.loading.loader import Loader
 from actlab.tasks.metrics.generative import frechet_distance, precision, recall
 from actlab.tasks.task import Parameters, Task, adam, load_data
 
@@ -136,7 +137,7 @@ def _gan_adam(parameters: Parameters, lr: float) -> torch.optim.Optimizer:
 @lru_cache(maxsize=4)
 def _features(steps: int, images: int) -> nn.Module:
     """Return a classifier of Fashion-MNIST up to its penultimate layer, (n, 784) to (n, 64), trained once per process."""
-    data = load_data(fashion_mnist.lenet_task(), 0).train
+    data = tensors_of(load_data(fashion_mnist.lenet_task(), 0).train, "gan")
     x, y = data.x[:images].flatten(1), data.y[:images]
     with isolated(_CLASSIFIER_SEED), torch.enable_grad():
         body = nn.Sequential(nn.Linear(_PIXELS, 256), nn.ReLU(), nn.Linear(256, _FEATURES), nn.ReLU())
@@ -163,8 +164,8 @@ def _data(steps: int, images: int, judged: int, seed: int) -> Data:
     )
 
 
-def _with_latent(split: Split, count: int, features: nn.Module, generator: torch.Generator) -> Split:
-    pixels = split.x[:count].flatten(1)
+def _with_latent(split: Split | Loader, count: int, features: nn.Module, generator: torch.Generator) -> Split:
+    pixels = tensors_of(split, "gan").x[:count].flatten(1)
     latent = torch.randn(len(pixels), LATENT, generator=generator)
     with torch.no_grad():
         return Split(x=torch.cat((pixels, latent), 1), y=features(pixels))

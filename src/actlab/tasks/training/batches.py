@@ -5,37 +5,60 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from actlab.errors import TaskError
+from actlab.nn.sites.dry_run import Inputs
 from actlab.tasks.data import Split
+from actlab.tasks.isolation import isolated
+from actlab.tasks.loading.batch_parts import inputs_of_call, parts_of
+from actlab.tasks.loading.loader import Loader, batch_starts
+from actlab.tasks.loading.nested import mapped
 from actlab.tasks.task import Task
 
-__all__ = ["batches", "epochs", "step_count"]
+__all__ = ["batches", "epochs", "first_inputs", "step_count"]
 
 
-def step_count(task: Task, split: Split) -> int:
-    """Return the number of steps of the optimizer in a trial; the last step of an epoch may have fewer batches than ``accumulate``."""
-    return min(task.epochs * math.ceil(len(_starts(task, split)) / task.accumulate), task.steps or sys.maxsize)
+def step_count(task: Task, split: Split | Loader) -> int:
+    """Return the number of steps of the optimizer in a trial; the last step of an epoch may have fewer batches than ``accumulate``.
+
+    Raises:
+        TaskError: the number of batches is not known, and the task has no ``steps``.
+    """
+    length = split.length if isinstance(split, Loader) else len(batch_starts(len(split), task.batch_size))
+    if length is not None:
+        return min(task.epochs * math.ceil(length / task.accumulate), task.steps or sys.maxsize)
+    if task.steps is None:
+        of = split.of if isinstance(split, Loader) else task.name
+        raise TaskError(
+            f"The number of batches of {of} is not known (it has no len(), or comes from worker processes). Set steps in the task: a trial "
+            "then takes that many, and reads the loader as often as it needs."
+        )
+    return task.steps
 
 
-def _starts(task: Task, split: Split) -> list[int]:
-    """Return the first example of every batch of an epoch, without a last batch of one example."""
-    count, size = len(split), task.batch_size
-    return [start for start in range(0, count, size) if count - start > 1 or size == 1 or count == 1]
+def batches(task: Task, split: Split | Loader, seed: int) -> Iterator[Any]:
+    """Yield batches, epoch by epoch; a last batch of one example is dropped, because batch normalisation fails on it.
 
-
-def batches(task: Task, split: Split, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield batches, epoch by epoch; a last batch of one example is dropped, because batch normalisation fails on it."""
+    A loader decides itself what its last batch is.
+    """
     for epoch in epochs(task, split, seed):
         yield from epoch
 
 
-def epochs(task: Task, split: Split, seed: int) -> Iterator[Iterator[tuple[Tensor, Tensor]]]:
-    """Yield the batches of each epoch; an epoch that is not read costs nothing but the draw of its order."""
+def epochs(task: Task, split: Split | Loader, seed: int) -> Iterator[Iterator[Any]]:
+    """Yield the batches of each epoch.
+
+    An epoch that is not read costs the draw of its order where the data are in memory; that of a loader is read all the same.
+    """
+    if isinstance(split, Loader):
+        yield from split.epochs(task.epochs)
+        return
     generator = torch.Generator().manual_seed(seed)
-    count, starts = len(split), _starts(task, split)
+    count, starts = len(split), batch_starts(len(split), task.batch_size)
     for _ in range(task.epochs):
         yield _epoch(task, split, starts, torch.randperm(count, generator=generator) if task.shuffle else None)
 
@@ -48,3 +71,34 @@ def _epoch(task: Task, split: Split, starts: list[int], order: Tensor | None) ->
     for start in starts:
         index = order[start : start + size]
         yield x.index_select(0, index), y.index_select(0, index)
+
+
+def first_inputs(task: Task, split: Split | Loader, seed: int) -> Inputs | None:
+    """Return the inputs of the model in the first batch, on which its activations are looked up.
+
+    For a task with a ``step`` these are the inputs with which it calls the model first. Where it does not call the model itself, as for one
+    whose parts it calls, they are those of ``example_inputs(seed)``; without these there are none, and the activations are read from the
+    source of the model.
+
+    Args:
+        task: the task.
+        split: the training split.
+        seed: of the model that the step is given.
+
+    Returns:
+        A tensor, a tuple of positional arguments, a dict of keyword arguments, or None.
+
+    Raises:
+        TaskError: the split has no batch, or a batch without a target.
+    """
+    if task.example_inputs is not None:
+        with isolated(seed):
+            given: Inputs = task.example_inputs(seed)
+            return given
+    batch = split.first(task.batch_size) if isinstance(split, Split) else split.first()
+    step = task.step
+    if step is None:
+        return batch[0] if isinstance(split, Split) else parts_of(batch, split.of).inputs
+    with isolated(seed):
+        model = task.model(seed).train()
+        return inputs_of_call(model, lambda: step(model, mapped(batch, lambda leaf: leaf)))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
-from actlab.tasks.data import Data
+from actlab.tasks.data import Data, Split
 from actlab.tasks.isolation import isolated
+from actlab.tasks.loading.loader import Loader
+from actlab.tasks.loading.nested import leaves
 from actlab.tasks.task import Task, load_data
 
 __all__ = ["cached_data"]
@@ -24,7 +27,9 @@ _HELD: Final[WeakKeyDictionary[Task, _Held]] = WeakKeyDictionary()
 
 
 def cached_data(task: Task, seed: int) -> Data:
-    """Return the task's data for a seed; those of the latest seed are kept, unless something has changed them in place.
+    """Return the task's data for a seed; tensors of the latest seed are kept, unless something has changed them in place.
+
+    Datasets and loaders may have a state of their own (a generator, a counter, worker processes): they are made anew for every trial.
 
     ``data(seed)`` is called with the global generators seeded; they and the process are restored, so that what follows is the same
     whether it is called or not.
@@ -45,7 +50,7 @@ def cached_data(task: Task, seed: int) -> Data:
     _HELD.pop(task, None)  # before loading, so that two seeds are never in memory at once
     with isolated(seed):
         data = load_data(task, seed)
-    versions = _versions(data)
+    versions = _versions(data) if data.is_in_memory else None
     if versions is not None:
         _HELD[task] = _Held(seed, data, versions)
     return data
@@ -53,7 +58,11 @@ def cached_data(task: Task, seed: int) -> Data:
 
 def _versions(data: Data) -> tuple[int, ...] | None:
     """Return the numbers of changes in place that torch has counted, for views too; None where it counts none."""
-    splits = [split for split in (data.train, data.validation, data.test) if split is not None]
+    found = [part for split in data.splits.values() for part in _tensors(split)]
     with suppress(RuntimeError):  # tensors of inference mode
-        return tuple(tensor._version for split in splits for tensor in (split.x, split.y))
+        return tuple(tensor._version for tensor in found)
     return None
+
+
+def _tensors(split: Split | Loader) -> Iterable[Any]:
+    return (split.x, split.y) if isinstance(split, Split) else leaves(split.tree)

@@ -1,0 +1,1 @@
+"""Batches of a task's data from datasets and loaders."""
