@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from actlab.studies.arm_model import build_model
 from actlab.studies.trial_inputs import input_digests
 from actlab.studies.trials.measurements import Measurements, TrialSettings
 from actlab.studies.trials.stage import staged
+from actlab.studies.trials.trial_checkpoint import trial_checkpoint
 from actlab.tasks.data import Data
 from actlab.tasks.isolation import isolated, one_thread, seed_all
 from actlab.tasks.task import Task
@@ -23,7 +25,7 @@ from actlab.tasks.training.controls import constant_metric
 from actlab.tasks.training.data_cache import cached_data
 from actlab.tasks.training.evaluation import evaluate_model, metric_of, outputs_of
 from actlab.tasks.training.held_out import HeldOut
-from actlab.tasks.training.loop import DivergedError, finite, train
+from actlab.tasks.training.loop import DivergedError, TrainingSettings, UnusableCheckpointError, finite, train
 from actlab.tasks.training.recorder import Recorder
 
 __all__ = ["run_loop_trial", "train_model"]
@@ -46,23 +48,36 @@ def run_loop_trial(task: Task, arm: Arm, settings: TrialSettings, measured: Meas
     measured.inputs |= input_digests(task, data)
     task = staged(task, settings.stage, step_count(task, data.train))
     measured.versions["threads"] = str(torch.get_num_threads())
-    batch = data.train.x[: task.batch_size]
-    model = build_model(task, arm, seed, init=settings.init, batch=batch, digests=measured.inputs)
-    measured.parameters = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
-    seed_all(seed)  # again: the swap may have drawn numbers, and dropout must not depend on the arm
-    total, recorder = step_count(task, data.train), measured.recorder
-    held_out = None if data.validation is None else HeldOut(task, data.validation, total=total, recorder=recorder)
-    train(
-        task,
-        model,
-        data.train,
-        seed,
-        lr=settings.lr,
-        recorder=recorder,
-        decay_learned=settings.decay_learned,
-        held_out=held_out,
-    )
+    model, held_out = _trained(task, arm, data, settings, measured)
     _evaluate(task, model.eval(), data, settings=settings, measured=measured, held_out=held_out)
+
+
+def _trained(
+    task: Task, arm: Arm, data: Data, settings: TrialSettings, measured: Measurements
+) -> tuple[nn.Module, HeldOut | None]:
+    """Build and train the model, from the checkpoint of a killed attempt on if there is one; return it with its evaluations."""
+    seed, checkpoint = settings.seed, None
+    while True:
+        batch = data.train.x[: task.batch_size]
+        model = build_model(task, arm, seed, init=settings.init, batch=batch, digests=measured.inputs)
+        measured.parameters = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+        seed_all(seed)  # again: the swap may have drawn numbers, and dropout must not depend on the arm
+        recorder = measured.recorder
+        held_out = _held_out(task, data, recorder)
+        checkpoint = checkpoint or trial_checkpoint(arm, settings, measured)
+        training = TrainingSettings(lr=settings.lr, decay_learned=settings.decay_learned, checkpoint=checkpoint)
+        try:
+            train(task, model, data.train, seed, settings=training, recorder=recorder, held_out=held_out)
+        except UnusableCheckpointError:  # never twice: it is removed
+            measured.recorder = Recorder()
+        else:
+            return model, held_out
+
+
+def _held_out(task: Task, data: Data, recorder: Recorder) -> HeldOut | None:
+    if data.validation is None:
+        return None
+    return HeldOut(task, data.validation, total=step_count(task, data.train), recorder=recorder)
 
 
 def _evaluate(
@@ -126,10 +141,20 @@ def train_model(
         seed_all(seed)
         try:
             with watch(model):
-                train(task, model, data.train, seed, lr=task.learning_rate, recorder=Recorder())
+                _train_watched(task, model, data, seed)
         except DivergedError as error:
             raise TaskError(f"The training of {task.name} diverged: {error}. Try a smaller learning rate.") from error
     return model.eval()
+
+
+def _train_watched(task: Task, model: nn.Module, data: Data, seed: int) -> None:
+    """Train as in a trial; without the compiler, which would not run the hooks of what watches the model."""
+    recorder, settings = Recorder(), TrainingSettings(lr=task.learning_rate)
+    reads_validation = task.patience is not None or task.scheduler is not None
+    held_out = _held_out(task, data, recorder) if reads_validation else None
+    train(
+        replace(task, compile=False), model, data.train, seed, settings=settings, recorder=recorder, held_out=held_out
+    )
 
 
 def _untrained_model(task: Task, arm: Arm | None, seed: int, batch: Tensor) -> nn.Module:

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from actlab.tasks.training.checkpoint import Checkpoint
 from actlab.tasks.training.conditions import Conditions
 from actlab.tasks.training.recorder import LOSS, Recorder
 
@@ -76,6 +77,7 @@ class Measurements:
     """Values of a running trial; they are stored also when it fails later."""
 
     recorder: Recorder = field(default_factory=Recorder)
+    checkpoint: Checkpoint | None = None
     steps: int | None = None  # None for those of the recorder's losses
     cpu_seconds: float = 0.0  # of other processes than this one
     parameters: int | None = None

@@ -11,12 +11,13 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 import torch
 
 from actlab.studies.arm import Arm
+from actlab.studies.trials.function_trial import run_function_trial
 from actlab.studies.trials.loop_trial import run_loop_trial
 from actlab.studies.trials.measurements import Measurements, TrialSettings, versions
 from actlab.studies.trials.script_trial import run_script_trial
 from actlab.system.interrupts import may_raise
 from actlab.tasks.error_text import shortened, text_of
-from actlab.tasks.isolation import isolated, one_thread
+from actlab.tasks.isolation import isolated, torch_threads
 from actlab.tasks.scripts.run import ScriptEndedError
 from actlab.tasks.task import Door, Task
 from actlab.tasks.training.conditions import Conditions
@@ -96,6 +97,7 @@ class Trial:
 #: How a trial runs, by who trains. Each is called inside ``isolated`` and fills in the measurements.
 _RUNS: Final[Mapping[Door, Callable[[Task, Arm, TrialSettings, Measurements], None]]] = {
     "loop": run_loop_trial,
+    "function": run_function_trial,
     "script": run_script_trial,
 }
 
@@ -111,7 +113,7 @@ def run_trial(
     decay_learned: bool = True,
     conditions: Conditions | None = None,
 ) -> Trial:
-    """Train and evaluate one arm on one seed, on one thread. The global generators are restored.
+    """Train and evaluate one arm on one seed. The global generators are restored.
 
     The result is a pure function of the arguments: the same numbers to the bit, in whatever process it runs.
 
@@ -143,12 +145,13 @@ def run_trial(
     )
     ending = _run(task, arm, settings, measured)
     key: dict[str, Any] = {"stage": stage, "arm": arm.label, "seed": seed, "lr": rate}
+    before = measured.checkpoint  # of attempts that were killed
     return Trial(
         **key,
         status=ending.status,
         metric=measured.metric if ending.status == "completed" else None,
-        seconds=time.perf_counter() - wall,
-        cpu_seconds=time.process_time() - cpu + measured.cpu_seconds,
+        seconds=time.perf_counter() - wall + (0.0 if before is None else before.seconds),
+        cpu_seconds=time.process_time() - cpu + measured.cpu_seconds + (0.0 if before is None else before.cpu_seconds),
         error=ending.reason,
         started=started,
         provisional=ending.is_provisional,
@@ -167,7 +170,7 @@ class _Ending(NamedTuple):
 def _run(task: Task, arm: Arm, settings: TrialSettings, measured: Measurements) -> _Ending:
     """Run a trial and return how it ended."""
     try:
-        with one_thread(), isolated(settings.seed):
+        with torch_threads(settings.conditions.threads), isolated(settings.seed):
             _RUNS[task.door](task, arm, settings, measured)
     except DivergedError as error:
         return _Ending("diverged", str(error))

@@ -51,6 +51,10 @@ class Checkpoint:
         key: names what the state belongs to, such as digests of code and data; a file with another key is not read.
         every: seconds between two checkpoints.
 
+    Attributes:
+        seconds: that earlier attempts at the trial took, up to the checkpoint that was read.
+        cpu_seconds: the same, of CPU time.
+
     Example:
         >>> import tempfile
         >>> checkpoint = Checkpoint(Path(tempfile.mkdtemp()) / "trial.pt", key={"seed": 0}, every=0.0)
@@ -65,6 +69,8 @@ class Checkpoint:
         self._file, self._every = file, every
         self._key = json.dumps(key, sort_keys=True, default=str)
         self._last, self._works, self._checked = time.monotonic(), True, False
+        self._began = time.perf_counter(), time.process_time()
+        self.seconds = self.cpu_seconds = 0.0
 
     @property
     def due(self) -> bool:
@@ -77,7 +83,7 @@ class Checkpoint:
         Args:
             state: tensors, numbers, texts, and lists, tuples and dicts of them: all that is read again with ``weights_only=True``.
         """
-        content = {"form": _FORM, "key": self._key, "state": dict(state)}
+        content = {"form": _FORM, "key": self._key, "spent": self._spent(), "state": dict(state)}
         try:
             write_atomically(self._file, partial(torch.save, content))
             self._check_can_be_read()
@@ -104,7 +110,7 @@ class Checkpoint:
         remove_temporary_files(self._file)  # of a process that was killed while it wrote
         try:
             content = torch.load(self._file, map_location="cpu", weights_only=True)
-            form, key, state = content["form"], content["key"], content["state"]
+            form, key, state, spent = (content[name] for name in ("form", "key", "state", "spent"))
         except FileNotFoundError:
             return None
         except Exception as error:  # a file that was cut off or written by something else may raise anything
@@ -113,7 +119,15 @@ class Checkpoint:
             )  # fmt: skip
             self.remove()
             return None
-        return dict(state) if (form, key) == (_FORM, self._key) else None
+        if (form, key) != (_FORM, self._key):
+            return None
+        self.seconds, self.cpu_seconds = spent
+        return dict(state)
+
+    def _spent(self) -> list[float]:
+        """Return seconds and CPU seconds of the trial so far, of all attempts."""
+        now = time.perf_counter(), time.process_time()
+        return [self.seconds + now[0] - self._began[0], self.cpu_seconds + now[1] - self._began[1]]
 
     def remove(self) -> None:
         """Remove the file, if there is one."""

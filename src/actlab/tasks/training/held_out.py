@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -51,7 +52,9 @@ def held_out_steps(total: int, *, examples: int = 0, batch_size: int = 1) -> tup
 class HeldOut:
     """Evaluations of a model during its training, recorded as the series of the task's metric.
 
-    The one after the last step is that of the trial's result, recorded by :meth:`record`.
+    They come every ``validate_every`` steps of the task, after half of the steps and after the last; by default as
+    :func:`held_out_steps` says. The one after the last step is that of the trial's result, recorded by :meth:`record`, unless the task has
+    a ``patience``, for which it counts as all others.
 
     Args:
         task: gives metric and name.
@@ -66,35 +69,65 @@ class HeldOut:
         >>> held_out = HeldOut(task, load_data(task, 0).validation, total=100, recorder=recorder)
         >>> held_out.next
         5
-        >>> held_out.evaluate(task.model(0), 5)
+        >>> 0 <= held_out.evaluate(task.model(0), 5) <= 1
+        True
         >>> held_out.next, recorder.to_series()["accuracy"]["step"]
         (10, [5])
     """
 
     def __init__(self, task: Task, split: Split, *, total: int, recorder: Recorder) -> None:
         self._task, self._split, self._recorder = task, split, recorder
-        self._steps = held_out_steps(total, examples=len(split), batch_size=task.batch_size)
-        self._half, self._done = total // 2, 0
+        every = task.validate_every
+        self._steps = (
+            held_out_steps(total, examples=len(split), batch_size=task.batch_size * task.accumulate)
+            if every is None
+            else tuple(sorted({*range(every, total, every), total // 2, total} - {0}))
+        )
+        self._half, self._latest = total // 2, 0
+        self._last = 0 if task.patience is not None else total  # the step whose evaluation is that of the result
         #: Step after which :meth:`evaluate` is to be called; 0 for none.
         self.next = self._after(0)
         #: Result after half of the steps; None where it is not finite or its evaluation failed.
         self.half: float | None = None
 
     def _after(self, step: int) -> int:
-        return next((it for it in self._steps[:-1] if it > step), 0)
+        at = bisect_right(self._steps, step)
+        return 0 if at == len(self._steps) or self._steps[at] == self._last else self._steps[at]
 
-    def evaluate(self, model: nn.Module, step: int) -> None:
-        """Evaluate the model after a step of its training, which goes on as if it had not been."""
+    def evaluate(self, model: nn.Module, step: int) -> float | None:
+        """Evaluate the model after a step of its training, which goes on as if it had not been.
+
+        Returns:
+            The result, or None where the evaluation failed.
+        """
+        value = None
         self._recorder.tick(step)
         with self._recorder.paused(), suppress(Exception), undisturbed(model):  # the metric is user code
-            self.record(step, evaluate_model(self._task, model.eval(), self._split))
+            value = evaluate_model(self._task, model.eval(), self._split)
+            self.record(step, value)
         self.next = self._after(step)
+        return value
 
     def record(self, step: int, value: float, *, seconds: float | None = None) -> None:
-        """Record a result after a step; a trainer of several models at once calls it for each of them."""
+        """Record a result after a step; a trainer of several models at once calls it for each of them.
+
+        Of the evaluations after one step the first is recorded: that of the best weights, which the model has after an early end, is no
+        point of the curve.
+        """
+        if step == self._latest:
+            return
+        self._latest = step
         self._recorder.record(step, {held_out_name(self._task.metric_name): value}, seconds=seconds)
         if step == self._half and math.isfinite(value):
             self.half = value
+
+    def state(self) -> dict[str, Any]:
+        """Return what is known of the evaluations so far, for a checkpoint."""
+        return {"latest": self._latest, "next": self.next, "half": self.half}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state` returned."""
+        self._latest, self.next, self.half = int(state["latest"]), int(state["next"]), state["half"]
 
 
 @contextmanager
