@@ -47,13 +47,16 @@ def test_a_signal_is_a_negative_exit_code():
 def test_what_was_written_last_is_kept_of_a_hundred_megabytes_in_bounded_memory():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     ended = run("import sys\nfor _ in range(100): sys.stdout.write('x' * 1_000_000)\nprint('the end', file=sys.stderr)")
-    assert ended.code == 0 and ended.stderr == "the end\n" and 0 < len(ended.stdout) <= 16384
+    assert ended.code == 0
+    assert ended.stderr == "the end\n"
+    assert 0 < len(ended.stdout) <= 16384
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # kilobytes
 
 
 def test_a_command_that_reads_from_the_keyboard_finds_no_input():
     ended = run("input('yes or no? ')")
-    assert ended.code == 1 and "EOFError" in ended.stderr
+    assert ended.code == 1
+    assert "EOFError" in ended.stderr
 
 
 def test_a_program_that_cannot_be_started_says_why():
@@ -63,7 +66,8 @@ def test_a_program_that_cannot_be_started_says_why():
 
 def test_times_are_those_of_all_processes():
     ended = run("import subprocess, sys; subprocess.run([sys.executable, '-c', 'sum(range(5_000_000))'])")
-    assert ended.cpu_seconds > 0.05 and ended.seconds > 0.05
+    assert ended.cpu_seconds > 0.05
+    assert ended.seconds > 0.05
 
 
 @LINUX

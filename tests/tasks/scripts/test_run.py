@@ -35,9 +35,12 @@ def test_the_last_value_of_the_metric_is_the_result_and_all_values_are_series(tm
         actlab.report(step=10 * step, loss=1 / step, accuracy=step / 10)
     """
     result, error = run(tmp_path, body)
-    assert error is None and result.last == {"loss": 1 / 3, "accuracy": 0.3} and result.step == 30
+    assert error is None
+    assert result.last == {"loss": 1 / 3, "accuracy": 0.3}
+    assert result.step == 30
     series = result.recorder.to_series()
-    assert series["accuracy"]["step"] == [10, 20, 30] and series["accuracy"]["value"] == [0.1, 0.2, 0.3]
+    assert series["accuracy"]["step"] == [10, 20, 30]
+    assert series["accuracy"]["value"] == [0.1, 0.2, 0.3]
     assert series["loss"]["value"] == [1.0, 0.5, 1 / 3]
     assert series["loss"]["seconds"] == sorted(series["loss"]["seconds"])
 
@@ -74,7 +77,8 @@ def test_the_folder_of_a_trial_is_removed(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", None)
     body = "apply_()\nopen(os.path.join(os.environ['ACTLAB_OUT'], 'weights.pt'), 'w').write('x')\nactlab.report(accuracy=1)"
     _, error = run(tmp_path, body)
-    assert error is None and [path.name for path in tmp_path.iterdir()] == ["train.py"]
+    assert error is None
+    assert [path.name for path in tmp_path.iterdir()] == ["train.py"]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +116,9 @@ def test_the_folder_of_a_trial_is_removed(tmp_path, monkeypatch):
 )  # fmt: skip
 def test_a_script_without_a_result_says_why(body, status, words, tmp_path):
     _, error = run(tmp_path, body)
-    assert error is not None and error.status == status and not error.is_provisional
+    assert error is not None
+    assert error.status == status
+    assert not error.is_provisional
     for part in words:
         assert part in str(error)
 
@@ -125,7 +131,8 @@ def test_a_script_that_hides_the_error_of_a_report_fails_all_the_same(tmp_path):
 
 def test_a_script_that_was_killed_from_outside_is_tried_again_by_a_later_run(tmp_path):
     _, error = run(tmp_path, "apply_()\nos.kill(os.getpid(), 9)")
-    assert error.is_provisional and "SIGKILL" in str(error)
+    assert error.is_provisional
+    assert "SIGKILL" in str(error)
 
 
 def test_a_script_that_prints_much_and_forks_gives_its_result(tmp_path):
@@ -140,7 +147,8 @@ def test_a_script_that_prints_much_and_forks_gives_its_result(tmp_path):
     actlab.report(accuracy=0.5)
     """
     result, error = run(tmp_path, body)
-    assert error is None and result.last == {"accuracy": 0.5}
+    assert error is None
+    assert result.last == {"accuracy": 0.5}
 
 
 def test_a_metric_that_is_called_loss_is_a_series_of_its_own_beside_the_training_loss(tmp_path):
