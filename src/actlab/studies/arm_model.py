@@ -10,9 +10,11 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten
 
 from actlab.errors import SiteError
 from actlab.nn.passes.structure import structure_of
+from actlab.nn.sites.dry_run import Inputs
 from actlab.nn.sites.find import Survey, survey
 from actlab.nn.transforms.init import init_
 from actlab.nn.transforms.selection import Selection, select_sites
@@ -28,7 +30,7 @@ __all__ = ["TriedModel", "build_model", "swap_of", "try_arms"]
 
 
 def build_model(
-    task: Task, arm: Arm, seed: int, *, init: str, batch: Tensor, digests: dict[str, str] | None = None
+    task: Task, arm: Arm, seed: int, *, init: str, batch: Inputs | None, digests: dict[str, str] | None = None
 ) -> nn.Module:
     """Build the task's model for a seed and swap in the arm's activations; call it inside :func:`actlab.tasks.isolation.isolated`.
 
@@ -40,7 +42,8 @@ def build_model(
         arm: activations for its sites.
         seed: of the weights.
         init: "fixed" or "matched".
-        batch: first inputs of the training split, shape (batch, ...).
+        batch: first inputs of the training split, as the model takes them; None where there are none, so that its sites are read in the
+            source only.
         digests: where the digest of the task's model is entered, as ``weights``.
 
     Returns:
@@ -56,8 +59,17 @@ def build_model(
     swap = swap_of(task, arm, seed, batch=batch, like=model)
     swap.apply(model, generator=torch.Generator().manual_seed(seed))  # of the weights that a gated arm adds
     if init == "matched":
-        init_(model, batch, generator=torch.Generator().manual_seed(seed))
+        init_(model, _given(batch), generator=torch.Generator().manual_seed(seed))
     return model.train()
+
+
+def _given(batch: Inputs | None) -> Inputs:
+    if batch is None:
+        raise SiteError(
+            "init='matched' draws weights by what runs in the model, and the task has no inputs for it. Add example_inputs(seed), which "
+            "returns a batch as the model takes it."
+        )
+    return batch
 
 
 _Key = tuple[Arm, Hashable]
@@ -66,7 +78,7 @@ _SWAPS: Final[WeakKeyDictionary[Task, dict[_Key, RepeatedSwap]]] = WeakKeyDictio
 
 
 def swap_of(
-    task: Task, arm: Arm, seed: int, *, batch: Tensor, like: nn.Module, tried: TriedModel | None = None
+    task: Task, arm: Arm, seed: int, *, batch: Inputs | None, like: nn.Module, tried: TriedModel | None = None
 ) -> RepeatedSwap:
     """Return the swap of an arm, known from earlier or tried now.
 
@@ -83,14 +95,21 @@ def swap_of(
     """
     if arm.is_unchanged:
         return RepeatedSwap(structure=None)
-    swaps, key = _SWAPS.setdefault(task, {}), (arm, (tuple(batch.shape), batch.dtype))
+    swaps, key = _SWAPS.setdefault(task, {}), (arm, _form(batch))
     known = swaps.get(key)
     if known is None or not known.fits(like):
         swaps[key] = known = (tried or TriedModel.of(task, seed, batch)).swap(arm)
     return known
 
 
-def try_arms(task: Task, arms: Sequence[Arm], seed: int, *, batch: Tensor) -> nn.Module:
+def _form(batch: Inputs | None) -> Hashable:
+    """Return the shapes and dtypes of the tensors in a batch, and how they are nested."""
+    leaves, nesting = tree_flatten(batch)
+    forms = ((tuple(leaf.shape), leaf.dtype) if isinstance(leaf, Tensor) else type(leaf) for leaf in leaves)
+    return tuple(forms), str(nesting)
+
+
+def try_arms(task: Task, arms: Sequence[Arm], seed: int, *, batch: Inputs | None) -> nn.Module:
     """Try the swaps of arms on one model, so that :func:`build_model` repeats them, and return the model as it was.
 
     Raises:
@@ -108,16 +127,16 @@ class TriedModel:
 
     Attributes:
         model: the model, in training mode.
-        batch: inputs on which it runs.
+        batch: inputs on which it runs; None to read its source instead.
         seed: of its weights.
     """
 
     model: nn.Module
-    batch: Tensor
+    batch: Inputs | None
     seed: int
 
     @classmethod
-    def of(cls, task: Task, seed: int, batch: Tensor) -> TriedModel:
+    def of(cls, task: Task, seed: int, batch: Inputs | None) -> TriedModel:
         """Build a model for a seed; the global generators are left as they are."""
         with isolated(seed):
             return cls(model=task.model(seed).train(), batch=batch, seed=seed)

@@ -30,7 +30,7 @@ _INSTALLED = (
     _PACKAGE,
     *(Path(sysconfig.get_paths()[key]).resolve() for key in ("stdlib", "platstdlib", "purelib", "platlib")),
 )
-_FUNCTIONS = ("model", "data", "loss", "metric", "optimizer", "curve_metric")
+_FUNCTIONS = ("model", "data", "loss", "metric", "optimizer", "curve_metric", "train", "example_inputs")
 _digests: weakref.WeakKeyDictionary[Task, dict[str, str]] = weakref.WeakKeyDictionary()
 
 

@@ -16,7 +16,7 @@ from actlab.errors import ActlabError, TaskError
 from actlab.system.interrupts import may_raise
 from actlab.tasks.error_text import shortened, text_of
 
-__all__ = ["call_with_seed", "check_takes_seed", "one_line", "user_code", "user_line"]
+__all__ = ["call_with_seed", "check_takes_seed", "is_user_code", "one_line", "user_code", "user_line"]
 
 _LONGEST_LINE = 1000  # characters of an exception's line in a message
 _PACKAGE = str(Path(__file__).parents[1])
@@ -36,6 +36,16 @@ def one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {shortened(lines[0], _LONGEST_LINE)}" if lines else type(error).__name__
 
 
+def is_user_code(file: str) -> bool:
+    """Return whether a file is neither of the standard library, nor of an installed package, nor of ActLab.
+
+    Example:
+        >>> is_user_code(inspect.__file__), is_user_code("/home/me/train.py")
+        (False, True)
+    """
+    return not file.startswith(_NOT_USER_CODE)
+
+
 def user_line(error: BaseException) -> str:
     """Return file, line number and text of the user's line that raised, indented; empty if there is none.
 
@@ -43,9 +53,7 @@ def user_line(error: BaseException) -> str:
     """
     if isinstance(error, SyntaxError) and error.filename:
         return f"\n  {error.filename}, line {error.lineno}:\n    {(error.text or '').strip()}"
-    frames = [
-        frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_NOT_USER_CODE)
-    ]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_user_code(frame.filename)]
     if not frames:
         return ""
     frame = frames[-1]

@@ -6,6 +6,9 @@ swish is half the identity, and ``a = 0`` divides by zero in others. torch's pag
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import wraps
 from typing import Any
 
 import torch
@@ -16,7 +19,7 @@ from actlab.nn.layers.blend import Blend
 from actlab.nn.layers.deferred import Deferred
 from actlab.nn.passes.model_argument import takes_model
 
-__all__ = ["exempt_learned_numbers_", "learned_numbers", "parameter_groups"]
+__all__ = ["exempt_in_new_optimizers", "exempt_learned_numbers_", "learned_numbers", "parameter_groups"]
 
 
 def learned_numbers(model: nn.Module) -> list[nn.Parameter]:
@@ -79,3 +82,30 @@ def exempt_learned_numbers_(optimizer: torch.optim.Optimizer, model: nn.Module) 
         group["params"] = [p for p in group["params"] if id(p) not in known]
         optimizer.add_param_group({**group, "params": numbers, "weight_decay": 0.0})
     optimizer.param_groups[:] = [group for group in optimizer.param_groups if group["params"]]
+
+
+@contextmanager
+def exempt_in_new_optimizers(model: nn.Module) -> Iterator[None]:
+    """Take the learned numbers of a model's activations out of the weight decay of every optimizer that is made in the block.
+
+    It is done when the optimizer is made, as a scheduler takes note of its groups.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(2, 4), nn.PReLU())
+        >>> with exempt_in_new_optimizers(model):
+        ...     optimizer = torch.optim.AdamW(model.parameters())
+        >>> [(len(group["params"]), group["weight_decay"]) for group in optimizer.param_groups]
+        [(2, 0.01), (1, 0.0)]
+    """
+    make = torch.optim.Optimizer.__init__
+
+    @wraps(make)
+    def make_exempt(self: torch.optim.Optimizer, *args: Any, **options: Any) -> None:
+        make(self, *args, **options)
+        exempt_learned_numbers_(self, model)
+
+    torch.optim.Optimizer.__init__ = make_exempt  # type: ignore[method-assign] # the library offers no hook
+    try:
+        yield
+    finally:
+        torch.optim.Optimizer.__init__ = make  # type: ignore[method-assign] # as it was

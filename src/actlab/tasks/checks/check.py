@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import fields
 from functools import partial
 from typing import Any
@@ -15,12 +16,13 @@ from actlab.errors import TaskError, did_you_mean
 from actlab.tasks.checks.repeatability import check_model_repeats, repeatable_data
 from actlab.tasks.data import Data, Split
 from actlab.tasks.isolation import isolated, one_thread
+from actlab.tasks.setting_names import SETTINGS
 from actlab.tasks.task import Task
 from actlab.tasks.training.evaluation import as_number
 from actlab.tasks.unread_names import unread_constants
 from actlab.tasks.user_code import user_code
 
-__all__ = ["check", "example_batch"]
+__all__ = ["check", "check_settings", "example_batch", "warn_of_unread_constants"]
 
 # Test examples on which the metric is evaluated: 0.2 s for LeNet-5 on one core, and enough to contain all ten classes.
 _METRIC_EXAMPLES = 2000
@@ -44,8 +46,8 @@ def check(task: Task, *, seed: int = 0) -> Data:
         >>> len(check(resolve("digits")).test)
         360
     """
-    _check_settings(task)
-    _warn_of_unread_constants(task)
+    check_settings(task)
+    warn_of_unread_constants(task)
     with one_thread(), isolated(seed):
         data = repeatable_data(task, seed, partial(_check_data, task))
         with user_code(f"model({seed}) of the task {task.name}"):
@@ -60,7 +62,12 @@ def check(task: Task, *, seed: int = 0) -> Data:
     return data
 
 
-def _check_settings(task: Task) -> None:
+def check_settings(task: Task) -> None:
+    """Check the fields of a task that are no code.
+
+    Raises:
+        TaskError: a field has a value that is not allowed.
+    """
     if task.direction not in {"max", "min"}:
         near = did_you_mean(str(task.direction), ("max", "min")) or _near_direction(task.direction)
         raise TaskError(
@@ -105,11 +112,11 @@ def _check_texts(task: Task) -> None:
         )
 
 
-def _warn_of_unread_constants(task: Task) -> None:
-    """Warn of each line of a task's file that sets a literal which nothing reads."""
+def warn_of_unread_constants(task: Task, settings: Sequence[str] = SETTINGS) -> None:
+    """Warn of each line of a task's file that sets a literal which nothing reads and is none of these settings."""
     if task.file is None:
         return
-    for name, line in unread_constants(task.source).items():
+    for name, line in unread_constants(task.source, settings).items():
         warnings.warn_explicit(
             f"{name} is set here, and neither ActLab nor this file reads it: it is no setting of a task.",
             UserWarning,

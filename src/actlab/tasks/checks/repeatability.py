@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
@@ -21,6 +21,8 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from actlab.errors import TaskError
+from actlab.nn.passes.output_tensors import output_tensors
+from actlab.nn.sites.dry_run import Inputs, copy_inputs
 from actlab.tasks import task_file
 from actlab.tasks.data import Data, Split
 from actlab.tasks.data_digest import bits, data_digest
@@ -28,7 +30,7 @@ from actlab.tasks.isolation import isolated, seed_all
 from actlab.tasks.task import Task, load_data
 from actlab.tasks.user_code import user_code
 
-__all__ = ["check_model_repeats", "repeatable_data"]
+__all__ = ["check_model_repeats", "check_outputs_repeat", "check_weights_repeat", "repeatable_data"]
 
 _REMEDY = (
     "Seed s must fix them, so that every arm gets the same. Draw from the global generators of torch, NumPy and random, which are seeded "
@@ -126,6 +128,18 @@ def check_model_repeats(task: Task, batch: Split, seed: int) -> None:
     Raises:
         TaskError: weights, outputs or losses differ, or the models share what training changes.
     """
+    models = check_weights_repeat(task, seed)
+    outputs = check_outputs_repeat(task, models, (batch.x,), seed)
+    losses = [_drawn(seed, f"loss of {task.name}", lambda: task.loss(outputs[0], batch.y)) for _ in range(2)]
+    _check_equal(losses, f"loss of the task {task.name} gives another number for the same output, target and seed")
+
+
+def check_weights_repeat(task: Task, seed: int) -> tuple[nn.Module, nn.Module]:
+    """Call ``model(seed)`` twice, compare the weights, and return the models.
+
+    Raises:
+        TaskError: weights differ, or the models share what training changes.
+    """
     first, second = (_built(task, seed) for _ in range(2))
     shared = _shared(first, second)
     if shared is not None:
@@ -138,14 +152,23 @@ def check_model_repeats(task: Task, batch: Split, seed: int) -> None:
         raise TaskError(
             f"model({seed}) of the task {task.name} gives other weights when it is called again: {different}. {_REMEDY}"
         )
-    said = f"The model of {task.name}"
-    outputs = [_drawn(seed, said, partial(model.train(), batch.x.clone())) for model in (first, second)]
-    _check_equal(
-        outputs,
-        f"The model of the task {task.name} gives other outputs in training for the same weights, inputs and seed",
-    )
-    losses = [_drawn(seed, f"loss of {task.name}", lambda: task.loss(outputs[0], batch.y)) for _ in range(2)]
-    _check_equal(losses, f"loss of the task {task.name} gives another number for the same output, target and seed")
+    return first, second
+
+
+def check_outputs_repeat(task: Task, models: Sequence[nn.Module], inputs: Inputs, seed: int) -> list[Any]:
+    """Compare the outputs in training of two equal models, and return them.
+
+    Raises:
+        TaskError: they differ.
+    """
+    outputs = []
+    for model in models:
+        args, kwargs = copy_inputs(inputs)
+        outputs.append(_drawn(seed, f"The model of {task.name}", partial(model.train(), *args, **kwargs)))
+    said = f"The model of the task {task.name} gives other outputs in training for the same weights, inputs and seed"
+    for pair in zip(*map(output_tensors, outputs), strict=True):
+        _check_equal(list(pair), said)
+    return outputs
 
 
 def _built(task: Task, seed: int) -> nn.Module:

@@ -1,0 +1,82 @@
+"""Trial of a task that the user's training function trains."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+import torch
+from torch import nn
+
+from actlab.errors import TaskError
+from actlab.nn.training.parameter_groups import exempt_in_new_optimizers
+from actlab.studies.arm import Arm
+from actlab.studies.arm_model import build_model
+from actlab.studies.trial_inputs import input_digests
+from actlab.studies.trials.measurements import Measurements, TrialSettings
+from actlab.studies.trials.stage import MAIN, share_of
+from actlab.tasks.isolation import seed_all
+from actlab.tasks.task import Task
+from actlab.tasks.training.handle import TrialHandle, returned_values
+from actlab.tasks.training.recorder import LOSS
+from actlab.tasks.training_function.arguments import bound_arguments
+from actlab.tasks.training_function.model_inputs import model_inputs
+
+__all__ = ["run_function_trial"]
+
+
+def run_function_trial(task: Task, arm: Arm, settings: TrialSettings, measured: Measurements) -> None:
+    """Call the training function with a model of an arm, and fill in the measurements; call it inside ``isolated``.
+
+    Args:
+        task: whose ``door`` is "function".
+        arm: activations for the model's sites.
+        settings: of the trial.
+        measured: filled in, also where the function raises.
+
+    Raises:
+        DivergedError: a result is not finite.
+        TaskError: the result is missing, or a report is wrong.
+    """
+    seed, device = settings.seed, settings.conditions.device
+    measured.inputs |= input_digests(task, None)
+    measured.versions["threads"] = str(torch.get_num_threads())
+    batch = model_inputs(task, seed)
+    model = build_model(task, arm, seed, init=settings.init, batch=batch, digests=measured.inputs)
+    measured.parameters = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    if device != "cpu":
+        model.to(device)
+    trial = TrialHandle(
+        metric_name=task.metric_name,
+        seed=seed,
+        lr=settings.lr,
+        stage=settings.stage,
+        device=device,
+        steps_share=share_of(settings.stage),
+        recorder=measured.recorder,
+    )
+    exemption = nullcontext() if settings.decay_learned else exempt_in_new_optimizers(model)
+    try:
+        with exemption:
+            _train(task, model, trial, measured)
+    finally:
+        trial.close()
+        measured.steps = trial.steps
+
+
+def _train(task: Task, model: nn.Module, trial: TrialHandle, measured: Measurements) -> None:
+    if task.train is None:
+        raise TaskError(f"The task {task.name} has no training function.")
+    args, keywords = bound_arguments(task.train, {"model": model, "seed": trial.seed, "trial": trial}, of=task.name)
+    seed_all(trial.seed)  # again: the swap may have drawn numbers, and dropout must not depend on the arm
+    measured.recorder.start()
+    returned = task.train(*args, **keywords)
+    if trial.diverged is not None:  # the function may have caught it
+        raise trial.diverged
+    values = returned_values(returned, trial, metric=task.metric_name, of=f"train of {task.name}")
+    held_out = trial.latest(task.metric_name)
+    if trial.stage == MAIN:
+        measured.metric, measured.validation = values[task.metric_name], held_out
+        others = {name: value for name, value in values.items() if name != LOSS}
+        measured.metrics |= others if len(others) > 1 else {}
+    else:
+        measured.validation = values[task.metric_name] if held_out is None else held_out

@@ -1,0 +1,120 @@
+"""Functions of the user behind a training function, with the names and the code in them."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import types
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import Any
+
+from actlab.tasks.training_function.returned_names import plain_function
+from actlab.tasks.user_code import is_user_code
+
+__all__ = ["code_text", "names_read"]
+
+
+def names_read(function: Callable[..., Any]) -> set[str] | None:
+    """Return the names of attributes and variables in a function and in the user's functions and classes that it uses; None without code.
+
+    Example:
+        >>> def fit(trial): return trial.lr
+        >>> def train(model, trial): return fit(trial)
+        >>> "lr" in names_read(train), names_read(print)
+        (True, None)
+    """
+    codes = [found.__code__ for found in _user_functions([function])]
+    return set().union(*map(_names, codes)) if codes else None
+
+
+def code_text(functions: Iterable[Callable[..., Any]]) -> str:
+    """Return a text that tells functions of a script or a notebook from changed ones: byte code, constants, defaults, fixed arguments.
+
+    It goes into the functions that they use, where these are of the script or notebook too; those of modules are known by their files.
+    It is the same when a notebook's cell is run again.
+
+    Args:
+        functions: functions, partial functions, methods and objects with ``__call__``.
+    """
+    known = list(functions)
+    fixed = [_fixed(function) for function in known]
+    return "\n".join([*fixed, *(_code_text(found) for found in _user_functions(known, is_main_only=True))])
+
+
+def _user_functions(functions: Iterable[Any], *, is_main_only: bool = False) -> Iterator[types.FunctionType]:
+    """Yield plain functions, and those of the user's modules, or of the main script and notebooks only, that they use."""
+    waiting, seen = list(functions), set[int]()
+    roots = [plain_function(function) for function in waiting]
+    known = {id(root) for root in roots}, {getattr(root, "__module__", None) for root in roots}
+    while waiting:
+        value = waiting.pop(0)
+        value = plain_function(value) if callable(value) and not isinstance(value, type) else value
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        is_known = id(value) in known[0] or _is_users(value, () if is_main_only else known[1])
+        if isinstance(value, type) and is_known:
+            waiting += [member for member in vars(value).values() if isinstance(member, types.FunctionType)]
+        elif isinstance(value, types.FunctionType) and is_known:
+            yield value
+            waiting += [value.__globals__[name] for name in sorted(_names(value.__code__)) if name in value.__globals__]
+            waiting += [cell for _, cell in _cells(value)]
+
+
+def _is_users(value: Any, modules: Collection[str | None]) -> bool:
+    """Return whether a function or class is of the main script or a notebook; where modules are given, of these or other user's files."""
+    name = getattr(value, "__module__", None)
+    file = getattr(sys.modules.get(name or ""), "__file__", None)
+    if name == "__main__" or file is None:
+        return True
+    return bool(modules) and (name in modules or is_user_code(file))
+
+
+def _names(code: types.CodeType) -> set[str]:
+    inner = [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
+    return set(code.co_names).union(*map(_names, inner))
+
+
+def _cells(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            yield name, cell.cell_contents
+        except ValueError:  # not set yet
+            continue
+
+
+def _fixed(function: Any) -> str:
+    """Return the arguments that partial functions fix, and the fields of an object that is called or holds the method."""
+    parts = []
+    while hasattr(function, "func"):
+        parts.append(
+            f"{[_plain(value) for value in function.args]} {sorted((n, _plain(v)) for n, v in function.keywords.items())}"
+        )
+        function = function.func
+    owner = getattr(function, "__self__", None if hasattr(function, "__code__") else function)
+    if owner is not None and not isinstance(owner, type | types.ModuleType):
+        parts.append(f"{sorted((name, _plain(value)) for name, value in getattr(owner, '__dict__', {}).items())}")
+    return " ".join(parts)
+
+
+def _code_text(function: types.FunctionType) -> str:
+    values = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).items(), *_cells(function)]
+    return f"{_code(function.__code__)} {[_plain(value) for value in values]}"
+
+
+def _code(code: types.CodeType) -> str:
+    constants = [_code(it) if isinstance(it, types.CodeType) else _plain(it) for it in code.co_consts]
+    return f"{code.co_name} {hashlib.sha256(code.co_code).hexdigest()} {code.co_names} {constants}"
+
+
+def _plain(value: Any) -> str:
+    """Return a text of a plain value; of another the name of its class, as its own text may have an address in memory."""
+    if isinstance(value, frozenset | set):
+        return f"{{{', '.join(sorted(map(_plain, value)))}}}"  # their order differs between processes
+    if isinstance(value, tuple | list):
+        return f"({', '.join(map(_plain, value))})"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_plain(key)}: {_plain(it)}' for key, it in value.items())}}}"
+    if value is None or isinstance(value, bool | int | float | complex | str | bytes) or value is Ellipsis:
+        return repr(value)
+    return str(getattr(value, "__qualname__", type(value).__qualname__))
