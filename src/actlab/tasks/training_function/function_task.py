@@ -11,11 +11,12 @@ from torch import nn
 from actlab.errors import TaskError, did_you_mean
 from actlab.system.name_list import listed
 from actlab.tasks.metrics.metric_direction import Direction, direction_of, first_known
+from actlab.tasks.setting_names import SETTINGS
 from actlab.tasks.task import Task
 from actlab.tasks.training_function.arguments import bound_arguments
 from actlab.tasks.training_function.returned_names import plain_function, read_names
 
-__all__ = ["FUNCTION_OPTIONS", "FunctionOptions", "function_task", "is_training_function"]
+__all__ = ["FUNCTION_OPTIONS", "FunctionOptions", "function_task", "is_training_function", "task_and_options"]
 
 
 class FunctionOptions(TypedDict, total=False):
@@ -30,6 +31,7 @@ class FunctionOptions(TypedDict, total=False):
 
 
 FUNCTION_OPTIONS: Final = tuple(FunctionOptions.__annotations__)
+_LOOP_OPTIONS: Final = frozenset(SETTINGS) - {*FUNCTION_OPTIONS, "rope", "name"}
 
 
 def is_training_function(value: Any) -> bool:
@@ -66,11 +68,52 @@ def function_task(
             f"{name} is a training function, and there is no model for it. Add model=build, where build(seed) returns a new model "
             "with the activations it has today."
         )
+    if isinstance(given["model"], nn.Module) or not callable(given["model"]):
+        kind = type(given["model"]).__name__
+        raise TaskError(
+            f"model is a {kind}; every trial needs a new one, from a function of the seed: model=lambda seed: Net(...)."
+        )
     if "example_inputs" in given and not callable(given["example_inputs"]):
         given["example_inputs"] = partial(_fixed, given["example_inputs"])
     bound_arguments(train, dict.fromkeys(("model", "seed", "trial")), of=name)
     given["metric_name"], given["direction"] = _metric(train, given.get("metric_name"), given.get("direction"), of=name)
     return Task(**{"name": name, **given, "train": train, **(fields or {})})
+
+
+def task_and_options(source: Any, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return the task of a training function, and the options that are not for it; another source is returned as it is.
+
+    Args:
+        source: a training function, or anything else that a task is made of.
+        options: of the call, with those of :class:`FunctionOptions`.
+
+    Raises:
+        TaskError: an option is for the loop of ActLab, or for a training function where there is none.
+
+    Example:
+        >>> def train(model, seed): return {"accuracy": 0.5}
+        >>> task, rest = task_and_options(train, {"model": lambda seed: nn.Linear(2, 2), "seeds": 3})
+        >>> task.metric_name, rest
+        ('accuracy', {'seeds': 3})
+    """
+    rest = {name: value for name, value in options.items() if name not in FUNCTION_OPTIONS}
+    own = {name: value for name, value in options.items() if name in FUNCTION_OPTIONS}
+    if is_training_function(source):
+        loop = [name for name in rest if name in _LOOP_OPTIONS]
+        if loop:
+            name = getattr(plain_function(source), "__name__", "train")
+            raise TaskError(
+                f"{listed(loop)} cannot be given beside a training function: the loop is {name}'s own. Set it there, or fix an argument: "
+                f"functools.partial({name}, {loop[0]}=...)."
+            )
+        return function_task(source, **own), rest
+    if own:
+        what = "a Task" if isinstance(source, Task) else repr(source)
+        raise TaskError(
+            f"{listed(list(own))} can be given beside a training function only, as in compare(train, arms, model=build); {what} brings its "
+            "own."
+        )
+    return source, rest
 
 
 def _fixed(value: Any, _: int) -> Any:
