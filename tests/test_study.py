@@ -8,7 +8,6 @@ from torch import nn
 
 from actlab import study as module
 from actlab.errors import ActlabError, PlanError, StoreError, TaskError, UnknownNameError
-from actlab.studies.tuning import tuning_trials
 from actlab.study import compare, draft, list_studies, load_study
 from actlab.tasks import Data, Split
 
@@ -81,7 +80,7 @@ def test_tuning_gives_every_arm_the_grid_and_warns_of_its_edge(tmp_path):
 
     rows = study.rows()
     tuning = [row for row in rows if row["stage"] != "main"]
-    assert len(tuning) == tuning_trials(study.plan)
+    assert len(tuning) == study.plan.tuning_trials
     assert all(row["metric"] is None for row in tuning)
     main = {row["arm"]: row["lr"] for row in rows if row["stage"] == "main"}
     assert main == {
@@ -111,7 +110,7 @@ def test_costs_are_measured_once(tmp_path, monkeypatch):
 def test_a_draft_trains_nothing_and_counts_the_trials(no_training):
     drafted = draft(tiny(), ["relu", "gelu"], baseline="tanh", seeds=4, tune="lr", jobs=3, budget="1m")
 
-    assert (drafted.trials, drafted.jobs, drafted.budget) == (tuning_trials(drafted.plan) + 12, 3, 60.0)
+    assert (drafted.trials, drafted.jobs, drafted.budget) == (drafted.plan.tuning_trials + 12, 3, 60.0)
     assert json.loads(json.dumps(drafted.to_dict()))["arms"] == ["tanh", "relu", "gelu"]
 
 

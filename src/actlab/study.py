@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -11,17 +11,17 @@ from typing import Any, Unpack
 from actlab.errors import StoreError
 from actlab.functions.own_modules import own_modules
 from actlab.studies.arm import ArmLike
-from actlab.studies.arm_cost import measure_costs
 from actlab.studies.execution.job import Job
 from actlab.studies.execution.progress import Progress
 from actlab.studies.execution.run import ProgressCallback, StudyInterrupted, run
 from actlab.studies.plan import Plan
-from actlab.studies.prepare import Draft, draft
-from actlab.studies.settings import StudyOptions, StudySettings
+from actlab.studies.prepare import CompareOptions, Draft, draft
+from actlab.studies.settings import StudySettings
 from actlab.studies.store.location import store_file
 from actlab.studies.store.store import Store, StoredStudy
+from actlab.studies.target import TargetChoice
 from actlab.studies.trial_inputs import changed_inputs
-from actlab.studies.tuning import tuning_trials, tunings
+from actlab.studies.trials.tuning import tunings
 from actlab.studies.verdict.reproduction import StudyOrigin, reproduction
 from actlab.studies.verdict.verdict import StudyFacts, Verdict, make_verdict
 from actlab.system import collector
@@ -30,7 +30,9 @@ from actlab.system.native_threads import blas_on_one_thread
 from actlab.system.network_file_system import network_file_system
 from actlab.system.plural import plural
 from actlab.tasks.registry import TaskSource
+from actlab.tasks.scripts.script import script_fact
 from actlab.tasks.task import Task
+from actlab.tasks.training_function.function_task import task_and_options
 
 __all__ = [
     "Draft",
@@ -98,10 +100,11 @@ class Study:
 
     def _origin(self, facts: Mapping[str, Any]) -> StudyOrigin:
         sites, imports = facts.get("sites", ()), facts.get("imports", ())
-        return StudyOrigin(name=self.name, store=self.store, sites=sites, imports=imports)
+        return StudyOrigin(name=self.name, store=self.store, sites=sites, imports=imports, script=facts.get("script"))
 
     def _study_facts(self, facts: Mapping[str, Any]) -> StudyFacts:
         plan, hygiene = self.plan, dict(facts.get("hygiene", {}))
+        choice = TargetChoice.from_fact(facts.get("target"))
         is_copy = hygiene.get("test_in_validation", 0) > 0.5 * hygiene.get("test_examples", 1)
         return StudyFacts(
             name=self.name,
@@ -110,7 +113,11 @@ class Study:
             store=self.store,
             budget_hit=bool(facts.get("budget_hit", False)),
             sites=tuple(facts.get("sites", ())),
+            script=(facts.get("script") or {}).get("command"),
             hygiene={**hygiene, "selected_on_test": plan.tune is not None and is_copy},
+            target=choice.target,
+            target_note=choice.reason,
+            steps_per_epoch=facts.get("steps_per_epoch"),
         )
 
     def _grid_edge_warnings(self, facts: Mapping[str, Any]) -> list[str]:
@@ -155,7 +162,7 @@ class Study:
 
 
 def compare(
-    task: str | Path | Task | TaskSource,
+    task: str | Path | Task | TaskSource | Callable[..., Any],
     arms: Iterable[ArmLike],
     *,
     budget: str | float | None = None,
@@ -164,14 +171,15 @@ def compare(
     name: str | None = None,
     progress: ProgressCallback | bool | None = None,
     settings: StudySettings | None = None,
-    **options: Unpack[StudyOptions],
+    **options: Unpack[CompareOptions],
 ) -> Study:
     """Compare activation functions on a task. The same call again resumes a study that was stopped.
 
     Task, arms, settings and store are checked before the first trial. An error in a trial is a result, and the study goes on.
 
     Args:
-        task: registered name, path of a Python file, a :class:`~actlab.Script`, or a Task.
+        task: registered name, path of a Python file, a :class:`~actlab.Script`, a Task, or a training function
+            ``train(model, seed, trial) -> {"accuracy": ...}``.
         arms: specs, maps from site patterns to specs, or "unchanged", which is the model as it is.
         budget: time after which no trial is started, as "10m" or in seconds; None for no limit. Trials that run then are ended after a
             tenth of it more, at most 30 s, and run again by a later call.
@@ -184,7 +192,9 @@ def compare(
         options: fields of :class:`~actlab.studies.settings.StudySettings`, in the place of those of ``settings``: ``seeds`` (10),
             ``baseline`` (the model as it is), ``sites`` (those of the model's main function), ``init`` ("fixed"), ``tune`` (None),
             ``alpha`` (0.05), ``rope`` (the task's), ``eliminate`` (True), ``decay_learned`` (True), ``trial_limit`` (20 times the
-            longest trial so far, at least a minute) and ``accept_changes`` (False).
+            longest trial so far, at least a minute), ``target`` (from a trial of the baseline) and ``accept_changes`` (False). Beside a
+            training function, ``model(seed)``, which builds the model, and if they do not follow from the names that it returns,
+            ``metric_name`` and ``direction``; ``learning_rate`` for ``trial.lr``; ``example_inputs(seed)``, a batch as the model takes it.
 
     Returns:
         The study, whose ``verdict()`` is the result.
@@ -200,8 +210,12 @@ def compare(
         >>> [(row["arm"], row["seed"], row["status"]) for row in study.rows()][:2]
         [('relu', 0, 'completed'), ('tanh', 0, 'completed')]
     """
-    with collector.paused(), blas_on_one_thread():  # optimizers, scikit-learn and others are imported when the task's functions first run
-        drafted = draft(task, arms, budget=budget, jobs=jobs, name=name, settings=settings, **options)
+    task, asked = task_and_options(task, options)
+    with (
+        collector.paused(),
+        blas_on_one_thread(),
+    ):  # optimizers, scikit-learn and others are imported when the task's functions first run
+        drafted = draft(task, arms, budget=budget, jobs=jobs, name=name, settings=settings, **asked)
     from actlab.report.terminal.progress import chosen_progress  # noqa: PLC0415 # rich takes 0.05 s to import
 
     with chosen_progress(progress, drafted.task.name) as callback:
@@ -222,7 +236,7 @@ def _as_begun(drafted: Draft, store: Store) -> Draft:
     stored = {study.name: study.plan for study in store.studies()}
     for name in (drafted.name, drafted.name.replace(plan.fingerprint[:8], earlier.fingerprint[:8])):
         if name in stored and stored[name].tuning == "grid" and not earlier.differences(stored[name]):
-            trials = drafted.trials - tuning_trials(plan) + tuning_trials(earlier)
+            trials = drafted.trials - plan.tuning_trials + earlier.tuning_trials
             return replace(drafted, name=name, plan=earlier, trials=trials)
     return drafted
 
@@ -260,21 +274,20 @@ def _run_study(
     drafted: Draft,
     store: Store,
     stored: StoredStudy,
-    source: str | Path | Task | TaskSource,
+    source: Any,
     progress: ProgressCallback | None,
 ) -> None:
-    """Measure missing costs, store facts of the study, and run its trials."""
+    """Store facts of the study, and run its trials."""
     plan, task = drafted.plan, drafted.task
-    known = store.costs(stored.id)
-    if task.door != "script" and any(arm.label not in known for arm in plan.arms):
-        costs = measure_costs(task, plan.arms, baseline=plan.baseline, init=plan.init, seed=plan.seeds[0])
-        store.add_costs(stored.id, costs)
     store.set_fact(stored.id, "hygiene", dict(drafted.hygiene))
     store.set_fact(stored.id, "learning_rate", task.learning_rate)
     if task.script is not None:
-        store.set_fact(stored.id, "script", task.script)
+        store.set_fact(stored.id, "script", script_fact(task))
     store.set_fact(stored.id, "imports", list(own_modules()))
     store.set_fact(stored.id, "sites", [site.to_dict() for site in drafted.sites])
+    if drafted.steps_per_epoch is not None:
+        store.set_fact(stored.id, "steps_per_epoch", drafted.steps_per_epoch)
+    choice = _record_target(drafted, store, stored)
     job = Job(
         store=store.absolute_url,
         study=stored.id,
@@ -284,10 +297,38 @@ def _run_study(
         budget=drafted.budget,
         trial_limit=drafted.trial_limit,
         modules=drafted.inputs["modules"],
+        hardware=drafted.hardware,
+        pilot=choice.by_pilot,
     )
     with collector.frozen():
         finished = run(job, task, progress)
     store.set_fact(stored.id, "budget_hit", not finished)
+
+
+def _record_target(drafted: Draft, store: Store, stored: StoredStudy) -> TargetChoice:
+    """Store how the study comes to its target when it begins, and return it, or what was stored then.
+
+    Raises:
+        StoreError: another target is asked for than was fixed.
+    """
+    before, asked = store.facts(stored.id).get("target"), drafted.target.target
+    known, count = TargetChoice.from_fact(before), store.count(stored.id)
+    if known.target is not None or known.by_pilot:
+        if asked is not None and (known.target is None or not known.target.is_same(asked)):
+            fixed = "follows from a trial of its baseline" if known.target is None else f"is {known.target}"
+            raise StoreError(
+                f"The target of the study {stored.name!r} {fixed}, fixed when it began; {asked} was asked for. A target chosen when "
+                "results are known proves nothing: omit --target, or choose another --name for a new study."
+            )
+        return known
+    if count and asked is None:
+        return known  # of an earlier build, which goes on without
+    choice = drafted.target
+    if count and asked is not None:
+        rule = f"given when {plural(count, 'trial')} of the study had ended"
+        choice = replace(choice, target=replace(asked, rule=rule, began=True))
+    store.set_fact(stored.id, "target", choice.to_fact())
+    return choice
 
 
 def load_study(store: str | Path | None, name: str) -> Study:
@@ -332,11 +373,17 @@ def list_studies(store: str | Path | None = None) -> Studies:
     return Studies(_summary(opened, stored) for stored in opened.studies())
 
 
+def _script_entry(store: Store, stored: StoredStudy) -> dict[str, str]:
+    script = store.facts(stored.id).get("script")
+    return {} if script is None else {"script": script["command"]}
+
+
 def _summary(store: Store, stored: StoredStudy) -> dict[str, Any]:
     plan = stored.plan
     return {
         "study": stored.name,
         "task": plan.task,
+        **_script_entry(store, stored),
         "metric": plan.metric,
         "arms": list(plan.labels),
         "baseline": plan.baseline,

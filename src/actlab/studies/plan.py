@@ -16,10 +16,12 @@ from actlab.functions.spec import Spec
 from actlab.functions.spec_objects import recognised_text
 from actlab.nn.layers.own_layer import OwnCode
 from actlab.studies.arm import EVERY_SITE, Arm, ArmLike, Assignment, parse_arm
-from actlab.studies.settings import StudyOptions, StudySettings, parse_seeds, parse_sites
+from actlab.studies.rungs import GRID, HALVING, Rung
+from actlab.studies.settings import TUNING_SEEDS, StudyOptions, StudySettings, parse_seeds, parse_sites
 from actlab.system.options import from_options
 from actlab.tasks import registry
 from actlab.tasks.task import Direction, Task
+from actlab.tasks.training_function.user_functions import code_text, names_read
 
 __all__ = ["Plan", "make_plan", "parse_arms", "task_digest", "task_name"]
 
@@ -84,6 +86,18 @@ class Plan:
     def sites(self) -> tuple[str, ...]:
         """Patterns of the sites that arms of a single spec swap; none for those of the model's main function."""
         return next((arm.sites for arm in self.arms if arm.is_one_spec), EVERY_SITE)
+
+    @property
+    def rungs(self) -> tuple[Rung, ...]:
+        """Rungs on which every arm's learning rate is tuned; none where it is not."""
+        if self.tune is None:
+            return ()
+        return GRID if self.tuning == "grid" else HALVING
+
+    @property
+    def tuning_trials(self) -> int:
+        """Largest number of trials in which learning rates are tuned."""
+        return len(self.arms) * len(TUNING_SEEDS) * sum(rung.rates for rung in self.rungs)
 
     def arm(self, label: str) -> Arm:
         """Return the arm with a label."""
@@ -242,7 +256,7 @@ def make_plan(
         seeds=parse_seeds(chosen.seeds),
         init="matched" if chosen.init == "matched" else "fixed",
         tune=None if chosen.tune is None else "lr",
-        tuning="halving" if chosen.tune == "lr" and task.door == "loop" else "grid",
+        tuning="halving" if chosen.tune == "lr" and _can_be_shortened(task) else "grid",
         alpha=_number_between(chosen.alpha, 0, 1, "alpha", "the error rate of the study, 0.05 for 5 %"),
         rope=None
         if rope is None
@@ -317,10 +331,19 @@ def task_digest(task: Task) -> str:
         task.direction,
         task.metric_name,
     )
-    text = task.source or "\n".join(
-        _code(getattr(task, name)) for name in ("model", "data", "loss", "metric", "optimizer")
-    )
+    text = task.source or _code_of(task)
     return hashlib.sha256(f"{text}\n{settings}".encode()).hexdigest()
+
+
+def _can_be_shortened(task: Task) -> bool:
+    """Return whether a trial can run a share of its steps: in the loop of ActLab, and where a training function asks for the share."""
+    return task.door == "loop" or (task.train is not None and "steps_share" in (names_read(task.train) or ()))
+
+
+def _code_of(task: Task) -> str:
+    if task.train is not None:
+        return code_text(filter(None, (task.model, task.train, task.example_inputs)))
+    return "\n".join(_code(getattr(task, name)) for name in ("model", "data", "loss", "metric", "optimizer"))
 
 
 def task_name(plan: Plan) -> str:

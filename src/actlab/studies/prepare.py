@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Unpack
 
-from torch import Tensor
-
 from actlab.errors import ActlabError, PlanError
 from actlab.evaluate.data_audit import count_duplicates
+from actlab.nn.sites.dry_run import Inputs
 from actlab.studies.arm import MAIN_FUNCTION, UNCHANGED, Arm, ArmLike, arm_to_dict
 from actlab.studies.arm_model import TriedModel, build_model, swap_of
 from actlab.studies.plan import Plan, make_plan, parse_arms
 from actlab.studies.repeated_swap import RepeatedSwap
 from actlab.studies.settings import StudyOptions, StudySettings, parse_budget, parse_sites
 from actlab.studies.site_list import StudySite, list_sites
+from actlab.studies.target import TargetChoice, choose_target, parse_target
 from actlab.studies.trial_inputs import study_inputs
 from actlab.studies.tried_arms import SwapOutline, TriedArms, outline_arms
-from actlab.studies.tuning import tuning_trials
-from actlab.system import cores
 from actlab.system.display import Displayed
 from actlab.system.options import from_options
 from actlab.tasks import resolve
 from actlab.tasks.checks.check import check
+from actlab.tasks.checks.function_check import check_function, check_takes_rate
 from actlab.tasks.data import Data
 from actlab.tasks.isolation import isolated, one_thread
 from actlab.tasks.registry import TaskSource
 from actlab.tasks.scripts.rehearsal import rehearse
 from actlab.tasks.scripts.script import check_rate_given
 from actlab.tasks.task import Task
+from actlab.tasks.training.batches import first_inputs, steps_per_epoch
+from actlab.tasks.training.devices import Hardware, choose_hardware, has_unused_card
+from actlab.tasks.training_function.function_task import FunctionOptions, task_and_options
 
-__all__ = ["Draft", "draft"]
+__all__ = ["CompareOptions", "Draft", "draft"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,13 +50,16 @@ class Draft(Displayed):
         plan: its plan.
         task: its task.
         trials: largest number of trials.
-        jobs: number of worker processes.
+        jobs: number of trials that run at the same time.
         budget: seconds, or None.
         hygiene: numbers of duplicates between the data's splits, see :func:`actlab.evaluate.data_audit.count_duplicates`.
         sites: every activation site of the model, with what the arms do to it.
         trial_limit: seconds after which a trial is ended, or None for a limit derived from the other trials.
         inputs: digests of the modules that the task imports and of the first seed's data.
         accept_changes: whether a stored study goes on although these have changed.
+        target: how the study comes to its target of convergence, if it is a new one.
+        steps_per_epoch: training steps of an epoch; None where the task trains by itself.
+        hardware: where the trials run.
     """
 
     name: str
@@ -65,29 +73,40 @@ class Draft(Displayed):
     trial_limit: float | None = None
     inputs: Mapping[str, Any] = field(default_factory=dict)
     accept_changes: bool = False
+    target: TargetChoice = field(default_factory=TargetChoice)
+    steps_per_epoch: int | None = None
+    hardware: Hardware = field(default_factory=Hardware)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the draft as plain values, ready for JSON."""
         return {
             "study": self.name,
+            **({"script": self.task.script} if self.task.script else {}),
             **{name: list(value) if isinstance(value, tuple) else value for name, value in self.plan.summary().items()},
             "trials": self.trials,
             "jobs": self.jobs,
+            "devices": list(self.hardware.devices),
+            "threads": self.hardware.threads,
             "budget": self.budget,
             "fingerprint": self.plan.fingerprint,
+            "target": self.target.to_fact(),
             "sites": [site.to_dict() for site in self.sites],
         }
 
 
+class CompareOptions(StudyOptions, FunctionOptions, total=False):
+    """Keyword options of :func:`draft` and :func:`actlab.compare`."""
+
+
 def draft(
-    task: str | Path | Task | TaskSource,
+    task: str | Path | Task | TaskSource | Callable[..., Any],
     arms: Iterable[ArmLike],
     *,
     budget: str | float | None = None,
     jobs: int | None = None,
     name: str | None = None,
     settings: StudySettings | None = None,
-    **options: Unpack[StudyOptions],
+    **options: Unpack[CompareOptions],
 ) -> Draft:
     """Make all checks of :func:`actlab.compare`, and train nothing.
 
@@ -98,42 +117,49 @@ def draft(
         jobs: number of worker processes.
         name: of the study.
         settings: settings of the plan.
-        options: fields of :class:`~actlab.studies.settings.StudySettings`.
+        options: fields of :class:`~actlab.studies.settings.StudySettings`, and what goes with a training function.
 
     Raises:
         UnknownNameError, SpecError, PlanError, TaskError: an argument is wrong; the message says what to change.
 
     Example:
-        >>> draft("digits", ["relu", "gelu"], seeds=6).trials
-        12
+        >>> draft("digits", ["relu", "gelu"], seeds=6).trials  # with the pilot trial of the baseline
+        13
     """
-    resolved = resolve(task)
-    chosen = from_options(StudySettings, settings, options)
+    source, asked = task_and_options(task, options)
+    resolved = resolve(source)
+    chosen = from_options(StudySettings, settings, asked)
     parsed = parse_arms(arms, MAIN_FUNCTION if chosen.sites is None else chosen.sites)
     checked = _checked_plan(resolved, parsed, chosen)
-    seed = checked.seeds[0]
-    seconds, workers = parse_budget(budget), _check_jobs(jobs)
+    seed, given = checked.seeds[0], parse_target(chosen.target, checked.metric, checked.direction)
+    seconds, hardware = parse_budget(budget), _hardware(resolved, jobs, chosen)
     limit = parse_budget(chosen.trial_limit, "trial_limit")
     named = parsed if chosen.baseline is None else checked.arms
     if resolved.door == "script":
         data, tried = None, _rehearsed_arms(resolved, named, chosen, seed=seed, limit=limit)
+    elif resolved.door == "function":
+        data, tried = None, _tried_arms(resolved, named, chosen, batch=check_function(resolved, seed=seed), seed=seed)
     else:
         data = check(resolved, seed=seed)
-        tried = _tried_arms(resolved, named, chosen, batch=data.train.x[: resolved.batch_size], seed=seed)
+        tried = _tried_arms(resolved, named, chosen, batch=first_inputs(resolved, data.train, seed), seed=seed)
     plan, sites = _plan_for(resolved, tried, chosen)
     _check_tuning(plan, resolved, data)
+    target = choose_target(chosen.target, given, seeds=len(plan.seeds), alpha=plan.alpha, tuned=plan.tune is not None)
     return Draft(
         name=_check_name(name) or f"{resolved.name.replace(':', '-')}-{plan.fingerprint[:8]}",
         plan=plan,
         task=resolved,
-        trials=tuning_trials(plan) + len(plan.arms) * len(plan.seeds),
-        jobs=workers,
+        trials=plan.tuning_trials + int(target.by_pilot and plan.tune is None) + len(plan.arms) * len(plan.seeds),
+        jobs=hardware.jobs,
         budget=seconds,
         hygiene={} if data is None else count_duplicates(data),
         sites=sites,
         trial_limit=limit,
         inputs=study_inputs(resolved, data, seed),
         accept_changes=chosen.accept_changes,
+        target=target,
+        steps_per_epoch=None if data is None else steps_per_epoch(resolved, data.train),
+        hardware=hardware,
     )
 
 
@@ -143,14 +169,13 @@ def _checked_plan(task: Task, arms: Sequence[Arm], chosen: StudySettings) -> Pla
     return make_plan(task, arms, settings=replace(chosen, baseline=baseline))
 
 
-def _check_jobs(jobs: int | None) -> int:
-    if jobs is None:
-        return cores.available()
-    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
-        raise PlanError(
-            f"jobs is {jobs!r}; a whole number from 1 up is needed (this machine has {cores.available()} cores)."
-        )
-    return jobs
+def _hardware(task: Task, jobs: int | None, chosen: StudySettings) -> Hardware:
+    """Return where the trials run; say so if that is the CPU although nobody has chosen it and there is a card."""
+    settings: dict[str, Any] = {"jobs": jobs, "jobs_per_device": chosen.jobs_per_device, "threads": chosen.threads}
+    hardware = choose_hardware(chosen.device, default=task.device, **settings)
+    if chosen.device is None and task.device is None and has_unused_card(hardware):
+        _log.warning("The trials run on the CPU. This machine has a card: --device auto (device='auto') uses it.")
+    return hardware
 
 
 def _check_name(name: str | None) -> str | None:
@@ -160,7 +185,9 @@ def _check_name(name: str | None) -> str | None:
 
 
 def _check_tuning(plan: Plan, task: Task, data: Data | None) -> None:
-    if plan.tune and data is None:
+    if plan.tune and task.door == "function":
+        check_takes_rate(task)
+    elif plan.tune and data is None:
         check_rate_given(task)
     elif plan.tune and data is not None and data.validation is None and task.curve_metric is None:
         raise PlanError(
@@ -169,7 +196,9 @@ def _check_tuning(plan: Plan, task: Task, data: Data | None) -> None:
         )
 
 
-def _tried_arms(task: Task, arms: Sequence[Arm], chosen: StudySettings, *, batch: Tensor, seed: int) -> TriedArms:
+def _tried_arms(
+    task: Task, arms: Sequence[Arm], chosen: StudySettings, *, batch: Inputs | None, seed: int
+) -> TriedArms:
     """Try every arm on a model of the task.
 
     Raises:
@@ -214,7 +243,7 @@ def _plan_for(task: Task, tried: TriedArms, chosen: StudySettings) -> tuple[Plan
     return plan, list_sites(tried)
 
 
-def _tried_model(task: Task, seed: int, batch: Tensor) -> TriedModel:
+def _tried_model(task: Task, seed: int, batch: Inputs | None) -> TriedModel:
     tried = TriedModel.of(task, seed, batch)
     try:
         _ = tried.roles

@@ -16,6 +16,7 @@ from actlab.report.charts.study import cost_plot, curve_plot, difference_plot
 from actlab.report.charts.svg import NARROW, WIDE, Frame, svg
 from actlab.report.content.arm_columns import Column, columns
 from actlab.report.content.format import chance, plain
+from actlab.report.content.learning_rate import learning_rates
 from actlab.report.content.series import Row
 from actlab.report.content.study_sites import HEADINGS, site_rows, site_sentence
 from actlab.report.content.verdict import (
@@ -189,13 +190,12 @@ def _ties(verdict: Verdict) -> dict[str, Any]:
 
 
 def _provenance(verdict: Verdict, rows: Sequence[Row]) -> list[tuple[str, str]]:
-    rate = "tuned for every arm with the same budget" if verdict.tune else "the task's own, not tuned"
     return [
         ("Study", verdict.study),
         ("Store", verdict.store),
         ("Fingerprint", verdict.fingerprint),
         ("Initialization", verdict.init),
-        ("Learning rate", rate),
+        ("Learning rate", learning_rates(rows)),
         ("Seeds", ", ".join(map(str, verdict.seeds))),
         ("Versions", versions(rows)),
     ]

@@ -3,6 +3,7 @@
 Each seed is a round. After each complete round the race decides which arms are eliminated. The set of trials that a study runs must not
 depend on the speed of the workers, so a trial is only scheduled when a sequential, uninterrupted run would certainly come to it:
 
+* a pilot trial of the baseline, where there is one, runs before all others, as the target of convergence follows from it;
 * an active arm runs the open round;
 * it runs j further rounds if no possible results of these rounds could eliminate it, as a round at most doubles the evidence
   (`actlab.stats.racing.Race.safe_rounds`). In the first rounds no arm can be eliminated, so no worker waits; later an idle worker runs
@@ -21,9 +22,10 @@ from typing import TypeAlias
 
 from actlab.stats.racing import Race, RaceState
 from actlab.studies.plan import Plan
+from actlab.studies.settings import TUNING_SEEDS
 from actlab.studies.store.store import TrialKey, TrialSummary
-from actlab.studies.trials.stage import MAIN, is_tuning, share_of
-from actlab.studies.tuning import tunings
+from actlab.studies.trials.stage import MAIN, PILOT, is_tuning, share_of
+from actlab.studies.trials.tuning import tunings
 
 __all__ = ["Schedule", "Scheduler"]
 
@@ -68,11 +70,14 @@ class Scheduler:
     Args:
         plan: of the study.
         learning_rate: the task's own.
+        pilot: whether a trial of the baseline on a tuning seed comes before all main trials. Where the learning rate is tuned, the
+            baseline's tuning trials stand for it.
     """
 
-    def __init__(self, plan: Plan, learning_rate: float) -> None:
+    def __init__(self, plan: Plan, learning_rate: float, *, pilot: bool = False) -> None:
         self._plan = plan
         self._lr = learning_rate
+        self._pilot = pilot
         self._race = Race(plan.labels, plan.direction, plan.alpha)
         self._positions = {seed: position for position, seed in enumerate(plan.seeds)}
         self._forget()
@@ -105,8 +110,10 @@ class Scheduler:
         self._complete_rounds(self._main)
         untuned = sorted((key for it in self._tunings.values() for key in it.missing), key=lambda key: key.stage)
         waiting = {key.arm for key in untuned}
-        missing = [key for key in self._missing_keys().values() if key.arm not in waiting]
-        keys = (*untuned, *missing)
+        pilot = self._missing_pilot()
+        held = bool(pilot) or (self._pilot and self._plan.baseline in waiting)
+        missing = [] if held else [key for key in self._missing_keys().values() if key.arm not in waiting]
+        keys = (*pilot, *untuned, *missing)
         finished = not keys and not waiting
         ahead = missing and not untuned
         return Schedule(
@@ -121,6 +128,11 @@ class Scheduler:
             eliminated=tuple(self._state.eliminated) if self._state else (),
             finished=finished,
         )
+
+    def _missing_pilot(self) -> tuple[TrialKey, ...]:
+        """Return the pilot trial as long as it is to run."""
+        key = TrialKey(PILOT, self._plan.baseline, TUNING_SEEDS[0], self._lr)
+        return (key,) if self._pilot and not self._tunings and key not in self._known else ()
 
     def _add(self, new: Mapping[TrialKey, TrialSummary]) -> None:
         self._known |= new
@@ -231,7 +243,8 @@ class Scheduler:
         return first is not None and first.status not in _FAILED
 
     def _total(self) -> int:
-        return sum(it.total for it in self._tunings.values()) + sum(self._main_totals().values())
+        pilots = sum(key.stage == PILOT for key in self._known) + len(self._missing_pilot())
+        return pilots + sum(it.total for it in self._tunings.values()) + sum(self._main_totals().values())
 
     def _main_totals(self) -> dict[str, int]:
         """Return the number of main trials of each arm at the end."""
@@ -240,4 +253,4 @@ class Scheduler:
 
     def _work_left(self) -> float:
         main = sum(self._main_totals().values()) - sum(self._counts.values())
-        return main + sum(it.work_left for it in self._tunings.values())
+        return main + len(self._missing_pilot()) + sum(it.work_left for it in self._tunings.values())

@@ -28,29 +28,9 @@ from actlab.studies.store.lease_owner import Owner
 from actlab.studies.store.location import absolute_url, store_url
 from actlab.studies.store.schema import costs, facts, leases, studies, trials
 from actlab.studies.trials.trial import Trial
+from actlab.studies.trials.trial_key import TrialKey, TrialSummary
 
 __all__ = ["HEARTBEAT", "Holder", "Lease", "Store", "StoredStudy", "TrialKey", "TrialSummary"]
-
-
-class TrialKey(NamedTuple):
-    """Columns that identify a trial within its study."""
-
-    stage: str
-    arm: str
-    seed: int
-    lr: float
-
-
-class TrialSummary(NamedTuple):
-    """Columns of a trial that the scheduler reads; ``row`` is the number of the row, which grows with every row written."""
-
-    key: TrialKey
-    status: str
-    metric: float | None
-    validation: float | None
-    seconds: float
-    provisional: bool = False
-    row: int = 0
 
 
 class Lease(NamedTuple):

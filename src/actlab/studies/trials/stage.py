@@ -2,42 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
+from actlab.studies.rungs import GRID, HALVING
 from actlab.tasks.task import Task
 
-__all__ = ["GRID", "HALVING", "MAIN", "Rung", "is_tuning", "share_of", "staged", "steps_of"]
+__all__ = ["MAIN", "PILOT", "is_tuning", "share_of", "staged", "steps_of"]
 
 #: Stage whose trials are compared; no other reads the test split.
 MAIN: Final = "main"
+#: Stage of the baseline's trial on a tuning seed, from which the target of convergence follows.
+PILOT: Final = "pilot"
 # A rung is not shorter than this, unless the training is: the loss after fewer steps says nothing of a learning rate.
 _FEWEST_STEPS = 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rung:
-    """Round of tuning trials of one arm.
-
-    Attributes:
-        stage: of its trials.
-        share: of the steps of a main trial that they run.
-        rates: largest number of learning rates in it, the best ones of the rung before.
-    """
-
-    stage: str
-    share: float
-    rates: int
-
-
-#: Tuning by the full grid, as in studies of version 0.1.
-GRID: Final = (Rung(stage="tune", share=1.0, rates=5),)
-#: Tuning by successive halving; how the numbers were chosen: docs/evidence/tuning.md.
-HALVING: Final = (
-    Rung(stage="tune0", share=1 / 8, rates=9),
-    Rung(stage="tune1", share=1 / 4, rates=4),
-    Rung(stage="tune2", share=1 / 2, rates=2),
-)
 _SHARES: Final = {rung.stage: rung.share for rung in (*GRID, *HALVING)}
 
 

@@ -9,11 +9,12 @@ from math import log
 import numpy as np
 
 from actlab.studies.plan import Plan
+from actlab.studies.rungs import Rung
 from actlab.studies.settings import HALVING_FACTORS, LR_FACTORS, TUNING_SEEDS
-from actlab.studies.store.store import TrialKey, TrialSummary
-from actlab.studies.trials.stage import GRID, HALVING, Rung, is_tuning
+from actlab.studies.trials.stage import is_tuning
+from actlab.studies.trials.trial_key import TrialKey, TrialSummary
 
-__all__ = ["ArmTuning", "tuning_trials", "tunings"]
+__all__ = ["ArmTuning", "tuned_grid", "tunings"]
 
 
 class ArmTuning:
@@ -30,11 +31,12 @@ class ArmTuning:
     """
 
     def __init__(self, arm: str, plan: Plan, default: float) -> None:
-        factors, self._rungs = (LR_FACTORS, GRID) if plan.tuning == "grid" else (HALVING_FACTORS, HALVING)
+        factors = LR_FACTORS if plan.tuning == "grid" else HALVING_FACTORS
+        self._rungs = plan.rungs
         self._arm, self._default, self._sign = arm, default, 1 if plan.direction == "max" else -1
-        self._grid = [default * factor for factor in factors]
+        self.grid = tuple(default * factor for factor in factors)
         self._values: dict[TrialKey, float] = {}
-        self._rung, self._rates, self._earlier = 0, self._grid, 0
+        self._rung, self._rates, self._earlier = 0, list(self.grid), 0
         self.rate: float | None = None  # chosen
 
     def add(self, result: TrialSummary) -> None:
@@ -63,7 +65,7 @@ class ArmTuning:
     @property
     def is_at_edge(self) -> bool:
         """Whether the chosen rate is the smallest or the largest of the grid, so that a better one may lie beyond it."""
-        return self.rate in (self._grid[0], self._grid[-1])
+        return self.rate in (self.grid[0], self.grid[-1])
 
     def _later(self) -> Sequence[Rung]:
         """Return the rungs after the open one, which may turn out smaller or not to be needed."""
@@ -108,13 +110,11 @@ def tunings(plan: Plan, default: float, results: Iterable[TrialSummary] = ()) ->
     return found
 
 
-def tuning_trials(plan: Plan) -> int:
-    """Return the largest number of tuning trials of a study.
+def tuned_grid(plan: Plan, default: float) -> list[float]:
+    """Return the learning rates among which each arm's is chosen; none where the plan tunes nothing.
 
-    Example:
-        >>> from actlab.studies.plan import make_plan
-        >>> from actlab.tasks import resolve
-        >>> tuning_trials(make_plan(resolve("digits"), ["relu", "gelu"], tune="lr"))
-        60
+    Args:
+        plan: of the study.
+        default: the task's own learning rate.
     """
-    return sum(tuning.total for tuning in tunings(plan, 1.0).values())
+    return [rate for tuning in list(tunings(plan, default).values())[:1] for rate in tuning.grid]

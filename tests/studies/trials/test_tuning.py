@@ -10,11 +10,12 @@ from tests.studies.tiny import result, tiny
 
 from actlab.studies.arm import parse_arm
 from actlab.studies.plan import make_plan
+from actlab.studies.rungs import HALVING
 from actlab.studies.settings import HALVING_FACTORS, LR_FACTORS, TUNING_SEEDS
-from actlab.studies.store.store import TrialKey
-from actlab.studies.trials.stage import HALVING, is_tuning, share_of, staged, steps_of
+from actlab.studies.trials.stage import is_tuning, share_of, staged, steps_of
 from actlab.studies.trials.trial import run_trial
-from actlab.studies.tuning import ArmTuning, tuning_trials, tunings
+from actlab.studies.trials.trial_key import TrialKey
+from actlab.studies.trials.tuning import ArmTuning, tunings
 
 OWN = 0.01  # the task's own rate
 
@@ -77,7 +78,7 @@ def test_all_arms_have_the_same_budget_and_it_is_that_of_the_draft():
     runs = [Counter(key.stage for key in tuned(noisy(seed))[1]) for seed in range(10)]
 
     assert all(run == {rung.stage: rung.rates * len(TUNING_SEEDS) for rung in HALVING} for run in runs)
-    assert tuning_trials(plan()) == 2 * runs[0].total()
+    assert plan().tuning_trials == 2 * runs[0].total()
     assert HALVING[0].rates == len(HALVING_FACTORS)
 
 
