@@ -22,6 +22,7 @@ __all__ = [
     "Script",
     "Seeds",
     "Sites",
+    "Target",
     "Tune",
 ]
 
@@ -73,6 +74,14 @@ Tune = Annotated[
     typer.Option(
         help="lr: tune the learning rate, with the same small budget for every arm; lr-grid: at full length, as in version 0.1.",
         callback=choice("lr", "lr-grid"),
+    ),
+]
+Target = Annotated[
+    str | None,
+    typer.Option(
+        help="Value whose time is measured, such as accuracy=0.95 or loss=0.1 (training loss); none for none; by default from a trial of "
+        "the baseline before the study.",
+        metavar="NAME=VALUE",
     ),
 ]
 Name = Annotated[str | None, typer.Option(help="Name of the study; by default made from the plan.")]

@@ -25,6 +25,7 @@ from actlab.cli.compare_options import (
     Script,
     Seeds,
     Sites,
+    Target,
     Tune,
 )
 from actlab.errors import ActlabError
@@ -53,6 +54,7 @@ def compare(
     sites: Sites = None,
     init: Init = "fixed",
     tune: Tune = None,
+    target: Target = None,
     store: Store = None,
     name: Name = None,
     rope: Rope = None,
@@ -65,7 +67,7 @@ def compare(
     """Compare activations on a task: the best, and what they cost."""
     settings: dict[str, Any] = {"seeds": seeds, "budget": budget, "jobs": jobs, "baseline": baseline, "init": init}
     settings |= {"sites": sites or None, "tune": tune, "name": name, "rope": rope, "alpha": alpha}
-    optional = {"trial_limit": trial_limit, "accept_changes": accept_changes}
+    optional = {"trial_limit": trial_limit, "target": target, "accept_changes": accept_changes}
     settings |= {option: value for option, value in optional.items() if value}
     source = _source(task, script, {"metric": metric, "direction": direction, "lr": lr})
     if dry_run:

@@ -8,7 +8,9 @@ from typing import TypedDict
 
 from actlab.errors import PlanError
 from actlab.studies.arm import ArmLike
+from actlab.studies.target import TargetLike
 from actlab.system.duration import parse_budget
+from actlab.tasks.training.devices import DeviceLike
 
 __all__ = [
     "HALVING_FACTORS",
@@ -51,8 +53,15 @@ class StudySettings:
             them out of it, see :func:`actlab.parameter_groups`.
         trial_limit: time after which a trial is taken to hang and ended, as "10m" or in seconds; by default 20 times the longest trial so
             far, at least a minute. Not part of the plan: it changes no number.
+        target: of convergence: a value of the held-out metric or of the training loss, as "accuracy=0.95", "loss=0.1" or
+            ``{"accuracy": 0.95}``; "none" for none. By default it follows from a trial of the baseline before the study, see
+            :func:`actlab.studies.target.pilot_target`. Not part of the plan: it changes no number of a trial.
         accept_changes: whether a study goes on although modules that the task imports, or its data, have changed since it began. Not part
             of the plan; the verdict says that the rows were not computed alike.
+        device: where trials run: "auto", "cpu", "cuda", "cuda:1", several cards as "cuda:0,cuda:1" or as a list, or "mps"; by default the
+            task's own device, else the CPU. Not part of the plan, as the next two; rows say where they were computed.
+        jobs_per_device: trials at the same time on each device; by default one on an accelerator.
+        threads: threads of torch in each trial, 1 by default; the trials then share the cores.
     """
 
     seeds: int | Sequence[int] = 10
@@ -65,7 +74,11 @@ class StudySettings:
     decay_learned: bool = True
     sites: str | Sequence[str] | None = None
     trial_limit: str | float | None = None
+    target: TargetLike | None = None
     accept_changes: bool = False
+    device: DeviceLike | None = None
+    jobs_per_device: int | None = None
+    threads: int | None = None
 
 
 class StudyOptions(TypedDict, total=False):
@@ -81,7 +94,11 @@ class StudyOptions(TypedDict, total=False):
     decay_learned: bool
     sites: str | Sequence[str] | None
     trial_limit: str | float | None
+    target: TargetLike | None
     accept_changes: bool
+    device: DeviceLike | None
+    jobs_per_device: int | None
+    threads: int | None
 
 
 def parse_sites(sites: str | Sequence[str]) -> tuple[str, ...]:

@@ -11,18 +11,25 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from actlab.errors import PlanError, did_you_mean
-from actlab.stats.racing import Direction
+from actlab.stats.racing import Direction, fewest_rounds
 from actlab.studies.learning_curve import LearningCurve, held_out_curve, loss_curve
 from actlab.tasks.training.recorder import LOSS, held_out_name
 
-__all__ = ["NO_TARGET", "PILOT_SHARE", "Target", "TargetLike", "parse_target", "pilot_target"]
+__all__ = [
+    "NO_TARGET",
+    "Target",
+    "TargetChoice",
+    "TargetLike",
+    "choose_target",
+    "parse_target",
+    "pilot_target",
+]
 
 TargetLike: TypeAlias = str | Mapping[str, float]
 
 #: What a user writes for no target.
 NO_TARGET: Final = "none"
-#: Share of its way from the first to the best recorded value that the pilot trial has made at the target.
-PILOT_SHARE: Final = 0.9
+_FEWEST_POINTS: Final = 4
 _DIGITS: Final = 4  # significant digits of a target that follows from a pilot trial
 
 
@@ -52,6 +59,10 @@ class Target:
     def __str__(self) -> str:
         return f"{'training loss' if self.name == LOSS else self.name} {self.value:.{_DIGITS}g}"
 
+    def is_same(self, other: Target) -> bool:
+        """Return whether another target is the same value of the same series, however it was fixed."""
+        return (self.name, self.value, self.direction) == (other.name, other.value, other.direction)
+
     @property
     def is_loss(self) -> bool:
         """Whether it is a training loss."""
@@ -70,6 +81,76 @@ class Target:
     def from_dict(cls, stored: Mapping[str, Any]) -> Target:
         """Return the target that :meth:`to_dict` wrote."""
         return cls(**stored)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetChoice:
+    """How a study comes to its target, and the target once it has one; stored among the facts of the study.
+
+    Attributes:
+        target: the target; None before the pilot trial has ended, and where there is none.
+        by_pilot: whether it follows from a pilot trial that has not ended.
+        note: why there is none, for people.
+    """
+
+    target: Target | None = None
+    by_pilot: bool = False
+    note: str = ""
+
+    def to_fact(self) -> dict[str, Any]:
+        """Return the choice as plain values."""
+        return {
+            "target": None if self.target is None else self.target.to_dict(),
+            "by_pilot": self.by_pilot,
+            "note": self.note,
+        }
+
+    @classmethod
+    def from_fact(cls, stored: Mapping[str, Any] | None) -> TargetChoice:
+        """Return the choice that :meth:`to_fact` wrote; for a study without one, of an earlier build, that it has no target."""
+        if stored is None:
+            return cls(note="the study began with an earlier version of ActLab")
+        target = stored.get("target")
+        return cls(
+            target=None if target is None else Target.from_dict(target),
+            by_pilot=bool(stored.get("by_pilot")),
+            note=str(stored.get("note", "")),
+        )
+
+    @property
+    def reason(self) -> str:
+        """Why there is no target, for people."""
+        return "the pilot trial of the baseline has not ended" if self.by_pilot else self.note
+
+
+def choose_target(
+    asked: TargetLike | None, given: Target | None, *, seeds: int, alpha: float, tuned: bool
+) -> TargetChoice:
+    """Return how a new study comes to its target.
+
+    A given target is taken. Without one it follows from a pilot trial of the baseline, or from its tuning trials; a study with fewer seeds
+    than can show a difference is not made to run a trial more for it.
+
+    Args:
+        asked: what the user wrote.
+        given: the same as a target.
+        seeds: number of seeds.
+        alpha: error rate of the study.
+        tuned: whether the baseline has tuning trials.
+
+    Example:
+        >>> choose_target(None, None, seeds=10, alpha=0.05, tuned=False).by_pilot
+        True
+    """
+    if given is not None:
+        return TargetChoice(target=given)
+    if asked == NO_TARGET:
+        return TargetChoice(note="none was asked for")
+    if not tuned and seeds < fewest_rounds(alpha):
+        return TargetChoice(
+            note=f"with fewer than {fewest_rounds(alpha)} seeds no trial of the baseline is run for one; give one with --target"
+        )
+    return TargetChoice(by_pilot=True)
 
 
 def parse_target(target: TargetLike | None, metric: str, direction: Direction) -> Target | None:
@@ -130,8 +211,9 @@ def _pair(target: Any, metric: str) -> tuple[str, Any]:
 def pilot_target(series: Mapping[str, Any] | None, metric: str, direction: Direction) -> Target | None:
     """Return the target that follows from the baseline's pilot trial; None where that recorded no progress.
 
-    It is the value at which the pilot trial has made nine tenths of its way from the first to the best recorded value of the held-out
-    metric, or of the training loss where no held-out metric was recorded.
+    It is the worst value in the second quarter of the trial, on held-out data, or of the training loss where there is none: a value
+    that the baseline has surely reached after a quarter of its training. So most trials of the baseline reach it, whose results
+    differ by seed, and an arm that is four times slower still does.
 
     Args:
         series: column ``series`` of the trial.
@@ -139,29 +221,26 @@ def pilot_target(series: Mapping[str, Any] | None, metric: str, direction: Direc
         direction: of the metric.
 
     Example:
-        >>> series = {"accuracy": {"step": [10, 20, 30], "seconds": [1, 2, 3], "value": [0.5, 0.9, 0.8]}}
+        >>> values = [0.3, 0.6, 0.8, 0.9, 0.92, 0.93, 0.94, 0.94]
+        >>> series = {"accuracy": {"step": list(range(8)), "seconds": list(range(8)), "value": values}}
         >>> pilot_target(series, "accuracy", "max").value
-        0.86
+        0.8
     """
     row: dict[str, Any] = {"series": series}
-    held_out = _on_the_way(held_out_curve(row, metric), held_out_name(metric), direction)
-    return _on_the_way(loss_curve(row), LOSS, "min") if held_out is None else held_out
+    held_out = _second_quarter(held_out_curve(row, metric), held_out_name(metric), direction)
+    return _second_quarter(loss_curve(row), LOSS, "min") if held_out is None else held_out
 
 
-def _on_the_way(curve: LearningCurve | None, name: str, direction: Direction) -> Target | None:
-    """Return the target on the way of one curve; None where it has no finite values, or its first one is the best."""
-    if curve is None:
+def _second_quarter(curve: LearningCurve | None, name: str, direction: Direction) -> Target | None:
+    """Return the target of one curve; None where it is short, not finite, or its later half never gets better than its first value."""
+    if curve is None or len(curve.value) < _FEWEST_POINTS or not np.isfinite(curve.value).all():
         return None
-    first, best = float(curve.value[0]), float(curve.value[curve.best(1.0 if direction == "max" else -1.0)])
-    if not (math.isfinite(first) and math.isfinite(best)) or first == best:
+    sign, count = 1.0 if direction == "max" else -1.0, len(curve.value)
+    gains = sign * (curve.value - curve.value[0])
+    if gains[count // 2 :].max() <= 0:
         return None
-    value = first + PILOT_SHARE * (best - first)
-    rounded = float(f"{value:.{_DIGITS}g}")
-    if min(first, best) < rounded < max(first, best):
-        value = rounded
+    value = float(f"{sign * float((sign * curve.value[count // 4 : count // 2]).min()):.{_DIGITS}g}")
+    worst = "lowest" if direction == "max" else "highest"
     what = "training loss" if name == LOSS else name
-    rule = (
-        f"{PILOT_SHARE:.0%} of the way of the {what} from its first value, {first:.3g}, to its best, {best:.3g}, in a trial of the "
-        "baseline on another seed"
-    )
+    rule = f"the {worst} {what} in the second quarter of a trial of the baseline on another seed"
     return Target(name=name, value=value, direction=direction, rule=rule)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from actlab.studies.plan import Plan
 from actlab.tasks.task import Task
+from actlab.tasks.training.conditions import Conditions
+from actlab.tasks.training.devices import Hardware
 
 __all__ = ["Job"]
 
@@ -24,6 +27,9 @@ class Job:
         budget: seconds after which the study ends, or None.
         trial_limit: seconds after which a trial is ended; None for a limit derived from the other trials.
         modules: digests of the modules that the task imports, see :func:`actlab.studies.source_files.source_digests`.
+        hardware: devices and threads of the trials.
+        conditions: of every trial but for its device and threads, which are those of the hardware.
+        pilot: whether the target of convergence is to follow from a pilot trial of the baseline, or from its tuning.
     """
 
     store: str
@@ -34,3 +40,15 @@ class Job:
     budget: float | None = None
     trial_limit: float | None = None
     modules: Mapping[str, str] = field(default_factory=dict)
+    hardware: Hardware = field(default_factory=Hardware)
+    conditions: Conditions = field(default_factory=Conditions)
+    pilot: bool = False
+
+    def conditions_at(self, slot: int) -> Conditions:
+        """Return the conditions of a trial at one of the hardware's places."""
+        return replace(self.conditions, device=self.hardware.device_of(slot), threads=self.hardware.threads)
+
+    def cost_settings(self, slot: int) -> dict[str, Any]:
+        """Return the keyword arguments of :func:`actlab.studies.arm_cost.measure_costs` at one of the hardware's places."""
+        plan, conditions = self.plan, self.conditions_at(slot)
+        return {"baseline": plan.baseline, "init": plan.init, "seed": plan.seeds[0], "conditions": conditions}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from actlab.studies.execution.job import Job
 from actlab.studies.execution.progress import Progress, summarize_progress
 from actlab.studies.execution.scheduler import Schedule, Scheduler
+from actlab.studies.plan import Plan
 from actlab.studies.store.store import Store, TrialKey, TrialSummary
-from actlab.studies.trials.stage import share_of
+from actlab.studies.target import TargetChoice, pilot_target
+from actlab.studies.trials.stage import MAIN, PILOT, is_tuning, share_of
 
 __all__ = ["ProgressCallback", "StudyState"]
 
@@ -28,11 +30,13 @@ class StudyState:
 
     def __init__(self, job: Job, learning_rate: float, store: Store, progress: ProgressCallback | None) -> None:
         self._job, self._store, self._progress = job, store, progress
-        self._scheduler = Scheduler(job.plan, learning_rate)
+        self._scheduler = Scheduler(job.plan, learning_rate, pilot=job.pilot)
+        self._target_open = job.pilot
         self._results: dict[TrialKey, TrialSummary] = {}
         self._last = 0
         self.longest: float | None = None  # seconds of the longest trial that ended by itself, if it had run all steps
         self.schedule: Schedule = self._scheduler.update(self._read(earlier=True))
+        self._fix_target()
         self._report()
 
     @property
@@ -44,6 +48,7 @@ class StudyState:
         """Read the rows that are new in the store, of this process and of others."""
         if new := self._read(earlier=False):
             self.schedule = self._scheduler.update(new)
+            self._fix_target()
             self._report()
 
     def _read(self, *, earlier: bool) -> list[TrialSummary]:
@@ -56,6 +61,32 @@ class StudyState:
         self.longest = max([*seconds, *([] if self.longest is None else [self.longest])], default=None)
         return counted
 
+    def _fix_target(self) -> None:
+        """Store the target of convergence when the baseline's trials for it have ended, before the first main trial is handed out."""
+        main = [key for key in self.schedule.runnable if key.stage == MAIN]
+        if not self._target_open or not main:
+            return
+        self._target_open = False
+        study, plan = self._job.study, self._job.plan
+        if TargetChoice.from_fact(self._store.facts(study).get("target")).by_pilot:  # no other process was faster
+            rate = next((key.lr for key in main if key.arm == plan.baseline), None)
+            own = [row for row in self._store.rows(study) if row["arm"] == plan.baseline]
+            self._store.set_fact(study, "target", _choice(own, plan, rate).to_fact())
+
     def _report(self) -> None:
         if self._progress is not None:
             self._progress(summarize_progress(self._job.plan, self.schedule, self.results, workers=self._job.jobs))
+
+
+def _choice(rows: Sequence[Mapping[str, Any]], plan: Plan, rate: float | None) -> TargetChoice:
+    """Return the target that follows from the pilot trial of the baseline, or from its longest tuning trial with the chosen rate."""
+    pilots = [row for row in rows if row["stage"] == PILOT]
+    tuned = [row for row in rows if is_tuning(row["stage"]) and row["lr"] == rate]
+    longest = sorted(tuned, key=lambda row: (-share_of(row["stage"]), row["seed"]))
+    for row in (*pilots, *longest)[:1]:
+        target = pilot_target(row["series"], plan.metric, plan.direction)
+        if target is not None and row["status"] == "completed":
+            return TargetChoice(target=target)
+        end = "recorded no progress" if row["status"] == "completed" else f"ended as {row['status'].replace('_', ' ')}"
+        return TargetChoice(note=f"the trial of the baseline from which it would follow {end}")
+    return TargetChoice(note="the baseline has no trial from which it could follow")

@@ -6,18 +6,21 @@ import os
 import re
 import select
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
 from actlab.errors import PlanError, did_you_mean
 from actlab.system import cores
 
-__all__ = ["Hardware", "choose_hardware", "device_kind", "has_unused_card", "present_devices"]
+__all__ = ["DeviceLike", "Hardware", "choose_hardware", "device_kind", "device_record", "has_unused_card", "present_devices"]
+
+#: A device as a user may name it.
+DeviceLike: TypeAlias = "str | torch.device | Sequence[str | torch.device]"
 
 _NAMES = ("auto", "cpu", "cuda", "mps")
 _ALLOWED = "auto, cpu, cuda, cuda:0 (a card by its number), several cards as cuda:0,cuda:1, and mps"
@@ -64,8 +67,22 @@ def device_kind(device: str) -> str:
     return device.partition(":")[0]
 
 
+def device_record(device: str) -> dict[str, str]:
+    """Return a device as rows record it, a card with its name; call it where trials run, as it initialises CUDA.
+
+    Example:
+        >>> device_record("cpu")
+        {'device': 'cpu'}
+    """
+    record = {"device": device}
+    if device_kind(device) == "cuda":
+        with suppress(Exception):  # a card that has gone; the trial says so
+            record["card"] = torch.cuda.get_device_name(device)
+    return record
+
+
 def choose_hardware(
-    device: Any = None,
+    device: DeviceLike | None = None,
     *,
     default: str | None = None,
     jobs: int | None = None,

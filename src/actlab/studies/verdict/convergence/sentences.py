@@ -109,13 +109,13 @@ def _times(entry: ArmConvergence, found: Convergence) -> str:
 
 
 def _when(times: TimeToTarget) -> str:
-    missed = f"never by {times.censored} of {plural(times.n, 'trial')}" if times.censored else ""
-    if times.censored == times.n:
+    reached = times.n - times.censored
+    if not reached:
         return "in no trial"
+    by = f"in {reached} of {plural(times.n, 'trial')}" if times.censored else ""
     if times.median is None:
-        return missed
-    median = f"after {_number(times.median)} steps (median)"
-    return f"{median}, {missed}" if missed else median
+        return by
+    return f"after {_number(times.median)} steps ({'median; ' + by if by else 'median'})"
 
 
 def _result(entry: ArmConvergence, summary: ArmSummary, facts: StudyFacts) -> str:
