@@ -28,11 +28,11 @@ def site_rows(sites: Sequence[StudySite]) -> list[tuple[str, str, str, str]]:
         >>> site_rows([site])
         [('act', 'relu', '1,024', 'swapped')]
     """
-    return [(site["path"], site["function"], _number(site["elements"]), _treatment(site)) for site in sites]
-
-
-def _number(elements: int) -> str:
-    return f"{elements:,}" if elements else "did not run"
+    idle = "did not run" if any(site["elements"] for site in sites) else "unknown"  # a model without inputs was not run
+    return [
+        (site["path"], site["function"], f"{site['elements']:,}" if site["elements"] else idle, _treatment(site))
+        for site in sites
+    ]
 
 
 def _treatment(site: StudySite) -> str:

@@ -14,6 +14,7 @@ from actlab.studies.arm_model import build_model
 from actlab.studies.trial_inputs import input_digests
 from actlab.studies.trials.measurements import Measurements, TrialSettings
 from actlab.studies.trials.stage import MAIN, share_of
+from actlab.studies.trials.trial_checkpoint import trial_checkpoint
 from actlab.tasks.isolation import seed_all
 from actlab.tasks.task import Task
 from actlab.tasks.training.handle import TrialHandle, returned_values
@@ -53,6 +54,7 @@ def run_function_trial(task: Task, arm: Arm, settings: TrialSettings, measured: 
         device=device,
         steps_share=share_of(settings.stage),
         recorder=measured.recorder,
+        checkpoint=trial_checkpoint(arm, settings, measured),
     )
     exemption = nullcontext() if settings.decay_learned else exempt_in_new_optimizers(model)
     try:
@@ -73,7 +75,7 @@ def _train(task: Task, model: nn.Module, trial: TrialHandle, measured: Measureme
     if trial.diverged is not None:  # the function may have caught it
         raise trial.diverged
     values = returned_values(returned, trial, metric=task.metric_name, of=f"train of {task.name}")
-    held_out = trial.latest(task.metric_name)
+    held_out = None if task.metric_name == LOSS else trial.latest(task.metric_name)  # "loss" is that of the training
     if trial.stage == MAIN:
         measured.metric, measured.validation = values[task.metric_name], held_out
         others = {name: value for name, value in values.items() if name != LOSS}

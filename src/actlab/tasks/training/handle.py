@@ -13,7 +13,7 @@ from actlab.tasks.training.checkpoint import Checkpoint, generator_states, resto
 from actlab.tasks.training.loop import DivergedError
 from actlab.tasks.training.recorder import LOSS, Recorder, held_out_name
 
-__all__ = ["TrialCheckpoint", "TrialHandle"]
+__all__ = ["TrialCheckpoint", "TrialHandle", "returned_values"]
 
 _STEPS: Final = ("epoch", "iteration", "global_step", "it", "iter", "i")  # names that other libraries have for the step
 _NAMES: Final = 100  # reported names of a trial
@@ -24,17 +24,16 @@ class TrialCheckpoint:
 
     Args:
         file: of the trial, or None for no checkpoints.
-        recorder: of the series, which go on too.
-        device: whose generator goes on, beside those of the CPU.
+        trial: whose reports go on, too.
 
     Example:
-        >>> none = TrialCheckpoint(None, Recorder())
+        >>> none = TrialHandle().checkpoint
         >>> none.due, none.load()
         (False, None)
     """
 
-    def __init__(self, file: Checkpoint | None, recorder: Recorder, device: str = "cpu") -> None:
-        self._file, self._recorder, self._device = file, recorder, device
+    def __init__(self, file: Checkpoint | None, trial: TrialHandle) -> None:
+        self._file, self._trial = file, trial
 
     @property
     def due(self) -> bool:
@@ -47,17 +46,16 @@ class TrialCheckpoint:
         The states of the global generators and what was reported so far are saved with it.
         """
         if self._file is not None:
-            self._file.save(
-                {"user": dict(state), "generators": generator_states(self._device), "recorder": self._recorder.state()}
-            )
+            generators = generator_states(self._trial.device)
+            self._file.save({"user": dict(state), "generators": generators, "reports": self._trial.state()})
 
     def load(self) -> dict[str, Any] | None:
         """Return what :meth:`save` was given last, with the global generators as they were then; None where the trial begins anew."""
         saved = None if self._file is None else self._file.load()
         if saved is None:
             return None
-        restore_generators(saved["generators"], self._device)
-        self._recorder.restore(saved["recorder"])
+        restore_generators(saved["generators"], self._trial.device)
+        self._trial.restore(saved["reports"])
         return dict(saved["user"])
 
 
@@ -97,7 +95,7 @@ class TrialHandle:
     ) -> None:
         self.seed, self.lr, self.stage, self.device, self.steps_share = seed, lr, stage, device, steps_share
         self._recorder = Recorder() if recorder is None else recorder
-        self.checkpoint = TrialCheckpoint(checkpoint, self._recorder, device)
+        self.checkpoint = TrialCheckpoint(checkpoint, self)
         self._metric = metric_name
         self._open: dict[str, tuple[int, float, float]] = {}  # may be replaced by a report of the same step
         self._reports, self._steps = 0, 0
@@ -154,6 +152,17 @@ class TrialHandle:
         """Record the points that no later report can replace any more."""
         for name, (step, seconds, value) in self._open.items():
             self._record(name, step, seconds, value)
+
+    def state(self) -> dict[str, Any]:
+        """Return all that was reported so far, for a checkpoint."""
+        is_open = {name: list(point) for name, point in self._open.items()}
+        return {"recorder": self._recorder.state(), "open": is_open, "reports": self._reports, "steps": self._steps}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state` returned."""
+        self._recorder.restore(state["recorder"])
+        self._open = {name: (int(step), seconds, value) for name, (step, seconds, value) in state["open"].items()}
+        self._reports, self._steps = int(state["reports"]), int(state["steps"])
 
     def _step(self, step: Any, values: Mapping[str, Any]) -> int:
         if step is None:
