@@ -17,12 +17,14 @@ from actlab.system.name_list import listed
 from actlab.tasks.data import Data, as_data
 from actlab.tasks.setting_names import nearest_setting, why_no_setting
 
-__all__ = ["Door", "Task", "accuracy", "adam", "load_data"]
+__all__ = ["OWN_RATE", "Door", "Task", "accuracy", "adam", "load_data"]
 
 Direction = Literal["max", "min"]
 #: Who trains: the loop of ActLab, the user's training function, or the user's script.
 Door = Literal["loop", "function", "script"]
 Parameters = Iterable[nn.Parameter]
+#: Learning rate of a task whose training has its own, which ActLab does not know.
+OWN_RATE = 0.0
 
 
 def _absent(*arguments: Any) -> Any:
@@ -73,7 +75,8 @@ class Task:
         metric_name: name shown for the result; by default that of the function ``curve_metric``, or ``metric`` where there is none.
         direction: "max" when a larger metric is better, "min" when a smaller one is.
         optimizer: of (parameters, learning rate), returns a torch optimizer.
-        learning_rate: of a trial, unless it is tuned.
+        learning_rate: of a trial, unless it is tuned; ``OWN_RATE`` for that of a training function or script which does not take it from
+            ActLab.
         batch_size: examples per step.
         epochs: passes over the training split.
         steps: largest number of steps, or None for no limit besides ``epochs``.

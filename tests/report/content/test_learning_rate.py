@@ -4,6 +4,7 @@ from tests.studies.tiny import tiny
 
 from actlab.report.content.learning_rate import learning_rates, planned_learning_rates
 from actlab.studies.plan import make_plan
+from actlab.tasks.training_function.function_task import function_task
 
 
 def row(stage, arm, seed, rate):
@@ -37,3 +38,16 @@ def test_without_tuning_the_rate_is_that_of_the_task_or_of_the_own_training_of_t
     )
     assert learning_rates([row("main", "relu", 0, 0.0)]) == "the training's own"
     assert planned_learning_rates(make_plan(tiny(), ["relu", "gelu"]), 0.0) == "the training's own"
+
+
+def test_a_training_function_that_does_not_read_the_rate_of_the_trial_has_its_own():
+    def train_alone(model):
+        return {"accuracy": 0.5}
+
+    def train_as_told(model, trial):
+        return {"accuracy": trial.lr}
+
+    tasks = [function_task(train, model=lambda seed: None) for train in (train_alone, train_as_told)]
+
+    texts = [planned_learning_rates(make_plan(task, ["relu", "gelu"]), task.learning_rate) for task in tasks]
+    assert texts == ["the training's own", "the task's own, 0.001"]

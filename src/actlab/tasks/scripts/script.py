@@ -7,21 +7,21 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
+from typing import Any
 
 from actlab.errors import PlanError, TaskError
 from actlab.tasks.metrics.metric_direction import Direction
 from actlab.tasks.scripts.command import check_command, places, script_file, split
 from actlab.tasks.scripts.metric_name import find_metric, reported_names
-from actlab.tasks.task import Task
+from actlab.tasks.task import OWN_RATE, Task
 
-__all__ = ["TWO_LINES", "Script", "check_rate_given", "given_rate"]
+__all__ = ["TWO_LINES", "Script", "check_rate_given", "given_rate", "script_fact"]
 
 #: What a script needs, for messages.
 TWO_LINES = (
     "A script takes part with two lines: actlab.apply_(model) after the model is built, and "
     "actlab.report(step=epoch, accuracy=accuracy) where it prints its result."
 )
-_OWN_RATE = 0.0  # stands for the learning rate of a script that has its own
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Script:
             script=command,
             metric_name=metric,
             direction=direction,
-            learning_rate=_OWN_RATE if self.lr is None else self.lr,
+            learning_rate=OWN_RATE if self.lr is None else self.lr,
             rope=self.rope,
             description=command,
             source=f"{command}\n{_text(file)}",
@@ -106,7 +106,18 @@ def given_rate(rate: float) -> float | None:
         >>> given_rate(0.01), given_rate(Script("python --version", metric="accuracy").to_task().learning_rate)
         (0.01, None)
     """
-    return None if rate == _OWN_RATE else rate
+    return None if rate == OWN_RATE else rate
+
+
+def script_fact(task: Task) -> dict[str, Any]:
+    """Return what it takes to run the script of a task again, as plain values."""
+    return {
+        "command": task.script,
+        "folder": str(Path.cwd()),
+        "metric": task.metric_name,
+        "direction": task.direction,
+        "lr": given_rate(task.learning_rate),
+    }
 
 
 def check_rate_given(task: Task) -> None:

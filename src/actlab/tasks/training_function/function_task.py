@@ -12,9 +12,10 @@ from actlab.errors import TaskError, did_you_mean
 from actlab.system.name_list import listed
 from actlab.tasks.metrics.metric_direction import Direction, direction_of, first_known
 from actlab.tasks.setting_names import SETTINGS
-from actlab.tasks.task import Task
-from actlab.tasks.training_function.arguments import bound_arguments
+from actlab.tasks.task import OWN_RATE, Task
+from actlab.tasks.training_function.arguments import bound_arguments, takes
 from actlab.tasks.training_function.returned_names import plain_function, read_names
+from actlab.tasks.training_function.user_functions import names_read
 
 __all__ = ["FUNCTION_OPTIONS", "FunctionOptions", "function_task", "is_training_function", "task_and_options"]
 
@@ -49,7 +50,8 @@ def function_task(
         fields: further fields of the task, such as its source.
         options: ``model(seed)``, which returns a new model, is needed. ``metric_name`` is the result that is compared, by default the
             first one that ``train`` returns whose direction its name tells. ``direction`` is "max" or "min", by default that of the name.
-            ``learning_rate`` is that of ``trial.lr``, by default 0.001. ``example_inputs(seed)`` returns inputs of the model, with which
+            ``learning_rate`` is that of ``trial.lr``, by default 0.001, and not known where ``train`` does not read that.
+            ``example_inputs(seed)`` returns inputs of the model, with which
             its activations are found by a run and not only in the source. ``data(seed)`` is for ``actlab importance`` only.
 
     Raises:
@@ -76,8 +78,15 @@ def function_task(
     if "example_inputs" in given and not callable(given["example_inputs"]):
         given["example_inputs"] = partial(_fixed, given["example_inputs"])
     bound_arguments(train, dict.fromkeys(("model", "seed", "trial")), of=name)
+    if not _may_read_rate(train):
+        given.setdefault("learning_rate", OWN_RATE)
     given["metric_name"], given["direction"] = _metric(train, given.get("metric_name"), given.get("direction"), of=name)
     return Task(**{"name": name, **given, "train": train, **(fields or {})})
+
+
+def _may_read_rate(train: Callable[..., Any]) -> bool:
+    read = names_read(train)
+    return takes(train, "trial") and (read is None or "lr" in read)
 
 
 def task_and_options(source: Any, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
