@@ -5,22 +5,29 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
+from actlab.nn.sites.dry_run import Inputs
 from actlab.stats.e_process import Floats
 from actlab.studies.arm import Arm
 from actlab.studies.arm_model import build_model
-from actlab.tasks.data import Split
-from actlab.tasks.isolation import isolated, one_thread
-from actlab.tasks.task import Task, load_data
+from actlab.tasks.isolation import isolated, torch_threads
+from actlab.tasks.loading.nested import mapped
+from actlab.tasks.task import Task
+from actlab.tasks.training.batches import first_batch, first_inputs
+from actlab.tasks.training.conditions import Conditions
+from actlab.tasks.training.data_cache import cached_data
+from actlab.tasks.training.devices import device_kind, device_record
+from actlab.tasks.training.evaluation import loss_function
+from actlab.tasks.training.placement import placed
 
 __all__ = ["measure_costs"]
 
@@ -31,14 +38,20 @@ _SECONDS_PER_ARM = 0.3
 
 
 def measure_costs(
-    task: Task, arms: Sequence[Arm], *, baseline: str, init: str = "fixed", seed: int = 0
+    task: Task,
+    arms: Sequence[Arm],
+    *,
+    baseline: str,
+    init: str = "fixed",
+    seed: int = 0,
+    conditions: Conditions | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Measure the cost of each arm, interleaved in one process and on one thread.
+    """Measure the cost of each arm, interleaved in one process.
 
     In every round each arm takes one step, in another order than before, so that other load on the machine affects all arms alike. Rounds
     form nine blocks. A block's ratio is the median over its rounds of an arm's time over the baseline's in the same round; the spread of
-    the blocks' ratios shows how well the ratio is known. The clock is the process's CPU time, as a step runs on one thread: beside four
-    busy processes the wall clock once gave a ratio of 13.5 instead of 1.4 for gelu.
+    the blocks' ratios shows how well the ratio is known. The clock of a step on one thread is the process's CPU time: beside four busy
+    processes the wall clock once gave a ratio of 13.5 instead of 1.4 for gelu. With more threads and on an accelerator it is the wall's.
 
     Args:
         task: the task with model, loss, optimizer and batch size.
@@ -46,11 +59,12 @@ def measure_costs(
         baseline: label of the arm with the ratio 1.
         init: "fixed" or "matched".
         seed: of data and model.
+        conditions: device and threads; by default one thread of the CPU.
 
     Returns:
-        For each arm that can take a step: ``step_time`` (median, CPU seconds), ``step_time_ratios`` to the baseline (one per block),
-        ``step_time_ratio`` (their median), ``parameters`` (trained ones) and ``peak_memory`` (bytes that one training step allocates
-        beyond model and optimizer state).
+        For each arm that can take a step: ``step_time`` (median, seconds), ``step_time_ratios`` to the baseline (one per block),
+        ``step_time_ratio`` (their median), ``parameters`` (trained ones), ``peak_memory`` (bytes that one training step allocates
+        beyond model and optimizer state) and ``on``, the device and the threads.
 
     Example:
         >>> from actlab.studies.arm import parse_arm
@@ -59,12 +73,27 @@ def measure_costs(
         >>> costs["relu"]["step_time_ratio"], costs["mish"]["parameters"]
         (1.0, 17290)
     """
-    with one_thread(), isolated(seed):
-        split = load_data(task, seed).train
-        batch = Split(x=split.x[: task.batch_size], y=split.y[: task.batch_size])
-        steps = {arm.label: step for arm in arms if (step := _warmed_up(task, arm, batch, init, seed)) is not None}
-        times = _step_times(steps)
-        return {label: _cost(step, times, label, baseline) for label, step in steps.items()}
+    if task.door != "loop":  # a step of another training is not known
+        return {}
+    where = Conditions() if conditions is None else conditions
+    with torch_threads(where.threads), isolated(seed):
+        split = cached_data(task, seed).train
+        batch, inputs, loss_of = first_batch(task, split), first_inputs(task, split, seed), loss_function(task, split)
+        built = {
+            arm.label: _warmed_up(task, arm, inputs, _Batch(batch, loss_of), init=init, seed=seed, device=where.device)
+            for arm in arms
+        }
+        steps = {label: step for label, step in built.items() if step is not None}
+        times = _step_times(steps, _clock(where))
+        on = {**device_record(where.device), "threads": str(where.threads)}
+        return {label: {**_cost(step, times, label, baseline), "on": on} for label, step in steps.items()}
+
+
+class _Batch(NamedTuple):
+    """A batch, and the function of a model and it that gives the loss."""
+
+    batch: Any
+    loss_of: Callable[[nn.Module, Any], Tensor]
 
 
 @dataclass(kw_only=True)
@@ -73,59 +102,78 @@ class _Step:
 
     task: Task
     model: nn.Module
-    batch: Split
+    batch: _Batch
     optimizer: torch.optim.Optimizer = field(init=False)
 
     def __post_init__(self) -> None:
         self.optimizer = self.task.optimizer(self.model.parameters(), self.task.learning_rate)
 
     def __call__(self) -> None:
-        loss: Tensor = self.task.loss(self.model(self.batch.x), self.batch.y)
+        batch, loss_of = self.batch
+        loss = loss_of(self.model, batch if type(batch) is tuple else mapped(batch, lambda leaf: leaf))
         loss.item()
         loss.backward()  # type: ignore[no-untyped-call] # torch has no annotation for it
         self.optimizer.step()
         self.optimizer.zero_grad()
 
 
-def _warmed_up(task: Task, arm: Arm, batch: Split, init: str, seed: int) -> _Step | None:
+def _warmed_up(
+    task: Task, arm: Arm, inputs: Inputs | None, batch: _Batch, *, init: str, seed: int, device: str
+) -> _Step | None:
     """Return the arm's step after a warm-up, or None where it raises, which the trials will record."""
     with suppress(Exception):  # user code may raise anything
-        model = build_model(task, arm, seed, init=init, batch=batch.x)
-        step = _Step(task=task, model=model, batch=batch)
+        model = build_model(task, arm, seed, init=init, batch=inputs)
+        moved = batch._replace(batch=placed(batch.batch, device))
+        step = _Step(task=task, model=model.to(device), batch=moved)
         for _ in range(_WARM_UP):
             step()
         return step
     return None
 
 
-def _step_times(steps: dict[str, _Step]) -> list[dict[str, Floats]]:
+def _clock(where: Conditions) -> Callable[[], float]:
+    """Return the clock of a step: CPU time on one thread, else the wall's, on an accelerator when all of its work is done."""
+    if where.device == "cpu":
+        return time.process_time if where.threads == 1 else time.perf_counter
+    synchronize = getattr(torch, device_kind(where.device)).synchronize
+
+    def now() -> float:
+        synchronize()
+        return time.perf_counter()
+
+    return now
+
+
+def _step_times(steps: dict[str, _Step], clock: Callable[[], float]) -> list[dict[str, Floats]]:
     """Return, for each block, the seconds per step of each arm by round; an arm whose step raises is removed from ``steps``."""
     order = random.Random(0)  # noqa: S311 # no cryptography; a random order avoids synchrony with the OS scheduler
     blocks = []
     start, seconds = time.perf_counter(), _SECONDS_PER_ARM * len(steps)
     for block in range(_BLOCKS):
         end = start + seconds * (block + 1) / _BLOCKS
-        blocks.append(_block_times(steps, order, end))
+        blocks.append(_block_times(steps, order, end, clock))
     return [{label: times[label] for label in steps} for times in blocks]
 
 
-def _block_times(steps: dict[str, _Step], order: random.Random, end: float) -> dict[str, Floats]:
+def _block_times(
+    steps: dict[str, _Step], order: random.Random, end: float, clock: Callable[[], float]
+) -> dict[str, Floats]:
     times: dict[str, list[float]] = {label: [] for label in steps}
     for done in range(_MOST):
         if done >= _FEWEST and time.perf_counter() > end:
             break
         for label in order.sample(list(steps), len(steps)):
             try:
-                times[label].append(_seconds(steps[label]))
+                times[label].append(_seconds(steps[label], clock))
             except Exception:  # user code may raise anything; the trials will record it
                 del steps[label]
     return {label: np.array(times[label]) for label in steps}
 
 
-def _seconds(step: _Step) -> float:
-    start = time.process_time()
+def _seconds(step: _Step, clock: Callable[[], float]) -> float:
+    start = clock()
     step()
-    return time.process_time() - start
+    return clock() - start
 
 
 def _cost(step: _Step, blocks: Sequence[Mapping[str, Floats]], label: str, baseline: str) -> dict[str, Any]:
@@ -141,12 +189,26 @@ def _cost(step: _Step, blocks: Sequence[Mapping[str, Floats]], label: str, basel
 
 def _peak_memory(step: _Step) -> int | None:
     """Return the largest number of bytes that torch's allocator had in use during one step; exact and repeatable."""
+    device = next((weight.device for weight in step.model.parameters()), torch.device("cpu"))
+    if device.type == "cuda":
+        return _peak_memory_of_card(step, device)
+    if device.type != "cpu":
+        return None
     with suppress(Exception):  # user code may raise anything
         with _silent_stderr(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
             step()
         events = profiler.profiler.kineto_results.events()
         changes = sorted((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]")
         return max(0, int(np.cumsum([size for _, size in changes]).max(initial=0)))
+    return None
+
+
+def _peak_memory_of_card(step: _Step, device: torch.device) -> int | None:
+    with suppress(Exception):  # user code may raise anything
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        step()
+        return max(0, torch.cuda.max_memory_allocated(device) - before)
     return None
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import numpy as np
 import torch
 
 from actlab.tasks.process_state import restored_process
 
-__all__ = ["isolated", "one_thread", "seed_all"]
+__all__ = ["isolated", "one_thread", "seed_all", "torch_threads"]
 
 
 @contextmanager
@@ -46,7 +46,23 @@ def seed_all(seed: int) -> None:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def torch_threads(count: int) -> Iterator[None]:
+    """Run torch on a number of threads inside the block.
+
+    Example:
+        >>> with torch_threads(1):
+        ...     torch.get_num_threads()
+        1
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def one_thread() -> AbstractContextManager[None]:
     """Run torch on one thread inside the block.
 
     More threads would change the order of sums, and with it the last bits. A forked process in which torch has already used its
@@ -57,9 +73,4 @@ def one_thread() -> Iterator[None]:
         ...     torch.get_num_threads()
         1
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+    return torch_threads(1)

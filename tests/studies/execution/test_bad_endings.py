@@ -3,6 +3,7 @@
 import ctypes
 import faulthandler
 import os
+import re
 import signal
 import time
 
@@ -190,7 +191,7 @@ def test_a_budget_ends_trials_that_run_and_says_so(tmp_path, caplog):
     study = run(tmp_path, spoiled(lambda: time.sleep(600)), budget=1.0)
 
     assert {row["seed"] for row in study.rows()} == {0}
-    assert "Trials that still run (2) are ended in 2 s" in caplog.text
+    assert re.search(r"Trials that still run \([12]\) are ended in 2 s", caplog.text)
     assert any("Time-boxed" in warning for warning in study.verdict().warnings)
     assert len(run(tmp_path, spoiled(lambda: None)).rows()) == 4
 

@@ -133,8 +133,9 @@ def show_progress(console: Console, title: str) -> Iterator[ProgressCallback]:
     if not console.is_terminal:
         yield _ProgressLines(console, title)
         return
-    with Live(Text(f"{title}: starting"), console=console, refresh_per_second=8, transient=True) as live:
-        yield lambda progress: live.update(progress_view(progress, title))
+    # drawn when there is news, not by a thread: a process without threads is forked faster, see studies/execution/template_process.py
+    with Live(Text(f"{title}: starting"), console=console, auto_refresh=False, transient=True) as live:
+        yield lambda progress: live.update(progress_view(progress, title), refresh=True)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection, wait
 from typing import TypeAlias
 
 from actlab.errors import StoreError, TaskError
+from actlab.studies.execution.cost_process import CostProcess
 from actlab.studies.execution.ended_trial import (
     ENDS_AT_LIMIT,
     deaths_of_result,
@@ -25,7 +26,7 @@ from actlab.studies.execution.ended_trial import (
     overdue_trial,
 )
 from actlab.studies.execution.job import Job
-from actlab.studies.execution.runner import Answer
+from actlab.studies.execution.runner import Answer, Order
 from actlab.studies.execution.study_state import StudyState
 from actlab.studies.execution.suspension import Suspension
 from actlab.studies.execution.template import WRONG_DEFINITIONS
@@ -45,15 +46,17 @@ _TICK = 0.2  # seconds between two looks at the store, at limits and at runners,
 _RESTARTS = 10  # times that the template process is started again before a trial has ended since
 _LOADING_LIMIT = 600.0  # seconds for loading the task and running its functions once
 
-_Runners: TypeAlias = "dict[Connection[TrialKey, Answer], _Runner]"
+_Runners: TypeAlias = "dict[Connection[Order, Answer], _Runner]"
 
 
 @dataclass(kw_only=True)
 class _Runner:
-    """A runner process and the trial it runs."""
+    """A runner process and the trials it runs: those of its order that have not ended."""
 
     number: int
-    lease: Lease | None = None
+    slot: int = 0  # place of the hardware
+    leases: dict[TrialKey, Lease] = field(default_factory=dict)
+    size: int = 0  # trials of the order
     time: RunningTime = field(default_factory=RunningTime)
     kills_before: int = 0
 
@@ -66,17 +69,17 @@ class Dispatcher:
         task: its task, resolved.
         state: its results and schedule, read from the store.
         store: the store, which it keeps open.
-        step_time: seconds of the slowest arm's training step, or None; for the limit of the first trials.
     """
 
-    def __init__(self, job: Job, task: Task, state: StudyState, store: Store, *, step_time: float | None) -> None:
-        self._job, self._task, self._state, self._store, self._step_time = job, task, state, store, step_time
+    def __init__(self, job: Job, task: Task, state: StudyState, store: Store) -> None:
+        self._job, self._task, self._state, self._store = job, task, state, store
+        self._costs = CostProcess(job, task, store)
         self._owner, self._budget = Owner.of(), Budget(job.budget, job.jobs)
         self._template: TemplateProcess | None = None
         self._spawn, self._warm, self._restarts = needs_new_interpreter(job), True, 0
         self._runners: _Runners = {}
         self._deaths: Counter[TrialKey] = Counter()
-        self._expected: float | None = None  # seconds of a trial, estimated
+        self._steps: int | None = None  # of a trial
         self._renewed, self._looked = time.monotonic(), 0.0
         self._waiting, self._told = WaitingNotice(), False
         store.release_owned(job.study, self._owner)
@@ -85,8 +88,8 @@ class Dispatcher:
         """Run trials until none is left or the budget is spent; return whether the study is finished."""
         try:
             with Suspension() as suspension:
-                while not self._state.schedule.finished:
-                    if self._is_late() and not self._busy():
+                while not (self._state.schedule.finished and self._costs.is_done):
+                    if self._is_late() and not self._busy() and self._costs.is_done:
                         return False
                     self._keep_time()
                     try:
@@ -111,7 +114,7 @@ class Dispatcher:
         self._runners.clear()
 
     def _busy(self) -> list[_Runner]:
-        return [runner for runner in self._runners.values() if runner.lease is not None]
+        return [runner for runner in self._runners.values() if runner.leases]
 
     # Time
 
@@ -120,7 +123,7 @@ class Dispatcher:
             return False
         schedule = self._state.schedule
         open_seed = schedule.runnable[0].seed if schedule.runnable else None
-        return self._budget.is_over_for(schedule.round_size, self._state.results, open_seed)
+        return self._budget.is_over_for(schedule.round_work, self._state.results, open_seed)
 
     def _keep_time(self) -> None:
         """Renew the leases, and end trials that have run too long."""
@@ -130,15 +133,18 @@ class Dispatcher:
             self._renewed = now
         limit, origin = self._trial_limit()
         for connection, runner in list(self._runners.items()):
-            if runner.lease is not None and limit is not None and runner.time.tick() > limit:
+            if runner.leases and limit is not None and runner.time.tick() > limit * runner.size:
                 self._end(connection)
-                self._record_overdue(runner, runner.lease.key, limit, origin)
+                self._record_overdue(runner, limit, origin)
+        self._costs.keep_time(self._template)
         self._end_with_budget()
 
     def _trial_limit(self) -> tuple[float | None, str]:
         if self._job.trial_limit is not None:
             return self._job.trial_limit, "as asked for"
-        return default_trial_limit(self._state.longest, self._expected)
+        step_time, steps = self._costs.step_time, self._steps
+        expected = None if step_time is None or steps is None else step_time * steps
+        return default_trial_limit(self._state.longest, expected)
 
     def _end_with_budget(self) -> None:
         left, busy = self._budget.left, self._busy()
@@ -161,44 +167,66 @@ class Dispatcher:
     def _hand_out(self) -> None:
         """Lease trials for idle runners. A trial on which a process was ended runs later, and alone."""
         busy = self._busy()
-        if self._is_late() or any(runner.lease and self._deaths[runner.lease.key] for runner in busy):
+        if (
+            self._costs.is_due
+            and not busy
+            and (self._job.jobs == 1 or self._state.schedule.finished or self._is_late())
+        ):
+            self._start_costs()
+        if self._is_late() or any(self._deaths[key] for runner in busy for key in runner.leases):
             return
-        schedule, running = self._state.schedule, {runner.lease.key for runner in busy if runner.lease}
+        schedule, running = self._state.schedule, {key for runner in busy for key in runner.leases}
         # With a budget nothing runs ahead, so that the study ends with a complete round if possible.
         keys = schedule.runnable if self._job.budget is None else schedule.runnable[: schedule.round_size]
         fresh = [key for key in keys if key not in running and not self._deaths[key]]
-        for _ in range(self._job.jobs - len(busy)):
-            if not self._order(fresh):
+        for _ in range(self._job.jobs - len(busy) - self._costs.is_running):
+            if self._costs.is_due and self._busy():  # beside the first trial
+                self._start_costs()
+            elif not self._order(fresh):
                 break
-        if not self._busy():
+        if not self._busy() and not self._costs.is_running:
             self._order([key for key in keys if self._deaths[key]])
-        if self._waiting.is_due(waiting=not self._busy()):
+        if self._waiting.is_due(waiting=not self._busy() and not self._costs.is_running):
             self._waiting.tell(self._store.holders(self._job.study))
 
     def _order(self, keys: Sequence[TrialKey]) -> bool:
         """Lease the first free trial and order it; return whether there was one."""
         if not keys:
             return False
-        idle = (connection for connection, runner in self._runners.items() if runner.lease is None)
+        idle = (connection for connection, runner in self._runners.items() if not runner.leases)
         connection = next(idle, None) or self._start_runner()  # before the lease: it may take long
         lease = self._store.acquire(self._job.study, keys, self._owner)
         if lease is None:
             return False
         runner = self._runners[connection]
-        runner.lease, runner.time, runner.kills_before = lease, RunningTime(), memory_kills()
+        runner.leases, runner.size = {lease.key: lease}, 1
+        runner.time, runner.kills_before = RunningTime(), memory_kills()
         with suppress(OSError):  # it has ended, which is seen when its answer is awaited
-            connection.send(lease.key)
+            connection.send(Order((lease.key,)))
         return True
 
-    def _start_runner(self) -> Connection[TrialKey, Answer]:
-        number, connection = self._running_template().start_runner()
-        self._runners[connection] = _Runner(number=number)
+    def _start_runner(self) -> Connection[Order, Answer]:
+        template, slot = self._running_template(), self._free_slot()
+        number, connection = template.start_runner(slot)
+        self._runners[connection] = _Runner(number=number, slot=slot)
         return connection
+
+    def _start_costs(self) -> None:
+        self._costs.start(self._running_template(), self._free_slot())
+
+    def _free_slot(self) -> int:
+        """Return a place of the hardware at which no process runs, or else one whose process is idle."""
+        taken = {runner.slot for runner in self._runners.values()} | self._costs.slots
+        busy = {runner.slot for runner in self._busy()} | self._costs.slots
+        return next(slot for used in (taken, busy, ()) for slot in range(self._job.jobs) if slot not in used)
 
     def _collect(self) -> None:
         """Wait for results, and record them."""
-        for connection in wait(list(self._runners), _TICK):
-            self._receive(connection)  # type: ignore[arg-type] # one of the connections that were waited for
+        for connection in wait([*self._runners, *self._costs.connections], _TICK):
+            if connection in self._runners:
+                self._receive(connection)
+            else:
+                self._costs.receive(self._template)
         if self._template is not None and time.monotonic() - self._looked > 5 * _TICK:
             # the connection does not end with its runner where a child of user code has a copy
             self._looked = time.monotonic()
@@ -208,7 +236,7 @@ class Dispatcher:
                     self._forget(connection)
                     self._record_death(runner, ended[runner.number])
 
-    def _receive(self, connection: Connection[TrialKey, Answer]) -> None:
+    def _receive(self, connection: Connection[Order, Answer]) -> None:
         runner = self._runners[connection]
         try:
             answer = connection.recv()
@@ -222,35 +250,40 @@ class Dispatcher:
             self._end(connection, kill=False)
 
     def _record(self, runner: _Runner, trial: Trial) -> None:
-        lease, runner.lease, self._restarts = runner.lease, None, 0
+        key = TrialKey(trial.stage, trial.arm, trial.seed, trial.lr)
+        lease, self._restarts = runner.leases.pop(key, None), 0
         if lease is not None and not self._store.finish(self._job.study, lease, trial):
             _log.warning(
                 "Another process has run %s with seed %d meanwhile; its result counts.", lease.key.arm, lease.key.seed
             )
 
     def _release(self, runner: _Runner, outcome: str) -> None:
-        lease, runner.lease = runner.lease, None
-        if lease is not None:
+        leases, runner.leases = runner.leases, {}
+        for lease in leases.values():
             self._store.release(lease, outcome)
 
     # Ends of processes
 
-    def _end(self, connection: Connection[TrialKey, Answer], *, kill: bool = True) -> int | None:
+    def _end(self, connection: Connection[Order, Answer], *, kill: bool = True) -> int | None:
         """End a runner, or see how it has ended."""
         number = self._runners[connection].number
         code = None if self._template is None else self._template.end_runner(number, kill=kill)
         self._forget(connection)  # not before: if the template process has ended, its trial is still to be released
         return code
 
-    def _forget(self, connection: Connection[TrialKey, Answer]) -> _Runner:
+    def _forget(self, connection: Connection[Order, Answer]) -> _Runner:
         connection.close()
         return self._runners.pop(connection)
 
     def _record_death(self, runner: _Runner, code: int | None) -> None:
-        """Have the trial of a runner that was killed run again, or record that as its result."""
-        if runner.lease is None:
+        """Have the trials of a runner that was killed run again, each alone, or record that as the result of one that ran alone."""
+        if not runner.leases:
             return
-        key, seconds = runner.lease.key, runner.time.tick()
+        key, seconds = next(iter(runner.leases)), runner.time.tick()
+        if runner.size > 1:  # any of a stack may be the cause
+            self._deaths.update(list(runner.leases))
+            self._release(runner, f"ended in a stack with code {code}")
+            return
         if code is None or code >= 0:
             self._record(runner, exited_trial(key, code, seconds))
             return
@@ -261,10 +294,12 @@ class Dispatcher:
             return
         self._record(runner, killed_trial(key, -code, self._deaths[key], out_of_memory=memory, seconds=seconds))
 
-    def _record_overdue(self, runner: _Runner, key: TrialKey, limit: float, origin: str) -> None:
-        """Have a trial that was ended at the limit run again once, as deadlocks and slow disks come by chance, or record the end."""
-        self._deaths[key] += 1
-        if self._deaths[key] < ENDS_AT_LIMIT:
+    def _record_overdue(self, runner: _Runner, limit: float, origin: str) -> None:
+        """Have trials that were ended at the limit run again once, as deadlocks and slow disks come by chance, or record the end."""
+        key = next(iter(runner.leases))
+        self._deaths.update(list(runner.leases))
+        self._state.checkpoints.remove(runner.leases)  # the limit is for a trial, not for what is left of one
+        if runner.size > 1 or self._deaths[key] < ENDS_AT_LIMIT:
             self._release(runner, "ended at the limit")
             return
         self._record(runner, overdue_trial(key, limit, origin, runner.time.seconds))
@@ -278,8 +313,7 @@ class Dispatcher:
             greeting = template.greeting(_LOADING_LIMIT)
             if "steps" not in greeting:
                 self._refuse(greeting)
-            if self._step_time is not None and greeting["steps"] is not None:
-                self._expected = self._step_time * greeting["steps"]
+            self._steps = greeting["steps"]
         return self._template
 
     def _refuse(self, greeting: dict[str, str]) -> None:
@@ -305,6 +339,7 @@ class Dispatcher:
         self._template = None
         for connection in list(self._runners):
             self._forget(connection)
+        self._costs.forget()
         self._store.release_owned(self._job.study, self._owner)
         self._restarts += 1
         self._warm = self._warm and self._restarts < 2  # the task's functions may be what ends it

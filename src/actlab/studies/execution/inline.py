@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from actlab.errors import StoreError
+from actlab.studies.execution.cost_process import measure_missing_costs
 from actlab.studies.execution.job import Job
 from actlab.studies.execution.runner import run_planned
 from actlab.studies.execution.study_state import StudyState
 from actlab.studies.execution.time_limits import Budget
 from actlab.studies.store.lease_owner import Owner
 from actlab.studies.store.store import HEARTBEAT, Lease, Store
-from actlab.tasks.isolation import one_thread
 from actlab.tasks.task import Task
 
 __all__ = ["run_inline"]
@@ -28,7 +28,8 @@ def run_inline(job: Job, task: Task, state: StudyState, store: Store) -> bool:
     A trial that ends the process ends the study, and neither the budget nor a limit ends one that runs.
     """
     owner, budget = Owner.of(), Budget(job.budget, 1)
-    with one_thread(), _renewed_leases(store, owner):
+    measure_missing_costs(job, task, store)
+    with _renewed_leases(store, owner):
         while not state.schedule.finished:
             keys = state.schedule.runnable
             open_seed = keys[0].seed if keys else None
@@ -42,7 +43,7 @@ def run_inline(job: Job, task: Task, state: StudyState, store: Store) -> bool:
 
 def _run(store: Store, job: Job, task: Task, lease: Lease) -> None:
     try:
-        trial = run_planned(task, job.plan, lease.key)
+        trial = run_planned(task, job.plan, lease.key, job.conditions_at(0))
     except BaseException:  # Ctrl-C; this process may live on and run the study again
         store.release(lease)
         raise

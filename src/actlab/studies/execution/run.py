@@ -56,11 +56,13 @@ def run(job: Job, task: Task, progress: ProgressCallback | None = None) -> bool:
                 f"Stopped after {state.schedule.done} of {plural(state.schedule.total, 'trial')}. "
                 "Finished trials are not lost; run the same command again to resume."
             ) from None
+        finally:
+            state.checkpoints.close()
 
 
 def _run(job: Job, task: Task, state: StudyState, store: Store) -> bool:
-    if can_fork() or needs_new_interpreter(job):
-        return Dispatcher(job, task, state, store, step_time=_step_time(job, store)).run()
+    if job.hardware.devices != ("mps",) and (can_fork() or needs_new_interpreter(job)):
+        return Dispatcher(job, task, state, store).run()
     return run_inline(job, task, state, store)
 
 
@@ -69,9 +71,3 @@ def _holders(job: Job, store: Store) -> list[Holder]:
     with suppress(StoreError):
         return store.holders(job.study)
     return []
-
-
-def _step_time(job: Job, store: Store) -> float | None:
-    """Return the seconds of the slowest arm's training step, where they were measured."""
-    times = [cost["step_time"] for cost in store.costs(job.study).values() if cost.get("step_time")]
-    return max(times, default=None)

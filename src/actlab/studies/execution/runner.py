@@ -1,8 +1,8 @@
 """Runner process that trains and evaluates ordered trials, without access to the store.
 
-It has no connection to the store. It receives the key of a trial, runs it and hands in the result. When user code has changed what later
-trials depend on (default dtype, working folder, standard streams, a thread left behind), it says so with the result and ends; a new fork
-takes its place. Whatever ends the process is seen by the dispatcher, which records it.
+It has no connection to the store. It receives an order of one or more trials, runs these and hands in a result for each.
+When user code has changed what later trials depend on (default dtype, working folder, standard streams, a thread left behind), it says so
+with the last result and ends; a new fork takes its place. Whatever ends the process is seen by the dispatcher, which records it.
 """
 
 from __future__ import annotations
@@ -10,29 +10,43 @@ from __future__ import annotations
 import os
 import threading
 import traceback
+from collections.abc import Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from actlab.studies.plan import Plan
 from actlab.studies.store.store import TrialKey
 from actlab.studies.trials.trial import Trial, run_trial
 from actlab.tasks.process_state import restorations
 from actlab.tasks.task import Task
+from actlab.tasks.training.conditions import Conditions
 
-__all__ = ["DESCRIPTORS_CLOSED", "Answer", "run_orders", "run_planned"]
+__all__ = ["DESCRIPTORS_CLOSED", "Answer", "Order", "run_orders", "run_planned"]
 
 #: Exit code of a runner whose connection was closed by user code. Any code may be the user's own; this one is only the likely reading.
 DESCRIPTORS_CLOSED = 119
 
 
+class Order(NamedTuple):
+    """What a runner is told to run.
+
+    Attributes:
+        keys: of the trials; each gets an answer.
+        stacked: whether they are trained as one stack.
+    """
+
+    keys: tuple[TrialKey, ...]
+    stacked: bool = False
+
+
 class Answer(NamedTuple):
-    """What a runner hands in.
+    """What a runner hands in for each trial of an order.
 
     Attributes:
         trial: result of the trial, or None after an error of ActLab itself.
         internal_error: traceback of that error.
-        is_last: whether the runner ends now.
+        is_last: whether the runner ends now; said with the last answer to an order.
     """
 
     trial: Trial | None
@@ -40,51 +54,60 @@ class Answer(NamedTuple):
     is_last: bool
 
 
-def run_orders(connection: Connection[Answer, TrialKey], task: Task, plan: Plan) -> None:
+def run_orders(connection: Connection[Answer, Order], task: Task, plan: Plan, conditions: Conditions) -> None:
     """Run the trials that are ordered through a connection, until it ends.
 
     Args:
         connection: to the dispatcher.
         task: its model, data, loss and metric are user code.
         plan: gives the arms by label.
+        conditions: of the trials.
     """
     process, descriptors, threads = os.getpid(), _identities(connection.fileno()), _threads()
     while True:
         try:
-            key = connection.recv()
+            order = connection.recv()
         except (EOFError, OSError):
             return
-        restored = restorations()
-        answer = _run(task, plan, key)
-        if os.getpid() != process:
-            os._exit(0)  # a fork that user code made and let return
-        now = _identities(connection.fileno())
-        if now[-1] != descriptors[-1]:
-            os._exit(DESCRIPTORS_CLOSED)  # writing would reach a file that the user opened under this number
-        changed = (now, _threads(), restorations()) != (descriptors, threads, restored)
-        connection.send(answer._replace(is_last=changed))
+        restored, left, changed = restorations(), len(order.keys), False
+        for answer in _run(task, plan, order, conditions):
+            if os.getpid() != process:
+                os._exit(0)  # a fork that user code made and let return
+            now, left = _identities(connection.fileno()), left - 1
+            if now[-1] != descriptors[-1]:
+                os._exit(DESCRIPTORS_CLOSED)  # writing would reach a file that the user opened under this number
+            state = now, _threads(), restorations()
+            changed |= _leaves_card_full(answer, conditions) or state != (descriptors, threads, restored)
+            connection.send(answer._replace(is_last=changed and not left))
         if changed:
             return
 
 
-def run_planned(task: Task, plan: Plan, key: TrialKey) -> Trial:
+def run_planned(task: Task, plan: Plan, key: TrialKey, conditions: Conditions) -> Trial:
     """Run a trial of a plan in this process.
 
     Args:
         task: the task.
         plan: gives the arm and the settings.
         key: of the trial.
+        conditions: under which it is executed.
     """
-    arm, decay = plan.arm(key.arm), plan.decay_learned
-    return run_trial(task, arm, key.seed, init=plan.init, lr=key.lr, stage=key.stage, decay_learned=decay)
+    settings: dict[str, Any] = {"init": plan.init, "decay_learned": plan.decay_learned, "conditions": conditions}
+    return run_trial(task, plan.arm(key.arm), key.seed, lr=key.lr, stage=key.stage, **settings)
 
 
-def _run(task: Task, plan: Plan, key: TrialKey) -> Answer:
-    try:
-        trial = run_planned(task, plan, key)
-    except BaseException:  # not of user code, which run_trial catches
-        return Answer(None, traceback.format_exc(), is_last=False)
-    return Answer(trial, None, is_last=False)
+def _run(task: Task, plan: Plan, order: Order, conditions: Conditions) -> Iterator[Answer]:
+    for key in order.keys:
+        try:
+            answer = Answer(run_planned(task, plan, key, conditions), None, is_last=False)
+        except BaseException:  # not of user code, which run_trial catches
+            answer = Answer(None, traceback.format_exc(), is_last=False)
+        yield answer
+
+
+def _leaves_card_full(answer: Answer, conditions: Conditions) -> bool:
+    """Return whether a trial ran out of a card's memory, all of which only the end of its process gives back for certain."""
+    return conditions.device != "cpu" and answer.trial is not None and answer.trial.status == "out_of_memory"
 
 
 def _threads() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from actlab.studies.execution.checkpoint_folder import CheckpointFolder
 from actlab.studies.execution.job import Job
 from actlab.studies.execution.progress import Progress, summarize_progress
 from actlab.studies.execution.scheduler import Schedule, Scheduler
@@ -30,6 +31,8 @@ class StudyState:
 
     def __init__(self, job: Job, learning_rate: float, store: Store, progress: ProgressCallback | None) -> None:
         self._job, self._store, self._progress = job, store, progress
+        self.checkpoints = CheckpointFolder(job.conditions.checkpoints)
+        self.checkpoints.remove_unknown(store)
         self._scheduler = Scheduler(job.plan, learning_rate, pilot=job.pilot)
         self._target_open = job.pilot
         self._results: dict[TrialKey, TrialSummary] = {}
@@ -57,6 +60,7 @@ class StudyState:
             self._last = max(result.row for result in new)
         counted = [result for result in new if not (earlier and result.provisional)]
         self._results |= {result.key: result for result in counted}
+        self.checkpoints.remove(result.key for result in counted if not result.provisional)
         seconds = [result.seconds / share_of(result.key.stage) for result in counted if not result.provisional]
         self.longest = max([*seconds, *([] if self.longest is None else [self.longest])], default=None)
         return counted

@@ -7,6 +7,7 @@ runners end with it.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import pickle
@@ -23,6 +24,7 @@ from typing import Any, NoReturn
 import torch
 
 from actlab.errors import ActlabError, UnknownNameError
+from actlab.studies.arm_cost import measure_costs
 from actlab.studies.arm_model import try_arms
 from actlab.studies.execution.job import Job
 from actlab.studies.execution.parent_process import end_with
@@ -33,13 +35,15 @@ from actlab.studies.store.lease_owner import Owner
 from actlab.system.allocator import tune_allocator
 from actlab.tasks.isolation import isolated
 from actlab.tasks.registry import resolve
-from actlab.tasks.task import Task, load_data
-from actlab.tasks.training.batches import step_count
+from actlab.tasks.task import Task
+from actlab.tasks.training.batches import first_inputs, step_count
+from actlab.tasks.training.data_cache import cached_data
+from actlab.tasks.training_function.model_inputs import model_inputs
 
 __all__ = ["REQUEST", "WRONG_DEFINITIONS", "Request", "main", "serve"]
 
-#: A request, as a letter and the number of a runner.
-REQUEST = struct.Struct("<cI")
+#: A request, as a letter, the number of a runner, and the place of the study's hardware at which it runs.
+REQUEST = struct.Struct("<cIH")
 WRONG_DEFINITIONS = "wrong definitions"
 _CLOSING = 2.0  # seconds in which a runner whose connection has ended is expected to end
 
@@ -48,6 +52,7 @@ class Request:
     """Letters of the requests."""
 
     START = b"s"  # with the runner's end of a connection; the reply is its process id
+    COSTS = b"c"  # as START, for a process that sends the arms' costs
     END = b"e"  # the reply is its exit code, negative for a signal, None if it had to be killed
     KILL = b"k"  # as END, without waiting
     POLL = b"p"  # the reply lists numbers and exit codes of the runners that have ended
@@ -82,6 +87,7 @@ def serve(job: Job, control: socket.socket, parent: Owner, *, warm: bool, task: 
             task, greeting = None, {"problem": "accelerator"}
         _reply(control, greeting)
         if task is not None:
+            gc.freeze()  # a collection in a runner would copy every page that it shares with the others
             _Runners(job, task, control).serve()
     finally:
         os._exit(0)  # no exit handler or test runner of a forked process may run
@@ -128,10 +134,15 @@ def _load(job: Job) -> tuple[Task | None, dict[str, Any]]:
 def _warm_up(task: Task, job: Job) -> int | None:
     """Fill the task's caches and trigger torch's late imports (1.1 s for optimizers) once; return the steps of a trial if known."""
     seed, plan, steps = job.plan.seeds[0], job.plan, None
+    if task.door == "script":  # which runs in processes of its own
+        return None
     with suppress(BaseException), isolated(seed):  # user code may raise anything; the trials will record it
-        data = load_data(task, seed)
-        steps = step_count(task, data.train)
-        model = try_arms(task, plan.arms, seed, batch=data.train.x[: task.batch_size])
+        if task.door == "function":
+            batch = model_inputs(task, seed)
+        else:
+            data = cached_data(task, seed)  # the runners share it
+            steps, batch = step_count(task, data.train), first_inputs(task, data.train, seed)
+        model = try_arms(task, plan.arms, seed, batch=batch)
         task.optimizer(model.parameters(), task.learning_rate).zero_grad()
     return steps
 
@@ -154,16 +165,16 @@ class _Runners:
             request, descriptors, *_ = socket.recv_fds(self._control, REQUEST.size, 1)
             if len(request) < REQUEST.size:
                 return
-            letter, number = REQUEST.unpack(request)
-            if letter == Request.START:
-                reply: Any = self._start(number, descriptors[0])
+            letter, number, slot = REQUEST.unpack(request)
+            if letter in {Request.START, Request.COSTS}:
+                reply: Any = self._start(letter, number, slot, descriptors[0])
             elif letter == Request.POLL:
                 reply = [(number, code) for number in list(self._pids) if (code := self._exit_code(number)) is not None]
             else:
                 reply = self._end(number, wait=0.0 if letter == Request.KILL else _CLOSING)
             _reply(self._control, reply)
 
-    def _start(self, number: int, descriptor: int) -> int:
+    def _start(self, letter: bytes, number: int, slot: int, descriptor: int) -> int:
         pid = os.fork()
         if pid:
             os.close(descriptor)
@@ -172,7 +183,11 @@ class _Runners:
         try:
             self._control.close()
             end_with(self._here)
-            run_orders(Connection(descriptor), self._task, self._job.plan)
+            if letter == Request.COSTS:
+                costs = measure_costs(self._task, self._job.plan.arms, **self._job.cost_settings(slot))
+                Connection[Any, Any](descriptor).send(costs)
+            else:
+                run_orders(Connection(descriptor), self._task, self._job.plan, self._job.conditions_at(slot))
         finally:
             os._exit(0)
 

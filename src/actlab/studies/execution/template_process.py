@@ -20,10 +20,10 @@ from typing import Any
 import torch
 
 from actlab.studies.execution.job import Job
-from actlab.studies.execution.runner import Answer
+from actlab.studies.execution.runner import Answer, Order
 from actlab.studies.execution.template import REQUEST, Request, serve
 from actlab.studies.store.lease_owner import Owner
-from actlab.studies.store.store import TrialKey
+from actlab.system import native_threads
 from actlab.system.signal_name import signal_name
 from actlab.system.standard_streams import open_missing_streams
 from actlab.tasks.registry import names
@@ -47,10 +47,13 @@ def can_fork() -> bool:
 def needs_new_interpreter(job: Job) -> bool:
     """Return whether the template process is to be a new interpreter.
 
-    One has no threads and no locks, and does not run the user's script again, but takes two seconds to start, so that a single job does
-    without it where a fork is safe. What exists in this process only needs a fork: closures, a notebook's activations.
+    One has no threads and no locks, and does not run the user's script again, but takes three seconds to start and its own memory for
+    all libraries, so that a process without other threads is forked instead, as is any for a single job. What exists in this process
+    only needs a fork: closures, a notebook's activations.
     """
-    is_safe_fork = sys.platform == "linux" and job.jobs == 1 and can_fork()
+    if isinstance(job.task, Task) and job.task.door == "script":
+        return False  # a fork only starts the script, and leaves the environment as it is
+    is_safe_fork = sys.platform == "linux" and (job.jobs == 1 or native_threads.count() == 1) and can_fork()
     return hasattr(os, "fork") and not is_safe_fork and _is_importable(job)
 
 
@@ -132,12 +135,19 @@ class TemplateProcess:
         message: dict[str, Any] = self._reply(limit)
         return message
 
-    def start_runner(self) -> tuple[int, Connection[TrialKey, Answer]]:
-        """Fork a runner; return its number and the connection to it."""
+    def start_runner(self, slot: int) -> tuple[int, Connection[Order, Answer]]:
+        """Fork a runner for a place of the study's hardware; return its number and the connection to it."""
+        return self._start(Request.START, slot)
+
+    def start_cost_process(self, slot: int) -> tuple[int, Connection[Any, Any]]:
+        """Fork a process that sends the costs of the arms and ends; return its number and the connection to it."""
+        return self._start(Request.COSTS, slot)
+
+    def _start(self, letter: bytes, slot: int) -> tuple[int, Connection[Any, Any]]:
         ours, theirs = socket.socketpair()
         self._next += 1
         with theirs:
-            self._send(Request.START, self._next, theirs.fileno())
+            self._send(letter, self._next, theirs.fileno(), slot=slot)
             self._reply(_REPLY_LIMIT)
         return self._next, Connection(ours.detach())
 
@@ -152,9 +162,9 @@ class TemplateProcess:
         self._send(Request.POLL, 0)
         return dict(self._reply(_REPLY_LIMIT))
 
-    def _send(self, letter: bytes, number: int, *descriptors: int) -> None:
+    def _send(self, letter: bytes, number: int, *descriptors: int, slot: int = 0) -> None:
         try:
-            socket.send_fds(self._control, [REQUEST.pack(letter, number)], list(descriptors))
+            socket.send_fds(self._control, [REQUEST.pack(letter, number, slot)], list(descriptors))
         except OSError as error:
             raise TemplateError(self._ending()) from error
 
