@@ -11,6 +11,7 @@ from typing import Any, Unpack
 from actlab.errors import StoreError
 from actlab.functions.own_modules import own_modules
 from actlab.studies.arm import ArmLike
+from actlab.studies.execution.checkpoint_folder import study_folder
 from actlab.studies.execution.job import Job
 from actlab.studies.execution.progress import Progress
 from actlab.studies.execution.run import ProgressCallback, StudyInterrupted, run
@@ -32,6 +33,7 @@ from actlab.system.plural import plural
 from actlab.tasks.registry import TaskSource
 from actlab.tasks.scripts.script import script_fact
 from actlab.tasks.task import Task
+from actlab.tasks.training.conditions import Conditions
 from actlab.tasks.training_function.function_task import task_and_options
 
 __all__ = [
@@ -149,7 +151,8 @@ class Study:
 
         Args:
             path: file that ends in .svg, .pdf or .png.
-            kind: "curves" (training loss), "differences" (to the baseline) or "cost" (metric over step time).
+            kind: "curves" (training loss), "differences" (to the baseline), "cost" (metric over step time), "held-out" (metric over
+                steps) or "reached" (share of trials that have reached the target).
             force: whether a file that ActLab did not write is replaced.
 
         Raises:
@@ -192,9 +195,10 @@ def compare(
         options: fields of :class:`~actlab.studies.settings.StudySettings`, in the place of those of ``settings``: ``seeds`` (10),
             ``baseline`` (the model as it is), ``sites`` (those of the model's main function), ``init`` ("fixed"), ``tune`` (None),
             ``alpha`` (0.05), ``rope`` (the task's), ``eliminate`` (True), ``decay_learned`` (True), ``trial_limit`` (20 times the
-            longest trial so far, at least a minute), ``target`` (from a trial of the baseline) and ``accept_changes`` (False). Beside a
-            training function, ``model(seed)``, which builds the model, and if they do not follow from the names that it returns,
-            ``metric_name`` and ``direction``; ``learning_rate`` for ``trial.lr``; ``example_inputs(seed)``, a batch as the model takes it.
+            longest trial so far, at least a minute), ``checkpoint_every`` (60 seconds; 0 for no checkpoints), ``target`` (from a trial of
+            the baseline) and ``accept_changes`` (False). Beside a training function, ``model(seed)``, which builds the model, and if they
+            do not follow from the names that it returns, ``metric_name`` and ``direction``; ``learning_rate`` for ``trial.lr``;
+            ``example_inputs(seed)``, a batch as the model takes it.
 
     Returns:
         The study, whose ``verdict()`` is the result.
@@ -298,11 +302,21 @@ def _run_study(
         trial_limit=drafted.trial_limit,
         modules=drafted.inputs["modules"],
         hardware=drafted.hardware,
+        conditions=_conditions(drafted, store, stored),
         pilot=choice.by_pilot,
     )
     with collector.frozen():
         finished = run(job, task, progress)
     store.set_fact(stored.id, "budget_hit", not finished)
+
+
+def _conditions(drafted: Draft, store: Store, stored: StoredStudy) -> Conditions:
+    """Return the conditions of trials: where and how often they store their state."""
+    every = drafted.checkpoint_every
+    if every is None:
+        return Conditions()
+    folder = study_folder(store.absolute_url, stored.id, drafted.plan)
+    return Conditions(checkpoints=str(folder), checkpoint_every=every)
 
 
 def _record_target(drafted: Draft, store: Store, stored: StoredStudy) -> TargetChoice:

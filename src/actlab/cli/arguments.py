@@ -21,6 +21,7 @@ __all__ = [
     "AcceptChanges",
     "Arms",
     "Budget",
+    "CheckpointEvery",
     "Import",
     "Spec",
     "Store",
@@ -157,6 +158,18 @@ def time_option(parameter: typer.CallbackParam, value: str | None) -> str | None
     return value
 
 
+def interval_option(parameter: typer.CallbackParam, value: str) -> str:
+    """Return an interval such as 10m, or 0 for none, unchanged.
+
+    Raises:
+        PlanError: it cannot be read.
+    """
+    from actlab.system.duration import parse_interval
+
+    parse_interval(value, parameter.name or "interval")
+    return value
+
+
 def _starting(names: Iterable[str], incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
@@ -226,6 +239,14 @@ TrialLimit = Annotated[
     typer.Option(
         help="End a trial that runs longer, such as 10m; by default 20 times the longest so far, at least a minute.",
         callback=time_option,
+    ),
+]
+CheckpointEvery = Annotated[
+    str,
+    typer.Option(
+        help="Store the state of a running trial this often, such as 10m, so that it goes on after a kill; 0 for never.",
+        metavar="TIME",
+        callback=interval_option,
     ),
 ]
 AcceptChanges = Annotated[

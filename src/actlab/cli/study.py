@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from actlab.cli.app import FINDING, AsJson, command, example, print_json, print_rich, say
-from actlab.cli.arguments import AcceptChanges, Arms, Budget, Import, Store, Task, TrialLimit, choice
+from actlab.cli.arguments import AcceptChanges, Arms, Budget, CheckpointEvery, Import, Store, Task, TrialLimit, choice
 from actlab.cli.compare_options import (
     Alpha,
     Baseline,
@@ -49,6 +49,7 @@ def compare(
     seeds: Seeds = 10,
     budget: Budget = None,
     trial_limit: TrialLimit = None,
+    checkpoint_every: CheckpointEvery = "1m",
     jobs: Jobs = None,
     baseline: Baseline = None,
     sites: Sites = None,
@@ -67,7 +68,12 @@ def compare(
     """Compare activations on a task: the best, and what they cost."""
     settings: dict[str, Any] = {"seeds": seeds, "budget": budget, "jobs": jobs, "baseline": baseline, "init": init}
     settings |= {"sites": sites or None, "tune": tune, "name": name, "rope": rope, "alpha": alpha}
-    optional = {"trial_limit": trial_limit, "target": target, "accept_changes": accept_changes}
+    optional = {
+        "trial_limit": trial_limit,
+        "target": target,
+        "accept_changes": accept_changes,
+        "checkpoint_every": checkpoint_every,
+    }
     settings |= {option: value for option, value in optional.items() if value}
     source = _source(task, script, {"metric": metric, "direction": direction, "lr": lr})
     if dry_run:
@@ -135,7 +141,8 @@ def report(
     figure: Annotated[
         str,
         typer.Option(
-            help="Figure to write: curves, differences or cost.", callback=choice("curves", "differences", "cost")
+            help="Figure to write: curves, differences, cost, held-out or reached.",
+            callback=choice("curves", "differences", "cost", "held-out", "reached"),
         ),
     ] = "differences",
     force: Annotated[bool, typer.Option("--force", help="Write over a file that ActLab did not write.")] = False,

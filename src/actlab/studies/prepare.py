@@ -18,10 +18,12 @@ from actlab.studies.plan import Plan, make_plan, parse_arms
 from actlab.studies.repeated_swap import RepeatedSwap
 from actlab.studies.settings import StudyOptions, StudySettings, parse_budget, parse_sites
 from actlab.studies.site_list import StudySite, list_sites
+from actlab.studies.source_files import source_files
 from actlab.studies.target import TargetChoice, choose_target, parse_target
 from actlab.studies.trial_inputs import study_inputs
 from actlab.studies.tried_arms import SwapOutline, TriedArms, outline_arms
 from actlab.system.display import Displayed
+from actlab.system.duration import parse_interval
 from actlab.system.options import from_options
 from actlab.tasks import resolve
 from actlab.tasks.checks.check import check
@@ -30,7 +32,7 @@ from actlab.tasks.data import Data
 from actlab.tasks.isolation import isolated, one_thread
 from actlab.tasks.registry import TaskSource
 from actlab.tasks.scripts.rehearsal import rehearse
-from actlab.tasks.scripts.script import check_rate_given
+from actlab.tasks.scripts.script import check_rate_given, warn_of_seed
 from actlab.tasks.task import Task
 from actlab.tasks.training.batches import first_inputs, steps_per_epoch
 from actlab.tasks.training.devices import Hardware, choose_hardware, has_unused_card
@@ -55,6 +57,7 @@ class Draft(Displayed):
         hygiene: numbers of duplicates between the data's splits, see :func:`actlab.evaluate.data_audit.count_duplicates`.
         sites: every activation site of the model, with what the arms do to it.
         trial_limit: seconds after which a trial is ended, or None for a limit derived from the other trials.
+        checkpoint_every: seconds between two checkpoints of a trial, or None for none.
         inputs: digests of the modules that the task imports and of the first seed's data.
         accept_changes: whether a stored study goes on although these have changed.
         target: how the study comes to its target of convergence, if it is a new one.
@@ -71,6 +74,7 @@ class Draft(Displayed):
     hygiene: Mapping[str, Any]
     sites: tuple[StudySite, ...] = ()
     trial_limit: float | None = None
+    checkpoint_every: float | None = None
     inputs: Mapping[str, Any] = field(default_factory=dict)
     accept_changes: bool = False
     target: TargetChoice = field(default_factory=TargetChoice)
@@ -155,6 +159,7 @@ def draft(
         hygiene={} if data is None else count_duplicates(data),
         sites=sites,
         trial_limit=limit,
+        checkpoint_every=parse_interval(chosen.checkpoint_every, "checkpoint_every"),
         inputs=study_inputs(resolved, data, seed),
         accept_changes=chosen.accept_changes,
         target=target,
@@ -223,6 +228,8 @@ def _rehearsed_arms(
     Raises:
         TaskError: the script does not get to its model, or an arm does not fit.
     """
+    texts = (file.read_text(encoding="utf-8", errors="replace") for file in source_files(task))
+    warn_of_seed(task, texts)
     sites = None if chosen.sites is None else list(parse_sites(chosen.sites))
     request = {"arms": [arm_to_dict(arm) for arm in arms], "sites": sites, "seed": seed, "init": chosen.init}
     return TriedArms.from_dict(rehearse(task, request, limit=limit), arms)

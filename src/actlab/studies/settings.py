@@ -13,6 +13,7 @@ from actlab.system.duration import parse_budget
 from actlab.tasks.training.devices import DeviceLike
 
 __all__ = [
+    "CHECKPOINT_EVERY",
     "HALVING_FACTORS",
     "LR_FACTORS",
     "TUNING_SEEDS",
@@ -23,14 +24,16 @@ __all__ = [
     "parse_sites",
 ]
 
+#: Seconds between two checkpoints of a running trial, so that a short one never writes.
+CHECKPOINT_EVERY = 60.0
 # Seeds from here on are reserved for tuning, so that no main trial repeats one.
 _FIRST_TUNING_SEED = 1_000_000
 #: Seeds of the tuning trials.
 TUNING_SEEDS = (_FIRST_TUNING_SEED, _FIRST_TUNING_SEED + 1)
 #: Factors of the task's learning rate on the full grid, the same for every arm.
 LR_FACTORS = (1 / 9, 1 / 3, 1.0, 3.0, 9.0)
-#: The same for successive halving, whose first rung is cheaper.
-HALVING_FACTORS = tuple(3 ** (exponent / 2) for exponent in range(-4, 5))
+#: The same for successive halving, whose first rung is cheap: from 1/27 to 27.
+HALVING_FACTORS = tuple(3 ** (exponent / 2) for exponent in range(-6, 7))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +59,8 @@ class StudySettings:
         target: of convergence: a value of the held-out metric or of the training loss, as "accuracy=0.95", "loss=0.1" or
             ``{"accuracy": 0.95}``; "none" for none. By default it follows from a trial of the baseline before the study, see
             :func:`actlab.studies.target.pilot_target`. Not part of the plan: it changes no number of a trial.
+        checkpoint_every: time between two checkpoints of a running trial, as "10m" or in seconds, from which it goes on after a kill; 0,
+            "none" or None for no checkpoints. Not part of the plan: a trial that goes on has the same numbers.
         accept_changes: whether a study goes on although modules that the task imports, or its data, have changed since it began. Not part
             of the plan; the verdict says that the rows were not computed alike.
         device: where trials run: "auto", "cpu", "cuda", "cuda:1", several cards as "cuda:0,cuda:1" or as a list, or "mps"; by default the
@@ -74,6 +79,7 @@ class StudySettings:
     decay_learned: bool = True
     sites: str | Sequence[str] | None = None
     trial_limit: str | float | None = None
+    checkpoint_every: str | float | None = CHECKPOINT_EVERY
     target: TargetLike | None = None
     accept_changes: bool = False
     device: DeviceLike | None = None
@@ -94,6 +100,7 @@ class StudyOptions(TypedDict, total=False):
     decay_learned: bool
     sites: str | Sequence[str] | None
     trial_limit: str | float | None
+    checkpoint_every: str | float | None
     target: TargetLike | None
     accept_changes: bool
     device: DeviceLike | None

@@ -1,4 +1,4 @@
-"""Cache folder of compiled kernels, one that nobody else may write to.
+"""Cache folder of compiled kernels and of checkpoints, one that nobody else may write to.
 
 It is named by ``ACTLAB_CACHE``, else ``XDG_CACHE_HOME``, else in ``~/.cache``.
 
@@ -17,7 +17,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-__all__ = ["kernel_folder", "read_private"]
+__all__ = ["kernel_folder", "private_folder", "read_private"]
 
 _log = logging.getLogger(__name__)
 
@@ -30,10 +30,18 @@ def kernel_folder() -> Path:
     Raises:
         RuntimeError: neither variable is set and there is no home directory.
     """
+    return private_folder("kernels")
+
+
+def private_folder(name: str) -> Path:
+    """Return a folder of the cache, by its name, as :func:`kernel_folder` does.
+
+    Raises:
+        RuntimeError: neither variable is set and there is no home directory.
+    """
     override = os.environ.get("ACTLAB_CACHE")
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = Path(override) / "kernels" if override else base / "actlab" / "kernels"
-    return _private(folder)
+    return _private(Path(override) / name if override else base / "actlab" / name)
 
 
 @cache
@@ -45,11 +53,11 @@ def _private(folder: Path) -> Path:
     other = Path(tempfile.mkdtemp(prefix="actlab-cache-"))
     atexit.register(_remove, other, os.getpid())
     _log.warning(
-        "The cache folder %s is not used, because other users may write to %s; kernels are compiled again in this process. "
+        "The cache folder %s is not used, because other users may write to %s; one of this process is used instead, and then removed. "
         "Remove that permission (chmod go-w %s), or set ACTLAB_CACHE to a folder of your own.",
         folder, writable, writable,
     )  # fmt: skip
-    return other / "kernels"
+    return other / folder.name
 
 
 def _remove(folder: Path, owner: int) -> None:
