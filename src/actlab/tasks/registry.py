@@ -140,7 +140,7 @@ def resolve(task: str | Path | Task | TaskSource) -> Task:
     if isinstance(task, Task):
         return task
     make = getattr(task, "to_task", None)
-    if callable(make):  # a script
+    if callable(make) and not isinstance(task, type):  # a script
         return make()  # type: ignore[no-any-return] # a task, by its name
     if not isinstance(task, str | Path):
         raise TaskError(

@@ -1,6 +1,7 @@
 """What ``actlab.apply_`` does to the model of a script, within the script's process."""
 
 import json
+from contextlib import ExitStack
 
 import pytest
 import torch
@@ -161,10 +162,11 @@ def test_what_is_no_model_is_refused(model, ask):
 
 
 def test_learned_numbers_leave_the_weight_decay_of_optimizers_that_are_made_later(ask, monkeypatch):
-    monkeypatch.setattr(torch.optim.Optimizer, "__init__", torch.optim.Optimizer.__init__)  # restored afterwards
     ask("swish(beta=learned)", decay_learned=False)
-    model = actlab.apply_(net(), BATCH)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, weight_decay=0.1)
+    with ExitStack() as stack:
+        monkeypatch.setattr("actlab.studies.trials.script_model._for_this_process", stack)
+        model = actlab.apply_(net(), BATCH)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, weight_decay=0.1)
     scheduler = torch.optim.lr_scheduler.LinearLR(optimizer)
     model(BATCH).sum().backward()
     optimizer.step()

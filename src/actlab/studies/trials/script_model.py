@@ -8,8 +8,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import wraps
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -19,7 +18,7 @@ from torch import nn
 from actlab.errors import ActlabError, SiteError
 from actlab.nn.passes.model_argument import check_model
 from actlab.nn.sites.dry_run import Inputs
-from actlab.nn.training.parameter_groups import exempt_learned_numbers_
+from actlab.nn.training.parameter_groups import exempt_in_new_optimizers
 from actlab.nn.transforms.init import init_
 from actlab.script_request import append_report, is_first_rank, read_request
 from actlab.studies.arm import Arm, arm_from_dict
@@ -31,6 +30,7 @@ from actlab.studies.tried_arms import outline_arms
 __all__ = ["take_arm"]
 
 _WRAPPERS = ("DistributedDataParallel", "DataParallel", "FullyShardedDataParallel", "OptimizedModule")
+_for_this_process = ExitStack()  # which is one trial
 
 
 def take_arm(model: nn.Module, example_inputs: Inputs | None) -> None:
@@ -55,7 +55,7 @@ def take_arm(model: nn.Module, example_inputs: Inputs | None) -> None:
             digest = weights_digest(model)
             _apply(tried, arm_from_dict(request["arm"]), is_matched=is_matched)
             if not request["decay_learned"]:
-                _exempt_in_new_optimizers(model)
+                _for_this_process.enter_context(exempt_in_new_optimizers(model))
             answer = {"kind": "model", "weights": digest, "parameters": _count(model), "versions": _versions(model)}
     answer["time"] = time.monotonic()
     if is_first_rank():
@@ -154,18 +154,3 @@ def _versions(model: nn.Module) -> dict[str, str]:
     device = next((weight.device.type for weight in model.parameters()), "cpu")
     versions = {name: version(name) for name in ("actlab", "torch", "numpy")}
     return {**versions, "python": platform.python_version(), "threads": str(torch.get_num_threads()), "device": device}
-
-
-def _exempt_in_new_optimizers(model: nn.Module) -> None:
-    """Take the learned numbers of a model out of the weight decay of every optimizer that is made from now on.
-
-    It is done when the optimizer is made, as a scheduler takes note of its groups.
-    """
-    make = torch.optim.Optimizer.__init__
-
-    @wraps(make)
-    def make_exempt(self: torch.optim.Optimizer, *args: Any, **options: Any) -> None:
-        make(self, *args, **options)
-        exempt_learned_numbers_(self, model)
-
-    torch.optim.Optimizer.__init__ = make_exempt  # type: ignore[method-assign] # for this process, which is one trial

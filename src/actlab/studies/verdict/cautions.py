@@ -14,6 +14,7 @@ from actlab.studies.verdict.far_seeds import find_far_seeds
 from actlab.studies.verdict.finding import Findings
 from actlab.studies.verdict.learned import Learned
 from actlab.studies.verdict.outcomes import Outcome, Row, StudyFacts
+from actlab.studies.verdict.script_seeds import seed_warnings
 from actlab.studies.verdict.words import all_named, capitalized
 from actlab.system.plural import plural
 
@@ -50,6 +51,7 @@ def find_warnings(evidence: Evidence) -> tuple[str, ...]:
     sentences = (
         *_learning_warnings(evidence.learned, facts),
         *_seed_warnings(evidence),
+        *(seed_warnings(evidence.rows) if facts.script else ()),
         *_far_out_warnings(evidence),
         *_selection_warnings(facts),
         *_unfinished_warnings(evidence),

@@ -47,6 +47,7 @@ class StudyFacts:
         target: of convergence; None where there is none.
         target_note: why there is none, for people.
         steps_per_epoch: training steps of an epoch; None where it is not known.
+        script: command of the script that trains; None where another task does.
 
     Example:
         >>> StudyFacts(name="s", task="t", metric="accuracy", arms=("relu",), baseline="relu", seeds=(0, 1)).sign
@@ -73,6 +74,7 @@ class StudyFacts:
     target: Target | None = None
     target_note: str = ""
     steps_per_epoch: float | None = None
+    script: str | None = None
 
     @property
     def sign(self) -> float:

@@ -29,12 +29,14 @@ class StudyOrigin:
         store: URL of its store.
         sites: every activation site of the model, as mappings with the fields of :class:`actlab.studies.site_list.StudySite`.
         imports: modules and files with the user's activations.
+        script: of a task that is a script: its ``command``, ``folder``, ``metric``, ``direction`` and ``lr``.
     """
 
     name: str
     store: str
     sites: Sequence[Mapping[str, Any]] = ()
     imports: Sequence[str] = ()
+    script: Mapping[str, Any] | None = None
 
 
 def reproduction(plan: Plan, origin: StudyOrigin) -> str:
@@ -51,10 +53,10 @@ def reproduction(plan: Plan, origin: StudyOrigin) -> str:
         >>> reproduction(plan, StudyOrigin(name="s", store="sqlite:////a.db"))
         "actlab compare digits gelu 'leaky_relu(negative_slope=0.1)' --baseline gelu --sites relu --seeds 6 ..."
     """
-    task = plan.file or (task_name(plan) if registry.is_built_in(plan.task) else None)
+    task = None if origin.script else plan.file or (task_name(plan) if registry.is_built_in(plan.task) else None)
     store = re.sub(r"(?<=://)([^:/@]+):[^@/]*@", r"\1@", absolute_url(origin.store))
     in_words = (
-        task is not None
+        (task is not None or origin.script is not None)
         and plan.seeds == tuple(range(len(plan.seeds)))
         and plan.eliminate
         and plan.decay_learned
@@ -62,9 +64,20 @@ def reproduction(plan: Plan, origin: StudyOrigin) -> str:
         and not _own_names(plan)
     )
     named = {"store": store, "name": origin.name}
+    settings = _settings(plan, origin.sites) | named
+    if in_words and origin.script is not None:
+        words = _script_words(origin.script)
+        command = _command(["--script", origin.script["command"]], plan, words | settings, origin.imports)
+        return f"cd {shlex.quote(origin.script['folder'])} && {command}"
     if in_words:
-        return _command(task or "", plan, _settings(plan, origin.sites) | named, origin.imports)
-    return _python(task, plan, _settings(plan, origin.sites) | named, origin.imports)
+        return _command([task or ""], plan, settings, origin.imports)
+    return _python(task, plan, settings, origin)
+
+
+def _script_words(script: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a script, without its command."""
+    rate = {} if script["lr"] is None else {"lr": script["lr"]}
+    return {"metric": script["metric"], "direction": script["direction"], **rate}
 
 
 def _settings(plan: Plan, sites: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -103,19 +116,27 @@ def _own_names(plan: Plan) -> list[str]:
     return [name for name, definition in plan.definitions if definition.startswith("own ")]
 
 
-def _command(task: str, plan: Plan, settings: Mapping[str, Any], imports: Sequence[str]) -> str:
-    words = ["actlab", "compare", task, *plan.labels]
+def _command(task: Sequence[str], plan: Plan, settings: Mapping[str, Any], imports: Sequence[str]) -> str:
+    words = ["actlab", "compare", *task, *plan.labels]
     for name, value in (*settings.items(), ("import", list(imports))):
         for one in value if isinstance(value, list) else [value]:
             words += [f"--{name}", one if isinstance(one, str) else repr(one)]
     return shlex.join(words)
 
 
-def _python(task: str | None, plan: Plan, settings: Mapping[str, Any], imports: Sequence[str]) -> str:
+def _python(task: str | None, plan: Plan, settings: Mapping[str, Any], origin: StudyOrigin) -> str:
+    imports, script = origin.imports, origin.script
     lines = ["import actlab"]
     lines += [f"import {name}" for name in imports if not name.endswith(".py")]
     lines += [f"import {Path(name).stem}  # {name}" for name in imports if name.endswith(".py")]
-    if task is None:
+    if script is not None:
+        options = "".join(f", {name}={value!r}" for name, value in _script_words(script).items())
+        lines += [
+            "",
+            f"# run this in {script['folder']}",
+            f"task = actlab.Script({script['command']!r}{options})",
+        ]
+    elif task is None:
         lines += ["", f"task = ...  # the Task {plan.task!r}, which is built in code"]
     lines += [
         f"# {name!r} is your own module or function: give itself in the place of its name" for name in _own_names(plan)

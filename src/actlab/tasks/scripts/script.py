@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from actlab.tasks.scripts.command import check_command, places, script_file, spl
 from actlab.tasks.scripts.metric_name import find_metric, reported_names
 from actlab.tasks.task import OWN_RATE, Task
 
-__all__ = ["TWO_LINES", "Script", "check_rate_given", "given_rate", "script_fact"]
+__all__ = ["TWO_LINES", "Script", "check_rate_given", "given_rate", "script_fact", "warn_of_seed"]
+
+_log = logging.getLogger(__name__)
 
 #: What a script needs, for messages.
 TWO_LINES = (
@@ -118,6 +121,21 @@ def script_fact(task: Task) -> dict[str, Any]:
         "direction": task.direction,
         "lr": given_rate(task.learning_rate),
     }
+
+
+def warn_of_seed(task: Task, texts: Iterable[str]) -> None:
+    """Warn where the seed does not reach a script, as far as its command and its texts tell.
+
+    Args:
+        task: whose ``door`` is "script".
+        texts: of the script and of the modules that it imports.
+    """
+    if "seed" not in places(split(task.script or "")) and not any("ACTLAB_SEED" in text for text in texts):
+        _log.warning(
+            "The seed does not reach the script: there is no {seed} in the command %r, and the script does not read the variable "
+            "ACTLAB_SEED. Its trials are not paired by seed.",
+            task.script,
+        )
 
 
 def check_rate_given(task: Task) -> None:
