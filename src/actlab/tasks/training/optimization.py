@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -71,6 +73,14 @@ def make_scheduler(task: Task, optimizer: torch.optim.Optimizer, total: int) -> 
     return scheduler
 
 
+@contextmanager
+def _first_step_may_be_left_out() -> Iterator[None]:
+    """Silence torch's warning of a scheduler that is stepped before the optimizer: the gradient scaler has left out the first step."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Detected call of `lr_scheduler\.step\(\)` before")
+        yield
+
+
 class Optimization:
     """Optimizer of a training with what goes with it: scheduler, gradient clipping and gradient scaler.
 
@@ -131,7 +141,8 @@ class Optimization:
             scaler.update()
         self.optimizer.zero_grad()
         if self._scheduler is not None:
-            self._scheduler.step()
+            with nullcontext() if scaler is None else _first_step_may_be_left_out():
+                self._scheduler.step()
 
     def observe(self, value: float | None) -> None:
         """Step a scheduler of a plateau with an evaluation on the validation split."""
