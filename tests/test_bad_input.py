@@ -59,6 +59,8 @@ TEXT_METRIC = GOOD.replace("return (output", "return 'good' or (output")
 TENSOR_LOSS = GOOD.replace("nn.functional.cross_entropy", "lambda output, target: output")
 NO_MODULE = GOOD.replace("return nn.Sequential(", "return (")
 NO_SITE = GOOD.replace("nn.ReLU(), ", "")
+VALIDATED = GOOD.replace('"test": (x[40:], y[40:])', '"validation": (x[40:50], y[40:50]), "test": (x[50:], y[50:])')
+OWN_RATE = GOOD[: GOOD.index("def data")] + "def train(model, seed):\n    return {'accuracy': 0.5}\n"
 
 
 def _file(text: str) -> Callable[[], None]:
@@ -83,6 +85,15 @@ def _no_database() -> None:
 def _study(store: str = "mine.db") -> None:
     _file(GOOD)()
     _quietly(f"actlab compare my_task.py relu gelu --seeds 1 --jobs 1 --name mine --store sqlite:///{store}")
+
+
+def _tuned_study() -> None:
+    _file(VALIDATED)()
+    _quietly("actlab compare my_task.py relu gelu --tune lr --seeds 1 --jobs 1 --name mine --store sqlite:///mine.db")
+
+
+def _earlier_study() -> None:
+    _quietly("actlab compare digits:protocol-1 relu gelu --seeds 1 --jobs 1 --name mine --store sqlite:///mine.db")
 
 
 def _folder(name: str) -> Callable[[], None]:
@@ -276,7 +287,30 @@ TABLE = [
     Wrong(
         wrong="something that cannot be tuned",
         typed="actlab compare my_task.py relu gelu --tune momentum",
-        says=("--tune is 'momentum'", "allowed are lr"),
+        says=("--tune is 'momentum'", "allowed are lr, lr-grid"),
+    ),
+    Wrong(
+        wrong="learning rates to tune, and no validation split",
+        typed="actlab compare my_task.py relu gelu --tune lr",
+        says=("needs a validation split, and my_task has none", "omit tune"),
+    ),
+    Wrong(
+        wrong="learning rates to tune of a training function that has its own",
+        typed="actlab compare my_task.py relu gelu --tune lr",
+        says=("train of my_task does not read trial.lr", "give trial.lr to the optimizer"),
+        first=_file(OWN_RATE),
+    ),
+    Wrong(
+        wrong="another way to tune than the study began with",
+        typed=f"actlab compare my_task.py relu gelu --tune lr-grid --seeds 1 --name mine {ON_DISK}",
+        says=("tuning of the learning rate: successive halving in the store, all rates to the end now",),
+        first=_tuned_study,
+    ),
+    Wrong(
+        wrong="more seeds for a study of the digits that an earlier version began",
+        typed=f"actlab compare digits relu gelu --seeds 2 --name mine {ON_DISK}",
+        says=("the store has an earlier protocol of digits; the task 'digits:protocol-1' is that one",),
+        first=_earlier_study,
     ),
     Wrong(wrong="no workers", typed="actlab compare my_task.py relu gelu --jobs 0", says=("jobs is 0", "from 1 up")),
     Wrong(

@@ -16,18 +16,24 @@ class Rung:
         stage: of its trials.
         share: of the steps of a main trial that they run.
         rates: largest number of learning rates in it, the best ones of the rung before.
+        seeds: number of tuning seeds on which each of them runs.
     """
 
     stage: str
     share: float
     rates: int
+    seeds: int = 2
+
+    @property
+    def trials(self) -> int:
+        """Largest number of trials."""
+        return self.rates * self.seeds
 
 
 #: Tuning by the full grid, as in studies of version 0.1.
 GRID: Final = (Rung(stage="tune", share=1.0, rates=5),)
 #: Tuning by successive halving; how the numbers were chosen: docs/evidence/tuning.md.
 HALVING: Final = (
-    Rung(stage="tune0", share=1 / 8, rates=9),
-    Rung(stage="tune1", share=1 / 4, rates=4),
-    Rung(stage="tune2", share=1 / 2, rates=2),
+    Rung(stage="tune0", share=1 / 8, rates=13, seeds=1),
+    Rung(stage="tune1", share=1.0, rates=2),
 )

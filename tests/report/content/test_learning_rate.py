@@ -47,7 +47,7 @@ def test_a_training_function_that_does_not_read_the_rate_of_the_trial_has_its_ow
     def train_as_told(model, trial):
         return {"accuracy": trial.lr}
 
-    tasks = [function_task(train, model=lambda seed: None) for train in (train_alone, train_as_told)]
+    tasks = [function_task(train, model=lambda _: None) for train in (train_alone, train_as_told)]
 
     texts = [planned_learning_rates(make_plan(task, ["relu", "gelu"]), task.learning_rate) for task in tasks]
     assert texts == ["the training's own", "the task's own, 0.001"]

@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import torch
 from tests.studies.tiny import result, tiny
 
 from actlab.studies.arm import parse_arm
@@ -39,7 +40,10 @@ def by_hand(value_of, sign=1):
     """The rate that successive halving chooses, written anew as a table with ranks."""
     rates = OWN * np.array(HALVING_FACTORS)
     for number, (rung, keep) in enumerate(zip(HALVING, [*(it.rates for it in HALVING[1:]), 1], strict=True)):
-        keys = [[TrialKey(f"tune{number}", "gelu", seed, rate) for seed in TUNING_SEEDS] for rate in rates.tolist()]
+        keys = [
+            [TrialKey(f"tune{number}", "gelu", seed, rate) for seed in TUNING_SEEDS[: rung.seeds]]
+            for rate in rates.tolist()
+        ]
         values = np.array([[value_of(key) for key in row] for row in keys], dtype=float)
         means = np.where(np.isnan(values).any(1), -np.inf, sign * np.nan_to_num(values).mean(1))
         order = np.lexsort((-rates, np.abs(np.log(rates / OWN)), -means))
@@ -77,7 +81,7 @@ def test_where_a_smaller_metric_is_better_the_smallest_goes_on():
 def test_all_arms_have_the_same_budget_and_it_is_that_of_the_draft():
     runs = [Counter(key.stage for key in tuned(noisy(seed))[1]) for seed in range(10)]
 
-    assert all(run == {rung.stage: rung.rates * len(TUNING_SEEDS) for rung in HALVING} for run in runs)
+    assert all(run == {rung.stage: rung.trials for rung in HALVING} for run in runs)
     assert plan().tuning_trials == 2 * runs[0].total()
     assert HALVING[0].rates == len(HALVING_FACTORS)
 
@@ -92,7 +96,7 @@ def test_tuning_costs_less_than_half_of_the_full_grid():
 def test_a_rate_with_a_trial_that_diverged_does_not_go_on():
     best = max(tuned(noisy(1))[1], key=noisy(1)).lr
 
-    tuning, ran = tuned(lambda key: None if key.lr == best and key.seed == TUNING_SEEDS[1] else noisy(1)(key))
+    tuning, ran = tuned(lambda key: None if key.lr == best and key.seed == TUNING_SEEDS[0] else noisy(1)(key))
 
     assert tuning.rate != best
     assert {key.stage for key in ran if key.lr == best} == {"tune0"}
@@ -109,9 +113,9 @@ def test_where_every_trial_diverges_the_arm_keeps_the_rate_of_the_task_and_is_no
 
 
 def test_where_one_rate_is_left_it_is_chosen_without_further_trials():
-    tuning, ran = tuned(lambda key: 1.0 if key.lr < OWN / 8 else None)
+    tuning, ran = tuned(lambda key: 1.0 if key.lr < OWN / 20 else None)
 
-    assert tuning.rate == pytest.approx(OWN / 9)
+    assert tuning.rate == pytest.approx(OWN / 27)
     assert tuning.is_at_edge
     assert {key.stage for key in ran} == {"tune0"}
 
@@ -169,7 +173,22 @@ def test_a_tuning_trial_runs_its_steps_on_the_validation_split_alone(stage):
 
 
 def test_a_trial_of_a_rung_is_the_beginning_of_one_that_runs_to_the_end():
-    short = run_trial(tiny(epochs=60), parse_arm("relu"), 0, stage="tune1")
-    ended = run_trial(tiny(epochs=60, steps=45), parse_arm("relu"), 0)
+    short = run_trial(tiny(epochs=120), parse_arm("relu"), 0, stage="tune0")
+    ended = run_trial(tiny(epochs=120, steps=45), parse_arm("relu"), 0)
 
     assert (short.steps, short.curve, short.validation) == (45, ended.curve, ended.validation)
+
+
+def test_a_schedule_of_the_learning_rate_is_that_of_the_steps_of_the_rung():
+    totals = []
+
+    def scheduler(optimizer, total_steps):
+        totals.append(total_steps)
+        return torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.01, total_steps=total_steps)
+
+    trials = [
+        run_trial(tiny(epochs=120, scheduler=scheduler), parse_arm("relu"), 0, stage=it) for it in ("tune0", "tune1")
+    ]
+
+    assert totals == [45, 360]
+    assert [trial.status for trial in trials] == ["completed"] * 2

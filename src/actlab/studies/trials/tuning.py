@@ -55,12 +55,12 @@ class ArmTuning:
     def work_left(self) -> float:
         """Largest number of trials without a result, each counted as its share of the steps of a main trial."""
         opened = len(self.missing) * self._rungs[self._rung].share
-        return opened + sum(rung.rates * rung.share for rung in self._later()) * len(TUNING_SEEDS)
+        return opened + sum(rung.trials * rung.share for rung in self._later())
 
     @property
     def total(self) -> int:
         """Largest number of trials, with those that have a result."""
-        return self._earlier + len(self._keys()) + sum(rung.rates for rung in self._later()) * len(TUNING_SEEDS)
+        return self._earlier + len(self._keys()) + sum(rung.trials for rung in self._later())
 
     @property
     def is_at_edge(self) -> bool:
@@ -72,8 +72,11 @@ class ArmTuning:
         return () if self.rate is not None else self._rungs[self._rung + 1 :]
 
     def _keys(self) -> list[TrialKey]:
-        stage = self._rungs[self._rung].stage
-        return [TrialKey(stage, self._arm, seed, rate) for rate in self._rates for seed in TUNING_SEEDS]
+        return [key for rate in self._rates for key in self._keys_of(rate)]
+
+    def _keys_of(self, rate: float) -> list[TrialKey]:
+        rung = self._rungs[self._rung]
+        return [TrialKey(rung.stage, self._arm, seed, rate) for seed in TUNING_SEEDS[: rung.seeds]]
 
     def _finish_rung(self) -> None:
         kept = self._best(self._later()[0].rates if self._later() else 1)
@@ -84,11 +87,7 @@ class ArmTuning:
             self.rate = kept[0] if kept else self._default
 
     def _best(self, count: int) -> list[float]:
-        stage = self._rungs[self._rung].stage
-        means = [
-            (float(np.mean([self._values[stage, self._arm, seed, rate] for seed in TUNING_SEEDS])), rate)
-            for rate in self._rates
-        ]
+        means = [(float(np.mean([self._values[key] for key in self._keys_of(rate)])), rate) for rate in self._rates]
         ranked = sorted(((mean, -abs(log(rate / self._default)), rate) for mean, rate in means), reverse=True)
         return [rate for mean, _, rate in ranked[:count] if math.isfinite(mean)]
 
