@@ -129,3 +129,26 @@ def test_rows_that_were_not_computed_alike_are_told(values, sentence):
 def test_records_without_an_entry_are_not_compared():
     assert changed_inputs({}, {"modules": {"a.py": "1"}, "seed": 0, "data": "x"}) == []
     assert changed_inputs({"modules": {}, "seed": 0, "data": None}, {"modules": {}, "seed": 0, "data": "x"}) == []
+
+
+def executed(device, threads="1", **card):
+    return {"stage": "main", "arm": "relu", "seed": 0, "versions": {"device": device, "threads": threads, **card}}
+
+
+def test_rows_of_different_devices_cards_or_threads_are_warned_of():
+    [sentence] = mixed_inputs([executed("cpu"), executed("cuda:0", card="A")])
+    assert "the devices cpu and cuda" in sentence
+    assert "times are not comparable" in sentence
+
+    [sentence] = mixed_inputs([executed("cuda:0", card="A"), executed("cuda:1", card="B")])
+    assert "the cards A and B" in sentence
+
+    [sentence] = mixed_inputs([executed("cpu"), executed("cpu", "4")])
+    assert "thread counts of 1 and 4" in sentence
+
+
+def test_two_cards_of_one_name_are_alike_and_rows_of_earlier_builds_count_for_nothing():
+    assert mixed_inputs([executed("cuda:0", card="A"), executed("cuda:1", card="A")]) == []
+    assert (
+        mixed_inputs([executed("cuda:0", card="A"), {"stage": "main", "arm": "relu", "seed": 1, "versions": {}}]) == []
+    )

@@ -16,6 +16,7 @@ from actlab.studies.source_files import source_digests
 from actlab.tasks.data import Data
 from actlab.tasks.data_digest import bits, data_digest
 from actlab.tasks.task import Task
+from actlab.tasks.training.devices import device_kind
 
 __all__ = ["changed_inputs", "input_digests", "mixed_inputs", "study_inputs", "weights_digest"]
 
@@ -149,6 +150,8 @@ _VERSIONS = {
     "python": "Python",
     "machine": "machines of type",
     "cpu": "the processors",
+    "device": "the devices",
+    "card": "the cards",
     "threads": "thread counts of",
 }
 
@@ -157,6 +160,8 @@ def _mixed_versions(rows: list[Mapping[str, Any]]) -> list[str]:
     found = []
     for name, shown in _VERSIONS.items():
         values = sorted({str(row["versions"][name]) for row in rows if name in (row.get("versions") or {})})
+        if name == "device":  # cards of one name are alike, whatever their number
+            values = sorted({device_kind(value) for value in values})
         if len(values) > 1:
             found.append(f"{shown} {' and '.join(values)}")
     if not found:

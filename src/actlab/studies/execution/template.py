@@ -38,6 +38,7 @@ from actlab.tasks.registry import resolve
 from actlab.tasks.task import Task
 from actlab.tasks.training.batches import first_inputs, step_count
 from actlab.tasks.training.data_cache import cached_data
+from actlab.tasks.training.reproducibility import make_repeatable
 from actlab.tasks.training_function.model_inputs import model_inputs
 
 __all__ = ["REQUEST", "WRONG_DEFINITIONS", "Request", "main", "serve"]
@@ -183,6 +184,8 @@ class _Runners:
         try:
             self._control.close()
             end_with(self._here)
+            if self._task.door != "script":  # which runs in a process of its own
+                make_repeatable(self._job.conditions_at(slot).device)
             if letter == Request.COSTS:
                 costs = measure_costs(self._task, self._job.plan.arms, **self._job.cost_settings(slot))
                 Connection[Any, Any](descriptor).send(costs)

@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from actlab.errors import TaskError
+from actlab.nn.sites.dry_run import Inputs
 from actlab.studies.arm import Arm
 from actlab.studies.arm_model import build_model
 from actlab.studies.trial_inputs import input_digests
@@ -20,15 +21,15 @@ from actlab.studies.trials.trial_checkpoint import trial_checkpoint
 from actlab.tasks.data import Data
 from actlab.tasks.isolation import isolated, one_thread, seed_all
 from actlab.tasks.task import Task
-from actlab.tasks.training.batches import step_count
+from actlab.tasks.training.batches import first_inputs, step_count
 from actlab.tasks.training.controls import constant_metric
 from actlab.tasks.training.data_cache import cached_data
-from actlab.tasks.training.evaluation import evaluate_model, metric_of, outputs_of
+from actlab.tasks.training.evaluation import Predictions, evaluate_model, metrics_of, predictions_of
 from actlab.tasks.training.held_out import HeldOut
 from actlab.tasks.training.loop import DivergedError, TrainingSettings, UnusableCheckpointError, finite, train
 from actlab.tasks.training.recorder import Recorder
 
-__all__ = ["run_loop_trial", "train_model"]
+__all__ = ["evaluate_trained", "held_out_of", "run_loop_trial", "train_model"]
 
 
 def run_loop_trial(task: Task, arm: Arm, settings: TrialSettings, measured: Measurements) -> None:
@@ -47,9 +48,9 @@ def run_loop_trial(task: Task, arm: Arm, settings: TrialSettings, measured: Meas
     data = cached_data(task, seed)
     measured.inputs |= input_digests(task, data)
     task = staged(task, settings.stage, step_count(task, data.train))
-    measured.versions["threads"] = str(torch.get_num_threads())
+    measured.versions |= {"threads": str(torch.get_num_threads()), "trainer": "single"}
     model, held_out = _trained(task, arm, data, settings, measured)
-    _evaluate(task, model.eval(), data, settings=settings, measured=measured, held_out=held_out)
+    evaluate_trained(task, model.eval(), data, settings=settings, measured=measured, held_out=held_out)
 
 
 def _trained(
@@ -58,14 +59,23 @@ def _trained(
     """Build and train the model, from the checkpoint of a killed attempt on if there is one; return it with its evaluations."""
     seed, checkpoint = settings.seed, None
     while True:
-        batch = data.train.x[: task.batch_size]
+        batch = first_inputs(task, data.train, seed)
         model = build_model(task, arm, seed, init=settings.init, batch=batch, digests=measured.inputs)
         measured.parameters = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+        if settings.conditions.device != "cpu":
+            model.to(
+                settings.conditions.device
+            )  # not before: the initial weights of a seed are the same on every device
         seed_all(seed)  # again: the swap may have drawn numbers, and dropout must not depend on the arm
         recorder = measured.recorder
-        held_out = _held_out(task, data, recorder)
+        held_out = held_out_of(task, data, recorder)
         checkpoint = checkpoint or trial_checkpoint(arm, settings, measured)
-        training = TrainingSettings(lr=settings.lr, decay_learned=settings.decay_learned, checkpoint=checkpoint)
+        training = TrainingSettings(
+            lr=settings.lr,
+            decay_learned=settings.decay_learned,
+            device=settings.conditions.device,
+            checkpoint=checkpoint,
+        )
         try:
             train(task, model, data.train, seed, settings=training, recorder=recorder, held_out=held_out)
         except UnusableCheckpointError:  # never twice: it is removed
@@ -74,13 +84,14 @@ def _trained(
             return model, held_out
 
 
-def _held_out(task: Task, data: Data, recorder: Recorder) -> HeldOut | None:
+def held_out_of(task: Task, data: Data, recorder: Recorder) -> HeldOut | None:
+    """Return the evaluations during a training; None for data without a validation split."""
     if data.validation is None:
         return None
     return HeldOut(task, data.validation, total=step_count(task, data.train), recorder=recorder)
 
 
-def _evaluate(
+def evaluate_trained(
     task: Task,
     model: nn.Module,
     data: Data,
@@ -89,6 +100,11 @@ def _evaluate(
     measured: Measurements,
     held_out: HeldOut | None,
 ) -> None:
+    """Evaluate a trained model, in evaluation mode, and fill in the measurements.
+
+    Raises:
+        DivergedError: a metric is not finite.
+    """
     losses = measured.recorder.losses
     curve = None if task.curve_metric is None else finite(task.curve_metric(losses), "curve_metric")
     if data.validation is not None and held_out is not None:
@@ -97,15 +113,16 @@ def _evaluate(
     elif settings.stage != "main":
         measured.validation = curve
     if settings.stage == "main":
-        output = None if curve is not None else outputs_of(model, data.test)
-        measured.metric = curve if output is None else finite(metric_of(task, output, data.test), "metric")
-        measured.controls = _controls(task, data, output, held_out)
+        found = None if curve is not None and not task.metrics else predictions_of(task, model, data.test)
+        measured.metric = curve if curve is not None or found is None else finite(task.result_metric(*found), "metric")
+        measured.metrics |= {} if found is None else metrics_of(task, found)
+        measured.controls = _controls(task, None if curve is not None else found, held_out)
 
 
-def _controls(task: Task, data: Data, output: Tensor | None, held_out: HeldOut | None) -> dict[str, float]:
+def _controls(task: Task, found: Predictions | None, held_out: HeldOut | None) -> dict[str, float]:
     """Return the control measurements; they come last and change no result."""
     controls = {
-        "constant": None if output is None else constant_metric(task.metric, output, data.test.y),
+        "constant": None if found is None else constant_metric(task.result_metric, *found),
         "half_validation": None if held_out is None else held_out.half,
     }
     return {name: value for name, value in controls.items() if value is not None}
@@ -137,7 +154,7 @@ def train_model(
     """
     with one_thread(), isolated(seed):
         data = cached_data(task, seed)
-        model = _untrained_model(task, arm, seed, data.train.x[: task.batch_size])
+        model = _untrained_model(task, arm, seed, first_inputs(task, data.train, seed))
         seed_all(seed)
         try:
             with watch(model):
@@ -151,13 +168,13 @@ def _train_watched(task: Task, model: nn.Module, data: Data, seed: int) -> None:
     """Train as in a trial; without the compiler, which would not run the hooks of what watches the model."""
     recorder, settings = Recorder(), TrainingSettings(lr=task.learning_rate)
     reads_validation = task.patience is not None or task.scheduler is not None
-    held_out = _held_out(task, data, recorder) if reads_validation else None
+    held_out = held_out_of(task, data, recorder) if reads_validation else None
     train(
         replace(task, compile=False), model, data.train, seed, settings=settings, recorder=recorder, held_out=held_out
     )
 
 
-def _untrained_model(task: Task, arm: Arm | None, seed: int, batch: Tensor) -> nn.Module:
+def _untrained_model(task: Task, arm: Arm | None, seed: int, batch: Inputs | None) -> nn.Module:
     if arm is not None:
         return build_model(task, arm, seed, init="fixed", batch=batch)
     seed_all(seed)

@@ -21,10 +21,11 @@ from actlab.tasks.isolation import isolated, torch_threads
 from actlab.tasks.scripts.run import ScriptEndedError
 from actlab.tasks.task import Door, Task
 from actlab.tasks.training.conditions import Conditions
+from actlab.tasks.training.devices import device_record
 from actlab.tasks.training.loop import DivergedError
 from actlab.tasks.user_code import one_line
 
-__all__ = ["Trial", "run_trial"]
+__all__ = ["Ending", "Trial", "ending_of", "run_trial"]
 
 Status: TypeAlias = Literal["completed", "diverged", "failed", "out_of_memory"]
 
@@ -54,7 +55,7 @@ class Trial:
         error: reason of a trial that did not complete; the first line is a summary.
         started: seconds since 1970.
         finished: seconds since 1970.
-        versions: software and machine, see :func:`versions`, and number of ``threads`` where the trial began.
+        versions: software and machine, see :func:`versions`, with ``device``, the name of a ``card``, ``threads`` and ``trainer``.
         provisional: whether a later run of the study runs the trial again and replaces this row, as after a worker was killed.
         inputs: digests of what the trial was computed from (``code``: the modules that the task imports; ``data``; ``weights``: those
             of the task's model before the swap), or None where they were not recorded.
@@ -159,7 +160,7 @@ def run_trial(
     )
 
 
-class _Ending(NamedTuple):
+class Ending(NamedTuple):
     """How a trial ended."""
 
     status: Status = "completed"
@@ -167,18 +168,39 @@ class _Ending(NamedTuple):
     is_provisional: bool = False
 
 
-def _run(task: Task, arm: Arm, settings: TrialSettings, measured: Measurements) -> _Ending:
+def _run(task: Task, arm: Arm, settings: TrialSettings, measured: Measurements) -> Ending:
     """Run a trial and return how it ended."""
-    try:
+
+    def run() -> None:
         with torch_threads(settings.conditions.threads), isolated(settings.seed):
+            measured.versions |= _executed(task, settings.conditions)
             _RUNS[task.door](task, arm, settings, measured)
+
+    return ending_of(run)
+
+
+def ending_of(run: Callable[[], None]) -> Ending:
+    """Run a trial, or the rest of one, and return how it ended.
+
+    Example:
+        >>> ending_of(lambda: None).status
+        'completed'
+    """
+    try:
+        run()
     except DivergedError as error:
-        return _Ending("diverged", str(error))
+        return Ending("diverged", str(error))
     except ScriptEndedError as error:
-        return _Ending(error.status, str(error), error.is_provisional)
+        return Ending(error.status, str(error), error.is_provisional)
     except BaseException as error:  # user code may raise anything; the reason is the result
-        return _Ending(*_failure(error))
-    return _Ending()
+        return Ending(*_failure(error))
+    return Ending()
+
+
+def _executed(task: Task, conditions: Conditions) -> dict[str, str]:
+    """Return device and threads as rows record them."""
+    device = {"device": conditions.device} if task.door == "script" else device_record(conditions.device)
+    return {**device, "threads": str(torch.get_num_threads())}
 
 
 def _failure(error: BaseException) -> tuple[Status, str]:
