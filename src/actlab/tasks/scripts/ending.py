@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 
 from actlab.system.signal_name import signal_name
 from actlab.tasks.error_text import shortened
@@ -10,8 +11,11 @@ from actlab.tasks.scripts.process import Ended
 
 __all__ = ["ending", "is_out_of_memory", "last_lines"]
 
-_LINES = 20
+_LINES = 40
 _SUMMARY = 300  # characters of the last line in the summary
+# An exception as Python prints it, also with a launcher's mark of the rank before it.
+_EXCEPTION = re.compile(r"(?:\[\w+\]:\s*)?((?:\w+\.)*\w*(?:Error|Exception|Interrupt|Exit)\b.*)")
+_LAUNCHER = "ChildFailedError"  # of torchrun, which stands for the error of a worker
 _OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "memoryerror")
 
 
@@ -31,9 +35,16 @@ def ending(ended: Ended) -> str:
         lines, name = last_lines(ended.stdout), "output"
     if not lines:
         return f"{how}; it wrote nothing."
-    summary = f"{how}: {shortened(lines[-1].strip(), _SUMMARY)}" if ended.code else f"{how}."
+    summary = f"{how}: {shortened(_reason(lines), _SUMMARY)}" if ended.code else f"{how}."
     text = "\n".join(f"  {line}" for line in lines)
     return f"{summary}\nLast lines of its {name}:\n{shortened(text)}"
+
+
+def _reason(lines: Sequence[str]) -> str:
+    """Return the last exception, or else the last line with a word in it."""
+    found = [match[1] for line in lines if (match := _EXCEPTION.fullmatch(line.strip())) and _LAUNCHER not in line]
+    words = [line.strip() for line in lines if re.search(r"\w", line)]
+    return [*words[-1:], *found[-1:]][-1] if words else lines[-1].strip()
 
 
 def _how(code: int | None) -> str:
