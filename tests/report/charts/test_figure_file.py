@@ -7,24 +7,35 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+from tests.studies.verdict.convergence.simulated import facts, rows
 
 from actlab.errors import ActlabError, UnknownNameError
 from actlab.report.charts.figure_file import COLOURS, FIGURES, write_study_figure
+from actlab.studies.verdict.verdict import make_verdict
 
+ARMS = {"relu": (60.0, 0.96), "gelu": (30.0, 0.96)}
 HEAD = {".svg": b"<svg", ".pdf": b"%PDF", ".png": b"\x89PNG"}
+
+
+@pytest.fixture(scope="module")
+def converging():
+    """Verdict and trials of a simulated study with series."""
+    costs = {"relu": {"step_time_ratio": 1.0}, "gelu": {"step_time_ratio": 1.1}}
+    found = [{**row, "curve": [{"step": step, "loss": 1 / step} for step in range(1, 401, 4)]} for row in rows(ARMS, 6)]
+    return make_verdict(found, facts(ARMS, 6), costs), found
 
 
 @pytest.mark.parametrize("kind", FIGURES)
 @pytest.mark.parametrize("ending", HEAD)
-def test_every_figure_is_written_in_every_format(made_up, trials, tmp_path, kind, ending):
-    written = write_study_figure(made_up, trials, tmp_path / f"figure{ending}", kind)
+def test_every_figure_is_written_in_every_format(converging, tmp_path, kind, ending):
+    written = write_study_figure(*converging, tmp_path / f"figure{ending}", kind)
 
     assert written.read_bytes().startswith(HEAD[ending])
 
 
 @pytest.mark.parametrize("kind", FIGURES)
-def test_an_svg_file_needs_no_style_sheet(made_up, trials, tmp_path, kind):
-    text = write_study_figure(made_up, trials, tmp_path / "figure.svg", kind).read_text()
+def test_an_svg_file_needs_no_style_sheet(converging, tmp_path, kind):
+    text = write_study_figure(*converging, tmp_path / "figure.svg", kind).read_text()
 
     ET.fromstring(text)  # noqa: S314 our own drawing
     assert "var(" not in text
@@ -45,3 +56,6 @@ def test_an_unknown_ending_figure_and_folder_are_told(made_up, trials, tmp_path)
         write_study_figure(made_up, trials, tmp_path / "figure.svg", "costs")
     with pytest.raises(ActlabError, match="cannot be written"):
         write_study_figure(made_up, trials, tmp_path / "none" / "figure.svg")
+    for kind in ("held-out", "reached"):  # trials of earlier builds, without series
+        with pytest.raises(ActlabError, match=f"no data for the figure '{kind}'"):
+            write_study_figure(made_up, trials, tmp_path / "figure.svg", kind)

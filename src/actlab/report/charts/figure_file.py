@@ -12,6 +12,7 @@ import altair as alt
 import vl_convert
 
 from actlab.errors import ActlabError, UnknownNameError
+from actlab.report.charts.convergence import held_out_plot, reached_plot
 from actlab.report.charts.palette import LIGHT
 from actlab.report.charts.study import cost_plot, curve_plot, difference_plot
 from actlab.report.charts.svg import WIDE, svg
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FIGURES", "FORMATS", "write_chart", "write_study_figure"]
 
-FIGURES = ("curves", "differences", "cost")
+FIGURES = ("curves", "differences", "cost", "held-out", "reached")
 FORMATS = (".svg", ".pdf", ".png")
 # a file of its own has no page whose style sets these variables; the colours are those of the light page
 COLOURS = {
@@ -79,7 +80,8 @@ def write_study_figure(
         verdict: of the study.
         rows: its trials.
         path: file that ends in .svg, .pdf or .png.
-        kind: "curves" (training loss), "differences" (to the baseline) or "cost" (metric over step time).
+        kind: "curves" (training loss), "differences" (to the baseline), "cost" (metric over step time), "held-out" (metric over steps)
+            or "reached" (share of trials that have reached the target).
         force: whether a file that ActLab did not write is replaced.
 
     Raises:
@@ -92,6 +94,8 @@ def write_study_figure(
         "curves": lambda: curve_plot(verdict, rows, WIDE),
         "differences": lambda: difference_plot(verdict, rows, WIDE),
         "cost": lambda: cost_plot(verdict, WIDE),
+        "held-out": lambda: held_out_plot(verdict, rows, WIDE),
+        "reached": lambda: reached_plot(verdict, WIDE),
     }[kind]()
     if chart is None:
         raise ActlabError(f"The study {verdict.study} has no data for the figure {kind!r} yet.")

@@ -22,7 +22,7 @@ from actlab.report.content.verdict import metric_decimals
 if TYPE_CHECKING:
     from actlab.studies.verdict.verdict import Verdict
 
-__all__ = ["cost_plot", "curve_plot", "difference_plot"]
+__all__ = ["cost_plot", "curve_plot", "difference_plot", "line_plot"]
 
 
 def _label_colour(look: ArmStyle) -> str:
@@ -35,21 +35,42 @@ def curve_plot(verdict: Verdict, rows: Iterable[Row], frame: Frame) -> alt.Layer
     The loss axis is logarithmic if the losses span a factor of five. None if no trial has a curve.
     """
     points = smoothed(curves(verdict, rows))
-    if not points:
-        return None
+    return line_plot(points, verdict, frame, log=True) if points else None
+
+
+def line_plot(
+    points: Sequence[Row],
+    verdict: Verdict,
+    frame: Frame,
+    *,
+    log: bool = False,
+    line: float | None = None,
+    line_name: str = "",
+) -> alt.LayerChart:
+    """Return curves over training steps, as a line of medians with a band, labelled at their ends.
+
+    Args:
+        points: ``{"arm", "step", "median", "low", "high"}``, at least one.
+        verdict: whose arms they are.
+        frame: size and font.
+        log: whether the axis is logarithmic if the values span a factor of five.
+        line: value of a horizontal line, or None.
+        line_name: its label.
+    """
     look = arm_styles(verdict)
     longest = max(text_width(shortened(arm, frame.label), frame.font) for arm in {point["arm"] for point in points})
     padding = {"left": 34 if frame.narrow else 40, "right": longest + 12, "top": 8, "bottom": 44}
     width, height = frame.width - padding["left"] - padding["right"], 250 if frame.narrow else 340
     x = scale_around([point["step"] for point in points], width, room=0)
-    y = scale_around([point[end] for point in points for end in ("low", "high")], height, log=True)
+    values = [point[end] for point in points for end in ("low", "high")]
+    y = scale_around([*values, *([] if line is None else [line])], height, log=log)
     across = alt.X(
         "step:Q",
         scale=x.to_altair(),
         title="training step",
         axis=ticked(x, frame, about=4 if frame.narrow else 7, grid=False),
     )
-    layers = []
+    layers = [] if line is None else _level(line, line_name, y, frame)
     for arm in reversed(verdict.arms):  # the best is drawn last, on top
         curve = [point for point in points if point["arm"] == arm.spec]
         layers += _curve(curve, look[arm.spec], across, y, frame) if curve else []
@@ -57,6 +78,16 @@ def curve_plot(verdict: Verdict, rows: Iterable[Row], frame: Frame) -> alt.Layer
     names = _end_labels(last, look, y, frame)
     layers.append(texts(names, frame, x=alt.value(width + 8), y=alt.Y("y:Q", scale=y.to_altair()), align="left"))
     return sized(layers, width=width, height=height, padding=padding)
+
+
+def _level(value: float, name: str, y: Scale, frame: Frame) -> list[alt.Chart]:
+    """Return a horizontal line with its label above it, at the left."""
+    up = alt.Y("y:Q", scale=y.to_altair(), title=None)
+    rule = alt.Chart(data([{"y": value}])).mark_rule(color="var(--ink)", strokeWidth=1.2, strokeDash=[5, 3])
+    label = [{"text": name, "colour": "var(--muted)", "y": value}]
+    below = y.at(value) > y.pixels - 2 * frame.font  # where there is no room above
+    lifted = y.value(y.at(value) + (-0.9 if below else 0.9) * frame.font)
+    return [rule.encode(y=up), *haloed([{**label[0], "y": lifted}], frame, x=alt.value(4), y=up, align="left")]
 
 
 def _curve(points: Sequence[Row], look: ArmStyle, across: alt.X, y: Scale, frame: Frame) -> list[alt.Chart]:

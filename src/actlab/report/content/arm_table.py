@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from actlab.errors import IntegrationError, PlanError
 from actlab.report.content.arm_columns import Column, columns, status
+from actlab.report.content.convergence import convergence_columns, convergence_record
 from actlab.report.content.verdict import task_name
 from actlab.system.display import Displayed
 
@@ -47,14 +48,19 @@ class ArmTable(Displayed):
 
     def records(self) -> list[dict[str, Any]]:
         """Return the rows as numbers and texts; None where nothing was measured."""
-        return [_record(verdict, arm) for verdict in self.verdicts for arm in verdict.arms]
+        converges = any(verdict.convergence is not None for verdict in self.verdicts)
+        return [
+            {**_record(verdict, arm), **(convergence_record(verdict, arm) if converges else {})}
+            for verdict in self.verdicts
+            for arm in verdict.arms
+        ]
 
     def cells(self) -> tuple[list[str], list[list[str]]]:
         """Return headings and rows of formatted text; the first columns name the study, where there are several, and the arm."""
         several = len(self.verdicts) > 1
         shown = [(verdict, _shown(verdict)) for verdict in self.verdicts]
         used = {column.name for _, listed in shown for column in listed}
-        ordered = dict.fromkeys(column.name for verdict in self.verdicts for column in columns(verdict))
+        ordered = dict.fromkeys(column.name for verdict in self.verdicts for column in _columns(verdict))
         names = [name for name in ordered if name in used]
         headings = [*(["study", "task", "metric"] if several else []), "arm", *names]
         rows = []
@@ -136,8 +142,12 @@ def _verdict(value: Any) -> Verdict:
     return verdict
 
 
+def _columns(verdict: Verdict) -> list[Column]:
+    return [*columns(verdict), *convergence_columns(verdict)]
+
+
 def _shown(verdict: Verdict) -> list[Column]:
-    return [column for column in columns(verdict) if any(column.value(arm) is not None for arm in verdict.arms)]
+    return [column for column in _columns(verdict) if any(column.value(arm) is not None for arm in verdict.arms)]
 
 
 def _text(column: Column, arm: ArmSummary) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from actlab.studies.verdict.verdict import Verdict
 
-__all__ = ["Row", "costs", "curves", "differences", "main_trials", "seed_differences", "smoothed"]
+__all__ = ["Row", "costs", "curves", "differences", "main_trials", "quartiles", "seed_differences", "smoothed"]
 
 Row = Mapping[str, Any]
 
@@ -21,10 +21,11 @@ def main_trials(rows: Iterable[Row]) -> list[Row]:
     return [row for row in rows if row["stage"] == "main"]
 
 
-def _quartiles(losses: Sequence[float]) -> tuple[float, float]:
-    if len(losses) == 1:
-        return losses[0], losses[0]
-    low, _, high = quantiles(losses, n=4, method="inclusive")
+def quartiles(values: Sequence[float]) -> tuple[float, float]:
+    """Return the first and the third quartile; of one value, the value twice."""
+    if len(values) == 1:
+        return values[0], values[0]
+    low, _, high = quantiles(values, n=4, method="inclusive")
     return low, high
 
 
@@ -44,7 +45,7 @@ def curves(verdict: Verdict, rows: Iterable[Row]) -> list[dict[str, Any]]:
     points = []
     for arm in verdict.arms:
         for step, at_step in sorted(losses[arm.spec].items()):
-            low, high = _quartiles(at_step)
+            low, high = quartiles(at_step)
             point = {"arm": arm.spec, "step": step, "median": median(at_step), "low": low, "high": high}
             points.append({**point, "seeds": len(at_step)})
     return points

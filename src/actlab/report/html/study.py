@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from actlab.report.charts.convergence import held_out_plot, reached_plot
 from actlab.report.charts.palette import arm_styles
 from actlab.report.charts.study import cost_plot, curve_plot, difference_plot
 from actlab.report.charts.svg import NARROW, WIDE, Frame, svg
 from actlab.report.content.arm_columns import Column, columns
+from actlab.report.content.convergence import convergence_table, held_out_text, reached_text
 from actlab.report.content.format import chance, plain
 from actlab.report.content.learning_rate import learning_rates
 from actlab.report.content.series import Row
@@ -74,6 +76,7 @@ def html(verdict: Verdict, rows: Iterable[Row]) -> str:
         confidence=confidence_sentences(verdict),
         facts=_facts(verdict),
         figures=_figures(verdict, rows),
+        **_convergence(verdict, rows),
         **_table(verdict),
         **_ties(verdict),
         baseline=named(verdict.baseline),
@@ -136,6 +139,42 @@ def _figures(verdict: Verdict, rows: Sequence[Row]) -> list[dict[str, Any]]:
         ),
     )
     return [figure for figure in figures if figure]
+
+
+def _convergence(verdict: Verdict, rows: Sequence[Row]) -> dict[str, Any]:
+    """Return sentences, figures and table of the section on convergence; all empty where no trial has series."""
+    found = verdict.convergence
+    if found is None:
+        return {"speed_sentences": (), "speed_figures": (), "speed_headings": (), "speed_rows": ()}
+    figures = (
+        _figure(
+            "held-out",
+            f"{verdict.metric} on held-out data",
+            "Evaluated while training, on the validation split. Line: median over seeds; band: quartiles; dashed: the target.",
+            held_out_text(verdict, rows),
+            lambda frame: held_out_plot(verdict, rows, frame),
+        ),
+        _figure(
+            "reached",
+            "Trials that have reached the target",
+            "Share of trials by training step, one minus the Kaplan-Meier curve. A trial that never reaches the target stays below.",
+            reached_text(verdict),
+            lambda frame: reached_plot(verdict, frame),
+        ),
+    )
+    headings, table = convergence_table(verdict)
+    timed = "measured in the trials" if found.seconds_from == "trials" else "steps times the arm's own step time"
+    note = (
+        "Speed is tested on steps to the target, at the error rate of the study for this question alone; all other numbers here are "
+        f"estimates. Seconds: {timed}."
+    )
+    return {
+        "speed_sentences": found.sentences,
+        "speed_figures": [figure for figure in figures if figure],
+        "speed_headings": headings,
+        "speed_rows": table,
+        "speed_note": note,
+    }
 
 
 def _figure(

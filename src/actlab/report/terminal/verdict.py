@@ -15,7 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from actlab.report.content.arm_columns import Column, columns
+from actlab.report.content.convergence import convergence_table
 from actlab.report.content.format import chance, duration, plain, plural
+from actlab.report.content.learning_rate import planned_learning_rates
 from actlab.report.content.study_sites import HEADINGS, site_rows, site_sentence
 from actlab.report.content.verdict import confidence_sentences, region_text, task_name, tie_text
 from actlab.report.terminal.text_table import ListTable, below, name_value_table, text_table
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from actlab.report.content.arm_table import ArmTable
     from actlab.studies.prepare import Draft
     from actlab.studies.verdict.verdict import ArmSummary, Verdict
+    from actlab.tasks.task import Task
 
 __all__ = ["arm_rows", "plan_table", "studies_table", "verdict_table"]
 
@@ -62,6 +65,7 @@ class _VerdictView:
             yield Text(left, style="dim")
         reasons = [Text(f"{arm.spec}: {arm.reason}") for arm in verdict.arms if arm.reason]
         yield from _section("Notes on arms", reasons)
+        yield from _convergence(verdict)
         yield from _section("Ties", _tie_lines(verdict))
         yield from _section("Warnings", [Text(warning, style="yellow") for warning in verdict.warnings])
 
@@ -70,6 +74,19 @@ def _section(title: str, lines: Sequence[Text]) -> Iterator[RenderableType]:
     if lines:
         yield below(title, style="bold")
         yield Group(*(Padding(line, (0, 0, 0, 2)) for line in lines))
+
+
+CONVERGENCE = ("steps to target", "epochs to target", "seconds to target", "best step")
+
+
+def _convergence(verdict: Verdict) -> Iterator[RenderableType]:
+    """Return how fast the arms train, in words and as a table of its own, which the page has in full."""
+    if verdict.convergence is None:
+        return
+    yield from _section("Convergence", [Text(sentence) for sentence in verdict.convergence.sentences])
+    headings, rows = convergence_table(verdict, names=CONVERGENCE)
+    if len(headings) > 1:
+        yield Padding(text_table(headings, rows, right=headings[1:]), (1, 0, 0, 2))
 
 
 EXPLAINED = {
@@ -184,7 +201,7 @@ def studies_table(studies: Sequence[Mapping[str, Any]]) -> RenderableType:
     rows = [
         (
             study["study"],
-            task_name(study["task"]),
+            study.get("script") or task_name(study["task"]),
             ", ".join(study["arms"]),
             study["seeds"],
             study["trials"],
@@ -201,20 +218,42 @@ def plan_table(draft: Draft) -> RenderableType:
     return Group(_plan_settings(draft), Padding(sites, (1, 0, 0, 0)))
 
 
+_TRAINS_ITSELF = "its own function, which is not run here; the first trial shows whether it returns its result"
+
+
+def _length(task: Task) -> str:
+    if task.door != "loop":
+        return ""
+    length = plural(task.steps, "step") if task.steps else plural(task.epochs, "epoch")
+    return f" of {length} with batch size {task.batch_size}"
+
+
+def _planned_target(draft: Draft) -> str:
+    choice = draft.target
+    if choice.target is not None:
+        return f"{choice.target} ({choice.target.rule})"
+    if choice.by_pilot:
+        return f"from {'the tuning trials' if draft.plan.tune else 'one trial'} of the baseline on another seed, before all others"
+    return f"none: {choice.reason}"
+
+
 def _plan_settings(draft: Draft) -> Table:
     plan, task = draft.plan, draft.task
-    length = plural(task.steps, "step") if task.steps else plural(task.epochs, "epoch")
-    tuned = "tuned for every arm with the same budget"
+    main = len(plan.labels) * len(plan.seeds)
+    tuning = f", and {draft.trials - main} for the learning rates" if plan.tune else ""
     return name_value_table(
         {
             "study": draft.name,
             "task": f"{task_name(plan.task)}, {plan.metric}, {'higher' if plan.direction == 'max' else 'lower'} is better",
+            **({"script": task.script} if task.script else {}),
+            **({"training": _TRAINS_ITSELF} if task.train else {}),
             "arms": ", ".join(f"{arm} (baseline)" if arm == plan.baseline else arm for arm in plan.labels),
             "seeds": f"{len(plan.seeds)}",
-            "trials": f"at most {plural(draft.trials, 'trial')} of {length} with batch size {task.batch_size}; {draft.jobs} at a time",
+            "trials": f"at most {plural(main, 'trial')}{_length(task)}{tuning}; {draft.jobs} at a time",
             "budget": "none" if draft.budget is None else duration(draft.budget),
             "init": plan.init,
-            "learning rate": tuned if plan.tune else f"the task's own, {plain(task.learning_rate)}",
+            "learning rate": planned_learning_rates(plan, task.learning_rate),
+            "target": _planned_target(draft),
             "error rate": chance(plan.alpha),
             "equivalence": default_rule(plan.metric, plan.baseline)
             if plan.rope is None
