@@ -83,6 +83,8 @@ class Checkpoint:
         Args:
             state: tensors, numbers, texts, and lists, tuples and dicts of them: all that is read again with ``weights_only=True``.
         """
+        if not self._works:
+            return
         content = {"form": _FORM, "key": self._key, "spent": self._spent(), "state": dict(state)}
         try:
             write_atomically(self._file, partial(torch.save, content))
@@ -114,9 +116,8 @@ class Checkpoint:
         except FileNotFoundError:
             return None
         except Exception as error:  # a file that was cut off or written by something else may raise anything
-            _log.warning(
-                "The checkpoint %s cannot be read (%s). The trial begins anew.", self._file, text_of(error).splitlines()[0][:300]
-            )  # fmt: skip
+            why = (text_of(error) or type(error).__name__).splitlines()[0][:300]
+            _log.warning("The checkpoint %s cannot be read (%s). The trial begins anew.", self._file, why)
             self.remove()
             return None
         if (form, key) != (_FORM, self._key):
