@@ -182,11 +182,11 @@ def test_a_regression_target_of_another_shape_is_an_error_although_torch_only_wa
 
 
 def test_missing_names_are_listed_with_their_meaning_and_the_nearest_name(write):
-    said = refused(write(GOOD.replace("def metric", "def metrics").replace("loss = ", "the_loss = ")))
+    said = refused(write(GOOD.replace("def metric", "def score").replace("loss = ", "the_loss = ")))
 
     assert "does not define loss and metric" in said
     assert "metric(output, target) -> number" in said
-    assert "Did you mean 'metrics'" in said
+    assert "Did you mean 'score'" in said
 
 
 def test_a_file_that_raises_shows_the_users_line(write):

@@ -49,13 +49,16 @@ def test_a_misspelt_setting_is_refused_with_the_setting_that_is_meant(load, line
 @pytest.mark.parametrize(
     ("line", "said"),
     {
-        "device = 'cuda'": "runs on the CPU",
-        "scheduler = 'cosine'": "the learning rate is constant in a trial",
+        "use_cuda = True": "did you mean 'device'",
+        "lr_scheduler = 'cosine'": "did you mean 'scheduler'",
+        "warmup_steps = 10": "belongs in scheduler",
         "weight_decay = 0.01": "belongs in optimizer",
-        "num_workers = 4": "runs on the CPU",
+        "num_workers = 4": "DataLoaders, to which it may belong",
         "seed = 3": "given to `actlab compare`",
-        "patience = 3": "the same for every arm",
-        "grad_clip = 1.0": "To clip gradients",
+        "early_stopping = 3": "did you mean 'patience'",
+        "grad_clip = 1.0": "did you mean 'clip_norm'",
+        "training_step = None": "did you mean 'step'",
+        "fp16 = True": "did you mean 'precision'",
     }.items(),
 )
 def test_a_well_known_name_that_is_no_setting_is_refused_with_what_to_do(load, line, said):
@@ -65,9 +68,9 @@ def test_a_well_known_name_that_is_no_setting_is_refused_with_what_to_do(load, l
 
 def test_all_such_names_are_told_at_once(load):
     with pytest.raises(TaskError) as caught:
-        load(f"{GOOD}\nepoch = 3\nbatchsize = 8\ndevice = 'cpu'\n")
+        load(f"{GOOD}\nepoch = 3\nbatchsize = 8\nuse_gpu = True\n")
 
-    assert [line.split()[0] for line in str(caught.value).splitlines()[1:4]] == ["epoch", "batchsize", "device"]
+    assert [line.split()[0] for line in str(caught.value).splitlines()[1:4]] == ["epoch", "batchsize", "use_gpu"]
 
 
 READ = {
@@ -136,7 +139,7 @@ def test_words_of_ones_own_mean_no_setting(name):
 
 @pytest.mark.parametrize(
     ("field", "said"),
-    [("lr", "Did you mean 'learning_rate'"), ("batchsize", "Did you mean 'batch_size'"), ("num_workers", "runs on the CPU")],
+    [("lr", "Did you mean 'learning_rate'"), ("batchsize", "Did you mean 'batch_size'"), ("num_workers", "data\\(seed\\) returns all splits")],
 )
 def test_a_field_that_a_task_does_not_have_is_refused(field, said):
     given = {"name": "t", "model": None, "data": None, "loss": None, "metric": None}

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 __all__ = ["OPTIONAL", "REQUIRED", "SETTINGS", "nearest_setting", "why_no_setting"]
 
-#: Names that a task file must define.
+#: Names that a task file must define; ``step`` stands in the place of ``loss``, and ``metrics`` in that of ``metric``.
 REQUIRED = ("model", "data", "loss", "metric", "direction")
 #: Names that a task file may define.
 OPTIONAL = (
@@ -19,6 +19,19 @@ OPTIONAL = (
     "shuffle",
     "rope",
     "curve_metric",
+    "metrics",
+    "step",
+    "predict",
+    "example_inputs",
+    "scheduler",
+    "clip_norm",
+    "accumulate",
+    "ema",
+    "validate_every",
+    "patience",
+    "precision",
+    "compile",
+    "device",
     "name",
     "description",
 )
@@ -38,38 +51,39 @@ _SYNONYMS = {
     "model": ("net", "network", "get_model", "make_model", "build_model", "create_model"),
     "shuffle": ("shuffle_data", "shuffle_train"),
     "name": ("task_name", "experiment_name", "run_name"),
+    "step": ("training_step", "train_step"),
+    "predict": ("predict_step", "prediction_step", "validation_step", "eval_step", "test_step"),
+    "scheduler": ("lr_scheduler", "schedule", "lr_schedule", "make_scheduler"),
+    "clip_norm": ("clip", "grad_clip", "clip_grad", "max_norm", "max_grad_norm", "gradient_clip_val", "grad_clip_norm", "clip_grad_norm"),
+    "accumulate": ("accumulation_steps", "gradient_accumulation_steps", "accumulate_grad_batches", "grad_accum", "accumulation"),
+    "ema": ("ema_decay", "weight_averaging", "use_ema", "model_ema"),
+    "validate_every": ("val_every", "eval_every", "eval_steps", "val_interval", "val_check_interval", "validation_interval"),
+    "patience": ("early_stopping", "early_stop", "early_stopping_patience", "early_stopping_rounds"),
+    "precision": ("amp", "use_amp", "fp16", "bf16", "mixed_precision", "autocast"),
+    "compile": ("torch_compile", "use_compile", "compile_model"),
+    "device": ("devices", "cuda", "use_cuda", "gpu", "gpus", "use_gpu", "accelerator"),
 }  # fmt: skip
 _OPTIMIZER = "is no setting of a task; it belongs in optimizer(parameters, lr), which returns the torch optimizer"
-_CPU = "is no setting of a task: every trial runs on the CPU, with one thread"
+_SCHEDULER = "is no setting of a task; it belongs in scheduler(optimizer, total_steps), which returns a torch scheduler"
 _STUDY = "is no setting of a task; it is given to `actlab compare`, or to actlab.compare"
-_SPLITS = "is no setting of a task; data(seed) returns the tensors of all splits, and ActLab makes the batches"
-_LENGTH = "is no setting of a task: every trial trains for `epochs` passes or `steps` steps, the same for every arm"
+_SPLITS = (
+    "is no setting of a task; data(seed) returns all splits: tensors, datasets, or DataLoaders, to which it may belong"
+)
 _EXPLAINED = {
     _OPTIMIZER: ("weight_decay", "momentum", "betas", "eps", "nesterov", "beta1", "beta2"),
-    "is no setting of a task: the learning rate is constant in a trial. A schedule can be part of the optimizer that "
-    "optimizer(parameters, lr) returns, whose step() then sets the rate": (
-        "scheduler", "lr_scheduler", "schedule", "lr_schedule", "warmup", "warmup_steps", "warmup_epochs", "lr_decay", "gamma", "step_lr",
-    ),
-    "is no setting of a task. To clip gradients, let optimizer(parameters, lr) return an optimizer whose step() clips them first": (
-        "clip", "grad_clip", "clip_grad", "max_norm", "max_grad_norm", "gradient_clip_val", "grad_clip_norm", "clip_norm",
-    ),
-    _CPU: (
-        "device", "devices", "cuda", "use_cuda", "gpu", "gpus", "use_gpu", "accelerator", "amp", "use_amp", "fp16", "bf16", "precision",
-        "mixed_precision", "autocast", "num_workers", "n_workers", "workers", "pin_memory", "n_jobs", "threads", "num_threads",
-    ),
+    _SCHEDULER: ("warmup", "warmup_steps", "warmup_epochs", "lr_decay", "gamma", "step_lr"),
     _STUDY: (
         "seed", "seeds", "random_seed", "random_state", "n_seeds", "num_seeds", "arms", "activations", "baseline", "init", "tune", "alpha",
-        "budget", "jobs", "store", "eliminate",
+        "budget", "jobs", "store", "eliminate", "n_jobs", "threads", "num_threads",
     ),
     _SPLITS: (
         "train", "test", "validation", "valid", "val", "x_train", "y_train", "x_test", "y_test", "train_data", "test_data", "val_data",
         "test_loader", "val_loader", "collate_fn", "transform", "transforms", "augmentation", "augment", "drop_last", "sampler",
-        "validation_split", "val_split", "test_size", "eval_batch_size", "test_batch_size",
+        "validation_split", "val_split", "test_size", "eval_batch_size", "test_batch_size", "num_workers", "n_workers", "workers",
+        "pin_memory",
     ),
-    _LENGTH: ("patience", "early_stopping", "early_stop", "accumulation_steps", "gradient_accumulation_steps", "accumulate_grad_batches"),
     "is no setting of a task: ActLab trains, and the store keeps the results": (
-        "callbacks", "hooks", "logger", "checkpoint", "checkpoint_path", "log_interval", "log_every", "eval_every",
-        "training_step", "train_step", "trainer", "fit",
+        "callbacks", "hooks", "logger", "checkpoint", "checkpoint_path", "log_interval", "log_every", "trainer", "fit",
     ),
 }  # fmt: skip
 _MEANT = {name: setting for setting, names in _SYNONYMS.items() for name in names}
@@ -87,7 +101,7 @@ def nearest_setting(name: str) -> str | None:
     if word in _MEANT or word in _WHY:
         return _MEANT.get(word)
     plain = {setting.replace("_", ""): setting for setting in SETTINGS}
-    # 0.8 tells `metrics` and `learningrate` from words of one's own such as `dates`, `noise` or `dataset_size`.
+    # 0.8 tells `metricname` and `learningrate` from words of one's own such as `dates`, `noise` or `dataset_size`.
     close = get_close_matches(word.replace("_", ""), list(plain), n=1, cutoff=0.8)
     return plain[close[0]] if close else None
 
@@ -96,7 +110,7 @@ def why_no_setting(name: str) -> str | None:
     """Return what to do instead of setting a well-known name that tasks do not have, or None.
 
     Example:
-        >>> why_no_setting("device")
-        'is no setting of a task: every trial runs on the CPU, with one thread'
+        >>> why_no_setting("momentum")
+        'is no setting of a task; it belongs in optimizer(parameters, lr), which returns the torch optimizer'
     """
     return _WHY.get(name.lower())

@@ -7,6 +7,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Mapping
+from functools import partial
 from importlib.util import decode_source
 from pathlib import Path
 from types import ModuleType
@@ -18,18 +19,22 @@ from actlab.tasks.neighbour_modules import allow_imports_from, shadowed
 from actlab.tasks.setting_names import OPTIONAL, REQUIRED, nearest_setting
 from actlab.tasks.task import Task
 from actlab.tasks.training_function.function_file import function_file_task, is_function_file
-from actlab.tasks.unread_names import check_names
+from actlab.tasks.unread_names import check_names, defined_names
 from actlab.tasks.user_code import check_takes_seed, user_code
 
 __all__ = ["is_file", "load", "run_file"]
 
 _EXPECTED = {
     "model": "a function: model(seed) -> torch.nn.Module",
-    "data": "a function: data(seed) -> Data, or {'train': (x, y), 'test': (x, y)}",
-    "loss": "a function: loss(output, target) -> scalar tensor",
-    "metric": "a function: metric(output, target) -> number",
+    "data": "a function: data(seed) -> Data, or {'train': (x, y), 'test': (x, y)}, or datasets or DataLoaders in the place of (x, y)",
+    "loss": "a function: loss(output, target) -> scalar tensor; or step(model, batch) -> loss",
+    "metric": "a function: metric(output, target) -> number; or metrics, a dict of such functions",
     "direction": "'max' or 'min': whether a larger or a smaller metric is better",
 }
+
+
+#: What stands in the place of a required name.
+_INSTEAD = {"loss": "step", "metric": "metrics"}
 
 
 def load(path: str | Path) -> Task:
@@ -55,7 +60,7 @@ def load(path: str | Path) -> Task:
     origin: dict[str, Any] = {"source": text, "file": str(file.resolve())}
     if is_function_file(namespace):
         return function_file_task(namespace, file, origin)
-    settings = _settings(namespace, file)
+    settings = _settings(namespace, text, file)
     settings.setdefault("name", file.stem)
     check_names(namespace, text, file)
     return Task(**settings, **origin)
@@ -128,14 +133,21 @@ def _shadow_hint(file: Path) -> str:
     )
 
 
-def _settings(namespace: Mapping[str, Any], file: Path) -> dict[str, Any]:
-    missing = [name for name in REQUIRED if name not in namespace]
+def _settings(namespace: Mapping[str, Any], text: str, file: Path) -> dict[str, Any]:
+    missing = [name for name in REQUIRED if name not in namespace and _INSTEAD.get(name) not in namespace]
     if missing:
         raise TaskError(_missing_message(missing, namespace, file))
-    settings = {name: namespace[name] for name in (*REQUIRED, *OPTIONAL) if name in namespace}
+    defined = defined_names(text, namespace)  # without variables of loops, such as `for step in range(3)`
+    settings = {name: namespace[name] for name in (*REQUIRED, *OPTIONAL) if name in namespace and name in defined}
+    if "example_inputs" in settings and not callable(settings["example_inputs"]):
+        settings["example_inputs"] = partial(_fixed, settings["example_inputs"])
     for name in ("model", "data"):
         check_takes_seed(name, settings[name], file, _EXPECTED[name])
     return settings
+
+
+def _fixed(value: Any, seed: int) -> Any:  # noqa: ARG001 # the same for every seed
+    return value
 
 
 def _missing_message(missing: list[str], namespace: Mapping[str, Any], file: Path) -> str:

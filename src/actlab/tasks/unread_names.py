@@ -16,7 +16,7 @@ from typing import Any
 from actlab.errors import TaskError
 from actlab.tasks.setting_names import SETTINGS, nearest_setting, why_no_setting
 
-__all__ = ["check_names", "unread_constants"]
+__all__ = ["check_names", "defined_names", "unread_constants"]
 
 _OTHER_FORM = "is a setting of the loop of ActLab; this file trains by its own function `train`, which does not read it"
 _NAMELESS = ("lambda", "genexpr", "listcomp", "setcomp", "dictcomp")  # scopes that run, or are called, where they stand
@@ -55,6 +55,21 @@ def check_names(namespace: Mapping[str, Any], text: str, file: Path, settings: S
             f"{''.join(found)}\nA task file may set {', '.join(settings)}. Rename the names, delete them, or, to keep a name that only "
             "your own code reads, begin it with an underscore."
         )
+
+
+def defined_names(text: str, namespace: Mapping[str, Any]) -> set[str]:
+    r"""Return the names of a file without those that are variables of loops only; all where its text cannot be read.
+
+    Example:
+        >>> sorted(defined_names("width = 8\nfor step in range(3): pass", {"width": 8, "step": 2}))
+        ['width']
+    """
+    tree = _parsed(text)
+    if not tree.body:
+        return set(namespace)
+    targets = [node.target for node in _statements(tree.body) if isinstance(node, ast.For)]
+    loops = {part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)}
+    return (set(namespace) - loops) | set(_assignment_lines(tree))
 
 
 def unread_constants(text: str, settings: Sequence[str] = SETTINGS) -> dict[str, int]:

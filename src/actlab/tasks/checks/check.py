@@ -13,19 +13,28 @@ import torch
 from torch import Tensor, nn
 
 from actlab.errors import TaskError, did_you_mean
-from actlab.tasks.checks.repeatability import check_model_repeats, repeatable_data
-from actlab.tasks.data import Data, Split
+from actlab.tasks.checks.batch_check import (
+    METRIC_EXAMPLES,
+    check_functions,
+    check_loader,
+    check_loss,
+    check_predictions,
+    loss_of_first_batch,
+    needs_batches,
+)
+from actlab.tasks.checks.repeatability import check_loss_repeats, check_model_repeats, repeatable_data
+from actlab.tasks.data import Data, Split, tensors_of
 from actlab.tasks.isolation import isolated, one_thread
+from actlab.tasks.loading.loader import Loader
 from actlab.tasks.setting_names import SETTINGS
-from actlab.tasks.task import Task
-from actlab.tasks.training.evaluation import as_number
+from actlab.tasks.task import OWN_RATE, Task
+from actlab.tasks.training.batches import first_batch
+from actlab.tasks.training.evaluation import as_number, loss_function
+from actlab.tasks.training.optimization import make_optimizer
 from actlab.tasks.unread_names import unread_constants
 from actlab.tasks.user_code import user_code
 
 __all__ = ["check", "check_settings", "example_batch", "warn_of_unread_constants"]
-
-# Test examples on which the metric is evaluated: 0.2 s for LeNet-5 on one core, and enough to contain all ten classes.
-_METRIC_EXAMPLES = 2000
 
 
 def check(task: Task, *, seed: int = 0) -> Data:
@@ -56,9 +65,16 @@ def check(task: Task, *, seed: int = 0) -> Data:
             raise TaskError(
                 f"model(seed) of the task {task.name} returned a {type(model).__name__}; a torch.nn.Module is needed."
             )
-        _check_step(task, model, data)
-        _check_metric(task, model, data)
-        check_model_repeats(task, example_batch(data.train, task.batch_size), seed)
+        if needs_batches(task, data):
+            _check_optimizer(task, model, loss_of_first_batch(task, model, data))
+            check_predictions(task, model, data)
+            check_loss_repeats(task, loss_function(task, data.train), first_batch(task, data.train), seed)
+        else:
+            train, test = tensors_of(data.train, "the check"), tensors_of(data.test, "the check")
+            _check_step(task, model, train)
+            _check_metric(task, model, test)
+            check_model_repeats(task, example_batch(train, task.batch_size), seed)
+        _check_curve_metric(task)
     return data
 
 
@@ -87,7 +103,7 @@ def check_settings(task: Task) -> None:
             raise TaskError(f"{name} of the task {task.name} is {value!r}; a whole number from 1 up is needed.")
     for name in ("learning_rate", "rope"):
         value = getattr(task, name)
-        if value is None and name == "rope":
+        if (value is None and name == "rope") or (value == OWN_RATE and name == "learning_rate" and task.door != "loop"):
             continue
         if not (
             isinstance(value, int | float) and math.isfinite(value) and value >= 0 and (value > 0 or name == "rope")
@@ -96,6 +112,7 @@ def check_settings(task: Task) -> None:
                 f"{name} of the task {task.name} is {value!r}; "
                 f"a number {'above 0' if name != 'rope' else 'from 0 up'} is needed."
             )
+    check_functions(task)
     _check_texts(task)
 
 
@@ -135,14 +152,17 @@ def _near_direction(word: Any) -> str:
 def _check_data(task: Task, data: Data) -> None:
     for name in ("train", "test", "validation"):
         split = getattr(data, name)
-        if split is not None:
+        if isinstance(split, Loader):
+            check_loader(task, split, is_training=name == "train")
+        elif split is not None:
             _check_split(split, f"the {name} split of {task.name}")
         elif name == "test":
             raise TaskError(
                 f"data(seed) of {task.name} has no test split. A comparison needs examples that were not used in training."
             )
-    if data.train.x.shape[1:] != data.test.x.shape[1:]:
-        shapes = f"{tuple(data.train.x.shape[1:])} in train and {tuple(data.test.x.shape[1:])} in test"
+    train, test = data.train, data.test
+    if isinstance(train, Split) and isinstance(test, Split) and train.x.shape[1:] != test.x.shape[1:]:
+        shapes = f"{tuple(train.x.shape[1:])} in train and {tuple(test.x.shape[1:])} in test"
         raise TaskError(f"The examples of {task.name} have shape {shapes}; the shapes must be equal.")
 
 
@@ -178,8 +198,8 @@ def example_batch(split: Split, size: int) -> Split:
     return Split(x=split.x[index], y=split.y[index])
 
 
-def _check_step(task: Task, model: nn.Module, data: Data) -> None:
-    batch = example_batch(data.train, task.batch_size)
+def _check_step(task: Task, model: nn.Module, train: Split) -> None:
+    batch = example_batch(train, task.batch_size)
     shapes = f"a batch of shape {tuple(batch.x.shape)} ({batch.x.dtype})"
     with user_code(f"The model of {task.name}, given {shapes},"):
         output = model.train()(batch.x)
@@ -200,23 +220,12 @@ def _loss(task: Task, output: Tensor, target: Tensor) -> Tensor:
         # torch only warns when it broadcasts (n, 1) against (n,) to (n, n), and then computes a wrong loss.
         warnings.filterwarnings("error", message="Using a target size")
         loss = task.loss(output, target)
-    if not isinstance(loss, Tensor) or loss.numel() != 1:
-        got = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
-        raise TaskError(
-            f"loss of {task.name} returned {got} for {shapes}; it must return a scalar tensor (its mean, for example)."
-        )
-    if not loss.requires_grad:
-        raise TaskError(
-            f"loss of {task.name} does not depend on the model's parameters, so training would change nothing."
-        )
-    if not math.isfinite(loss.item()):
-        raise TaskError(f"loss of {task.name} is {loss.item()} on the first batch, before any training.")
-    return loss
+    return check_loss(task, loss, f"loss of {task.name}", f"given {shapes},")
 
 
 def _check_optimizer(task: Task, model: nn.Module, loss: Tensor) -> None:
     with user_code(f"optimizer of {task.name}"):
-        optimizer = task.optimizer(model.parameters(), task.learning_rate)
+        optimizer = make_optimizer(task, model, task.learning_rate)
     if not (hasattr(optimizer, "step") and hasattr(optimizer, "zero_grad")):
         raise TaskError(
             f"optimizer of {task.name} returned a {type(optimizer).__name__}; it must return a torch optimizer."
@@ -226,8 +235,8 @@ def _check_optimizer(task: Task, model: nn.Module, loss: Tensor) -> None:
         optimizer.step()
 
 
-def _check_metric(task: Task, model: nn.Module, data: Data) -> None:
-    part = Split(x=data.test.x[:_METRIC_EXAMPLES], y=data.test.y[:_METRIC_EXAMPLES])
+def _check_metric(task: Task, model: nn.Module, test: Split) -> None:
+    part = Split(x=test.x[:METRIC_EXAMPLES], y=test.y[:METRIC_EXAMPLES])
     with torch.no_grad(), user_code(f"The model of {task.name}, given a test batch of shape {tuple(part.x.shape)},"):
         output = model.eval()(part.x)
     with (
@@ -236,6 +245,9 @@ def _check_metric(task: Task, model: nn.Module, data: Data) -> None:
     ):
         value = task.metric(output, part.y)
     as_number(value, f"metric of {task.name}", finite=True)
+
+
+def _check_curve_metric(task: Task) -> None:
     if task.curve_metric is not None:
         with user_code(f"curve_metric of {task.name}"):
             curve = task.curve_metric([2.0, 1.0])

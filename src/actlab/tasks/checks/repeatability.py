@@ -27,10 +27,17 @@ from actlab.tasks import task_file
 from actlab.tasks.data import Data, Split
 from actlab.tasks.data_digest import bits, data_digest
 from actlab.tasks.isolation import isolated, seed_all
+from actlab.tasks.loading.nested import mapped
 from actlab.tasks.task import Task, load_data
 from actlab.tasks.user_code import user_code
 
-__all__ = ["check_model_repeats", "check_outputs_repeat", "check_weights_repeat", "repeatable_data"]
+__all__ = [
+    "check_loss_repeats",
+    "check_model_repeats",
+    "check_outputs_repeat",
+    "check_weights_repeat",
+    "repeatable_data",
+]
 
 _REMEDY = (
     "Seed s must fix them, so that every arm gets the same. Draw from the global generators of torch, NumPy and random, which are seeded "
@@ -38,6 +45,7 @@ _REMEDY = (
     "numpy.random.default_rng(seed), random.Random(seed). Not repeatable are a generator that is made when the file is imported, "
     "an array or a module that a call changes in place, the time, uuid and os.urandom."
 )
+_DIGESTED = 4  # batches of every loader that are compared
 # What a file may use whose value differs between processes, such as a seed drawn from the clock when the file is imported.
 _CLOCKS = {"time", "datetime"}
 _PER_PROCESS = {*_CLOCKS, "uuid", "uuid1", "uuid4", "urandom", "secrets", "SystemRandom", "getpid"}
@@ -59,7 +67,9 @@ def repeatable_data(task: Task, seed: int, check: Callable[[Data], None]) -> Dat
     """
     first = _called(task, seed)
     check(first)
-    before, sizes = data_digest(first), _sizes(first)
+    if not first.is_in_memory:  # a dataset may have a state, which the check has changed
+        first = _called(task, seed)
+    before, sizes = _digest(task, first), _sizes(first)
     del first
     used = _impure_names(task.source)
     if used & _CLOCKS:
@@ -90,7 +100,7 @@ def _impure_names(source: str) -> set[str]:
 
 def _check_same(task: Task, seed: int, when: str, before: tuple[str, dict[str, int]], again: Data) -> None:
     digest, sizes = before
-    if data_digest(again) != digest:
+    if _digest(task, again) != digest:
         now = _sizes(again)
         numbers = "" if now == sizes else f" ({sizes} examples at first, {now} then)"
         raise TaskError(f"data({seed}) of the task {task.name} gives other data {when}{numbers}. {_REMEDY}")
@@ -102,7 +112,12 @@ def _called(task: Task, seed: int) -> Data:
 
 
 def _sizes(data: Data) -> dict[str, int]:
-    return {name: len(split) for name, split in vars(data).items() if split is not None}
+    return {name: split.examples or 0 for name, split in data.splits.items()}
+
+
+def _digest(task: Task, data: Data) -> str:
+    with user_code(f"Reading the data of {task.name}"):
+        return data_digest(data, batches=_DIGESTED)
 
 
 @contextmanager
@@ -169,6 +184,26 @@ def check_outputs_repeat(task: Task, models: Sequence[nn.Module], inputs: Inputs
     for pair in zip(*map(output_tensors, outputs), strict=True):
         _check_equal(list(pair), said)
     return outputs
+
+
+def check_loss_repeats(task: Task, loss_of: Callable[[nn.Module, Any], Tensor], batch: Any, seed: int) -> None:
+    """Call ``model(seed)`` twice, and compare the weights and the losses in training on a batch of any form.
+
+    Call it inside :func:`actlab.tasks.isolation.isolated`.
+
+    Raises:
+        TaskError: weights or losses differ, or the models share what training changes.
+    """
+    models = check_weights_repeat(task, seed)
+    said = f"The training step of {task.name}"
+    losses = [_drawn(seed, said, partial(loss_of, model.train(), mapped(batch, _clone))) for model in models]
+    _check_equal(
+        losses, f"The training step of the task {task.name} gives another loss for the same weights, batch and seed"
+    )
+
+
+def _clone(leaf: Any) -> Any:
+    return leaf.clone() if isinstance(leaf, Tensor) else leaf
 
 
 def _built(task: Task, seed: int) -> nn.Module:

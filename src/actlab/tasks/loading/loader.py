@@ -60,6 +60,19 @@ class InMemory(Dataset[Any]):
         return mapped(self.tree, lambda tensor: tensor.index_select(0, rows))
 
 
+def _read(iterator: Iterator[Any], stream: RandomStream, of: str) -> Iterator[Any]:
+    """Yield the batches of a pass; no method, as a split in a cycle of references would end its worker processes at any time."""
+    while True:
+        with stream:
+            try:
+                batch = next(iterator)
+            except StopIteration:
+                return
+        if batch is None:
+            raise TaskError(f"{_capital(of)} gave None for a batch. Is a `return` missing in its collate function?")
+        yield batch
+
+
 def _as_it_is(batch: Any) -> Any:
     return batch
 
@@ -162,9 +175,11 @@ class Loader:
     def _epoch(self, epoch: int, order: Tensor | None) -> Iterator[Any]:
         length, given = self.length, 0
         ahead, self._ahead = self._ahead, None
-        batches: Iterator[Any] = self._pass(epoch, order)
         if epoch == 0 and ahead is not None:
-            batches, self._first = chain([self._first], ahead), None
+            batches: Iterator[Any] = chain([self._first], ahead)
+            self._first = None
+        else:
+            batches = self._pass(epoch, order)
         for batch in batches:
             given += 1
             if length is not None and given > length:
@@ -205,17 +220,7 @@ class Loader:
         stream = RandomStream(self.seed, epoch)
         with stream:
             iterator = iter(self._loader(epoch, order))
-        while True:
-            with stream:
-                try:
-                    batch = next(iterator)
-                except StopIteration:
-                    return
-            if batch is None:
-                raise TaskError(
-                    f"{_capital(self.of)} gave None for a batch. Is a `return` missing in its collate function?"
-                )
-            yield batch
+        return _read(iterator, stream, self.of)
 
     def _loader(self, epoch: int, order: Tensor | None) -> Any:
         source = self.source

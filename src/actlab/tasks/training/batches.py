@@ -18,8 +18,15 @@ from actlab.tasks.loading.batch_parts import inputs_of_call, parts_of
 from actlab.tasks.loading.loader import Loader, batch_starts
 from actlab.tasks.loading.nested import mapped
 from actlab.tasks.task import Task
+from actlab.tasks.training_function.model_inputs import model_inputs
 
-__all__ = ["batches", "epochs", "first_inputs", "step_count"]
+__all__ = ["batches", "epochs", "first_batch", "first_inputs", "step_count", "steps_per_epoch"]
+
+
+def steps_per_epoch(task: Task, split: Split | Loader) -> int | None:
+    """Return the number of steps of the optimizer in an epoch, or None where it is not known."""
+    length = split.length if isinstance(split, Loader) else len(batch_starts(len(split), task.batch_size))
+    return None if length is None else math.ceil(length / task.accumulate)
 
 
 def step_count(task: Task, split: Split | Loader) -> int:
@@ -28,9 +35,9 @@ def step_count(task: Task, split: Split | Loader) -> int:
     Raises:
         TaskError: the number of batches is not known, and the task has no ``steps``.
     """
-    length = split.length if isinstance(split, Loader) else len(batch_starts(len(split), task.batch_size))
-    if length is not None:
-        return min(task.epochs * math.ceil(length / task.accumulate), task.steps or sys.maxsize)
+    per_epoch = steps_per_epoch(task, split)
+    if per_epoch is not None:
+        return min(task.epochs * per_epoch, task.steps or sys.maxsize)
     if task.steps is None:
         of = split.of if isinstance(split, Loader) else task.name
         raise TaskError(
@@ -73,6 +80,13 @@ def _epoch(task: Task, split: Split, starts: list[int], order: Tensor | None) ->
         yield x.index_select(0, index), y.index_select(0, index)
 
 
+def first_batch(task: Task, split: Split | Loader) -> Any:
+    """Return the first batch of a training, in containers of its own: a step may take parts out of them."""
+    if isinstance(split, Split):
+        return split.first(task.batch_size)
+    return mapped(split.first(), lambda leaf: leaf)
+
+
 def first_inputs(task: Task, split: Split | Loader, seed: int) -> Inputs | None:
     """Return the inputs of the model in the first batch, on which its activations are looked up.
 
@@ -91,14 +105,10 @@ def first_inputs(task: Task, split: Split | Loader, seed: int) -> Inputs | None:
     Raises:
         TaskError: the split has no batch, or a batch without a target.
     """
-    if task.example_inputs is not None:
-        with isolated(seed):
-            given: Inputs = task.example_inputs(seed)
-            return given
-    batch = split.first(task.batch_size) if isinstance(split, Split) else split.first()
-    step = task.step
+    batch, step = first_batch(task, split), task.step
     if step is None:
         return batch[0] if isinstance(split, Split) else parts_of(batch, split.of).inputs
     with isolated(seed):
         model = task.model(seed).train()
-        return inputs_of_call(model, lambda: step(model, mapped(batch, lambda leaf: leaf)))
+        found = inputs_of_call(model, lambda: step(model, batch))
+    return model_inputs(task, seed) if found is None else found

@@ -12,7 +12,7 @@ from torch import Tensor
 __all__ = ["constant_metric"]
 
 
-def constant_metric(metric: Callable[[Tensor, Tensor], Any], output: Tensor, target: Tensor) -> float | None:
+def constant_metric(metric: Callable[[Any, Any], Any], output: Any, target: Any) -> float | None:
     """Return the metric of a prediction that is the same for every example, the mean of the outputs.
 
     A model whose own result is no better has learned nothing about its inputs: it always predicts the same class, or the mean.
@@ -31,6 +31,8 @@ def constant_metric(metric: Callable[[Tensor, Tensor], Any], output: Tensor, tar
         >>> constant_metric(accuracy, torch.tensor([[0.1, 0.9], [0.4, 0.6], [0.9, 0.2]]), torch.tensor([1, 1, 0]))
         0.6666666666666666
     """
+    if not isinstance(output, Tensor) or not isinstance(target, Tensor) or not output.ndim:
+        return None
     classes = not target.is_floating_point() and output.ndim == target.ndim + 1
     if len(output) < 2 or not output.is_floating_point() or not (classes or output.numel() == target.numel()):
         return None

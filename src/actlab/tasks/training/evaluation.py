@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from numbers import Real
 from typing import Any, NamedTuple, cast
 
@@ -27,6 +27,7 @@ __all__ = [
     "metrics_of",
     "outputs_of",
     "predictions_of",
+    "predictions_of_batches",
 ]
 
 
@@ -86,26 +87,24 @@ def predictions_of(task: Task, model: nn.Module, split: Split | Loader) -> Predi
     """
     if isinstance(split, Split) and task.predict is None:
         return Predictions(outputs_of(model, split), split.y)
-    device = _device_of(model)
-    found = [_on_cpu(_prediction(task, model, placed(batch, device), split), device) for batch in _parts(split)]
-    of = split.of if isinstance(split, Loader) else f"the split of {task.name}"
-    return Predictions(
-        *(joined([pair[place] for pair in found], f"{name} of {of}") for place, name in enumerate(_PLACES))
-    )
-
-
-_PLACES = ("outputs", "targets")
-
-
-def _parts(split: Split | Loader) -> Iterator[Any]:
     if isinstance(split, Loader):
-        return split.evaluation()
-    return zip(torch.split(split.x, EVALUATION_BATCH), torch.split(split.y, EVALUATION_BATCH), strict=True)
+        return predictions_of_batches(task, model, split.evaluation(), split.of)
+    parts = zip(torch.split(split.x, EVALUATION_BATCH), torch.split(split.y, EVALUATION_BATCH), strict=True)
+    return predictions_of_batches(task, model, parts, f"the split of {task.name}")
 
 
-def _prediction(task: Task, model: nn.Module, batch: Any, split: Split | Loader) -> tuple[Any, Any]:
+@torch.no_grad()
+def predictions_of_batches(task: Task, model: nn.Module, batches: Iterable[Any], of: str) -> Predictions:
+    """Return the outputs of a model for batches, and the targets, joined and on the CPU; ``of`` names the split in messages."""
+    device = _device_of(model)
+    found = [_on_cpu(_prediction(task, model, placed(batch, device), of), device) for batch in batches]
+    outputs, targets = zip(*found, strict=True)
+    return Predictions(joined(outputs, f"outputs for {of}"), joined(targets, f"targets of {of}"))
+
+
+def _prediction(task: Task, model: nn.Module, batch: Any, of: str) -> tuple[Any, Any]:
     if task.predict is None:
-        args, kwargs, target = parts_of(batch, split.of if isinstance(split, Loader) else task.name)
+        args, kwargs, target = parts_of(batch, of)
         return model(*args, **kwargs), target
     found = task.predict(model, batch)
     if not isinstance(found, tuple | list) or len(found) != 2:
