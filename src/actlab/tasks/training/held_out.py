@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from actlab.tasks.data import Split
+from actlab.tasks.loading.loader import Loader
 from actlab.tasks.task import Task
 from actlab.tasks.training.evaluation import evaluate_model
 from actlab.tasks.training.recorder import Recorder, held_out_name
@@ -75,11 +76,11 @@ class HeldOut:
         (10, [5])
     """
 
-    def __init__(self, task: Task, split: Split, *, total: int, recorder: Recorder) -> None:
+    def __init__(self, task: Task, split: Split | Loader, *, total: int, recorder: Recorder) -> None:
         self._task, self._split, self._recorder = task, split, recorder
         every = task.validate_every
         self._steps = (
-            held_out_steps(total, examples=len(split), batch_size=task.batch_size * task.accumulate)
+            held_out_steps(total, examples=split.examples or 0, batch_size=task.batch_size * task.accumulate)
             if every is None
             else tuple(sorted({*range(every, total, every), total // 2, total} - {0}))
         )
@@ -105,8 +106,12 @@ class HeldOut:
         with self._recorder.paused(), suppress(Exception), undisturbed(model):  # the metric is user code
             value = evaluate_model(self._task, model.eval(), self._split)
             self.record(step, value)
-        self.next = self._after(step)
+        self.advance(step)
         return value
+
+    def advance(self, step: int) -> None:
+        """Wait for the evaluation after this one; a trainer of several models at once calls it when it has recorded them."""
+        self.next = self._after(step)
 
     def record(self, step: int, value: float, *, seconds: float | None = None) -> None:
         """Record a result after a step; a trainer of several models at once calls it for each of them.

@@ -13,10 +13,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from actlab.tasks.data import Split
+from actlab.tasks.loading.loader import Loader
 from actlab.tasks.task import Task
 from actlab.tasks.training.batches import epochs, step_count
 from actlab.tasks.training.checkpoint import Checkpoint, generator_states, restore_generators
-from actlab.tasks.training.evaluation import as_number
+from actlab.tasks.training.evaluation import as_number, loss_function
 from actlab.tasks.training.held_out import HeldOut
 from actlab.tasks.training.optimization import Optimization
 from actlab.tasks.training.placement import placed
@@ -69,7 +70,7 @@ class TrainingSettings:
 def train(
     task: Task,
     model: nn.Module,
-    split: Split,
+    split: Split | Loader,
     seed: int,
     *,
     settings: TrainingSettings,
@@ -105,7 +106,7 @@ class _Training:
         self,
         task: Task,
         model: nn.Module,
-        split: Split,
+        split: Split | Loader,
         seed: int,
         *,
         settings: TrainingSettings,
@@ -171,10 +172,10 @@ class _Training:
         # of batches of tensors, only the last one of an epoch has another shape
         dynamic = False if isinstance(self._split, Split) else None
         forward = compiled(self._model, dynamic=dynamic) if task.compile else self._model
-        loss, step = task.loss, task.step
+        loss_of = loss_function(task, self._split)
 
         def plain(batch: Any) -> Tensor:
-            return loss(forward(batch[0]), batch[1]) if step is None else step(forward, batch)
+            return loss_of(forward, batch)
 
         def elsewhere(batch: Any) -> Tensor:
             with precision.forward():
