@@ -26,13 +26,15 @@ from actlab.studies.execution.ended_trial import (
     overdue_trial,
 )
 from actlab.studies.execution.job import Job
-from actlab.studies.execution.runner import Answer, Order
+from actlab.studies.execution.runner import Answer, Choice, Order
 from actlab.studies.execution.study_state import StudyState
 from actlab.studies.execution.suspension import Suspension
 from actlab.studies.execution.template import WRONG_DEFINITIONS
 from actlab.studies.execution.template_process import TemplateError, TemplateProcess, needs_new_interpreter
 from actlab.studies.execution.time_limits import Budget, RunningTime, default_trial_limit
 from actlab.studies.execution.waiting import WaitingNotice
+from actlab.studies.stacked.stacking import CHOICE_LIMIT, Stacking
+from actlab.studies.stacked.trainer_choice import TrainerChoice
 from actlab.studies.store.lease_owner import Owner
 from actlab.studies.store.store import HEARTBEAT, Lease, Store, TrialKey
 from actlab.studies.trials.trial import Trial
@@ -57,6 +59,7 @@ class _Runner:
     slot: int = 0  # place of the hardware
     leases: dict[TrialKey, Lease] = field(default_factory=dict)
     size: int = 0  # trials of the order
+    is_choosing: bool = False  # whether it compares the trainers of the study
     time: RunningTime = field(default_factory=RunningTime)
     kills_before: int = 0
 
@@ -74,6 +77,8 @@ class Dispatcher:
     def __init__(self, job: Job, task: Task, state: StudyState, store: Store) -> None:
         self._job, self._task, self._state, self._store = job, task, state, store
         self._costs = CostProcess(job, task, store)
+        conditions = job.conditions_at(0)
+        self._stacking = Stacking(store, job.study, plan=job.plan, task=task, conditions=conditions, stack=job.stack)
         self._owner, self._budget = Owner.of(), Budget(job.budget, job.jobs)
         self._template: TemplateProcess | None = None
         self._spawn, self._warm, self._restarts = needs_new_interpreter(job), True, 0
@@ -114,7 +119,7 @@ class Dispatcher:
         self._runners.clear()
 
     def _busy(self) -> list[_Runner]:
-        return [runner for runner in self._runners.values() if runner.leases]
+        return [runner for runner in self._runners.values() if runner.leases or runner.is_choosing]
 
     # Time
 
@@ -136,6 +141,9 @@ class Dispatcher:
             if runner.leases and limit is not None and runner.time.tick() > limit * runner.size:
                 self._end(connection)
                 self._record_overdue(runner, limit, origin)
+            elif runner.is_choosing and runner.time.tick() > CHOICE_LIMIT:
+                self._end(connection)
+                self._give_up_choice(runner, f"their comparison took more than {CHOICE_LIMIT:.0f} s")
         self._costs.keep_time(self._template)
         self._end_with_budget()
 
@@ -182,28 +190,51 @@ class Dispatcher:
         for _ in range(self._job.jobs - len(busy) - self._costs.is_running):
             if self._costs.is_due and self._busy():  # beside the first trial
                 self._start_costs()
-            elif not self._order(fresh):
+            elif not (self._choose_trainer() if self._stacking.is_due else self._order(fresh)):
                 break
         if not self._busy() and not self._costs.is_running:
-            self._order([key for key in keys if self._deaths[key]])
+            self._order([key for key in keys if self._deaths[key]], alone=True)
         if self._waiting.is_due(waiting=not self._busy() and not self._costs.is_running):
             self._waiting.tell(self._store.holders(self._job.study))
 
-    def _order(self, keys: Sequence[TrialKey]) -> bool:
-        """Lease the first free trial and order it; return whether there was one."""
+    def _order(self, keys: Sequence[TrialKey], *, alone: bool = False) -> bool:
+        """Lease the first free trials and order them: a stack, or one; return whether there were some."""
         if not keys:
             return False
-        idle = (connection for connection, runner in self._runners.items() if not runner.leases)
-        connection = next(idle, None) or self._start_runner()  # before the lease: it may take long
-        lease = self._store.acquire(self._job.study, keys, self._owner)
-        if lease is None:
+        connection = self._idle_runner()  # before the lease: it may take long
+        free = self._job.jobs - len(self._busy()) - self._costs.is_running
+        wanted, most = (keys, 1) if alone else self._stacking.next_order(keys, free)
+        leases = self._store.acquire_several(self._job.study, wanted, self._owner, most)
+        if not leases:
             return False
         runner = self._runners[connection]
-        runner.leases, runner.size = {lease.key: lease}, 1
+        runner.leases, runner.size = {lease.key: lease for lease in leases}, len(leases)
+        is_stacked = not alone and self._stacking.is_stacked(leases[0].key)
+        self._send(connection, Order(tuple(runner.leases), stacked=is_stacked))
+        return True
+
+    def _idle_runner(self) -> Connection[Order, Answer]:
+        idle = (it for it, runner in self._runners.items() if not runner.leases and not runner.is_choosing)
+        return next(idle, None) or self._start_runner()
+
+    def _send(self, connection: Connection[Order, Answer], order: Order) -> None:
+        runner = self._runners[connection]
         runner.time, runner.kills_before = RunningTime(), memory_kills()
         with suppress(OSError):  # it has ended, which is seen when its answer is awaited
-            connection.send(Order((lease.key,)))
+            connection.send(order)
+
+    def _choose_trainer(self) -> bool:
+        """Have a runner compare the trainers, before the first trial; return whether one was told to."""
+        if any(runner.is_choosing for runner in self._runners.values()):
+            return False
+        connection = self._idle_runner()
+        self._runners[connection].is_choosing = True
+        self._send(connection, Order(choice=Choice(self._job.jobs, forced=bool(self._job.stack))))
         return True
+
+    def _give_up_choice(self, runner: _Runner, reason: str) -> None:
+        runner.is_choosing = False
+        self._stacking.choose(TrainerChoice(stacked=False, reason=reason))
 
     def _start_runner(self) -> Connection[Order, Answer]:
         template, slot = self._running_template(), self._free_slot()
@@ -243,9 +274,16 @@ class Dispatcher:
         except Exception:  # the process has ended, or user code has written to its connection
             self._record_death(runner, self._end(connection, kill=False))
             return
-        if answer.internal_error is not None or answer.trial is None:
+        if answer.choice is not None:
+            runner.is_choosing = False
+            self._stacking.choose(TrainerChoice.from_dict(answer.choice))
+        elif answer.refused is not None:
+            self._stacking.refuse(runner.leases, answer.refused)
+            self._release(runner, "cannot be stacked")
+        elif answer.internal_error is not None or answer.trial is None:
             raise RuntimeError(answer.internal_error)
-        self._record(runner, answer.trial)
+        else:
+            self._record(runner, answer.trial)
         if answer.is_last:
             self._end(connection, kill=False)
 
@@ -277,6 +315,8 @@ class Dispatcher:
 
     def _record_death(self, runner: _Runner, code: int | None) -> None:
         """Have the trials of a runner that was killed run again, each alone, or record that as the result of one that ran alone."""
+        if runner.is_choosing:
+            self._give_up_choice(runner, f"the process that compared the trainers ended with code {code}")
         if not runner.leases:
             return
         key, seconds = next(iter(runner.leases)), runner.time.tick()

@@ -29,6 +29,7 @@ class Job:
         modules: digests of the modules that the task imports, see :func:`actlab.studies.source_files.source_digests`.
         hardware: devices and threads of the trials.
         conditions: of every trial but for its device and threads, which are those of the hardware.
+        stack: whether trials are trained as stacks where that is possible; None for where it is faster.
         pilot: whether the target of convergence is to follow from a pilot trial of the baseline, or from its tuning.
     """
 
@@ -43,6 +44,7 @@ class Job:
     hardware: Hardware = field(default_factory=Hardware)
     conditions: Conditions = field(default_factory=Conditions)
     pilot: bool = False
+    stack: bool | None = None
 
     def conditions_at(self, slot: int) -> Conditions:
         """Return the conditions of a trial at one of the hardware's places."""

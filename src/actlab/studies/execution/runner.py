@@ -10,22 +10,32 @@ from __future__ import annotations
 import os
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
 from actlab.studies.plan import Plan
+from actlab.studies.stacked.stack_trials import run_stack
+from actlab.studies.stacked.trainer_choice import choose_trainer
 from actlab.studies.store.store import TrialKey
 from actlab.studies.trials.trial import Trial, run_trial
 from actlab.tasks.process_state import restorations
 from actlab.tasks.task import Task
 from actlab.tasks.training.conditions import Conditions
+from actlab.tasks.user_code import one_line
 
-__all__ = ["DESCRIPTORS_CLOSED", "Answer", "Order", "run_orders", "run_planned"]
+__all__ = ["DESCRIPTORS_CLOSED", "Answer", "Choice", "Order", "run_orders", "run_planned"]
 
 #: Exit code of a runner whose connection was closed by user code. Any code may be the user's own; this one is only the likely reading.
 DESCRIPTORS_CLOSED = 119
+
+
+class Choice(NamedTuple):
+    """What :func:`actlab.studies.stacked.trainer_choice.choose_trainer` is told beside the plan."""
+
+    jobs: int
+    forced: bool
 
 
 class Order(NamedTuple):
@@ -34,10 +44,12 @@ class Order(NamedTuple):
     Attributes:
         keys: of the trials; each gets an answer.
         stacked: whether they are trained as one stack.
+        choice: to compare the trainers of the study, in the place of trials.
     """
 
-    keys: tuple[TrialKey, ...]
+    keys: tuple[TrialKey, ...] = ()
     stacked: bool = False
+    choice: Choice | None = None
 
 
 class Answer(NamedTuple):
@@ -47,11 +59,15 @@ class Answer(NamedTuple):
         trial: result of the trial, or None after an error of ActLab itself.
         internal_error: traceback of that error.
         is_last: whether the runner ends now; said with the last answer to an order.
+        refused: why the trials of a stack that have no answer yet cannot be trained as a stack; the last answer to the order.
+        choice: the trainer that was chosen, as plain values.
     """
 
     trial: Trial | None
     internal_error: str | None
     is_last: bool
+    refused: str | None = None
+    choice: Mapping[str, Any] | None = None
 
 
 def run_orders(connection: Connection[Answer, Order], task: Task, plan: Plan, conditions: Conditions) -> None:
@@ -78,7 +94,8 @@ def run_orders(connection: Connection[Answer, Order], task: Task, plan: Plan, co
                 os._exit(DESCRIPTORS_CLOSED)  # writing would reach a file that the user opened under this number
             state = now, _threads(), restorations()
             changed |= _leaves_card_full(answer, conditions) or state != (descriptors, threads, restored)
-            connection.send(answer._replace(is_last=changed and not left))
+            is_end = left <= 0 or answer.refused is not None
+            connection.send(answer._replace(is_last=changed and is_end))
         if changed:
             return
 
@@ -97,6 +114,29 @@ def run_planned(task: Task, plan: Plan, key: TrialKey, conditions: Conditions) -
 
 
 def _run(task: Task, plan: Plan, order: Order, conditions: Conditions) -> Iterator[Answer]:
+    if order.choice is not None:
+        chosen = choose_trainer(task, plan, conditions, jobs=order.choice.jobs, forced=order.choice.forced)
+        yield Answer(None, None, is_last=False, choice=chosen.to_dict())
+    elif order.stacked:
+        yield from _run_stack(task, plan, order, conditions)
+    else:
+        yield from _run_singly(task, plan, order, conditions)
+
+
+def _run_stack(task: Task, plan: Plan, order: Order, conditions: Conditions) -> Iterator[Answer]:
+    trials = run_stack(task, plan, order.keys, conditions)
+    while True:
+        try:
+            answer = Answer(next(trials), None, is_last=False)
+        except StopIteration:
+            return
+        except BaseException as error:  # of user code, or of what cannot be stacked
+            yield Answer(None, None, is_last=False, refused=one_line(error))
+            return
+        yield answer
+
+
+def _run_singly(task: Task, plan: Plan, order: Order, conditions: Conditions) -> Iterator[Answer]:
     for key in order.keys:
         try:
             answer = Answer(run_planned(task, plan, key, conditions), None, is_last=False)

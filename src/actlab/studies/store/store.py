@@ -201,6 +201,21 @@ class Store:
             pass  # on a database without a single write lock, another process was faster
         return None
 
+    def acquire_several(self, study: int, keys: Sequence[TrialKey], owner: Owner, most: int) -> list[Lease]:
+        """Lease the first of the trials that have no final row and no living owner, at most so many, all or none."""
+        found: list[Lease] = []
+        try:
+            with store_errors(self.url), self._writing.begin() as connection:
+                running = self._running(connection, study)
+                for key in keys:
+                    if len(found) == most:
+                        break
+                    if key not in running and not self._has_row(connection, study, key):
+                        found.append(self._insert_lease(connection, study, key, owner))
+        except IntegrityError:
+            return []  # on a database without a single write lock, another process was faster
+        return found
+
     def _running(self, connection: sa.Connection, study: int) -> set[TrialKey]:
         """Return running trials; close the leases of dead workers."""
         c = leases.c

@@ -1,0 +1,1 @@
+"""Trials of one task that are trained as one stacked computation."""

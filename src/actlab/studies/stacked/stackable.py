@@ -1,0 +1,69 @@
+"""Tasks and arms whose trials can be trained as a stack, and the reasons why others cannot."""
+
+from __future__ import annotations
+
+from actlab.functions.grammar import parse
+from actlab.studies.arm import Arm
+from actlab.tasks.data import Data, Split
+from actlab.tasks.task import Task
+from actlab.tasks.training.conditions import Conditions
+
+__all__ = ["arm_obstacle", "data_obstacle", "obstacle"]
+
+# Fields of a task that the stacked trainer does not know, with how a sentence calls them; it knows those that are not here.
+_FIELDS = {
+    "step": "it has a training step of its own",
+    "predict": "it has a predict function of its own",
+    "clip_norm": "it clips gradients",
+    "ema": "it averages its weights",
+    "patience": "it can end early",
+    "precision": "it trains in mixed precision",
+    "device": "it names a device",
+}
+
+
+def obstacle(task: Task, conditions: Conditions | None = None) -> str | None:
+    """Return why no trials of a task can be trained as a stack, or None.
+
+    Args:
+        task: the task; nothing of it is run.
+        conditions: under which the trials are executed.
+
+    Example:
+        >>> from actlab.tasks import resolve
+        >>> obstacle(resolve("digits")) is None, obstacle(resolve("jamming:digits"))
+        (True, ...)
+    """
+    if task.door != "loop":
+        return "its training is not that of ActLab's loop"
+    for field, reason in _FIELDS.items():
+        if getattr(task, field, None) is not None:
+            return reason
+    if task.accumulate != 1:
+        return "it accumulates gradients"
+    if task.compile:
+        return "it compiles its model"
+    if conditions is not None and conditions.device != "cpu":
+        return f"its trials run on {conditions.device}"
+    return None
+
+
+def data_obstacle(data: Data) -> str | None:
+    """Return why trials on data cannot be trained as a stack, or None."""
+    splits = [data.train, data.test, *([] if data.validation is None else [data.validation])]
+    return None if all(isinstance(split, Split) for split in splits) else "its data come from datasets or loaders"
+
+
+def arm_obstacle(arm: Arm) -> str | None:
+    """Return why the trials of an arm cannot be trained as a stack, or None.
+
+    Example:
+        >>> from actlab.studies.arm import parse_arm
+        >>> arm_obstacle(parse_arm("gelu")) is None, arm_obstacle(parse_arm("rrelu"))
+        (True, 'rrelu draws random numbers')
+    """
+    for text in arm.specs():
+        spec = parse(text)
+        if spec.activation.kind == "stochastic":
+            return f"{spec.activation.name} draws random numbers"
+    return None
