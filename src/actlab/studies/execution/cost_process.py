@@ -90,13 +90,16 @@ class CostProcess:
         """Store what the process has sent; if it has ended instead, the costs are measured again, or are unknown."""
         if self._connection is None:
             return
-        costs: dict[str, Any] | None = None
+        costs: dict[str, Any] | str | None = None
         with suppress(Exception):  # the process has ended, or user code has written to its connection
             costs = self._connection.recv()
         self._end(template)
         if costs is None:
             return
         self._attempts = 0
+        if isinstance(costs, str):
+            _log.warning("The costs of the arms could not be measured, and the verdict will have none: %s", costs)
+            return
         self._store.add_costs(self._job.study, costs)
         self.step_time = self._slowest()
 

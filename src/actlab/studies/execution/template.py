@@ -39,6 +39,7 @@ from actlab.tasks.task import Task
 from actlab.tasks.training.batches import first_inputs, step_count
 from actlab.tasks.training.data_cache import cached_data
 from actlab.tasks.training.reproducibility import make_repeatable
+from actlab.tasks.user_code import one_line
 from actlab.tasks.training_function.model_inputs import model_inputs
 
 __all__ = ["REQUEST", "WRONG_DEFINITIONS", "Request", "main", "serve"]
@@ -187,12 +188,19 @@ class _Runners:
             if self._task.door != "script":  # which runs in a process of its own
                 make_repeatable(self._job.conditions_at(slot).device)
             if letter == Request.COSTS:
-                costs = measure_costs(self._task, self._job.plan.arms, **self._job.cost_settings(slot))
-                Connection[Any, Any](descriptor).send(costs)
+                self._send_costs(Connection(descriptor), slot)
             else:
                 run_orders(Connection(descriptor), self._task, self._job.plan, self._job.conditions_at(slot))
         finally:
             os._exit(0)
+
+    def _send_costs(self, connection: Connection[Any, Any], slot: int) -> None:
+        """Send the costs of the arms, or in words why they cannot be measured."""
+        try:
+            costs: Any = measure_costs(self._task, self._job.plan.arms, **self._job.cost_settings(slot))
+        except BaseException as error:  # user code may raise anything
+            costs = one_line(error)
+        connection.send(costs)
 
     def _exit_code(self, number: int) -> int | None:
         """Return the exit code of a runner that has ended, and forget it."""
