@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import os
+import runpy
 import shlex
 import sqlite3
 import sys
@@ -25,6 +26,8 @@ import actlab
 from actlab import cli
 from actlab.cli.json_output import only_results_on_stdout
 from actlab.errors import ActlabError
+from actlab.studies.arm import parse_arm
+from actlab.studies.trials.trial import run_trial
 
 GOOD = """
 import torch
@@ -96,6 +99,14 @@ def _earlier_study() -> None:
     _quietly("actlab compare digits:protocol-1 relu gelu --seeds 1 --jobs 1 --name mine --store sqlite:///mine.db")
 
 
+# by its path, as this file is run as a script too
+_write_script = runpy.run_path(str(Path(__file__).parent / "tasks" / "scripts" / "stub.py"))["write_script"]
+
+
+def _script(body: str) -> Callable[[], None]:
+    return lambda: _write_script(Path(), body) and None
+
+
 def _folder(name: str) -> Callable[[], None]:
     return lambda: Path(name).mkdir()
 
@@ -110,6 +121,7 @@ class Wrong:
     first: Callable[[], None] = _good_task
 
 
+GOOD_SCRIPT = _script("apply_()\nactlab.report(step=1, accuracy=0.5)")
 ON_DISK = "--jobs 1 --store sqlite:///mine.db"
 TABLE = [
     # names and specs
@@ -511,6 +523,198 @@ TABLE = [
         says=("'.' says no format", ".html, .csv"),
         first=_study,
     ),
+    # scripts
+    Wrong(
+        wrong="a place in a command that stands for nothing",
+        typed="actlab compare --script 'python train.py {sead}' relu gelu",
+        says=("{sead}", "Did you mean 'seed'", "{seed}, {lr}, {out}"),
+        first=GOOD_SCRIPT,
+    ),
+    Wrong(
+        wrong="a script that does not exist",
+        typed="actlab compare --script 'python trian.py' relu gelu",
+        says=("There is no file trian.py", "Did you mean 'train.py'"),
+        first=GOOD_SCRIPT,
+    ),
+    Wrong(
+        wrong="a program that does not exist",
+        typed="actlab compare --script 'pyhton train.py' relu gelu",
+        says=("There is no program 'pyhton'", "Did you mean 'python'"),
+        first=GOOD_SCRIPT,
+    ),
+    Wrong(
+        wrong="a script in the place of a program",
+        typed="actlab compare --script './train.py --epochs 3' relu gelu",
+        says=("./train.py is no program that can be run", "python ./train.py"),
+        first=GOOD_SCRIPT,
+    ),
+    Wrong(
+        wrong="a redirection in a command that no shell reads",
+        typed="actlab compare --script 'python train.py > log.txt' relu gelu",
+        says=("'>'", "without a shell", "bash -c"),
+        first=GOOD_SCRIPT,
+    ),
+    Wrong(
+        wrong="a variable before a command that no shell reads",
+        typed="actlab compare --script 'DEBUG=1 python train.py' relu gelu",
+        says=("begins with 'DEBUG=1'", "env DEBUG=1"),
+        first=GOOD_SCRIPT,
+    ),
+    Wrong(
+        wrong="a quote in a command that is not closed",
+        typed='actlab compare --script "python train.py \'a" relu gelu',
+        says=("cannot be split into words", "No closing quotation"),
+        first=GOOD_SCRIPT,
+    ),
+    Wrong(
+        wrong="a place for a learning rate that is not given",
+        typed="actlab compare --script 'python train.py {lr}' relu gelu",
+        says=("no learning rate is given", "--lr 0.001"),
+        first=GOOD_SCRIPT,
+    ),
+    Wrong(
+        wrong="learning rates to tune of a script that has its own",
+        typed="actlab compare --script 'python train.py {seed}' relu gelu --tune lr",
+        says=("needs the learning rate to reach the script", "write {lr} into the command"),
+        first=GOOD_SCRIPT,
+    ),
+    Wrong(
+        wrong="an option of a script for a task",
+        typed="actlab compare my_task.py relu gelu --metric f1",
+        says=("--metric goes with --script", "Did you mean"),
+    ),
+    Wrong(
+        wrong="a metric whose direction its name does not tell",
+        typed="actlab compare --script 'python train.py {seed}' relu gelu --metric gap",
+        says=("Whether a larger gap is better is not known", "--direction max"),
+        first=GOOD_SCRIPT,
+    ),
+    Wrong(
+        wrong="a script that reports no known metric",
+        typed="actlab compare --script 'python train.py {seed}' relu gelu",
+        says=("it reports gap", "--metric NAME --direction max"),
+        first=_script("apply_()\nactlab.report(gap=1)"),
+    ),
+    Wrong(
+        wrong="a script that never takes an activation",
+        typed="actlab compare --script 'python train.py {seed}' relu gelu",
+        says=("ended without a call of actlab.apply_", "two lines"),
+        first=_script("actlab.report(accuracy=1)"),
+    ),
+    Wrong(
+        wrong="a script that fails before it takes an activation",
+        typed="actlab compare --script 'python train.py {seed}' relu gelu",
+        says=("does not get to actlab.apply_", "exit code 1: ValueError: no such column"),
+        first=_script("raise ValueError('no such column')\napply_()\nactlab.report(accuracy=1)"),
+    ),
+    Wrong(
+        wrong="a script that waits for input",
+        typed="actlab compare --script 'python train.py {seed}' relu gelu",
+        says=("does not get to actlab.apply_", "EOFError"),
+        first=_script("input('which data? ')\napply_()\nactlab.report(accuracy=1)"),
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spoilt:
+    """A trial of a script that gives no result: what is wrong, the script, and what the row of the trial has to say."""
+
+    wrong: str
+    body: str
+    says: tuple[str, ...]
+    status: str = "failed"
+
+
+TRIALS = [
+    Spoilt(
+        wrong="never reports",
+        body="apply_()",
+        says=("without a report of accuracy", "it reported nothing", "actlab.report(accuracy=...)"),
+    ),
+    Spoilt(
+        wrong="reports under another name",
+        body="apply_()\nactlab.report(acuracy=1)",
+        says=("it reported acuracy", "Did you mean 'acuracy'"),
+    ),
+    Spoilt(
+        wrong="reports and takes no activation",
+        body="actlab.report(accuracy=1)",
+        says=("did not call actlab.apply_", "two lines"),
+    ),
+    Spoilt(
+        wrong="reports NaN as its metric",
+        body="apply_()\nactlab.report(step=4, accuracy=float('nan'))",
+        says=("the accuracy is nan at step 4",),
+        status="diverged",
+    ),
+    Spoilt(
+        wrong="reports an infinite loss, and would go on for a minute",
+        body="apply_()\nactlab.report(step=9, loss=float('inf'))\ntime.sleep(60)",
+        says=("the loss is inf at step 9",),
+        status="diverged",
+    ),
+    Spoilt(
+        wrong="reports a text",
+        body="apply_()\nactlab.report(accuracy='high')",
+        says=("accuracy=str: 'high'", "a number is needed"),
+    ),
+    Spoilt(
+        wrong="reports half a step",
+        body="apply_()\nactlab.report(step=1.5, accuracy=1)",
+        says=("step=1.5", "a whole number"),
+    ),
+    Spoilt(
+        wrong="reports an epoch and no step",
+        body="apply_()\nactlab.report(epoch=1)",
+        says=("Did you mean step=epoch",),
+    ),
+    Spoilt(
+        wrong="reports a smaller step than before",
+        body="apply_()\nfor step in (2, 1): actlab.report(step=step, accuracy=1)",
+        says=("step=1 after step=2", "over all epochs"),
+    ),
+    Spoilt(
+        wrong="reports no value",
+        body="apply_()\nactlab.report(step=1)",
+        says=("got no value", "accuracy=0.9"),
+    ),
+    Spoilt(
+        wrong="reports a hundred and one names",
+        body="apply_()\nactlab.report(**{f'value {i}': i for i in range(101)})",
+        says=("more than 100 names",),
+    ),
+    Spoilt(
+        wrong="hides the error of a report",
+        body="apply_()\ntry: actlab.report(accuracy='high')\nexcept Exception: pass\nactlab.report(accuracy=1)",
+        says=("a number is needed",),
+    ),
+    Spoilt(
+        wrong="ends with exit code 3 after its report",
+        body="apply_()\nactlab.report(accuracy=1)\nprint('disk is full', file=sys.stderr)\nsys.exit(3)",
+        says=("exit code 3: disk is full", "Last lines of its standard error stream"),
+    ),
+    Spoilt(
+        wrong="prints its reason, and 20 MB before",
+        body="apply_()\nfor _ in range(20): print('x' * 1_000_000)\nprint('wrong data')\nsys.exit(4)",
+        says=("exit code 4: wrong data", "Last lines of its output"),
+    ),
+    Spoilt(
+        wrong="forks a child that lives on, and raises",
+        body="apply_()\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(60)\nraise RuntimeError('wrong shape')",
+        says=("exit code 1: RuntimeError: wrong shape",),
+    ),
+    Spoilt(
+        wrong="runs out of memory",
+        body="apply_()\nraise MemoryError('a batch of 4096')",
+        says=("exit code 1: MemoryError: a batch of 4096",),
+        status="out_of_memory",
+    ),
+    Spoilt(
+        wrong="crashes",
+        body="apply_()\nos.abort()",
+        says=("it was ended by SIGABRT",),
+    ),
 ]
 
 
@@ -545,6 +749,14 @@ def _said(case: Wrong) -> tuple[int, str]:
     return code, err if not out else f"{err}(and on stdout: {out})"
 
 
+def _spoilt(case: Spoilt) -> tuple[str, str]:
+    """Run the script of a case once; return status and error of the trial."""
+    _script(case.body)()
+    script = actlab.Script("python train.py {seed}", metric="accuracy", direction="max")
+    trial = run_trial(script.to_task(), parse_arm("gelu"), seed=0)
+    return trial.status, trial.error or ""
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -568,6 +780,14 @@ def test_the_mistake_gets_a_message_that_says_what_to_do(case, folder, monkeypat
     assert "Traceback" not in message
 
 
+@pytest.mark.parametrize("case", TRIALS, ids=[case.wrong for case in TRIALS])
+def test_a_script_without_a_result_says_why(case, folder):
+    status, error = _spoilt(case)
+
+    assert status == case.status
+    assert [words for words in case.says if words not in error] == []
+
+
 def test_with_json_the_same_message_is_an_object_on_stdout(folder):
     code, out, err = _quietly("actlab show gelo --json")
 
@@ -588,6 +808,7 @@ def test_the_page_in_the_documentation_has_every_case():
     text = (Path(__file__).parents[1] / "docs" / "reference" / "error_messages.md").read_text(encoding="utf-8")
 
     assert [case.wrong for case in TABLE if f"| {case.wrong} | `{case.typed}` |" not in text] == []
+    assert [case.wrong for case in TRIALS if f"| {case.wrong} | {case.status} |" not in text] == []
 
 
 def test_a_mistake_of_actlab_itself_is_one_line_with_a_way_to_report_it(folder, monkeypatch):
@@ -618,16 +839,35 @@ before any training and without a traceback. `tests/test_bad_input.py` has the t
 """
 
 
+TRIALS_HEAD = """
+## Trials of a script that give no result
+
+A script that takes part in a study (`--script`) may fail in a trial. That is a result of the trial: its row has a status and an error (of
+which the first line is shown), and the study goes on.
+
+| the script | status | error |
+|---|---|---|
+"""
+
+
 def markdown() -> str:
-    """Return the page of the table: what is wrong, what is typed, and the whole message."""
+    """Return the page of the tables: what is wrong, what is typed, and the whole message."""
     lines = [HEAD, "| fault | command | message |", "|---|---|---|"]
     for case in TABLE:
         with tempfile.TemporaryDirectory() as here, contextlib.chdir(here):
             case.first()
             _, message = _said(case)
-        said = " ".join(message.removeprefix("actlab: ").split()).replace("|", "\\|").replace(here, "…")
-        lines.append(f"| {case.wrong} | `{case.typed}` | {said} |")
+        lines.append(f"| {case.wrong} | `{case.typed}` | {_cell(message.removeprefix('actlab: '), here)} |")
+    lines.append(TRIALS_HEAD.rstrip())
+    for trial in TRIALS:
+        with tempfile.TemporaryDirectory() as here, contextlib.chdir(here):
+            status, error = _spoilt(trial)
+        lines.append(f"| {trial.wrong} | {status} | {_cell(error.splitlines()[0], here)} |")
     return "\n".join(lines)
+
+
+def _cell(message: str, here: str) -> str:
+    return " ".join(message.split()).replace("|", "\\|").replace(here, "…")
 
 
 if __name__ == "__main__":

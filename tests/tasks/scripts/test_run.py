@@ -81,54 +81,6 @@ def test_the_folder_of_a_trial_is_removed(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["train.py"]
 
 
-@pytest.mark.parametrize(
-    ("body", "status", "words"),
-    [
-        ("apply_()", "failed", ["without a report of accuracy", "it reported nothing", "actlab.report(accuracy=...)"]),
-        ("apply_()\nactlab.report(acuracy=1)", "failed", ["it reported acuracy", "Did you mean 'acuracy'"]),
-        ("actlab.report(accuracy=1)", "failed", ["did not call actlab.apply_"]),
-        ("apply_()\nactlab.report(step=4, accuracy=float('nan'))", "diverged", ["the accuracy is nan at step 4"]),
-        (
-            "apply_()\nactlab.report(step=9, loss=float('inf'))\ntime.sleep(60)",
-            "diverged",
-            ["the loss is inf at step 9"],
-        ),
-        ("apply_()\nactlab.report(accuracy='high')", "failed", ["accuracy=str: 'high'", "a number is needed"]),
-        ("apply_()\nactlab.report(step=1.5, accuracy=1)", "failed", ["step=1.5", "a whole number"]),
-        ("apply_()\nactlab.report(epoch=1)", "failed", ["Did you mean step=epoch"]),
-        ("apply_()\nfor step in (2, 1): actlab.report(step=step, accuracy=1)", "failed", ["step=1 after step=2"]),
-        ("apply_()\nactlab.report(step=1)", "failed", ["got no value"]),
-        (
-            "apply_()\nactlab.report(accuracy=1)\nprint('no space', file=sys.stderr)\nsys.exit(3)",
-            "failed",
-            ["exit code 3: no space", "standard error stream"],
-        ),
-        ("apply_()\nprint('wrong data')\nsys.exit(4)", "failed", ["exit code 4: wrong data", "Last lines of its output"]),
-        ("apply_()\nos._exit(5)", "failed", ["exit code 5; it wrote nothing"]),
-        ("apply_()\nos.abort()", "failed", ["SIGABRT"]),
-        ("apply_()\nraise MemoryError('batch')", "out_of_memory", ["exit code 1: MemoryError: batch"]),
-        (
-            "apply_()\nactlab.report(**{f'value {i}': i for i in range(101)})",
-            "failed",
-            ["more than 100 names"],
-        ),
-    ],
-)  # fmt: skip
-def test_a_script_without_a_result_says_why(body, status, words, tmp_path):
-    _, error = run(tmp_path, body)
-    assert error is not None
-    assert error.status == status
-    assert not error.is_provisional
-    for part in words:
-        assert part in str(error)
-
-
-def test_a_script_that_hides_the_error_of_a_report_fails_all_the_same(tmp_path):
-    body = "apply_()\ntry: actlab.report(accuracy='high')\nexcept Exception: pass\nactlab.report(accuracy=1)"
-    _, error = run(tmp_path, body)
-    assert "a number is needed" in str(error)
-
-
 def test_a_script_that_was_killed_from_outside_is_tried_again_by_a_later_run(tmp_path):
     _, error = run(tmp_path, "apply_()\nos.kill(os.getpid(), 9)")
     assert error.is_provisional

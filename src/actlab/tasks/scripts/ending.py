@@ -12,6 +12,7 @@ from actlab.tasks.scripts.process import Ended
 __all__ = ["ending", "is_out_of_memory", "last_lines"]
 
 _LINES = 40
+_HEADING = "Traceback (most recent call last):"
 _SUMMARY = 300  # characters of the last line in the summary
 # An exception as Python prints it, also with a launcher's mark of the rank before it.
 _EXCEPTION = re.compile(r"(?:\[\w+\]:\s*)?((?:\w+\.)*\w*(?:Error|Exception|Interrupt|Exit)\b.*)")
@@ -66,7 +67,7 @@ def last_lines(text: str) -> list[str]:
 def _shown(text: str) -> Iterator[str]:
     for line in text.replace("\r\n", "\n").split("\n"):
         parts = [part for part in line.split("\r") if part.strip()]
-        if parts:
+        if parts and parts[-1].strip() != _HEADING:
             yield parts[-1].rstrip()
 
 
