@@ -17,7 +17,7 @@ from actlab.functions.spec_objects import recognised_text
 from actlab.nn.layers.own_layer import OwnCode
 from actlab.studies.arm import EVERY_SITE, Arm, ArmLike, Assignment, parse_arm
 from actlab.studies.rungs import GRID, HALVING, Rung
-from actlab.studies.settings import StudyOptions, StudySettings, parse_seeds, parse_sites
+from actlab.studies.settings import TUNING_SEEDS, StudyOptions, StudySettings, parse_seeds, parse_sites
 from actlab.system.options import from_options
 from actlab.tasks import registry
 from actlab.tasks.task import Direction, Task
@@ -97,7 +97,7 @@ class Plan:
     @property
     def tuning_trials(self) -> int:
         """Largest number of trials in which learning rates are tuned."""
-        return len(self.arms) * sum(rung.trials for rung in self.rungs)
+        return len(self.arms) * len(TUNING_SEEDS) * sum(rung.rates for rung in self.rungs)
 
     def arm(self, label: str) -> Arm:
         """Return the arm with a label."""

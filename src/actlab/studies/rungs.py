@@ -16,24 +16,19 @@ class Rung:
         stage: of its trials.
         share: of the steps of a main trial that they run.
         rates: largest number of learning rates in it, the best ones of the rung before.
-        seeds: number of tuning seeds on which each of them runs.
+        smooth: whether a rate is judged with its neighbours, which divides the noise of short trials on few seeds.
     """
 
     stage: str
     share: float
     rates: int
-    seeds: int = 2
-
-    @property
-    def trials(self) -> int:
-        """Largest number of trials."""
-        return self.rates * self.seeds
+    smooth: bool = False
 
 
 #: Tuning by the full grid, as in studies of version 0.1.
 GRID: Final = (Rung(stage="tune", share=1.0, rates=5),)
 #: Tuning by successive halving; how the numbers were chosen: docs/evidence/tuning.md.
 HALVING: Final = (
-    Rung(stage="tune0", share=1 / 8, rates=13, seeds=1),
+    Rung(stage="tune0", share=1 / 8, rates=13, smooth=True),
     Rung(stage="tune1", share=1.0, rates=2),
 )

@@ -21,8 +21,8 @@ class ArmTuning:
     """Tuning of one arm: the trials that it still needs and the rate it has chosen, a function of the results alone.
 
     On each rung all rates that are left run on the tuning seeds. The best mean validation results go on to the next rung, of equal ones
-    the nearest to the task's own rate. A trial that diverged or failed counts as the worst, and a rate with one does not go on. The last
-    rate left is chosen; where none is, the task's own.
+    the nearest to the task's own rate; on the first rung of successive halving they are smoothed over neighbours. A trial that diverged or
+    failed counts as the worst, and a rate with one does not go on. The last rate left is chosen; where none is, the task's own.
 
     Args:
         arm: its label.
@@ -55,12 +55,12 @@ class ArmTuning:
     def work_left(self) -> float:
         """Largest number of trials without a result, each counted as its share of the steps of a main trial."""
         opened = len(self.missing) * self._rungs[self._rung].share
-        return opened + sum(rung.trials * rung.share for rung in self._later())
+        return opened + sum(rung.rates * rung.share for rung in self._later()) * len(TUNING_SEEDS)
 
     @property
     def total(self) -> int:
         """Largest number of trials, with those that have a result."""
-        return self._earlier + len(self._keys()) + sum(rung.trials for rung in self._later())
+        return self._earlier + len(self._keys()) + sum(rung.rates for rung in self._later()) * len(TUNING_SEEDS)
 
     @property
     def is_at_edge(self) -> bool:
@@ -75,8 +75,8 @@ class ArmTuning:
         return [key for rate in self._rates for key in self._keys_of(rate)]
 
     def _keys_of(self, rate: float) -> list[TrialKey]:
-        rung = self._rungs[self._rung]
-        return [TrialKey(rung.stage, self._arm, seed, rate) for seed in TUNING_SEEDS[: rung.seeds]]
+        stage = self._rungs[self._rung].stage
+        return [TrialKey(stage, self._arm, seed, rate) for seed in TUNING_SEEDS]
 
     def _finish_rung(self) -> None:
         kept = self._best(self._later()[0].rates if self._later() else 1)
@@ -87,9 +87,22 @@ class ArmTuning:
             self.rate = kept[0] if kept else self._default
 
     def _best(self, count: int) -> list[float]:
-        means = [(float(np.mean([self._values[key] for key in self._keys_of(rate)])), rate) for rate in self._rates]
-        ranked = sorted(((mean, -abs(log(rate / self._default)), rate) for mean, rate in means), reverse=True)
-        return [rate for mean, _, rate in ranked[:count] if math.isfinite(mean)]
+        means = [float(np.mean([self._values[key] for key in self._keys_of(rate)])) for rate in self._rates]
+        scores = _smoothed(means) if self._rungs[self._rung].smooth else means
+        ranked = sorted(
+            ((score, -abs(log(rate / self._default)), rate) for score, rate in zip(scores, self._rates, strict=True)),
+            reverse=True,
+        )
+        return [rate for score, _, rate in ranked[:count] if math.isfinite(score)]
+
+
+def _smoothed(means: Sequence[float]) -> list[float]:
+    """Return half of each value and a quarter of each neighbour; its own in the place of one that is missing or not finite."""
+
+    def at(place: int, own: float) -> float:
+        return means[place] if 0 <= place < len(means) and math.isfinite(means[place]) else own
+
+    return [own / 2 + (at(place - 1, own) + at(place + 1, own)) / 4 for place, own in enumerate(means)]
 
 
 def tunings(plan: Plan, default: float, results: Iterable[TrialSummary] = ()) -> dict[str, ArmTuning]:
