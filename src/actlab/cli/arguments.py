@@ -237,6 +237,8 @@ Budget = Annotated[
 TrialLimit = Annotated[
     str | None,
     typer.Option(
+        "--trial-limit",
+        "--trial-timeout",
         help="End a trial that runs longer, such as 10m; by default 20 times the longest so far, at least a minute.",
         callback=time_option,
     ),

@@ -11,10 +11,12 @@ from actlab.cli.arguments import choice, spec_option
 __all__ = [
     "Alpha",
     "Baseline",
+    "Device",
     "Direction",
     "DryRun",
     "Init",
     "Jobs",
+    "JobsPerDevice",
     "Metric",
     "Name",
     "Rate",
@@ -23,6 +25,7 @@ __all__ = [
     "Seeds",
     "Sites",
     "Target",
+    "Threads",
     "Tune",
 ]
 
@@ -51,7 +54,19 @@ Rate = Annotated[
     typer.Option(help="With --script: learning rate for {lr} in the command, and the middle of the grid of --tune lr."),
 ]
 Seeds = Annotated[int, typer.Option(help="Seeds per arm; a verdict needs 6 or more.")]
-Jobs = Annotated[int | None, typer.Option(help="Worker processes; by default one per core.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(help="Trials at the same time; by default one per core, or per --threads cores, or per accelerator."),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        help="Where trials run: auto, cpu, cuda, cuda:0,cuda:1 or mps; by default the task's own device, else the CPU.",
+        metavar="DEVICE",
+    ),
+]
+JobsPerDevice = Annotated[int | None, typer.Option(help="Trials at the same time on each device.")]
+Threads = Annotated[int | None, typer.Option(help="Threads of torch in each trial; 1 by default.")]
 Baseline = Annotated[
     str | None,
     spec_option("Activation that the others are compared with; by default the model as it is.", arm=True),

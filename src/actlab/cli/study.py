@@ -14,10 +14,12 @@ from actlab.cli.arguments import AcceptChanges, Arms, Budget, CheckpointEvery, I
 from actlab.cli.compare_options import (
     Alpha,
     Baseline,
+    Device,
     Direction,
     DryRun,
     Init,
     Jobs,
+    JobsPerDevice,
     Metric,
     Name,
     Rate,
@@ -26,6 +28,7 @@ from actlab.cli.compare_options import (
     Seeds,
     Sites,
     Target,
+    Threads,
     Tune,
 )
 from actlab.errors import ActlabError
@@ -51,6 +54,9 @@ def compare(
     trial_limit: TrialLimit = None,
     checkpoint_every: CheckpointEvery = "1m",
     jobs: Jobs = None,
+    device: Device = None,
+    jobs_per_device: JobsPerDevice = None,
+    threads: Threads = None,
     baseline: Baseline = None,
     sites: Sites = None,
     init: Init = "fixed",
@@ -75,6 +81,8 @@ def compare(
         "checkpoint_every": checkpoint_every,
     }
     settings |= {option: value for option, value in optional.items() if value}
+    hardware = {"device": device, "jobs_per_device": jobs_per_device, "threads": threads}
+    settings |= {option: value for option, value in hardware.items() if value is not None}
     source = _source(task, script, {"metric": metric, "direction": direction, "lr": lr})
     if dry_run:
         _print_plan(source, acts, settings, as_json=as_json)

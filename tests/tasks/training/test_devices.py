@@ -80,7 +80,10 @@ def test_a_card_runs_one_trial_at_a_time_unless_more_are_asked_for(two_cards):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"device": "gpu"}, ["device is 'gpu'", "auto", "Devices of this machine: cpu, cuda:0, cuda:1"]),
+        (
+            {"device": "gpu"},
+            ["device is 'gpu'", "auto", "Did you mean 'cuda'?", "Devices of this machine: cpu, cuda:0, cuda:1"],
+        ),
         ({"device": "cuad"}, ["Did you mean 'cuda'?"]),
         ({"device": "cuda:7"}, ["there is no cuda:7 here", "cuda:0, cuda:1"]),
         ({"device": "cuda:"}, ["allowed are"]),

@@ -9,7 +9,7 @@ from actlab.studies.execution.dispatcher import Dispatcher
 from actlab.studies.execution.inline import run_inline
 from actlab.studies.execution.job import Job
 from actlab.studies.execution.study_state import ProgressCallback, StudyState
-from actlab.studies.execution.template_process import can_fork, needs_new_interpreter
+from actlab.studies.execution.template_process import can_run_in_processes
 from actlab.studies.store.store import Holder, Store
 from actlab.system.interrupts import raised_as_exception
 from actlab.system.plural import plural
@@ -61,7 +61,7 @@ def run(job: Job, task: Task, progress: ProgressCallback | None = None) -> bool:
 
 
 def _run(job: Job, task: Task, state: StudyState, store: Store) -> bool:
-    if job.hardware.devices != ("mps",) and (can_fork() or needs_new_interpreter(job)):
+    if can_run_in_processes(job):
         return Dispatcher(job, task, state, store).run()
     return run_inline(job, task, state, store)
 

@@ -29,7 +29,7 @@ from actlab.system.standard_streams import open_missing_streams
 from actlab.tasks.registry import names
 from actlab.tasks.task import Task
 
-__all__ = ["TemplateError", "TemplateProcess", "can_fork", "needs_new_interpreter"]
+__all__ = ["TemplateError", "TemplateProcess", "can_run_in_processes", "needs_new_interpreter"]
 
 _SINGLE_THREADED = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 _REPLY_LIMIT = 60.0  # seconds for a reply that takes milliseconds
@@ -39,7 +39,7 @@ class TemplateError(Exception):
     """The template process has ended, or does not answer."""
 
 
-def can_fork() -> bool:
+def _can_fork() -> bool:
     """Return whether trials can run in processes of their own that start as forks of this one."""
     return hasattr(os, "fork") and not torch.cuda.is_initialized()  # type: ignore[no-untyped-call] # an accelerator in use does not survive a fork
 
@@ -53,8 +53,22 @@ def needs_new_interpreter(job: Job) -> bool:
     """
     if isinstance(job.task, Task) and job.task.door == "script":
         return False  # a fork only starts the script, and leaves the environment as it is
-    is_safe_fork = sys.platform == "linux" and (job.jobs == 1 or native_threads.count() == 1) and can_fork()
+    is_alone = job.jobs == 1 and job.hardware.threads == 1
+    is_safe_fork = sys.platform == "linux" and (is_alone or native_threads.count() == 1) and _can_fork()
     return hasattr(os, "fork") and not is_safe_fork and _is_importable(job)
+
+
+def can_run_in_processes(job: Job) -> bool:
+    """Return whether the trials of a study can run in processes of their own.
+
+    Metal cannot be used in a fork. Nor can several threads of torch in one of a process that has threads: if these are torch's own, which
+    a fork has not got, it would wait for them without end.
+    """
+    if job.hardware.devices == ("mps",):
+        return False
+    if needs_new_interpreter(job):
+        return True
+    return _can_fork() and (job.hardware.threads == 1 or native_threads.count() == 1)
 
 
 def _search_path() -> str:

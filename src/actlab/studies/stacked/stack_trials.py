@@ -107,7 +107,7 @@ def _member(task: Task, plan: Plan, settings: TrialSettings, arm: str, given: tu
     key = TrialKey(settings.stage, arm, settings.seed, settings.lr)
     measured = Measurements()
     measured.inputs |= digests
-    measured.versions |= {"threads": str(torch.get_num_threads()), "trainer": "stacked"}
+    measured.versions |= {"device": "cpu", "threads": str(torch.get_num_threads()), "trainer": "stacked"}
     trial = stacked_trial(task, plan, key, data, measured.inputs)
     measured.parameters = sum(weight.numel() for weight in trial.model.parameters() if weight.requires_grad)
     return _Member(key=key, settings=settings, trial=trial, measured=measured, held_out=None)

@@ -41,10 +41,10 @@ class Stacking:
         self.choice: TrainerChoice | None = None
         if stack is False:
             self.choose(TrainerChoice(stacked=False, reason="as asked for"))
+        elif (reason := obstacle(task, conditions)) is not None:  # also where another device had none
+            self.choose(TrainerChoice(stacked=False, reason=reason))
         elif stored is not None and not (stack and not stored["stacked"]):
             self.choice = TrainerChoice.from_dict(stored)
-        elif (reason := obstacle(task, conditions)) is not None:
-            self.choose(TrainerChoice(stacked=False, reason=reason))
         elif len(plan.arms) * len(plan.seeds) < _FEWEST_TRIALS and not stack:
             self.choose(TrainerChoice(stacked=False, reason="it has few trials"))
 

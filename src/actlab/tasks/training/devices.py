@@ -17,12 +17,21 @@ import torch
 from actlab.errors import PlanError, did_you_mean
 from actlab.system import cores
 
-__all__ = ["DeviceLike", "Hardware", "choose_hardware", "device_kind", "device_record", "has_unused_card", "present_devices"]
+__all__ = [
+    "DeviceLike",
+    "Hardware",
+    "choose_hardware",
+    "device_kind",
+    "device_record",
+    "has_unused_card",
+    "present_devices",
+]
 
 #: A device as a user may name it.
 DeviceLike: TypeAlias = "str | torch.device | Sequence[str | torch.device]"
 
 _NAMES = ("auto", "cpu", "cuda", "mps")
+_OTHER_WORDS = {"gpu": "cuda", "nvidia": "cuda", "rocm": "cuda", "hip": "cuda", "metal": "mps"}
 _ALLOWED = "auto, cpu, cuda, cuda:0 (a card by its number), several cards as cuda:0,cuda:1, and mps"
 _PROBE_LIMIT = 60.0  # seconds for the driver's answer; a card that sleeps takes some
 _DRIVER_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # of NVIDIA, of AMD, and of both in WSL
@@ -150,7 +159,8 @@ def _devices(wanted: Any, *, is_from_task: bool) -> tuple[str, ...]:
     said = "device of the task" if is_from_task else "device"
     for name in names:
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", name):
-            near = did_you_mean(name.partition(":")[0], _NAMES)
+            word = name.partition(":")[0]
+            near = f" Did you mean '{_OTHER_WORDS[word]}'?" if word in _OTHER_WORDS else did_you_mean(word, _NAMES)
             raise PlanError(f"{said} is {_shown(wanted)}; allowed are {_ALLOWED}.{near} {_there()}")
     if len(names) > 1 and {device_kind(name) for name in names} != {"cuda"}:
         raise PlanError(
