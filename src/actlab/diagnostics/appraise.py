@@ -19,6 +19,9 @@ from actlab.studies.arm import MAIN_FUNCTION, Arm, ArmLike, parse_arm
 from actlab.studies.trials.loop_trial import train_model
 from actlab.system.display import Displayed
 from actlab.tasks.data import Split
+from actlab.tasks.loading.batch_parts import parts_of
+from actlab.tasks.loading.loader import Loader
+from actlab.tasks.loading.nested import row_count
 from actlab.tasks.metrics.per_sample import MEASURES, Measure, one_by_one
 from actlab.tasks.task import Task
 from actlab.tasks.trained_model_source import ModelOrTask, load_model_or_task
@@ -170,10 +173,25 @@ def _trained_model(loaded: ModelOrTask, arm: Arm | None, seed: int) -> tuple[nn.
     return model, recorders[0] if recorders else None
 
 
-def _batches(split: Split, samples: int, seed: int) -> list[tuple[Tensor, Tensor]]:
-    """Return randomly drawn samples in batches."""
+def _batches(split: Split | Loader, samples: int, seed: int) -> list[tuple[Any, Any]]:
+    """Return randomly drawn samples in batches of inputs and target; of a loader its first batches."""
+    if isinstance(split, Loader):
+        with user_code(f"Reading {split.of}"):
+            return _first_batches(split, samples)
     order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))[:samples]
     return [(split.x[index], split.y[index]) for index in order.split(_BATCH)]  # type: ignore[no-untyped-call]  # torch leaves it untyped
+
+
+def _first_batches(split: Loader, samples: int) -> list[tuple[Any, Any]]:
+    found: list[tuple[Any, Any]] = []
+    left = samples
+    for batch in split.evaluation():
+        parts = parts_of(batch, split.of)
+        found.append((parts.inputs, parts.target))
+        left -= row_count(batch)
+        if left <= 0:
+            break
+    return found
 
 
 def _measure(loaded: ModelOrTask, name: str) -> Measure | None:
@@ -183,13 +201,18 @@ def _measure(loaded: ModelOrTask, name: str) -> Measure | None:
             raise PlanError(
                 f"{loaded.name} is not a task and has no metric. Allowed measures: {', '.join(('loss', *MEASURES))}."
             )
-        metric = _with_user_errors(one_by_one(loaded.task.metric), f"metric of {loaded.name}, on single samples")
+        metric = _with_user_errors(one_by_one(loaded.task.result_metric), f"metric of {loaded.name}, on single samples")
         return Measure(name=loaded.task.metric_name, of=metric, direction=loaded.task.direction)
     allowed = ("loss", "metric", *MEASURES)
     if name not in allowed:
         raise PlanError(f"There is no measure {name!r}.{did_you_mean(name, allowed)} Allowed: {', '.join(allowed)}.")
     if name != "loss":
         return MEASURES[name]
+    if loaded.loss is None and loaded.task is not None:
+        raise PlanError(
+            f"{loaded.name} has step(model, batch) and no loss(output, target), so that the loss of single samples is not known. Choose "
+            f"another measure: {', '.join(('metric', *MEASURES))}."
+        )
     if loaded.loss is None:
         return None
     loss = _with_user_errors(one_by_one(loaded.loss), f"loss of {loaded.name}, on single samples")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from torch import nn
 
@@ -14,12 +14,17 @@ from actlab.nn.passes.model_argument import check_model
 from actlab.nn.sites.dry_run import Inputs
 from actlab.tasks import registry, task_file
 from actlab.tasks.checks.check import check
+from actlab.tasks.data import Split
 from actlab.tasks.isolation import isolated
+from actlab.tasks.loading.batch_parts import inputs_of_call, parts_of
+from actlab.tasks.loading.loader import Loader
+from actlab.tasks.loading.nested import joined, mapped, row_count
 from actlab.tasks.model_source import load_model
 from actlab.tasks.task import Task
+from actlab.tasks.training.batches import first_inputs
 from actlab.tasks.user_code import user_code
 
-__all__ = ["DiagnosedModel", "load_diagnosed_model"]
+__all__ = ["DiagnosedModel", "ReferenceBatch", "load_diagnosed_model", "reference_batch", "required_inputs"]
 
 # learning rate of the step that checks a task: at its own rate the loss may diverge, which is a finding here and no error
 _NO_STEP: Final = 1e-30
@@ -87,7 +92,7 @@ def load_diagnosed_model(
     data = check(replace(task, learning_rate=_NO_STEP), seed=seed)
     with isolated(seed), user_code(f"model({seed}) of the task {task.name}"):
         model = task.model(seed)
-    return DiagnosedModel(name=task.name, model=model, inputs=data.train.x[: task.batch_size], task=task)
+    return DiagnosedModel(name=task.name, model=model, inputs=required_inputs(task, data.train, seed), task=task)
 
 
 def _missing_definitions(source: str | Path) -> Iterator[str]:
@@ -95,4 +100,82 @@ def _missing_definitions(source: str | Path) -> Iterator[str]:
     if not task_file.is_file(source):
         registry.resolve(source)
     defined = task_file.run_file(Path(source).expanduser())
-    yield from (name for name in ("data", "loss", "metric", "direction") if name not in defined)
+    needed = {"data": "data", "loss": "step", "metric": "metrics", "direction": "direction"}
+    yield from (name for name, instead in needed.items() if name not in defined and instead not in defined)
+
+
+class ReferenceBatch(NamedTuple):
+    """Inputs of a model, and the targets for the loss.
+
+    Attributes:
+        inputs: as the model takes them.
+        target: of the loss; None for a task with a ``step``.
+    """
+
+    inputs: Inputs
+    target: Any
+
+
+def reference_batch(task: Task, model: nn.Module, split: Split | Loader, count: int) -> ReferenceBatch:
+    """Return about ``count`` examples of a training split, of a loader those of its first batches.
+
+    Where the batches do not fit together, as sequences of several lengths, it is the first one.
+
+    Raises:
+        TaskError: the inputs of the model are not known.
+
+    Example:
+        >>> from actlab.tasks import resolve
+        >>> from actlab.tasks.task import load_data
+        >>> digits = resolve("digits")
+        >>> reference_batch(digits, digits.model(0), load_data(digits, 0).train, 10).inputs.shape
+        torch.Size([10, 64])
+    """
+    if isinstance(split, Split) and task.step is None:
+        return ReferenceBatch(*split.first(count))
+    found = [_parts(task, model, batch, split) for batch in _first_batches(split, count)]
+    inputs, targets = zip(*found, strict=True)
+    try:
+        together = joined(inputs, "inputs"), None if task.step is not None else joined(targets, "targets")
+    except TaskError:
+        return found[0]
+    return ReferenceBatch(*together)
+
+
+def _first_batches(split: Split | Loader, count: int) -> Iterator[Any]:
+    if isinstance(split, Split):
+        yield split.first(count)
+        return
+    left = count
+    for batch in split.evaluation():
+        yield mapped(batch, lambda leaf: leaf)
+        left -= row_count(batch)
+        if left <= 0:
+            return
+
+
+def _parts(task: Task, model: nn.Module, batch: Any, split: Split | Loader) -> ReferenceBatch:
+    step = task.step
+    if step is None:
+        parts = parts_of(batch, split.of if isinstance(split, Loader) else task.name)
+        return ReferenceBatch(parts.inputs, parts.target)
+    inputs = inputs_of_call(model, lambda: step(model, batch))
+    return ReferenceBatch(_known(task, inputs), None)
+
+
+def required_inputs(task: Task, split: Split | Loader, seed: int) -> Inputs:
+    """Return the inputs of the model in the first batch of the training.
+
+    Raises:
+        TaskError: they are not known.
+    """
+    return _known(task, first_inputs(task, split, seed))
+
+
+def _known(task: Task, inputs: Inputs | None) -> Inputs:
+    if inputs is None:
+        raise TaskError(
+            f"step of {task.name} does not call the model itself, so that the inputs on which it can be measured are not known. Call "
+            "model(...) in step, or define example_inputs(seed), which returns what the model takes."
+        )
+    return inputs

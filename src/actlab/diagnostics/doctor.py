@@ -12,7 +12,7 @@ from typing import Final, TypedDict, Unpack
 from torch import nn
 
 from actlab.diagnostics.check import Finding
-from actlab.diagnostics.diagnosed_model import load_diagnosed_model
+from actlab.diagnostics.diagnosed_model import load_diagnosed_model, reference_batch
 from actlab.diagnostics.diagnosis import Diagnosis, PairedTrial
 from actlab.diagnostics.heuristic_checks import run_checks
 from actlab.diagnostics.measurements import Measurements, measure_model
@@ -188,7 +188,8 @@ class Checkup:
             if task is None:
                 return measure_model(self._diagnosed.model, self._diagnosed.inputs)
             train = load_data(task, seed).train
-            measured = measure_model(self._diagnosed.model, train.x[:REFERENCE], train.y[:REFERENCE], task.loss)
+            inputs, target = reference_batch(task, self._diagnosed.model, train, REFERENCE)
+            measured = measure_model(self._diagnosed.model, inputs, target, None if target is None else task.loss)
         self._report(0, f"the first {plural(steps, 'step')}")
         record = first_steps(task, seed, steps=steps)
         rate = None

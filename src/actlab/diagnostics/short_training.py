@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
 from typing import Final
 
 import torch
 from torch import nn
 
+from actlab.diagnostics.diagnosed_model import reference_batch, required_inputs
 from actlab.diagnostics.remedy import Remedy
 from actlab.diagnostics.training_record import Snapshot, TrainingRecord, snapshot_of
+from actlab.errors import TaskError
 from actlab.nn.probes.probe import Probe
-from actlab.nn.sites.dry_run import no_side_effects
+from actlab.nn.sites.dry_run import copy_inputs, no_side_effects
+from actlab.nn.sites.dry_run import run as run_model
 from actlab.tasks.data import Data, Split
 from actlab.tasks.isolation import isolated, one_thread, seed_all
+from actlab.tasks.loading.loader import Loader
 from actlab.tasks.task import Task, load_data
-from actlab.tasks.training.batches import batches
 from actlab.tasks.training.evaluation import as_number, evaluate_model
+from actlab.tasks.training.loop import DivergedError, TrainingSettings, train
+from actlab.tasks.training.recorder import Recorder
 
 __all__ = ["REFERENCE", "Outcome", "first_steps", "safe_learning_rate", "short_trial", "untrained_metric"]
 
@@ -78,20 +83,21 @@ def _record(task: Task, seed: int, rate: float, steps: int, at: Collection[int])
     """Train, with snapshots at the steps of ``at`` and after the last one."""
     looks: list[Snapshot] = []
     with one_thread(), isolated(seed):
-        train, _ = _train_and_held_out(load_data(task, seed), seed)
-        reference = train.x[:REFERENCE]
-        model = _initial_model(task, seed, _UNCHANGED, train)
+        examples, _ = _train_and_held_out(load_data(task, seed), seed)
+        model = _initial_model(task, seed, _UNCHANGED, examples)
+        reference = reference_batch(task, model, examples, REFERENCE).inputs
+        seed_all(seed)  # again: a loader was read
         # one probe for all snapshots: finding a model's activations takes longer than measuring them
         probe = Probe(model, rank=False)
 
         def look(step: int, *, last: bool) -> None:
             if step in at or last:
                 with no_side_effects(model), probe.sampling(step):
-                    model(reference)
+                    run_model(model, copy_inputs(reference))
                 looks.append(snapshot_of(probe.report(), step))
                 probe.reset()
 
-        losses = tuple(_train(task, model, train, seed=seed, rate=rate, steps=steps, look=look))
+        losses = tuple(_losses(task, model, examples, seed=seed, rate=rate, steps=steps, look=look))
     return TrainingRecord(learning_rate=rate, losses=losses, looks=tuple(looks))
 
 
@@ -141,9 +147,9 @@ def short_trial(task: Task, seed: int, remedy: Remedy, *, steps: int) -> Outcome
     """
     rate = remedy.learning_rate or task.learning_rate
     with one_thread(), isolated(seed):
-        train, held_out = _train_and_held_out(load_data(task, seed), seed)
-        model = _initial_model(task, seed, remedy, train)
-        losses = list(_train(task, model, train, seed=seed, rate=rate, steps=steps))
+        examples, held_out = _train_and_held_out(load_data(task, seed), seed)
+        model = _initial_model(task, seed, remedy, examples)
+        losses = _losses(task, model, examples, seed=seed, rate=rate, steps=steps)
         diverged = not losses or not math.isfinite(losses[-1])
         return Outcome(value=_metric(task, model, held_out, losses), steps=len(losses), diverged=diverged)
 
@@ -151,57 +157,63 @@ def short_trial(task: Task, seed: int, remedy: Remedy, *, steps: int) -> Outcome
 def untrained_metric(task: Task, seed: int) -> float:
     """Return the metric of a task's untrained model on the held-out examples of a short trial."""
     with one_thread(), isolated(seed):
-        train, held_out = _train_and_held_out(load_data(task, seed), seed)
-        return _metric(task, _initial_model(task, seed, _UNCHANGED, train), held_out, [])
+        examples, held_out = _train_and_held_out(load_data(task, seed), seed)
+        return _metric(task, _initial_model(task, seed, _UNCHANGED, examples), held_out, [])
 
 
-def _metric(task: Task, model: nn.Module, held_out: Split, losses: list[float]) -> float:
+def _metric(task: Task, model: nn.Module, held_out: Split | Loader, losses: list[float]) -> float:
     if task.curve_metric is not None and losses:
         return as_number(task.curve_metric(losses), f"curve_metric of {task.name}")
     return evaluate_model(task, model.eval(), held_out)
 
 
-def _train_and_held_out(data: Data, seed: int) -> tuple[Split, Split]:
-    """Return the examples to train on, and those to evaluate on."""
+def _train_and_held_out(data: Data, seed: int) -> tuple[Split | Loader, Split | Loader]:
+    """Return the examples to train on, and those to evaluate on.
+
+    Raises:
+        TaskError: there is no validation split, and the training split is read from a loader.
+    """
+    train = data.train
     if data.validation is not None:
-        return data.train, data.validation
-    order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(seed))
+        return train, data.validation
+    if isinstance(train, Loader) and not train.is_dataset:
+        raise TaskError(
+            f"{train.of[:1].upper()}{train.of[1:]} is read from a {type(train.source).__name__}, of which no examples can be held out. "
+            "Return a validation split from data(seed), or a dataset in the place of the loader."
+        )
+    order = torch.randperm(train.examples or 0, generator=torch.Generator().manual_seed(seed))
     held, rest = order[: max(1, len(order) // _HELD_OUT)], order[max(1, len(order) // _HELD_OUT) :]
-    return Split(x=data.train.x[rest], y=data.train.y[rest]), Split(x=data.train.x[held], y=data.train.y[held])
+    if isinstance(train, Loader):
+        return train.subset(rest), train.subset(held)
+    return Split(x=train.x[rest], y=train.y[rest]), Split(x=train.x[held], y=train.y[held])
 
 
-def _initial_model(task: Task, seed: int, remedy: Remedy, train: Split) -> nn.Module:
+def _initial_model(task: Task, seed: int, remedy: Remedy, train: Split | Loader) -> nn.Module:
+    inputs = required_inputs(task, train, seed)
     seed_all(seed)
-    model = remedy.apply(task.model(seed), train.x[: task.batch_size], seed)
+    model = remedy.apply(task.model(seed), inputs, seed)
     seed_all(seed)  # again: the remedy may have drawn random numbers, and dropout must not depend on it
     return model.train()
 
 
-def _train(
+def _losses(
     task: Task,
     model: nn.Module,
-    split: Split,
+    split: Split | Loader,
     *,
     seed: int,
     rate: float,
     steps: int,
     look: Callable[..., None] | None = None,
-) -> Iterator[float]:
-    """Train, and yield the loss of every step; stop after one that is not finite."""
-    optimizer = task.optimizer(model.parameters(), rate)
-    limit = steps if task.steps is None else min(steps, task.steps)
-    done = 0
-    for x, y in islice(batches(task, split, seed), limit):
-        if look is not None:
-            look(done, last=False)
-        loss = task.loss(model(x), y)
-        value = float(loss.detach())
-        yield value
-        if not math.isfinite(value):
-            break
-        loss.backward()  # type: ignore[no-untyped-call] # torch has no annotation for it
-        optimizer.step()
-        optimizer.zero_grad()
-        done += 1
+) -> list[float]:
+    """Train, and return the loss of every step; NaN as that of a step at which the training diverged."""
+    recorder, settings = Recorder(), TrainingSettings(lr=rate, limit=steps)
+    before_step = None if look is None else partial(look, last=False)
+    ended = []
+    try:
+        train(task, model, split, seed, settings=settings, recorder=recorder, look=before_step)
+    except DivergedError:
+        ended = [math.nan]
     if look is not None:
-        look(done, last=True)
+        look(len(recorder.losses), last=True)
+    return [*recorder.losses, *ended]

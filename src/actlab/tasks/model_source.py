@@ -7,7 +7,7 @@ Without it, inputs are taken from the ``data(seed)`` of a task file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,10 @@ from torch import Tensor, nn
 
 from actlab.errors import TaskError, did_you_mean
 from actlab.tasks import registry, task_file
-from actlab.tasks.data import as_data
+from actlab.tasks.data import Data, Split, as_data
 from actlab.tasks.isolation import isolated
+from actlab.tasks.loading.batch_parts import inputs_of_call, parts_of
+from actlab.tasks.loading.nested import mapped
 from actlab.tasks.task import Task, load_data
 from actlab.tasks.user_code import call_with_seed
 
@@ -66,12 +68,22 @@ def load_model(source: str | Path, seed: int = 0) -> LoadedModel:
     namespace = task_file.run_file(file)
     with isolated(seed):
         model = _model(namespace, file, seed)
-        return LoadedModel(name=file.stem, model=model, example_inputs=_example_inputs(namespace, file, seed))
+        return LoadedModel(name=file.stem, model=model, example_inputs=_example_inputs(namespace, model, file, seed))
 
 
 def _from_task(task: Task, seed: int) -> LoadedModel:
     with isolated(seed):
-        return LoadedModel(name=task.name, model=task.model(seed), example_inputs=load_data(task, seed).train.x[:BATCH])
+        model = task.model(seed)
+        return LoadedModel(name=task.name, model=model, example_inputs=_inputs(load_data(task, seed), model, task.step))
+
+
+def _inputs(data: Data, model: nn.Module, step: Callable[[nn.Module, Any], Any] | None) -> Any:
+    """Return the model's inputs of the first training examples; those with which a step calls it, or None where it does not."""
+    split = data.train
+    batch = split.first(BATCH) if isinstance(split, Split) else mapped(split.first(), lambda leaf: leaf)
+    if step is not None:
+        return inputs_of_call(model, lambda: step(model, batch))
+    return batch[0] if isinstance(split, Split) else parts_of(batch, split.of).inputs
 
 
 def _model(namespace: Mapping[str, Any], file: Path, seed: int) -> nn.Module:
@@ -86,7 +98,7 @@ def _model(namespace: Mapping[str, Any], file: Path, seed: int) -> nn.Module:
     return model
 
 
-def _example_inputs(namespace: Mapping[str, Any], file: Path, seed: int) -> Any:
+def _example_inputs(namespace: Mapping[str, Any], model: nn.Module, file: Path, seed: int) -> Any:
     if "example_inputs" in namespace:
         inputs = _evaluated(namespace["example_inputs"], f"example_inputs in {file}", seed)
         if not isinstance(inputs, (Tensor, tuple, Mapping)):
@@ -97,7 +109,9 @@ def _example_inputs(namespace: Mapping[str, Any], file: Path, seed: int) -> Any:
         return inputs
     if "data" not in namespace:
         return None
-    return as_data(_evaluated(namespace["data"], f"data in {file}", seed), of=str(file)).train.x[:BATCH]
+    data = as_data(_evaluated(namespace["data"], f"data in {file}", seed), of=str(file), seed=seed)
+    step = namespace.get("step")
+    return _inputs(data, model, step if callable(step) else None)
 
 
 def _evaluated(value: Any, what: str, seed: int) -> Any:

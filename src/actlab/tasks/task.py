@@ -179,6 +179,11 @@ class Task:
         return (self.metrics or {}).get(self.metric_name, self.metric)
 
     @property
+    def has_loss(self) -> bool:
+        """Whether there is a loss of output and target, and not only a ``step``."""
+        return self.loss is not _absent
+
+    @property
     def has_metric(self) -> bool:
         """Whether there is a function of the result."""
         return self.result_metric is not _absent

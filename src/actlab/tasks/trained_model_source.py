@@ -23,7 +23,8 @@ from actlab.tasks.user_code import call_with_seed
 
 __all__ = ["ModelOrTask", "load_model_or_task"]
 
-_TASK_NAMES = ("loss", "metric", "direction")
+# What a task defines beside model and data, and what may stand in its place.
+_TASK_NAMES = {"loss": "step", "metric": "metrics", "direction": "direction"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,7 +36,7 @@ class ModelOrTask:
         data: its splits.
         task: the task whose model is to be trained, or None.
         model: the trained model, or None.
-        loss: of (output, target), returns a scalar tensor; None where the file defines none.
+        loss: of (output, target), returns a scalar tensor; None where there is none.
     """
 
     name: str
@@ -67,7 +68,7 @@ def load_model_or_task(source: str | Path | Task, seed: int = 0) -> ModelOrTask:
     namespace = task_file.run_file(file)
     if isinstance(namespace.get("model"), nn.Module):
         return _from_model(namespace, file, seed)
-    if all(name in namespace for name in _TASK_NAMES):
+    if all(name in namespace or instead in namespace for name, instead in _TASK_NAMES.items()):
         return _from_task(task_file.load(file), seed)
     raise TaskError(
         f"{file} is neither a task nor a trained model. A task defines {', '.join(('model', 'data', *_TASK_NAMES))}; a trained model is "
@@ -77,7 +78,7 @@ def load_model_or_task(source: str | Path | Task, seed: int = 0) -> ModelOrTask:
 
 def _from_task(task: Task, seed: int) -> ModelOrTask:
     with isolated(seed):
-        return ModelOrTask(name=task.name, data=load_data(task, seed), task=task, loss=task.loss)
+        return ModelOrTask(name=task.name, data=load_data(task, seed), task=task, loss=task.loss if task.has_loss else None)
 
 
 def _from_model(namespace: Mapping[str, Any], file: Path, seed: int) -> ModelOrTask:
