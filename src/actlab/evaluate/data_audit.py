@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from torch import Tensor
 
-from actlab.tasks.data import Data
+from actlab.errors import TaskError
+from actlab.system.name_list import listed
+from actlab.tasks.data import Data, Split
+from actlab.tasks.loading.batch_parts import parts_of
+from actlab.tasks.loading.loader import InMemory, Loader
+from actlab.tasks.loading.nested import leaves
 
 __all__ = ["count_duplicates"]
 
@@ -17,7 +23,7 @@ def count_duplicates(data: Data) -> Mapping[str, Any]:
 
     Returns:
         ``test_examples``, the size of the test split; ``test_in_train`` and ``test_in_validation``, the numbers of test examples
-        that are also in these splits.
+        that are also in these splits. Of datasets and loaders, whose examples may be other ones at every reading, ``not_checked``.
 
     Example:
         >>> import torch
@@ -26,9 +32,13 @@ def count_duplicates(data: Data) -> Mapping[str, Any]:
         >>> count_duplicates(Data(train=part, test=part))["test_in_train"]
         3
     """
-    test = _row_hashes(data.test.x)
-    train = set(_row_hashes(data.train.x))
-    validation = set(_row_hashes(data.validation.x)) if data.validation is not None else set()
+    inputs = {name: _inputs(split) for name, split in data.splits.items()}
+    unknown = [name for name, tensors in inputs.items() if tensors is None]
+    if unknown:
+        sizes = {} if data.test.examples is None else {"test_examples": data.test.examples}
+        return {**sizes, "not_checked": f"{listed(unknown)}: read from a dataset or a loader"}
+    test, train = _row_hashes(inputs["test"] or []), set(_row_hashes(inputs["train"] or []))
+    validation = set(_row_hashes(inputs.get("validation") or []))
     return {
         "test_examples": len(test),
         "test_in_train": sum(row in train for row in test),
@@ -36,6 +46,22 @@ def count_duplicates(data: Data) -> Mapping[str, Any]:
     }
 
 
-def _row_hashes(x: Tensor) -> list[int]:
+def _inputs(split: Split | Loader) -> list[Tensor] | None:
+    """Return the tensors whose rows are an example's inputs; None where they are not in memory as such."""
+    if isinstance(split, Split):
+        return [split.x]
+    if not split.is_in_memory or split.examples != len(InMemory(split.tree)):
+        return None
+    with suppress(TaskError):  # without a target, all are inputs
+        return list(leaves(parts_of(split.tree).inputs))
+    return list(leaves(split.tree))
+
+
+def _row_hashes(parts: list[Tensor]) -> list[int]:
+    columns = [_hashes(x) for x in parts]
+    return columns[0] if len(columns) == 1 else [hash(row) for row in zip(*columns, strict=True)]
+
+
+def _hashes(x: Tensor) -> list[int]:
     rows = x.detach().cpu().contiguous().flatten(1) if x.ndim > 1 else x.detach().cpu().reshape(-1, 1)
     return [hash(row.tobytes()) for row in rows.numpy()]

@@ -332,7 +332,8 @@ def task_digest(task: Task) -> str:
         task.metric_name,
     )
     text = task.source or _code_of(task)
-    return hashlib.sha256(f"{text}\n{settings}".encode()).hexdigest()
+    more = {name: value for name, value in task.extensions.items() if isinstance(value, int | float | str)}
+    return hashlib.sha256(f"{text}\n{settings}{more or ''}".encode()).hexdigest()
 
 
 def _can_be_shortened(task: Task) -> bool:
@@ -343,7 +344,11 @@ def _can_be_shortened(task: Task) -> bool:
 def _code_of(task: Task) -> str:
     if task.train is not None:
         return code_text(filter(None, (task.model, task.train, task.example_inputs)))
-    return "\n".join(_code(getattr(task, name)) for name in ("model", "data", "loss", "metric", "optimizer"))
+    functions = [getattr(task, name) for name in ("model", "data", "loss", "metric", "optimizer")]
+    more = [value for value in task.extensions.values() if callable(value)]
+    return "\n".join(
+        [*map(_code, [*functions, *more]), *(f"{name} {_code(it)}" for name, it in (task.metrics or {}).items())]
+    )
 
 
 def task_name(plan: Plan) -> str:

@@ -30,7 +30,7 @@ _INSTALLED = (
     _PACKAGE,
     *(Path(sysconfig.get_paths()[key]).resolve() for key in ("stdlib", "platstdlib", "purelib", "platlib")),
 )
-_FUNCTIONS = ("model", "data", "loss", "metric", "optimizer", "curve_metric", "train", "example_inputs")
+_FUNCTIONS = ("model", "data", "loss", "metric", "optimizer", "curve_metric", "step", "predict", "scheduler", "train", "example_inputs")
 _digests: weakref.WeakKeyDictionary[Task, dict[str, str]] = weakref.WeakKeyDictionary()
 
 
@@ -74,6 +74,7 @@ def source_files(task: Task) -> list[Path]:
     if task.file is not None:
         return sorted(_closure([Path(task.file).resolve()]))
     functions = [function for name in _FUNCTIONS if (function := getattr(task, name)) is not None]
+    functions += (task.metrics or {}).values()
     return sorted(_closure([file for function in functions for file in _files_behind(function, set())]))
 
 

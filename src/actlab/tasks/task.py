@@ -27,6 +27,22 @@ Parameters = Iterable[nn.Parameter]
 OWN_RATE = 0.0
 
 
+# Fields that plans of version 0.1 did not know; their defaults leave a task, and its fingerprint, as it was.
+_EXTENSIONS = (
+    "step",
+    "predict",
+    "metrics",
+    "scheduler",
+    "clip_norm",
+    "accumulate",
+    "ema",
+    "validate_every",
+    "patience",
+    "precision",
+    "compile",
+)
+
+
 def _absent(*arguments: Any) -> Any:
     """Stand for a function that a task does without, because its own training does that part."""
     raise TaskError(
@@ -177,6 +193,17 @@ class Task:
             ('accuracy', True)
         """
         return (self.metrics or {}).get(self.metric_name, self.metric)
+
+    @property
+    def extensions(self) -> dict[str, Any]:
+        """Settings of the training beyond loss, optimizer and length that are not at their defaults, by name.
+
+        Example:
+            >>> Task(name="t", model=None, data=None, loss=None, metric=accuracy, ema=0.9).extensions
+            {'ema': 0.9}
+        """
+        defaults = {field.name: field.default for field in fields(self)}
+        return {name: getattr(self, name) for name in _EXTENSIONS if getattr(self, name) != defaults[name]}
 
     @property
     def has_loss(self) -> bool:

@@ -104,6 +104,8 @@ def _selection_warnings(facts: StudyFacts) -> Iterator[str]:
     total = facts.hygiene.get("test_examples")
     if facts.hygiene.get("selected_on_test"):
         yield "The test split was used for selection: the results look better than they will be on new data."
+    if facts.hygiene.get("not_checked"):
+        yield f"Whether test examples are also in another split was not checked ({facts.hygiene['not_checked']})."
     for key, split in (("test_in_train", "training"), ("test_in_validation", "validation")):
         count = facts.hygiene.get(key) or 0
         if count:
