@@ -15,6 +15,7 @@ from torch import nn
 from actlab.errors import ActlabError, TaskError
 from actlab.system.interrupts import may_raise
 from actlab.tasks.error_text import shortened, text_of
+from actlab.tasks.loading.worker_error import worker_error
 
 __all__ = ["call_with_seed", "check_takes_seed", "is_user_code", "one_line", "user_code", "user_line"]
 
@@ -32,7 +33,10 @@ def one_line(error: BaseException) -> str:
         >>> one_line(ValueError("no such column"))
         'ValueError: no such column'
     """
-    lines = text_of(error).strip().splitlines()
+    text = text_of(error)
+    if (worker := worker_error(text)) is not None:
+        return f"{shortened(worker.line, _LONGEST_LINE)} (in a worker process of a DataLoader)"
+    lines = text.strip().splitlines()
     return f"{type(error).__name__}: {shortened(lines[0], _LONGEST_LINE)}" if lines else type(error).__name__
 
 
@@ -53,7 +57,9 @@ def user_line(error: BaseException) -> str:
     """
     if isinstance(error, SyntaxError) and error.filename:
         return f"\n  {error.filename}, line {error.lineno}:\n    {(error.text or '').strip()}"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_user_code(frame.filename)]
+    worker = worker_error(text_of(error))
+    raised = traceback.extract_tb(error.__traceback__) if worker is None else worker.frames
+    frames = [frame for frame in raised if is_user_code(frame.filename)]
     if not frames:
         return ""
     frame = frames[-1]

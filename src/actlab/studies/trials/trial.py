@@ -18,12 +18,13 @@ from actlab.studies.trials.script_trial import run_script_trial
 from actlab.system.interrupts import may_raise
 from actlab.tasks.error_text import shortened, text_of
 from actlab.tasks.isolation import isolated, torch_threads
+from actlab.tasks.loading.worker_error import worker_error
 from actlab.tasks.scripts.run import ScriptEndedError
 from actlab.tasks.task import Door, Task
 from actlab.tasks.training.conditions import Conditions
 from actlab.tasks.training.devices import device_record
 from actlab.tasks.training.loop import DivergedError
-from actlab.tasks.user_code import one_line
+from actlab.tasks.user_code import one_line, user_line
 
 __all__ = ["Ending", "Trial", "ending_of", "run_trial"]
 
@@ -216,6 +217,8 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 def _reason(error: BaseException) -> str:
-    """Return a summary line and the innermost frames."""
+    """Return a summary line and the innermost frames; of an exception in a worker process of a loader the user's line there."""
+    if worker_error(text_of(error)) is not None:
+        return f"{one_line(error)}{user_line(error)}"
     frames = traceback.format_list(traceback.extract_tb(error.__traceback__)[-_TRACEBACK_FRAMES:])
     return f"{one_line(error)}\n{shortened(''.join(frames))}".rstrip()
