@@ -61,11 +61,10 @@ def main() -> None:
             rows = by_key(done.rows())
             equal = sum(all(rows[key][name] == reference[key][name] for name in TO_THE_BIT) for key in reference)
             apart = max(abs(rows[key]["metric"] - reference[key]["metric"]) for key in reference)
-            same = done.verdict().recommendation == verdict.recommendation
+            answer = "same" if done.verdict().recommendation == verdict.recommendation else "OTHER"
             seconds = statistics.median(row["cpu_seconds"] for row in rows.values())
-            print(
-                f"{door:20} {len(rows):4}  {f'{equal} of {len(reference)}':16}  {apart:17.1e}  {'same' if same else 'OTHER':7}  {seconds:15.3f}"
-            )
+            exact = f"{equal} of {len(reference)}"
+            print(f"{door:20} {len(rows):4}  {exact:16}  {apart:17.1e}  {answer:7}  {seconds:15.3f}")
     print(f"verdict: {verdict.recommendation}")
 
 
