@@ -6,9 +6,9 @@ bits elsewhere. They do not depend on how many models are in the stack.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from math import prod
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -16,10 +16,10 @@ from torch.nn import functional
 
 from actlab.studies.stacked.stacked_tensor import RULES, StackedTensor, raw
 
-__all__ = ["along_models", "elementwise", "evenly"]
+__all__ = ["LANES", "along_models", "elementwise", "evenly"]
 
-_LANES = 64  # numbers per step of torch's vector code, of any type
-_PATCH = 32  # numbers per patch up to which a convolution is computed as a matrix product of patches
+#: Numbers that torch's vector code takes at a time, at most.
+LANES: Final = 64
 
 
 def _rule(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -77,10 +77,10 @@ def evenly(function: Callable[..., Tensor], x: Tensor, *args: Any, **kwargs: Any
         >>> evenly(torch.tanh, torch.zeros(3))
         tensor([0., 0., 0.])
     """
-    over = x.numel() % _LANES
+    over = x.numel() % LANES
     if not over:
         return function(x, *args, **kwargs)
-    flat = functional.pad(x.reshape(-1), (0, _LANES - over))
+    flat = functional.pad(x.reshape(-1), (0, LANES - over))
     return function(flat, *args, **kwargs)[: x.numel()].view(x.shape)
 
 
@@ -233,43 +233,22 @@ class _Products(torch.autograd.Function):
         )
 
 
-@_rule(torch.conv2d)
-def _conv2d(  # noqa: PLR0917 # torch's
-    x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
-) -> Any:
-    """Convolve as a matrix product of patches where patches are small, else model by model, which torch does as fast as groups."""
-    if not all(isinstance(it, StackedTensor) for it in (x, weight)) or not (
-        bias is None or isinstance(bias, StackedTensor)
-    ):
-        return NotImplemented
-    inputs, weights, biases = x.stacked, weight.stacked, raw(bias)
-    plain = groups == 1 and not isinstance(padding, str) and inputs.dim() == 5
-    if plain and prod(weights.shape[2:]) <= _PATCH and not inputs.requires_grad:
-        return StackedTensor(_conv_of_patches(inputs, weights, biases, *map(_pair, (stride, padding, dilation))))
-    each = zip(
-        inputs.unbind(), weights.unbind(), [None] * len(inputs) if biases is None else biases.unbind(), strict=True
-    )
-    return StackedTensor(torch.stack([torch.conv2d(*one, stride, padding, dilation, groups) for one in each]))
+def _model_by_model(function: Any) -> Callable[..., Any]:
+    """Return the stacked form of a function that torch runs as fast for one model after the other, as convolutions."""
+
+    def apply(x: Any, weight: Any, bias: Any = None, *args: Any, **kwargs: Any) -> Any:
+        given = [x, weight, *([] if bias is None else [bias])]
+        if not all(isinstance(it, StackedTensor) for it in given):
+            return NotImplemented
+        each = zip(*(it.stacked.unbind() for it in given), strict=True)
+        fill = [None] if bias is None else []
+        return StackedTensor(torch.stack([function(*one, *fill, *args, **kwargs) for one in each]))
+
+    return apply
 
 
-def _pair(value: Any) -> tuple[int, int]:
-    first, *others = value if isinstance(value, Iterable) else (value, value)
-    return (first, *others) if others else (first, first)
-
-
-def _conv_of_patches(  # noqa: PLR0917 # those of a convolution
-    x: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, int], padding: tuple[int, int], dilation: tuple[int, int]
-) -> Tensor:  # fmt: skip
-    count, batch = x.shape[:2]
-    outputs, _, *kernel = weight.shape[1:]
-    padded = functional.pad(x, (padding[1], padding[1], padding[0], padding[0]))
-    for dim in (0, 1):
-        padded = padded.unfold(3 + dim, dilation[dim] * (kernel[dim] - 1) + 1, stride[dim])
-    patches = padded[..., :: dilation[0], :: dilation[1]].permute(0, 2, 5, 6, 1, 3, 4)
-    height, width = patches.shape[5:]
-    columns, rows = patches.reshape(count, -1, batch * height * width), weight.reshape(count, outputs, -1)
-    y = torch.bmm(rows, columns) if bias is None else torch.baddbmm(bias.unsqueeze(2), rows, columns)
-    return y.view(count, outputs, batch, height, width).transpose(1, 2)
+for _function in (torch.conv1d, torch.conv2d, torch.conv3d, torch.conv_transpose1d, torch.conv_transpose2d):
+    RULES[_function] = _model_by_model(_function)
 
 
 @_rule(functional.batch_norm)

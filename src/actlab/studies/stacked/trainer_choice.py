@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from actlab.studies.plan import Plan
+from actlab.studies.settings import TUNING_SEEDS
 from actlab.studies.stacked.model_stack import can_share_stack
 from actlab.studies.stacked.stack_trials import stacked_trial
 from actlab.studies.stacked.stackable import arm_obstacle, data_obstacle, obstacle
@@ -24,6 +25,7 @@ from actlab.system.plural import plural
 from actlab.tasks.data import Data, Split
 from actlab.tasks.isolation import isolated, seed_all, torch_threads
 from actlab.tasks.task import Task
+from actlab.tasks.training.batches import step_count
 from actlab.tasks.training.conditions import Conditions
 from actlab.tasks.training.data_cache import cached_data
 from actlab.tasks.training.loop import TrainingSettings, train
@@ -35,6 +37,7 @@ __all__ = ["TrainerChoice", "choose_trainer"]
 _COMPARED_STEPS = 3
 _TIMED_STEPS = 6
 _TOLERANCE = 1e-9  # of a loss of double precision in the first steps, relative
+_SHORT = 4.0  # seconds of a core; trials that take less in all are not worth the comparison
 _GAIN = 1.1  # from which stacks are used: below, they only delay the first result
 _MOST_MODELS = 64  # in a stack; more take no less time per model
 _CACHE: Final = Path("/sys/devices/system/cpu/cpu0/cache/index3/size")
@@ -76,8 +79,9 @@ class TrainerChoice:
 def choose_trainer(task: Task, plan: Plan, conditions: Conditions, *, jobs: int, forced: bool = False) -> TrainerChoice:
     """Compare the trainers on a few steps of the study's first trials, and return which one it uses.
 
-    It takes about as long as a short trial. The comparison is in double precision, where a mistake cannot hide behind rounding: an
-    optimizer that does not act on each element, an attribute of the model that depends on the seed, random numbers from elsewhere.
+    It takes about as long as a short trial, and is left out where all trials together take a few seconds. The comparison is in double
+    precision, where a mistake cannot hide behind rounding: an optimizer that does not act on each element, an attribute of the model that
+    depends on the seed, random numbers from elsewhere.
 
     Args:
         task: the task.
@@ -111,11 +115,15 @@ def _measured(task: Task, plan: Plan, *, jobs: int, forced: bool) -> TrainerChoi
     groups = _groups({label: trial.model for label, trial in models.items()})
     if not groups:
         return TrainerChoice(stacked=False, reason="; ".join(dict.fromkeys(refused.values())), arms=refused)
+    alone = _step_alone(task, plan, groups, data[seeds[0]])
+    total = alone * step_count(task, data[seeds[0]].train) * _trial_count(plan)
+    if total < _SHORT and not forced:
+        return TrainerChoice(stacked=False, reason=f"all its trials take less than {_SHORT:g} s of a core")
     _compare(task, plan, groups, data)
     trials = len(plan.seeds) * max(list(groups.values()).count(group) for group in set(groups.values()))
     most, by_data = _fitting(task, next(iter(models.values())), plan), _seeds_in_memory(data[seeds[0]])
     size = max(1, min(most, -(-trials // jobs)))
-    gain = _gain(task, plan, groups, data[seeds[0]], size)
+    gain = alone / _step_in_stack(task, plan, groups, data[seeds[0]], size)
     is_faster = gain >= _GAIN
     words = f"a step of a trial takes {_ratio(gain)} in a stack of {plural(size, 'trial')}"
     return TrainerChoice(
@@ -203,29 +211,44 @@ def _losses_alone(task: Task, trial: StackedTrial, plan: Plan) -> list[float]:
     return recorder.losses
 
 
-def _gain(task: Task, plan: Plan, groups: Mapping[str, int], data: Data, size: int) -> float:
-    """Return how many times as long a step takes in a trial of its own as in a stack of a size."""
-    largest = max(set(groups.values()), key=list(groups.values()).count)
-    labels = [label for label in plan.labels if groups.get(label) == largest]
-    seed = plan.seeds[0]
-    short, rate = replace(task, steps=_TIMED_STEPS + 1), task.learning_rate
-    keys = sorted(TrialKey(MAIN, labels[place % len(labels)], seed, rate) for place in range(size))
+def _trial_count(plan: Plan) -> float:
+    """Return the number of trials of a plan, each counted as its share of the steps of a main one."""
+    tuning = len(plan.arms) * len(TUNING_SEEDS) * sum(rung.rates * rung.share for rung in plan.rungs)
+    return tuning + len(plan.arms) * len(plan.seeds)
+
+
+def _largest_group(plan: Plan, groups: Mapping[str, int]) -> list[str]:
+    numbers = list(groups.values())
+    return [label for label in plan.labels if groups.get(label) == max(set(numbers), key=numbers.count)]
+
+
+def _step_alone(task: Task, plan: Plan, groups: Mapping[str, int], data: Data) -> float:
+    """Return the seconds of a step of a trial of its own, the mean over the arms."""
+    rate, times = task.learning_rate, []
+    settings = TrainingSettings(lr=rate, decay_learned=plan.decay_learned)
+    short = replace(task, steps=_TIMED_STEPS + 1)
+    for label in _largest_group(plan, groups):
+        trial = stacked_trial(task, plan, TrialKey(MAIN, label, plan.seeds[0], rate), data)
+
+        def run(look: Callable[[int], None], trial: StackedTrial = trial) -> None:
+            train(short, trial.model, data.train, trial.seed, settings=settings, recorder=Recorder(), look=look)
+
+        with isolated(trial.seed):
+            times.append(_time_per_step(run))
+    return sum(times) / len(times)
+
+
+def _step_in_stack(task: Task, plan: Plan, groups: Mapping[str, int], data: Data, size: int) -> float:
+    """Return a trial's share of the seconds of a step of a stack of a size."""
+    labels, seed = _largest_group(plan, groups), plan.seeds[0]
+    keys = sorted(TrialKey(MAIN, labels[place % len(labels)], seed, task.learning_rate) for place in range(size))
     trials = [stacked_trial(task, plan, key, data) for key in keys]
     with isolated(seed):
-        stack = StackTraining(task=short, trials=trials, decay_learned=plan.decay_learned)
-        together = _time_per_step(lambda look: stack.run(after_step=look))
-    alone = []
-    for label in labels:
-        trial = stacked_trial(task, plan, TrialKey(MAIN, label, seed, rate), data)
-        settings = TrainingSettings(lr=rate, decay_learned=plan.decay_learned)
-        with isolated(seed):
-            alone.append(_time_per_step(lambda look: train(
-                short, trial.model, data.train, seed, settings=settings, recorder=Recorder(), look=look,  # noqa: B023 # called at once
-            )))  # fmt: skip
-    return sum(alone) / len(alone) / (together / size)
+        stack = StackTraining(task=task, trials=trials, decay_learned=plan.decay_learned)
+        return _time_per_step(lambda look: stack.run(_TIMED_STEPS, after_step=look)) / size
 
 
-def _time_per_step(run: Any) -> float:
+def _time_per_step(run: Callable[[Callable[[int], None]], None]) -> float:
     """Return the median CPU time between two steps."""
     times: list[float] = []
     run(lambda _: times.append(time.thread_time()))
