@@ -118,10 +118,11 @@ def test_without_checkpoints_a_killed_trial_begins_anew(tmp_path, undisturbed):
     assert loss.calls == 4 * STEPS + 80
 
 
+@pytest.mark.slow  # twice the limit, which must be long enough for a whole trial on a busy machine
 def test_a_trial_that_hangs_is_ended_at_its_limit_though_it_has_checkpoints(tmp_path):
     hangs = {50, 50 + STEPS + 50}  # of one arm: the other's trial comes before its second attempt, which runs alone
     loss = Fatal(tmp_path / "calls", hangs, lambda: time.sleep(60))
-    rows = run(tmp_path, loss, seeds=1, trial_limit="1s").rows()
+    rows = run(tmp_path, loss, seeds=1, trial_limit="5s").rows()
     assert sorted(row["status"] for row in rows) == ["completed", "failed"]
     assert loss.calls == max(hangs)  # the second attempt has begun anew: the limit is that of a whole trial
     assert files(tmp_path) is None
