@@ -65,7 +65,7 @@ def _of(arm: ArmSummary, read: Callable[[Difference], float | None]) -> float | 
 
 
 def columns(verdict: Verdict) -> list[Column]:
-    """Return the columns after the arm's name. The learning rate has a column only if arms differ in it."""
+    """Return the columns after the arm's name. The learning rate has one only if arms differ in it, step time and memory if known."""
     rates = {arm.lr for arm in verdict.arms}
     return [
         Column(
@@ -77,7 +77,7 @@ def columns(verdict: Verdict) -> list[Column]:
         ),
         *_quality(verdict),
         *_chances(),
-        *_cost(),
+        *_cost(verdict),
         *([_rate()] if len(rates) > 1 else []),
         Column(
             name="seeds", meaning="number of seeds with a result", value=lambda arm: arm.n, shown=lambda arm: str(arm.n)
@@ -136,7 +136,15 @@ def _chances() -> list[Column]:
     ]
 
 
-def _cost() -> list[Column]:
+def _cost(verdict: Verdict) -> list[Column]:
+    return [
+        column
+        for column in _all_costs()
+        if column.name == "params" or any(column.value(arm) is not None for arm in verdict.arms)
+    ]
+
+
+def _all_costs() -> list[Column]:
     return [
         Column(
             name="step time",

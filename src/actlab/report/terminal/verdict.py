@@ -127,9 +127,9 @@ def _equivalence(probability: float | None) -> str:
 def _visible_columns(verdict: Verdict, width: int) -> list[Column]:
     """Return the columns for which a terminal has room."""
     by_name = {column.name: column for column in columns(verdict)}
-    visible = [by_name[name] for name in ORDER]
+    visible = [by_name[name] for name in ORDER if name in by_name]
     longest = max((cell_len(arm.spec) for arm in verdict.arms), default=0)
-    for column in map(by_name.__getitem__, OPTIONAL):
+    for column in (by_name[name] for name in OPTIONAL if name in by_name):
         if _needed(visible, verdict) + min(NARROWEST_NAME, longest) <= width:
             break
         visible.remove(column)
@@ -250,6 +250,7 @@ def _plan_settings(draft: Draft) -> Table:
             "arms": ", ".join(f"{arm} (baseline)" if arm == plan.baseline else arm for arm in plan.labels),
             "seeds": f"{len(plan.seeds)}",
             "trials": f"at most {plural(main, 'trial')}{_length(task)}{tuning}; {draft.jobs} at a time",
+            "stacks": draft.stacking,
             "budget": "none" if draft.budget is None else duration(draft.budget),
             "init": plan.init,
             "learning rate": planned_learning_rates(plan, task.learning_rate),
