@@ -37,6 +37,7 @@ from actlab.studies.stacked.stacking import CHOICE_LIMIT, Stacking
 from actlab.studies.stacked.trainer_choice import TrainerChoice
 from actlab.studies.store.lease_owner import Owner
 from actlab.studies.store.store import HEARTBEAT, Lease, Store, TrialKey
+from actlab.studies.trials.stage import PILOT
 from actlab.studies.trials.trial import Trial
 from actlab.tasks.task import Task
 
@@ -175,11 +176,8 @@ class Dispatcher:
     def _hand_out(self) -> None:
         """Lease trials for idle runners. A trial on which a process was ended runs later, and alone."""
         busy = self._busy()
-        if (
-            self._costs.is_due
-            and not busy
-            and (self._job.jobs == 1 or self._state.schedule.finished or self._is_late())
-        ):
+        is_first = self._job.jobs == 1 and self._job.budget is None
+        if self._costs.is_due and not busy and (is_first or self._state.schedule.finished or self._is_late()):
             self._start_costs()
         if self._is_late() or any(self._deaths[key] for runner in busy for key in runner.leases):
             return
@@ -188,14 +186,24 @@ class Dispatcher:
         keys = schedule.runnable if self._job.budget is None else schedule.runnable[: schedule.round_size]
         fresh = [key for key in keys if key not in running and not self._deaths[key]]
         for _ in range(self._job.jobs - len(busy) - self._costs.is_running):
-            if self._costs.is_due and self._busy():  # beside the first trial
-                self._start_costs()
-            elif not (self._choose_trainer() if self._stacking.is_due else self._order(fresh)):
+            if not self._hand_out_next(fresh):
                 break
         if not self._busy() and not self._costs.is_running:
             self._order([key for key in keys if self._deaths[key]], alone=True)
         if self._waiting.is_due(waiting=not self._busy() and not self._costs.is_running):
             self._waiting.tell(self._store.holders(self._job.study))
+
+    def _hand_out_next(self, keys: Sequence[TrialKey]) -> bool:
+        """Have a process do what comes next, and return whether there was something; the costs are measured beside a trial."""
+        if self._stacking.is_due:
+            # the pilot is one trial, whatever the trainer of the others, and need not wait for it
+            pilot = [key for key in keys if key.stage == PILOT] if self._job.jobs > 1 and not self._busy() else []
+            if self._order(pilot) or self._choose_trainer():
+                return True
+        if self._costs.is_due and self._busy() and self._job.budget is None:  # a budget is for trials
+            self._start_costs()
+            return True
+        return not self._stacking.is_due and self._order(keys)
 
     def _order(self, keys: Sequence[TrialKey], *, alone: bool = False) -> bool:
         """Lease the first free trials and order them: a stack, or one; return whether there were some."""
@@ -277,6 +285,7 @@ class Dispatcher:
         if answer.choice is not None:
             runner.is_choosing = False
             self._stacking.choose(TrainerChoice.from_dict(answer.choice))
+            self._budget = Budget(self._job.budget, self._job.jobs)  # which is for trials
         elif answer.refused is not None:
             self._stacking.refuse(runner.leases, answer.refused)
             self._release(runner, "cannot be stacked")
@@ -343,6 +352,7 @@ class Dispatcher:
             self._release(runner, "ended at the limit")
             return
         self._record(runner, overdue_trial(key, limit, origin, runner.time.seconds))
+        self._state.refresh()  # before the next trials are handed out: the row is provisional, and does not keep it from running
 
     def _running_template(self) -> TemplateProcess:
         """Return the template process, which is started if there is none."""
