@@ -233,7 +233,13 @@ def _checked_tree(part: Any, of: str) -> Any:
 def _tensor(value: Any, of: str) -> Tensor:
     if isinstance(value, Tensor):
         return value
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError) as error:  # of several lengths
+        raise TaskError(
+            f"{of[:1].upper()}{of[1:]} is {_describe(value)}, which is no array of numbers. A list of batches is no split: return a "
+            "DataLoader, a dataset of torch, or an object whose __iter__ gives the batches."
+        ) from error
     if array.dtype.kind == "f":
         return torch.as_tensor(np.ascontiguousarray(array), dtype=torch.get_default_dtype())
     if array.dtype.kind in "iub":

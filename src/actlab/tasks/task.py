@@ -175,6 +175,9 @@ class Task:
         return "script" if self.script is not None else "function" if self.train is not None else "loop"
 
     def __post_init__(self) -> None:
+        for name, instead in {"loss": self.step, "metric": self.metrics}.items():
+            if getattr(self, name) is None and instead is not None:
+                object.__setattr__(self, name, _absent)
         if not self.metric_name:
             object.__setattr__(self, "metric_name", self._default_metric_name())
 
@@ -209,6 +212,11 @@ class Task:
     def has_loss(self) -> bool:
         """Whether there is a loss of output and target, and not only a ``step``."""
         return self.loss is not _absent
+
+    @property
+    def has_data(self) -> bool:
+        """Whether ActLab can load the data, which a training function need not bring."""
+        return self.data is not _absent
 
     @property
     def has_metric(self) -> bool:

@@ -126,6 +126,8 @@ def _reading(split: Loader) -> Iterator[None]:
 def _check_batch(task: Task, split: Loader, batch: Any, number: int, *, is_training: bool) -> None:
     if (task.step if is_training else task.predict) is None:
         parts_of(batch, split.of)
+    if row_count(batch) == 0:
+        raise TaskError(f"Batch {number + 1} of {split.of}, {description(batch)}, has no examples.")
     for leaf in leaves(batch):
         if isinstance(leaf, Tensor) and leaf.is_floating_point() and bool(torch.isnan(leaf).any()):
             raise TaskError(

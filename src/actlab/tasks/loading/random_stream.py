@@ -32,7 +32,14 @@ class RandomStream:
     """
 
     def __init__(self, *key: int) -> None:
-        seed = int(np.random.SeedSequence([part % 2**64 for part in key]).generate_state(1, np.uint64)[0]) >> 1
+        seed = (
+            int(
+                np.random.SeedSequence([2 * part if part >= 0 else -2 * part - 1 for part in key]).generate_state(
+                    1, np.uint64
+                )[0]
+            )
+            >> 1
+        )
         self._torch = torch.Generator().manual_seed(seed).get_state()
         self._numpy: np.random.BitGenerator = np.random.MT19937(seed)
         self._random = random.Random(seed).getstate()  # noqa: S311 # no cryptography
