@@ -1,4 +1,4 @@
-"""Kaplan-Meier curve, median and restricted mean of times that may be censored, and area under a curve.
+"""Kaplan-Meier curve, median and restricted mean of censored times, and area under a curve.
 
 A time is *censored* when observation ended before the event; it is then known to be later. The restricted mean up to a horizon h is the
 mean of min(T, h), the area under the survival curve from 0 to h. Where no time is censored before h, every min(T, h) is known, so that

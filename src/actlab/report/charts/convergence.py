@@ -1,4 +1,4 @@
-"""Charts of convergence, with the held-out metric over training steps and the share of trials that have reached the target."""
+"""Charts of convergence, the held-out metric over steps and the share of trials at the target."""
 
 from __future__ import annotations
 

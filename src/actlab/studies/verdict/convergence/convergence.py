@@ -1,4 +1,4 @@
-"""Convergence of the arms of a study with times to a target, areas under the curves, and the step at which each arm was best.
+"""Convergence of arms, with times to a target, areas under the curves and best steps.
 
 The test of "trains faster" is of the same kind as the study's own (`actlab.stats.e_process`): on every seed the difference of
 min(steps to the target, steps of a trial) to the baseline, one one-sided process for each arm and each direction, and the closed test
