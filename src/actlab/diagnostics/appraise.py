@@ -16,6 +16,7 @@ from actlab.diagnostics.importance_result import Importance
 from actlab.errors import PlanError, did_you_mean
 from actlab.nn.probes.learned_curves import Shape, Shapes, shapes
 from actlab.studies.arm import MAIN_FUNCTION, Arm, ArmLike, parse_arm
+from actlab.studies.trials.function_trial import train_by_function
 from actlab.studies.trials.loop_trial import train_model
 from actlab.system.display import Displayed
 from actlab.tasks.data import Split
@@ -36,6 +37,8 @@ ALPHA = 0.05
 _BATCH = 256
 # approximate number of recordings of adaptive activations during training
 _STATES = 32
+# forward passes between two recordings where the number of steps is not known
+_EVERY = 20
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -165,11 +168,13 @@ def _trained_model(loaded: ModelOrTask, arm: Arm | None, seed: int) -> tuple[nn.
     def watch(model: nn.Module) -> AbstractContextManager[Any]:
         if not shapes(model, points=2):
             return nullcontext()
-        recorders.append(Shapes(model, every=max(1, step_count(task, loaded.data.train) // _STATES)))
+        every = _EVERY if task.door == "function" else max(1, step_count(task, loaded.data.train) // _STATES)
+        recorders.append(Shapes(model, every=every))
         return recorders[0]
 
+    trained = train_by_function if task.door == "function" else train_model
     with user_code(f"training {loaded.name}"):
-        model = train_model(task, seed, arm=arm, watch=watch)
+        model = trained(task, seed, arm=arm, watch=watch)
     return model, recorders[0] if recorders else None
 
 
@@ -201,6 +206,11 @@ def _measure(loaded: ModelOrTask, name: str) -> Measure | None:
             raise PlanError(
                 f"{loaded.name} is not a task and has no metric. Allowed measures: {', '.join(('loss', *MEASURES))}."
             )
+        if not loaded.task.has_metric:
+            raise PlanError(
+                f"{loaded.name} trains by its own function, which brings no metric of single samples. Allowed measures: "
+                f"{', '.join(MEASURES)}."
+            )
         metric = _with_user_errors(one_by_one(loaded.task.result_metric), f"metric of {loaded.name}, on single samples")
         return Measure(name=loaded.task.metric_name, of=metric, direction=loaded.task.direction)
     allowed = ("loss", "metric", *MEASURES)
@@ -208,7 +218,7 @@ def _measure(loaded: ModelOrTask, name: str) -> Measure | None:
         raise PlanError(f"There is no measure {name!r}.{did_you_mean(name, allowed)} Allowed: {', '.join(allowed)}.")
     if name != "loss":
         return MEASURES[name]
-    if loaded.loss is None and loaded.task is not None:
+    if loaded.loss is None and loaded.task is not None and loaded.task.door == "loop":
         raise PlanError(
             f"{loaded.name} has step(model, batch) and no loss(output, target), so that the loss of single samples is not known. Choose "
             f"another measure: {', '.join(('metric', *MEASURES))}."

@@ -20,8 +20,10 @@ from actlab.studies.verdict.step_time import compare_times
 from actlab.system.display import Displayed
 from actlab.tasks import registry, task_file
 from actlab.tasks.data import Split
+from actlab.tasks.isolation import isolated
 from actlab.tasks.model_source import LoadedModel, load_model
 from actlab.tasks.task import Task
+from actlab.tasks.training_function.model_inputs import model_inputs
 
 __all__ = ["ArmCost", "Costs", "cost"]
 
@@ -127,6 +129,10 @@ def _arm_cost(measured: Mapping[str, Mapping[str, Any]], label: str, baseline: s
 
 def _task(source: str | Path | Task | nn.Module, example_inputs: Any, seed: int) -> Task:
     """Return the task whose steps are timed."""
+    if isinstance(source, Task) and source.door == "function":
+        with isolated(seed):
+            model = source.model(seed)
+        return _steps_only(LoadedModel(name=source.name, model=model, example_inputs=model_inputs(source, seed)))
     if isinstance(source, Task):
         return source
     if isinstance(source, nn.Module):

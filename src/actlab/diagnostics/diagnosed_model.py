@@ -22,6 +22,7 @@ from actlab.tasks.loading.nested import joined, mapped, row_count
 from actlab.tasks.model_source import load_model
 from actlab.tasks.task import Task
 from actlab.tasks.training.batches import first_inputs
+from actlab.tasks.training_function.model_inputs import model_inputs
 from actlab.tasks.user_code import user_code
 
 __all__ = ["DiagnosedModel", "ReferenceBatch", "load_diagnosed_model", "reference_batch", "required_inputs"]
@@ -89,6 +90,16 @@ def load_diagnosed_model(
             )
             return DiagnosedModel(name=loaded.name, model=loaded.model, inputs=loaded.example_inputs, notes=(note,))
     task = registry.resolve(source)
+    if task.door == "script":
+        raise TaskError(
+            f"{task.name} is a script, whose model is not built here. Give the model itself: actlab.doctor(model, example_inputs)."
+        )
+    if task.door == "function":
+        note = f"No remedy was tried: {task.name} trains by its own function, and the doctor takes steps of its own."
+        with isolated(seed), user_code(f"model({seed}) of the task {task.name}"):
+            return DiagnosedModel(
+                name=task.name, model=task.model(seed), inputs=model_inputs(task, seed), notes=(note,)
+            )
     data = check(replace(task, learning_rate=_NO_STEP), seed=seed)
     with isolated(seed), user_code(f"model({seed}) of the task {task.name}"):
         model = task.model(seed)

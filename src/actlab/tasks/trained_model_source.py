@@ -19,6 +19,7 @@ from actlab.tasks import registry, task_file
 from actlab.tasks.data import Data, as_data
 from actlab.tasks.isolation import isolated
 from actlab.tasks.task import Task, load_data
+from actlab.tasks.training_function.function_file import is_function_file
 from actlab.tasks.user_code import call_with_seed
 
 __all__ = ["ModelOrTask", "load_model_or_task"]
@@ -70,6 +71,8 @@ def load_model_or_task(source: str | Path | Task, seed: int = 0) -> ModelOrTask:
         return _from_model(namespace, file, seed)
     if all(name in namespace or instead in namespace for name, instead in _TASK_NAMES.items()):
         return _from_task(task_file.load(file), seed)
+    if is_function_file(namespace):
+        return _from_task(task_file.load(file), seed)
     raise TaskError(
         f"{file} is neither a task nor a trained model. A task defines {', '.join(('model', 'data', *_TASK_NAMES))}; a trained model is "
         "model = an nn.Module with its weights, and data = {'train': (x, y), 'test': (x, y)}."
@@ -77,8 +80,16 @@ def load_model_or_task(source: str | Path | Task, seed: int = 0) -> ModelOrTask:
 
 
 def _from_task(task: Task, seed: int) -> ModelOrTask:
+    if not task.has_data:
+        raise TaskError(
+            f"{task.name} trains by its own {'script' if task.script else 'function'}, and there are no data to evaluate its model on. "
+            f"{'' if task.script else 'Add data(seed), which returns the splits as for a task of ActLab; or '}call "
+            "actlab.importance(model, batches) after your training."
+        )
     with isolated(seed):
-        return ModelOrTask(name=task.name, data=load_data(task, seed), task=task, loss=task.loss if task.has_loss else None)
+        return ModelOrTask(
+            name=task.name, data=load_data(task, seed), task=task, loss=task.loss if task.has_loss else None
+        )
 
 
 def _from_model(namespace: Mapping[str, Any], file: Path, seed: int) -> ModelOrTask:
