@@ -128,13 +128,16 @@ def test_a_trial_longer_than_the_limit_is_ended_with_its_children(tmp_path, monk
 
 
 @pytest.mark.slow
-def test_a_kill_of_actlab_ends_the_scripts_and_the_same_call_goes_on(tmp_path, monkeypatch):
+def test_a_kill_of_actlab_ends_the_scripts_and_the_same_call_goes_on_in_their_folders(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    body = BODY.replace(
-        "for step",
-        "if seed == 1 and not os.path.exists('go'):\n    open('pids', 'a').write(f'{os.getpid()} ')\n    time.sleep(60)\nfor step",
-    )
-    write_script(tmp_path, body)
+    kept = """
+state = os.path.join(os.environ["ACTLAB_OUT"], "state")
+if seed == 1 and not os.path.exists(state):
+    open(state, "w").write("half of the training")
+    open("pids", "a").write(f"{os.getpid()} ")
+    time.sleep(60)
+for step"""
+    write_script(tmp_path, BODY.replace("for step", kept))
     code = "import actlab; actlab.compare(actlab.Script('python train.py'), ['relu', 'gelu'], seeds=2, jobs=2, store='a.db')"
     process = subprocess.Popen([sys.executable, "-c", code])
     end = time.monotonic() + 60
@@ -145,9 +148,10 @@ def test_a_kill_of_actlab_ends_the_scripts_and_the_same_call_goes_on(tmp_path, m
     pids = Path("pids").read_text().split()
     time.sleep(1)
     assert not any(Path(f"/proc/{pid}/cwd").exists() for pid in pids)
-    Path("go").touch()
     study = compare(actlab.Script("python train.py"))
     assert [row["status"] for row in main_rows(study)] == ["completed"] * 4
+    assert len(Path("pids").read_text().split()) == 2
+    assert [path.name for path in tmp_path.rglob("*checkpoints*")] == []
 
 
 @pytest.mark.slow

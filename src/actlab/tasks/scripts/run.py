@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from actlab.errors import did_you_mean
@@ -16,6 +17,7 @@ from actlab.tasks.scripts.process import CommandProcess, Ended
 from actlab.tasks.scripts.reports import ReportReader
 from actlab.tasks.scripts.script import TWO_LINES, given_rate
 from actlab.tasks.task import Task
+from actlab.tasks.training.checkpoint import checkpoint_file
 from actlab.tasks.training.conditions import Conditions
 from actlab.tasks.training.recorder import LOSS, Recorder, held_out_name
 
@@ -133,7 +135,8 @@ def run_script(task: Task, request: Mapping[str, Any], result: Result, *, lr: fl
         TaskError: the command cannot be run.
     """
     with trial_folder({**request, "mode": "trial"}) as folder:
-        values = {"seed": request["seed"], "lr": given_rate(lr), "out": folder / "out"}
+        out = _kept_folder(request, lr, conditions) or folder / "out"
+        values = {"seed": request["seed"], "lr": given_rate(lr), "out": out}
         arguments = fill(split(task.script or ""), values)
         named = {**values, "stage": request["stage"], "arm": request["arm"]["label"]}
         device = None if conditions.device == "cpu" else conditions.device
@@ -150,6 +153,19 @@ def run_script(task: Task, request: Mapping[str, Any], result: Result, *, lr: fl
             result.close()
     result.cpu_seconds = ended.cpu_seconds
     _check(result, ended)
+
+
+def _kept_folder(request: Mapping[str, Any], lr: float, conditions: Conditions) -> Path | None:
+    """Return the folder of a trial beside the checkpoints of others, which is removed when its result is stored; None without checkpoints.
+
+    A trial whose processes were killed finds it again, so that a script that stores its state there goes on.
+    """
+    if conditions.checkpoints is None:
+        return None
+    trial = {"stage": request["stage"], "arm": request["arm"]["label"], "seed": request["seed"], "lr": lr}
+    folder = checkpoint_file(conditions.checkpoints, **trial).with_suffix("")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _check(result: Result, ended: Ended) -> None:
