@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -210,6 +210,7 @@ def _losses(
     recorder, settings = Recorder(), TrainingSettings(lr=rate, limit=steps)
     before_step = None if look is None else partial(look, last=False)
     ended = []
+    task = replace(task, compile=False)  # a probe looks at the model, which the compiler would not show
     try:
         train(task, model, split, seed, settings=settings, recorder=recorder, look=before_step)
     except DivergedError:

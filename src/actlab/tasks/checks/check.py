@@ -22,6 +22,7 @@ from actlab.tasks.checks.batch_check import (
     loss_of_first_batch,
     needs_batches,
 )
+from actlab.tasks.checks.loop_settings import check_loop_settings, check_schedule
 from actlab.tasks.checks.repeatability import check_loss_repeats, check_model_repeats, repeatable_data
 from actlab.tasks.data import Data, Split, tensors_of
 from actlab.tasks.isolation import isolated, one_thread
@@ -65,6 +66,7 @@ def check(task: Task, *, seed: int = 0) -> Data:
             raise TaskError(
                 f"model(seed) of the task {task.name} returned a {type(model).__name__}; a torch.nn.Module is needed."
             )
+        check_schedule(task, model, data)
         if needs_batches(task, data):
             _check_optimizer(task, model, loss_of_first_batch(task, model, data))
             check_predictions(task, model, data)
@@ -103,7 +105,9 @@ def check_settings(task: Task) -> None:
             raise TaskError(f"{name} of the task {task.name} is {value!r}; a whole number from 1 up is needed.")
     for name in ("learning_rate", "rope"):
         value = getattr(task, name)
-        if (value is None and name == "rope") or (value == OWN_RATE and name == "learning_rate" and task.door != "loop"):
+        if (value is None and name == "rope") or (
+            value == OWN_RATE and name == "learning_rate" and task.door != "loop"
+        ):
             continue
         if not (
             isinstance(value, int | float) and math.isfinite(value) and value >= 0 and (value > 0 or name == "rope")
@@ -113,6 +117,7 @@ def check_settings(task: Task) -> None:
                 f"a number {'above 0' if name != 'rope' else 'from 0 up'} is needed."
             )
     check_functions(task)
+    check_loop_settings(task)
     _check_texts(task)
 
 
