@@ -60,10 +60,58 @@ UNEQUAL = GOOD.replace("y[:40])", "y[:30])")
 WRONG_SHAPE = GOOD.replace("nn.Linear(4, 8)", "nn.Linear(5, 8)")
 TEXT_METRIC = GOOD.replace("return (output", "return 'good' or (output")
 TENSOR_LOSS = GOOD.replace("nn.functional.cross_entropy", "lambda output, target: output")
+LOADER = GOOD.replace("import torch\n", "import torch\nfrom torch.utils import data as torch_data\n", 1).replace(
+    """    return {"train": (x[:40], y[:40]), "test": (x[40:], y[40:])}
+""",
+    """    return {"train": loader(x[:40], y[:40]), "test": loader(x[40:], y[40:])}
+
+def loader(x, y):
+    return torch_data.DataLoader(Rows(x, y), batch_size=8)
+
+class Rows(torch_data.Dataset):
+    def __init__(self, x, y):
+        self.x, self.y = x, y
+    def __len__(self):
+        return len(self.x)
+    def __getitem__(self, row):
+        return self.x[row], self.y[row]
+""",
+)
+SEVERAL_METRICS = GOOD.replace("def metric(", "def accuracy(")
+
+
+def _rows(returned: str) -> str:
+    return LOADER.replace("return self.x[row], self.y[row]", returned)
+
+
+def _with_step(step: str) -> str:
+    return f"{LOADER}\ndef step(model, batch):\n    {step}\n"
+
+
+def _loader(returned: str) -> str:
+    return LOADER.replace("return torch_data.DataLoader(Rows(x, y), batch_size=8)", returned)
+
+
 NO_MODULE = GOOD.replace("return nn.Sequential(", "return (")
 NO_SITE = GOOD.replace("nn.ReLU(), ", "")
 VALIDATED = GOOD.replace('"test": (x[40:], y[40:])', '"validation": (x[40:50], y[40:50]), "test": (x[50:], y[50:])')
 OWN_RATE = GOOD[: GOOD.index("def data")] + "def train(model, seed):\n    return {'accuracy': 0.5}\n"
+
+
+def _train(ending: str) -> str:
+    return f"""
+import torch
+from torch import nn
+
+x = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
+
+def model(seed):
+    return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+
+def train(model):
+    {ending}
+
+"""
 
 
 def _file(text: str) -> Callable[[], None]:
@@ -292,6 +340,26 @@ TABLE = [
         says=("rope is -0.1", "from 0 up"),
     ),
     Wrong(
+        wrong="a target of another metric",
+        typed="actlab compare my_task.py relu gelu --target f1=0.9",
+        says=("The target names 'f1'", "allowed are 'metric'", "'loss'"),
+    ),
+    Wrong(
+        wrong="a target without a value",
+        typed="actlab compare my_task.py relu gelu --target 0.95",
+        says=("The target is '0.95'", "one name with one value", "--target metric=0.95"),
+    ),
+    Wrong(
+        wrong="a target that is no number",
+        typed="actlab compare my_task.py relu gelu --target metric=95%",
+        says=("The target of metric is '95%'", "a finite number is needed"),
+    ),
+    Wrong(
+        wrong="two targets at once",
+        typed="actlab compare my_task.py relu gelu --target metric=0.9,loss=0.1",
+        says=("needed is one name with one value",),
+    ),
+    Wrong(
         wrong="an unknown init policy",
         typed="actlab compare my_task.py relu gelu --init he",
         says=("--init is 'he'", "fixed, matched"),
@@ -374,8 +442,8 @@ TABLE = [
     Wrong(
         wrong="settings under other names",
         typed="actlab compare my_task.py relu gelu",
-        says=("): did you mean 'learning_rate'?", "device (line ", "runs on the CPU"),
-        first=_file(f"{GOOD}lr = 0.1\ndevice = 'cuda'\n"),
+        says=("): did you mean 'learning_rate'?", "momentum (line ", "belongs in optimizer"),
+        first=_file(f"{GOOD}lr = 0.1\nmomentum = 0.9\n"),
     ),
     Wrong(
         wrong="data from a generator of the file's own",
@@ -450,6 +518,261 @@ TABLE = [
         typed="actlab compare my_task.py relu gelu",
         says=("data(0)", "my_task", "no such disk"),
         first=_file(GOOD.replace("    x = torch", "    raise OSError('no such disk')\n    x = torch")),
+    ),
+    # datasets, loaders, steps and several metrics
+    Wrong(
+        wrong="a loader without a batch",
+        typed="actlab compare my_task.py relu gelu",
+        says=("The train split of my_task gave no batch", "for batch in loader"),
+        first=_file(_loader("return torch_data.DataLoader(Rows(x, y), batch_size=64, drop_last=True)")),
+    ),
+    Wrong(
+        wrong="a loader that can be read once",
+        typed="actlab compare my_task.py relu gelu",
+        says=("The train split of my_task is a generator", "read once", "a DataLoader"),
+        first=_file(_loader("yield x, y")),
+    ),
+    Wrong(
+        wrong="a list of batches for a split",
+        typed="actlab compare my_task.py relu gelu",
+        says=("The train split of my_task is a list of length 3", "A DataLoader"),
+        first=_file(_loader("return [(x, y)] * 3")),
+    ),
+    Wrong(
+        wrong="another number of batches in every epoch",
+        typed="actlab compare my_task.py relu gelu",
+        says=("gave 4 batches in epoch 2", "its len() is 5", "leave out __len__ and set `steps`"),
+        first=_file(
+            _loader("return Shrinking(x, y)")
+            + """
+class Shrinking:
+    def __init__(self, x, y):
+        self.rows, self.given = (x, y), 6
+    def __len__(self):
+        return 5
+    def __iter__(self):
+        self.given -= 1
+        return iter([self.rows] * self.given)
+"""
+        ),
+    ),
+    Wrong(
+        wrong="a loader without an end, and no number of steps",
+        typed="actlab compare my_task.py relu gelu",
+        says=("The number of batches of the train split of my_task is not known", "Set steps"),
+        first=_file(
+            _loader("return Endless()")
+            + """
+class Endless(torch_data.IterableDataset):
+    def __iter__(self):
+        while True:
+            yield torch.randn(4), 0
+"""
+        ),
+    ),
+    Wrong(
+        wrong="batches in the order in which workers finish",
+        typed="actlab compare my_task.py relu gelu",
+        says=("in_order=False and 2 workers", "not on the seed"),
+        first=_file(_loader("return torch_data.DataLoader(Rows(x, y), num_workers=2, in_order=False)")),
+    ),
+    Wrong(
+        wrong="a batch without a target",
+        typed="actlab compare my_task.py relu gelu",
+        says=(
+            "A batch of the train split of my_task is (8, 4) float32, which has no target",
+            "step(model, batch) -> loss",
+        ),
+        first=_file(_rows("return self.x[row]")),
+    ),
+    Wrong(
+        wrong="a dict for a batch whose target has a name of its own",
+        typed="actlab compare my_task.py relu gelu",
+        says=("has pixels and digit, which is no target", "labels, label, targets, target, y"),
+        first=_file(_rows('return {"pixels": self.x[row], "digit": self.y[row]}')),
+    ),
+    Wrong(
+        wrong="a dict for a batch with parts that the model does not take",
+        typed="actlab compare my_task.py relu gelu",
+        says=(
+            "pixels=(8, 4) float32, row=(8,) int64, raised TypeError",
+            "are the arguments of the model",
+            "predict(model, batch)",
+        ),
+        first=_file(_rows('return {"pixels": self.x[row], "row": row, "label": self.y[row]}')),
+    ),
+    Wrong(
+        wrong="examples of several shapes in a batch",
+        typed="actlab compare my_task.py relu gelu",
+        says=("Reading the train split of my_task raised RuntimeError", "a collate_fn that pads them"),
+        first=_file(_rows("return self.x[row][: 3 + row % 2], self.y[row]")),
+    ),
+    Wrong(
+        wrong="NaN in a batch of a loader",
+        typed="actlab compare my_task.py relu gelu",
+        says=("Batch 1 of the train split of my_task, [(8, 4) float32, (8,) int64], holds NaN in 4 places",),
+        first=_file(_rows("return self.x[row] / (row != 3) * (row != 3), self.y[row]")),
+    ),
+    Wrong(
+        wrong="an exception in a worker process of a loader",
+        typed="actlab compare my_task.py relu gelu",
+        says=(
+            "raised KeyError: 'label' (in a worker process of a DataLoader)",
+            "my_task.py, line",
+            'return {}["label"]',
+        ),
+        first=_file(
+            _rows('return {}["label"]').replace("batch_size=8)", "batch_size=8, num_workers=1)"),
+        ),
+    ),
+    Wrong(
+        wrong="outputs of several lengths for one metric",
+        typed="actlab compare my_task.py relu gelu",
+        says=(
+            "The outputs for the test split of my_task of the batches have shapes",
+            "Define predict",
+            "flatten(0, 1)",
+        ),
+        first=_file(
+            _loader("return Lengths(x, y)").replace("nn.Linear(4, 8)", "nn.Unflatten(1, (-1, 1)), nn.Linear(1, 8)")
+            + """
+loss = lambda output, target: output.mean()
+
+class Lengths:
+    def __init__(self, x, y):
+        self.x, self.y = x, y
+    def __len__(self):
+        return 3
+    def __iter__(self):
+        return iter([(self.x[:8, : 2 + batch], self.y[:8]) for batch in range(3)])
+"""
+        ),
+    ),
+    Wrong(
+        wrong="a step that returns no scalar",
+        typed="actlab compare my_task.py relu gelu",
+        says=(
+            "step of my_task, given a batch [(8, 4) float32, (8,) int64], returned a tensor of shape (8, 2)",
+            "a scalar tensor",
+        ),
+        first=_file(_with_step("return model(batch[0])")),
+    ),
+    Wrong(
+        wrong="a step that returns a number",
+        typed="actlab compare my_task.py relu gelu",
+        says=("step of my_task", "returned a float", "a scalar tensor"),
+        first=_file(_with_step("return loss(model(batch[0]), batch[1]).item()")),
+    ),
+    Wrong(
+        wrong="a step that is no function",
+        typed="actlab compare my_task.py relu gelu",
+        says=("step of the task my_task is 3", "step(model, batch) -> loss", "underscore"),
+        first=_file(f"{LOADER}\nstep = 3\n"),
+    ),
+    Wrong(
+        wrong="predict and neither a step nor a loss",
+        typed="actlab compare my_task.py relu gelu",
+        says=("does not define loss", "or step(model, batch) -> loss"),
+        first=_file(GOOD.replace("loss = nn.functional.cross_entropy", "def predict(model, batch): ...")),
+    ),
+    Wrong(
+        wrong="a predict that returns no pair",
+        typed="actlab compare my_task.py relu gelu",
+        says=("predict of my_task returned a Tensor", "a pair, (output, target)"),
+        first=_file(f"{LOADER}\ndef predict(model, batch):\n    return model(batch[0])\n"),
+    ),
+    Wrong(
+        wrong="several metrics without the one of the result",
+        typed="actlab compare my_task.py relu gelu",
+        says=("metric_name of the task my_task is 'acuracy'", "metrics has only accuracy", "Did you mean 'accuracy'"),
+        first=_file(f"{SEVERAL_METRICS}\nmetrics = {{'accuracy': accuracy}}\nmetric_name = 'acuracy'\n"),
+    ),
+    Wrong(
+        wrong="several metrics without names",
+        typed="actlab compare my_task.py relu gelu",
+        says=("metrics of the task my_task is [<function", "a dict of functions"),
+        first=_file(f"{SEVERAL_METRICS}\nmetrics = [accuracy]\n"),
+    ),
+    # training functions
+    Wrong(
+        wrong="a training function without a model",
+        typed="actlab.compare(lambda model: {'accuracy': 1.0}, ['relu', 'gelu'])",
+        says=("is a training function, and there is no model for it", "model=build"),
+    ),
+    Wrong(
+        wrong="a model in the place of a function that builds one",
+        typed="actlab.compare(lambda model: 1.0, ['relu', 'gelu'], model=torch.nn.Linear(2, 2))",
+        says=("model is a Linear", "every trial needs a new one", "model=lambda seed: Net(...)"),
+    ),
+    Wrong(
+        wrong="a setting of ActLab's loop beside a training function",
+        typed="actlab.compare(lambda model: 1.0, ['relu', 'gelu'], model=torch.nn.Linear, epochs=3)",
+        says=("epochs cannot be given beside a training function", "functools.partial"),
+    ),
+    Wrong(
+        wrong="a model beside a task",
+        typed="actlab.compare('digits', ['relu', 'gelu'], model=torch.nn.Linear)",
+        says=("model can be given beside a training function only", "'digits' brings its own"),
+    ),
+    Wrong(
+        wrong="a training function that returns no name",
+        typed="actlab compare my_task.py relu gelu",
+        says=("Which result of train is compared is not known", "Add metric_name"),
+        first=_file(_train("return model(x).mean()")),
+    ),
+    Wrong(
+        wrong="a result whose direction its name does not tell",
+        typed="actlab compare my_task.py relu gelu",
+        says=("returns or reports gap", "'max' where a larger one is better"),
+        first=_file(_train("return {'gap': 1.0}")),
+    ),
+    Wrong(
+        wrong="a metric_name that the training function does not return",
+        typed="actlab compare my_task.py relu gelu",
+        says=("metric_name is 'acuracy', and train returns accuracy.", "Did you mean 'accuracy'"),
+        first=_file(_train("return {'accuracy': 1.0}") + "metric_name = 'acuracy'\n"),
+    ),
+    Wrong(
+        wrong="a training function with a parameter of its own",
+        typed="actlab compare my_task.py relu gelu",
+        says=("train takes config, which ActLab does not have", "model, seed and trial", "functools.partial"),
+        first=_file(_train("return {'accuracy': 1.0}").replace("train(model)", "train(model, config)")),
+    ),
+    Wrong(
+        wrong="a setting that the training function of the file does not read",
+        typed="actlab compare my_task.py relu gelu",
+        says=("epochs (line", "trains by its own function `train`, which does not read it"),
+        first=_file(_train("return {'accuracy': 1.0}") + "epochs = 3\n"),
+    ),
+    Wrong(
+        wrong="a learning rate to tune that the training function does not take",
+        typed="actlab compare my_task.py relu gelu --tune lr",
+        says=("does not read trial.lr", "train(model, seed, trial)", "or omit tune"),
+        first=_file(_train("return {'accuracy': 1.0}")),
+    ),
+    Wrong(
+        wrong="a tuned training function that cannot do without the test split",
+        typed="actlab compare my_task.py relu gelu --tune lr",
+        says=("reads neither trial.stage nor trial.report", "on a validation split"),
+        first=_file(_train("return {'accuracy': trial.lr}").replace("train(model)", "train(model, trial)")),
+    ),
+    Wrong(
+        wrong="matched weights of a model without inputs",
+        typed="actlab compare my_task.py relu gelu --init matched",
+        says=("init='matched'", "Add example_inputs(seed)"),
+        first=_file(_train("return {'accuracy': 1.0}")),
+    ),
+    Wrong(
+        wrong="inputs that are no inputs",
+        typed="actlab compare my_task.py relu gelu",
+        says=("example_inputs of the task my_task returned a list", "a tensor, a tuple of positional arguments"),
+        first=_file(_train("return {'accuracy': 1.0}") + "def example_inputs(seed): return [x]\n"),
+    ),
+    Wrong(
+        wrong="importance of a training function without data",
+        typed="actlab importance my_task.py",
+        says=("trains by its own function, and there are no data", "Add data(seed)"),
+        first=_file(_train("return {'accuracy': 1.0}")),
     ),
     # models
     Wrong(

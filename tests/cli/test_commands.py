@@ -30,7 +30,7 @@ FROZEN = {
     "reference": {"--out", "--import", "--json"},
     "compare": {
         "--seeds", "--budget", "--trial-limit", "--jobs", "--baseline", "--init", "--tune", "--store", "--name", "--rope", "--alpha",
-        "--sites", "--accept-changes", "--import", "--json", "--dry-run",
+        "--sites", "--target", "--accept-changes", "--import", "--json", "--dry-run",
     },
     "studies": {"--store", "--json"},
     "report": {"--store", "--out", "--figure", "--force", "--json"},
@@ -350,7 +350,7 @@ def test_a_dry_run_shows_the_plan_and_trains_nothing(calls):
     assert "at most 12 trials" in result.stdout
     assert (
         json.loads(run("compare", "digits", "relu", "gelu", "--seeds", "6", "--dry-run", "--json").stdout)["trials"]
-        == 12
+        == 13  # with the pilot trial of the baseline
     )
 
 
