@@ -118,6 +118,11 @@ def _file(text: str) -> Callable[[], None]:
     return lambda: Path("my_task.py").write_text(text, encoding="utf-8") and None
 
 
+def _loop(setting: str) -> Callable[[], None]:
+    """A task with a validation split and something that its training loop is asked for."""
+    return _file(f"{VALIDATED}\n{setting}\n")
+
+
 def _good_task() -> None:
     _file(GOOD)()
 
@@ -296,6 +301,101 @@ TABLE = [
         wrong="a file in the place of a folder",
         typed="actlab reference relu --out my_task.py",
         says=("'my_task.py' cannot be created", "File exists"),
+    ),
+    # the training loop
+    Wrong(
+        wrong="a precision that does not exist",
+        typed="actlab compare my_task.py relu gelu",
+        says=("precision of the task my_task is 'fp8'", "'bf16', 'fp16'"),
+        first=_loop('precision = "fp8"'),
+    ),
+    Wrong(
+        wrong="the precision of the model, as others write it",
+        typed="actlab compare my_task.py relu gelu",
+        says=("precision of the task my_task is '32-true'", "Remove it for the dtype of the model"),
+        first=_loop('precision = "32-true"'),
+    ),
+    Wrong(
+        wrong="early stopping without a validation split",
+        typed="actlab compare my_task.py relu gelu",
+        says=("patience of the task my_task is 5", "no validation split", "the test split is read once"),
+        first=_file(f"{GOOD}patience = 5\n"),
+    ),
+    Wrong(
+        wrong="early stopping that never waits",
+        typed="actlab compare my_task.py relu gelu",
+        says=("patience of the task my_task is 0", "a whole number from 1 up", "or None"),
+        first=_loop("patience = 0"),
+    ),
+    Wrong(
+        wrong="evaluations more than once a step",
+        typed="actlab compare my_task.py relu gelu",
+        says=("validate_every of the task my_task is 0.5", "steps between two evaluations"),
+        first=_loop("validate_every = 0.5"),
+    ),
+    Wrong(
+        wrong="an average that never changes",
+        typed="actlab compare my_task.py relu gelu",
+        says=("ema of the task my_task is 1.5", "between 0 and 1", "such as 0.999"),
+        first=_loop("ema = 1.5"),
+    ),
+    Wrong(
+        wrong="gradients of no batch",
+        typed="actlab compare my_task.py relu gelu",
+        says=("accumulate of the task my_task is 0", "batches for a step of the optimizer"),
+        first=_loop("accumulate = 0"),
+    ),
+    Wrong(
+        wrong="a norm below zero",
+        typed="actlab compare my_task.py relu gelu",
+        says=("clip_norm of the task my_task is -1", "a number above 0"),
+        first=_loop("clip_norm = -1"),
+    ),
+    Wrong(
+        wrong="a scheduler that is not returned",
+        typed="actlab compare my_task.py relu gelu",
+        says=("scheduler of the task my_task returned a NoneType", "Is a `return` missing?"),
+        first=_loop("def scheduler(optimizer, total_steps):\n    torch.optim.lr_scheduler.StepLR(optimizer, 10)"),
+    ),
+    Wrong(
+        wrong="a scheduler, not a function that makes one",
+        typed="actlab compare my_task.py relu gelu",
+        says=("scheduler of the task my_task is a str", "scheduler(optimizer, total_steps)"),
+        first=_loop('scheduler = "cosine"'),
+    ),
+    Wrong(
+        wrong="a scheduler for fewer steps",
+        typed="actlab compare my_task.py relu gelu",
+        says=("scheduler of my_task", "stepped after every step of the optimizer", "Tried to step"),
+        first=_loop(
+            "batch_size = 4\ndef scheduler(optimizer, total_steps):\n"
+            "    return torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.1, total_steps=5)"
+        ),
+    ),
+    Wrong(
+        wrong="a plateau of a loss, for a metric of which more is better",
+        typed="actlab compare my_task.py relu gelu",
+        says=("ReduceLROnPlateau(mode='min')", "whose direction is 'max'"),
+        first=_loop(
+            "def scheduler(optimizer, total_steps):\n    return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)"
+        ),
+    ),
+    Wrong(
+        wrong="an optimizer that computes the loss again",
+        typed="actlab compare my_task.py relu gelu",
+        says=("optimizer of the task my_task is a LBFGS", "a closure", "use a training function"),
+        first=_loop("def optimizer(parameters, lr):\n    return torch.optim.LBFGS(parameters, lr=lr)"),
+    ),
+    Wrong(
+        wrong="a backend in the place of whether to compile",
+        typed="actlab compare my_task.py relu gelu",
+        says=("compile of the task my_task is 'inductor'", "True and False"),
+        first=_loop('compile = "inductor"'),
+    ),
+    Wrong(
+        wrong="checkpoints at no time",
+        typed="actlab compare my_task.py relu gelu --checkpoint-every often",
+        says=("checkpoint_every is 'often'", "0 or 'none' turns it off"),
     ),
     # settings
     Wrong(
@@ -629,7 +729,7 @@ class Endless(torch_data.IterableDataset):
         wrong="outputs of several lengths for one metric",
         typed="actlab compare my_task.py relu gelu",
         says=(
-            "The outputs for the test split of my_task of the batches have shapes",
+            "The outputs for the test split of my_task have shapes",
             "Define predict",
             "flatten(0, 1)",
         ),
@@ -690,7 +790,7 @@ class Lengths:
     Wrong(
         wrong="several metrics without names",
         typed="actlab compare my_task.py relu gelu",
-        says=("metrics of the task my_task is [<function", "a dict of functions"),
+        says=("metrics of the task my_task is a list", "a dict of functions"),
         first=_file(f"{SEVERAL_METRICS}\nmetrics = [accuracy]\n"),
     ),
     # training functions
