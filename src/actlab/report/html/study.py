@@ -237,4 +237,8 @@ def _provenance(verdict: Verdict, rows: Sequence[Row]) -> list[tuple[str, str]]:
         ("Learning rate", learning_rates(rows)),
         ("Seeds", ", ".join(map(str, verdict.seeds))),
         ("Versions", versions(rows)),
+        *([("Trials ran on", verdict.trials_on)] if verdict.trials_on else []),
+        *([("Times taken on", verdict.times_on)] if verdict.times_on else []),
+        *([("Repeated trials", verdict.repeats)] if verdict.repeats else []),
+        *([("Trainer", verdict.trainer)] if verdict.trainer else []),
     ]

@@ -105,6 +105,7 @@ def _legend(verdict: Verdict, visible: AbstractSet[str]) -> str:
         f"● best set · {task_name(verdict.task)}, {verdict.metric}, {better} is better",
         f"{plural(len(verdict.seeds), 'seed')}, {trials}",
         *(text for name, text in EXPLAINED.items() if name in visible),
+        *([f"times: on {verdict.times_on}"] if verdict.times_on and "step time" in visible else []),
         region_text(verdict),
     ]
     return " · ".join(parts)

@@ -21,6 +21,7 @@ from actlab.studies.verdict.convergence.convergence import ArmConvergence, Conve
 from actlab.studies.verdict.convergence.sentences import convergence_sentences
 from actlab.studies.verdict.finding import ArmFinding, Findings, PairFinding, make_findings
 from actlab.studies.verdict.learned import Learned, find_learned
+from actlab.studies.verdict.measured_on import repeats, times_on, trials_on
 from actlab.studies.verdict.outcomes import Costs, Outcome, Row, StudyFacts, read_outcomes, replay_race
 from actlab.studies.verdict.recommendation import Basis, recommend
 from actlab.studies.verdict.region import Region, find_region
@@ -66,6 +67,10 @@ class Verdict(Tabular):
         learned: whether anything was learned, and which arms gave identical results.
         region: the region of practical equivalence, and how it was chosen; ``rope`` is its width.
         command: what resumes or repeats the study, see :func:`actlab.studies.verdict.reproduction.reproduction`.
+        trainer: whether the trials were trained one by one or as stacks, and why.
+        trials_on: devices and threads of the trials; None for those of earlier builds.
+        times_on: the same of the times of training steps.
+        repeats: what holds of a trial that runs again on these devices.
         convergence: how fast the arms reach a target, beside how they end; None where the trials have no series.
     """
 
@@ -97,6 +102,10 @@ class Verdict(Tabular):
     site_patterns: tuple[str, ...] = ("*",)
     sites: tuple[Mapping[str, Any], ...] = ()
     command: str = ""
+    trainer: str = ""
+    trials_on: str | None = None
+    times_on: str | None = None
+    repeats: str = ""
     convergence: Convergence | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -184,6 +193,9 @@ def _verdict(
         tune=facts.tune,
         site_patterns=facts.site_patterns,
         sites=facts.sites,
+        trials_on=trials_on(rows),
+        times_on=times_on(costs),
+        repeats=repeats(rows),
         convergence=_convergence(rows, outcomes, findings, arms, facts=facts, costs=costs),
     )
 
