@@ -60,12 +60,12 @@ def test_tensors_arrays_numbers_and_lists_are_joined_along_the_batch():
 
 
 def test_sequences_of_several_lengths_are_refused_with_what_to_do():
-    with pytest.raises(TaskError, match=r"shapes \(n, 3\) and \(n, 5\).*predict\(model, batch\).*flatten"):
+    with pytest.raises(TaskError, match=r"shapes \(n, 3\) and \(n, 5\), by batch.*predict\(model, batch\).*flatten"):
         joined([torch.ones(2, 3), torch.ones(2, 5)], "outputs")
 
 
 def test_batches_of_other_parts_are_refused():
-    with pytest.raises(TaskError, match="have not all the same parts"):
+    with pytest.raises(TaskError, match="have not the same parts in all batches"):
         joined([{"a": torch.ones(1)}, {"b": torch.ones(1)}], "outputs")
 
 

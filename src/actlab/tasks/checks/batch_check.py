@@ -69,7 +69,7 @@ def _check_metrics(task: Task) -> None:
     metrics: Any = task.metrics
     if not isinstance(metrics, Mapping) or not metrics:
         raise TaskError(
-            f"metrics of the task {task.name} is {metrics!r}; a dict of functions of (output, target) by name is needed, such as "
+            f"metrics of the task {task.name} is {'empty' if metrics == {} else f'a {type(metrics).__name__}'}; a dict of functions of (output, target) by name is needed, such as "
             "{'accuracy': accuracy}."
         )
     for name, metric in metrics.items():

@@ -135,7 +135,7 @@ def joined(parts: Sequence[Any], what: str) -> Any:
         return _joined(first, parts, what)
     except (KeyError, IndexError, AttributeError, TypeError) as error:
         raise TaskError(
-            f"The {what} of the batches have not all the same parts ({type(error).__name__}: {error})."
+            f"The {what} have not the same parts in all batches ({type(error).__name__}: {error})."
         ) from error
 
 
@@ -166,8 +166,8 @@ def _joined_tensors(parts: Sequence[Tensor], what: str) -> Tensor:
     if len(shapes) > 1:
         one, other = sorted((tuple(shape) for shape in shapes), key=str)[:2]
         raise TaskError(
-            f"The {what} of the batches have shapes (n, {', '.join(map(str, one))}) and (n, {', '.join(map(str, other))}), so that the "
-            "metric cannot be given all of them as one tensor. Define predict(model, batch) -> (output, target), and return there what "
+            f"The {what} have shapes (n, {', '.join(map(str, one))}) and (n, {', '.join(map(str, other))}), by batch, so that the metric "
+            "cannot be given all of them as one tensor. Define predict(model, batch) -> (output, target), and return there what "
             "fits: padded to one length, or one row for each position, as output.flatten(0, 1), target.flatten()."
         )
     return torch.cat(list(parts))
