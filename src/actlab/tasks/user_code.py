@@ -17,7 +17,7 @@ from actlab.system.interrupts import may_raise
 from actlab.tasks.error_text import shortened, text_of
 from actlab.tasks.loading.worker_error import worker_error
 
-__all__ = ["call_with_seed", "check_takes_seed", "is_user_code", "one_line", "user_code", "user_line"]
+__all__ = ["call_with_seed", "check_takes_seed", "is_user_code", "one_line", "takes_seed", "user_code", "user_line"]
 
 _LONGEST_LINE = 1000  # characters of an exception's line in a message
 _PACKAGE = str(Path(__file__).parents[1])
@@ -99,7 +99,7 @@ def call_with_seed(function: Any, what: str, seed: int) -> Any:
         (3, 8)
     """
     with user_code(what):
-        return function(seed) if _takes_seed(function) else function()
+        return function(seed) if takes_seed(function) else function()
 
 
 def _takes_seed(function: Any) -> bool:

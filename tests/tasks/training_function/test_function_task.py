@@ -194,3 +194,15 @@ def test_inputs_of_the_model_may_be_a_function_or_a_value():
 
     assert fixed.example_inputs(7).shape == (2, 4)
     assert made.example_inputs(3).shape == (3, 4)
+
+
+def test_a_class_of_modules_is_a_model_and_its_code_is_part_of_the_plan():
+    class Net(nn.Module):
+        def __init__(self, width=3):
+            super().__init__()
+            self.layer = nn.Linear(4, width)
+
+    task = function_task(literal, model=Net)
+
+    assert task.model(7).layer.out_features == 3
+    assert function_task(literal, model=lambda: Net(5)).model(7).layer.out_features == 5

@@ -75,3 +75,10 @@ def test_names_are_read_through_helpers():
 
     assert "lr" in names_read(module.train)
     assert "stage" not in names_read(module.train)
+
+
+def test_the_code_of_a_class_that_a_partial_function_fixes_counts():
+    def text(width):
+        return code_text([partial(map, notebook(SOURCE.replace("width = 3", f"width = {width}")).Net)])
+
+    assert text(3) == text(3) != text(4)

@@ -16,6 +16,7 @@ from actlab.tasks.task import OWN_RATE, Task
 from actlab.tasks.training_function.arguments import bound_arguments, takes
 from actlab.tasks.training_function.returned_names import plain_function, read_names
 from actlab.tasks.training_function.user_functions import names_read
+from actlab.tasks.user_code import takes_seed
 
 __all__ = ["FUNCTION_OPTIONS", "FunctionOptions", "function_task", "is_training_function", "task_and_options"]
 
@@ -48,7 +49,8 @@ def function_task(
     Args:
         train: called with ``model``, ``seed`` and ``trial``, as far as it takes them; returns the metrics by name, or one number.
         fields: further fields of the task, such as its source.
-        options: ``model(seed)``, which returns a new model, is needed. ``metric_name`` is the result that is compared, by default the
+        options: ``model(seed)``, which returns a new model, is needed; a class of modules or a function without arguments
+            will do. ``metric_name`` is the result that is compared, by default the
             first one that ``train`` returns whose direction its name tells. ``direction`` is "max" or "min", by default that of the name.
             ``learning_rate`` is that of ``trial.lr``, by default 0.001, and not known where ``train`` does not read that.
             ``example_inputs(seed)`` returns inputs of the model, with which
@@ -75,6 +77,8 @@ def function_task(
         raise TaskError(
             f"model is a {kind}; every trial needs a new one, from a function of the seed: model=lambda seed: Net(...)."
         )
+    if not takes_seed(given["model"]):
+        given["model"] = partial(_built, given["model"])
     if "example_inputs" in given and not callable(given["example_inputs"]):
         given["example_inputs"] = partial(_fixed, given["example_inputs"])
     bound_arguments(train, dict.fromkeys(("model", "seed", "trial")), of=name)
@@ -123,6 +127,10 @@ def task_and_options(source: Any, options: Mapping[str, Any]) -> tuple[Any, dict
             "own."
         )
     return source, rest
+
+
+def _built(build: Callable[[], nn.Module], _: int) -> nn.Module:
+    return build()
 
 
 def _fixed(value: Any, _: int) -> Any:

@@ -43,7 +43,7 @@ def code_text(functions: Iterable[Callable[..., Any]]) -> str:
 
 def _user_functions(functions: Iterable[Any], *, is_main_only: bool = False) -> Iterator[types.FunctionType]:
     """Yield plain functions, and those of the user's modules, or of the main script and notebooks only, that they use."""
-    waiting, seen = list(functions), set[int]()
+    waiting, seen = [found for function in functions for found in (function, *_fixed_functions(function))], set[int]()
     roots = [plain_function(function) for function in waiting]
     known = {id(root) for root in roots}, {getattr(root, "__module__", None) for root in roots}
     while waiting:
@@ -81,6 +81,15 @@ def _cells(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
             yield name, cell.cell_contents
         except ValueError:  # not set yet
             continue
+
+
+def _fixed_functions(function: Any) -> list[Any]:
+    """Return the functions and classes among the arguments that partial functions fix."""
+    found: list[Any] = []
+    while hasattr(function, "func"):
+        found += [value for value in (*function.args, *function.keywords.values()) if callable(value)]
+        function = function.func
+    return found
 
 
 def _fixed(function: Any) -> str:
