@@ -102,7 +102,13 @@ def call_with_seed(function: Any, what: str, seed: int) -> Any:
         return function(seed) if takes_seed(function) else function()
 
 
-def _takes_seed(function: Any) -> bool:
+def takes_seed(function: Any) -> bool:
+    """Return whether a function requires an argument, or has a first one named ``seed``.
+
+    Example:
+        >>> takes_seed(lambda seed=0: seed), takes_seed(lambda width=8: width)
+        (True, False)
+    """
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except ValueError:  # a built-in without a signature
