@@ -37,7 +37,8 @@ def rehearse(task: Task, request: Mapping[str, Any], *, limit: float | None) -> 
         values = {"seed": request["seed"], "lr": given_rate(task.learning_rate), "out": folder / "out"}
         arguments = fill(split(command), values)
         reader, end = ReportReader(folder), time.monotonic() + (limit or _LIMIT)
-        with CommandProcess(arguments, environment(folder, {**values, "stage": "check"}, threads=1)) as process:
+        named = {**values, "stage": "check", "arm": request["arms"][0]["label"]}
+        with CommandProcess(arguments, environment(folder, named, threads=1)) as process:
             while time.monotonic() < end:
                 ended = process.wait(_TICK)
                 for record in reader.new():
