@@ -494,6 +494,54 @@ TABLE = [
     ),
     Wrong(wrong="no workers", typed="actlab compare my_task.py relu gelu --jobs 0", says=("jobs is 0", "from 1 up")),
     Wrong(
+        wrong="device that does not exist",
+        typed="actlab compare my_task.py relu gelu --device gpu",
+        says=("device is 'gpu'", "'cuda'?"),
+    ),
+    Wrong(
+        wrong="device that is not there",
+        typed="actlab compare my_task.py relu gelu --device mps",
+        says=("there is no mps here", "Devices of this machine: cpu"),
+    ),
+    Wrong(
+        wrong="card that is not there",
+        typed="actlab compare my_task.py relu gelu --device cuda:77",
+        says=("there is no cuda:77 here", "Devices of this machine: cpu"),
+    ),
+    Wrong(
+        wrong="devices of two kinds",
+        typed="actlab compare my_task.py relu gelu --device cpu,cuda:0",
+        says=("cards of one kind", "times cannot be compared"),
+    ),
+    Wrong(
+        wrong="no trial on a device",
+        typed="actlab compare my_task.py relu gelu --jobs-per-device 0",
+        says=("jobs_per_device is 0", "from 1 up"),
+    ),
+    Wrong(
+        wrong="two numbers of jobs",
+        typed="actlab compare my_task.py relu gelu --jobs 3 --jobs-per-device 2",
+        says=("jobs is 3 and jobs_per_device is 2", "Give one of the two"),
+    ),
+    Wrong(
+        wrong="no threads", typed="actlab compare my_task.py relu gelu --threads 0", says=("threads is 0", "from 1 up")
+    ),
+    Wrong(
+        wrong="more threads than cores",
+        typed="actlab compare my_task.py relu gelu --threads 10000",
+        says=("threads is 10000", "cores"),
+    ),
+    Wrong(
+        wrong="time limit that is no time",
+        typed="actlab compare my_task.py relu gelu --trial-timeout soon",
+        says=("'soon'", "10m"),
+    ),
+    Wrong(
+        wrong="list with something else than devices",
+        typed="actlab.compare('my_task.py', ['relu', 'gelu'], device=[0, 1])",
+        says=("device is [0, 1]", "allowed are"),
+    ),
+    Wrong(
         wrong="a command that does not exist",
         typed="actlab compar my_task.py relu gelu",
         says=("No such command 'compar'",),
