@@ -4,9 +4,10 @@
     python benchmarks/study_memory.py /tmp/before . --jobs 2
 
 Both run the same study with this Python and its packages, in fresh processes and in turns. Memory is the sum of the proportional set
-sizes (PSS) of all processes of the study, read from /proc every 30 ms: a page that several processes share counts once. Busy is the CPU
-time of all trials over the time of the cores from the first trial's start to the last one's end. The trainer of single models is chosen
-where a checkout has a choice. Printed are medians and the median of the ratios of neighbouring runs (second over first). Linux only.
+sizes (PSS) of all processes of the study, read from /proc every 50 ms: a page that several processes share counts once. Busy is the CPU
+time of all trials over the time of the cores from the first trial's start to the last one's end, which means something on a machine that
+does nothing else; the trials' share of the CPU time of all processes of the study in that time does on a busy one, too. Printed are
+medians and the median of the ratios of neighbouring runs (second over first). Linux only.
 """
 
 from __future__ import annotations
@@ -22,8 +23,46 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-STUDY = ["compare", "digits:cnn", "relu", "gelu", "silu", "tanh", "--seeds", "8"]
-SINGLE = ["--trainer", "single"]  # for checkouts that also train many models at once
+# A net that no trainer of many models at once takes, as its forward pass depends on the data, so that both checkouts use the process pool.
+TASK = """
+import torch
+from sklearn.datasets import load_digits
+from torch import nn
+from torch.nn import functional as F
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 16, 3, padding=1), nn.ReLU(),
+            nn.MaxPool2d(2), nn.Flatten(), nn.Linear(256, 64), nn.ReLU(), nn.Linear(64, 10),
+        )
+
+    def forward(self, x):
+        return self.layers(x if x.max().item() > 0 else -x)
+
+def model(seed):
+    return Net()
+
+def data(seed):
+    pixels, labels = load_digits(return_X_y=True)
+    x, y = torch.from_numpy(pixels / 16).float(), torch.from_numpy(labels).long()
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
+    train, validation, test = order[:1077], order[1077:1437], order[1437:]
+    return {"train": (x[train], y[train]), "validation": (x[validation], y[validation]), "test": (x[test], y[test])}
+
+loss = F.cross_entropy
+
+def metric(output, target):
+    return (output.argmax(1) == target).float().mean().item()
+
+direction = "max"
+metric_name = "accuracy"
+learning_rate = 0.002
+batch_size = 32
+epochs = 12
+"""
+STUDY = ["compare", "task.py", "relu", "gelu", "silu", "tanh", "--seeds", "8"]
 
 
 def descendants(pid: int) -> list[int]:
@@ -45,11 +84,12 @@ def proportional_size(pid: int) -> int:
     return 0
 
 
-def has_choice(checkout: Path) -> bool:
-    """Return whether the checkout can be told which trainer to use."""
-    command = [sys.executable, "-m", "actlab", "compare", "--help"]
-    text = subprocess.run(command, env=environment(checkout), capture_output=True, text=True, check=True).stdout  # noqa: S603 our own
-    return SINGLE[0] in text
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time of a process and of those of its children that have ended."""
+    with suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 def environment(checkout: Path) -> dict[str, str]:
@@ -58,9 +98,11 @@ def environment(checkout: Path) -> dict[str, str]:
     return {**variables, "PYTHONPATH": str(checkout / "src"), "COLUMNS": "200"}
 
 
-def run(checkout: Path, arguments: list[str], jobs: int) -> tuple[float, float]:
-    """Run a study, and return its peak memory in MB and the share of the cores' time that its trials used."""
+def run(checkout: Path, arguments: list[str], jobs: int) -> tuple[float, float, float]:
+    """Run a study; return its peak memory in MB, and its trials' shares of the cores' time and of its CPU time in percent."""
+    samples: list[tuple[float, int, float]] = []
     with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "task.py").write_text(TASK, encoding="utf-8")
         process = subprocess.Popen(  # noqa: S603 our own
             [sys.executable, "-m", "actlab", *arguments, "--jobs", str(jobs), "--store", "study.db"],
             cwd=folder,
@@ -68,18 +110,20 @@ def run(checkout: Path, arguments: list[str], jobs: int) -> tuple[float, float]:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        peak = 0
         while process.poll() is None:
-            peak = max(peak, sum(map(proportional_size, descendants(process.pid))))
-            time.sleep(0.03)
+            pids = descendants(process.pid)
+            samples.append((time.time(), sum(map(proportional_size, pids)), sum(map(cpu_seconds, pids))))
+            time.sleep(0.05)
         with sqlite3.connect(Path(folder) / "study.db") as store:
             query = "select sum(cpu_seconds), min(started), max(finished) from trials"
             work, first, last = store.execute(query).fetchone()
-    return peak / 1e6, work / (jobs * (last - first))
+    used = [cpu for moment, _, cpu in samples if first <= moment <= last]
+    peak = max(size for _, size, _ in samples)
+    return peak / 1e6, 100 * work / (jobs * (last - first)), 100 * work / (max(used) - used[0])
 
 
 def main() -> None:
-    """Print a row for memory and one for the cores."""
+    """Print a row for memory and two for the use of the cores."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("first", type=lambda text: Path(text).resolve())
     parser.add_argument("second", type=lambda text: Path(text).resolve())
@@ -88,17 +132,16 @@ def main() -> None:
     parser.add_argument("--study", nargs=argparse.REMAINDER, default=STUDY, help="another command, last on the line")
     options = parser.parse_args()
     checkouts = (options.first, options.second)
-    extra = [SINGLE if has_choice(checkout) else [] for checkout in checkouts]
-    measured: list[list[tuple[float, float]]] = [[], []]
+    measured: list[list[tuple[float, ...]]] = [[], []]
     for turn in range(options.rounds):
         for side in (0, 1) if turn % 2 else (1, 0):
-            measured[side].append(run(checkouts[side], [*options.study, *extra[side]], options.jobs))
+            measured[side].append(run(checkouts[side], options.study, options.jobs))
     print(
         f"load {os.getloadavg()[0]:.1f}; actlab {' '.join(options.study)}; {options.jobs} jobs; {options.rounds} runs each"
     )
     print(f"{'':24}{'first':>10}{'second':>10}{'second/first':>14}")
-    for index, (name, unit) in enumerate((("peak memory", "MB"), ("cores busy", "%"))):
-        first, second = ([run[index] * (1 if index == 0 else 100) for run in runs] for runs in measured)
+    for index, (name, unit) in enumerate((("peak memory", "MB"), ("cores busy", "%"), ("CPU time in trials", "%"))):
+        first, second = ([values[index] for values in runs] for runs in measured)
         ratio = statistics.median(b / a for a, b in zip(first, second, strict=True))
         cells = "".join(f"{statistics.median(values):8.1f}{unit:>3}" for values in (first, second))
         print(f"{name:24}{cells}{ratio:13.3f}")
