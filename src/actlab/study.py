@@ -18,6 +18,8 @@ from actlab.studies.execution.run import ProgressCallback, StudyInterrupted, run
 from actlab.studies.plan import Plan
 from actlab.studies.prepare import CompareOptions, Draft, draft
 from actlab.studies.settings import StudySettings
+from actlab.studies.stacked.trainer_choice import in_words
+from actlab.studies.store.fixed_target import fix_target
 from actlab.studies.store.location import store_file
 from actlab.studies.store.store import Store, StoredStudy
 from actlab.studies.target import TargetChoice
@@ -98,6 +100,7 @@ class Study:
             verdict,
             warnings=(*verdict.warnings, *self._grid_edge_warnings(facts)),
             command=reproduction(self.plan, self._origin(facts)),
+            trainer=in_words(facts.get("trainer")),
         )
 
     def _origin(self, facts: Mapping[str, Any]) -> StudyOrigin:
@@ -291,7 +294,7 @@ def _run_study(
     store.set_fact(stored.id, "sites", [site.to_dict() for site in drafted.sites])
     if drafted.steps_per_epoch is not None:
         store.set_fact(stored.id, "steps_per_epoch", drafted.steps_per_epoch)
-    choice = _record_target(drafted, store, stored)
+    choice = fix_target(store, stored, drafted.target)
     job = Job(
         store=store.absolute_url,
         study=stored.id,
@@ -304,6 +307,7 @@ def _run_study(
         hardware=drafted.hardware,
         conditions=_conditions(drafted, store, stored),
         pilot=choice.by_pilot,
+        stack=drafted.stack,
     )
     with collector.frozen():
         finished = run(job, task, progress)
@@ -317,32 +321,6 @@ def _conditions(drafted: Draft, store: Store, stored: StoredStudy) -> Conditions
         return Conditions()
     folder = study_folder(store.absolute_url, stored.id, drafted.plan)
     return Conditions(checkpoints=str(folder), checkpoint_every=every)
-
-
-def _record_target(drafted: Draft, store: Store, stored: StoredStudy) -> TargetChoice:
-    """Store how the study comes to its target when it begins, and return it, or what was stored then.
-
-    Raises:
-        StoreError: another target is asked for than was fixed.
-    """
-    before, asked = store.facts(stored.id).get("target"), drafted.target.target
-    known, count = TargetChoice.from_fact(before), store.count(stored.id)
-    if known.target is not None or known.by_pilot:
-        if asked is not None and (known.target is None or not known.target.is_same(asked)):
-            fixed = "follows from a trial of its baseline" if known.target is None else f"is {known.target}"
-            raise StoreError(
-                f"The target of the study {stored.name!r} {fixed}, fixed when it began; {asked} was asked for. A target chosen when "
-                "results are known proves nothing: omit --target, or choose another --name for a new study."
-            )
-        return known
-    if count and asked is None:
-        return known  # of an earlier build, which goes on without
-    choice = drafted.target
-    if count and asked is not None:
-        rule = f"given when {plural(count, 'trial')} of the study had ended"
-        choice = replace(choice, target=replace(asked, rule=rule, began=True))
-    store.set_fact(stored.id, "target", choice.to_fact())
-    return choice
 
 
 def load_study(store: str | Path | None, name: str) -> Study:

@@ -24,6 +24,7 @@ __all__ = [
     "Script",
     "Seeds",
     "Sites",
+    "Stack",
     "Target",
     "Threads",
     "Tune",
@@ -52,6 +53,13 @@ Direction = Annotated[
 Rate = Annotated[
     float | None,
     typer.Option(help="With --script: learning rate for {lr} in the command, and the middle of the grid of --tune lr."),
+]
+Stack = Annotated[
+    bool | None,
+    typer.Option(
+        "--stack/--no-stack",
+        help="Train models that differ only in activations and weights as one computation, or never; by default where it is faster.",
+    ),
 ]
 Seeds = Annotated[int, typer.Option(help="Seeds per arm; a verdict needs 6 or more.")]
 Jobs = Annotated[

@@ -27,6 +27,7 @@ from actlab.cli.compare_options import (
     Script,
     Seeds,
     Sites,
+    Stack,
     Target,
     Threads,
     Tune,
@@ -66,6 +67,7 @@ def compare(
     name: Name = None,
     rope: Rope = None,
     alpha: Alpha = 0.05,
+    stack: Stack = None,
     accept_changes: AcceptChanges = False,
     imports: Import = None,  # noqa: ARG001 # done by its callback
     as_json: AsJson = False,
@@ -81,7 +83,7 @@ def compare(
         "checkpoint_every": checkpoint_every,
     }
     settings |= {option: value for option, value in optional.items() if value}
-    hardware = {"device": device, "jobs_per_device": jobs_per_device, "threads": threads}
+    hardware = {"stack": stack, "device": device, "jobs_per_device": jobs_per_device, "threads": threads}
     settings |= {option: value for option, value in hardware.items() if value is not None}
     source = _source(task, script, {"metric": metric, "direction": direction, "lr": lr})
     if dry_run:

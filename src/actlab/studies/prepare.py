@@ -19,6 +19,7 @@ from actlab.studies.repeated_swap import RepeatedSwap
 from actlab.studies.settings import StudyOptions, StudySettings, parse_budget, parse_sites
 from actlab.studies.site_list import StudySite, list_sites
 from actlab.studies.source_files import source_files
+from actlab.studies.stackable import outline
 from actlab.studies.target import TargetChoice, choose_target, parse_target
 from actlab.studies.trial_inputs import study_inputs
 from actlab.studies.tried_arms import SwapOutline, TriedArms, outline_arms
@@ -59,6 +60,8 @@ class Draft(Displayed):
         trial_limit: seconds after which a trial is ended, or None for a limit derived from the other trials.
         checkpoint_every: seconds between two checkpoints of a trial, or None for none.
         inputs: digests of the modules that the task imports and of the first seed's data.
+        stack: as asked for.
+        stacking: whether trials are trained as stacks, in words.
         accept_changes: whether a stored study goes on although these have changed.
         target: how the study comes to its target of convergence, if it is a new one.
         steps_per_epoch: training steps of an epoch; None where the task trains by itself.
@@ -76,6 +79,8 @@ class Draft(Displayed):
     trial_limit: float | None = None
     checkpoint_every: float | None = None
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    stack: bool | None = None
+    stacking: str = ""
     accept_changes: bool = False
     target: TargetChoice = field(default_factory=TargetChoice)
     steps_per_epoch: int | None = None
@@ -91,6 +96,7 @@ class Draft(Displayed):
             "jobs": self.jobs,
             "devices": list(self.hardware.devices),
             "threads": self.hardware.threads,
+            "stacks": self.stacking,
             "budget": self.budget,
             "fingerprint": self.plan.fingerprint,
             "target": self.target.to_fact(),
@@ -135,20 +141,13 @@ def draft(
     chosen = from_options(StudySettings, settings, asked)
     parsed = parse_arms(arms, MAIN_FUNCTION if chosen.sites is None else chosen.sites)
     checked = _checked_plan(resolved, parsed, chosen)
-    seed, given = checked.seeds[0], parse_target(chosen.target, checked.metric, checked.direction)
+    seed, target = checked.seeds[0], _target(checked, chosen)
     seconds, hardware = parse_budget(budget), _hardware(resolved, jobs, chosen)
     limit = parse_budget(chosen.trial_limit, "trial_limit")
     named = parsed if chosen.baseline is None else checked.arms
-    if resolved.door == "script":
-        data, tried = None, _rehearsed_arms(resolved, named, chosen, seed=seed, limit=limit)
-    elif resolved.door == "function":
-        data, tried = None, _tried_arms(resolved, named, chosen, batch=check_function(resolved, seed=seed), seed=seed)
-    else:
-        data = check(resolved, seed=seed)
-        tried = _tried_arms(resolved, named, chosen, batch=first_inputs(resolved, data.train, seed), seed=seed)
+    data, tried = _data_and_arms(resolved, named, chosen, seed=seed, limit=limit)
     plan, sites = _plan_for(resolved, tried, chosen)
     _check_tuning(plan, resolved, data)
-    target = choose_target(chosen.target, given, seeds=len(plan.seeds), alpha=plan.alpha, tuned=plan.tune is not None)
     return Draft(
         name=_check_name(name) or f"{resolved.name.replace(':', '-')}-{plan.fingerprint[:8]}",
         plan=plan,
@@ -161,11 +160,30 @@ def draft(
         trial_limit=limit,
         checkpoint_every=parse_interval(chosen.checkpoint_every, "checkpoint_every"),
         inputs=study_inputs(resolved, data, seed),
+        stack=chosen.stack,
+        stacking=outline(resolved, plan.arms, data, hardware, stack=chosen.stack),
         accept_changes=chosen.accept_changes,
         target=target,
         steps_per_epoch=None if data is None else steps_per_epoch(resolved, data.train),
         hardware=hardware,
     )
+
+
+def _data_and_arms(
+    task: Task, arms: Sequence[Arm], chosen: StudySettings, *, seed: int, limit: float | None
+) -> tuple[Data | None, TriedArms]:
+    """Check the task and try every arm; return the data, where they are known, and what the arms do."""
+    if task.door == "script":
+        return None, _rehearsed_arms(task, arms, chosen, seed=seed, limit=limit)
+    if task.door == "function":
+        return None, _tried_arms(task, arms, chosen, batch=check_function(task, seed=seed), seed=seed)
+    data = check(task, seed=seed)
+    return data, _tried_arms(task, arms, chosen, batch=first_inputs(task, data.train, seed), seed=seed)
+
+
+def _target(plan: Plan, chosen: StudySettings) -> TargetChoice:
+    given = parse_target(chosen.target, plan.metric, plan.direction)
+    return choose_target(chosen.target, given, seeds=len(plan.seeds), alpha=plan.alpha, tuned=plan.tune is not None)
 
 
 def _checked_plan(task: Task, arms: Sequence[Arm], chosen: StudySettings) -> Plan:
@@ -179,7 +197,9 @@ def _hardware(task: Task, jobs: int | None, chosen: StudySettings) -> Hardware:
     settings: dict[str, Any] = {"jobs": jobs, "jobs_per_device": chosen.jobs_per_device, "threads": chosen.threads}
     hardware = choose_hardware(chosen.device, default=task.device, **settings)
     if chosen.device is None and task.device is None and has_unused_card(hardware):
-        _log.warning("The trials run on the CPU. This machine has a card: --device auto (device='auto') uses it.")
+        where = "share the card, where the script uses it" if task.door == "script" else "run on the CPU"
+        gain = "gives it to one trial at a time" if task.door == "script" else "uses it"
+        _log.warning("The trials %s. This machine has a card: --device auto (device='auto') %s.", where, gain)
     return hardware
 
 

@@ -61,6 +61,8 @@ class StudySettings:
             :func:`actlab.studies.target.pilot_target`. Not part of the plan: it changes no number of a trial.
         checkpoint_every: time between two checkpoints of a running trial, as "10m" or in seconds, from which it goes on after a kill; 0,
             "none" or None for no checkpoints. Not part of the plan: a trial that goes on has the same numbers.
+        stack: whether trials of models that differ only in activations and weights are trained as one computation, where that is possible;
+            by default where it is faster, see :mod:`actlab.studies.stackable`. Not part of the plan.
         accept_changes: whether a study goes on although modules that the task imports, or its data, have changed since it began. Not part
             of the plan; the verdict says that the rows were not computed alike.
         device: where trials run: "auto", "cpu", "cuda", "cuda:1", several cards as "cuda:0,cuda:1" or as a list, or "mps"; by default the
@@ -81,6 +83,7 @@ class StudySettings:
     trial_limit: str | float | None = None
     checkpoint_every: str | float | None = CHECKPOINT_EVERY
     target: TargetLike | None = None
+    stack: bool | None = None
     accept_changes: bool = False
     device: DeviceLike | None = None
     jobs_per_device: int | None = None
@@ -102,6 +105,7 @@ class StudyOptions(TypedDict, total=False):
     trial_limit: str | float | None
     checkpoint_every: str | float | None
     target: TargetLike | None
+    stack: bool | None
     accept_changes: bool
     device: DeviceLike | None
     jobs_per_device: int | None

@@ -53,7 +53,7 @@ def run_stack(task: Task, plan: Plan, keys: Sequence[TrialKey], conditions: Cond
     ``docs/concepts/stacked.md``, whatever else is in the stack. Its seconds are its share of those of the stack.
 
     Args:
-        task: of which :func:`actlab.studies.stacked.stackable.obstacle` is None.
+        task: of which :func:`actlab.studies.stackable.obstacle` is None.
         plan: gives the arms and the settings.
         keys: of the trials, all of one stage.
         conditions: under which they are executed.

@@ -261,9 +261,9 @@ def _batch_norm(  # noqa: PLR0917 # torch's
     if not isinstance(x, StackedTensor) or not all(isinstance(it, StackedTensor) for it in stacked):
         return NotImplemented
     count, batch, channels, *rest = x.stacked.shape
-    flat = [None if it is None else it.stacked.view(-1) for it in (running_mean, running_var, weight, bias)]
+    mean, variance = (None if it is None else it.stacked.view(-1) for it in (running_mean, running_var))
+    scale, shift = (None if it is None else it.stacked.reshape(-1) for it in (weight, bias))
     together = x.stacked.transpose(0, 1).reshape(batch, count * channels, *rest)
-    mean, variance, scale, shift = flat
     y = functional.batch_norm(together, mean, variance, scale, shift, training=training, momentum=momentum, eps=eps)
     return StackedTensor(y.view(batch, count, channels, *rest).transpose(0, 1))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from actlab.nn.training.parameter_groups import exempt_learned_numbers_
 from actlab.studies.stacked.model_stack import ModelStack
@@ -18,7 +19,8 @@ from actlab.studies.stacked.stacked_optimizer import StackedOptimizer
 from actlab.studies.stacked.stacked_tensor import StackedTensor, StackError
 from actlab.tasks.data import Data, Split
 from actlab.tasks.task import Task
-from actlab.tasks.training.batches import batches
+from actlab.tasks.training.batches import batches, step_count
+from actlab.tasks.training.optimization import make_optimizer, make_scheduler
 
 __all__ = ["StackTraining", "StackedTrial"]
 
@@ -55,7 +57,7 @@ class StackTraining:
     """Training of several trials at once.
 
     Args:
-        task: of the trials; :func:`actlab.studies.stacked.stackable.obstacle` has none.
+        task: of the trials; :func:`actlab.studies.stackable.obstacle` has none.
         trials: those of one arm are adjacent.
         decay_learned: whether weight decay acts on the learned numbers of activations.
 
@@ -75,17 +77,28 @@ class StackTraining:
         own = [self._own_optimizer(trial) for trial in self.trials]
         self.stack = ModelStack([trial.model for trial in self.trials], [trial.arm for trial in self.trials])
         self._optimizer = StackedOptimizer(own, self.stack.parameters)
+        self._scheduler = self._own_scheduler()
         self.draws = RandomDraws([trial.seed for trial in self.trials])
         seeds = list(dict.fromkeys(trial.seed for trial in self.trials))
         self._data = [next(trial.data for trial in self.trials if trial.seed == seed) for seed in seeds]
         self._seeds = seeds
+        if len({len(data.train) for data in self._data}) > 1:  # type: ignore[arg-type] # a Split, as the data have no obstacle
+            raise StackError("the seeds have other numbers of examples")
         self._of_model = torch.tensor([seeds.index(trial.seed) for trial in self.trials])
 
     def _own_optimizer(self, trial: StackedTrial) -> torch.optim.Optimizer:
-        optimizer = self.task.optimizer(trial.model.parameters(), trial.lr)
+        optimizer = make_optimizer(self.task, trial.model, trial.lr)
         if not self.decay_learned:
             exempt_learned_numbers_(optimizer, trial.model)
         return optimizer
+
+    def _own_scheduler(self) -> Any:
+        scheduler = make_scheduler(
+            self.task, self._optimizer.optimizer, step_count(self.task, self.trials[0].data.train)
+        )
+        if isinstance(scheduler, ReduceLROnPlateau):
+            raise StackError("its scheduler follows the results of one model")
+        return scheduler
 
     def run(self, steps: int | None = None, after_step: Callable[[int], None] | None = None) -> None:
         """Train, and append the losses of every step, shape (models,), to :attr:`losses`.
@@ -125,6 +138,8 @@ class StackTraining:
         self.losses.append(loss.stacked.detach())
         loss.stacked.sum().backward()  # type: ignore[no-untyped-call] # torch has no annotation for it
         self._optimizer.step()
+        if self._scheduler is not None:
+            self._scheduler.step()
         self.stack.take_buffers()
 
     def _together(self, of_seeds: list[Tensor]) -> StackedTensor:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Sequence
 
 from actlab.studies.plan import Plan
-from actlab.studies.stacked.stackable import obstacle
+from actlab.studies.stackable import obstacle
 from actlab.studies.stacked.trainer_choice import TrainerChoice
 from actlab.studies.store.store import Store, TrialKey
 from actlab.tasks.task import Task

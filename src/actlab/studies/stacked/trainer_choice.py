@@ -15,9 +15,9 @@ from torch import nn
 
 from actlab.studies.plan import Plan
 from actlab.studies.settings import TUNING_SEEDS
+from actlab.studies.stackable import arm_obstacle, data_obstacle, obstacle
 from actlab.studies.stacked.model_stack import can_share_stack
 from actlab.studies.stacked.stack_trials import stacked_trial
-from actlab.studies.stacked.stackable import arm_obstacle, data_obstacle, obstacle
 from actlab.studies.stacked.stacked_training import StackedTrial, StackTraining
 from actlab.studies.trials.stage import MAIN
 from actlab.studies.trials.trial_key import TrialKey
@@ -32,7 +32,7 @@ from actlab.tasks.training.loop import TrainingSettings, train
 from actlab.tasks.training.recorder import Recorder
 from actlab.tasks.user_code import one_line
 
-__all__ = ["TrainerChoice", "choose_trainer"]
+__all__ = ["TrainerChoice", "choose_trainer", "in_words"]
 
 _COMPARED_STEPS = 3
 _TIMED_STEPS = 6
@@ -76,6 +76,23 @@ class TrainerChoice:
         return cls(**values)
 
 
+def in_words(values: Mapping[str, Any] | None) -> str:
+    """Return the trainer of a study for people, from its fact in the store; nothing where there is none, as in stores of earlier builds.
+
+    Example:
+        >>> in_words({"stacked": False, "reason": "as asked for"})
+        'one trial at a time: as asked for'
+        >>> in_words(TrainerChoice(stacked=True, reason="a step takes 1/4", models=60, arms={"rrelu": "draws noise"}).to_dict())
+        'stacks of up to 60 trials, each with its share of the seconds: a step takes 1/4; rrelu one trial at a time: it draws noise'
+    """
+    if values is None:
+        return ""
+    if not values["stacked"]:
+        return f"one trial at a time: {values['reason']}"
+    stacks = f"stacks of up to {values['models']} trials, each with its share of the seconds: {values['reason']}"
+    return "; ".join([stacks, *(f"{arm} one trial at a time: it {why}" for arm, why in values["arms"].items())])
+
+
 def choose_trainer(task: Task, plan: Plan, conditions: Conditions, *, jobs: int, forced: bool = False) -> TrainerChoice:
     """Compare the trainers on a few steps of the study's first trials, and return which one it uses.
 
@@ -114,7 +131,9 @@ def _measured(task: Task, plan: Plan, *, jobs: int, forced: bool) -> TrainerChoi
     }
     groups = _groups({label: trial.model for label, trial in models.items()})
     if not groups:
-        return TrainerChoice(stacked=False, reason="; ".join(dict.fromkeys(refused.values())), arms=refused)
+        return TrainerChoice(
+            stacked=False, reason="; ".join(f"{arm} {why}" for arm, why in refused.items()), arms=refused
+        )
     alone = _step_alone(task, plan, groups, data[seeds[0]])
     total = alone * step_count(task, data[seeds[0]].train) * _trial_count(plan)
     if total < _SHORT and not forced:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from actlab.functions.grammar import parse
 from actlab.studies.arm import Arm
 from actlab.tasks.data import Data, Split
 from actlab.tasks.task import Task
 from actlab.tasks.training.conditions import Conditions
+from actlab.tasks.training.devices import Hardware
 
-__all__ = ["arm_obstacle", "data_obstacle", "obstacle"]
+__all__ = ["arm_obstacle", "data_obstacle", "obstacle", "outline"]
 
 # Fields of a task that the stacked trainer does not know, with how a sentence calls them; it knows those that are not here.
 _FIELDS = {
@@ -55,15 +58,44 @@ def data_obstacle(data: Data) -> str | None:
 
 
 def arm_obstacle(arm: Arm) -> str | None:
-    """Return why the trials of an arm cannot be trained as a stack, or None.
+    """Return why the trials of an arm cannot be trained as a stack, as what it does, or None.
 
     Example:
         >>> from actlab.studies.arm import parse_arm
         >>> arm_obstacle(parse_arm("gelu")) is None, arm_obstacle(parse_arm("rrelu"))
-        (True, 'rrelu draws random numbers')
+        (True, 'draws random numbers')
     """
     for text in arm.specs():
         spec = parse(text)
         if spec.activation.kind == "stochastic":
-            return f"{spec.activation.name} draws random numbers"
+            return "draws random numbers"
     return None
+
+
+def outline(task: Task, arms: Sequence[Arm], data: Data | None, hardware: Hardware, *, stack: bool | None) -> str:
+    """Return whether a study's trials are trained as stacks, in words, as far as it is known before it starts.
+
+    Args:
+        task: of the study.
+        arms: of its plan.
+        data: of the first seed; None where the task has none.
+        hardware: where the trials run.
+        stack: as asked for.
+
+    Example:
+        >>> from actlab.studies.arm import parse_arm
+        >>> from actlab.tasks import resolve
+        >>> task = resolve("digits")
+        >>> outline(task, [parse_arm("relu"), parse_arm("rrelu")], None, Hardware(), stack=None)
+        'where that is faster, measured when the study starts; not rrelu, which draws random numbers'
+        >>> outline(task, [], None, Hardware(), stack=False)
+        'none: as asked for'
+    """
+    reason = "as asked for" if stack is False else obstacle(task, Conditions(device=hardware.device_of(0)))
+    if reason is None and data is not None:
+        reason = data_obstacle(data)
+    if reason is not None:
+        return f"none: {reason}"
+    refused = {arm.label: why for arm in arms if (why := arm_obstacle(arm)) is not None}
+    where = "where that is possible" if stack else "where that is faster, measured when the study starts"
+    return "; ".join([where, *(f"not {arm}, which {why}" for arm, why in refused.items())])
