@@ -1,5 +1,6 @@
 """The same small data in the forms that data(seed) may return, for the tests of all of them."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -77,7 +78,7 @@ class Batches:
         self.x, self.y, self.size = x, y, size
 
     def __len__(self):
-        return -(-len(self.x) // self.size)
+        return math.ceil(len(self.x) / self.size)
 
     def __iter__(self):
         return zip(self.x.split(self.size), self.y.split(self.size), strict=True)

@@ -105,5 +105,5 @@ def test_two_batches_in_a_list_are_not_taken_for_inputs_and_target():
 
 
 def test_what_needs_tensors_says_so():
-    with pytest.raises(TaskError, match="The report needs the tensors .* is read from a DataLoader"):
+    with pytest.raises(TaskError, match=r"The report needs the tensors .* is read from a DataLoader"):
         tensors_of(train_of(DataLoader(Pairs(X, Y))), "the report")

@@ -127,7 +127,7 @@ class ReferenceBatch(NamedTuple):
     target: Any
 
 
-def reference_batch(task: Task, model: nn.Module, split: Split | Loader, count: int) -> ReferenceBatch:
+def reference_batch(task: Task, model: nn.Module, split: Split | Loader, count: int, seed: int) -> ReferenceBatch:
     """Return about ``count`` examples of a training split, of a loader those of its first batches.
 
     Where the batches do not fit together, as sequences of several lengths, it is the first one.
@@ -139,12 +139,12 @@ def reference_batch(task: Task, model: nn.Module, split: Split | Loader, count: 
         >>> from actlab.tasks import resolve
         >>> from actlab.tasks.task import load_data
         >>> digits = resolve("digits")
-        >>> reference_batch(digits, digits.model(0), load_data(digits, 0).train, 10).inputs.shape
+        >>> reference_batch(digits, digits.model(0), load_data(digits, 0).train, 10, seed=0).inputs.shape
         torch.Size([10, 64])
     """
     if isinstance(split, Split) and task.step is None:
         return ReferenceBatch(*split.first(count))
-    found = [_parts(task, model, batch, split) for batch in _first_batches(split, count)]
+    found = [_parts(task, model, batch, split, seed) for batch in _first_batches(split, count)]
     inputs, targets = zip(*found, strict=True)
     try:
         together = joined(inputs, "inputs"), None if task.step is not None else joined(targets, "targets")
@@ -165,13 +165,13 @@ def _first_batches(split: Split | Loader, count: int) -> Iterator[Any]:
             return
 
 
-def _parts(task: Task, model: nn.Module, batch: Any, split: Split | Loader) -> ReferenceBatch:
+def _parts(task: Task, model: nn.Module, batch: Any, split: Split | Loader, seed: int) -> ReferenceBatch:
     step = task.step
     if step is None:
         parts = parts_of(batch, split.of if isinstance(split, Loader) else task.name)
         return ReferenceBatch(parts.inputs, parts.target)
     inputs = inputs_of_call(model, lambda: step(model, batch))
-    return ReferenceBatch(_known(task, inputs), None)
+    return ReferenceBatch(_known(task, model_inputs(task, seed) if inputs is None else inputs), None)
 
 
 def required_inputs(task: Task, split: Split | Loader, seed: int) -> Inputs:

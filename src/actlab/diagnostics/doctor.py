@@ -188,7 +188,7 @@ class Checkup:
             if task is None:
                 return measure_model(self._diagnosed.model, self._diagnosed.inputs)
             train = load_data(task, seed).train
-            inputs, target = reference_batch(task, self._diagnosed.model, train, REFERENCE)
+            inputs, target = reference_batch(task, self._diagnosed.model, train, REFERENCE, seed)
             measured = measure_model(self._diagnosed.model, inputs, target, None if target is None else task.loss)
         self._report(0, f"the first {plural(steps, 'step')}")
         record = first_steps(task, seed, steps=steps)

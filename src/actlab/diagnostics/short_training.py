@@ -85,7 +85,7 @@ def _record(task: Task, seed: int, rate: float, steps: int, at: Collection[int])
     with one_thread(), isolated(seed):
         examples, _ = _train_and_held_out(load_data(task, seed), seed)
         model = _initial_model(task, seed, _UNCHANGED, examples)
-        reference = reference_batch(task, model, examples, REFERENCE).inputs
+        reference = reference_batch(task, model, examples, REFERENCE, seed).inputs
         seed_all(seed)  # again: a loader was read
         # one probe for all snapshots: finding a model's activations takes longer than measuring them
         probe = Probe(model, rank=False)

@@ -108,8 +108,18 @@ def test_outputs_with_a_loss_of_their_own_are_trained_by_a_step():
     )
 
     assert trained(task).metric == trained(plain).metric
-    assert trained(dataclasses.replace(task, step=None, predict=None, loss=lambda o, y: F.cross_entropy(o["logits"], y),
-                                       metric=lambda o, y: accuracy(o["logits"], y))).metric == trained(plain).metric
+    assert (
+        trained(
+            dataclasses.replace(
+                task,
+                step=None,
+                predict=None,
+                loss=lambda o, y: F.cross_entropy(o["logits"], y),
+                metric=lambda o, y: accuracy(o["logits"], y),
+            )
+        ).metric
+        == trained(plain).metric
+    )
 
 
 def test_a_model_whose_parts_the_step_calls_is_compared_too():
@@ -155,9 +165,11 @@ LOADERS = {
     "shuffled": loader(shuffle=True),
     "augmented": loader(Noisy, shuffle=True),
     "augmented in workers": each(
-        lambda x, y: (x, y)
-        if len(x) < 40
-        else DataLoader(Noisy(x, y), batch_size=SIZE, shuffle=True, num_workers=1, persistent_workers=True)
+        lambda x, y: (
+            (x, y)
+            if len(x) < 40
+            else DataLoader(Noisy(x, y), batch_size=SIZE, shuffle=True, num_workers=1, persistent_workers=True)
+        )
     ),
     "with a state": loader(Counting, shuffle=True),
 }

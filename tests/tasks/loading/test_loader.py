@@ -235,5 +235,5 @@ def test_batches_in_the_order_in_which_workers_finish_are_refused():
 def test_a_collate_function_that_returns_nothing_is_told():
     source = DataLoader(Pairs(X, Y), collate_fn=lambda rows: None)  # noqa: ARG005
 
-    with pytest.raises(TaskError, match="gave None for a batch. Is a `return` missing"):
+    with pytest.raises(TaskError, match=r"gave None for a batch\. Is a `return` missing"):
         Loader(source).first()

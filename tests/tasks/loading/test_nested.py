@@ -48,7 +48,13 @@ def test_a_dataclass_and_a_mapping_of_another_class_keep_their_class():
 
 def test_tensors_arrays_numbers_and_lists_are_joined_along_the_batch():
     parts = [
-        {"t": torch.full((n, 2), float(n)), "a": np.full(n, n), "loss": float(n), "zero": torch.tensor(n), "text": ["w"] * n}
+        {
+            "t": torch.full((n, 2), float(n)),
+            "a": np.full(n, n),
+            "loss": float(n),
+            "zero": torch.tensor(n),
+            "text": ["w"] * n,
+        }
         for n in (1, 3)
     ]
     found = joined(parts, "outputs")
