@@ -33,7 +33,7 @@ Floats = NDArray[np.float64]
 def main() -> None:
     """Train, and print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", default="digits")
+    parser.add_argument("--task", default="digits:protocol-1")
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--orders", type=int, default=1000)
     options = parser.parse_args()

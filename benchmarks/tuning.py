@@ -7,8 +7,8 @@ The table holds, for every task, activation, learning rate and seed, the validat
 A training without a schedule of its learning rate passes through all shorter ones, so that one training gives all of them. All rates and
 seeds of an activation are trained as one stack. A design sees the validation results of two tuning seeds and chooses a rate per
 activation. Costs are steps of training, in trials of full length. Printed for every task: mean shortfall from the best of the thirteen
-rates, in units of the region of practical equivalence; share of choices not worse than those of the full grid, by more than that region;
-share of choices equal to those; share at the edge of the grid.
+rates, in units of the region of practical equivalence, and that of ReLU alone; share of choices not worse than those of the full grid, by
+more than that region; share of choices equal to those; share at the edge of the grid.
 """
 
 from __future__ import annotations
@@ -202,12 +202,14 @@ class Design:
         exponents: of the rates on the first rung.
         rungs: pairs of share and number of rates left.
         smooth: whether rates on the first rung are judged with their neighbours.
+        with_own: whether the task's own rate is always among those that are left.
     """
 
     name: str
     exponents: tuple[float, ...]
     rungs: tuple[tuple[float, int], ...]
     smooth: bool = False
+    with_own: bool = False
 
     @property
     def cost(self) -> float:
@@ -224,7 +226,10 @@ class Design:
             scores = smoothed(means) if self.smooth and number == 0 else means
             distances = np.abs(np.array(EXPONENTS)[left])
             order = np.lexsort((distances, -np.nan_to_num(scores, nan=-np.inf)))
-            left = sorted(left[place] for place in order[:count])
+            kept, own = [left[place] for place in order[:count]], EXPONENTS.index(0.0)
+            if self.with_own and count > 1 and own not in kept and np.isfinite(scores[left.index(own)]):
+                kept[-1] = own
+            left = sorted(kept)
         return left[0]
 
 
@@ -239,7 +244,11 @@ _FIVE, _SEVEN = tuple(map(float, range(-2, 3))), tuple(map(float, range(-3, 4)))
 _NINE, _ALL = tuple(number / 2 for number in range(-4, 5)), EXPONENTS
 FULL = Design(name="5 rates by 3, to the end (`lr-grid`)", exponents=_FIVE, rungs=((1, 1),))
 CHOSEN = Design(
-    name="**13 by √3 at 1/8, smoothed; 2 to the end**", exponents=_ALL, rungs=((1 / 8, 2), (1, 1)), smooth=True
+    name="**13 by √3 at 1/8, smoothed; own and best other to the end**",
+    exponents=_ALL,
+    rungs=((1 / 8, 2), (1, 1)),
+    smooth=True,
+    with_own=True,
 )
 DESIGNS = (
     FULL,
@@ -253,7 +262,15 @@ DESIGNS = (
     Design(name="13 by √3 at 1/8, smoothed; 3 at 1/2", exponents=_ALL, rungs=((1 / 8, 3), (1 / 2, 1)), smooth=True),
     Design(name="13 by √3 at 1/16, smoothed; 2 to the end", exponents=_ALL, rungs=((1 / 16, 2), (1, 1)), smooth=True),
     Design(name="13 by √3 at 1/8; 2 to the end", exponents=_ALL, rungs=((1 / 8, 2), (1, 1))),
+    Design(name="13 by √3 at 1/8, smoothed; 2 to the end", exponents=_ALL, rungs=((1 / 8, 2), (1, 1)), smooth=True),
     CHOSEN,
+    Design(
+        name="13 by √3 at 1/8, smoothed; own and best 2 others to the end",
+        exponents=_ALL,
+        rungs=((1 / 8, 3), (1, 1)),
+        smooth=True,
+        with_own=True,
+    ),
     Design(name="13 by √3 at 1/8, smoothed; 3 to the end", exponents=_ALL, rungs=((1 / 8, 3), (1, 1)), smooth=True),
 )
 
@@ -267,12 +284,14 @@ class Outcome:
         not_worse: share whose results are not worse than those of the full grid's choice by more than the region of equivalence.
         short: mean shortfall from the best of all thirteen rates, in that region's units; one choice counts 30 at most.
         at_edge: share of choices at the edge of the design's grid.
+        relu: mean shortfall of ReLU alone.
     """
 
     same: float
     not_worse: float
     short: float
     at_edge: float
+    relu: float
 
 
 def outcome(choose: Callable[[Floats, Sequence[int]], int], edges: set[int], table: Floats, rope: float) -> Outcome:
@@ -291,7 +310,11 @@ def outcome(choose: Callable[[Floats, Sequence[int]], int], edges: set[int], tab
             chosen, full = choose(arm[..., 0], pair), FULL.choose(arm[..., 0], pair)
             short = min(30.0, (best.max() - best[chosen]) / rope)
             rows.append((chosen == full, results[chosen] >= results[full] - rope, short, chosen in edges))
-    return Outcome(**dict(zip(Outcome.__dataclass_fields__, np.mean(rows, axis=0).tolist(), strict=True)))
+    means = np.mean(rows, axis=0).tolist()
+    relu = float(
+        np.mean([short for _, _, short, _ in rows[: len(rows) // len(table)]])
+    )  # the first activation of the table
+    return Outcome(same=means[0], not_worse=means[1], short=means[2], at_edge=means[3], relu=relu)
 
 
 def simulate() -> None:
@@ -311,7 +334,9 @@ def simulate() -> None:
     print(f"| design | cost | {' | '.join(columns)} |\n|---|---|{'---|' * len(columns)}")
     for number, (name, (cost, _, _)) in enumerate(ways.items()):
         found = [column[number] for column in columns.values()]
-        cells = [f"{one.short:.2f}, {one.not_worse:.0%}, {one.same:.0%}, {one.at_edge:.0%}" for one in found]
+        cells = [
+            f"{one.short:.2f}, {one.relu:.2f}, {one.not_worse:.0%}, {one.same:.0%}, {one.at_edge:.0%}" for one in found
+        ]
         print(f"| {name} | {cost:.2f} | {' | '.join(cells)} |")
 
 

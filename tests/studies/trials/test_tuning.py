@@ -48,6 +48,9 @@ def by_hand(value_of, sign=1):
             parts = [np.where(np.isfinite(side), side, means) for side in (left, right)]
             means = means / 2 + (parts[0] + parts[1]) / 4
         order = np.lexsort((-rates, np.abs(np.log(rates / OWN)), -means))
+        own = int(np.abs(rates - OWN).argmin())
+        if number == 0 and np.isfinite(means[own]):
+            order = np.r_[[own], order[order != own]]
         rates = np.sort(rates[[i for i in order[:keep] if np.isfinite(means[i])]])
         assert share_of(f"tune{number}") == rung.share
         if len(rates) < 2:
@@ -131,6 +134,16 @@ def test_one_lucky_trial_of_a_bad_rate_does_not_go_on_where_its_neighbours_are_b
     tuning, ran = tuned(lucky)
 
     assert bad not in {key.lr for key in ran if key.stage == "tune1"}
+    assert tuning.rate == OWN
+
+
+def test_the_own_rate_of_the_task_runs_to_the_end_beside_the_best_other_one():
+    def better_at_first(key):
+        return key.lr if key.stage == "tune0" else -key.lr
+
+    tuning, ran = tuned(better_at_first)
+
+    assert {key.lr for key in ran if key.stage == "tune1"} == {OWN, OWN * HALVING_FACTORS[-1]}
     assert tuning.rate == OWN
 
 

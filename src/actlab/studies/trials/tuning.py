@@ -21,8 +21,9 @@ class ArmTuning:
     """Tuning of one arm: the trials that it still needs and the rate it has chosen, a function of the results alone.
 
     On each rung all rates that are left run on the tuning seeds. The best mean validation results go on to the next rung, of equal ones
-    the nearest to the task's own rate; on the first rung of successive halving they are smoothed over neighbours. A trial that diverged or
-    failed counts as the worst, and a rate with one does not go on. The last rate left is chosen; where none is, the task's own.
+    the nearest to the task's own rate; on the first rung of successive halving they are smoothed over neighbours, and the task's own rate
+    goes on with the best other one. A trial that diverged or failed counts as the worst, and a rate with one does not go on. The last rate
+    left is chosen; where none is, the task's own.
 
     Args:
         arm: its label.
@@ -79,21 +80,32 @@ class ArmTuning:
         return [TrialKey(stage, self._arm, seed, rate) for seed in TUNING_SEEDS]
 
     def _finish_rung(self) -> None:
-        kept = self._best(self._later()[0].rates if self._later() else 1)
+        kept = self._best()
         if len(kept) > 1:
             self._earlier += len(self._keys())
             self._rung, self._rates = self._rung + 1, sorted(kept)
         else:
             self.rate = kept[0] if kept else self._default
 
-    def _best(self, count: int) -> list[float]:
+    def _best(self) -> list[float]:
+        """Return the rates that go on, best first."""
+        ranked, later = self._ranked(), self._later()
+        if not later:
+            return ranked[:1]
+        kept = ranked[: later[0].rates]
+        if later[0].with_own and self._default in ranked and self._default not in kept:
+            kept[-1] = self._default
+        return kept
+
+    def _ranked(self) -> list[float]:
+        """Return the rates of the open rung without a lost trial, best first."""
         means = [float(np.mean([self._values[key] for key in self._keys_of(rate)])) for rate in self._rates]
         scores = _smoothed(means) if self._rungs[self._rung].smooth else means
         ranked = sorted(
             ((score, -abs(log(rate / self._default)), rate) for score, rate in zip(scores, self._rates, strict=True)),
             reverse=True,
         )
-        return [rate for score, _, rate in ranked[:count] if math.isfinite(score)]
+        return [rate for score, _, rate in ranked if math.isfinite(score)]
 
 
 def _smoothed(means: Sequence[float]) -> list[float]:
