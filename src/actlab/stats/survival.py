@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from actlab.stats.e_process import Floats
 
@@ -78,6 +77,8 @@ def kaplan_meier(times: ArrayLike, reached: ArrayLike) -> SurvivalCurve:
         ([1.0, 2.0, 5.0], [0.75, 0.5, 0.0], 2.0)
     """
     known, event = np.asarray(times, dtype=np.float64), np.asarray(reached, dtype=np.bool_)
+    from scipy import stats  # noqa: PLC0415 # 0.3 s to import, which a study need not wait for before its first trial
+
     fitted = stats.ecdf(stats.CensoredData(uncensored=known[event], right=known[~event])).sf
     return SurvivalCurve(
         times=np.asarray(fitted.quantiles, dtype=np.float64),

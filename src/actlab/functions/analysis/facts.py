@@ -13,7 +13,6 @@ from math import inf, isfinite, sqrt
 
 import numpy as np
 import sympy
-from scipy.optimize import minimize_scalar
 
 from actlab.errors import SpecError
 from actlab.functions.analysis.length_map import output_moments
@@ -184,6 +183,8 @@ def _infimum(f: Callable[[Array], Array], kinks: list[float]) -> float:
     lowest = int(np.nanargmin(values))
     candidates = [float(values[lowest]), *(float(end) for end in f(np.array([-np.inf, np.inf])) if not np.isnan(end))]
     near = np.sort(grid[np.argsort(np.abs(grid - grid[lowest]))[:5]])
+    from scipy.optimize import minimize_scalar  # noqa: PLC0415 # 0.1 s to import, which a study need not wait for
+
     refined = minimize_scalar(
         lambda z: float(f(np.array([z]))[0]), bounds=(near[0], near[-1]), method="bounded", options={"xatol": 1e-10}
     )
