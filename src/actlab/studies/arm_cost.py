@@ -27,7 +27,9 @@ from actlab.tasks.training.conditions import Conditions
 from actlab.tasks.training.data_cache import cached_data
 from actlab.tasks.training.devices import device_kind, device_record
 from actlab.tasks.training.evaluation import loss_function
+from actlab.tasks.training.optimization import make_optimizer
 from actlab.tasks.training.placement import placed
+from actlab.tasks.training.precision import Precision
 
 __all__ = ["measure_costs"]
 
@@ -104,13 +106,17 @@ class _Step:
     model: nn.Module
     batch: _Batch
     optimizer: torch.optim.Optimizer = field(init=False)
+    precision: Precision = field(init=False)
 
     def __post_init__(self) -> None:
-        self.optimizer = self.task.optimizer(self.model.parameters(), self.task.learning_rate)
+        device = next((str(weight.device) for weight in self.model.parameters()), "cpu")
+        self.optimizer = make_optimizer(self.task, self.model, self.task.learning_rate)
+        self.precision = Precision(self.task.precision, device)
 
     def __call__(self) -> None:
         batch, loss_of = self.batch
-        loss = loss_of(self.model, batch if type(batch) is tuple else mapped(batch, lambda leaf: leaf))
+        with self.precision.forward():
+            loss = loss_of(self.model, batch if type(batch) is tuple else mapped(batch, lambda leaf: leaf))
         loss.item()
         loss.backward()  # type: ignore[no-untyped-call] # torch has no annotation for it
         self.optimizer.step()
