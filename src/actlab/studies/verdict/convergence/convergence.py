@@ -31,7 +31,7 @@ from actlab.studies.verdict.convergence.trial_times import (
 from actlab.studies.verdict.finding import Findings, Relation
 from actlab.studies.verdict.outcomes import Costs, Outcome, Row, StudyFacts
 
-__all__ = ["Area", "ArmConvergence", "Convergence", "Gain", "Pace", "TimeToTarget", "find_convergence"]
+__all__ = ["Area", "ArmConvergence", "Convergence", "Gain", "Pace", "TimeToTarget", "error_rates", "find_convergence"]
 
 Interval: TypeAlias = tuple[float | None, float | None]
 Pace: TypeAlias = Literal["faster", "slower", "undecided", "not compared"]
@@ -195,7 +195,7 @@ class _Study:
             target, horizon = facts.target, self.horizon
             self.steps = {arm: steps_to_target(own, target, horizon) for arm, own in trials.items() if own}
             self.seconds = seconds_to_target(trials, target, horizon, costs)
-        self.p = _error_rates(self.steps, self.horizon, facts)
+        self.p = error_rates(self.steps, self.horizon, facts)
 
     def arm(self, arm: str) -> ArmConvergence:
         trials, facts = self.trials[arm], self.facts
@@ -298,10 +298,15 @@ def _shared_horizon(by_arm: Mapping[str, Times]) -> float:
     return common_horizon(times, reached)
 
 
-def _error_rates(steps: Mapping[str, Times], horizon: int, facts: StudyFacts) -> dict[str, tuple[float, float]]:
+def error_rates(steps: Mapping[str, Times], horizon: int, facts: StudyFacts) -> dict[str, tuple[float, float]]:
     """Return for each arm but the baseline the error rates at which it is called faster and slower.
 
     Only the leading seeds count, which both arms have run, up to the first that one of the two has not.
+
+    Args:
+        steps: to the target, of every arm.
+        horizon: steps of a complete trial.
+        facts: of the study.
     """
     baseline = steps.get(facts.baseline)
     if baseline is None or facts.target is None or facts.target.began:
