@@ -29,8 +29,9 @@ FROZEN = {
     "doctor": {"--seeds", "--steps", "--seed", "--budget", "--import", "--json"},
     "reference": {"--out", "--import", "--json"},
     "compare": {
-        "--seeds", "--budget", "--trial-limit", "--jobs", "--baseline", "--init", "--tune", "--store", "--name", "--rope", "--alpha",
-        "--sites", "--target", "--accept-changes", "--import", "--json", "--dry-run",
+        "--script", "--metric", "--direction", "--lr", "--seeds", "--budget", "--trial-limit", "--trial-timeout", "--checkpoint-every",
+        "--jobs", "--device", "--jobs-per-device", "--threads", "--baseline", "--sites", "--init", "--tune", "--target", "--store", "--name",
+        "--rope", "--alpha", "--stack", "--accept-changes", "--import", "--json", "--dry-run",
     },
     "studies": {"--store", "--json"},
     "report": {"--store", "--out", "--figure", "--force", "--json"},
