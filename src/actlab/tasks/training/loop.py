@@ -174,8 +174,7 @@ class _Training:
         forward = compiled(self._model, dynamic=dynamic) if task.compile else self._model
         loss_of = loss_function(task, self._split)
 
-        def plain(batch: Any) -> Tensor:
-            return loss_of(forward, batch)
+        plain = partial(loss_of, forward)  # no call more than needed: it is part of every step
 
         def elsewhere(batch: Any) -> Tensor:
             with precision.forward():
