@@ -30,8 +30,8 @@ FROZEN = {
     "reference": {"--out", "--import", "--json"},
     "compare": {
         "--script", "--metric", "--direction", "--lr", "--seeds", "--budget", "--trial-limit", "--trial-timeout", "--checkpoint-every",
-        "--jobs", "--device", "--jobs-per-device", "--threads", "--baseline", "--sites", "--init", "--tune", "--target", "--store", "--name",
-        "--rope", "--alpha", "--stack", "--accept-changes", "--import", "--json", "--dry-run",
+        "--jobs", "--device", "--jobs-per-device", "--threads", "--baseline", "--sites", "--init", "--tune", "--target", "--store",
+        "--name", "--rope", "--alpha", "--stack", "--accept-changes", "--import", "--json", "--dry-run",
     },
     "studies": {"--store", "--json"},
     "report": {"--store", "--out", "--figure", "--force", "--json"},
