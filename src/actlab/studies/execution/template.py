@@ -38,9 +38,10 @@ from actlab.tasks.registry import resolve
 from actlab.tasks.task import Task
 from actlab.tasks.training.batches import first_inputs, step_count
 from actlab.tasks.training.data_cache import cached_data
+from actlab.tasks.training.optimization import make_optimizer
 from actlab.tasks.training.reproducibility import make_repeatable
-from actlab.tasks.user_code import one_line
 from actlab.tasks.training_function.model_inputs import model_inputs
+from actlab.tasks.user_code import one_line
 
 __all__ = ["REQUEST", "WRONG_DEFINITIONS", "Request", "main", "serve"]
 
@@ -145,7 +146,7 @@ def _warm_up(task: Task, job: Job) -> int | None:
             data = cached_data(task, seed)  # the runners share it
             steps, batch = step_count(task, data.train), first_inputs(task, data.train, seed)
         model = try_arms(task, plan.arms, seed, batch=batch)
-        task.optimizer(model.parameters(), task.learning_rate).zero_grad()
+        make_optimizer(task, model, task.learning_rate).zero_grad()
     return steps
 
 
