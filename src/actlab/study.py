@@ -184,24 +184,18 @@ def compare(
     Task, arms, settings and store are checked before the first trial. An error in a trial is a result, and the study goes on.
 
     Args:
-        task: registered name, path of a Python file, a :class:`~actlab.Script`, a Task, or a training function
-            ``train(model, seed, trial) -> {"accuracy": ...}``.
+        task: registered name, path of a Python file, :class:`~actlab.Script`, Task, or training function with ``model=build`` beside it.
         arms: specs, maps from site patterns to specs, or "unchanged", which is the model as it is.
-        budget: time after which no trial is started, as "10m" or in seconds; None for no limit. Trials that run then are ended after a
-            tenth of it more, at most 30 s, and run again by a later call.
+        budget: time after which no trial is started, as "10m" or in seconds. Trials that run then get a tenth of it more, at most 30 s.
         jobs: processes that run trials, with one thread each; by default one per core. What trials print goes to the standard error stream.
         store: URL or path of the store; by default ``$ACTLAB_STORE``, else ``actlab.db`` in this folder.
         name: of the study in the store; by default made from the task and the plan's fingerprint.
-        progress: called with :class:`Progress` in this process whenever a trial has finished. By default a display on a terminal or in a
-            notebook, and nothing elsewhere; True for a display everywhere, on stderr; False for none.
+        progress: called with :class:`Progress` whenever a trial has finished; True for a display on stderr, False for none. By default a
+            display on a terminal or in a notebook.
         settings: settings of the plan; the defaults if not given.
-        options: fields of :class:`~actlab.studies.settings.StudySettings`, in the place of those of ``settings``: ``seeds`` (10),
-            ``baseline`` (the model as it is), ``sites`` (those of the model's main function), ``init`` ("fixed"), ``tune`` (None),
-            ``alpha`` (0.05), ``rope`` (the task's), ``eliminate`` (True), ``decay_learned`` (True), ``trial_limit`` (20 times the
-            longest trial so far, at least a minute), ``checkpoint_every`` (60 seconds; 0 for no checkpoints), ``target`` (from a trial of
-            the baseline) and ``accept_changes`` (False). Beside a training function, ``model(seed)``, which builds the model, and if they
-            do not follow from the names that it returns, ``metric_name`` and ``direction``; ``learning_rate`` for ``trial.lr``;
-            ``example_inputs(seed)``, a batch as the model takes it.
+        options: fields of :class:`~actlab.studies.settings.StudySettings`, such as ``seeds``, ``baseline``, ``tune`` and ``rope``, in the
+            place of those of ``settings``; beside a training function also those of
+            :class:`~actlab.tasks.training_function.function_task.FunctionOptions`, of which ``model`` is needed.
 
     Returns:
         The study, whose ``verdict()`` is the result.

@@ -1,4 +1,4 @@
-"""Validate a task with a training function before any trial, by its signature and its model; the training is not run."""
+"""Validate a training function before any trial by signature and model, without running it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Handle of a trial in the user's training function: what the trial is asked for, and what the training reports."""
+"""Handle of a trial in the user's training function, for what is asked of it and what it reports."""
 
 from __future__ import annotations
 

@@ -22,7 +22,16 @@ __all__ = ["FUNCTION_OPTIONS", "FunctionOptions", "function_task", "is_training_
 
 
 class FunctionOptions(TypedDict, total=False):
-    """Keyword options beside a training function, with the names of a task's fields."""
+    """Keyword options beside a training function, with the names of a task's fields.
+
+    Attributes:
+        model: of a seed, returns a new model; a class of modules will do. Needed.
+        metric_name: the result that is compared; by default the first one that the function returns whose direction its name tells.
+        direction: "max" or "min"; by default that of the name.
+        learning_rate: of ``trial.lr``; by default 0.001.
+        example_inputs: of a seed, returns a batch as the model takes it, on which its activations are found; or the batch itself.
+        data: of a seed, returns the splits; for importance only.
+    """
 
     model: Callable[[int], nn.Module]
     metric_name: str
@@ -49,12 +58,7 @@ def function_task(
     Args:
         train: called with ``model``, ``seed`` and ``trial``, as far as it takes them; returns the metrics by name, or one number.
         fields: further fields of the task, such as its source.
-        options: ``model(seed)``, which returns a new model, is needed; a class of modules or a function without arguments
-            will do. ``metric_name`` is the result that is compared, by default the
-            first one that ``train`` returns whose direction its name tells. ``direction`` is "max" or "min", by default that of the name.
-            ``learning_rate`` is that of ``trial.lr``, by default 0.001, and not known where ``train`` does not read that.
-            ``example_inputs(seed)`` returns inputs of the model, with which
-            its activations are found by a run and not only in the source. ``data(seed)`` is for ``actlab importance`` only.
+        options: see :class:`FunctionOptions`. Where ``train`` does not read ``trial.lr``, its learning rate is not known.
 
     Raises:
         TaskError: the model is missing, or metric or direction cannot be known.
