@@ -524,6 +524,12 @@ TABLE = [
         says=("jobs is 3 and jobs_per_device is 2", "Give one of the two"),
     ),
     Wrong(
+        wrong="stacks of trials that cannot be stacked",
+        typed="actlab compare my_task.py relu gelu --stack",
+        first=_file(f"{GOOD}clip_norm = 1.0\n"),
+        says=("cannot be trained as a stack: it clips gradients", "Omit --stack"),
+    ),
+    Wrong(
         wrong="no threads", typed="actlab compare my_task.py relu gelu --threads 0", says=("threads is 0", "from 1 up")
     ),
     Wrong(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from actlab.errors import PlanError
 from actlab.functions.grammar import parse
 from actlab.studies.arm import Arm
 from actlab.tasks.data import Data, Split
@@ -82,6 +83,9 @@ def outline(task: Task, arms: Sequence[Arm], data: Data | None, hardware: Hardwa
         hardware: where the trials run.
         stack: as asked for.
 
+    Raises:
+        PlanError: stacks are asked for and not possible.
+
     Example:
         >>> from actlab.studies.arm import parse_arm
         >>> from actlab.tasks import resolve
@@ -91,9 +95,15 @@ def outline(task: Task, arms: Sequence[Arm], data: Data | None, hardware: Hardwa
         >>> outline(task, [], None, Hardware(), stack=False)
         'none: as asked for'
     """
+    if stack is not None and not isinstance(stack, bool):
+        raise PlanError(f"stack is {stack!r}; allowed: True, False, or None for stacks where they are faster.")
     reason = "as asked for" if stack is False else obstacle(task, Conditions(device=hardware.device_of(0)))
     if reason is None and data is not None:
         reason = data_obstacle(data)
+    if reason is not None and stack:
+        raise PlanError(
+            f"The trials of {task.name} cannot be trained as a stack: {reason}. Omit --stack (stack=True), and they run one by one."
+        )
     if reason is not None:
         return f"none: {reason}"
     refused = {arm.label: why for arm in arms if (why := arm_obstacle(arm)) is not None}

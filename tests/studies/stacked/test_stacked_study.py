@@ -7,6 +7,7 @@ import pytest
 import torch
 from tests.studies.tiny import attempts, data, metric, model, tiny
 
+from actlab.errors import PlanError
 from actlab.studies.store.store import Store
 from actlab.studies.trials.trial_key import TrialKey
 from actlab.study import compare
@@ -113,11 +114,22 @@ def test_trials_whose_stack_cannot_be_computed_run_singly(tmp_path, caplog):
     assert_close(study.rows(), run(tmp_path, local(data=uneven), stack=False, name="alone").rows())
 
 
-def test_a_task_that_cannot_be_stacked_runs_singly_even_if_stacks_are_asked_for(tmp_path):
-    study = run(tmp_path, local(clip_norm=1.0), seeds=2)
+def test_stacks_that_are_asked_for_and_impossible_are_refused_or_warned_of(tmp_path, caplog):
+    with pytest.raises(PlanError, match="cannot be trained as a stack: it clips gradients"):
+        run(tmp_path, local(clip_norm=1.0), seeds=2)
+    with pytest.raises(PlanError, match="stack is 'yes'; allowed: True, False"):
+        run(tmp_path, local(), stack="yes")
+    assert trainers(run(tmp_path, local(clip_norm=1.0), seeds=2, stack=None).rows()) == {"single"}
 
-    assert trainers(study.rows()) == {"single"}
-    assert study.verdict().trainer == "one trial at a time: it clips gradients"
+    by_value = local(model=lambda seed: ByValue(*model(seed)))
+    assert trainers(run(tmp_path, by_value, seeds=2, name="other").rows()) == {"single"}
+    assert "cannot be trained as stacks (" in caplog.text
+    assert "control flow" in caplog.text
+
+
+class ByValue(torch.nn.Sequential):
+    def forward(self, x):
+        return super().forward(x if x.mean() > 0 else -x)
 
 
 @pytest.mark.slow

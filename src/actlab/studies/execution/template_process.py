@@ -160,9 +160,13 @@ class TemplateProcess:
     def _start(self, letter: bytes, slot: int) -> tuple[int, Connection[Any, Any]]:
         ours, theirs = socket.socketpair()
         self._next += 1
-        with theirs:
-            self._send(letter, self._next, theirs.fileno(), slot=slot)
-            self._reply(_REPLY_LIMIT)
+        try:
+            with theirs:
+                self._send(letter, self._next, theirs.fileno(), slot=slot)
+                self._reply(_REPLY_LIMIT)
+        except TemplateError:
+            ours.close()
+            raise
         return self._next, Connection(ours.detach())
 
     def end_runner(self, number: int, *, kill: bool) -> int | None:

@@ -35,7 +35,7 @@ class Stacking:
     def __init__(
         self, store: Store, study: int, *, plan: Plan, task: Task, conditions: Conditions, stack: bool | None
     ) -> None:
-        self._store, self._study = store, study
+        self._store, self._study, self._asked_for = store, study, bool(stack)
         self._alone: set[TrialKey] = set()  # trials whose stack could not be computed
         stored = store.facts(study).get("trainer")
         self.choice: TrainerChoice | None = None
@@ -56,6 +56,8 @@ class Stacking:
     def choose(self, choice: TrainerChoice) -> None:
         """Keep the choice, here and in the store."""
         self.choice = choice
+        if self._asked_for and not choice.stacked:
+            _log.warning("The trials cannot be trained as stacks (%s); they run one by one.", choice.reason)
         self._store.set_fact(self._study, "trainer", choice.to_dict())
 
     def refuse(self, keys: Iterable[TrialKey], reason: str) -> None:

@@ -39,6 +39,7 @@ _TIMED_STEPS = 6
 _TOLERANCE = 1e-9  # of a loss of double precision in the first steps, relative
 _SHORT = 4.0  # seconds of a core; trials that take less in all are not worth the comparison
 _GAIN = 1.1  # from which stacks are used: below, they only delay the first result
+_FEWEST = 4  # models of a stack that is worth while
 _MOST_MODELS = 64  # in a stack; more take no less time per model
 _CACHE: Final = Path("/sys/devices/system/cpu/cpu0/cache/index3/size")
 _CACHE_BYTES = 24 * 2**20  # where it is not known
@@ -57,6 +58,7 @@ class TrainerChoice:
         arms: reasons of arms that run singly.
         models: largest number of trials in a stack.
         seeds: largest number of seeds in a stack.
+        seconds: of a trial in a stack, as expected.
     """
 
     stacked: bool
@@ -65,6 +67,7 @@ class TrainerChoice:
     arms: Mapping[str, str] = field(default_factory=dict)
     models: int = 1
     seeds: int = 1
+    seconds: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the choice as plain values, for the store."""
@@ -112,9 +115,21 @@ def choose_trainer(task: Task, plan: Plan, conditions: Conditions, *, jobs: int,
         return TrainerChoice(stacked=False, reason=reason)
     try:
         with torch_threads(conditions.threads):
-            return _measured(task, plan, jobs=jobs, forced=forced)
+            choice = _measured(task, plan, jobs=jobs, forced=forced)
     except Exception as error:  # of user code, or what vmap says
         return TrainerChoice(stacked=False, reason=one_line(error))
+    return choice if conditions.checkpoints is None else _between_checkpoints(choice, conditions.checkpoint_every)
+
+
+def _between_checkpoints(choice: TrainerChoice, interval: float) -> TrainerChoice:
+    """Make stacks so small that they take no longer than the time between two checkpoints, as they make none."""
+    if not choice.stacked or choice.seconds <= 0:
+        return choice
+    most = int(interval / choice.seconds)
+    if most >= min(choice.models, _FEWEST):
+        return replace(choice, models=min(choice.models, most))
+    reason = f"a stack would take longer than the {interval:g} s between two checkpoints, which stacks do not make"
+    return TrainerChoice(stacked=False, reason=reason)
 
 
 def _measured(task: Task, plan: Plan, *, jobs: int, forced: bool) -> TrainerChoice:
@@ -142,11 +157,18 @@ def _measured(task: Task, plan: Plan, *, jobs: int, forced: bool) -> TrainerChoi
     trials = len(plan.seeds) * max(list(groups.values()).count(group) for group in set(groups.values()))
     most, by_data = _fitting(task, next(iter(models.values())), plan), _seeds_in_memory(data[seeds[0]])
     size = max(1, min(most, -(-trials // jobs)))
-    gain = alone / _step_in_stack(task, plan, groups, data[seeds[0]], size)
+    share = _step_in_stack(task, plan, groups, data[seeds[0]], size)
+    gain, seconds = alone / share, share * step_count(task, data[seeds[0]].train)
     is_faster = gain >= _GAIN
     words = f"a step of a trial takes {_ratio(gain)} in a stack of {plural(size, 'trial')}"
     return TrainerChoice(
-        stacked=is_faster or forced, reason=words, groups=groups, arms=refused, models=most, seeds=by_data
+        stacked=is_faster or forced,
+        reason=words,
+        groups=groups,
+        arms=refused,
+        models=most,
+        seeds=by_data,
+        seconds=seconds,
     )
 
 
