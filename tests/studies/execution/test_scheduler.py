@@ -10,6 +10,7 @@ from actlab.stats.racing import Race
 from actlab.studies.execution.scheduler import Scheduler
 from actlab.studies.plan import make_plan
 from actlab.studies.prepare import draft
+from actlab.studies.store.store import TrialKey
 from actlab.studies.trials.stage import share_of
 
 ARMS = ("relu", "gelu", "silu", "tanh", "sigmoid")
@@ -229,3 +230,39 @@ def test_the_number_of_trials_never_grows_and_ends_at_what_was_run_and_the_work_
     assert work == sorted(work, reverse=True)
     assert work[-1] == 0
     assert work[0] >= sum(share_of(key.stage) for key in ran)
+
+
+def test_a_pilot_of_the_baseline_runs_before_all_main_trials():
+    plan = make_plan(tiny(), ["relu", "gelu"], seeds=6)
+    scheduler = Scheduler(plan, 0.01, pilot=True)
+    first = scheduler.update([])
+
+    assert first.runnable == (TrialKey("pilot", "relu", 1_000_000, 0.01),)
+    assert (first.total, first.round_size, first.finished) == (13, 1, False)
+    second = scheduler.update([result("relu", 1_000_000, None, stage="pilot", validation=0.5)])
+    assert {key.stage for key in second.runnable} == {"main"}
+    assert (second.done, second.total) == (1, 13)
+
+
+@pytest.mark.parametrize("status", ["failed", "diverged", "out_of_memory"])
+def test_a_pilot_that_fails_does_not_hold_the_study(status):
+    plan = make_plan(tiny(), ["relu", "gelu"], seeds=6)
+    schedule = Scheduler(plan, 0.01, pilot=True).update([result("relu", 1_000_000, None, stage="pilot", status=status)])
+
+    assert len(schedule.runnable) >= 2
+    assert schedule.runnable[0].stage == "main"
+
+
+def test_where_rates_are_tuned_no_main_trial_runs_before_the_baseline_is_tuned():
+    plan = make_plan(tiny(), ["relu", "gelu"], seeds=6, tune="lr")
+    scheduler, known = Scheduler(plan, 0.01, pilot=True), []
+    while True:
+        schedule = scheduler.update(known)
+        mine = [key for key in schedule.runnable if key.arm == "gelu" and key.stage != "main"]
+        if not mine:
+            break
+        known = [result(key.arm, key.seed, None, stage=key.stage, lr=key.lr, validation=key.lr) for key in mine]
+
+    assert "pilot" not in {key.stage for key in schedule.runnable}
+    assert {key.arm for key in schedule.runnable} == {"relu"}
+    assert "main" not in {key.stage for key in schedule.runnable}
