@@ -31,6 +31,7 @@ def short(task, arm, seed=0):
     return run_trial(task, parse_arm(arm), seed, stage="tune0")
 
 
+@pytest.mark.slow
 def test_a_lightning_module_is_trained_with_the_activations_of_the_arm(lightning_task):
     gelu, again, relu = (short(lightning_task, arm) for arm in ("gelu", "gelu", "unchanged"))
 

@@ -79,6 +79,14 @@ def test_the_handle_says_what_is_asked_for():
     assert (row.metric, row.metrics["seed"], row.metrics["share"], row.metrics["on_cpu"]) == (0.125, 4, 1, 1)
 
 
+def test_the_model_is_on_the_device_of_the_trial():
+    def places(model, trial):
+        places = {weight.device.type for weight in model.parameters()}
+        return {"accuracy": float(places == {trial.device} == {"meta"})}
+
+    assert run(places, conditions=Conditions(device="meta")).metric == 1.0
+
+
 def test_in_a_rung_of_tuning_the_handle_has_the_share_of_the_steps():
     row = run(lambda model, trial: trial.steps_share, stage="tune0")
 
