@@ -1,18 +1,20 @@
 """Test that a study loses no trial and repeats none when it is killed, in whole or in part, or its disk is full.
 
-Four ways, each on a store of its own, in a session of its own:
+Five ways, each on a store of its own, in a session of its own:
 
 * everything: the whole process group is killed with SIGKILL at 50 random times: some kills hit the start (imports, checks, measurement of
   costs), most hit the trials;
 * start: the first process alone is killed at 30 random times before its first trial, and nothing may run on;
 * single: one of the processes that run the trials, or the one that forks them, is killed at 30 random times while the command goes on;
-* disk: the store runs out of space (a small tmpfs for root, else a limit on file size).
+* disk: the store runs out of space (a small tmpfs for root, else a limit on file size);
+* long: the whole process group is killed at 30 random times in the middle of trials of about ten seconds that store their state every half
+  second, with augmentation, dropout, batch normalisation, a schedule, averaged weights and early stopping; the repeated steps are counted.
 
 Then the command runs to its end, and its rows are compared with those of an uninterrupted run, bit for bit, in all columns except times.
 
-    python benchmarks/kill_test.py [everything start single disk] [--kills 50] [--part-kills 30] [--seed 0] [--jobs 2]
+    python benchmarks/kill_test.py [everything start single disk long] [--kills 50] [--part-kills 30] [--seed 0] [--jobs 2]
 
-Ten to fifteen minutes. The exit code is 0 if all checks pass.
+Fifteen to twenty minutes. The exit code is 0 if all checks pass.
 """
 
 from __future__ import annotations
@@ -66,6 +68,9 @@ epochs = 30
 batch_size = 32
 """
 
+LONG_ARMS, LONG_SEEDS = ("relu", "swish(beta=learned)"), 2
+INTERVAL, STEP = 0.5, 0.01  # seconds between two checkpoints, and of a step at least, as in long_task.py
+
 
 def main() -> int:
     """Run the tests and print their checks; return the exit code."""
@@ -78,11 +83,13 @@ def main() -> int:
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp())
     (folder / "small_task.py").write_text(TASK)
-
-    begin = time.perf_counter()
-    expected = finish(folder, folder / "uninterrupted.db", options.jobs)
-    print(f"uninterrupted: {len(expected)} rows in {time.perf_counter() - begin:.1f} s")
-    passed = [WAYS[way](folder, expected, options) for way in options.ways or WAYS]
+    (folder / "long_task.py").write_text(Path(__file__).with_name("long_task.py").read_text())
+    ways, expected = options.ways or list(WAYS), list[dict[str, Any]]()
+    if set(ways) != {"long"}:
+        begin = time.perf_counter()
+        expected = finish(folder, folder / "uninterrupted.db", options.jobs)
+        print(f"uninterrupted: {len(expected)} rows in {time.perf_counter() - begin:.1f} s")
+    passed = [WAYS[way](folder, expected, options) for way in ways]
     print("everything holds" if all(passed) else "NOT everything holds")
     return 0 if all(passed) else 1
 
@@ -91,6 +98,65 @@ def command(folder: Path, store: Path, jobs: int) -> list[str]:
     """Return the command line of the study."""
     arguments = ["compare", str(folder / "small_task.py"), *ARMS, "--seeds", str(SEEDS), "--jobs", str(jobs)]
     return [sys.executable, "-m", "actlab", *arguments, "--store", f"sqlite:///{store}", "--name", "killed"]
+
+
+def check_long_trials(folder: Path, _: list[dict[str, Any]], options: argparse.Namespace) -> bool:
+    """Kill everything in the middle of long trials, let the study finish, and compare its rows and the steps that were repeated."""
+    draw, kills, store = random.Random(options.seed), 0, folder / "long.db"  # noqa: S311 # random times of a test
+    line = long_command(folder, folder / "long_uninterrupted.db", options.jobs)
+    os.environ["KILL_TEST_STEPS"] = str(folder / "steps_uninterrupted")
+    subprocess.run(line, check=True, capture_output=True)  # noqa: S603 # our own command
+    expected = rows(folder / "long_uninterrupted.db")
+    steps, passed, studies = Path(folder / "steps"), True, 0
+    os.environ["KILL_TEST_STEPS"] = str(steps)
+    while kills < options.part_kills:
+        line, before = long_command(folder, store, options.jobs), size(steps)
+        process = subprocess.Popen(line, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603 # as above
+        while size(steps) == before and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(draw.uniform(0, 3))
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            kills += 1
+        process.communicate()
+        if process.returncode == 0:
+            passed, studies = passed & compare_rows(f"after {kills} kills", rows(store), expected, store), studies + 1
+            store = folder / f"long_{studies}.db"
+    subprocess.run(long_command(folder, store, options.jobs), check=True, capture_output=True)  # noqa: S603 # our own command
+    passed &= compare_rows("after the kills in the middle of trials", rows(store), expected, store)
+    repeated = size(steps) - (studies + 1) * sum(row["steps"] for row in expected)
+    allowed = kills * options.jobs * round(INTERVAL / STEP)
+    left = sorted(folder.glob("long*.checkpoints"))
+    print(
+        f"{kills} kills in the middle of trials of {expected[0]['steps']} steps; {repeated} of {size(steps)} steps were repeated"
+    )
+    print(
+        f"  {'yes' if repeated <= allowed else 'NO '}  at most an interval for each kill and process: {allowed} steps"
+    )
+    print(f"  {'NO ' if left else 'yes'}  no checkpoint is left")
+    return passed and repeated <= allowed and not left
+
+
+def long_command(folder: Path, store: Path, jobs: int) -> list[str]:
+    """Return the command line of the study of long trials."""
+    arguments = ["compare", str(folder / "long_task.py"), *LONG_ARMS, "--seeds", str(LONG_SEEDS), "--jobs", str(jobs)]
+    checkpoints = ["--checkpoint-every", f"{INTERVAL}s"]
+    return [
+        sys.executable,
+        "-m",
+        "actlab",
+        *arguments,
+        *checkpoints,
+        "--store",
+        f"sqlite:///{store}",
+        "--name",
+        "killed",
+    ]
+
+
+def size(file: Path) -> int:
+    """Return the size of a file in bytes, 0 where there is none."""
+    return file.stat().st_size if file.exists() else 0
 
 
 def finish(folder: Path, store: Path, jobs: int) -> list[dict[str, Any]]:
@@ -297,6 +363,7 @@ WAYS: dict[str, Callable[[Path, list[dict[str, Any]], argparse.Namespace], bool]
     "start": check_start,
     "single": check_single,
     "disk": check_full_disk,
+    "long": check_long_trials,
 }
 
 if __name__ == "__main__":

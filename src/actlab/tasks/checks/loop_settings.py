@@ -1,4 +1,4 @@
-"""Checks of what a task asks of the training loop, such as scheduler, averaging, early stopping and precision."""
+"""Checks of the settings of the training loop, such as scheduler, early stopping and precision."""
 
 from __future__ import annotations
 

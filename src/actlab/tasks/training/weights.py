@@ -1,4 +1,4 @@
-"""Copies of a model's parameters and buffers, the average over a training and the best on the validation split."""
+"""Copies of a model's parameters and buffers, their average over a training and the best ones."""
 
 from __future__ import annotations
 
