@@ -26,7 +26,7 @@ class Noisy(TensorDataset):
     """Examples with noise that is drawn anew at every reading."""
 
     def __getitem__(self, index: Any) -> tuple[Tensor, ...]:
-        x, y = super().__getitem__(index)
+        x, y = super().__getitem__(index)  # type: ignore[no-untyped-call] # torch has no annotation for it
         return x + 0.05 * torch.randn(8), y
 
 
