@@ -52,6 +52,7 @@ def check_function(task: Task, *, seed: int = 0) -> Inputs | None:
             raise TaskError(
                 f"model(seed) of the task {task.name} returned a {type(model).__name__}; a torch.nn.Module is needed."
             )
+        del model  # one that is large need not be in memory three times
         models = check_weights_repeat(task, seed)
         inputs = model_inputs(task, seed)
         if inputs is not None:

@@ -47,4 +47,5 @@ def function_file_task(namespace: Mapping[str, Any], file: Path, origin: Mapping
     try:
         return function_task(namespace["train"], fields={"name": file.stem, **named, **origin}, **options)
     except TaskError as error:
-        raise TaskError(f"{file}: {error}") from None
+        other = " (For the loop of ActLab the file lacks loss.)" if "data" in namespace else ""
+        raise TaskError(f"{file}: {error}{other}") from None
