@@ -78,8 +78,7 @@ class Dispatcher:
     def __init__(self, job: Job, task: Task, state: StudyState, store: Store) -> None:
         self._job, self._task, self._state, self._store = job, task, state, store
         self._costs = CostProcess(job, task, store)
-        conditions = job.conditions_at(0)
-        self._stacking = Stacking(store, job.study, plan=job.plan, task=task, conditions=conditions, stack=job.stack)
+        self._stacking = Stacking(store, job.study, plan=job.plan, task=task, conditions=job.conditions_at(0), stack=job.stack)
         self._owner, self._budget = Owner.of(), Budget(job.budget, job.jobs)
         self._template: TemplateProcess | None = None
         self._spawn, self._warm, self._restarts = needs_new_interpreter(job), True, 0
