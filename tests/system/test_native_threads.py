@@ -46,3 +46,19 @@ def test_a_number_of_threads_that_the_user_has_set_is_kept():
     done = subprocess.run([sys.executable, "-c", CODE], env=variables, capture_output=True, text=True, check=True)
 
     assert done.stdout.split()[1] == "2"
+
+
+def test_the_command_line_keeps_to_one_thread_until_the_trials_are_forked(tmp_path):
+    code = (
+        "import sys; from actlab.system import native_threads; from actlab import cli\n"
+        "sys.argv = ['actlab', 'compare', 'digits', 'relu', 'gelu', '--seeds', '1', '--dry-run']\n"
+        "try:\n    cli.main()\nexcept SystemExit:\n    pass\n"
+        "print('threads', native_threads.count())"
+    )
+    variables = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+
+    assert done.stdout.split("threads ")[1].strip() == "1"

@@ -24,7 +24,7 @@ from actlab.cli.arguments import SCRIPT, parse_specs
 from actlab.cli.json_output import only_results_on_stdout, print_result, reserve_stdout
 from actlab.cli.stop import answer_signals
 from actlab.errors import ActlabError
-from actlab.system import interrupts
+from actlab.system import collector, interrupts, native_threads
 from actlab.system.printable import escape_unprintable, printable
 from actlab.system.standard_streams import open_missing_streams
 
@@ -106,7 +106,8 @@ class Command(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Parse the specs and run the command."""
-        parse_specs(ctx)
+        with collector.paused(), native_threads.blas_on_one_thread():
+            parse_specs(ctx)  # imports SymPy and NumPy
         return super().invoke(ctx)
 
 

@@ -115,10 +115,11 @@ def _source(task: str, script: str | None, options: Mapping[str, Any]) -> Any:
 
 
 def _print_plan(task: Any, acts: list[str], settings: dict[str, Any], *, as_json: bool) -> None:
-    from actlab.report.terminal.verdict import plan_table
-    from actlab.study import draft
+    with collector.paused(), native_threads.blas_on_one_thread():
+        from actlab.report.terminal.verdict import plan_table
+        from actlab.study import draft
 
-    planned = draft(task, acts, **settings)
+        planned = draft(task, acts, **settings)
     print_json(planned.to_dict()) if as_json else print_rich(plan_table(planned))
 
 
