@@ -1,0 +1,3 @@
+"""Published trainings are run by tests, in processes of their own, and not imported by pytest."""
+
+collect_ignore = ["trainings"]
