@@ -39,7 +39,9 @@ def compared_rows(study):
 
 def answer(study):
     verdict = study.verdict()
-    pairs = {arm.spec: arm.diff and replace(arm.diff, ci=None) for arm in verdict.arms}  # the bootstrap's seed is the plan's
+    pairs = {
+        arm.spec: arm.diff and replace(arm.diff, ci=None) for arm in verdict.arms
+    }  # the bootstrap's seed is the plan's
     arms = {arm.spec: (arm.n, arm.status, arm.mean, arm.e_value, pairs[arm.spec]) for arm in verdict.arms}
     return verdict.recommendation, verdict.best_set, arms
 

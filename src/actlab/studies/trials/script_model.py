@@ -48,7 +48,7 @@ def take_arm(model: nn.Module, example_inputs: Inputs | None) -> None:
         check_model(model, "actlab.apply_")
         _check_unwrapped(model)
         seed, is_matched = request["seed"], request["init"] == "matched"
-        tried = TriedModel(model=model, batch=example_inputs, seed=seed)  # type: ignore[arg-type] # as survey takes it
+        tried = TriedModel(model=model, batch=example_inputs, seed=seed)
         if request["mode"] == "rehearsal":
             answer = _rehearse(tried, request, is_matched=is_matched)
         else:
