@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import lru_cache
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from actlab.tasks.builtin.stratified_split import digit_images, stratified_split
 from actlab.tasks.data import Data, Split, tensors_of
 from actlab.tasks.task import Task, accuracy
 
@@ -21,9 +21,7 @@ _VALIDATION = 180  # examples in the validation split
 
 @lru_cache(maxsize=1)
 def _images() -> tuple[Tensor, Tensor]:
-    from sklearn.datasets import load_digits  # noqa: PLC0415 # takes 1 s to import, and only this task needs it
-
-    pixels, labels = load_digits(return_X_y=True)
+    pixels, labels = digit_images()
     return torch.from_numpy(pixels / 16).float(), torch.from_numpy(labels).long()
 
 
@@ -34,11 +32,9 @@ def earlier_splits(seed: int) -> Data:
         >>> len(earlier_splits(0).train)
         1077
     """
-    from sklearn.model_selection import train_test_split  # noqa: PLC0415 # see above
-
     pixels, labels = _images()
-    rest, test = train_test_split(np.arange(len(labels)), test_size=_HELD_OUT, stratify=labels, random_state=seed)
-    train, validation = train_test_split(rest, test_size=_HELD_OUT, stratify=labels[rest], random_state=seed)
+    rest, test = stratified_split(labels.numpy(), _HELD_OUT, seed)
+    train, validation = (rest[part] for part in stratified_split(labels[rest].numpy(), _HELD_OUT, seed))
     return Data(
         train=Split(x=pixels[train], y=labels[train]),
         validation=Split(x=pixels[validation], y=labels[validation]),
