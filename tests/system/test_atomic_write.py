@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actlab.system import atomic_write
-from actlab.system.atomic_write import write_atomically
+from actlab.system.atomic_write import remove_temporary_files, write_atomically
 
 
 def test_folders_are_made_for_their_owner_alone(tmp_path):
@@ -35,3 +35,28 @@ def test_a_full_disk_leaves_what_was_there_and_nothing_else(tmp_path, monkeypatc
 
     assert file.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_large_content_is_written_by_a_function_as_a_whole_or_not_at_all(tmp_path):
+    file = tmp_path / "file"
+    write_atomically(file, lambda stream: stream.write(b"old"))
+
+    def half(stream):
+        stream.write(b"ne")
+        raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError, match="in the middle"):
+        write_atomically(file, half)
+
+    assert file.read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_a_killed_process_has_left_of_a_file_is_removed_and_nothing_of_others(tmp_path):
+    for name in ("file", ".file.a1.new", ".file.b2.new", ".file.new.txt", ".files.c3.new", "new"):
+        (tmp_path / name).touch()
+
+    remove_temporary_files(tmp_path / "file")
+    remove_temporary_files(tmp_path / "nowhere" / "file")
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".file.new.txt", ".files.c3.new", "file", "new"]

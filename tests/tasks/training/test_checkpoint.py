@@ -2,6 +2,7 @@
 
 import logging
 import random
+import signal
 
 import numpy as np
 import pytest
@@ -106,24 +107,45 @@ def test_a_state_that_could_not_be_read_again_is_told_when_it_is_written(tmp_pat
     assert list((tmp_path / "sub").iterdir()) == []
 
 
-def test_a_full_disk_is_told_once_and_the_trial_goes_on(tmp_path, monkeypatch, caplog):
+def test_a_full_disk_is_told_once_and_the_state_before_is_kept(tmp_path, monkeypatch, caplog):
+    checkpoint = at(tmp_path)
+    checkpoint.save({"step": 1})
+
     def full(*_args, **_kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "write_atomically", full)
-    checkpoint = at(tmp_path)
-    checkpoint.save(STATE)
+    with monkeypatch.context() as disk:
+        disk.setattr(module, "write_atomically", full)
+        checkpoint.save({"step": 2})
+        checkpoint.save({"step": 3})
+    assert len(caplog.records) == 1
     assert "No space left on device" in caplog.text
-    assert not checkpoint.due
-    assert checkpoint.load() is None
+    assert at(tmp_path).load() == {"step": 1}
+
+    checkpoint.save({"step": 4})  # there is room again
+    assert at(tmp_path).load() == {"step": 4}
+
+
+def test_a_disk_that_is_full_in_the_middle_of_a_file_is_told_in_its_words(tmp_path, caplog):
+    resource = pytest.importorskip("resource")
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+    try:
+        at(tmp_path).save({"weights": torch.zeros(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert "File too large" in caplog.text
+    assert list((tmp_path / "sub").iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_made_is_told_once(tmp_path, caplog):
     (tmp_path / "sub").write_text("a file in its place")
     checkpoint = at(tmp_path)
     checkpoint.save(STATE)
+    checkpoint.save(STATE)
+    assert len(caplog.records) == 1
     assert "cannot be written" in caplog.text
-    assert not checkpoint.due
 
 
 def test_what_a_process_that_was_killed_while_it_wrote_has_left_is_removed(tmp_path):

@@ -44,7 +44,7 @@ class Checkpoint:
 
     It is written at most once in an interval, so that a short trial never writes. The file is replaced as a whole. One that cannot be read,
     or belongs to another trial, is as none: the trial begins anew. Where it cannot be written (a full disk, a state that cannot be stored),
-    the trial goes on without, and says so once.
+    the trial goes on with the one before or without, and says so once.
 
     Args:
         file: of the trial, see :func:`checkpoint_file`.
@@ -68,7 +68,7 @@ class Checkpoint:
     def __init__(self, file: Path, *, key: Mapping[str, Any], every: float) -> None:
         self._file, self._every = file, every
         self._key = json.dumps(key, sort_keys=True, default=str)
-        self._last, self._works, self._checked = time.monotonic(), True, False
+        self._last, self._works, self._checked, self._told = time.monotonic(), True, False, False
         self._began = time.perf_counter(), time.process_time()
         self.seconds = self.cpu_seconds = 0.0
 
@@ -90,13 +90,22 @@ class Checkpoint:
             write_atomically(self._file, partial(torch.save, content))
             self._check_can_be_read()
         except (OSError, RuntimeError, TypeError, ValueError, AttributeError, pickle.PicklingError) as error:
-            self._works = False
-            self.remove()
-            _log.warning(
-                "The checkpoint %s cannot be written (%s). The trial goes on without checkpoints: after a kill it begins anew.",
-                self._file, text_of(error)[:300],
-            )  # fmt: skip
+            self._tell(error)
         self._last = time.monotonic()
+
+    def _tell(self, error: Exception) -> None:
+        """Say once that a checkpoint was not written. A disk may have room later; a state that cannot be stored is not tried again."""
+        of_disk = error if isinstance(error, OSError) else error.__context__  # torch has an error of its own on top
+        self._works = isinstance(of_disk, OSError)
+        if not self._told:
+            self._told = True
+            without = "goes on, after a kill from its last checkpoint if it has one." if self._works else (
+                "goes on without checkpoints: after a kill it begins anew."
+            )  # fmt: skip
+            why = text_of(of_disk if of_disk is not None and self._works else error)[:300]
+            _log.warning("The checkpoint %s cannot be written (%s). The trial %s", self._file, why, without)
+        if not self._works:
+            self.remove()
 
     def _check_can_be_read(self) -> None:
         """Refuse what ``weights_only`` would not read, at the first checkpoint, not after the kill."""
