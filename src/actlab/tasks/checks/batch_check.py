@@ -1,4 +1,4 @@
-"""Checks of splits that are read from loaders, and of a training step and metrics on batches of any form."""
+"""Checks of loaders, and of a training step and metrics on batches of any form."""
 
 from __future__ import annotations
 
@@ -68,8 +68,9 @@ def check_functions(task: Task) -> None:
 def _check_metrics(task: Task) -> None:
     metrics: Any = task.metrics
     if not isinstance(metrics, Mapping) or not metrics:
+        given = "empty" if metrics == {} else f"a {type(metrics).__name__}"
         raise TaskError(
-            f"metrics of the task {task.name} is {'empty' if metrics == {} else f'a {type(metrics).__name__}'}; a dict of functions of (output, target) by name is needed, such as "
+            f"metrics of the task {task.name} is {given}; a dict of functions of (output, target) by name is needed, such as "
             "{'accuracy': accuracy}."
         )
     for name, metric in metrics.items():
