@@ -71,6 +71,7 @@ def train(model, seed, trial):
             warmup_steps=10,
             lr_scheduler_type="cosine",
             logging_steps=10,
+            logging_nan_inf_filter=False,  # so that a loss of NaN is reported, and not the mean of those before
             eval_strategy="steps",
             eval_steps=20,
             save_strategy="no",

@@ -61,6 +61,7 @@ def train(model, seed, trial):
             num_train_epochs=1,  # the order of the batches has all epochs
             max_grad_norm=0.0,
             logging_steps=1,
+            logging_nan_inf_filter=False,
             save_strategy="no",
             report_to="none",
             disable_tqdm=True,

@@ -52,6 +52,15 @@ def test_a_trainer_is_trained_with_the_activations_of_the_arm(trainer_task):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("example", ["lightning_task", "trainer_task"])
+def test_a_loss_of_nan_ends_the_trial(example):
+    row = run_trial(resolve(EXAMPLES / f"{example}.py"), parse_arm("relu"), 0, stage="tune0", lr=1e30)
+
+    assert (row.status, row.metric) == ("diverged", None)
+    assert "the loss is nan" in row.error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", ["lightning_task", "trainer_task"])
 def test_a_study_of_an_example_has_a_verdict(example, tmp_path):
     study = actlab.compare(
         EXAMPLES / f"{example}.py", ["relu", "gelu"], seeds=2, jobs=2, store=tmp_path / "a.db", target="none"
