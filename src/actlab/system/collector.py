@@ -1,4 +1,4 @@
-"""Garbage collector paused while libraries are imported, and objects kept out of it while processes are forked."""
+"""Pauses of the garbage collector during imports, and objects kept out of it for forks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Digit images and stratified splits of scikit-learn, without the second in which the library is imported."""
+"""Digit images and stratified splits of scikit-learn, without the import of the library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Devices and threads on which the trials of a study run, chosen by name and checked against the machine."""
+"""Devices and threads of a study's trials, chosen by name and checked against the machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far the numbers of a trial are the same when it runs again, by device, and the settings of torch on which that rests."""
+"""Reproducibility of trials by device, and the settings of torch on which it rests."""
 
 from __future__ import annotations
 
