@@ -54,6 +54,14 @@ def opaque(model):
     return build(0)
 
 
+def generator(model):
+    yield {"accuracy": 0.5}
+
+
+async def coroutine(model):
+    return {"accuracy": 0.5}
+
+
 class Runner:
     def fit(self, model, seed):
         return {"mae": 1.0}
@@ -108,6 +116,8 @@ def test_a_given_direction_makes_the_first_name_the_metric():
         (unknown_direction, {"model": build, "metric_name": "gap"}, "its name does not tell. Add direction"),
         (number, {"model": build}, "no names can be read in its source. Add metric_name"),
         (opaque, {"model": build}, "no names can be read in its source. Add metric_name"),
+        (generator, {"model": build}, "generator has a yield, so that a call of it trains nothing"),
+        (coroutine, {"model": build}, "coroutine is async, so that a call of it trains nothing"),
         (lambda: 0, {"model": build, "metric_name": "accuracy"}, "takes no model"),
         (
             lambda model, config: 0,

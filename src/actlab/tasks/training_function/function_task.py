@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, TypedDict, Unpack
@@ -85,6 +86,12 @@ def function_task(
         given["model"] = partial(_built, given["model"])
     if "example_inputs" in given and not callable(given["example_inputs"]):
         given["example_inputs"] = partial(_fixed, given["example_inputs"])
+    plain = plain_function(train)
+    if inspect.isgeneratorfunction(plain) or inspect.iscoroutinefunction(plain):
+        kind = "has a yield" if inspect.isgeneratorfunction(plain) else "is async"
+        raise TaskError(
+            f"{name} {kind}, so that a call of it trains nothing. Call it in a plain function, which returns the result."
+        )
     bound_arguments(train, dict.fromkeys(("model", "seed", "trial")), of=name)
     if not _may_read_rate(train):
         given.setdefault("learning_rate", OWN_RATE)
