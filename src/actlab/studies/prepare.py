@@ -33,10 +33,12 @@ from actlab.tasks.data import Data
 from actlab.tasks.isolation import isolated, one_thread
 from actlab.tasks.registry import TaskSource
 from actlab.tasks.scripts.rehearsal import rehearse
+from actlab.tasks.scripts.saved_files import warn_of_saved_files
 from actlab.tasks.scripts.script import check_rate_given, warn_of_seed
 from actlab.tasks.task import Task
 from actlab.tasks.training.batches import first_inputs, steps_per_epoch
 from actlab.tasks.training.devices import Hardware, choose_hardware, has_unused_card
+from actlab.tasks.training.recorder import LOSS
 from actlab.tasks.training_function.function_task import FunctionOptions, task_and_options
 
 __all__ = ["CompareOptions", "Draft", "draft"]
@@ -145,7 +147,8 @@ def draft(
     seconds, hardware = parse_budget(budget), _hardware(resolved, jobs, chosen)
     limit = parse_budget(chosen.trial_limit, "trial_limit")
     named = parsed if chosen.baseline is None else checked.arms
-    data, tried = _data_and_arms(resolved, named, chosen, seed=seed, limit=limit)
+    data, tried = _data_and_arms(resolved, named, chosen, seed=seed, limit=limit, jobs=hardware.jobs)
+    _check_target(target, resolved, data)
     plan, sites = _plan_for(resolved, tried, chosen)
     _check_tuning(plan, resolved, data)
     return Draft(
@@ -170,11 +173,11 @@ def draft(
 
 
 def _data_and_arms(
-    task: Task, arms: Sequence[Arm], chosen: StudySettings, *, seed: int, limit: float | None
+    task: Task, arms: Sequence[Arm], chosen: StudySettings, *, seed: int, limit: float | None, jobs: int
 ) -> tuple[Data | None, TriedArms]:
     """Check the task and try every arm; return the data, where they are known, and what the arms do."""
     if task.door == "script":
-        return None, _rehearsed_arms(task, arms, chosen, seed=seed, limit=limit)
+        return None, _rehearsed_arms(task, arms, chosen, seed=seed, limit=limit, jobs=jobs)
     if task.door == "function":
         return None, _tried_arms(task, arms, chosen, batch=check_function(task, seed=seed), seed=seed)
     data = check(task, seed=seed)
@@ -184,6 +187,20 @@ def _data_and_arms(
 def _target(plan: Plan, chosen: StudySettings) -> TargetChoice:
     given = parse_target(chosen.target, plan.metric, plan.direction)
     return choose_target(chosen.target, given, seeds=len(plan.seeds), alpha=plan.alpha, tuned=plan.tune is not None)
+
+
+def _check_target(choice: TargetChoice, task: Task, data: Data | None) -> None:
+    if choice.target is None or choice.target.is_loss or data is None:
+        return
+    if task.curve_metric is not None:
+        why = f"the {task.metric_name} of {task.name} is one number for a whole training"
+    elif data.validation is None:
+        why = f"{task.name} has no validation split on which it could be evaluated during the training"
+    else:
+        return
+    raise PlanError(
+        f"The target is {choice.target}, and {why}. Give a target of the training loss, as in --target {LOSS}=0.1, or none."
+    )
 
 
 def _checked_plan(task: Task, arms: Sequence[Arm], chosen: StudySettings) -> Plan:
@@ -241,15 +258,16 @@ def _tried_arms(
 
 
 def _rehearsed_arms(
-    task: Task, arms: Sequence[Arm], chosen: StudySettings, *, seed: int, limit: float | None
+    task: Task, arms: Sequence[Arm], chosen: StudySettings, *, seed: int, limit: float | None, jobs: int
 ) -> TriedArms:
     """Try every arm on the model of a script, in the script's process.
 
     Raises:
         TaskError: the script does not get to its model, or an arm does not fit.
     """
-    texts = (file.read_text(encoding="utf-8", errors="replace") for file in source_files(task))
-    warn_of_seed(task, texts)
+    texts = {file: file.read_text(encoding="utf-8", errors="replace") for file in source_files(task)}
+    warn_of_seed(task, texts.values())
+    warn_of_saved_files(task, texts, jobs=jobs)
     sites = None if chosen.sites is None else list(parse_sites(chosen.sites))
     request = {"arms": [arm_to_dict(arm) for arm in arms], "sites": sites, "seed": seed, "init": chosen.init}
     return TriedArms.from_dict(rehearse(task, request, limit=limit), arms)

@@ -201,3 +201,32 @@ def test_the_line_works_after_the_package_of_its_name_was_imported(ask):
     reports = ask("gelu")
     actlab.report(step=10**6, accuracy=0.5)
     assert reports()[0]["values"] == {"accuracy": 0.5}
+
+
+@pytest.mark.parametrize("arm", ["prelu", "reglu"])
+def test_an_optimizer_that_would_not_train_the_weights_of_an_arm_is_refused_before_any_trial(arm, ask, no_end):
+    answers, model = ask(["relu", arm], mode="rehearsal"), net()
+    optimizer = torch.optim.Adam(model.parameters())
+    with pytest.raises(SiteError, match=rf"The arm {arm} does not fit .* before the optimizer is made"):
+        actlab.apply_(model, BATCH)
+    assert "before the optimizer is made" in answers()[0]["text"]
+    assert optimizer.param_groups
+
+
+def test_an_optimizer_made_before_is_no_matter_for_arms_without_weights_nor_is_that_of_another_model(ask, no_end):
+    answers, model = ask(["relu", "gelu"], mode="rehearsal"), net()
+    optimizer = torch.optim.Adam(model.parameters())
+    with pytest.raises(Ended):
+        actlab.apply_(model, BATCH)
+    assert answers()[0]["kind"] == "sites"
+    ask(["relu", "prelu"], mode="rehearsal")
+    with pytest.raises(Ended):
+        actlab.apply_(net(), BATCH)
+    assert optimizer.param_groups
+
+
+def test_a_model_whose_weights_have_no_shape_yet_is_refused_with_the_cure(ask, no_end):
+    answers = ask(["relu", "gelu"], mode="rehearsal")
+    with pytest.raises(SiteError, match="has no shape yet"):
+        actlab.apply_(nn.Sequential(nn.LazyLinear(4), nn.ReLU()))
+    assert "Run the model once on a batch" in answers()[0]["text"]

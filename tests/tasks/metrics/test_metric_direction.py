@@ -25,6 +25,15 @@ def test_other_names_tell_nothing(name):
     assert direction_of(name) is None
 
 
+def test_what_is_measured_on_the_training_data_is_compared_only_where_no_other_name_is_there():
+    assert (
+        first_known(["train_acc", "val_acc"]) == first_known(["running_loss", "trainAccuracy", "val_acc"]) == "val_acc"
+    )
+    assert first_known(["train_acc", "val_loss"]) == "val_loss"
+    assert first_known(["train_acc"]) == "train_acc"
+    assert first_known(["train_acc", "loss"], is_all=False) is None
+
+
 def test_the_training_loss_is_compared_only_where_there_is_no_other_metric():
     assert first_known(["loss", "validation", "auc"]) == "auc"
     assert first_known(["train_loss", "epochs"]) == "train_loss"

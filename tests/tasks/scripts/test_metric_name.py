@@ -28,6 +28,13 @@ def test_the_first_name_whose_direction_is_known_is_the_metric(call, metric):
     assert find_metric(call, None, None) == metric
 
 
+@pytest.mark.parametrize("names", ["loss=1", "train_acc=1", "step=2, train_loss=1"])
+def test_the_training_loss_is_not_compared_where_other_names_cannot_be_read(names):
+    with pytest.raises(TaskError, match="names that cannot be read"):
+        find_metric(f"report({names}, **metrics)", None, None)
+    assert find_metric(f"report({names}, val_acc=3, **metrics)", None, None) == ("val_acc", "max")
+
+
 def test_a_metric_of_unknown_direction_needs_one():
     assert find_metric("report(gap=1)", None, "min") == ("gap", "min")
     with pytest.raises(TaskError, match="--direction max"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import os
 import platform
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from actlab.errors import ActlabError, SiteError
 from actlab.nn.passes.model_argument import check_model
@@ -47,6 +49,7 @@ def take_arm(model: nn.Module, example_inputs: Inputs | None) -> None:
     with _told(), _kept_generators():
         check_model(model, "actlab.apply_")
         _check_unwrapped(model)
+        _check_shapes(model)
         seed, is_matched = request["seed"], request["init"] == "matched"
         tried = TriedModel(model=model, batch=example_inputs, seed=seed)
         if request["mode"] == "rehearsal":
@@ -98,6 +101,14 @@ def _check_unwrapped(model: nn.Module) -> None:
         )
 
 
+def _check_shapes(model: nn.Module) -> None:
+    lazy = next((name for name, weight in model.named_parameters() if is_lazy(weight)), None)
+    if lazy is not None:
+        raise SiteError(
+            f"The weight {lazy} of the model has no shape yet (a lazy module). Run the model once on a batch before actlab.apply_(model)."
+        )
+
+
 def _apply(tried: TriedModel, arm: Arm, *, is_matched: bool) -> None:
     _swap(tried, arm).apply(tried.model, generator=_generator(tried))
     if is_matched:
@@ -124,12 +135,37 @@ def _rehearse(tried: TriedModel, request: Mapping[str, Any], *, is_matched: bool
     """Try all arms; where weights are drawn by what runs, on a copy of the model."""
     arms: Sequence[Arm] = [arm_from_dict(values) for values in request["arms"]]
     found = outline_arms(tried, arms, request["sites"], lambda arm: _fitting_swap(tried, arm))
-    if is_matched:
+    has_optimizer = _has_optimizer(tried.model)
+    if is_matched or has_optimizer:
         for arm in found.arms:
             with _fitting(arm):
                 model = copy.deepcopy(tried.model)
-                _apply(TriedModel(model=model, batch=tried.batch, seed=tried.seed), arm, is_matched=True)
+                _apply(TriedModel(model=model, batch=tried.batch, seed=tried.seed), arm, is_matched=is_matched)
+                if has_optimizer:
+                    _check_same_weights(tried.model, model)
     return {"kind": "sites", **found.to_dict()}
+
+
+def _has_optimizer(model: nn.Module) -> bool:
+    """Return whether an optimizer has weights of the model."""
+    weights = {id(weight) for weight in model.parameters()}
+    optimizers = [found for found in gc.get_objects() if issubclass(type(found), torch.optim.Optimizer)]
+    return any(id(weight) in weights for it in optimizers for group in it.param_groups for weight in group["params"])
+
+
+def _check_same_weights(before: nn.Module, after: nn.Module) -> None:
+    """Check that an optimizer of the model before has all weights of the one after.
+
+    Raises:
+        SiteError: the swap brings weights.
+    """
+    known = {(name, weight.shape) for name, weight in before.named_parameters()}
+    new = [name for name, weight in after.named_parameters() if (name, weight.shape) not in known]
+    if new:
+        raise SiteError(
+            f"It brings weights, such as {new[0]}, which an optimizer that was made before would not train. Call actlab.apply_(model) "
+            "before the optimizer is made."
+        )
 
 
 def _fitting_swap(tried: TriedModel, arm: Arm) -> RepeatedSwap:

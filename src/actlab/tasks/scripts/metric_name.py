@@ -24,12 +24,13 @@ def reported_names(text: str) -> list[str]:
         >>> reported_names("actlab.report(step=1, loss=x, accuracy=y)")
         ['loss', 'accuracy']
     """
-    return list(dict.fromkeys(_keywords(text)))
+    return list(dict.fromkeys(name for name in _keywords(text) if name is not None))
 
 
-def _keywords(text: str) -> Iterator[str]:
+def _keywords(text: str) -> Iterator[str | None]:
+    """Yield the names of reported values; None for a mapping, as in ``report(**metrics)``."""
     for call in _calls_of_report(text):
-        yield from (keyword.arg for keyword in call.keywords if keyword.arg is not None and keyword.arg != "step")
+        yield from (keyword.arg for keyword in call.keywords if keyword.arg != "step")
 
 
 def _calls_of_report(text: str) -> list[ast.Call]:
@@ -67,7 +68,7 @@ def find_metric(text: str, metric: str | None, direction: str | None) -> tuple[s
         )
     if metric is not None and not (isinstance(metric, str) and metric.strip() and metric.isprintable()):
         raise TaskError(f"The metric is {metric!r}; the name under which the script reports it is needed.")
-    name = metric or _chosen(reported_names(text), is_known=direction is not None)
+    name = metric or _chosen(text, is_known=direction is not None)
     known = direction or direction_of(name)
     if known is None:
         raise TaskError(
@@ -76,9 +77,11 @@ def find_metric(text: str, metric: str | None, direction: str | None) -> tuple[s
     return name, known  # type: ignore[return-value] # checked above
 
 
-def _chosen(names: list[str], *, is_known: bool) -> str:
-    chosen = first_known(names, any_direction=is_known)
+def _chosen(text: str, *, is_known: bool) -> str:
+    names, is_all = reported_names(text), None not in list(_keywords(text))
+    chosen = first_known(names, any_direction=is_known, is_all=is_all)
     if chosen is not None:
         return chosen
     found = f"it reports {listed(names)}" if names else "no name can be read from its calls of actlab.report"
+    found += "" if is_all or not names else ", and names that cannot be read (**)"
     raise TaskError(f"Which metric of the script is compared is not known: {found}. Please {_HINT}.")
