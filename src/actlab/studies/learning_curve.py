@@ -52,10 +52,11 @@ class LearningCurve:
         width = min(_WINDOW, len(self.value) // _POINTS_PER_WINDOW)
         if width < 2:
             return self
-        sums = np.concatenate([[0.0], np.cumsum(self.value)])
-        last = np.arange(1, len(self.value) + 1)
-        first = np.maximum(last - width, 0)
-        return LearningCurve(step=self.step, seconds=self.seconds, value=(sums[last] - sums[first]) / (last - first))
+        # Each window is summed by itself: differences of cumulated sums would lose small losses after a very large one.
+        padded = np.concatenate([np.zeros(width - 1), self.value])
+        sums = np.lib.stride_tricks.sliding_window_view(padded, width).sum(axis=1)
+        counts = np.minimum(np.arange(1, len(self.value) + 1), width)
+        return LearningCurve(step=self.step, seconds=self.seconds, value=sums / counts)
 
     def first(self, met: NDArray[np.bool_]) -> Reach | None:
         """Return the first recorded step at which a condition is met; None where it never is."""

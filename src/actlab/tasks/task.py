@@ -188,14 +188,26 @@ class Task:
 
     @property
     def result_metric(self) -> Callable[[Any, Any], float]:
-        """The function of the result: that of ``metrics`` with the name ``metric_name``, or ``metric``.
+        """The function of the result: that of ``metrics`` with the name ``metric_name``, or ``metric``, or the first of ``metrics``.
 
         Example:
             >>> task = Task(name="t", model=None, data=None, loss=None, metrics={"accuracy": accuracy, "loss": None})
             >>> task.metric_name, task.result_metric is accuracy
             ('accuracy', True)
         """
-        return (self.metrics or {}).get(self.metric_name, self.metric)
+        return (self.metrics or {}).get(self.evaluated_name, self.metric)
+
+    @property
+    def evaluated_name(self) -> str:
+        """Name of what is evaluated on a split: the result, or the metric beside one that is made of the training losses.
+
+        Example:
+            >>> Task(name="t", model=None, data=None, loss=None, metric=accuracy, curve_metric=min, direction="min").evaluated_name
+            'accuracy'
+        """
+        if self.curve_metric is None or self.metric_name in (self.metrics or {}):
+            return self.metric_name
+        return str(next(iter(self.metrics))) if self.metrics and self.metric is _absent else _function_name(self.metric)
 
     @property
     def extensions(self) -> dict[str, Any]:

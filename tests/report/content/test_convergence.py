@@ -155,6 +155,15 @@ def test_the_alternative_texts_have_the_numbers(verdict, trials):
     assert "weak (0 of 8), median not reached" in reached_text(verdict)
 
 
+def test_a_metric_called_as_the_training_loss_has_a_column_of_its_own(trials):
+    renamed = [
+        {**row, "series": {"loss": row["series"]["loss"], "held-out loss": row["series"]["accuracy"]}} for row in trials
+    ]
+    found = make_verdict(renamed, facts(ARMS, 8, metric="loss", target=None), {})
+
+    assert convergence_table(found)[0] == ["arm", "best step", "loss area", "held-out loss area"]
+
+
 def test_without_a_target_the_table_has_areas_and_best_steps_only(trials):
     headings, _ = convergence_table(
         make_verdict(trials, facts(ARMS, 8, target=None, target_note="none was asked for"), {})

@@ -17,6 +17,7 @@ from actlab.studies.trials.stage import is_tuning, share_of, staged, steps_of
 from actlab.studies.trials.trial import run_trial
 from actlab.studies.trials.trial_key import TrialKey
 from actlab.studies.trials.tuning import ArmTuning, tunings
+from actlab.tasks.task import accuracy
 
 OWN = 0.01  # the task's own rate
 
@@ -197,6 +198,14 @@ def test_a_tuning_trial_runs_its_steps_on_the_validation_split_alone(stage):
     assert trial.metric is None
     assert math.isfinite(trial.validation)
     assert of_test not in seen
+
+
+@pytest.mark.parametrize("stage", [rung.stage for rung in HALVING])
+def test_rates_are_judged_by_the_result_where_that_is_made_of_the_losses(stage):
+    losses = {"curve_metric": max, "metric_name": "largest loss", "direction": "min"}
+    trial = run_trial(tiny(**losses, metric=accuracy), parse_arm("relu"), 0, stage=stage)
+
+    assert trial.validation == max(trial.series["loss"]["value"])  # and not the accuracy, of which more is better
 
 
 def test_a_trial_of_a_rung_is_the_beginning_of_one_that_runs_to_the_end():

@@ -1,6 +1,7 @@
 """A model is evaluated during its training at equally spaced steps, and no number of the training changes."""
 
 import random
+import time
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from torch import nn
 
 from actlab.studies.arm import parse_arm
 from actlab.studies.trials.trial import run_trial
+from actlab.tasks.task import accuracy
 from actlab.tasks.training.held_out import HeldOut, held_out_steps, undisturbed
 from actlab.tasks.training.recorder import Recorder
 
@@ -89,6 +91,28 @@ def test_a_tuning_trial_has_the_same_series_as_a_main_trial():
 
     assert main.series["negative loss"]["value"] == tune.series["negative loss"]["value"]
     assert tune.metric is None
+
+
+def test_the_time_of_an_evaluation_is_not_in_the_seconds_of_its_point():
+    def slow(output, target):
+        time.sleep(0.02)
+        return metric(output, target)
+
+    series = run_trial(tiny(metric=slow), RELU, 0).series
+
+    # the loss of a step is known when the step has ended, at which the evaluation begins
+    assert series["negative loss"]["step"] == series["loss"]["step"]
+    assert series["negative loss"]["seconds"] == series["loss"]["seconds"]
+
+
+@pytest.mark.parametrize("given", [{"metric": accuracy}, {"metric": None, "metrics": {"accuracy": accuracy}}])
+def test_the_metric_beside_a_result_of_the_losses_has_its_own_name_and_is_no_control_of_the_result(given):
+    trial = run_trial(tiny(**given, curve_metric=max, metric_name="largest loss", direction="min"), RELU, 0)
+
+    assert trial.metric == max(trial.series["loss"]["value"])
+    assert sorted(trial.series) == ["accuracy", "loss"]
+    assert trial.series["accuracy"]["value"][-1] == trial.validation
+    assert "half_validation" not in (trial.controls or {})
 
 
 def test_without_a_validation_split_only_the_loss_is_recorded():

@@ -110,7 +110,10 @@ def _curve_columns(verdict: Verdict, of: _Of) -> list[Column]:
         ),
         _area_column("loss area", "training loss", of, lambda entry: entry.loss_area),
         _area_column(
-            f"{verdict.metric} area", f"held-out {verdict.metric} while training", of, lambda entry: entry.metric_area
+            f"{held_out_name(verdict.metric)} area",
+            f"held-out {verdict.metric} while training",
+            of,
+            lambda entry: entry.metric_area,
         ),
     ]
 

@@ -110,8 +110,8 @@ def evaluate_trained(
     if data.validation is not None and held_out is not None:
         measured.validation = finite(evaluate_model(task, model, data.validation), "metric on the validation split")
         held_out.record(len(losses), measured.validation)
-    elif settings.stage != "main":
-        measured.validation = curve
+    if settings.stage != "main" and curve is not None:
+        measured.validation = curve  # rates are chosen by the result: the metric beside it may have another direction
     if settings.stage == "main":
         found = None if curve is not None and not task.metrics else predictions_of(task, model, data.test)
         measured.metric = curve if curve is not None or found is None else finite(task.result_metric(*found), "metric")
@@ -123,7 +123,7 @@ def _controls(task: Task, found: Predictions | None, held_out: HeldOut | None) -
     """Return the control measurements; they come last and change no result."""
     controls = {
         "constant": None if found is None else constant_metric(task.result_metric, *found),
-        "half_validation": None if held_out is None else held_out.half,
+        "half_validation": None if held_out is None or task.curve_metric is not None else held_out.half,
     }
     return {name: value for name, value in controls.items() if value is not None}
 

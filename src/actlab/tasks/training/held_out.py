@@ -118,11 +118,17 @@ class HeldOut:
 
         Of the evaluations after one step the first is recorded: that of the best weights, which the model has after an early end, is no
         point of the curve.
+
+        Args:
+            step: at whose end the recorder has a tick.
+            value: the result.
+            seconds: of training up to then; by default those of the tick, as the evaluation itself took time since.
         """
         if step == self._latest:
             return
         self._latest = step
-        self._recorder.record(step, {held_out_name(self._task.metric_name): value}, seconds=seconds)
+        since = self._recorder.seconds_at(step) if seconds is None else seconds
+        self._recorder.record(step, {held_out_name(self._task.evaluated_name): value}, seconds=since)
         if step == self._half and math.isfinite(value):
             self.half = value
 

@@ -147,11 +147,11 @@ class Recorder:
         for step, value in enumerate(self.losses, 1):
             thinned.add(step, math.nan, value)
         columns = thinned.to_columns()
-        columns["seconds"] = [_or_none(self._seconds_at(step), 6) for step in columns["step"]]
+        columns["seconds"] = [_or_none(self.seconds_at(step), 6) for step in columns["step"]]
         return columns
 
-    def _seconds_at(self, step: float) -> float:
-        """Return the seconds at a step, on the line between the ticks around it; NaN after the last."""
+    def seconds_at(self, step: float) -> float:
+        """Return the seconds of training up to a step, on the line between the ticks around it; NaN after the last."""
         before = (0, 0.0)
         for tick in self._ticks:
             if tick[0] >= step:

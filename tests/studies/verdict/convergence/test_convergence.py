@@ -180,6 +180,21 @@ def test_seconds_of_stacked_trials_are_steps_times_the_step_time_of_the_arm():
     assert make_verdict(found, facts(FAST), {}).convergence.of("gelu").seconds is None
 
 
+@pytest.mark.parametrize("trainer", ["single", "stacked"])
+def test_in_seconds_a_trial_that_ended_early_counts_with_the_longest_trial_as_it_does_in_steps(trainer):
+    found = without(rows(FAST, seeds=8), *range(8), arm="gelu", status="diverged", metric=None, steps=30)
+    for row in found:
+        row["versions"] = {"trainer": trainer}
+        if row["arm"] == "gelu":
+            row["series"] = {"accuracy": {"step": [20], "seconds": [0.2], "value": [0.3]}}
+    costs = {arm: {"step_time": 0.01} for arm in FAST}
+    gelu = make_verdict(found, facts(FAST, 8), costs).convergence.of("gelu")
+
+    assert gelu.seconds.restricted_mean == pytest.approx(0.01 * gelu.steps.restricted_mean)
+    assert gelu.seconds.gain.mean == pytest.approx(0.01 * gelu.steps.gain.mean)
+    assert gelu.seconds.gain.mean < 0
+
+
 def test_a_faster_arm_with_slower_steps_may_be_slower_in_seconds():
     found = rows(FAST, seconds={"relu": 0.01, "gelu": 0.05})
     gelu = make_verdict(found, facts(FAST), {}).convergence.of("gelu")

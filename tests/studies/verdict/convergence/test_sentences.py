@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.studies.verdict.convergence.simulated import judged
+from tests.studies.verdict.convergence.simulated import facts, judged, rows
 
 from actlab.studies.target import Target
+from actlab.studies.verdict.verdict import make_verdict
 
 BASE = (60.0, 0.96)
 
@@ -106,3 +107,38 @@ def test_the_unchanged_model_is_named_in_words():
     verdict = judged({"unchanged": BASE, "gelu": (30.0, 0.96)}, seeds=14)
 
     assert "gelu trains faster than the model as it is but ends equal" in verdict.convergence.sentences[1]
+
+
+def reaching(places, **changes):
+    """Rows of two arms of 10 seeds that reach the target at the evaluation with a number, or never for None."""
+    found = rows({"relu": BASE, "gelu": BASE}, seeds=10)
+    for row in found:
+        place = places[row["arm"]]
+        place = place[row["seed"]] if isinstance(place, list) else place
+        row["series"]["accuracy"]["value"] = [0.95 if place is not None and at >= place else 0.3 for at in range(20)]
+        row.update(changes if row["arm"] == "gelu" else {})
+    return make_verdict(found, facts({"relu": BASE, "gelu": BASE}, 10), {}).convergence
+
+
+def test_arms_that_each_reach_the_target_at_one_step_did_not_meet_it_at_once():
+    found = reaching({"relu": 3, "gelu": 6})
+
+    assert found.of("gelu").pace == "slower"
+    assert not any("first evaluated" in text for text in found.sentences)
+    assert any("first evaluated" in text for text in reaching({"relu": 0, "gelu": 0}).sentences)
+
+
+def test_an_arm_whose_mean_points_the_other_way_than_the_evidence_is_not_called_faster():
+    found = reaching({"relu": 8, "gelu": [7] * 9 + [None]})
+    text = found.sentences[-1]
+
+    assert found.of("gelu").p <= 0.05
+    assert found.of("gelu").pace == "undecided"
+    assert "no difference in speed is shown" in text
+    assert "steps later" in text
+
+
+def test_an_arm_of_which_every_trial_diverged_is_not_said_to_end_without_a_difference():
+    found = reaching({"relu": 8, "gelu": 1}, status="diverged", metric=None)
+
+    assert "gelu trains faster than relu, and the results at the end cannot be compared: " in found.sentences[-1]

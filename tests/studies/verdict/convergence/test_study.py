@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tests.studies.tiny import tiny
@@ -187,6 +189,24 @@ def test_a_target_of_another_metric_is_refused_before_any_training(tmp_path):
     assert not (tmp_path / "actlab.db").exists()
 
 
+def without_validation(seed):
+    whole = WAVES.data(seed)
+    return {"train": (whole.train.x, whole.train.y), "test": (whole.test.x, whole.test.y)}
+
+
+@pytest.mark.parametrize(
+    ("task", "why"),
+    [
+        (tiny(curve_metric=max, metric_name="largest loss"), "the largest loss of tiny is one number for a whole"),
+        (replace(WAVES, data=without_validation), "waves has no validation split on which"),
+    ],
+)
+def test_a_target_of_what_is_not_evaluated_during_the_training_is_refused(tmp_path, task, why):
+    with pytest.raises(PlanError, match=f"{why}.*--target loss=0.1"):
+        actlab.compare(task, ["relu", "tanh"], target=f"{task.metric_name}=0.9", store=tmp_path / "a.db")
+    assert not (tmp_path / "a.db").exists()
+
+
 def test_a_pilot_that_diverges_leaves_the_study_without_a_target(tmp_path):
     def broken_for_the_pilot(seed):
         net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
@@ -201,12 +221,8 @@ def test_a_pilot_that_diverges_leaves_the_study_without_a_target(tmp_path):
 
 
 def test_without_a_validation_split_the_target_is_a_training_loss(tmp_path):
-    def without(seed):
-        whole = WAVES.data(seed)
-        return {"train": (whole.train.x, whole.train.y), "test": (whole.test.x, whole.test.y)}
-
     task = Task(
-        name="waves", model=waves_model, data=without, loss=F.mse_loss, metric=error, metric_name="error", direction="min",
+        name="waves", model=waves_model, data=without_validation, loss=F.mse_loss, metric=error, metric_name="error", direction="min",
         optimizer=sgd, learning_rate=0.02, batch_size=32, epochs=10,
     )  # fmt: skip  # one task, one block
     found = actlab.compare(

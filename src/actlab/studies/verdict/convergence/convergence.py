@@ -18,7 +18,7 @@ import numpy as np
 from actlab.stats.bootstrap import bootstrap_interval
 from actlab.stats.closed_test import closed_evidence
 from actlab.stats.e_process import Floats, exp_limited, log_e_process
-from actlab.stats.survival import area_under_curve, common_horizon, kaplan_meier, restricted_gains, restricted_times
+from actlab.stats.survival import area_under_curve, kaplan_meier, restricted_gains, restricted_times
 from actlab.studies.learning_curve import LearningCurve
 from actlab.studies.target import Target
 from actlab.studies.verdict.convergence.trial_times import (
@@ -60,6 +60,7 @@ class TimeToTarget:
     Attributes:
         n: number of trials.
         censored: those of them that never reached the target.
+        at_once: those of them that met it at the first recorded point.
         median: Kaplan-Meier median; None where less than half of the trials reach it.
         restricted_mean: mean of min(time, horizon).
         ci: its 95 % interval; (None, None) below two trials.
@@ -70,6 +71,7 @@ class TimeToTarget:
 
     n: int
     censored: int
+    at_once: int
     median: float | None
     restricted_mean: float
     ci: Interval
@@ -102,7 +104,7 @@ class ArmConvergence:
         steps: training steps to the target; None without a target, or where nothing was recorded for it.
         epochs: the same in epochs, where a step is a known share of one.
         seconds: the same in seconds of training, where they are known.
-        pace: how the steps to the target compare with the baseline's.
+        pace: how the steps to the target compare with the baseline's; "undecided" also where the evidence and the mean disagree.
         p: error rate at which that is decided, valid at any time and corrected for all arms; None for the baseline, or without a test.
         end: how the results at the end compare, the answer of the study.
         loss_area: of the training loss.
@@ -191,10 +193,11 @@ class _Study:
         self.horizon = max(trial.steps for own in trials.values() for trial in own)
         self.steps: dict[str, Times] = {}
         self.seconds: dict[str, Times] = {}
+        self.longest = 0.0  # seconds up to which all of them are known
         if facts.target is not None:
             target, horizon = facts.target, self.horizon
             self.steps = {arm: steps_to_target(own, target, horizon) for arm, own in trials.items() if own}
-            self.seconds = seconds_to_target(trials, target, horizon, costs)
+            self.seconds, self.longest = seconds_to_target(trials, target, horizon, costs)
         self.p = error_rates(self.steps, self.horizon, facts)
 
     def arm(self, arm: str) -> ArmConvergence:
@@ -204,12 +207,13 @@ class _Study:
         best_step = float(np.median([curve.step[at] for curve, at in best])) if best else None
         per_epoch = facts.steps_per_epoch
         epochs = {it: times.scaled(1 / per_epoch) for it, times in self.steps.items()} if per_epoch else {}
-        pace, p = self._pace(arm)
+        steps = self._time(self.steps, arm, float(self.horizon), "steps")
+        pace, p = self._pace(arm, None if steps is None else steps.gain)
         return ArmConvergence(
             arm=arm,
-            steps=self._time(self.steps, arm, float(self.horizon), "steps"),
+            steps=steps,
             epochs=self._time(epochs, arm, self.horizon / (per_epoch or 1.0), "steps"),
-            seconds=self._time(self.seconds, arm, _shared_horizon(self.seconds), "seconds"),
+            seconds=self._time(self.seconds, arm, self.longest, "seconds"),
             pace=pace,
             p=p,
             end=self.findings.relation(arm, facts.baseline),
@@ -221,14 +225,18 @@ class _Study:
             evaluated=len(curves),
         )
 
-    def _pace(self, arm: str) -> tuple[Pace, float | None]:
-        """Return how the steps to the target compare with the baseline's, and the error rate at which that is decided."""
-        if arm not in self.p:
+    def _pace(self, arm: str, gain: Gain | None) -> tuple[Pace, float | None]:
+        """Return how the steps to the target compare with the baseline's, and the error rate at which that is decided.
+
+        Evidence remains once it was reached; an arm whose mean points the other way since is called nothing.
+        """
+        if arm not in self.p or gain is None:
             return "not compared", None
         earlier, later = self.p[arm]
-        if min(earlier, later) > self.facts.alpha:
-            return "undecided", min(earlier, later)
-        return ("faster", earlier) if earlier <= later else ("slower", later)
+        is_faster, p = earlier <= later, min(earlier, later)
+        if p > self.facts.alpha or (gain.mean if is_faster else -gain.mean) <= 0:
+            return "undecided", p
+        return "faster" if is_faster else "slower", p
 
     def _time(self, by_arm: Mapping[str, Times], arm: str, horizon: float, name: str) -> TimeToTarget | None:
         times = by_arm.get(arm)
@@ -241,6 +249,7 @@ class _Study:
         return TimeToTarget(
             n=len(times.seeds),
             censored=int(np.count_nonzero(~times.reached)),
+            at_once=sum(trial.meets_at_once(self.facts.target) for trial in self.trials[arm] if self.facts.target),
             median=curve.median,
             restricted_mean=float(restricted.mean()),
             ci=self._interval(restricted, f"{arm} {name}"),
@@ -288,14 +297,6 @@ def _areas(trials: Sequence[TrialCurves], read: Callable[[TrialCurves], Learning
     curves: list[tuple[int, Any]] = [(trial.seed, read(trial)) for trial in trials if not trial.diverged]
     areas = [(seed, area_under_curve(curve.step, curve.value)) for seed, curve in curves if curve is not None]
     return {seed: area for seed, area in areas if area is not None}
-
-
-def _shared_horizon(by_arm: Mapping[str, Times]) -> float:
-    """Return the horizon up to which the time of every trial of all arms is known."""
-    if not by_arm:
-        return 0.0
-    times, reached = (np.concatenate([getattr(of, name) for of in by_arm.values()]) for name in ("time", "reached"))
-    return common_horizon(times, reached)
 
 
 def error_rates(steps: Mapping[str, Times], horizon: int, facts: StudyFacts) -> dict[str, tuple[float, float]]:

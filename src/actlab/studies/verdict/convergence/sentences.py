@@ -58,12 +58,8 @@ def _limits(found: Convergence) -> Iterator[str]:
         yield f"No trial reached it within {plural(found.horizon, 'step')}: it is out of reach of this training."
     elif never:
         yield f"{all_named(never)} never reached it within {plural(found.horizon, 'step')}."
-    if all(_is_at_once(entry) for entry in times):
+    if all(entry.at_once == entry.n for entry in times):
         yield "Every trial met it when it was first evaluated, so it says nothing about speed."
-
-
-def _is_at_once(times: TimeToTarget) -> bool:
-    return times.censored == 0 and len({at for at, _ in times.curve}) == 1
 
 
 def arm_sentence(entry: ArmConvergence, found: Convergence, summary: ArmSummary, facts: StudyFacts) -> str:
@@ -74,16 +70,18 @@ def arm_sentence(entry: ArmConvergence, found: Convergence, summary: ArmSummary,
 def _claim(entry: ArmConvergence, found: Convergence) -> str:
     arm, baseline = named(entry.arm, short=True), named(found.baseline)
     pace, end = _PACE.get(entry.pace), _END.get(entry.end)
+    is_open = entry.end == "not compared"
+    nothing = "the results at the end cannot be compared" if is_open else "no difference at the end is shown"
     if pace and end:
         joined = "and" if (entry.pace, entry.end) in _AGREE else "but"
         return f"{arm} {pace} {baseline} {joined} {end}"
     if pace:
-        return f"{arm} {pace} {baseline}, and no difference at the end is shown"
+        return f"{arm} {pace} {baseline}, and {nothing}"
     speed = "how fast it trains was not tested" if entry.pace == "not compared" else "no difference in speed is shown"
     if end:
         return f"{arm} {end} {'to' if entry.end == 'equivalent' else 'than'} {baseline}, and {speed}"
-    if entry.pace == "not compared":
-        return f"{arm} and {baseline}: {speed}, and no difference at the end is shown"
+    if entry.pace == "not compared" or is_open:
+        return f"{arm} and {baseline}: {speed}, and {nothing}"
     return f"{arm} and {baseline}: no difference is shown, neither in speed nor at the end"
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actlab.stats.e_process import Floats
+from actlab.stats.survival import common_horizon
 from actlab.studies.learning_curve import LearningCurve, held_out_curve, loss_curve
 from actlab.studies.target import Target
 from actlab.studies.verdict.outcomes import Costs, Outcome, Row, StudyFacts
@@ -40,6 +41,11 @@ class TrialCurves:
     def of(self, target: Target) -> LearningCurve | None:
         """Return the curve that a target is for."""
         return self.loss if target.is_loss else self.held_out
+
+    def meets_at_once(self, target: Target) -> bool:
+        """Return whether a target is met at the first recorded point."""
+        curve = self.of(target)
+        return curve is not None and bool(target.is_met(curve.value[:1])[0])
 
     @property
     def seconds(self) -> float:
@@ -110,8 +116,11 @@ def steps_to_target(trials: Sequence[TrialCurves], target: Target, horizon: int)
 
 def seconds_to_target(
     by_arm: Mapping[str, Sequence[TrialCurves]], target: Target, horizon: int, costs: Costs
-) -> dict[str, Times]:
-    """Return the seconds of training to a target of the trials of all arms; of no arm where they were not measured for every one.
+) -> tuple[dict[str, Times], float]:
+    """Return the seconds of training to a target of the trials of all arms, and the horizon up to which all of them are known.
+
+    They are those of no arm where they were not measured for every one. The horizon is the first censored time, or else the longest
+    trial, so that a trial that ended early without the target counts with as much.
 
     They are measured in the trials. Where trials were trained in one computation, they are the steps times the step time of
     the arm alone, as it was measured for the study.
@@ -124,15 +133,28 @@ def seconds_to_target(
     """
     used = {arm: trials for arm, trials in by_arm.items() if trials}
     if any(trial.stacked for trials in used.values() for trial in trials):
-        step_times = {arm: costs.get(arm, {}).get("step_time") for arm in used}
+        step_times = {arm: float(costs.get(arm, {}).get("step_time") or 0.0) for arm in used}
         if not all(step_times.values()):
-            return {}
-        return {arm: steps_to_target(used[arm], target, horizon).scaled(float(step_times[arm] or 0.0)) for arm in used}
+            return {}, 0.0
+        found = {arm: steps_to_target(used[arm], target, horizon).scaled(step_times[arm]) for arm in used}
+        return found, _shared_horizon(found, horizon * max(step_times.values(), default=0.0))
     found = {}
     for arm, trials in used.items():
         ends = [math.inf if trial.steps < horizon else trial.seconds for trial in trials]
         found[arm] = _times(trials, target, ends, in_seconds=True)
-    return {} if any(np.isnan(times.time).any() for times in found.values()) else found
+    if any(np.isnan(times.time).any() for times in found.values()):
+        return {}, 0.0
+    seconds = [trial.seconds for trials in used.values() for trial in trials if math.isfinite(trial.seconds)]
+    return found, _shared_horizon(found, max(seconds, default=0.0))
+
+
+def _shared_horizon(by_arm: Mapping[str, Times], longest: float) -> float:
+    """Return the horizon up to which the time of every trial of all arms is known, at most the longest trial."""
+    if not by_arm:
+        return 0.0
+    times, reached = (np.concatenate([getattr(of, name) for of in by_arm.values()]) for name in ("time", "reached"))
+    is_censored = bool((~reached & np.isfinite(times)).any())
+    return common_horizon(times, reached) if is_censored else max(longest, common_horizon(times, reached))
 
 
 def _times(trials: Sequence[TrialCurves], target: Target, ends: Sequence[float], *, in_seconds: bool = False) -> Times:
