@@ -208,6 +208,14 @@ def test_a_file_that_exits_is_an_error_and_does_not_end_the_process(write):
     assert "SystemExit" in refused(write("import sys\nsys.exit(3)\n"))
 
 
+def test_a_training_script_is_refused_before_it_is_run(write):
+    file = write("raise SystemExit\nmodel = actlab.apply_(Net())\nactlab.report(step=1, accuracy=0.5)")
+    with pytest.raises(
+        TaskError, match=r"is a training script .* actlab compare --script 'python .*my_task\.py --seed \{seed\}'"
+    ):
+        resolve(file)
+
+
 def test_a_missing_file_is_an_error_that_names_the_nearest_one(write):
     write(GOOD)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import inspect
+import re
 import sys
 from collections.abc import Mapping
 from functools import partial
@@ -33,6 +34,8 @@ _EXPECTED = {
 }
 
 
+_FUNCTION = re.compile(r"^def (\w+)\(", re.MULTILINE)  # at the top of a file
+
 #: What stands in the place of a required name.
 _INSTEAD = {"loss": "step", "metric": "metrics"}
 
@@ -55,8 +58,9 @@ def load(path: str | Path) -> Task:
         ('my_task', 3)
     """
     file = _existing_file(Path(path).expanduser())
-    module = _import_file(file)
-    namespace, text = vars(module), file.read_text(encoding="utf-8", errors="replace")
+    text = file.read_text(encoding="utf-8", errors="replace")
+    _check_no_script(text, file)
+    namespace = vars(_import_file(file))
     origin: dict[str, Any] = {"source": text, "file": str(file.resolve())}
     if is_function_file(namespace):
         return function_file_task(namespace, file, origin)
@@ -97,6 +101,18 @@ def _existing_file(path: Path) -> Path:
         f"There is no file {path}.{near} A task is a registered name or a Python file; "
         f"looked in {path.parent.resolve()}."
     )
+
+
+def _check_no_script(text: str, file: Path) -> None:
+    """Check that a file is no training script, before it is run: that might train for hours."""
+    calls = [call for call in ("actlab.apply_", "actlab.report") if f"{call}(" in text]
+    functions = set(_FUNCTION.findall(text))
+    is_task = "model" in functions and bool(functions & {"data", "train"})  # which may be a script as well
+    if len(calls) == 2 and not is_task:
+        raise TaskError(
+            f"{file} is a training script, as it calls {listed(calls)}. It is run as a command: actlab compare --script "
+            f"'python {file} --seed {{seed}}' ..., or actlab.compare(actlab.Script('python {file}'), ...) in Python."
+        )
 
 
 def _python_files(folder: Path) -> list[str]:
