@@ -211,9 +211,11 @@ def test_a_file_that_exits_is_an_error_and_does_not_end_the_process(write):
 def test_a_training_script_is_refused_before_it_is_run(write):
     file = write("raise SystemExit\nmodel = actlab.apply_(Net())\nactlab.report(step=1, accuracy=0.5)")
     with pytest.raises(
-        TaskError, match=r"is a training script .* actlab compare --script 'python .*my_task\.py --seed \{seed\}'"
+        TaskError, match=r"is a training script.* actlab compare --script 'python .*my_task\.py --seed \{seed\}'"
     ):
         resolve(file)
+    main = "if __name__ == '__main__':\n    model = actlab.apply_(model(0))\n    actlab.report(accuracy=0.5)"
+    assert resolve(write(f"{GOOD}\n{main}", "both.py")).direction == "max"
 
 
 def test_a_missing_file_is_an_error_that_names_the_nearest_one(write):
