@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from actlab.system.plural import plural
+
 __all__ = ["seed_warnings"]
 
 _HOW = "{seed} in its command or the variable ACTLAB_SEED brings it there"
@@ -32,11 +34,12 @@ def seed_warnings(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
             results[row["arm"]].append(row["metric"])
     if len(seeds) < 2 or len(weights) > 1:
         return
+    counted = plural(len(seeds), "seed")
     repeated = [values for values in results.values() if len(values) > 1]
     if repeated and all(len(set(values)) == 1 for values in repeated):
-        yield f"the seed does not reach the script: weights and results are the same on all {len(seeds)} seeds; {_HOW}."
+        yield f"the seed does not reach the script: weights and results are the same on all {counted}; {_HOW}."
     else:
         yield (
-            f"the model has the same initial weights on all {len(seeds)} seeds. Unless they are loaded from a file, the seed does not "
+            f"the model has the same initial weights on all {counted}. Unless they are loaded from a file, the seed does not "
             f"reach them: {_HOW}, and torch.manual_seed(seed) belongs before the model is built."
         )
