@@ -12,7 +12,18 @@ from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
 from actlab.functions.spec_text import split_site_map
 
-__all__ = ["EVERY_SITE", "MAIN_FUNCTION", "UNCHANGED", "Arm", "ArmLike", "Assignment", "arm_from_dict", "arm_to_dict", "named", "parse_arm"]
+__all__ = [
+    "EVERY_SITE",
+    "MAIN_FUNCTION",
+    "UNCHANGED",
+    "Arm",
+    "ArmLike",
+    "Assignment",
+    "arm_from_dict",
+    "arm_to_dict",
+    "named",
+    "parse_arm",
+]
 
 Assignment: TypeAlias = str | tuple[tuple[str, str], ...]
 

@@ -6,7 +6,7 @@ for the light and the dark page; the page embeds a wide and a narrow version and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
@@ -100,7 +100,7 @@ def _curve(points: Sequence[Row], look: ArmStyle, across: alt.X, y: Scale, frame
 
 
 def _end_labels(
-    last: dict[str, dict[str, Any]], look: dict[str, ArmStyle], y: Scale, frame: Frame
+    last: Mapping[str, Mapping[str, Any]], look: dict[str, ArmStyle], y: Scale, frame: Frame
 ) -> list[dict[str, Any]]:
     ends = [y.at(point["median"]) for point in last.values()]
     places = spread(ends, gap=1.2 * frame.font, low=4, high=y.pixels - 4)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from actlab.studies.arm import Arm
 from actlab.studies.trials.measurements import Measurements, TrialSettings
 from actlab.tasks.training.checkpoint import Checkpoint, checkpoint_file
@@ -22,7 +24,7 @@ def trial_checkpoint(arm: Arm, settings: TrialSettings, measured: Measurements) 
     conditions = settings.conditions
     if conditions.checkpoints is None:
         return None
-    trial = {"stage": settings.stage, "arm": arm.label, "seed": settings.seed, "lr": settings.lr}
+    trial: dict[str, Any] = {"stage": settings.stage, "arm": arm.label, "seed": settings.seed, "lr": settings.lr}
     rest = {"init": settings.init, "decay_learned": settings.decay_learned, "device": conditions.device}
     measured.checkpoint = Checkpoint(
         checkpoint_file(conditions.checkpoints, **trial),
