@@ -58,6 +58,15 @@ def test_the_doctor_measures_the_model_and_tries_no_remedy():
     assert diagnosis.trials == ()
 
 
+def test_the_doctor_says_the_same_of_a_file_with_a_training_function(tmp_path):
+    file = tmp_path / "own.py"
+    file.write_text(
+        "import torch\ndef model(seed): return torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))\n"
+        "def train(model, seed): return {'accuracy': 0.5}\ndef example_inputs(seed): return torch.randn(128, 4)\n"
+    )
+    assert actlab.doctor(file).notes[0].startswith("No remedy was tried: own trains by its own function")
+
+
 def test_the_doctor_and_cost_need_inputs_of_the_model():
     with pytest.raises(TaskError, match="Add example_inputs"):
         actlab.doctor(task())

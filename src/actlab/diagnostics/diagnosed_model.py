@@ -22,6 +22,7 @@ from actlab.tasks.loading.nested import joined, mapped, row_count
 from actlab.tasks.model_source import load_model
 from actlab.tasks.task import Task
 from actlab.tasks.training.batches import first_inputs
+from actlab.tasks.training_function.function_file import is_function_file
 from actlab.tasks.training_function.model_inputs import model_inputs
 from actlab.tasks.user_code import user_code
 
@@ -111,6 +112,8 @@ def _missing_definitions(source: str | Path) -> Iterator[str]:
     if not task_file.is_file(source):
         registry.resolve(source)
     defined = task_file.run_file(Path(source).expanduser())
+    if is_function_file(defined):
+        return
     needed = {"data": "data", "loss": "step", "metric": "metrics", "direction": "direction"}
     yield from (name for name, instead in needed.items() if name not in defined and instead not in defined)
 
