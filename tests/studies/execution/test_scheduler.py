@@ -220,6 +220,30 @@ def test_a_study_that_is_resumed_at_any_point_of_its_tuning_runs_the_trials_of_a
 
 
 @pytest.mark.parametrize("tune", ["lr", "lr-grid"])
+def test_a_lost_tuning_trial_that_counts_as_not_run_later_does_not_change_the_rate_of_an_arm_between_seeds(tune):
+    ran, _ = run_tuned(plan(tune=tune, seeds=6), 1, random.Random(0))  # noqa: S311 # a simulation
+    fates, arm = outcomes(1), "silu"
+    rows = [
+        fates[key.arm, key.seed]._replace(key=key)
+        if key.stage == "main"
+        else result(key.arm, key.seed, None, stage=key.stage, lr=key.lr, validation=tuned_value(key))
+        for key in ran
+        if key.stage != "main" or key.seed < 3
+    ]
+    # in an earlier run, a trial of the best rate on the last rung was ended at its limit: another rate was chosen then
+    rate = next(row.key.lr for row in rows if row.key[:3] == ("main", arm, 0))
+    lost = next(row for row in rows if row.key.stage != "main" and (row.key.arm, row.key.lr) == (arm, rate))
+    earlier = [row for row in rows if row != lost]
+    earlier = [row._replace(key=row.key._replace(lr=0.007)) if row.key[:2] == ("main", arm) else row for row in earlier]
+
+    scheduler = Scheduler(plan(tune=tune, seeds=6), 0.01)
+    schedule = scheduler.update(earlier)
+
+    assert {key.lr for key in schedule.runnable if key.arm == arm} == {0.007}
+    assert scheduler.update([lost]).runnable == schedule.runnable
+
+
+@pytest.mark.parametrize("tune", ["lr", "lr-grid"])
 def test_the_number_of_trials_never_grows_and_ends_at_what_was_run_and_the_work_left_at_none(tune):
     ran, schedules = run_tuned(plan(tune=tune, seeds=6), 2, random.Random(3))  # noqa: S311 # a simulation
 

@@ -147,6 +147,8 @@ class Scheduler:
         position = self._positions[key.seed]
         self._main[key.arm, key.seed] = result
         self._counts[key.arm] += 1
+        if key.arm in self._tunings:
+            self._tunings[key.arm].settle(key.lr)
         if result.status in _FAILED:
             self._failed_at[key.arm] = min(position, self._failed_at.get(key.arm, position))
         if position < self._rounds:

@@ -11,7 +11,7 @@ import numpy as np
 from actlab.studies.plan import Plan
 from actlab.studies.rungs import Rung
 from actlab.studies.settings import HALVING_FACTORS, LR_FACTORS, TUNING_SEEDS
-from actlab.studies.trials.stage import is_tuning
+from actlab.studies.trials.stage import MAIN, is_tuning
 from actlab.studies.trials.trial_key import TrialKey, TrialSummary
 
 __all__ = ["ArmTuning", "tuned_grid", "tunings"]
@@ -39,6 +39,7 @@ class ArmTuning:
         self._values: dict[TrialKey, float] = {}
         self._rung, self._rates, self._earlier = 0, list(self.grid), 0
         self.rate: float | None = None  # chosen
+        self._is_settled = False
 
     def add(self, result: TrialSummary) -> None:
         """Add the result of a tuning trial of this arm."""
@@ -46,6 +47,15 @@ class ArmTuning:
         self._values[result.key] = value
         while self.rate is None and not self.missing:
             self._finish_rung()
+
+    def settle(self, rate: float) -> None:
+        """End the tuning with the rate of a main trial that has a result, where it has not ended.
+
+        A tuning trial that was lost, as at its time limit, counts in the run in which that happened; later it counts as not run. It must
+        not change the rate of an arm between two of its seeds.
+        """
+        if self.rate is None:
+            self.rate, self._is_settled = rate, True
 
     @property
     def missing(self) -> list[TrialKey]:
@@ -61,6 +71,8 @@ class ArmTuning:
     @property
     def total(self) -> int:
         """Largest number of trials, with those that have a result."""
+        if self._is_settled:
+            return len(self._values)
         return self._earlier + len(self._keys()) + sum(rung.rates for rung in self._later()) * len(TUNING_SEEDS)
 
     @property
@@ -128,9 +140,13 @@ def tunings(plan: Plan, default: float, results: Iterable[TrialSummary] = ()) ->
     if plan.tune is None:
         return {}
     found = {arm: ArmTuning(arm, plan, default) for arm in plan.labels}
-    for result in results:
-        if is_tuning(result.key.stage) and result.key.arm in found:
+    known = [result for result in results if result.key.arm in found]
+    for result in known:
+        if is_tuning(result.key.stage):
             found[result.key.arm].add(result)
+    for result in known:
+        if result.key.stage == MAIN:
+            found[result.key.arm].settle(result.key.lr)
     return found
 
 
