@@ -8,6 +8,7 @@ import torch
 from tests.studies.tiny import attempts, data, metric, model, tiny
 
 from actlab.errors import PlanError
+from actlab.studies.execution import runner
 from actlab.studies.store.store import Store
 from actlab.studies.trials.trial_key import TrialKey
 from actlab.study import compare
@@ -78,26 +79,57 @@ def test_a_small_study_is_not_stacked_by_itself_and_says_why(tmp_path):
     assert "less than" in study.verdict().trainer
 
 
-def test_a_killed_stack_repeats_only_its_unfinished_trials(tmp_path):
-    ended, killed = tmp_path / "ended", tmp_path / "killed"
+def deadly(folder, number):
+    """Return a metric that ends its process by a signal, once, after some trials have been evaluated."""
+    ended, killed = folder / "ended", folder / "killed"
 
-    def deadly(output, target):
+    def evaluate(output, target):
         if len(target) == 30:  # the test split, of one trial after the other
             count = len(ended.read_text()) if ended.exists() else 0
             ended.write_text("x" * (count + 1))
             if count >= 5 and not killed.exists():
                 killed.touch()
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), number)
         return metric(output, target)
 
-    study = run(tmp_path, local(metric=deadly))
+    return evaluate
+
+
+def test_a_killed_stack_repeats_only_its_unfinished_trials(tmp_path):
+    study = run(tmp_path, local(metric=deadly(tmp_path, signal.SIGKILL)))
 
     rows, tries = study.rows(), attempts(Store(study.store), study._stored.id)
     assert {row["status"] for row in rows} == {"completed"}
-    repeated = {key for key, row in by_key(rows).items() if row["versions"]["trainer"] == "single"}
-    assert {key for key, count in tries.items() if count == 2} == repeated  # each alone, as any may be the cause
+    repeated = {key for key, count in tries.items() if count == 2}
     assert 0 < len(repeated) < len(rows) - 3
+    assert trainers(rows) == {"stacked"}  # each alone, as any may be the cause, and by the trainer of the study
     assert_close(rows, run(tmp_path, local(), stack=False, name="alone").rows())
+
+
+def test_trials_of_a_stack_that_crashes_run_singly(tmp_path, caplog):
+    study = run(tmp_path, local(metric=deadly(tmp_path, signal.SIGTRAP)))
+
+    assert {row["status"] for row in study.rows()} == {"completed"}
+    assert trainers(study.rows()) == {"stacked", "single"}
+    assert "could not be computed (its process was ended by SIGTRAP)" in caplog.text
+
+
+@pytest.mark.parametrize(("kills", "trainer"), [(1, "stacked"), (2, "single")])
+def test_a_comparison_of_the_trainers_that_is_killed_is_made_again_once(tmp_path, monkeypatch, caplog, kills, trainer):
+    marks, compared = tmp_path / "marks", runner.choose_trainer
+
+    def killed(*arguments, **settings):
+        count = len(marks.read_text()) if marks.exists() else 0
+        if count < kills:
+            marks.write_text("x" * (count + 1))
+            os.kill(os.getpid(), signal.SIGKILL)
+        return compared(*arguments, **settings)
+
+    monkeypatch.setattr(runner, "choose_trainer", killed)
+    study = run(tmp_path, local(), seeds=2)
+
+    assert trainers(study.rows()) == {trainer}
+    assert ("the process that compared the trainers was ended by SIGKILL" in caplog.text) == (trainer == "single")
 
 
 def test_trials_whose_stack_cannot_be_computed_run_singly(tmp_path, caplog):

@@ -81,9 +81,8 @@ class CostProcess:
 
     def start(self, template: TemplateProcess, slot: int) -> None:
         """Start the process at a place of the study's hardware."""
-        self._attempts -= 1
-        self._slot = slot
         self._number, self._connection = template.start_cost_process(slot)
+        self._slot = slot
         self._time = RunningTime()
 
     def receive(self, template: TemplateProcess | None) -> None:
@@ -95,6 +94,7 @@ class CostProcess:
             costs = self._connection.recv()
         self._end(template)
         if costs is None:
+            self._count_ending()
             return
         self._attempts = 0
         if isinstance(costs, str):
@@ -102,6 +102,15 @@ class CostProcess:
             return
         self._store.add_costs(self._job.study, costs)
         self.step_time = self._slowest()
+
+    def _count_ending(self) -> None:
+        self._attempts -= 1
+        if self._attempts == 0:
+            _log.warning(
+                "The process that measures the arms' costs has ended %d times, and the verdict will have none; a later run of the same "
+                "command measures them.",
+                _ATTEMPTS,
+            )
 
     def keep_time(self, template: TemplateProcess | None) -> None:
         """End a process that hangs."""

@@ -16,15 +16,8 @@ from multiprocessing.connection import Connection, wait
 from typing import TypeAlias
 
 from actlab.errors import StoreError, TaskError
+from actlab.studies.execution import ended_trial
 from actlab.studies.execution.cost_process import CostProcess
-from actlab.studies.execution.ended_trial import (
-    ENDS_AT_LIMIT,
-    deaths_of_result,
-    exited_trial,
-    killed_trial,
-    memory_kills,
-    overdue_trial,
-)
 from actlab.studies.execution.job import Job
 from actlab.studies.execution.runner import Answer, Choice, Order
 from actlab.studies.execution.study_state import StudyState
@@ -78,7 +71,9 @@ class Dispatcher:
     def __init__(self, job: Job, task: Task, state: StudyState, store: Store) -> None:
         self._job, self._task, self._state, self._store = job, task, state, store
         self._costs = CostProcess(job, task, store)
-        self._stacking = Stacking(store, job.study, plan=job.plan, task=task, conditions=job.conditions_at(0), stack=job.stack)
+        self._stacking = Stacking(
+            store, job.study, plan=job.plan, task=task, conditions=job.conditions_at(0), stack=job.stack
+        )
         self._owner, self._budget = Owner.of(), Budget(job.budget, job.jobs)
         self._template: TemplateProcess | None = None
         self._spawn, self._warm, self._restarts = needs_new_interpreter(job), True, 0
@@ -143,7 +138,8 @@ class Dispatcher:
                 self._record_overdue(runner, limit, origin)
             elif runner.is_choosing and runner.time.tick() > CHOICE_LIMIT:
                 self._end(connection)
-                self._give_up_choice(runner, f"their comparison took more than {CHOICE_LIMIT:.0f} s")
+                runner.is_choosing = False
+                self._stacking.give_up(f"their comparison took more than {CHOICE_LIMIT:.0f} s", again=False)
         self._costs.keep_time(self._template)
         self._end_with_budget()
 
@@ -210,14 +206,14 @@ class Dispatcher:
             return False
         connection = self._idle_runner()  # before the lease: it may take long
         free = self._job.jobs - len(self._busy()) - self._costs.is_running
-        wanted, most = (keys, 1) if alone else self._stacking.next_order(keys, free)
-        leases = self._store.acquire_several(self._job.study, wanted, self._owner, most)
-        if not leases:
+        orders = [(keys, 1)] if alone else self._stacking.orders(keys, free)
+        tried = (self._store.acquire_several(self._job.study, wanted, self._owner, most) for wanted, most in orders)
+        leases = next((found for found in tried if found), None)
+        if leases is None:
             return False
         runner = self._runners[connection]
         runner.leases, runner.size = {lease.key: lease for lease in leases}, len(leases)
-        is_stacked = not alone and self._stacking.is_stacked(leases[0].key)
-        self._send(connection, Order(tuple(runner.leases), stacked=is_stacked))
+        self._send(connection, Order(tuple(runner.leases), stacked=self._stacking.is_stacked(leases[0].key)))
         return True
 
     def _idle_runner(self) -> Connection[Order, Answer]:
@@ -226,7 +222,7 @@ class Dispatcher:
 
     def _send(self, connection: Connection[Order, Answer], order: Order) -> None:
         runner = self._runners[connection]
-        runner.time, runner.kills_before = RunningTime(), memory_kills()
+        runner.time, runner.kills_before = RunningTime(), ended_trial.memory_kills()
         with suppress(OSError):  # it has ended, which is seen when its answer is awaited
             connection.send(order)
 
@@ -238,10 +234,6 @@ class Dispatcher:
         self._runners[connection].is_choosing = True
         self._send(connection, Order(choice=Choice(self._job.jobs, forced=bool(self._job.stack))))
         return True
-
-    def _give_up_choice(self, runner: _Runner, reason: str) -> None:
-        runner.is_choosing = False
-        self._stacking.choose(TrainerChoice(stacked=False, reason=reason))
 
     def _start_runner(self) -> Connection[Order, Answer]:
         template, slot = self._running_template(), self._free_slot()
@@ -283,7 +275,7 @@ class Dispatcher:
             return
         if answer.choice is not None:
             runner.is_choosing = False
-            self._stacking.choose(TrainerChoice.from_dict(answer.choice))
+            self._stacking.agree(TrainerChoice.from_dict(answer.choice))
             self._budget = Budget(self._job.budget, self._job.jobs)  # which is for trials
         elif answer.refused is not None:
             self._stacking.refuse(runner.leases, answer.refused)
@@ -324,33 +316,39 @@ class Dispatcher:
     def _record_death(self, runner: _Runner, code: int | None) -> None:
         """Have the trials of a runner that was killed run again, each alone, or record that as the result of one that ran alone."""
         if runner.is_choosing:
-            self._give_up_choice(runner, f"the process that compared the trainers ended with code {code}")
+            runner.is_choosing = False
+            self._stacking.give_up(f"the process that compared the trainers {ended_trial.ended_how(code)}", again=True)
         if not runner.leases:
             return
         key, seconds = next(iter(runner.leases)), runner.time.tick()
+        if code is not None and ended_trial.is_fault(-code):
+            self._stacking.refuse(runner.leases, f"its process {ended_trial.ended_how(code)}")
         if runner.size > 1:  # any of a stack may be the cause
             self._deaths.update(list(runner.leases))
             self._release(runner, f"ended in a stack with code {code}")
             return
         if code is None or code >= 0:
-            self._record(runner, exited_trial(key, code, seconds))
+            self._record(runner, ended_trial.exited_trial(key, code, seconds))
             return
-        memory = memory_kills() > runner.kills_before
+        memory = ended_trial.memory_kills() > runner.kills_before
         self._deaths[key] += 1
-        if self._deaths[key] < deaths_of_result(-code, out_of_memory=memory):
+        if self._deaths[key] < ended_trial.deaths_of_result(-code, out_of_memory=memory):
             self._release(runner, f"killed by signal {-code}")
             return
-        self._record(runner, killed_trial(key, -code, self._deaths[key], out_of_memory=memory, seconds=seconds))
+        self._record(
+            runner, ended_trial.killed_trial(key, -code, self._deaths[key], out_of_memory=memory, seconds=seconds)
+        )
 
     def _record_overdue(self, runner: _Runner, limit: float, origin: str) -> None:
         """Have trials that were ended at the limit run again once, as deadlocks and slow disks come by chance, or record the end."""
         key = next(iter(runner.leases))
         self._deaths.update(list(runner.leases))
+        self._stacking.refuse(runner.leases, f"it took more than {limit:.3g} s for each of them")
         self._state.checkpoints.remove(runner.leases)  # the limit is for a trial, not for what is left of one
-        if runner.size > 1 or self._deaths[key] < ENDS_AT_LIMIT:
+        if runner.size > 1 or self._deaths[key] < ended_trial.ENDS_AT_LIMIT:
             self._release(runner, "ended at the limit")
             return
-        self._record(runner, overdue_trial(key, limit, origin, runner.time.seconds))
+        self._record(runner, ended_trial.overdue_trial(key, limit, origin, runner.time.seconds))
         self._state.refresh()  # before the next trials are handed out: the row is provisional, and does not keep it from running
 
     def _running_template(self) -> TemplateProcess:

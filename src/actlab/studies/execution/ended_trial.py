@@ -11,7 +11,16 @@ from actlab.studies.store.store import TrialKey
 from actlab.studies.trials.trial import Trial
 from actlab.system.signal_name import signal_name
 
-__all__ = ["ENDS_AT_LIMIT", "deaths_of_result", "exited_trial", "killed_trial", "memory_kills", "overdue_trial"]
+__all__ = [
+    "ENDS_AT_LIMIT",
+    "deaths_of_result",
+    "ended_how",
+    "exited_trial",
+    "is_fault",
+    "killed_trial",
+    "memory_kills",
+    "overdue_trial",
+]
 
 # Signals of a fault in the code that runs, rather than of a person, a scheduler or the kernel that needs memory.
 _FAULTS = frozenset(
@@ -32,6 +41,28 @@ def deaths_of_result(number: int, *, out_of_memory: bool) -> int:
         (3, 5)
     """
     return _DEATHS_OF_TRIAL if number in _FAULTS or out_of_memory else _DEATHS_FROM_OUTSIDE
+
+
+def is_fault(number: int) -> bool:
+    """Return whether a signal is one of a fault in the code that runs.
+
+    Example:
+        >>> is_fault(signal.SIGSEGV), is_fault(signal.SIGKILL)
+        (True, False)
+    """
+    return number in _FAULTS
+
+
+def ended_how(code: int | None) -> str:
+    """Return how a process ended, from its exit code; None where it lived on without a connection.
+
+    Example:
+        >>> ended_how(-9), ended_how(3), ended_how(None)
+        ('was ended by SIGKILL', 'ended with exit code 3', 'did not answer')
+    """
+    if code is None:
+        return "did not answer"
+    return f"was ended by {signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
 
 
 def killed_trial(key: TrialKey, number: int, deaths: int, *, out_of_memory: bool, seconds: float) -> Trial:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from actlab.studies.plan import Plan
 from actlab.studies.stackable import obstacle
 from actlab.studies.stacked.trainer_choice import TrainerChoice
 from actlab.studies.store.store import Store, TrialKey
+from actlab.studies.trials.stage import PILOT
+from actlab.system.plural import plural
 from actlab.tasks.task import Task
 from actlab.tasks.training.conditions import Conditions
 
@@ -18,6 +20,7 @@ _log = logging.getLogger(__name__)
 
 CHOICE_LIMIT = 120.0  # seconds after which a process that compares the trainers is ended; it takes less than one
 _FEWEST_TRIALS = 4  # of a study for which trainers are compared
+_COMPARISONS = 2  # a process may be ended from outside
 
 
 class Stacking:
@@ -37,14 +40,14 @@ class Stacking:
     ) -> None:
         self._store, self._study, self._asked_for = store, study, bool(stack)
         self._alone: set[TrialKey] = set()  # trials whose stack could not be computed
-        stored = store.facts(study).get("trainer")
+        self._comparisons = _COMPARISONS
         self.choice: TrainerChoice | None = None
         if stack is False:
             self.choose(TrainerChoice(stacked=False, reason="as asked for"))
         elif (reason := obstacle(task, conditions)) is not None:  # also where another device had none
             self.choose(TrainerChoice(stacked=False, reason=reason))
-        elif stored is not None and not (stack and not stored["stacked"]):
-            self.choice = TrainerChoice.from_dict(stored)
+        elif (stored := self._stored()) is not None:
+            self.choice = stored
         elif len(plan.arms) * len(plan.seeds) < _FEWEST_TRIALS and not stack:
             self.choose(TrainerChoice(stacked=False, reason="it has few trials"))
 
@@ -60,14 +63,35 @@ class Stacking:
             _log.warning("The trials cannot be trained as stacks (%s); they run one by one.", choice.reason)
         self._store.set_fact(self._study, "trainer", choice.to_dict())
 
-    def refuse(self, keys: Iterable[TrialKey], reason: str) -> None:
-        """Have trials run singly whose stack could not be computed."""
-        refused = list(keys)
-        self._alone.update(refused)
-        _log.warning("A stack of %d trials could not be computed (%s); they run one by one.", len(refused), reason)
+    def agree(self, choice: TrainerChoice) -> None:
+        """Keep the choice, or the one that another process of the study has kept meanwhile: times differ, and a study has one trainer."""
+        stored = self._stored()
+        self.choose(choice if stored is None else stored)
 
-    def next_order(self, keys: Sequence[TrialKey], free: int) -> tuple[list[TrialKey], int]:
-        """Return trials of which the first that are free are ordered together, and how many; none but one if it is no stack.
+    def _stored(self) -> TrainerChoice | None:
+        """Return the choice in the store, unless it is against what is asked for."""
+        stored = self._store.facts(self._study).get("trainer")
+        if stored is None or (self._asked_for and not stored["stacked"]):
+            return None
+        return TrainerChoice.from_dict(stored)
+
+    def give_up(self, reason: str, *, again: bool) -> None:
+        """Have the trainers compared again after a comparison without an answer, or else have the trials run one by one."""
+        self._comparisons -= 1
+        if not again or self._comparisons == 0:
+            self.choose(TrainerChoice(stacked=False, reason=reason))
+
+    def refuse(self, keys: Iterable[TrialKey], reason: str) -> None:
+        """Have trials run singly whose stack could not be computed; nothing for those that run singly anyway."""
+        refused = [key for key in keys if self.is_stacked(key)]
+        self._alone.update(refused)
+        if refused:
+            _log.warning(
+                "A stack of %s could not be computed (%s); they run one by one.", plural(len(refused), "trial"), reason
+            )
+
+    def orders(self, keys: Sequence[TrialKey], free: int) -> Iterator[tuple[list[TrialKey], int]]:
+        """Yield trials of which the first that are free are ordered together, and how many; the next ones are for when none is free.
 
         Trials of one stack have one stage, and arms that are alike but for their activations. The trials that can run now are divided
         between the free processes.
@@ -76,6 +100,14 @@ class Stacking:
             keys: trials that can run now, the most urgent first.
             free: number of processes that wait for an order.
         """
+        left = list(keys)
+        while left:
+            fitting, most = self._next_order(left, free)
+            yield fitting, most
+            ordered = set(fitting)
+            left = [key for key in left if key not in ordered]
+
+    def _next_order(self, keys: Sequence[TrialKey], free: int) -> tuple[list[TrialKey], int]:
         choice = self.choice
         group = None if choice is None else self._group(keys[0])
         if choice is None or group is None:
@@ -90,6 +122,7 @@ class Stacking:
         return self._group(key) is not None
 
     def _group(self, key: TrialKey) -> int | None:
-        if self.choice is None or not self.choice.stacked or key in self._alone:
+        # a pilot may run before the trainer is known, and is to have the same numbers when it runs later
+        if self.choice is None or not self.choice.stacked or key.stage == PILOT or key in self._alone:
             return None
         return self.choice.groups.get(key.arm)
