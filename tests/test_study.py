@@ -8,6 +8,7 @@ from torch import nn
 
 from actlab import study as module
 from actlab.errors import ActlabError, PlanError, StoreError, TaskError, UnknownNameError
+from actlab.studies.execution import template
 from actlab.study import compare, draft, list_studies, load_study
 from actlab.tasks import Data, Split
 
@@ -102,9 +103,13 @@ def test_a_validation_split_that_is_the_test_split_is_selection_on_test(tmp_path
 
 def test_costs_are_measured_once(tmp_path, monkeypatch):
     first = go(tmp_path).costs()
-    monkeypatch.setattr(module, "measure_costs", lambda *_, **__: pytest.fail("measured again"))
+    again = tmp_path / "measured_again"
+    monkeypatch.setattr(
+        template, "measure_costs", lambda *_, **__: again.touch()
+    )  # in the fork that would measure them
 
     assert go(tmp_path, seeds=3).costs() == first
+    assert not again.exists()
 
 
 def test_a_draft_trains_nothing_and_counts_the_trials(no_training):

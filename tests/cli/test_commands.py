@@ -301,7 +301,7 @@ def test_compare_passes_on_what_was_asked_and_nothing_else(calls):
     assert (task, arms) == ("digits", ["relu", "gelu"])
     assert settings == {
         "seeds": 6, "budget": "10m", "jobs": 2, "baseline": "relu", "init": "matched", "tune": "lr", "store": "s.db", "name": "n",
-        "rope": 0.1, "alpha": 0.01,
+        "rope": 0.1, "alpha": 0.01, "checkpoint_every": "1m",
     }  # fmt: skip
 
 

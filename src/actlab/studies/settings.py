@@ -24,8 +24,8 @@ __all__ = [
     "parse_sites",
 ]
 
-#: Seconds between two checkpoints of a running trial, so that a short one never writes.
-CHECKPOINT_EVERY = 60.0
+#: Time between two checkpoints of a running trial, so that a short one never writes.
+CHECKPOINT_EVERY = "1m"
 # Seeds from here on are reserved for tuning, so that no main trial repeats one.
 _FIRST_TUNING_SEED = 1_000_000
 #: Seeds of the tuning trials.
