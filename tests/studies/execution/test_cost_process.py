@@ -16,17 +16,23 @@ from actlab.studies.store.store import Store
 class Template:
     """Template process whose forks are one end of a pipe."""
 
-    def __init__(self, error=None):
-        self._error = error
+    is_alive = True
 
     def start_cost_process(self, slot):  # noqa: ARG002 # as the real one's
-        if self._error is not None:
-            raise self._error
+        self._check()
         ours, self.theirs = Pipe()
         return 1, ours
 
-    def end_runner(self, number, *, kill):
-        pass
+    def end_runner(self, number, *, kill):  # noqa: ARG002 # as above
+        self._check()
+
+    def kill(self):
+        self.theirs.close()
+        self.is_alive = False
+
+    def _check(self):
+        if not self.is_alive:
+            raise TemplateError("it was ended by SIGKILL")
 
 
 @pytest.fixture
@@ -39,8 +45,12 @@ def costs(tmp_path):
 
 def test_an_end_of_the_template_process_is_no_attempt(costs):
     for _ in range(3):
+        template = Template()
+        costs.start(template, 0)
+        template.kill()
+        costs.receive(template)  # the end of its fork is seen first
         with pytest.raises(TemplateError):
-            costs.start(Template(TemplateError("it was ended by SIGKILL")), 0)
+            costs.start(template, 0)
         costs.forget()
         costs.start(Template(), 0)
         costs.forget()

@@ -92,9 +92,10 @@ class CostProcess:
         costs: dict[str, Any] | str | None = None
         with suppress(Exception):  # the process has ended, or user code has written to its connection
             costs = self._connection.recv()
-        self._end(template)
+        was_alone = self._end(template)
         if costs is None:
-            self._count_ending()
+            if was_alone:
+                self._count_ending()
             return
         self._attempts = 0
         if isinstance(costs, str):
@@ -127,11 +128,15 @@ class CostProcess:
             self._connection.close()
             self._connection = None
 
-    def _end(self, template: TemplateProcess | None) -> None:
-        with suppress(TemplateError):  # which is noticed by the dispatcher
+    def _end(self, template: TemplateProcess | None) -> bool:
+        """End the process; return whether the template process lives on. If it does not, the dispatcher will notice."""
+        is_alive = False
+        with suppress(TemplateError):
             if template is not None:
                 template.end_runner(self._number, kill=True)
+                is_alive = True
         self.forget()
+        return is_alive
 
     def _slowest(self) -> float | None:
         """Return the seconds of the slowest arm's training step, where they were measured."""
