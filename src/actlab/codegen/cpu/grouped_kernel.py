@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import prod
 
 import numpy as np
@@ -24,7 +25,7 @@ from actlab.functions.spec import Spec
 
 __all__ = ["GroupedKernel"]
 
-SHORT = 64  # width of a slice below which the rows of each function are gathered
+SHORT = 32  # width of a slice below which the rows of each function are gathered
 DOUBLE = 8  # bytes
 STREAMS: dict[Pass, int] = {"forward": 2, "backward": 3}  # x, y; dy, x, dx
 
@@ -35,42 +36,42 @@ class _Layout:
 
     Attributes:
         rows: number of rows.
-        functions: number of slices in a row.
-        width: numbers per slice.
+        sizes: units in the slice of each function.
+        width: numbers per unit.
     """
 
     rows: int
-    functions: int
+    sizes: tuple[int, ...]
     width: int
 
     @property
     def is_gathered(self) -> bool:
         """Whether each function has one contiguous block: a call for every short row would cost more than two copies."""
-        return self.rows > 1 and self.width < SHORT
+        return self.rows > 1 and self.width < SHORT and max(self.sizes) == 1
 
     @property
-    def step(self) -> int:
-        """Numbers from the start of a function's data to that of the next."""
-        return self.rows * self.width if self.is_gathered else self.width
+    def starts(self) -> list[int]:
+        """Numbers from the start of the data to that of each function."""
+        step = self.rows * self.width if self.is_gathered else self.width
+        return [step * before for before in accumulate((0, *self.sizes[:-1]))]
 
     @property
     def pitch(self) -> int:
         """Numbers from row to row of a function."""
-        return 0 if self.is_gathered else self.functions * self.width
+        return 0 if self.is_gathered else sum(self.sizes) * self.width
 
     @property
     def kernel_rows(self) -> int:
         """Rows in a function's call."""
         return 1 if self.is_gathered else self.rows
 
-    @property
-    def kernel_width(self) -> int:
-        """Numbers in each of these rows."""
-        return self.rows * self.width if self.is_gathered else self.width
+    def kernel_width(self, function: int) -> int:
+        """Return the numbers in each of these rows."""
+        return self.rows * self.width if self.is_gathered else self.sizes[function] * self.width
 
     def gather(self, x: Tensor) -> Tensor:
         """Return the tensor in this layout."""
-        return x.view(self.rows, self.functions, self.width).transpose(0, 1).contiguous() if self.is_gathered else x
+        return x.view(self.rows, len(self.sizes), self.width).transpose(0, 1).contiguous() if self.is_gathered else x
 
     def scatter(self, blocks: Tensor) -> Tensor:
         """Return a tensor of this layout in the original one, contiguous."""
@@ -78,15 +79,17 @@ class _Layout:
 
 
 class GroupedKernel:
-    """Forward and backward pass of several elementwise functions, each on an equal slice of a dimension.
+    """Forward and backward pass of several elementwise functions, each on a slice of a dimension.
 
     Args:
         specs: one per slice; parameters are numbers, or learned ones of one number each.
         dim: the dimension that is sliced.
+        sizes: of the slices in proportion; by default they are equal.
     """
 
-    def __init__(self, specs: Sequence[Spec], dim: int) -> None:
+    def __init__(self, specs: Sequence[Spec], dim: int, sizes: Sequence[int] = ()) -> None:
         self.specs, self.dim = tuple(specs), dim
+        self._sizes = tuple(sizes) if len(set(sizes)) > 1 else (1,) * len(self.specs)
         self._kernels = [kernel(spec) for spec in specs]
         self._counts = [sum(isinstance(value, Learned) for _, value in spec.assigned) for spec in specs]
         self._tables: dict[tuple[Pass, _Layout, torch.dtype], threads.Calls] = {}
@@ -95,7 +98,7 @@ class GroupedKernel:
         """Return the values, in the shape and dtype of ``x``.
 
         Args:
-            x: contiguous tensor whose dimension ``dim`` is divisible by the number of functions.
+            x: contiguous tensor whose dimension ``dim`` is divisible by the number of functions, or the sum of the sizes.
             parameters: the learned ones of all functions, in order, each of one number.
         """
         layout = self._layout(x)
@@ -121,8 +124,8 @@ class GroupedKernel:
         return False
 
     def _layout(self, x: Tensor) -> _Layout:
-        rows, count = prod(x.shape[: self.dim % x.dim()]), len(self.specs)
-        return _Layout(rows=rows, functions=count, width=x.numel() // max(1, rows * count))
+        rows = prod(x.shape[: self.dim % x.dim()])
+        return _Layout(rows=rows, sizes=self._sizes, width=x.numel() // max(1, rows * sum(self._sizes)))
 
     def _run(
         self,
@@ -156,11 +159,11 @@ class GroupedKernel:
         calls = [
             [
                 kernel_.address(which, dtype),
-                *[i * layout.step * size] * streams,
+                *[layout.starts[i] * size] * streams,
                 *[layout.pitch * size] * streams,
                 int(first_parameter[i]) * parameter_size,
                 int(first_parameter[i]) * DOUBLE,
-                *(0, layout.kernel_rows, layout.kernel_width, layout.kernel_rows, 1, 0),
+                *(0, layout.kernel_rows, layout.kernel_width(i), layout.kernel_rows, 1, 0),
             ]
             for i, kernel_ in enumerate(self._kernels)
         ]

@@ -24,6 +24,7 @@ __all__ = ["NoCompilerError", "address", "assembly", "features", "fingerprint"]
 
 WIDER_THAN_AVX2 = ("avx512", "avx10", "amx")
 
+_ADDRESSES: dict[tuple[str, str], int] = {}  # of loaded functions, by the digest of their code and their name
 _ENGINES: list[Any] = []  # keeps engines alive: LLVM frees compiled code together with its engine
 
 
@@ -104,12 +105,19 @@ def address(key: str, text: Callable[[], str], name: str = "kernel") -> int:
         NoCompilerError: llvmlite is missing or does not know this processor.
     """
     digest = hashlib.sha256(f"{fingerprint()} {key}".encode()).hexdigest()
+    if (digest, name) not in _ADDRESSES:
+        _ADDRESSES[digest, name] = _load(_object_code(digest, text), name)
+    return _ADDRESSES[digest, name]
+
+
+def _object_code(digest: str, text: Callable[[], str]) -> bytes:
+    """Return the object code of LLVM code, from the cache if it is there."""
     file = _path(digest)
     code = _read(file)
     if code is None:
         code = _target().emit_object(_optimize(text()))
         _write(file, code)
-    return _load(code, name)
+    return code
 
 
 def _path(digest: str) -> Path | None:

@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import groupby
+from math import inf
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from actlab.codegen.cpu.grouped_kernel import GroupedKernel
+from actlab.codegen.dispatch.route import Route
+from actlab.codegen.kernel_inputs import check_spec, learned_names
+from actlab.errors import KernelError
+from actlab.functions.grammar import parse
+from actlab.functions.spec import Spec
 from actlab.nn.layers.activation_layer import ActivationLayer
+from actlab.nn.recognition.torch_activations import describe_module
 from actlab.studies.stacked.stacked_functions import evenly
 from actlab.studies.stacked.stacked_tensor import StackedTensor, StackError, raw
 
@@ -22,6 +31,7 @@ _ELEMENTWISE: Final = frozenset({
     nn.Identity, nn.ReLU, nn.ReLU6, nn.GELU, nn.SiLU, nn.ELU, nn.SELU, nn.CELU, nn.Mish, nn.LeakyReLU, nn.Hardtanh, nn.Hardswish,
     nn.Hardsigmoid, nn.Hardshrink, nn.Softshrink, nn.Softplus, nn.Softsign, nn.Tanh, nn.Tanhshrink, nn.Sigmoid, nn.LogSigmoid, nn.Threshold,
 })  # fmt: skip
+_COMPILED: Final = {("cpu", torch.float32), ("cpu", torch.float64)}
 _TOLERANCE: Final = {torch.float64: 1e-12, torch.float32: 1e-5}
 
 
@@ -115,6 +125,65 @@ def _close(a: Tensor | None, b: Tensor | None) -> bool:
     return a.shape == b.shape and torch.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True)
 
 
+class CompiledArms:
+    """Elementwise activations of adjacent arms, which compiled code applies in one call.
+
+    Each row of memory is divided between the arms. Numbers of a model do not depend on what else is in a row.
+
+    Args:
+        layers: one of each arm.
+        sizes: models of each arm.
+    """
+
+    def __init__(self, layers: Sequence[nn.Module], sizes: Sequence[int]) -> None:
+        self._layers, self._sizes = list(layers), list(sizes)
+        self._routes: dict[int, Route] = {}
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Apply the layers to an input of shape (models, ...); the output has its order in memory."""
+        if x.is_contiguous():
+            return self._apply(x, 0)
+        order = sorted(range(x.dim()), key=x.stride, reverse=True)
+        dense = x.permute(order)
+        if not dense.is_contiguous():
+            return self._apply(x.contiguous(), 0)
+        return self._apply(dense, order.index(0)).permute(sorted(range(x.dim()), key=order.__getitem__))
+
+    def _apply(self, x: Tensor, dim: int) -> Tensor:
+        """Apply the layers to a contiguous tensor; ``dim`` is that of the models."""
+        if dim not in self._routes:
+            self._routes[dim] = self._route(dim)
+        route = self._routes[dim]
+        return route(x) if route.takes(x, ()) else route.plain(x)
+
+    def _route(self, dim: int) -> Route:
+        def plain(x: Tensor) -> Tensor:
+            parts = zip(self._layers, torch.split(x, self._sizes, dim), strict=True)
+            return torch.cat([evenly(layer, part) for layer, part in parts], dim)
+
+        def kernel(_: str) -> GroupedKernel:
+            specs = [spec for layer in self._layers if (spec := _compiled_spec(layer)) is not None]
+            return GroupedKernel(specs, dim, self._sizes)
+
+        return Route(plain, kernel, lambda *case: 1 if case[:2] in _COMPILED else inf, any_order=False)
+
+
+def _compiled_spec(layer: nn.Module) -> Spec | None:
+    """Return the function of a layer that compiled code can apply, None for another layer."""
+    if type(layer) in _ELEMENTWISE:
+        running = describe_module(layer)
+        spec = None if running is None or running.spec is None or running.inplace else parse(running.spec)
+    else:
+        spec = layer.spec if type(layer) is ActivationLayer else None
+    if spec is None or spec.activation.kind != "elementwise" or learned_names(spec):
+        return None
+    try:
+        check_spec(spec)
+    except (TypeError, KernelError):  # tensor code, or a gradient rule
+        return None
+    return spec
+
+
 class ArmLayers(nn.Module):
     """The layers of all arms at one site.
 
@@ -125,7 +194,13 @@ class ArmLayers(nn.Module):
     def __init__(self, arms: Sequence[OneArm]) -> None:
         super().__init__()
         self.arms = list(arms)
-        self._sizes = [len(arm.layers) for arm in arms]
+        self._parts: list[Callable[..., Tensor]] = []
+        self._sizes: list[int] = []
+        for is_compiled, group in groupby(arms, key=lambda arm: _compiled_spec(arm.layers[0]) is not None):
+            adjacent = list(group)
+            sizes = [len(arm.layers) for arm in adjacent]
+            self._parts += [CompiledArms([arm.layers[0] for arm in adjacent], sizes)] if is_compiled else adjacent
+            self._sizes += [sum(sizes)] if is_compiled else sizes
 
     def train(self, mode: bool = True) -> ArmLayers:
         """Set training or evaluation mode of the layers."""
@@ -137,6 +212,7 @@ class ArmLayers(nn.Module):
         """Apply the layer of each arm to its models."""
         if not all(isinstance(x, StackedTensor) for x in inputs):
             raise StackError("an activation has an input that is not a tensor of all models")
-        parts = [raw(x).split(self._sizes) for x in inputs]
-        results = [arm(*own) for arm, own in zip(self.arms, zip(*parts, strict=True), strict=True)]
-        return StackedTensor(results[0] if len(results) == 1 else torch.cat(results))
+        if len(self._parts) == 1:
+            return StackedTensor(self._parts[0](*map(raw, inputs)))
+        parts = zip(*(raw(x).split(self._sizes) for x in inputs), strict=True)
+        return StackedTensor(torch.cat([part(*own) for part, own in zip(self._parts, parts, strict=True)]))
