@@ -84,3 +84,11 @@ def test_the_size_of_a_batch_is_that_of_its_first_tensor():
 def test_a_description_names_shapes_and_types():
     assert description([torch.ones(2, 3), {"y": np.ones(2)}]) == "[(2, 3) float32, {'y': (2,) float64}]"
     assert description(["a", "b"]) == "a list of 2"
+
+
+def test_outputs_of_transformers_keep_their_attributes():
+    outputs = pytest.importorskip("transformers.modeling_outputs")
+    parts = [outputs.SequenceClassifierOutput(logits=torch.full((n, 2), float(n))) for n in (1, 2)]
+    assert joined(parts, "outputs").logits.shape == (3, 2)
+    assert joined(parts, "outputs").loss is None
+    assert mapped(parts[0], lambda leaf: leaf + 1)["logits"].tolist() == [[2.0, 2.0]]

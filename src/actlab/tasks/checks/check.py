@@ -209,7 +209,10 @@ def _check_step(task: Task, model: nn.Module, train: Split) -> None:
     with user_code(f"The model of {task.name}, given {shapes},"):
         output = model.train()(batch.x)
     if not isinstance(output, Tensor):
-        raise TaskError(f"The model of {task.name} returned a {type(output).__name__}; it must return one tensor.")
+        raise TaskError(
+            f"The model of {task.name} returned a {type(output).__name__}; it must return one tensor. For a model with several outputs "
+            "define step(model, batch) -> loss and predict(model, batch) -> (output, target)."
+        )
     if output.ndim == 0 or len(output) != len(batch):
         raise TaskError(
             f"The model of {task.name} returned an output of shape {tuple(output.shape)} for {shapes}; "

@@ -60,6 +60,8 @@ def _like(value: Mapping[Any, Any], parts: dict[Any, Any]) -> Any:
     if type(value) is dict:
         return parts
     try:
+        if _is_dataclass(value):  # such as the outputs of transformers, which have their parts as attributes too
+            return replace(value, **parts)  # type: ignore[type-var] # it is one
         made = copy.copy(value)
         made.update(parts)  # type: ignore[attr-defined] # most have it
     except Exception:  # a class of the user's
