@@ -103,6 +103,13 @@ class TestIdentical:
         assert not verdict.learned.all_identical
 
 
+def with_curve(arm: str, values: list[float]) -> list[dict[str, object]]:
+    """Return trials of an arm whose single value in the middle, taken by itself, may be low."""
+    steps = [10 * (point + 1) for point in range(len(values))]
+    series = {"accuracy": {"step": steps, "seconds": steps, "value": values}}
+    return [it | {"series": series} for it in trials(arm, noise(values[-1]), half=noise(values[len(values) // 2 - 1]))]
+
+
 class TestImproving:
     def test_a_validation_result_that_rose_in_the_second_half_is_told(self) -> None:
         rows = trials("relu", noise(0.94), half=noise(0.92)) + trials("gelu", noise(0.97), half=noise(0.9705))
@@ -110,9 +117,23 @@ class TestImproving:
 
         assert [found.arm for found in verdict.learned.improving] == ["relu"]
         assert (
-            "The training may be too short for relu: in its second half the accuracy on the validation split still rose, by up to 0.02 "
-            "(relu). Longer training may change the order."
+            "The training may be too short for relu: in its second half the held-out accuracy still rose, by up to 0.02 (relu). "
+            "Longer training may change the order."
         ) in verdict.warnings
+
+    def test_many_evaluations_are_compared_by_quarters(self) -> None:
+        risen = [0.9 + 0.004 * point for point in range(20)]  # 0.02 from each quarter to the next
+        level = [0.9, 0.95] + [0.97] * 18
+        rows = [
+            *with_curve("relu", risen),
+            *with_curve("gelu", level),
+            *with_curve("elu", [*level[:9], 0.9, *level[10:]]),
+        ]
+        improving = judged(rows).learned.improving
+
+        assert [(found.arm, round(found.gain, 4), found.part) for found in improving] == [
+            ("relu", 0.02, "last quarter")
+        ]
 
     def test_a_validation_loss_improves_when_it_falls(self) -> None:
         rows = trials("relu", noise(0.3), half=noise(0.5)) + trials("gelu", noise(0.5), half=noise(0.3))

@@ -159,8 +159,8 @@ def _improvement_warnings(learned: Learned, facts: StudyFacts) -> Iterator[str]:
         change = f"the training loss still fell, by up to {most.gain:.2g}"
     else:
         up = "rose" if facts.direction == "max" else "fell"
-        change = f"the {facts.metric} on the validation split still {up}, by up to {most.gain:.2g} ({named(most.arm)})"
-    yield f"The training may be too short for {of}: in its second half {change}. Longer training may change the order."
+        change = f"the held-out {facts.metric} still {up}, by up to {most.gain:.2g} ({named(most.arm)})"
+    yield f"The training may be too short for {of}: in its {most.part} {change}. Longer training may change the order."
 
 
 def _size_warnings(arms: Sequence[ArmSummary], facts: StudyFacts) -> Iterator[str]:
@@ -174,9 +174,24 @@ def _size_warnings(arms: Sequence[ArmSummary], facts: StudyFacts) -> Iterator[st
 
 
 def _tuning_warnings(facts: StudyFacts, rows: Iterable[Row]) -> Iterator[str]:
-    tuned = {row["arm"] for row in rows if is_tuning(row.get("stage", MAIN))}
+    tried: dict[str, list[Row]] = {}
+    for row in rows:
+        if is_tuning(row.get("stage", MAIN)):
+            tried.setdefault(row["arm"], []).append(row)
     if len(facts.arms) == 1:
         return
+    lost = [
+        arm for arm, trials in tried.items() if all(row.get("status", "completed") != "completed" for row in trials)
+    ]
+    if lost:
+        why = next(
+            (row["error"].splitlines()[0] for arm in lost for row in tried[arm] if row.get("error")), "no result"
+        )
+        yield (
+            f"The learning rate of {all_named(lost)} is the task's own and was not chosen, because every trial that tried a rate failed or "
+            f"diverged ({why.rstrip('.')})."
+        )
+    tuned = set(tried)
     if not tuned:
         yield "The learning rate was not tuned: an arm that needs another one is undervalued (see --tune lr)."
     elif not set(facts.arms) <= tuned:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from actlab.stats.e_process import Floats
+from actlab.studies.learning_curve import held_out_curve
 from actlab.studies.verdict.finding import Findings
 from actlab.studies.verdict.outcomes import Outcome, Row, StudyFacts
 
@@ -19,23 +20,29 @@ __all__ = ["Improvement", "Learned", "find_learned"]
 _FEWEST_IDENTICAL = 3
 # With fewer seeds, an arm that learned on half of them only could be within its standard error.
 _FEWEST_NOISY = 5
+# Evaluations of the held-out metric from which its last two quarters can be compared. Single ones jump where the learning rate stays
+# large: on digits by up to twice the region of practical equivalence, also where twice the training gains nothing.
+_FEWEST_EVALUATIONS = 8
 # A training loss that falls in the second half by more than this share of its whole fall is still falling.
 _STILL_FALLING = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
 class Improvement:
-    """What an arm still gained in the second half of its training.
+    """What an arm still gained at the end of its training.
 
     Attributes:
         arm: its label.
-        gain: mean improvement over seeds, positive; of the validation metric in its unit, or of the training loss.
-        is_loss: whether it is the training loss, because there is no validation split.
+        gain: mean improvement over seeds, positive; of the held-out metric in its unit, or of the training loss.
+        is_loss: whether it is the training loss, because there is no held-out metric.
+        part: in which part of the training: "last quarter" (the mean of its evaluations against that of the quarter before) or "second
+            half", where there were few or none.
     """
 
     arm: str
     gain: float
     is_loss: bool
+    part: Literal["last quarter", "second half"] = "second half"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +55,7 @@ class Learned:
         nothing: whether that holds for all arms that were compared.
         identical: groups of arms with equal results, to the bit, on all seeds that they share (at least three); none diverged alone.
         all_identical: whether that holds for all arms that were compared.
-        improving: arms that still improved in the second half of their training.
+        improving: arms that still improved at the end of their training.
     """
 
     unlearned: tuple[str, ...]
@@ -129,6 +136,12 @@ def _are_equal(one: Outcome, other: Outcome) -> bool:
 
 
 def _improvement(arm: str, rows: Sequence[Row], facts: StudyFacts) -> Improvement | None:
+    late = [gain for row in rows if (gain := _late_gain(row, facts)) is not None]
+    if late:
+        least = facts.rope or 0.005 * float(np.mean([abs(size) for _, size in late]))
+        gains = np.array([gain for gain, _ in late])
+        is_clear = _is_clear(gains, least)
+        return Improvement(arm=arm, gain=float(gains.mean()), is_loss=False, part="last quarter") if is_clear else None
     halves = [(row, half) for row in rows if (half := _control(row, "half_validation")) is not None]
     if halves:
         gains = np.array([facts.sign * (row["validation"] - half) for row, half in halves])
@@ -138,6 +151,19 @@ def _improvement(arm: str, rows: Sequence[Row], facts: StudyFacts) -> Improvemen
     falls = np.array([fall for row in rows if (fall := _late_fall(row.get("curve") or ())) is not None])
     clear = falls.size > 0 and _is_clear(falls[:, 0] / falls[:, 1], _STILL_FALLING)
     return Improvement(arm=arm, gain=float(falls[:, 0].mean()), is_loss=True) if clear else None
+
+
+def _late_gain(row: Row, facts: StudyFacts) -> tuple[float, float] | None:
+    """Return by how much the held-out metric is better in the last quarter than in the one before, and its size; None with few values."""
+    curve = held_out_curve(row, facts.metric)
+    if curve is None or len(curve.value) < _FEWEST_EVALUATIONS or not np.isfinite(curve.value).all():
+        return None
+    end = curve.step[-1]
+    before = curve.value[(curve.step > end / 2) & (curve.step <= 3 * end / 4)]
+    last = curve.value[curve.step > 3 * end / 4]
+    if not before.size or not last.size:
+        return None
+    return float(facts.sign * (last.mean() - before.mean())), float(last.mean())
 
 
 def _is_clear(gains: Floats, least: float) -> bool:
