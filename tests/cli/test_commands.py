@@ -74,6 +74,18 @@ def run(*words):
     return CliRunner().invoke(cli.app, list(words))
 
 
+def test_the_options_of_compare_are_listed_under_headings():
+    lines = run("compare", "--help").stdout.splitlines()
+
+    assert [line for line in lines if line.endswith(":") and not line.startswith(" ")] == [
+        "Arguments:",
+        "What is compared:",
+        "A script in the place of TASK:",
+        "How trials run:",
+        "Results and help:",
+    ]
+
+
 def test_the_commands_and_their_options_are_frozen():
     from typer.main import get_command
 

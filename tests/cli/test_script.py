@@ -26,7 +26,7 @@ def test_all_words_beside_a_script_are_activations(given, run):
     planned = json.loads(shown.stdout)
     assert planned["arms"] == ["relu", "gelu"]
     assert planned["metric"] == "bleu"
-    assert planned["script"] == "python train.py '{seed}'"
+    assert planned["script"] == "python train.py {seed}"
 
 
 def test_a_single_activation_is_compared_with_the_model_as_it_is(run):

@@ -79,7 +79,7 @@ def test_more_seeds_repeat_no_trial(script):
     compare(script)
     study = compare(script, seeds=3)
     assert len(main_rows(study)) == 6
-    assert [it["script"] for it in actlab.list_studies("a.db")] == ["python train.py --seed '{seed}'"]
+    assert [it["script"] for it in actlab.list_studies("a.db")] == ["python train.py --seed {seed}"]
 
 
 def test_a_dry_run_shows_sites_and_trains_nothing(script):
@@ -87,7 +87,7 @@ def test_a_dry_run_shows_sites_and_trains_nothing(script):
     assert planned.trials in {12, 13}  # with the one from which the target is made
     assert [(site.path, site.function, site.swapped_by) for site in planned.sites] == [("1", "relu", ("relu", "gelu"))]
     assert planned.plan.baseline == "relu"
-    assert planned.to_dict()["script"] == "python train.py --seed '{seed}'"
+    assert planned.to_dict()["script"] == "python train.py --seed {seed}"
     assert "python train.py" in str(planned)
 
 

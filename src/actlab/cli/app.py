@@ -21,6 +21,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from actlab.cli.arguments import SCRIPT, parse_specs
+from actlab.cli.compare_options import HEADINGS
 from actlab.cli.json_output import only_results_on_stdout, print_result, reserve_stdout
 from actlab.cli.stop import answer_signals
 from actlab.errors import ActlabError
@@ -98,6 +99,18 @@ class Commands(TyperGroup):
 
 class Command(TyperCommand):
     """Command whose activation specs are parsed before it runs."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write arguments and options, those of a long list under several headings."""
+        headings = HEADINGS.get(str(self.name), {})
+        groups: dict[str, list[tuple[str, str]]] = {name: [] for name in ("Arguments", *headings.values(), "Options")}
+        for parameter in self.get_params(ctx):
+            if record := parameter.get_help_record(ctx):
+                is_argument = parameter.param_type_name == "argument"
+                groups["Arguments" if is_argument else headings.get(str(parameter.name), "Options")].append(record)
+        for heading, records in ((heading, records) for heading, records in groups.items() if records):
+            with formatter.section(heading):
+                formatter.write_dl(records)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put a script in the place of the task, so that all other words are activations."""

@@ -203,7 +203,7 @@ Store = Annotated[
 Task = Annotated[
     str,
     typer.Argument(
-        help="Name of a task (`actlab tasks` lists them) or a Python file.",
+        help="Name of a task (`actlab tasks` lists them), or a Python file with a task or a training function.",
         metavar="TASK",
         callback=check_task,
         autocompletion=_complete_task,

@@ -9,6 +9,7 @@ import typer
 from actlab.cli.arguments import choice, spec_option
 
 __all__ = [
+    "HEADINGS",
     "Alpha",
     "Baseline",
     "Device",
@@ -30,29 +31,36 @@ __all__ = [
     "Tune",
 ]
 
+_BY_HEADING = {
+    "What is compared": "seeds baseline sites init tune target rope alpha imports",
+    "A script in the place of TASK": "script metric direction lr",
+    "How trials run": "jobs device jobs_per_device threads stack budget trial_limit checkpoint_every accept_changes",
+    "Results and help": "store name as_json dry_run help",
+}
+#: Heading of each parameter in the help of a command; options of other commands are in one list.
+HEADINGS = {"compare": {name: heading for heading, names in _BY_HEADING.items() for name in names.split()}}
+
 Script = Annotated[
     str | None,
     typer.Option(
-        help="Command of your own training script, in the place of TASK, such as 'python train.py --seed {seed}'; see the how-to.",
+        help="Command of your own training script, such as 'python train.py --seed {seed}'; all other words are activations.",
         metavar="COMMAND",
     ),
 ]
 Metric = Annotated[
     str | None,
-    typer.Option(
-        help="With --script: reported name that is compared; by default the first that is known.", metavar="NAME"
-    ),
+    typer.Option(help="Reported name that is compared; by default the first that is known.", metavar="NAME"),
 ]
 Direction = Annotated[
     str | None,
     typer.Option(
-        help="With --script: max or min, whether a larger metric is better or a smaller one.",
+        help="max or min: whether a larger metric is better or a smaller one.",
         callback=choice("max", "min"),
     ),
 ]
 Rate = Annotated[
     float | None,
-    typer.Option(help="With --script: learning rate for {lr} in the command, and the middle of the grid of --tune lr."),
+    typer.Option(help="Learning rate for {lr} in the command, and the middle of the grid of --tune lr."),
 ]
 Stack = Annotated[
     bool | None,

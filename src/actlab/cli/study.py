@@ -94,7 +94,7 @@ def compare(
         from actlab.report.terminal.plain_text import PrintableConsole
         from actlab.report.terminal.progress import show_progress
 
-    with show_progress(PrintableConsole(stderr=True), script or task) as progress:
+    with show_progress(PrintableConsole(stderr=True), _title(source)) as progress:
         study = actlab.compare(source, acts, store=store, progress=progress, **settings)
     verdict = study.verdict()
     _print_verdict(verdict, as_json=as_json)
@@ -112,6 +112,15 @@ def _source(task: str, script: str | None, options: Mapping[str, Any]) -> Any:
     from actlab.tasks.scripts.script import Script
 
     return Script(script, **options)
+
+
+def _title(source: Any) -> str:
+    """Return the name of what runs, for the progress: of a script the path, without its arguments."""
+    if isinstance(source, str):
+        return source
+    from actlab.tasks.scripts.command import script_file
+
+    return str(script_file(source.words) or source.words[0])
 
 
 def _print_plan(task: Any, acts: list[str], settings: dict[str, Any], *, as_json: bool) -> None:

@@ -27,9 +27,9 @@ def _log(*news):
     return console.file.getvalue().splitlines()
 
 
-def _display(news):
-    console = Console(file=io.StringIO(), width=100, color_system=None)
-    console.print(progress.progress_view(news, "digits"))
+def _display(news, title="digits", width=100):
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    console.print(progress.progress_view(news, title))
     return console.file.getvalue()
 
 
@@ -67,6 +67,14 @@ def test_the_display_names_count_time_leader_and_who_is_out():
     assert "1:12 min left" in shown
     assert "leading: gelu" in shown
     assert "out: tanh, sigmoid" in shown
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_long_title_leaves_room_for_count_and_time(width):
+    shown = _display(_news(111, total=260), "python train.py --seed {seed} --lr {lr} --out {out} --epochs 100", width)
+
+    assert "111/260 trials" in shown
+    assert "1:12 min left" in shown
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from typing import Any
 
 from actlab.report.content.format import plural
 
-__all__ = ["HEADINGS", "site_rows", "site_sentence"]
+__all__ = ["HEADINGS", "SIZE", "site_rows", "site_sentence"]
 
-HEADINGS = ("site", "function", "values per batch", "in the arms")
+SIZE = "values per batch"
+HEADINGS = ("site", "function", SIZE, "in the arms")
 
 StudySite = Mapping[str, Any]
 _NAMED_ROLES = ("gate", "attention", "output")

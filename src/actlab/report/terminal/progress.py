@@ -19,6 +19,7 @@ from actlab.errors import PlanError
 from actlab.report.content.format import duration
 from actlab.report.content.verdict import progress_text
 from actlab.report.terminal.plain_text import PrintableConsole
+from actlab.report.terminal.text_table import shortened
 
 if TYPE_CHECKING:
     from actlab.studies.execution.progress import Progress
@@ -27,6 +28,7 @@ __all__ = ["chosen_count", "chosen_progress", "progress_view", "show_count", "sh
 
 # a log file stays short; eliminations are written at once
 SECONDS_BETWEEN_LINES = 10.0
+_LONGEST_TITLE = 24  # of the bar, such as the command of a script
 
 
 class ProgressCallback(Protocol):
@@ -205,8 +207,9 @@ def progress_view(progress: Progress, title: str) -> RenderableType:
 
 def _bar(title: str, done: int, total: int, note: str, *, unit: str = "") -> Table:
     bar = Table.grid(padding=(0, 1))
-    for _ in range(4):
-        bar.add_column(no_wrap=True)
+    for is_text in (True, False, True, True):
+        bar.add_column(no_wrap=is_text)  # on a narrow terminal the bar loses width first
     filled = ProgressBar(total=max(total, 1), completed=done, width=28)
-    bar.add_row(Text(title, style="bold"), filled, Text(f"{done}/{total}{unit}"), Text(note, style="dim"))
+    name = Text(shortened(title, _LONGEST_TITLE, middle=True), style="bold")
+    bar.add_row(name, filled, Text(f"{done}/{total}{unit}"), Text(note, style="dim"))
     return bar

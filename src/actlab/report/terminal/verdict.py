@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
@@ -18,7 +19,7 @@ from actlab.report.content.arm_columns import Column, columns
 from actlab.report.content.convergence import convergence_table
 from actlab.report.content.format import chance, duration, plain, plural
 from actlab.report.content.learning_rate import planned_learning_rates
-from actlab.report.content.study_sites import HEADINGS, site_rows, site_sentence
+from actlab.report.content.study_sites import HEADINGS, SIZE, site_rows, site_sentence
 from actlab.report.content.verdict import confidence_sentences, region_text, task_name, tie_text
 from actlab.report.terminal.text_table import ListTable, below, name_value_table, text_table
 from actlab.studies.verdict.region import default_rule
@@ -202,7 +203,7 @@ def studies_table(studies: Sequence[Mapping[str, Any]]) -> RenderableType:
     rows = [
         (
             study["study"],
-            study.get("script") or task_name(study["task"]),
+            task_name(study["task"]),
             ", ".join(study["arms"]),
             study["seeds"],
             study["trials"],
@@ -215,8 +216,12 @@ def studies_table(studies: Sequence[Mapping[str, Any]]) -> RenderableType:
 
 def plan_table(draft: Draft) -> RenderableType:
     """Return the plan of a study that has not started, and what becomes of every site of the model."""
-    sites = text_table(HEADINGS, site_rows([site.to_dict() for site in draft.sites]), right=HEADINGS[2:3])
-    return Group(_plan_settings(draft), Padding(sites, (1, 0, 0, 0)))
+    rows = site_rows([site.to_dict() for site in draft.sites])
+    is_shown = [heading != SIZE or any(site.elements for site in draft.sites) for heading in HEADINGS]
+    table = text_table(
+        list(compress(HEADINGS, is_shown)), [list(compress(row, is_shown)) for row in rows], right=[SIZE]
+    )
+    return Group(_plan_settings(draft), Padding(table, (1, 0, 0, 0)))
 
 
 _TRAINS_ITSELF = "its own function, which is not run here; the first trial shows whether it returns its result"

@@ -15,7 +15,7 @@ from typing import Any
 
 from actlab.errors import TaskError, did_you_mean
 
-__all__ = ["PLACES", "check_command", "fill", "named_files", "places", "script_file", "split"]
+__all__ = ["PLACES", "check_command", "fill", "joined", "named_files", "places", "script_file", "split"]
 
 #: What can stand in braces in a command.
 PLACES = ("seed", "lr", "out")
@@ -23,6 +23,7 @@ PLACES = ("seed", "lr", "out")
 _PYTHON = ("python", "python3")
 # Words with a meaning to a shell only: operators, redirections, variables, and assignments before the program.
 _SHELL = re.compile(r"\|\|?|&&?|.*;|[0-9&]?(>>?|<<?)(&[0-9]|.*)|.*\$\w.*", re.ASCII)
+_PLAIN = re.compile(r"[\w@%+=:,./{}-]+", re.ASCII)  # what split takes as it is, without quotes
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=", re.ASCII)
 # Files that are read for the identity of a study when the command names them. Others may be results of the script.
 _CODE = (".py", ".sh", ".yaml", ".yml", ".toml", ".ini", ".cfg")
@@ -53,6 +54,16 @@ def split(command: str | Sequence[str]) -> tuple[str, ...]:
         raise TaskError("The command of the script is empty; give one such as 'python train.py --seed {seed}'.")
     _check_no_shell(command, words)
     return tuple(str(Path(word).expanduser()) if word.startswith("~/") else word for word in words)
+
+
+def joined(words: Iterable[str]) -> str:
+    """Return the command of words, with quotes only where :func:`split` needs them: not around ``{seed}``.
+
+    Example:
+        >>> joined(("python", "train.py", "--name", "a b", "--seed", "{seed}"))
+        "python train.py --name 'a b' --seed {seed}"
+    """
+    return " ".join(word if _PLAIN.fullmatch(word) else shlex.quote(word) for word in words)
 
 
 def _check_no_shell(command: str, words: Sequence[str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 from actlab.errors import PlanError, TaskError
 from actlab.tasks.metrics.metric_direction import Direction
-from actlab.tasks.scripts.command import check_command, places, script_file, split
+from actlab.tasks.scripts.command import check_command, joined, places, script_file, split
 from actlab.tasks.scripts.metric_name import find_metric, reported_names
 from actlab.tasks.task import OWN_RATE, Task
 
@@ -78,7 +77,7 @@ class Script:
         self._check_rate(words)
         file = script_file(words)
         metric, direction = find_metric(_reporting_text(file), self.metric, self.direction)
-        command = shlex.join(words)
+        command = joined(words)
         return Task(
             name=self.name or (Path(words[0]).name if file is None else file.stem),
             script=command,
