@@ -88,9 +88,21 @@ def test_the_model_is_on_the_device_of_the_trial():
 
 
 def test_in_a_rung_of_tuning_the_handle_has_the_share_of_the_steps():
-    row = run(lambda model, trial: trial.steps_share, stage="tune0")
+    row = run(lambda model, trial: trial.steps_share * (trial.stage == "tune0"), stage="tune0")
 
     assert (row.metric, row.validation) == (None, 0.125)
+
+
+def test_where_rates_are_tried_a_result_that_may_be_of_the_test_split_is_refused():
+    def careless(model, trial):
+        trial.report(step=1, val_acc=0.25)
+        return {"accuracy": 0.75}
+
+    row = run(careless, stage="tune0")
+
+    assert (row.status, row.validation) == ("failed", None)
+    assert "may be of the test split" in row.error
+    assert run(careless).metric == run(careless, stage="pilot").validation == 0.75
 
 
 def test_where_rates_are_tried_a_reported_metric_counts_before_the_returned_one():

@@ -62,21 +62,28 @@ def run_function_trial(task: Task, arm: Arm, settings: TrialSettings, measured: 
     exemption = nullcontext() if settings.decay_learned else exempt_in_new_optimizers(model)
     try:
         with exemption:
-            _train(task, model, trial, measured)
+            _train(task, model, trial, measured, stage=settings.stage)
     finally:
         trial.close()
         measured.steps = trial.steps
 
 
-def _train(task: Task, model: nn.Module, trial: TrialHandle, measured: Measurements) -> None:
+def _train(task: Task, model: nn.Module, trial: TrialHandle, measured: Measurements, *, stage: str) -> None:
     measured.recorder.start()
     values = _called(task, model, trial)
     held_out = None if task.metric_name == LOSS else trial.latest(task.metric_name)  # "loss" is that of the training
-    if trial.stage == MAIN:
+    if stage == MAIN:
         measured.metric, measured.validation = values[task.metric_name], held_out
         others = {name: value for name, value in values.items() if name != LOSS}
         measured.metrics |= others if len(others) > 1 else {}
     else:
+        if stage.startswith("tune") and held_out is None and not trial.has_told_stage:
+            name = task.metric_name
+            raise TaskError(
+                f"train of {task.name} returned {name} where learning rates are tried, without reading trial.stage: it may be of the test "
+                f"split. Where trial.stage is not 'main', return {name} on a validation split; or report it under this name while it "
+                f"trains: trial.report(step=..., {name}=...)."
+            )
         measured.validation = values[task.metric_name] if held_out is None else held_out
 
 

@@ -65,7 +65,6 @@ class TrialHandle:
     Attributes:
         seed: of the trial, the same for every arm. The global generators of torch, NumPy and ``random`` are seeded with it already.
         lr: learning rate: the task's own, or the one that is tried where it is tuned.
-        stage: "main", or another word where the learning rate is chosen; then the test split must not be used.
         device: where the trial is to run, such as "cpu" or "cuda:0".
         steps_share: share of the training steps that the trial is to run: 1 in the main stage, less where learning rates are tried.
         checkpoint: to go on after a kill, see :class:`TrialCheckpoint`.
@@ -93,7 +92,10 @@ class TrialHandle:
         recorder: Recorder | None = None,
         checkpoint: Checkpoint | None = None,
     ) -> None:
-        self.seed, self.lr, self.stage, self.device, self.steps_share = seed, lr, stage, device, steps_share
+        self.seed, self.lr, self.device, self.steps_share = seed, lr, device, steps_share
+        self._stage = stage
+        #: Whether the training function has read the stage, and so can keep off the test split.
+        self.has_told_stage = False
         self._recorder = Recorder() if recorder is None else recorder
         self.checkpoint = TrialCheckpoint(checkpoint, self)
         self._metric = metric_name
@@ -103,7 +105,13 @@ class TrialHandle:
         self.diverged: DivergedError | None = None
 
     def __repr__(self) -> str:
-        return f"TrialHandle(seed={self.seed}, lr={self.lr:g}, stage={self.stage!r}, device={self.device!r})"
+        return f"TrialHandle(seed={self.seed}, lr={self.lr:g}, stage={self._stage!r}, device={self.device!r})"
+
+    @property
+    def stage(self) -> str:
+        """What the trial is for: "main", or another word where the learning rate is chosen; then the test split must not be used."""
+        self.has_told_stage = True
+        return self._stage
 
     def report(self, *, step: int | None = None, **values: Any) -> None:
         """Report values of a training step, such as ``loss`` and the metric on held-out data, by its name.
