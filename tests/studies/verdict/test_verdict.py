@@ -364,6 +364,15 @@ class TestWarnings:
 
         assert "tuned for gelu only" in self.of(rows)
 
+    def test_learning_rates_whose_trials_all_failed(self) -> None:
+        lost = {"status": "failed", "validation": None, "error": "TaskError: no validation split.\n  File ..."}
+        rows = [r | lost if r["stage"] != "main" and r["arm"] == "gelu" else r for r in rows_of(CLEAR)]
+
+        assert (
+            "The learning rate of gelu is the task's own and was not chosen, because every trial that tried a rate failed or diverged "
+            "(TaskError: no validation split)."
+        ) in self.of(rows)
+
     def test_a_budget_that_ended_the_study(self) -> None:
         rows = [r for r in rows_of(ALIKE) if r["arm"] != "gelu" or r["seed"] < 3]
 
