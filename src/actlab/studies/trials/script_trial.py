@@ -50,7 +50,9 @@ def run_script_trial(task: Task, arm: Arm, settings: TrialSettings, measured: Me
 
 
 def _fill(task: Task, result: Result, measured: Measurements) -> None:
-    measured.inputs["code"] = hashlib.sha256(json.dumps(current_digests(task), sort_keys=True).encode()).hexdigest()[:16]
+    measured.inputs["code"] = hashlib.sha256(json.dumps(current_digests(task), sort_keys=True).encode()).hexdigest()[
+        :16
+    ]
     measured.validation = result.last.get(VALIDATION)
     measured.cpu_seconds, measured.steps = result.cpu_seconds, result.step
     metrics = {name: value for name, value in result.last.items() if name not in {LOSS, VALIDATION}}
