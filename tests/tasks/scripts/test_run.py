@@ -45,6 +45,19 @@ def test_the_last_value_of_the_metric_is_the_result_and_all_values_are_series(tm
     assert series["loss"]["seconds"] == sorted(series["loss"]["seconds"])
 
 
+def test_the_curve_of_the_metric_is_that_of_the_validation_split_where_that_is_reported(tmp_path):
+    body = """
+    apply_()
+    for epoch in (1, 2, 3):
+        actlab.report(step=epoch, validation=epoch / 10)
+    actlab.report(step=3, accuracy=0.25)
+    """
+    result, _ = run(tmp_path, body)
+    series = result.recorder.to_series()
+    assert (result.last["accuracy"], result.last["validation"]) == (0.25, 0.3)
+    assert series["accuracy"]["value"] == series["validation"]["value"] == [0.1, 0.2, 0.3]
+
+
 def test_of_two_values_for_a_step_the_last_counts(tmp_path):
     body = "apply_()\nactlab.report(step=5, accuracy=0.2)\nactlab.report(step=5, accuracy=0.4)"
     result, _ = run(tmp_path, body)

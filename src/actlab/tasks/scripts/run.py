@@ -114,10 +114,14 @@ class Result:
             self.recorder.record(step, {series: value}, seconds=seconds)
 
     def close(self) -> None:
-        """Record the points that no later report can replace any more."""
+        """Record the points that no later report can replace any more.
+
+        The curve of the metric is that of the validation split where the script reports it.
+        """
         for name, point in self._open.items():
             self._record(name, point)
         self._open.clear()
+        self.recorder.copy(VALIDATION, held_out_name(self.metric))  # the metric itself may then be of the test split
 
 
 def run_script(task: Task, request: Mapping[str, Any], result: Result, *, lr: float, conditions: Conditions) -> None:

@@ -135,6 +135,11 @@ class Recorder:
         for name, value in {**(named or {}), **values}.items():
             self._series.setdefault(name, _Thinned()).add(step, now, float(value))
 
+    def copy(self, source: str, target: str) -> None:
+        """Record one series under another name as well, in the place of what is there; nothing happens where there is no such series."""
+        if source in self._series:
+            self._series[target] = self._series[source]
+
     def to_series(self) -> dict[str, Any]:
         """Return the series as stored in a row: steps, seconds and values by name; None stands for a value that is not finite."""
         series = {name: thinned.to_columns() for name, thinned in self._series.items()}
