@@ -3,8 +3,12 @@
 import dataclasses
 
 import pytest
+import torch
 from tests.tasks.forms import SAME, Noisy, TwoInputs, form_task, loader, tensors
+from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pack_sequence
+from torch.utils.data import DataLoader, TensorDataset, default_collate
 
 from actlab.diagnostics.appraise import appraise
 from actlab.diagnostics.doctor import doctor
@@ -151,3 +155,53 @@ def test_a_setting_of_the_training_makes_another_plan_and_its_default_none():
 
     assert len({*digests, task_digest(PLAIN)}) == len(changes) + 1
     assert task_digest(dataclasses.replace(PLAIN, accumulate=1, clip_norm=None, metrics=None)) == task_digest(PLAIN)
+
+
+def mixed_up(rows):
+    x, y = default_collate(rows)
+    return {"x": (x + x.flip(0)) / 2, "y": y, "other y": y.flip(0)}
+
+
+def test_the_importance_of_a_task_whose_step_takes_other_batches_than_the_model():
+    def make(seed):
+        x, y = tensors(seed)["train"]
+        train = DataLoader(TensorDataset(x, y), batch_size=16, collate_fn=mixed_up)
+        return {**tensors(seed), "train": train}
+
+    task = form_task(make, step=lambda model, batch: F.cross_entropy(model(batch["x"]), batch["other y"]))
+    assert appraise(task, samples=32, measure="cross_entropy").importance.calibration == 32
+
+
+def test_importance_says_that_it_does_not_call_predict():
+    inputs = form_task(
+        lambda seed: {name: split[0] for name, split in tensors(seed).items()},
+        loss=None,
+        step=lambda model, x: model(x).square().mean(),
+        predict=lambda model, x: (model(x), x[:, 0].long()),
+    )
+    with pytest.raises(
+        TaskError, match=r"does not call predict.*actlab.importance\(model, \[\(inputs, target\), ...\]\)"
+    ):
+        appraise(inputs, samples=32, measure="cross_entropy")
+
+
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.unit, self.head = nn.GRU(3, 8), nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2))
+
+    def forward(self, packed):
+        return self.head(self.unit(packed)[1][0])
+
+
+def test_the_doctor_examines_a_model_of_packed_sequences():
+    rows = [(torch.randn(2 + row % 5, 3, generator=torch.Generator().manual_seed(row)), row % 2) for row in range(40)]
+
+    def make(seed):
+        def packed(found):
+            return pack_sequence([x for x, _ in found], enforce_sorted=False), torch.tensor([y for _, y in found])
+
+        return {name: DataLoader(rows, batch_size=8, collate_fn=packed) for name in ("train", "validation", "test")}
+
+    found = doctor(form_task(make, model=lambda _: Recurrent()), seeds=2, steps=3)
+    assert len(found.examined.course.losses) == 3

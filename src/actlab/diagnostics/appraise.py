@@ -13,16 +13,16 @@ from torch import Tensor, nn
 
 from actlab.diagnostics.importance import ImportanceSettings, importance
 from actlab.diagnostics.importance_result import Importance
-from actlab.errors import PlanError, did_you_mean
+from actlab.errors import PlanError, TaskError, did_you_mean
 from actlab.nn.probes.learned_curves import Shape, Shapes, shapes
 from actlab.studies.arm import MAIN_FUNCTION, Arm, ArmLike, parse_arm
 from actlab.studies.trials.function_trial import train_by_function
 from actlab.studies.trials.loop_trial import train_model
 from actlab.system.display import Displayed
 from actlab.tasks.data import Split
-from actlab.tasks.loading.batch_parts import parts_of
+from actlab.tasks.loading.batch_parts import inputs_of_call, parts_of
 from actlab.tasks.loading.loader import Loader
-from actlab.tasks.loading.nested import row_count
+from actlab.tasks.loading.nested import description, row_count
 from actlab.tasks.metrics.per_sample import MEASURES, Measure, one_by_one
 from actlab.tasks.task import Task
 from actlab.tasks.trained_model_source import ModelOrTask, load_model_or_task
@@ -134,10 +134,14 @@ def appraise(
     progress("training")
     arm = None if act is None else parse_arm(act, MAIN_FUNCTION)
     model, recorder = _trained_model(loaded, arm, seed)
-    calibration = _batches(loaded.data.train, samples, seed)
+    calibration = _batches(loaded.data.train, samples, seed, parts=_parts_of_training(loaded, model))
     held_out = loaded.data.test if loaded.data.validation is None else loaded.data.validation
     found = importance(
-        model, _batches(held_out, samples, seed), calibration=calibration, progress=progress, settings=settings
+        model,
+        _batches(held_out, samples, seed, parts=_parts_of_evaluation(loaded)),
+        calibration=calibration,
+        progress=progress,
+        settings=settings,
     )
     curves = shapes(model, calibration)
     return Appraisal(
@@ -178,21 +182,63 @@ def _trained_model(loaded: ModelOrTask, arm: Arm | None, seed: int) -> tuple[nn.
     return model, recorders[0] if recorders else None
 
 
-def _batches(split: Split | Loader, samples: int, seed: int) -> list[tuple[Any, Any]]:
+def _parts_of_training(loaded: ModelOrTask, model: nn.Module) -> Callable[[Any, str], tuple[Any, Any]]:
+    """Return what gives inputs and target of a batch of the training split, of which only the inputs are read."""
+    step = None if loaded.task is None else loaded.task.step
+    if step is None:
+        return _inputs_and_target
+
+    def of_step(batch: Any, of: str) -> tuple[Any, Any]:
+        inputs = inputs_of_call(model, lambda: step(model, batch))
+        return _inputs_and_target(batch, of) if inputs is None else (inputs, None)
+
+    return of_step
+
+
+def _parts_of_evaluation(loaded: ModelOrTask) -> Callable[[Any, str], tuple[Any, Any]]:
+    """Return what gives inputs and target of a batch of the held-out split."""
+    has_predict = loaded.task is not None and loaded.task.predict is not None
+
+    def of_evaluation(batch: Any, of: str) -> tuple[Any, Any]:
+        try:
+            return _inputs_and_target(batch, of)
+        except TaskError as error:
+            if not has_predict:
+                raise
+            raise TaskError(
+                f"Importance compares model(inputs) with a target, sample by sample, and does not call predict. A batch of {of} is "
+                f"{description(batch)}, of which it does not know the target. After your training call "
+                "actlab.importance(model, [(inputs, target), ...])."
+            ) from error
+
+    return of_evaluation
+
+
+def _inputs_and_target(batch: Any, of: str) -> tuple[Any, Any]:
+    parts = parts_of(batch, of)
+    return parts.inputs, parts.target
+
+
+def _batches(
+    split: Split | Loader,
+    samples: int,
+    seed: int,
+    *,
+    parts: Callable[[Any, str], tuple[Any, Any]] = _inputs_and_target,
+) -> list[tuple[Any, Any]]:
     """Return randomly drawn samples in batches of inputs and target; of a loader its first batches."""
     if isinstance(split, Loader):
         with user_code(f"Reading {split.of}"):
-            return _first_batches(split, samples)
+            return _first_batches(split, samples, parts)
     order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))[:samples]
     return [(split.x[index], split.y[index]) for index in order.split(_BATCH)]  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
 
-def _first_batches(split: Loader, samples: int) -> list[tuple[Any, Any]]:
+def _first_batches(split: Loader, samples: int, parts: Callable[[Any, str], tuple[Any, Any]]) -> list[tuple[Any, Any]]:
     found: list[tuple[Any, Any]] = []
     left = samples
     for batch in split.evaluation():
-        parts = parts_of(batch, split.of)
-        found.append((parts.inputs, parts.target))
+        found.append(parts(batch, split.of))
         left -= row_count(batch)
         if left <= 0:
             break

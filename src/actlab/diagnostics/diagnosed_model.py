@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from torch import nn
+from torch.nn.utils.rnn import PackedSequence
 
 from actlab.errors import TaskError
 from actlab.nn.passes.model_argument import check_model
@@ -18,7 +19,7 @@ from actlab.tasks.data import Split
 from actlab.tasks.isolation import isolated
 from actlab.tasks.loading.batch_parts import inputs_of_call, parts_of
 from actlab.tasks.loading.loader import Loader
-from actlab.tasks.loading.nested import joined, mapped, row_count
+from actlab.tasks.loading.nested import joined, leaves, mapped, row_count
 from actlab.tasks.model_source import load_model
 from actlab.tasks.task import Task
 from actlab.tasks.training.batches import first_inputs
@@ -149,6 +150,8 @@ def reference_batch(task: Task, model: nn.Module, split: Split | Loader, count: 
         return ReferenceBatch(*split.first(count))
     found = [_parts(task, model, batch, split, seed) for batch in _first_batches(split, count)]
     inputs, targets = zip(*found, strict=True)
+    if any(isinstance(leaf, PackedSequence) for leaf in leaves(inputs[0])):
+        return found[0]
     try:
         together = joined(inputs, "inputs"), None if task.step is not None else joined(targets, "targets")
     except TaskError:

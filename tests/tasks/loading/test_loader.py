@@ -237,3 +237,16 @@ def test_a_collate_function_that_returns_nothing_is_told():
 
     with pytest.raises(TaskError, match=r"gave None for a batch\. Is a `return` missing"):
         Loader(source).first()
+
+
+def test_a_pass_during_a_training_takes_none_of_its_batches_from_persistent_workers():
+    def split():
+        source = DataLoader(Noisy(X, Y), batch_size=SIZE, shuffle=True, num_workers=1, persistent_workers=True)
+        return Loader(source, seed=3)
+
+    expected, disturbed = read(split(), epochs=1), split()
+    first = disturbed.first()
+    next(disturbed.evaluation())
+    found = read(disturbed, epochs=1, between=lambda: next(disturbed.evaluation()))
+    assert equal(found, expected)
+    assert equal([list(leaves(first))], expected[:1])

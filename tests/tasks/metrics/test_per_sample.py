@@ -85,3 +85,9 @@ def test_a_measure_of_whole_batches_is_refused(gives):
 def test_outputs_that_are_no_tensors_need_a_measure_of_their_own():
     with pytest.raises(PlanError, match="Give your own"):
         MEASURES["squared_error"]({"a": 1}, torch.zeros(1))
+
+
+def test_several_outputs_are_taken_one_sample_at_a_time():
+    output, target = {"mean": torch.tensor([1.0, 2.0]), "spread": torch.tensor([1.0, 4.0])}, torch.zeros(2)
+    measure = one_by_one(lambda found, expected: ((found["mean"] - expected) ** 2 / found["spread"]).mean())
+    assert measure(output, target).tolist() == [1.0, 1.0]

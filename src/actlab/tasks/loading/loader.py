@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import chain, count
@@ -108,6 +109,7 @@ class Loader:
         self.source, self.of, self.seed, self.batch_size, self._shuffle = source, of, seed, batch_size, shuffle
         self._ahead: Iterator[Any] | None = None
         self._first: Any = None
+        self._is_read = False  # by a training
         is_torch = isinstance(source, DataLoader | IterableDataset)
         #: Whether it is a map-style dataset, whose batches are made here.
         self.is_dataset = not is_torch and hasattr(source, "__getitem__") and hasattr(source, "__len__")
@@ -173,7 +175,7 @@ class Loader:
                     pass
 
     def _epoch(self, epoch: int, order: Tensor | None) -> Iterator[Any]:
-        length, given = self.length, 0
+        length, given, self._is_read = self.length, 0, True
         ahead, self._ahead = self._ahead, None
         if epoch == 0 and ahead is not None:
             batches: Iterator[Any] = chain([self._first], ahead)
@@ -185,6 +187,7 @@ class Loader:
             if length is not None and given > length:
                 raise TaskError(self._other_length(epoch, f"more than {given - 1}"))
             yield batch
+        self._is_read = False
         if not given:
             raise TaskError(self._empty(epoch))
         if length is not None and given != length:
@@ -231,7 +234,13 @@ class Loader:
             return DataLoader(source, batch_size=self.batch_size)
         for part in (source, *(getattr(source, name, None) for name in ("sampler", "batch_sampler", "dataset"))):
             _set_epoch(part, epoch)
+        if isinstance(source, DataLoader) and source.persistent_workers and epoch == _EVALUATION and self._is_in_use:
+            return _with_other_workers(source)
         return source
+
+    @property
+    def _is_in_use(self) -> bool:
+        return self._is_read or self._ahead is not None
 
     def _dataset_loader(self, epoch: int, order: Tensor | None) -> Any:
         examples, size = len(self.source), self.batch_size
@@ -258,6 +267,13 @@ class Loader:
             "so that the number of steps is known. Give it the right length; or leave out __len__ and set `steps`, up to which epochs "
             "follow each other."
         )
+
+
+def _with_other_workers(loader: DataLoader[Any]) -> DataLoader[Any]:
+    """Return a copy of a loader with persistent workers, which has one iterator: a second pass would take the batches of the first."""
+    other = copy.copy(loader)
+    other._iterator = None
+    return other
 
 
 def _whole(source: Any) -> Any:

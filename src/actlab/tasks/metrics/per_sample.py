@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, get_args
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map
 
 from actlab.errors import PlanError, did_you_mean
 
@@ -58,11 +59,19 @@ def one_by_one(function: Callable[[Any, Any], Any]) -> PerSample:
         [1.0, 4.0]
     """
 
-    def per_sample(output: Tensor, target: Tensor) -> Tensor:
-        values = [float(function(output[i : i + 1], target[i : i + 1])) for i in range(len(output))]
+    def per_sample(output: Any, target: Any) -> Tensor:
+        count = next((len(leaf) for leaf in tree_leaves(output) if isinstance(leaf, Tensor)), 0)
+        values = [float(function(_sample(output, i), _sample(target, i))) for i in range(count)]
         return torch.tensor(values, dtype=torch.float64)
 
     return per_sample
+
+
+def _sample(value: Any, row: int) -> Any:
+    """Return one sample as a batch; of several tensors, such as the outputs of a model, that of each."""
+    if isinstance(value, Tensor):
+        return value[row : row + 1]
+    return tree_map(lambda leaf: leaf[row : row + 1] if isinstance(leaf, Tensor) else leaf, value)
 
 
 def _classes_second(output: Any, target: Any) -> Tensor:
