@@ -86,9 +86,20 @@ def test_a_pilot_without_held_out_values_gives_a_target_of_the_training_loss():
     assert 1.0 < target.value < 1.6
 
 
-@pytest.mark.parametrize("values", [[0.5] * 20, [0.9, *[0.1] * 19], [0.1, 0.9], [0.1, None, 0.5, 0.6, 0.7, 0.8]])
+MET_AT_ONCE = [0.5, 0.52, 0.49, 0.47, 0.51, 0.5, 0.55, 0.6]  # noise around the first value, then better
+
+
+@pytest.mark.parametrize(
+    "values", [[0.5] * 20, [0.9, *[0.1] * 19], [0.1, 0.9], [0.1, None, 0.5, 0.6, 0.7, 0.8], MET_AT_ONCE]
+)
 def test_a_pilot_without_progress_gives_no_target(values):
     assert pilot_target(series(values), "accuracy", "max") is None
+
+
+def test_where_the_pilot_met_the_held_out_target_at_once_the_target_is_a_training_loss():
+    both = {**series(MET_AT_ONCE), **series(np.linspace(2.0, 0.1, 40), "loss")}
+
+    assert pilot_target(both, "accuracy", "max").is_loss
 
 
 @pytest.mark.parametrize("stored", [None, {}])

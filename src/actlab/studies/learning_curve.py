@@ -48,15 +48,14 @@ class LearningCurve:
     value: Floats
 
     def smoothed(self) -> LearningCurve:
-        """Return the curve with every value replaced by the mean of the last five; of fewer where the curve has less than 100 points."""
+        """Return the curve of the means of five values, from the fifth point on; of fewer where the curve has less than 100 points."""
         width = min(_WINDOW, len(self.value) // _POINTS_PER_WINDOW)
         if width < 2:
             return self
         # Each window is summed by itself: differences of cumulated sums would lose small losses after a very large one.
-        padded = np.concatenate([np.zeros(width - 1), self.value])
-        sums = np.lib.stride_tricks.sliding_window_view(padded, width).sum(axis=1)
-        counts = np.minimum(np.arange(1, len(self.value) + 1), width)
-        return LearningCurve(step=self.step, seconds=self.seconds, value=sums / counts)
+        means = np.lib.stride_tricks.sliding_window_view(self.value, width).mean(axis=1)
+        # Not before: the mean of one or two batches would meet a target by chance.
+        return LearningCurve(step=self.step[width - 1 :], seconds=self.seconds[width - 1 :], value=means)
 
     def first(self, met: NDArray[np.bool_]) -> Reach | None:
         """Return the first recorded step at which a condition is met; None where it never is."""

@@ -211,9 +211,9 @@ def _pair(target: Any, metric: str) -> tuple[str, Any]:
 def pilot_target(series: Mapping[str, Any] | None, metric: str, direction: Direction) -> Target | None:
     """Return the target that follows from the baseline's pilot trial; None where that recorded no progress.
 
-    It is the worst value in the second quarter of the trial, on held-out data, or of the training loss where there is none: a value
-    that the baseline has surely reached after a quarter of its training. So most trials of the baseline reach it, whose results
-    differ by seed, and an arm that is four times slower still does.
+    It is the worst value in the second quarter of the trial, on held-out data, or of the training loss where there is none or where the
+    trial had met it at its first evaluation: a value that the baseline has surely reached after a quarter of its training. So most trials
+    of the baseline reach it, whose results differ by seed, and an arm that is four times slower still does.
 
     Args:
         series: column ``series`` of the trial.
@@ -232,14 +232,13 @@ def pilot_target(series: Mapping[str, Any] | None, metric: str, direction: Direc
 
 
 def _second_quarter(curve: LearningCurve | None, name: str, direction: Direction) -> Target | None:
-    """Return the target of one curve; None where it is short, not finite, or its later half never gets better than its first value."""
+    """Return the target of one curve; None where it is short, not finite, or where the target would be met by its first value."""
     if curve is None or len(curve.value) < _FEWEST_POINTS or not np.isfinite(curve.value).all():
         return None
     sign, count = 1.0 if direction == "max" else -1.0, len(curve.value)
-    gains = sign * (curve.value - curve.value[0])
-    if gains[count // 2 :].max() <= 0:
-        return None
     value = float(f"{sign * float((sign * curve.value[count // 4 : count // 2]).min()):.{_DIGITS}g}")
+    if sign * (value - curve.value[0]) <= 0:
+        return None
     worst = "lowest" if direction == "max" else "highest"
     what = "training loss" if name == LOSS else name
     rule = f"the {worst} {what} in the second quarter of a trial of the baseline on another seed"
