@@ -1,20 +1,45 @@
-"""Convolutions of all models of a stack."""
+"""Convolutions and pooling of all models of a stack."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from math import prod
+from collections.abc import Callable
 from typing import Any, Final
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from actlab.studies.stacked.stacked_tensor import StackedTensor
 
-__all__ = ["convolve_images", "model_by_model"]
+__all__ = ["as_channels", "convolve_images", "has_channels_of_all", "model_by_model", "of_channels"]
 
-_PATCH: Final = 32  # numbers per patch up to which a convolution of data is computed as a matrix product of patches
+_FEW: Final = 8  # channels of an input up to which the models' convolutions are faster as groups of one
+
+
+def as_channels(x: Tensor) -> Tensor:
+    """Return the channels of all models as those of one: (models, n, channels, ...) as (n, models * channels, ...).
+
+    Example:
+        >>> as_channels(torch.zeros(3, 5, 2, 8, 8)).shape
+        torch.Size([5, 6, 8, 8])
+    """
+    return x.transpose(0, 1).flatten(1, 2)
+
+
+def of_channels(x: Tensor, models: int) -> Tensor:
+    """Return the tensor of which :func:`as_channels` is ``x``, with the channels of all models next to each other in memory."""
+    x = _channels_last(x)
+    if x.requires_grad:
+        x.register_hook(_channels_last)  # with a gradient in another order torch copies larger tensors
+    return x.unflatten(1, (models, -1)).transpose(0, 1)  # type: ignore[no-untyped-call] # torch leaves it untyped
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def has_channels_of_all(x: Tensor) -> bool:
+    """Return whether the channels of all models are next to each other in memory, so that :func:`as_channels` copies nothing."""
+    return x.dim() > 2 and x.stride(0) < x.stride(1) and x.stride(0) == x.shape[2] * x.stride(2)
 
 
 def model_by_model(function: Any) -> Callable[..., Any]:
@@ -32,33 +57,18 @@ def model_by_model(function: Any) -> Callable[..., Any]:
 
 
 def convolve_images(x: Any, weight: Any, bias: Any = None, *args: Any, **kwargs: Any) -> Any:
-    """Convolve data of few channels as a matrix product of patches, a third of the time of one model after the other."""
+    """Convolve images; those of few channels as groups of one convolution, with the channels of all models next to each other.
+
+    One model after the other takes two to five times as long there, as their vectors are not filled.
+    """
     given = [x, weight, *([] if bias is None else [bias])]
-    if not all(isinstance(it, StackedTensor) for it in given) or kwargs:
+    if not all(isinstance(it, StackedTensor) for it in given) or kwargs or x.stacked.dim() != 5:
         return NotImplemented
-    defaults: tuple[Any, ...] = (1, 0, 1, 1)
-    stride, padding, dilation, groups = [*args, *defaults[len(args) :]]
-    numbers = isinstance(padding, int | tuple | list) and groups == 1 and x.stacked.dim() == 5
-    if not numbers or x.stacked.requires_grad or prod(weight.stacked.shape[2:]) > _PATCH:
+    if weight.stacked.shape[2] > _FEW:
         return model_by_model(torch.conv2d)(x, weight, bias, *args)
-    sizes = tuple(map(_pair, (stride, padding, dilation)))
-    return StackedTensor(_conv_of_patches(x.stacked, weight.stacked, None if bias is None else bias.stacked, sizes))
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    numbers = (value, value) if isinstance(value, int) else (*value, *value)[:2]
-    return int(numbers[0]), int(numbers[1])
-
-
-def _conv_of_patches(x: Tensor, weight: Tensor, bias: Tensor | None, sizes: Sequence[tuple[int, int]]) -> Tensor:
-    stride, padding, dilation = sizes
-    count, batch = x.shape[:2]
-    outputs, _, *kernel = weight.shape[1:]
-    patches = functional.pad(x, (padding[1], padding[1], padding[0], padding[0]))
-    for dim in (0, 1):
-        patches = patches.unfold(3 + dim, dilation[dim] * (kernel[dim] - 1) + 1, stride[dim])
-    patches = patches[..., :: dilation[0], :: dilation[1]].permute(0, 2, 5, 6, 1, 3, 4)
-    height, width = patches.shape[5:]
-    columns, rows = patches.reshape(count, -1, batch * height * width), weight.reshape(count, outputs, -1)
-    y = torch.bmm(rows, columns) if bias is None else torch.baddbmm(bias.unsqueeze(2), rows, columns)
-    return y.view(count, outputs, batch, height, width).transpose(1, 2)
+    models, defaults = len(x.stacked), (1, 0, 1, 1)
+    *sizes, groups = [*args, *defaults[len(args) :]]
+    together = _channels_last(as_channels(x.stacked))
+    shift = None if bias is None else bias.stacked.flatten()
+    y = torch.conv2d(together, weight.stacked.flatten(0, 1), shift, *sizes, groups * models)
+    return StackedTensor(of_channels(y, models))

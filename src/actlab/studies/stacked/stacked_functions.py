@@ -14,7 +14,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from actlab.studies.stacked.stacked_convolutions import convolve_images, model_by_model
+from actlab.studies.stacked.stacked_convolutions import (
+    as_channels,
+    convolve_images,
+    has_channels_of_all,
+    model_by_model,
+    of_channels,
+)
 from actlab.studies.stacked.stacked_tensor import RULES, StackedTensor, raw
 
 __all__ = ["LANES", "along_models", "elementwise", "evenly"]
@@ -296,24 +302,22 @@ def _embedding(
 
 
 def along_models(function: Any) -> Callable[..., Any]:
-    """Return the stacked form of a function that treats every example alike: the examples of all models are those of one batch."""
+    """Return the stacked form of a function that treats every example and channel alike: those of all models are those of one."""
 
     def apply(x: Any, *args: Any, **kwargs: Any) -> Any:
-        if x.stacked.dim() < 4:  # one example without a batch
+        models = len(x.stacked)
+        if x.stacked.dim() < 4 or kwargs.get("return_indices"):  # one example without a batch; two results
             return NotImplemented
-        result = function(x.stacked.flatten(0, 1), *args, **kwargs)
-        return (
-            NotImplemented
-            if not isinstance(result, Tensor)
-            else StackedTensor(
-                result.unflatten(0, x.stacked.shape[:2])  # type: ignore[no-untyped-call] # torch leaves it untyped
-            )
+        are_channels = x.stacked.dim() == 5 and has_channels_of_all(x.stacked)
+        result = function(as_channels(x.stacked) if are_channels else x.stacked.flatten(0, 1), *args, **kwargs)
+        return StackedTensor(
+            of_channels(result, models) if are_channels else result.view(models, -1, *result.shape[1:])
         )
 
     return apply
 
 
-for _function in (torch.max_pool2d, functional.avg_pool2d, functional.adaptive_avg_pool2d):
+for _function in (functional.max_pool2d, functional.avg_pool2d, functional.adaptive_avg_pool2d):
     RULES[_function] = along_models(_function)
 
 
