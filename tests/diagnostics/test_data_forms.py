@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import pack_sequence
 from torch.utils.data import DataLoader, TensorDataset, default_collate
 
 from actlab.diagnostics.appraise import appraise
+from actlab.diagnostics.cost import cost
 from actlab.diagnostics.doctor import doctor
 from actlab.diagnostics.remedy import Remedy
 from actlab.diagnostics.short_training import first_steps, short_trial, untrained_metric
@@ -87,6 +88,19 @@ def test_the_importance_of_a_task_with_a_step_needs_a_measure():
 
 def test_the_importance_of_a_loader_is_measured_on_its_first_batches():
     assert appraise(TASKS["a loader"], samples=40).importance.samples == 20  # all of the validation split
+
+
+def test_costs_name_the_examples_of_a_batch_of_a_loader_or_none():
+    def of(**options):
+        return cost(
+            form_task(lambda seed: {n: DataLoader(TensorDataset(*s), **options) for n, s in tensors(seed).items()}),
+            ["relu", "gelu"],
+        )
+
+    assert of(batch_size=7).batch_size == 7
+    chosen = of(batch_sampler=[[0, 1], [2, 3, 4]])
+    assert chosen.batch_size is None
+    assert "one batch a step" in str(chosen)
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
+from torch.utils.data import DataLoader, IterableDataset
 
 from actlab.errors import TaskError
 from actlab.studies.arm import ArmLike
@@ -21,8 +22,10 @@ from actlab.system.display import Displayed
 from actlab.tasks import registry, task_file
 from actlab.tasks.data import Split
 from actlab.tasks.isolation import isolated
+from actlab.tasks.loading.loader import Loader
 from actlab.tasks.model_source import LoadedModel, load_model
 from actlab.tasks.task import Task
+from actlab.tasks.training.data_cache import cached_data
 from actlab.tasks.training_function.model_inputs import model_inputs
 
 __all__ = ["ArmCost", "Costs", "cost"]
@@ -56,13 +59,13 @@ class Costs(Displayed):
     Attributes:
         name: of the model or task.
         baseline: spec with the ratio 1.
-        batch_size: examples of a step.
+        batch_size: examples of a step; None where a loader does not tell.
         arms: the costs, in the order in which they were asked for.
     """
 
     name: str
     baseline: str
-    batch_size: int
+    batch_size: int | None
     arms: tuple[ArmCost, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -108,9 +111,20 @@ def cost(
     return Costs(
         name=drafted.task.name,
         baseline=plan.baseline,
-        batch_size=drafted.task.batch_size,
+        batch_size=_batch_size(drafted.task, seed),
         arms=tuple(_arm_cost(measured, label, plan.baseline) for label in order),
     )
+
+
+def _batch_size(task: Task, seed: int) -> int | None:
+    if task.door != "loop":
+        return None
+    split = cached_data(task, seed).train
+    source = split.source if isinstance(split, Loader) else None
+    if isinstance(source, DataLoader):
+        return source.batch_size
+    is_batched = isinstance(split, Split) or split.is_dataset or isinstance(source, IterableDataset)
+    return task.batch_size if is_batched else None
 
 
 def _arm_cost(measured: Mapping[str, Mapping[str, Any]], label: str, baseline: str) -> ArmCost:

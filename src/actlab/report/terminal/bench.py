@@ -74,8 +74,9 @@ def _notes(bench: Bench, contenders: Sequence[str]) -> list[str]:
 def cost_table(costs: Costs) -> RenderableType:
     """Return the costs for the terminal, one line per activation, and what was measured below."""
     table = text_table(COST_HEADINGS, [_cells(arm, costs) for arm in costs.arms], right=COST_HEADINGS[1:])
+    batch = "one batch" if costs.batch_size is None else plural(costs.batch_size, "example")
     legend = (
-        f"{costs.name}, {plural(costs.batch_size, 'example')} a step, nothing trained. step: forward, backward and optimizer on one "
+        f"{costs.name}, {batch} a step, nothing trained. step: forward, backward and optimizer on one "
         f"thread, median; vs baseline: time over that of {named(costs.baseline)}, from interleaved steps (an interval that contains "
         "1.00 shows no difference); memory: allocated in a step beyond model and optimizer."
     )
