@@ -4,6 +4,8 @@
 import types
 from functools import partial
 
+import pytest
+
 from actlab.tasks.training_function.user_functions import code_text, names_read
 
 SOURCE = """
@@ -42,6 +44,34 @@ def test_changed_code_helpers_classes_and_defaults_are_other_code():
     ]
 
     assert all(code_text([notebook(SOURCE.replace(old, new)).train]) != before for old, new in changes)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("EPOCHS = 3", "EPOCHS = 4"),
+        ("EPOCHS = {'rate': 0.1, 'sizes': [1, 2]}", "EPOCHS = {'rate': 0.1, 'sizes': [1, 3]}"),
+        (
+            "from argparse import Namespace\nEPOCHS = Namespace(n=3)",
+            "from argparse import Namespace\nEPOCHS = Namespace(n=4)",
+        ),
+    ],
+)
+def test_settings_that_are_read_from_the_notebook_are_part_of_the_code(before, after):
+    def text(settings):
+        body = "def helper(): return [EPOCHS for _ in range(2)]\ndef train(model, trial): return helper(), trial.lr\n"
+        return code_text([notebook(f"{settings}\n{body}").train])
+
+    assert text(before) == text(before) != text(after)
+    assert text(f"{before}\nlr = 1") == text(f"{before}\nlr = 2")  # an attribute of that name is read, and no setting
+
+
+def test_what_the_functions_count_and_large_data_are_no_settings():
+    def text(settings):
+        body = "def train(model):\n    global calls\n    calls += 1\n    return calls, rows\n"
+        return code_text([notebook(f"{settings}\n{body}").train])
+
+    assert text("calls = 0\nrows = [0.5] * 2000") == text("calls = 7\nrows = [0.25] * 2000")
 
 
 def test_what_the_function_does_not_use_changes_nothing():

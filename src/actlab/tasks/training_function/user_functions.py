@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
+import dis
 import hashlib
 import sys
 import types
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import Any
+from dataclasses import fields, is_dataclass
+from typing import Any, Final
 
 from actlab.tasks.training_function.returned_names import plain_function
 from actlab.tasks.user_code import is_user_code
 
 __all__ = ["code_text", "names_read"]
+
+_LONGEST: Final = 1000  # a longer container is data and not a setting
 
 
 def names_read(function: Callable[..., Any]) -> set[str] | None:
@@ -30,8 +35,9 @@ def names_read(function: Callable[..., Any]) -> set[str] | None:
 def code_text(functions: Iterable[Callable[..., Any]]) -> str:
     """Return a text that tells functions of a script or a notebook from changed ones: byte code, constants, defaults, fixed arguments.
 
-    It goes into the functions that they use, where these are of the script or notebook too; those of modules are known by their files.
-    It is the same when a notebook's cell is run again.
+    Numbers, texts and containers of them that the functions read from the notebook (``EPOCHS = 10``) are in it too. It goes into the
+    functions that they use, where these are of the script or notebook too; those of modules are known by their files. It is the same
+    when a notebook's cell is run again.
 
     Args:
         functions: functions, partial functions, methods and objects with ``__call__``.
@@ -108,7 +114,39 @@ def _fixed(function: Any) -> str:
 
 def _code_text(function: types.FunctionType) -> str:
     values = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).items(), *_cells(function)]
-    return f"{_code(function.__code__)} {[_plain(value) for value in values]}"
+    return f"{_code(function.__code__)} {[_plain(value) for value in values]}{_globals_text(function)}"
+
+
+def _globals_text(function: types.FunctionType) -> str:
+    """Return the plain global values that a function reads and never sets, by name; empty where there are none."""
+    instructions = list(_instructions(function.__code__))
+    read = {str(it.argval) for it in instructions if it.opname == "LOAD_GLOBAL"}
+    written = {str(it.argval) for it in instructions if it.opname in {"STORE_GLOBAL", "DELETE_GLOBAL"}}
+    values = {name: _fields(function.__globals__.get(name)) for name in sorted(read - written)}
+    shown = [f"{name} = {_plain(value)}" for name, value in values.items() if value is not None and _is_plain(value)]
+    return f" {shown}" if shown else ""
+
+
+def _instructions(code: types.CodeType) -> Iterator[dis.Instruction]:
+    yield from dis.get_instructions(code)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _instructions(constant)
+
+
+def _fields(value: Any) -> Any:
+    """Return the fields of an object that holds settings, such as those of argparse, by name; another value as it is."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name, None) for field in fields(value)}
+    return dict(vars(value)) if isinstance(value, argparse.Namespace | types.SimpleNamespace) else value
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, dict):
+        return len(value) <= _LONGEST and all(_is_plain(key) and _is_plain(it) for key, it in value.items())
+    if isinstance(value, tuple | list | set | frozenset):
+        return len(value) <= _LONGEST and all(map(_is_plain, value))
+    return value is None or isinstance(value, bool | int | float | complex | str | bytes)
 
 
 def _code(code: types.CodeType) -> str:
