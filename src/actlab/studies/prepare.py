@@ -29,6 +29,7 @@ from actlab.system.options import from_options
 from actlab.tasks import resolve
 from actlab.tasks.checks.check import check
 from actlab.tasks.checks.function_check import check_function, check_takes_rate
+from actlab.tasks.checks.loop_settings import check_rate_matters
 from actlab.tasks.data import Data
 from actlab.tasks.isolation import isolated, one_thread
 from actlab.tasks.registry import TaskSource
@@ -36,7 +37,7 @@ from actlab.tasks.scripts.rehearsal import rehearse
 from actlab.tasks.scripts.saved_files import warn_of_saved_files
 from actlab.tasks.scripts.script import check_rate_given, warn_of_seed
 from actlab.tasks.task import Task
-from actlab.tasks.training.batches import first_inputs, steps_per_epoch
+from actlab.tasks.training.batches import first_inputs, step_count, steps_per_epoch
 from actlab.tasks.training.devices import Hardware, choose_hardware, has_unused_card
 from actlab.tasks.training.recorder import LOSS
 from actlab.tasks.training_function.function_task import FunctionOptions, task_and_options
@@ -236,6 +237,9 @@ def _check_tuning(plan: Plan, task: Task, data: Data | None) -> None:
             f"tune='lr' needs a validation split, and {task.name} has none: learning rates chosen on the test split would bias every "
             "result. Return a validation split from data(seed), or omit tune."
         )
+    elif plan.tune and data is not None:
+        with isolated(plan.seeds[0]):
+            check_rate_matters(task, task.model(plan.seeds[0]), step_count(task, data.train))
 
 
 def _tried_arms(

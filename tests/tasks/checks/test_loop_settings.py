@@ -6,7 +6,8 @@ from tests.studies.tiny import tiny
 from torch import nn
 from torch.optim import lr_scheduler
 
-from actlab.errors import TaskError
+from actlab.errors import PlanError, TaskError
+from actlab.study import draft
 from actlab.tasks.checks.check import check
 from actlab.tasks.checks.loop_settings import check_loop_settings
 from actlab.tasks.task import Task
@@ -104,3 +105,31 @@ def test_a_task_is_as_before_it_was_checked():
     before = torch.get_rng_state()
     check(tiny(**GOOD))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def rates_of(optimizer):
+    return [group["lr"] for group in optimizer.param_groups]
+
+
+IDLE = {
+    "a rate of the scheduler": {"scheduler": one_cycle},
+    "a rate of the optimizer": {"optimizer": lambda parameters, lr: torch.optim.SGD(parameters, 0.1)},  # noqa: ARG005
+}
+USED = {
+    "none": {},
+    "one cycle": {"scheduler": lambda it, total: lr_scheduler.OneCycleLR(it, max_lr=rates_of(it), total_steps=total)},
+    "warm-up from 0": {"scheduler": lambda it, total: lr_scheduler.LambdaLR(it, lambda step: step / total)},
+    "plateau": {"scheduler": lambda it, total: lr_scheduler.ReduceLROnPlateau(it, mode="max")},  # noqa: ARG005
+}
+
+
+@pytest.mark.parametrize("settings", IDLE.values(), ids=IDLE)
+def test_a_learning_rate_without_effect_is_not_tuned(settings):
+    draft(tiny(**settings), ["relu", "gelu"])
+    with pytest.raises(PlanError, match=r"tune='lr' has nothing to choose: the learning rates of tiny are the same"):
+        draft(tiny(**settings), ["relu", "gelu"], tune="lr")
+
+
+@pytest.mark.parametrize("settings", USED.values(), ids=USED)
+def test_a_learning_rate_that_reaches_the_optimizer_is_tuned(settings):
+    assert draft(tiny(**settings), ["relu", "gelu"], tune="lr").plan.tune == "lr"

@@ -8,10 +8,10 @@ import warnings
 from dataclasses import fields
 from typing import Any, Final
 
-import torch
 from torch import nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from actlab.errors import TaskError, did_you_mean
+from actlab.errors import PlanError, TaskError, did_you_mean
 from actlab.tasks.data import Data
 from actlab.tasks.task import Task
 from actlab.tasks.training.batches import step_count
@@ -19,7 +19,7 @@ from actlab.tasks.training.optimization import make_optimizer, make_scheduler
 from actlab.tasks.training.precision import check_compiler
 from actlab.tasks.user_code import user_code
 
-__all__ = ["check_loop_settings", "check_schedule"]
+__all__ = ["check_loop_settings", "check_rate_matters", "check_schedule"]
 
 #: Fields that only the loop of ActLab reads.
 _OF_LOOP: Final = ("scheduler", "clip_norm", "accumulate", "ema", "validate_every", "patience", "precision", "compile")
@@ -30,6 +30,7 @@ _MEANT: Final = {
 }  # fmt: skip
 _FULL: Final = {"fp32", "float32", "32", "full", "no", "none", "torch.float32", "32-true", "false"}
 _TRIED_STEPS: Final = 10_000  # of a scheduler, which take 0.2 s
+_RATES: Final = 100  # steps whose learning rates are compared: a warm-up may begin with 0
 
 
 def check_loop_settings(task: Task) -> None:
@@ -138,7 +139,7 @@ def check_schedule(task: Task, model: nn.Module, data: Data) -> None:
     total = step_count(task, data.train)
     with user_code(f"scheduler of {task.name}, given {total} steps,"):
         scheduler = make_scheduler(task, optimizer, total)
-    if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+    if isinstance(scheduler, ReduceLROnPlateau):
         if data.validation is None:
             raise TaskError(
                 f"scheduler of the task {task.name} returned a ReduceLROnPlateau, which is stepped with the metric on the validation "
@@ -146,6 +147,45 @@ def check_schedule(task: Task, model: nn.Module, data: Data) -> None:
             )
     elif scheduler is not None:
         _check_steps(task, scheduler, total)
+
+
+def check_rate_matters(task: Task, model: nn.Module, total: int) -> None:
+    """Check that the learning rate of a task changes the rates with which its optimizer steps, so that there is something to tune.
+
+    Call it inside :func:`actlab.tasks.isolation.isolated`.
+
+    Args:
+        task: whose optimizer and scheduler have been checked.
+        model: discarded afterwards.
+        total: steps of a trial.
+
+    Raises:
+        PlanError: optimizer or scheduler set the rates whatever the learning rate is.
+    """
+    if _rates(task, model, task.learning_rate, total) != _rates(task, model, 3 * task.learning_rate, total):
+        return
+    why = "its optimizer does not use the argument lr."
+    if task.scheduler is not None:
+        why = (
+            "its optimizer or its scheduler sets them, as OneCycleLR(optimizer, max_lr=0.1, ...) does. Take the rate from the optimizer: "
+            "max_lr=[group['lr'] for group in optimizer.param_groups]."
+        )
+    raise PlanError(
+        f"tune='lr' has nothing to choose: the learning rates of {task.name} are the same whatever lr is, as {why}"
+    )
+
+
+def _rates(task: Task, model: nn.Module, lr: float, total: int) -> list[list[float]]:
+    """Return the learning rates of the groups at the first steps."""
+    optimizer = make_optimizer(task, model, lr)
+    scheduler = make_scheduler(task, optimizer, total)
+    found = [[float(group.get("lr", lr)) for group in optimizer.param_groups]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch: no optimizer is stepped here
+        for _ in range(0 if scheduler is None or isinstance(scheduler, ReduceLROnPlateau) else min(total, _RATES)):
+            scheduler.step()
+            found.append([float(group.get("lr", lr)) for group in optimizer.param_groups])
+    return found
 
 
 def _check_closure(task: Task, optimizer: Any) -> None:
