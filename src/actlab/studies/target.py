@@ -16,6 +16,7 @@ from actlab.studies.learning_curve import LearningCurve, held_out_curve, loss_cu
 from actlab.tasks.training.recorder import LOSS, held_out_name
 
 __all__ = [
+    "FEWEST_POINTS",
     "NO_TARGET",
     "Target",
     "TargetChoice",
@@ -29,7 +30,8 @@ TargetLike: TypeAlias = str | Mapping[str, float]
 
 #: What a user writes for no target.
 NO_TARGET: Final = "none"
-_FEWEST_POINTS: Final = 4
+#: Fewest values of a pilot trial from which a target follows.
+FEWEST_POINTS: Final = 4
 _DIGITS: Final = 4  # significant digits of a target that follows from a pilot trial
 
 
@@ -233,7 +235,7 @@ def pilot_target(series: Mapping[str, Any] | None, metric: str, direction: Direc
 
 def _second_quarter(curve: LearningCurve | None, name: str, direction: Direction) -> Target | None:
     """Return the target of one curve; None where it is short, not finite, or where the target would be met by its first value."""
-    if curve is None or len(curve.value) < _FEWEST_POINTS or not np.isfinite(curve.value).all():
+    if curve is None or len(curve.value) < FEWEST_POINTS or not np.isfinite(curve.value).all():
         return None
     sign, count = 1.0 if direction == "max" else -1.0, len(curve.value)
     value = float(f"{sign * float((sign * curve.value[count // 4 : count // 2]).min()):.{_DIGITS}g}")

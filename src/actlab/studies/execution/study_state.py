@@ -11,7 +11,7 @@ from actlab.studies.execution.progress import Progress, summarize_progress
 from actlab.studies.execution.scheduler import Schedule, Scheduler
 from actlab.studies.plan import Plan
 from actlab.studies.store.store import Store, TrialKey, TrialSummary
-from actlab.studies.target import TargetChoice, pilot_target
+from actlab.studies.target import FEWEST_POINTS, TargetChoice, pilot_target
 from actlab.studies.trials.stage import MAIN, PILOT, is_tuning, share_of
 
 __all__ = ["ProgressCallback", "StudyState"]
@@ -91,6 +91,7 @@ def _choice(rows: Sequence[Mapping[str, Any]], plan: Plan, rate: float | None) -
         target = pilot_target(row["series"], plan.metric, plan.direction)
         if target is not None and row["status"] == "completed":
             return TargetChoice(target=target)
-        end = "recorded no progress" if row["status"] == "completed" else f"ended as {row['status'].replace('_', ' ')}"
+        few = f"recorded fewer than {FEWEST_POINTS} values, or no progress"
+        end = few if row["status"] == "completed" else f"ended as {row['status'].replace('_', ' ')}"
         return TargetChoice(note=f"the trial of the baseline from which it would follow {end}")
     return TargetChoice(note="the baseline has no trial from which it could follow")

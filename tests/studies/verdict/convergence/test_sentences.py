@@ -142,3 +142,13 @@ def test_an_arm_of_which_every_trial_diverged_is_not_said_to_end_without_a_diffe
     found = reaching({"relu": 8, "gelu": 1}, status="diverged", metric=None)
 
     assert "gelu trains faster than relu, and the results at the end cannot be compared: " in found.sentences[-1]
+
+
+def test_completed_trials_that_ended_early_without_the_target_are_told():
+    found = reaching({"relu": 8, "gelu": None}, steps=120)
+
+    assert "Trials that ended before step 400 without it count as never reaching it: 10 of gelu." in found.sentences
+    assert found.of("relu").steps.ended_early == 0
+    assert not any("ended before" in text for text in reaching({"relu": 8, "gelu": None}).sentences)
+    lost = reaching({"relu": 8, "gelu": None}, steps=120, status="diverged", metric=None)
+    assert not any("ended before" in text for text in lost.sentences)

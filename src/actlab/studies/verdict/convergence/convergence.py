@@ -11,6 +11,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -61,6 +62,7 @@ class TimeToTarget:
         n: number of trials.
         censored: those of them that never reached the target.
         at_once: those of them that met it at the first recorded point.
+        ended_early: those of them that completed with fewer steps than others, without the target, and count as never reaching it.
         median: Kaplan-Meier median; None where less than half of the trials reach it.
         restricted_mean: mean of min(time, horizon).
         ci: its 95 % interval; (None, None) below two trials.
@@ -72,6 +74,7 @@ class TimeToTarget:
     n: int
     censored: int
     at_once: int
+    ended_early: int
     median: float | None
     restricted_mean: float
     ci: Interval
@@ -225,6 +228,9 @@ class _Study:
             evaluated=len(curves),
         )
 
+    def _completed(self, arm: str) -> set[int]:
+        return {trial.seed for trial in self.trials[arm] if not trial.diverged}
+
     def _pace(self, arm: str, gain: Gain | None) -> tuple[Pace, float | None]:
         """Return how the steps to the target compare with the baseline's, and the error rate at which that is decided.
 
@@ -250,6 +256,7 @@ class _Study:
             n=len(times.seeds),
             censored=int(np.count_nonzero(~times.reached)),
             at_once=sum(trial.meets_at_once(self.facts.target) for trial in self.trials[arm] if self.facts.target),
+            ended_early=len(self._completed(arm) & {*compress(times.seeds, np.isinf(times.time))}),
             median=curve.median,
             restricted_mean=float(restricted.mean()),
             ci=self._interval(restricted, f"{arm} {name}"),

@@ -10,6 +10,7 @@ from actlab.studies.verdict.arm_summary import ArmSummary
 from actlab.studies.verdict.convergence.convergence import ArmConvergence, Convergence, TimeToTarget
 from actlab.studies.verdict.outcomes import StudyFacts
 from actlab.studies.verdict.words import all_named, capitalized
+from actlab.system.name_list import listed
 from actlab.system.plural import plural
 
 __all__ = ["arm_sentence", "convergence_sentences", "target_sentence"]
@@ -58,6 +59,13 @@ def _limits(found: Convergence) -> Iterator[str]:
         yield f"No trial reached it within {plural(found.horizon, 'step')}: it is out of reach of this training."
     elif never:
         yield f"{all_named(never)} never reached it within {plural(found.horizon, 'step')}."
+    early = [
+        f"{entry.steps.ended_early} of {named(entry.arm)}"
+        for entry in found.arms
+        if entry.steps is not None and entry.steps.ended_early
+    ]
+    if early:
+        yield f"Trials that ended before step {found.horizon} without it count as never reaching it: {listed(early)}."
     if all(entry.at_once == entry.n for entry in times):
         yield "Every trial met it when it was first evaluated, so it says nothing about speed."
 
