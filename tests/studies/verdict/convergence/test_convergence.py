@@ -158,6 +158,22 @@ def test_the_best_step_is_the_median_of_the_first_best_evaluations():
     assert (found.of("relu").best_step, found.of("relu").best_last) == (STEPS, 5)
 
 
+def test_a_series_without_a_finite_value_has_no_best_step():
+    found = rows(FAST, seeds=5)
+    for row in found:
+        if row["arm"] == "gelu":
+            row["series"]["accuracy"]["value"] = [None] * 20
+    entry = make_verdict(found, facts(FAST, 5), {}).convergence.of("gelu")
+
+    assert (entry.best_step, entry.evaluated, entry.steps.censored) == (None, 0, 5)
+
+
+def test_rows_without_a_number_of_steps_have_those_of_their_series():
+    found = [{**row, "steps": None} for row in rows(FAST, seeds=5)]
+
+    assert make_verdict(found, facts(FAST, 5), {}).convergence.horizon == STEPS
+
+
 def test_a_target_of_the_training_loss_is_met_by_the_smoothed_loss():
     found = rows(FAST)
     for row in found:

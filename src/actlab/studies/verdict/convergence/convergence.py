@@ -115,7 +115,7 @@ class ArmConvergence:
         best_step: median over trials of the first step with the best held-out value.
         best_epoch: the same in epochs.
         best_last: number of trials that were best at their last evaluation.
-        evaluated: number of trials with a held-out series.
+        evaluated: number of trials with a held-out series that has finite values.
     """
 
     arm: str
@@ -205,7 +205,8 @@ class _Study:
 
     def arm(self, arm: str) -> ArmConvergence:
         trials, facts = self.trials[arm], self.facts
-        curves = [trial.held_out for trial in trials if trial.held_out is not None]
+        held_out = [trial.held_out for trial in trials if trial.held_out is not None]
+        curves = [curve for curve in held_out if np.isfinite(curve.value).any()]
         best = [(curve, curve.best(facts.sign)) for curve in curves]
         best_step = float(np.median([curve.step[at] for curve, at in best])) if best else None
         per_epoch = facts.steps_per_epoch

@@ -89,13 +89,15 @@ def read_trials(
             continue
         outcome = outcomes[arm]
         if seed in outcome.metrics or seed in outcome.diverged:
+            loss, held_out = loss_curve(row), held_out_curve(row, facts.metric)
+            last = max((float(curve.step[-1]) for curve in (loss, held_out) if curve is not None), default=0.0)
             found[arm][seed] = TrialCurves(
                 seed=seed,
-                steps=int(row.get("steps") or 0),
+                steps=int(max(row.get("steps") or 0, last)),
                 diverged=seed in outcome.diverged,
                 stacked=(row.get("versions") or {}).get("trainer") == "stacked",
-                loss=loss_curve(row),
-                held_out=held_out_curve(row, facts.metric),
+                loss=loss,
+                held_out=held_out,
             )
     return {arm: [by_seed[seed] for seed in facts.seeds if seed in by_seed] for arm, by_seed in found.items()}
 
