@@ -27,6 +27,7 @@ from actlab.studies.trial_inputs import changed_inputs
 from actlab.studies.trials.tuning import tunings
 from actlab.studies.verdict.reproduction import StudyOrigin, reproduction
 from actlab.studies.verdict.verdict import StudyFacts, Verdict, make_verdict
+from actlab.studies.verdict.words import all_named
 from actlab.system import collector
 from actlab.system.display import Displayed
 from actlab.system.native_threads import blas_on_one_thread
@@ -129,11 +130,12 @@ class Study:
         if self.plan.tune is None or "learning_rate" not in facts:
             return []
         tuned = tunings(self.plan, facts["learning_rate"], self._store.results(self._stored.id))
-        return [
-            f"The best learning rate of {arm}, {tuning.rate:.2g}, is at the edge of the grid: a better one may lie beyond it."
-            for arm, tuning in tuned.items()
-            if tuning.is_at_edge
-        ]
+        edges = [f"{arm} ({tuning.rate:.2g})" for arm, tuning in tuned.items() if tuning.is_at_edge]
+        if not edges:
+            return []
+        middle = f"{facts['learning_rate']:.2g}"
+        text = f"The best learning rate of {all_named(edges)} is at the edge of the grid around {middle}: a better one may lie beyond it."
+        return [f"{text} Change the middle, which is the learning rate of the task (of a script: --lr)."]
 
     def report(self, path: str | Path, *, force: bool = False) -> Path:
         """Write the report of the study, one HTML file that loads nothing from the network, and return its path.

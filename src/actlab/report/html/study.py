@@ -150,7 +150,8 @@ def _convergence(verdict: Verdict, rows: Sequence[Row]) -> dict[str, Any]:
         _figure(
             "held-out",
             f"{verdict.metric} on held-out data",
-            "Evaluated while training, on the validation split. Line: median over seeds; band: quartiles; dashed: the target.",
+            "On the validation split while training, or as your own training reports it. Line: median over seeds; band: quartiles; dashed: "
+            "the target.",
             held_out_text(verdict, rows),
             lambda frame: held_out_plot(verdict, rows, frame),
         ),
