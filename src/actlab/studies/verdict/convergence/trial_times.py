@@ -93,7 +93,7 @@ def read_trials(
             last = max((float(curve.step[-1]) for curve in (loss, held_out) if curve is not None), default=0.0)
             found[arm][seed] = TrialCurves(
                 seed=seed,
-                steps=int(max(row.get("steps") or 0, last)),
+                steps=int(row.get("steps") or last),
                 diverged=seed in outcome.diverged,
                 stacked=(row.get("versions") or {}).get("trainer") == "stacked",
                 loss=loss,
