@@ -1056,6 +1056,15 @@ class Lengths:
         first=GOOD_SCRIPT,
     ),
     Wrong(
+        wrong="learning rates to tune, where the scheduler sets them",
+        typed="actlab compare my_task.py relu gelu --tune lr",
+        says=("has nothing to choose", "max_lr=[group['lr'] for group in optimizer.param_groups]"),
+        first=_loop(
+            "def scheduler(optimizer, total_steps):\n"
+            "    return torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.1, total_steps=total_steps)"
+        ),
+    ),
+    Wrong(
         wrong="an option of a script for a task",
         typed="actlab compare my_task.py relu gelu --metric f1",
         says=("--metric goes with --script", "Did you mean"),
@@ -1071,6 +1080,18 @@ class Lengths:
         typed="actlab compare --script 'python train.py {seed}' relu gelu",
         says=("it reports gap", "--metric NAME --direction max"),
         first=_script("apply_()\nactlab.report(gap=1)"),
+    ),
+    Wrong(
+        wrong="a script that reports the training loss, and other names that cannot be read",
+        typed="actlab compare --script 'python train.py {seed}' relu gelu",
+        says=("it reports loss, and names that cannot be read (**)", "--metric NAME --direction max"),
+        first=_script("apply_()\nactlab.report(loss=1, **{'gap': 2})"),
+    ),
+    Wrong(
+        wrong="a training script in the place of a task file",
+        typed="actlab compare train.py relu gelu",
+        says=("is a training script", "actlab compare --script 'python train.py --seed {seed}'"),
+        first=_script("actlab.apply_(None)\nactlab.report(step=1, accuracy=0.5)"),
     ),
     Wrong(
         wrong="a script that never takes an activation",

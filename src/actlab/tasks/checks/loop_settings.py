@@ -167,7 +167,7 @@ def check_rate_matters(task: Task, model: nn.Module, total: int) -> None:
     why = "its optimizer does not use the argument lr."
     if task.scheduler is not None:
         why = (
-            "its optimizer or its scheduler sets them, as OneCycleLR(optimizer, max_lr=0.1, ...) does. Take the rate from the optimizer: "
+            "its optimizer or its scheduler sets them, such as OneCycleLR(optimizer, max_lr=0.1, ...). Take the rate from the optimizer: "
             "max_lr=[group['lr'] for group in optimizer.param_groups]."
         )
     raise PlanError(
