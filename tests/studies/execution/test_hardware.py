@@ -7,13 +7,20 @@ import pytest
 import torch
 from tests.studies.tiny import FILE, model, tiny
 
+from actlab.errors import TaskError
 from actlab.studies import arm_cost
 from actlab.studies.arm import parse_arm
 from actlab.studies.execution import template
+from actlab.studies.execution.job import Job
+from actlab.studies.execution.template import HAS_THREADS
+from actlab.studies.execution.template_process import CannotForkError, TemplateError, TemplateStart
+from actlab.studies.plan import make_plan
+from actlab.studies.settings import StudySettings
 from actlab.studies.trials.trial import run_trial
 from actlab.study import compare, draft
 from actlab.system import cores
 from actlab.tasks.training import devices, evaluation, loop
+from actlab.tasks.training.devices import Hardware
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
@@ -130,6 +137,36 @@ def test_a_trial_has_the_threads_that_are_asked_for(tmp_path):
     study = run(tmp_path, str(file), threads=2, seeds=1, jobs=1)
 
     assert {row["versions"]["threads"] for row in study.rows()} == {"2"}
+
+
+def refused(start, **greeting):
+    with pytest.raises((TemplateError, CannotForkError, TaskError)) as error:
+        start.refuse(greeting)
+    return error.type, start.warm
+
+
+def test_trials_on_several_threads_are_not_forked_from_a_process_that_has_threads():
+    plan = make_plan(tiny(), ["relu", "gelu"], baseline="relu", settings=StudySettings(seeds=2))
+    start = TemplateStart(Job(store="", study=1, plan=plan, task=tiny(), jobs=1, hardware=Hardware(threads=2)), tiny())
+
+    assert refused(start, problem=HAS_THREADS) == (TemplateError, False)  # of the task's functions, perhaps
+    assert refused(start, problem=HAS_THREADS) == (CannotForkError, False)
+    assert refused(start, error="no data") == (TaskError, False)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(cores.available() < 2, reason="needs two cores")
+def test_a_task_that_uses_threads_when_it_is_loaded_does_not_hang(tmp_path, caplog):
+    before = torch.get_num_threads()
+    file = tmp_path / "my_task.py"
+    file.write_text(f"{FILE}\ntorch.set_num_threads(2)\ntorch.randn(800, 800) @ torch.randn(800, 800)\n")
+    try:
+        study = run(tmp_path, str(file), threads=2, seeds=1, jobs=1, trial_limit="20s")
+    finally:
+        torch.set_num_threads(before)
+
+    assert {row["status"] for row in study.rows()} == {"completed"}
+    assert "The trials run in this process, one after another" in caplog.text
 
 
 @pytest.mark.gpu

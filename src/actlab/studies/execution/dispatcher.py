@@ -15,15 +15,14 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import TypeAlias
 
-from actlab.errors import StoreError, TaskError
+from actlab.errors import StoreError
 from actlab.studies.execution import ended_trial
 from actlab.studies.execution.cost_process import CostProcess
 from actlab.studies.execution.job import Job
 from actlab.studies.execution.runner import Answer, Choice, Order
 from actlab.studies.execution.study_state import StudyState
 from actlab.studies.execution.suspension import Suspension
-from actlab.studies.execution.template import WRONG_DEFINITIONS
-from actlab.studies.execution.template_process import TemplateError, TemplateProcess, needs_new_interpreter
+from actlab.studies.execution.template_process import TemplateError, TemplateProcess, TemplateStart
 from actlab.studies.execution.time_limits import Budget, RunningTime, default_trial_limit
 from actlab.studies.execution.waiting import WaitingNotice
 from actlab.studies.stacked.stacking import CHOICE_LIMIT, Stacking
@@ -76,7 +75,7 @@ class Dispatcher:
         )
         self._owner, self._budget = Owner.of(), Budget(job.budget, job.jobs)
         self._template: TemplateProcess | None = None
-        self._spawn, self._warm, self._restarts = needs_new_interpreter(job), True, 0
+        self._start, self._restarts = TemplateStart(job, task), 0
         self._runners: _Runners = {}
         self._deaths: Counter[TrialKey] = Counter()
         self._steps: int | None = None  # of a trial
@@ -355,29 +354,12 @@ class Dispatcher:
         """Return the template process, which is started if there is none."""
         if self._template is None:
             self._store.close()  # no connection may be open in a fork
-            template = TemplateProcess(self._job, None if self._spawn else self._task, warm=self._warm)
-            self._template = template  # known before the wait, in which Ctrl-C may come
+            self._template = template = self._start.begin()  # known before the wait, in which Ctrl-C may come
             greeting = template.greeting(_LOADING_LIMIT)
             if "steps" not in greeting:
-                self._refuse(greeting)
+                self._start.refuse(greeting)
             self._steps = greeting["steps"]
         return self._template
-
-    def _refuse(self, greeting: dict[str, str]) -> None:
-        """Start the template process in another way, or raise what it says.
-
-        Raises:
-            TemplateError: it is to be started again.
-        """
-        if greeting.get("problem") == WRONG_DEFINITIONS and self._spawn:
-            self._spawn = False
-            raise TemplateError("the task has another definition in a new interpreter")
-        if "problem" in greeting and self._warm:
-            self._warm = False
-            raise TemplateError("the task uses an accelerator when its functions are run")
-        if "error" in greeting:
-            raise TaskError(greeting["error"])
-        raise RuntimeError(greeting.get("internal_error", f"the task cannot be loaded: {greeting}"))
 
     def _recover(self, error: TemplateError) -> None:
         """Forget all runners, whose trials run again, after the template process has ended."""
@@ -389,7 +371,7 @@ class Dispatcher:
         self._costs.forget()
         self._store.release_owned(self._job.study, self._owner)
         self._restarts += 1
-        self._warm = self._warm and self._restarts < 2  # the task's functions may be what ends it
+        self._start.warm = self._start.warm and self._restarts < 2  # the task's functions may be what ends it
         if self._restarts > _RESTARTS:
             raise StoreError(
                 f"The processes that run the trials could not be kept alive: {error}. Is there enough memory, and does "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from actlab.studies.execution.dispatcher import Dispatcher
 from actlab.studies.execution.job import Job
 from actlab.studies.execution.runner import run_planned
 from actlab.studies.execution.study_state import ProgressCallback, StudyState
-from actlab.studies.execution.template_process import can_run_in_processes
+from actlab.studies.execution.template_process import CannotForkError, can_run_in_processes
 from actlab.studies.execution.time_limits import Budget
 from actlab.studies.store.lease_owner import Owner
 from actlab.studies.store.store import HEARTBEAT, Holder, Lease, Store
@@ -22,6 +23,8 @@ from actlab.system.plural import plural
 from actlab.tasks.task import Task
 
 __all__ = ["ProgressCallback", "StudyInterrupted", "run"]
+
+_log = logging.getLogger(__name__)
 
 _POLL = 0.1  # seconds that an idle loop waits before it reads the store again
 
@@ -70,7 +73,14 @@ def run(job: Job, task: Task, progress: ProgressCallback | None = None) -> bool:
 
 def _run(job: Job, task: Task, state: StudyState, store: Store) -> bool:
     if can_run_in_processes(job):
-        return Dispatcher(job, task, state, store).run()
+        try:
+            return Dispatcher(job, task, state, store).run()
+        except CannotForkError:
+            _log.warning(
+                "The trials run in this process, one after another, and nothing protects it from their code: a process that has threads, "
+                "as after the import of the task's file, cannot be forked for trials with %d threads of torch.",
+                job.hardware.threads,
+            )
     return _run_inline(job, task, state, store)
 
 

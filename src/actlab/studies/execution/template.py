@@ -32,6 +32,7 @@ from actlab.studies.execution.runner import run_orders
 from actlab.studies.plan import make_plan
 from actlab.studies.source_files import source_digests
 from actlab.studies.store.lease_owner import Owner
+from actlab.system import native_threads
 from actlab.system.allocator import tune_allocator
 from actlab.tasks.isolation import isolated
 from actlab.tasks.registry import resolve
@@ -43,11 +44,12 @@ from actlab.tasks.training.reproducibility import make_repeatable
 from actlab.tasks.training_function.model_inputs import model_inputs
 from actlab.tasks.user_code import one_line
 
-__all__ = ["REQUEST", "WRONG_DEFINITIONS", "Request", "main", "serve"]
+__all__ = ["HAS_THREADS", "REQUEST", "WRONG_DEFINITIONS", "Request", "main", "serve"]
 
 #: A request, as a letter, the number of a runner, and the place of the study's hardware at which it runs.
 REQUEST = struct.Struct("<cIH")
 WRONG_DEFINITIONS = "wrong definitions"
+HAS_THREADS = "threads"
 _CLOSING = 2.0  # seconds in which a runner whose connection has ended is expected to end
 
 
@@ -88,6 +90,11 @@ def serve(job: Job, control: socket.socket, parent: Owner, *, warm: bool, task: 
             greeting = {"steps": _warm_up(task, job) if warm else None}
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call] # cannot be used in a fork
             task, greeting = None, {"problem": "accelerator"}
+        elif job.hardware.threads > 1 and native_threads.count() not in {None, 1}:
+            task, greeting = (
+                None,
+                {"problem": HAS_THREADS},
+            )  # if they are torch's, a fork would wait for them without end
         _reply(control, greeting)
         if task is not None:
             gc.freeze()  # a collection in a runner would copy every page that it shares with the others

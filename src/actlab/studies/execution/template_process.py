@@ -11,17 +11,18 @@ import subprocess
 import sys
 import sysconfig
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
+from actlab.errors import TaskError
 from actlab.studies.execution.job import Job
 from actlab.studies.execution.runner import Answer, Order
-from actlab.studies.execution.template import REQUEST, Request, serve
+from actlab.studies.execution.template import HAS_THREADS, REQUEST, WRONG_DEFINITIONS, Request, serve
 from actlab.studies.store.lease_owner import Owner
 from actlab.system import native_threads
 from actlab.system.signal_name import signal_name
@@ -29,7 +30,14 @@ from actlab.system.standard_streams import open_missing_streams
 from actlab.tasks.registry import names
 from actlab.tasks.task import Task
 
-__all__ = ["TemplateError", "TemplateProcess", "can_run_in_processes", "needs_new_interpreter"]
+__all__ = [
+    "CannotForkError",
+    "TemplateError",
+    "TemplateProcess",
+    "TemplateStart",
+    "can_run_in_processes",
+    "needs_new_interpreter",
+]
 
 _SINGLE_THREADED = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 _REPLY_LIMIT = 60.0  # seconds for a reply that takes milliseconds
@@ -37,6 +45,10 @@ _REPLY_LIMIT = 60.0  # seconds for a reply that takes milliseconds
 
 class TemplateError(Exception):
     """The template process has ended, or does not answer."""
+
+
+class CannotForkError(Exception):
+    """No process can be forked for the trials, as was found when the task was loaded."""
 
 
 def _can_fork() -> bool:
@@ -59,15 +71,18 @@ def needs_new_interpreter(job: Job) -> bool:
 
 
 def can_run_in_processes(job: Job) -> bool:
-    """Return whether the trials of a study can run in processes of their own.
-
-    Metal cannot be used in a fork. Nor can several threads of torch in one of a process that has threads: if these are torch's own, which
-    a fork has not got, it would wait for them without end.
-    """
+    """Return whether the trials of a study can run in processes of their own. Metal cannot be used in a fork."""
     if job.hardware.devices == ("mps",):
         return False
-    if needs_new_interpreter(job):
-        return True
+    return needs_new_interpreter(job) or _can_run_in_forks(job)
+
+
+def _can_run_in_forks(job: Job) -> bool:
+    """Return whether the trials of a study can run in forks of this process.
+
+    Several threads of torch cannot be used in a fork of a process that has threads: if these are torch's own, which a fork has not got, it
+    would wait for them without end.
+    """
     return _can_fork() and (job.hardware.threads == 1 or native_threads.count() == 1)
 
 
@@ -214,6 +229,47 @@ class TemplateProcess:
             self._process.kill()
             return self._process.wait()
         return _end_fork(self._pid)
+
+
+class TemplateStart:
+    """How the template process of a study is started: as a new interpreter or a fork, with a first run of the task's functions or without.
+
+    Args:
+        job: the study.
+        task: its task.
+
+    Attributes:
+        warm: whether the task's functions are run once.
+    """
+
+    def __init__(self, job: Job, task: Task) -> None:
+        self._job, self._task = job, task
+        self._spawn, self.warm = needs_new_interpreter(job), True
+
+    def begin(self) -> TemplateProcess:
+        """Start the process."""
+        return TemplateProcess(self._job, None if self._spawn else self._task, warm=self.warm)
+
+    def refuse(self, greeting: Mapping[str, Any]) -> NoReturn:
+        """Choose another way to start the process, or raise what it says.
+
+        Raises:
+            TemplateError: it is to be started again.
+            CannotForkError: the trials can run in this process only.
+            TaskError: the task cannot be loaded.
+        """
+        problem = greeting.get("problem")
+        if problem == WRONG_DEFINITIONS and self._spawn and _can_run_in_forks(self._job):
+            self._spawn = False
+            raise TemplateError("the task has another definition in a new interpreter")
+        if problem == WRONG_DEFINITIONS or (problem == HAS_THREADS and not self.warm):
+            raise CannotForkError
+        if problem is not None and self.warm:
+            self.warm = False
+            raise TemplateError("the task uses an accelerator or starts threads when its functions are run")
+        if "error" in greeting:
+            raise TaskError(greeting["error"])
+        raise RuntimeError(greeting.get("internal_error", f"the task cannot be loaded: {greeting}"))
 
 
 def _end_fork(pid: int) -> int:
