@@ -18,6 +18,7 @@ IMPORTS = {
     "import importlib\nh = importlib.import_module('E_helper')": ["E_helper.py"],
     "import E_first": ["E_first.py", "E_helper.py"],
     "import E_space.part": ["E_space/part.py"],
+    "import E_space.relative": ["E_space/part.py", "E_space/relative.py"],
     "import torch, json, numpy, actlab": [],
     "try:\n    import E_not_there\nexcept ImportError:\n    pass": [],
 }
@@ -36,6 +37,7 @@ def folder(tmp_path):
         "E_pack/settings.py": "VALUE = 1",
         "E_pack/unused.py": "VALUE = 1",
         "E_space/part.py": "VALUE = 1",
+        "E_space/relative.py": "from . import part",
     }
     for name, text in files.items():
         (tmp_path / name).write_text(text)

@@ -30,7 +30,19 @@ _INSTALLED = (
     _PACKAGE,
     *(Path(sysconfig.get_paths()[key]).resolve() for key in ("stdlib", "platstdlib", "purelib", "platlib")),
 )
-_FUNCTIONS = ("model", "data", "loss", "metric", "optimizer", "curve_metric", "step", "predict", "scheduler", "train", "example_inputs")
+_FUNCTIONS = (
+    "model",
+    "data",
+    "loss",
+    "metric",
+    "optimizer",
+    "curve_metric",
+    "step",
+    "predict",
+    "scheduler",
+    "train",
+    "example_inputs",
+)
 _digests: weakref.WeakKeyDictionary[Task, dict[str, str]] = weakref.WeakKeyDictionary()
 
 
@@ -137,6 +149,19 @@ def _imported_files(file: Path, folders: Iterable[Path]) -> Iterator[Path]:
         return
     for name in _imported_names(tree, _package_of(file)):
         yield from _files_of_import(name, [str(file.parent), *map(str, folders)])
+    yield from _relative_files(tree, file)
+
+
+def _relative_files(tree: ast.AST, file: Path) -> Iterator[Path]:
+    """Yield the files of relative imports, by their folder: a package need not have an ``__init__.py``."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and 0 < node.level <= len(file.parents):
+            base = file.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+            modules = [*([base] if node.module else []), *(base / alias.name for alias in node.names)]
+            candidates = (
+                found for path in modules for found in (path.parent / f"{path.name}.py", path / "__init__.py")
+            )
+            yield from (found.resolve() for found in candidates if found.is_file())
 
 
 def _imported_names(tree: ast.AST, package: list[str]) -> Iterator[str]:
