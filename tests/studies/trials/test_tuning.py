@@ -39,7 +39,7 @@ def tuned(value_of, plan_=None, order=None):
 
 def by_hand(value_of, sign=1):
     """The rate that successive halving chooses, written anew as a table with ranks."""
-    rates = OWN * np.array(HALVING_FACTORS)
+    rates, before = OWN * np.array(HALVING_FACTORS), np.array([])
     for number, (rung, keep) in enumerate(zip(HALVING, [*(it.rates for it in HALVING[1:]), 1], strict=True)):
         keys = [[TrialKey(f"tune{number}", "gelu", seed, rate) for seed in TUNING_SEEDS] for rate in rates.tolist()]
         values = np.array([[value_of(key) for key in row] for row in keys], dtype=float)
@@ -52,7 +52,11 @@ def by_hand(value_of, sign=1):
         own = int(np.abs(rates - OWN).argmin())
         if number == 0 and np.isfinite(means[own]):
             order = np.r_[[own], order[order != own]]
+        smaller = before[before < rates.min()]
+        before = rates[[i for i in np.lexsort((-rates, np.abs(np.log(rates / OWN)), -means)) if np.isfinite(means[i])]]
         rates = np.sort(rates[[i for i in order[:keep] if np.isfinite(means[i])]])
+        if number and not len(rates):
+            rates = smaller[:1]
         assert share_of(f"tune{number}") == rung.share
         if len(rates) < 2:
             break
@@ -116,6 +120,16 @@ def test_where_every_trial_diverges_the_arm_keeps_the_rate_of_the_task_and_is_no
     assert tuning.total == len(ran)
     assert tuning.work_left == 0
     assert not tuning.is_at_edge
+
+
+def test_where_training_diverges_after_the_first_rung_a_smaller_rate_is_chosen_without_further_trials():
+    def late(key):  # large rates learn fastest, and from the task's own on they diverge in the end
+        return None if key.stage == "tune1" and key.lr > OWN / 1.1 else min(key.lr, 4 * OWN) - max(0, key.lr - 4 * OWN)
+
+    tuning, ran = tuned(late)
+
+    assert len(ran) == len(tuned(noisy(0))[1])
+    assert tuning.rate == max(rate for rate in tuning.grid if rate < OWN)
 
 
 def test_where_one_rate_is_left_it_is_chosen_without_further_trials():

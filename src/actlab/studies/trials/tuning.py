@@ -23,7 +23,8 @@ class ArmTuning:
     On each rung all rates that are left run on the tuning seeds. The best mean validation results go on to the next rung, of equal ones
     the nearest to the task's own rate; on the first rung of successive halving they are smoothed over neighbours, and the task's own rate
     goes on with the best other one. A trial that diverged or failed counts as the worst, and a rate with one does not go on. The last rate
-    left is chosen; where none is, the task's own.
+    left is chosen. Where none is left on a later rung, it is the best of the rung before that is smaller, as training diverges at large
+    rates; where there is none, the task's own.
 
     Args:
         arm: its label.
@@ -38,6 +39,7 @@ class ArmTuning:
         self.grid = tuple(default * factor for factor in factors)
         self._values: dict[TrialKey, float] = {}
         self._rung, self._rates, self._earlier = 0, list(self.grid), 0
+        self._reserve: list[float] = []  # rates of the rung before, best first
         self.rate: float | None = None  # chosen
         self._is_settled = False
 
@@ -95,9 +97,11 @@ class ArmTuning:
         kept = self._best()
         if len(kept) > 1:
             self._earlier += len(self._keys())
+            self._reserve = self._ranked()
             self._rung, self._rates = self._rung + 1, sorted(kept)
         else:
-            self.rate = kept[0] if kept else self._default
+            smaller = [rate for rate in self._reserve if rate < self._rates[0]]
+            self.rate = next(iter(kept or smaller), self._default)
 
     def _best(self) -> list[float]:
         """Return the rates that go on, best first."""
