@@ -180,6 +180,7 @@ def _data_and_arms(
     if task.door == "script":
         return None, _rehearsed_arms(task, arms, chosen, seed=seed, limit=limit, jobs=jobs)
     if task.door == "function":
+        warn_of_saved_files(task, _texts(task), jobs=jobs)
         return None, _tried_arms(task, arms, chosen, batch=check_function(task, seed=seed), seed=seed)
     data = check(task, seed=seed)
     return data, _tried_arms(task, arms, chosen, batch=first_inputs(task, data.train, seed), seed=seed)
@@ -261,6 +262,11 @@ def _tried_arms(
     return found
 
 
+def _texts(task: Task) -> dict[Path, str]:
+    """Return the texts of the user's files behind a task."""
+    return {file: file.read_text(encoding="utf-8", errors="replace") for file in source_files(task)}
+
+
 def _rehearsed_arms(
     task: Task, arms: Sequence[Arm], chosen: StudySettings, *, seed: int, limit: float | None, jobs: int
 ) -> TriedArms:
@@ -269,7 +275,7 @@ def _rehearsed_arms(
     Raises:
         TaskError: the script does not get to its model, or an arm does not fit.
     """
-    texts = {file: file.read_text(encoding="utf-8", errors="replace") for file in source_files(task)}
+    texts = _texts(task)
     warn_of_seed(task, texts.values())
     warn_of_saved_files(task, texts, jobs=jobs)
     sites = None if chosen.sites is None else list(parse_sites(chosen.sites))

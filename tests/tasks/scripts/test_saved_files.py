@@ -4,9 +4,11 @@ import logging
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 from actlab.tasks.scripts.saved_files import warn_of_saved_files
 from actlab.tasks.scripts.script import Script
+from actlab.tasks.training_function.function_task import function_task
 
 REPORT = "actlab.report(accuracy=1)\n"
 
@@ -30,6 +32,7 @@ def warned(text, caplog, *, command="python train.py --seed {seed}", jobs=2):
         'torch.save(model.state_dict(), "best.pt")',
         'model.save_pretrained("out")',
         'arguments = TrainingArguments(output_dir="out")',
+        'arguments = TrainingArguments("out", seed=seed)',
         "accelerator.save_state(folder)",
         'np.savez("result.npz", x)',
     ],
@@ -46,3 +49,15 @@ def test_nothing_is_said_where_no_other_trial_runs_or_the_folder_of_the_trial_is
     assert not warned(save, caplog, command="python train.py --out {out}")
     assert not warned(f"path = os.environ['ACTLAB_OUT']\n{save}", caplog)
     assert not warned(f"# {save}\ntorch.load(path)\nself.saved(path)", caplog)
+
+
+def test_a_training_function_that_saves_files_is_told_to_use_a_folder_of_its_own(caplog):
+    def warned(text):
+        caplog.clear()
+        task = function_task(lambda _model: 0.5, model=nn.Identity, metric_name="accuracy")
+        with caplog.at_level(logging.WARNING):
+            warn_of_saved_files(task, {Path("my_train.py"): text}, jobs=2)
+        return caplog.text
+
+    assert "The training function saves files (my_train.py, line 1" in warned('TrainingArguments("out")')
+    assert not warned("with tempfile.TemporaryDirectory() as folder:\n    TrainingArguments(folder, output_dir=folder)")
