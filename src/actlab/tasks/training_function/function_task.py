@@ -156,9 +156,10 @@ def _metric(train: Callable[..., Any], name: Any, direction: Any, *, of: str) ->
     chosen = name or first_known(read.names, any_direction=direction is not None)
     if chosen is None:
         found = f"it returns or reports {listed(read.names)}" if read.names else "no names can be read in its source"
+        by_name = "" if read.names else " Or return it by a known name, as in return {'accuracy': value}."
         raise TaskError(
-            f"Which result of {of} is compared is not known: {found}. Add metric_name, such as 'accuracy', and direction: 'max' where "
-            "a larger one is better, 'min' where a smaller one is."
+            f"Which result of {of} is compared is not known: {found}. Add metric_name, the name of the result, and direction: 'max' where "
+            f"a larger one is better, 'min' where a smaller one is.{by_name}"
         )
     if read.is_all and chosen not in read.names:
         raise TaskError(
