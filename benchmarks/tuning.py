@@ -8,7 +8,9 @@ A training without a schedule of its learning rate passes through all shorter on
 seeds of an activation are trained as one stack. A design sees the validation results of two tuning seeds and chooses a rate per
 activation. Costs are steps of training, in trials of full length. Printed for every task: mean shortfall from the best of the thirteen
 rates, in units of the region of practical equivalence, and that of ReLU alone; share of choices not worse than those of the full grid, by
-more than that region; share of choices equal to those; share at the edge of the grid.
+more than that region; share of choices equal to those; share at the edge of the grid. A second table shows what the choice does to the
+comparison with ReLU: mean shift of the difference to it over the other activations, the worst one, and the share of those as good as ReLU,
+each at its best rate, that come out worse by more than the region.
 """
 
 from __future__ import annotations
@@ -317,19 +319,57 @@ def outcome(choose: Callable[[Floats, Sequence[int]], int], edges: set[int], tab
     return Outcome(same=means[0], not_worse=means[1], short=means[2], at_edge=means[3], relu=relu)
 
 
+def errors(choose: Callable[[Floats, Sequence[int]], int], table: Floats, rope: float) -> tuple[Floats, float]:
+    """Return by how much a way to choose shifts the difference of every other arm to ReLU, and how often that shows a loss.
+
+    Args:
+        choose: the way, as for :func:`outcome`.
+        table: of one task, larger is better.
+        rope: half width of the region of practical equivalence.
+
+    Returns:
+        The mean shift of each arm, in the region's units; and the share of arms as good as ReLU, each at its best rate, that come out worse
+        than ReLU by more than the region.
+    """
+    ended = np.nan_to_num(table[:, -1].mean((2, 3)), nan=-np.inf)
+    true = (ended.max(1) - ended.max(1)[0])[1:]
+    shown = []
+    for pair in combinations(range(len(SEEDS)), 2):
+        results = np.array([row[choose(arm[..., 0], pair)] for arm, row in zip(table, ended, strict=True)])
+        shown.append(results[1:] - results[0])
+    differences = np.array(shown)
+    is_wrong = (differences < -rope) & (true >= 0)
+    return (differences - true).mean(0) / rope, float(is_wrong[:, true >= 0].mean()) if (true >= 0).any() else 0.0
+
+
+def print_errors(tables: dict[str, tuple[Floats, float]]) -> None:
+    """Print what the choice of rates does to the comparison with ReLU."""
+    own = EXPONENTS.index(0.0)
+    ways = {"the task's own rate": lambda *_: own, FULL.name: FULL.choose, CHOSEN.name: CHOSEN.choose}
+    print(f"| rates | {' | '.join(tables)} |\n|---|{'---|' * len(tables)}")
+    for name, choose in ways.items():
+        cells = []
+        for table, rope in tables.values():
+            shifts, wrong = errors(choose, table, rope)
+            worst = int(shifts.argmin())
+            cells.append(f"{shifts.mean():+.2f}, {shifts[worst]:+.2f} ({ARMS[1 + worst]}), {wrong:.0%}")
+        print(f"| {name} | {' | '.join(cells)} |")
+
+
 def simulate() -> None:
-    """Print one row for every design, with a column for every task."""
+    """Print one row for every design, with a column for every task, and what the choice does to the comparison with ReLU."""
     own = EXPONENTS.index(0.0)
     ways = {"the task's own rate": (0.0, lambda *_: own, set[int]())}
     for design in DESIGNS:
         edges = {EXPONENTS.index(design.exponents[end]) for end in (0, -1)}
         ways[design.name] = (design.cost, design.choose, edges)
-    columns = {}
+    columns, tables = {}, {}
     for name, table in np.load(TABLE).items():
         is_max = TASKS[name]().direction == "max"
         signed = table.astype(float) * (1 if is_max else -1)
         best = np.nan_to_num(signed[:, -1].mean((2, 3)), nan=-np.inf).max(1)
         rope = 0.005 if is_max else 0.01 * abs(float(np.median(best)))
+        tables[name] = signed, rope
         columns[name] = [outcome(choose, edges, signed, rope) for _, choose, edges in ways.values()]
     print(f"| design | cost | {' | '.join(columns)} |\n|---|---|{'---|' * len(columns)}")
     for number, (name, (cost, _, _)) in enumerate(ways.items()):
@@ -338,6 +378,7 @@ def simulate() -> None:
             f"{one.short:.2f}, {one.relu:.2f}, {one.not_worse:.0%}, {one.same:.0%}, {one.at_edge:.0%}" for one in found
         ]
         print(f"| {name} | {cost:.2f} | {' | '.join(cells)} |")
+    print_errors(tables)
 
 
 def main() -> None:
