@@ -1,9 +1,15 @@
 """A check of a task tries its largest label and its metric, and leaves no global state behind."""
 
+import copy
 import dataclasses
+from contextlib import nullcontext
+from functools import partial
 
 import pytest
 import torch
+from tests.studies import tiny
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from actlab.errors import TaskError
 from actlab.evaluate.data_audit import count_duplicates
@@ -70,3 +76,18 @@ def test_a_value_that_is_no_number_is_refused(value):
 def test_a_metric_of_the_curve_is_checked_too():
     with pytest.raises(TaskError, match="curve_metric of mnist1d must return a number, got str"):
         check(dataclasses.replace(resolve("mnist1d"), curve_metric=lambda _: "low"))
+
+
+@pytest.mark.parametrize("layer", [nn.BatchNorm1d(8), nn.LayerNorm(8)])
+def test_a_last_batch_of_one_example_is_refused_where_batch_normalisation_would_raise(layer):
+    def make(seed, **options):
+        data = tiny.data(seed)
+        train = DataLoader(TensorDataset(data.train.x[:33], data.train.y[:33]), batch_size=16, **options)
+        return {"train": train, "test": (data.test.x, data.test.y)}
+
+    def build(_):
+        return nn.Sequential(nn.Linear(4, 8), copy.deepcopy(layer), nn.ReLU(), nn.Linear(8, 2))
+
+    with pytest.raises(TaskError, match="Set drop_last=True") if isinstance(layer, nn.BatchNorm1d) else nullcontext():
+        check(tiny.tiny(model=build, data=make))
+    check(tiny.tiny(model=build, data=partial(make, drop_last=True)))

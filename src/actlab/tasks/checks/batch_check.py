@@ -11,13 +11,14 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from actlab.errors import TaskError, did_you_mean
 from actlab.system.name_list import listed
 from actlab.tasks.data import Data, Split
 from actlab.tasks.loading.batch_parts import parts_of
 from actlab.tasks.loading.loader import Loader
-from actlab.tasks.loading.nested import description, leaves, row_count
+from actlab.tasks.loading.nested import description, leaves, mapped, row_count
 from actlab.tasks.task import Task
 from actlab.tasks.training.batches import first_batch, step_count
 from actlab.tasks.training.evaluation import as_number, loss_function, predictions_of_batches
@@ -26,6 +27,7 @@ from actlab.tasks.user_code import user_code
 __all__ = [
     "METRIC_EXAMPLES",
     "check_functions",
+    "check_last_batch",
     "check_loader",
     "check_loss",
     "check_predictions",
@@ -36,6 +38,7 @@ __all__ = [
 #: Test examples on which the metric is evaluated: 0.2 s for LeNet-5 on one core, and enough to contain all ten classes.
 METRIC_EXAMPLES: Final = 2000
 _BATCHES: Final = 2  # read of every loader
+_ONE_VALUE: Final = "Expected more than 1 value per channel"  # of torch's batch normalisation
 _SHORT: Final = 8  # batches of an epoch that is read twice, so that another length shows before any trial
 
 
@@ -155,6 +158,33 @@ def loss_of_first_batch(task: Task, model: nn.Module, data: Data) -> Tensor:
         shown = f"given output {description(output)} and target {description(target)},"
         with user_code(f"loss of {task.name}, {shown}"):
             return check_loss(task, task.loss(output, target), f"loss of {task.name}", shown)
+
+
+def check_last_batch(task: Task, model: nn.Module, data: Data) -> None:
+    """Check that the model takes a last batch of one example, where a loader has one; batch normalisation does not.
+
+    Raises:
+        TaskError: it does not.
+    """
+    split = data.train
+    source = split.source if isinstance(split, Loader) else None
+    if not isinstance(split, Loader) or not isinstance(source, DataLoader) or source.drop_last or not split.examples:
+        return
+    size = source.batch_size or 1
+    if size == 1 or split.examples % size != 1:
+        return
+    last = mapped(first_batch(task, split), lambda leaf: leaf[:1] if isinstance(leaf, Tensor) and leaf.ndim else leaf)
+    found = ""
+    with torch.no_grad():
+        try:
+            loss_function(task, split)(model.train(), last)
+        except Exception as error:  # other errors are of this example, which is not the last one
+            found = str(error)
+    if _ONE_VALUE in found:
+        raise TaskError(
+            f"{split.of[:1].upper()}{split.of[1:]} has {split.examples} examples, so that the last batch of {size} has one, on which batch "
+            f"normalisation raises ({found}). Set drop_last=True in its DataLoader, or another batch_size."
+        )
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from actlab.errors import TaskError, did_you_mean
 from actlab.tasks.checks.batch_check import (
     METRIC_EXAMPLES,
     check_functions,
+    check_last_batch,
     check_loader,
     check_loss,
     check_predictions,
@@ -69,6 +70,7 @@ def check(task: Task, *, seed: int = 0) -> Data:
         check_schedule(task, model, data)
         if needs_batches(task, data):
             _check_optimizer(task, model, loss_of_first_batch(task, model, data))
+            check_last_batch(task, model, data)
             check_predictions(task, model, data)
             check_loss_repeats(task, loss_function(task, data.train), first_batch(task, data.train), seed)
         else:
