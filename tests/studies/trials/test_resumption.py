@@ -214,11 +214,13 @@ DAMAGES = {
     "without the optimizer": lambda state: state["optimization"].pop("optimizer"),
     "without the losses": lambda state: state["recorder"].pop("losses"),
     "another optimizer": lambda state: state["optimization"]["optimizer"].update({"param_groups": []}),
+    "no number of an epoch": lambda state: state.update(epoch="first"),
+    "without generators": lambda state: state.update(generators={}),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_state_that_does_not_fit_is_dropped_and_the_trial_begins_anew(tmp_path, damage):
+def test_a_state_that_does_not_fit_is_dropped_and_the_trial_begins_anew(tmp_path, damage, caplog):
     file = cut_short(tmp_path)
     content = torch.load(file, weights_only=True)
     damage(content["state"])
@@ -226,6 +228,7 @@ def test_a_state_that_does_not_fit_is_dropped_and_the_trial_begins_anew(tmp_path
     killer = Killer()
     assert numbers(run(tiny(loss=killer), tmp_path)) == numbers(run(tiny(), None))
     assert killer.calls == 9
+    assert "begins anew" in caplog.text
 
 
 def test_a_file_that_was_cut_off_is_dropped_and_the_trial_begins_anew(tmp_path):

@@ -122,17 +122,22 @@ class Checkpoint:
         try:
             content = torch.load(self._file, map_location="cpu", weights_only=True)
             form, key, state, spent = (content[name] for name in ("form", "key", "state", "spent"))
+            if (form, key) != (_FORM, self._key):
+                return None
+            self.seconds, self.cpu_seconds = map(float, spent)
+            return dict(state)
         except FileNotFoundError:
             return None
         except Exception as error:  # a file that was cut off or written by something else may raise anything
-            why = (text_of(error) or type(error).__name__).splitlines()[0][:300]
-            _log.warning("The checkpoint %s cannot be read (%s). The trial begins anew.", self._file, why)
-            self.remove()
+            self.discard(error)
             return None
-        if (form, key) != (_FORM, self._key):
-            return None
-        self.seconds, self.cpu_seconds = spent
-        return dict(state)
+
+    def discard(self, error: Exception) -> None:
+        """Remove a file from which the trial cannot go on, and say so."""
+        why = (text_of(error) or type(error).__name__).splitlines()[0][:300]
+        _log.warning("The checkpoint %s cannot be read (%s). The trial begins anew.", self._file, why)
+        self.seconds = self.cpu_seconds = 0.0
+        self.remove()
 
     def _spent(self) -> list[float]:
         """Return seconds and CPU seconds of the trial so far, of all attempts."""

@@ -188,7 +188,7 @@ class _Training:
         The last step of an epoch has the batches that are left.
         """
         size, losses = self._task.accumulate, self._recorder.losses
-        begin = (0, 0) if state is None else (int(state["epoch"]), len(losses) - int(state["epoch_began"]))
+        begin = (0, 0) if state is None else (state["epoch"], len(losses) - state["epoch_began"])
         for epoch, batches in enumerate(epochs(self._task, self._split, self._seed)):
             if epoch < begin[0]:
                 continue
@@ -196,7 +196,7 @@ class _Training:
             if state is not None and epoch == begin[0]:
                 next(islice(groups, begin[1], begin[1]), None)  # read them again, and go on behind them
                 restore_generators(state["generators"], self._settings.device)
-                self._epoch_began = int(state["epoch_began"])
+                self._epoch_began = state["epoch_began"]
             else:
                 self._epoch_began = len(losses)
             self._epoch = epoch
@@ -236,8 +236,12 @@ class _Training:
 
     def _restore(self, state: dict[str, Any]) -> None:
         """Put everything but the generators into the state of a checkpoint; they follow once the batches before it were read again."""
-        model, recorder = self._model, self._recorder
+        model, recorder, generators = self._model, self._recorder, generator_states(self._settings.device)
         try:
+            state |= {name: int(state[name]) for name in ("epoch", "epoch_began")}
+            restore_generators(
+                state["generators"], self._settings.device
+            )  # a trial of them, while the training can begin anew
             model.load_state_dict(state["model"])
             buffers = dict(model.named_buffers())
             for name, value in state["other_buffers"].items():
@@ -252,8 +256,10 @@ class _Training:
             recorder.restore(state["recorder"])
         except Exception as error:
             if self._settings.checkpoint is not None:
-                self._settings.checkpoint.remove()
+                self._settings.checkpoint.discard(error)
             raise UnusableCheckpointError from error
+        finally:
+            restore_generators(generators, self._settings.device)
 
 
 def _next_group(batches: Iterator[Any], size: int) -> tuple[Any, ...]:
