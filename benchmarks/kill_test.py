@@ -12,7 +12,9 @@ Five ways, each on a store of its own, in a session of its own:
 
 Then the command runs to its end, and its rows are compared with those of an uninterrupted run, bit for bit, in all columns except times.
 
-    python benchmarks/kill_test.py [everything start single disk long] [--kills 50] [--part-kills 30] [--seed 0] [--jobs 2]
+    python benchmarks/kill_test.py [everything start single disk long] [--kills 50] [--part-kills 30] [--seed 0] [--jobs 2] [--stack]
+
+With --stack the trials are trained as stacks, but for the long ones; by default none are, as what is faster depends on the machine's load.
 
 Fifteen to twenty minutes. The exit code is 0 if all checks pass.
 """
@@ -49,12 +51,13 @@ from torch import nn
 from torch.nn import functional as F
 
 def model(seed):
-    return nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 2))
+    # widths of which the numbers of a stack do not depend on what else is in it
+    return nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 16))
 
 def data(seed):
     generator = torch.Generator().manual_seed(seed)
-    x = torch.randn(600, 8, generator=generator)
-    y = (x[:, ::2].prod(1) > 0).long()
+    x = torch.randn(600, 16, generator=generator)
+    y = (x[:, :4].prod(1) > 0).long()
     return {"train": (x[:400], y[:400]), "test": (x[400:], y[400:])}
 
 loss = F.cross_entropy
@@ -80,6 +83,7 @@ def main() -> int:
     parser.add_argument("--part-kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--stack", action="store_true")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp())
     (folder / "small_task.py").write_text(TASK)
@@ -87,16 +91,17 @@ def main() -> int:
     ways, expected = options.ways or list(WAYS), list[dict[str, Any]]()
     if set(ways) != {"long"}:
         begin = time.perf_counter()
-        expected = finish(folder, folder / "uninterrupted.db", options.jobs)
+        expected = finish(folder, folder / "uninterrupted.db", options)
         print(f"uninterrupted: {len(expected)} rows in {time.perf_counter() - begin:.1f} s")
     passed = [WAYS[way](folder, expected, options) for way in ways]
     print("everything holds" if all(passed) else "NOT everything holds")
     return 0 if all(passed) else 1
 
 
-def command(folder: Path, store: Path, jobs: int) -> list[str]:
+def command(folder: Path, store: Path, options: argparse.Namespace) -> list[str]:
     """Return the command line of the study."""
-    arguments = ["compare", str(folder / "small_task.py"), *ARMS, "--seeds", str(SEEDS), "--jobs", str(jobs)]
+    arguments = ["compare", str(folder / "small_task.py"), *ARMS, "--seeds", str(SEEDS), "--jobs", str(options.jobs)]
+    arguments.append("--stack" if options.stack else "--no-stack")
     return [sys.executable, "-m", "actlab", *arguments, "--store", f"sqlite:///{store}", "--name", "killed"]
 
 
@@ -159,9 +164,9 @@ def size(file: Path) -> int:
     return file.stat().st_size if file.exists() else 0
 
 
-def finish(folder: Path, store: Path, jobs: int) -> list[dict[str, Any]]:
+def finish(folder: Path, store: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Run the command to its end and return the rows."""
-    subprocess.run(command(folder, store, jobs), check=True, capture_output=True)  # noqa: S603 # our own command
+    subprocess.run(command(folder, store, options), check=True, capture_output=True)  # noqa: S603 # our own command
     return rows(store)
 
 
@@ -185,7 +190,7 @@ def check_kills(folder: Path, expected: list[dict[str, Any]], options: argparse.
     begin, early, kills, right = time.perf_counter(), 0, 0, True
     while kills < options.kills:
         before = state(store)
-        process = start(folder, store, options.jobs)
+        process = start(folder, store, options)
         was_early = kill_at_random(process, draw, lambda before=before, store=store: state(store) != before)
         if process.returncode >= 0:
             right &= compare_rows(f"after {kills} kills", rows(store), expected, store)
@@ -196,13 +201,15 @@ def check_kills(folder: Path, expected: list[dict[str, Any]], options: argparse.
             print(f"  {kills} kills, {state(store)[0]} rows, {time.perf_counter() - begin:.0f} s", flush=True)
     left = len(expected) - state(store)[0]
     print(f"killed {kills} times ({early} before the first trial); {left} of {len(expected)} trials were still to run")
-    return compare_rows("after the kills", finish(folder, store, options.jobs), expected, store) and right
+    return compare_rows("after the kills", finish(folder, store, options), expected, store) and right
 
 
-def start(folder: Path, store: Path, jobs: int, prepare: Callable[[], None] | None = None) -> subprocess.Popen[bytes]:
+def start(
+    folder: Path, store: Path, options: argparse.Namespace, prepare: Callable[[], None] | None = None
+) -> subprocess.Popen[bytes]:
     """Start the command in a process group of its own."""
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command(folder, store, jobs), start_new_session=True, preexec_fn=prepare, **pipes)  # type: ignore[call-overload]  # pipes are one of two kinds # noqa: S603, PLW1509 our own command; the limit must be set in the child
+    return subprocess.Popen(command(folder, store, options), start_new_session=True, preexec_fn=prepare, **pipes)  # type: ignore[call-overload]  # pipes are one of two kinds # noqa: S603, PLW1509 our own command; the limit must be set in the child
 
 
 def state(store: Path) -> tuple[int, int]:
@@ -238,7 +245,7 @@ def check_start(folder: Path, expected: list[dict[str, Any]], options: argparse.
     """Kill the first process alone before the first trial, see that nothing runs on, let the study finish, and compare its rows."""
     store, draw, left, longest = folder / "start.db", random.Random(options.seed), 0, 0.0  # noqa: S311 # random times of a test
     for _ in range(options.part_kills):
-        process = start(folder, store, options.jobs)
+        process = start(folder, store, options)
         pause, begun = draw.uniform(0, 6), state(store)
         end = time.monotonic() + pause
         while time.monotonic() < end and state(store) == begun:
@@ -255,9 +262,7 @@ def check_start(folder: Path, expected: list[dict[str, Any]], options: argparse.
         f"first process killed {options.part_kills} times as it started; the last process ended {longest:.2f} s later at most"
     )
     print(f"  {'NO ' if left else 'yes'}  after the kills at the start: nothing ran on")
-    return (
-        compare_rows("after the kills at the start", finish(folder, store, options.jobs), expected, store) and not left
-    )
+    return compare_rows("after the kills at the start", finish(folder, store, options), expected, store) and not left
 
 
 def check_single(folder: Path, expected: list[dict[str, Any]], options: argparse.Namespace) -> bool:
@@ -265,7 +270,7 @@ def check_single(folder: Path, expected: list[dict[str, Any]], options: argparse
     draw, kills, runs, passed = random.Random(options.seed), 0, 0, True  # noqa: S311 # random choices of a test
     while kills < options.part_kills:
         store, runs = folder / f"single{runs}.db", runs + 1
-        process, before = start(folder, store, options.jobs), -1
+        process, before = start(folder, store, options), -1
         while process.poll() is None and kills < options.part_kills:
             time.sleep(draw.uniform(0, 0.7))
             others = [pid for pid in session(process.pid) if pid != process.pid]
@@ -280,7 +285,7 @@ def check_single(folder: Path, expected: list[dict[str, Any]], options: argparse
         passed &= process.returncode == 0 and b"Traceback" not in errors
         found = f"exit code {process.returncode}, {state(store)[0]} rows, {killed_attempts(store)} attempts killed"
         print(f"{kills} kills of single processes: {found}", flush=True)
-        passed &= compare_rows("after kills of single processes", finish(folder, store, options.jobs), expected, store)
+        passed &= compare_rows("after kills of single processes", finish(folder, store, options), expected, store)
     return passed
 
 
@@ -313,7 +318,7 @@ def check_full_disk(folder: Path, expected: list[dict[str, Any]], options: argpa
     mounted = os.geteuid() == 0 and _mount(disk, "size=400k")
     limit = None if mounted else lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
     try:
-        process = start(folder, store, options.jobs, limit)
+        process = start(folder, store, options, limit)
         _, errors = process.communicate()
         message = errors.decode().strip().splitlines()[-1] if errors else ""
         kind = "tmpfs" if mounted else "file size limit"
@@ -322,7 +327,7 @@ def check_full_disk(folder: Path, expected: list[dict[str, Any]], options: argpa
         if mounted:
             _mount(disk, "remount,size=64m")
         reported = process.returncode == 2 and "run the same command again" in message and b"Traceback" not in errors
-        rows_after = finish(folder, store, options.jobs)
+        rows_after = finish(folder, store, options)
         return compare_rows("after the full disk", rows_after, expected, store) and reported
     finally:
         if mounted:
