@@ -102,6 +102,14 @@ def test_an_edited_script_is_another_study_and_an_edited_module_is_said(script, 
     assert compare(script).name != first.name
 
 
+def test_a_value_beside_the_metric_that_is_no_finite_number_is_no_result(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_script(tmp_path, "apply_()\nactlab.report(accuracy=0.5, f1=0.4, gap=float('nan'), perplexity=10**400)")
+    row = compare(actlab.Script("python train.py {seed}", metric="accuracy"), seeds=1).rows()[0]
+    assert (row["status"], row["metrics"]) == ("completed", {"accuracy": 0.5, "f1": 0.4})
+    assert row["series"]["gap"]["value"] == [None]
+
+
 def test_a_failed_trial_is_a_result_and_the_study_goes_on(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_script(tmp_path, BODY.replace("for step", "if gain > 0: sys.exit('wrong shape')\nfor step"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 
 from actlab.studies.arm import Arm, arm_to_dict
 from actlab.studies.source_files import current_digests
@@ -55,7 +56,8 @@ def _fill(task: Task, result: Result, measured: Measurements) -> None:
     ]
     measured.validation = result.last.get(VALIDATION)
     measured.cpu_seconds, measured.steps = result.cpu_seconds, result.step
-    metrics = {name: value for name, value in result.last.items() if name not in {LOSS, VALIDATION}}
+    others = {name: value for name, value in result.last.items() if name not in {LOSS, VALIDATION}}
+    metrics = {name: value for name, value in others.items() if math.isfinite(value)}  # JSON has no others
     measured.metrics |= metrics if len(metrics) > 1 else {}
     model = result.model
     if model is not None:
