@@ -40,7 +40,11 @@ def isolated(seed: int) -> Iterator[None]:
 
 def seed_all(seed: int) -> None:
     """Seed the global generators of torch, numpy and ``random``; call it inside :func:`isolated` only."""
-    torch.manual_seed(seed)
+    # torch would note the seed for devices that it was built without, in 0.1 ms.
+    if torch.accelerator.current_accelerator() is None:
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 # user code may draw from it
     random.seed(seed)
 

@@ -92,7 +92,8 @@ class GroupedKernel:
         self._sizes = tuple(sizes) if len(set(sizes)) > 1 else (1,) * len(self.specs)
         self._kernels = [kernel(spec) for spec in specs]
         self._counts = [sum(isinstance(value, Learned) for _, value in spec.assigned) for spec in specs]
-        self._tables: dict[tuple[Pass, _Layout, torch.dtype], threads.Calls] = {}
+        self._layouts: dict[torch.Size, _Layout] = {}
+        self._tables: dict[tuple[Pass, int, int, torch.dtype], threads.Calls] = {}
 
     def forward(self, x: Tensor, *parameters: Tensor) -> Tensor:
         """Return the values, in the shape and dtype of ``x``.
@@ -124,8 +125,12 @@ class GroupedKernel:
         return False
 
     def _layout(self, x: Tensor) -> _Layout:
-        rows = prod(x.shape[: self.dim % x.dim()])
-        return _Layout(rows=rows, sizes=self._sizes, width=x.numel() // max(1, rows * sum(self._sizes)))
+        layout = self._layouts.get(x.shape)
+        if layout is None:
+            rows = prod(x.shape[: self.dim % x.dim()])
+            width = x.numel() // max(1, rows * sum(self._sizes))
+            layout = self._layouts[x.shape] = _Layout(rows=rows, sizes=self._sizes, width=width)
+        return layout
 
     def _run(
         self,
@@ -135,21 +140,22 @@ class GroupedKernel:
         parameters: Sequence[Tensor],
         sums: Tensor | None,
     ) -> None:
-        dtype = tensors[0].dtype
-        if not tensors[0].numel():
+        dtype, count = tensors[0].dtype, tensors[0].numel()
+        if not count:
             return
-        key = (which, layout, dtype)
-        if key not in self._tables:
-            self._tables[key] = self._call_table(*key)
-        table, streams = self._tables[key].copy(), STREAMS[which]
-        table[:, 1 : 1 + streams] += [tensor.data_ptr() for tensor in tensors]
+        key = (which, layout.rows, layout.width, dtype)
+        table = self._tables.get(key)
+        if table is None:
+            table = self._tables[key] = self._call_table(which, layout, dtype)
+        calls, streams = table.copy(), STREAMS[which]
+        calls[:, 1 : 1 + streams] += [tensor.data_ptr() for tensor in tensors]
         packed = _pack(parameters, dtype) if parameters else None
         if packed is not None:
-            table[:, 1 + 2 * streams] += packed.data_ptr()
+            calls[:, 1 + 2 * streams] += packed.data_ptr()
         if sums is not None:
-            table[:, 2 + 2 * streams] += sums.data_ptr()
+            calls[:, 2 + 2 * streams] += sums.data_ptr()
         # A thread runs whole functions, so each sum has one writer.
-        threads.run(table, min(torch.get_num_threads(), tensors[0].numel() // SHARE))
+        threads.run(calls, min(torch.get_num_threads(), count // SHARE))
 
     def _call_table(self, which: Pass, layout: _Layout, dtype: torch.dtype) -> threads.Calls:
         """Return one row per call: the function, offsets of its pointers, bytes from row to row, and its integers."""

@@ -28,9 +28,9 @@ def as_channels(x: Tensor) -> Tensor:
 def of_channels(x: Tensor, models: int) -> Tensor:
     """Return the tensor of which :func:`as_channels` is ``x``, with the channels of all models next to each other in memory."""
     x = _channels_last(x)
-    if x.requires_grad:
-        x.register_hook(_channels_last)  # with a gradient in another order torch copies larger tensors
-    return x.unflatten(1, (models, -1)).transpose(0, 1)  # type: ignore[no-untyped-call] # torch leaves it untyped
+    if x.requires_grad:  # with a gradient in another order torch copies larger tensors
+        x.register_hook(_channels_last)  # type: ignore[no-untyped-call] # torch leaves it untyped
+    return x.view(len(x), models, -1, *x.shape[2:]).transpose(0, 1)
 
 
 def _channels_last(x: Tensor) -> Tensor:
@@ -66,9 +66,10 @@ def convolve_images(x: Any, weight: Any, bias: Any = None, *args: Any, **kwargs:
         return NotImplemented
     if weight.stacked.shape[2] > _FEW:
         return model_by_model(torch.conv2d)(x, weight, bias, *args)
-    models, defaults = len(x.stacked), (1, 0, 1, 1)
-    *sizes, groups = [*args, *defaults[len(args) :]]
+    models = len(x.stacked)
+    defaults: tuple[Any, ...] = (1, 0, 1, 1)
+    stride, padding, dilation, groups = [*args, *defaults[len(args) :]]
     together = _channels_last(as_channels(x.stacked))
     shift = None if bias is None else bias.stacked.flatten()
-    y = torch.conv2d(together, weight.stacked.flatten(0, 1), shift, *sizes, groups * models)
+    y = torch.conv2d(together, weight.stacked.flatten(0, 1), shift, stride, padding, dilation, groups * models)
     return StackedTensor(of_channels(y, models))

@@ -15,11 +15,12 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from actlab.nn.training.parameter_groups import exempt_learned_numbers_
 from actlab.studies.stacked.model_stack import ModelStack
 from actlab.studies.stacked.random_draws import RandomDraws
+from actlab.studies.stacked.stacked_batches import stacked_batches
 from actlab.studies.stacked.stacked_optimizer import StackedOptimizer
 from actlab.studies.stacked.stacked_tensor import StackedTensor, StackError
 from actlab.tasks.data import Data, Split
 from actlab.tasks.task import Task
-from actlab.tasks.training.batches import batches, step_count
+from actlab.tasks.training.batches import step_count
 from actlab.tasks.training.optimization import make_optimizer, make_scheduler
 
 __all__ = ["StackTraining", "StackedTrial"]
@@ -113,10 +114,11 @@ class StackTraining:
             StackError: the batches of the seeds differ in shape, or the loss is not one number per model.
         """
         most = self.task.steps if steps is None else steps
-        orders = [batches(self.task, data.train, seed) for data, seed in zip(self._data, self._seeds, strict=True)]
+        splits = [data.train for data in self._data]
+        batches = stacked_batches(self.task, splits, self._seeds, self._of_model)  # type: ignore[arg-type] # Splits, as the data have no obstacle
         with torch.enable_grad():
-            for step, parts in enumerate(islice(zip(*orders, strict=True), most), 1):
-                self._step([x for x, _ in parts], [y for _, y in parts])
+            for step, (x, y) in enumerate(islice(batches, most), 1):
+                self._step(x, y)
                 if after_step is not None:
                     after_step(step)
         self._check_generator()
@@ -130,9 +132,9 @@ class StackTraining:
         """Return the mode that draws random numbers; looking at every call costs a tenth of a step of a small net."""
         return self.draws if self.draws.count or len(self.losses) < _LOOKED_AT else nullcontext()
 
-    def _step(self, x: list[Tensor], y: list[Tensor]) -> None:
+    def _step(self, x: StackedTensor, y: StackedTensor) -> None:
         with self._drawing():
-            loss = self.task.loss(self.stack.module(self._together(x)), self._together(y))
+            loss = self.task.loss(self.stack.module(x), y)
         if not isinstance(loss, StackedTensor) or loss.stacked.dim() != 1:
             raise StackError("the loss is not one number for each model")
         self.losses.append(loss.stacked.detach())

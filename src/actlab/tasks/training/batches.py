@@ -20,7 +20,7 @@ from actlab.tasks.loading.nested import mapped
 from actlab.tasks.task import Task
 from actlab.tasks.training_function.model_inputs import model_inputs
 
-__all__ = ["batches", "epochs", "first_batch", "first_inputs", "step_count", "steps_per_epoch"]
+__all__ = ["batches", "epochs", "first_batch", "first_inputs", "orders", "step_count", "steps_per_epoch"]
 
 
 def steps_per_epoch(task: Task, split: Split | Loader) -> int | None:
@@ -64,10 +64,16 @@ def epochs(task: Task, split: Split | Loader, seed: int) -> Iterator[Iterator[An
     if isinstance(split, Loader):
         yield from split.epochs(task.epochs)
         return
+    starts = batch_starts(len(split), task.batch_size)
+    for order in orders(task, len(split), seed):
+        yield _epoch(task, split, starts, order)
+
+
+def orders(task: Task, count: int, seed: int) -> Iterator[Tensor | None]:
+    """Yield the order of the examples in each epoch, drawn from the seed; None for that in which they are."""
     generator = torch.Generator().manual_seed(seed)
-    count, starts = len(split), batch_starts(len(split), task.batch_size)
     for _ in range(task.epochs):
-        yield _epoch(task, split, starts, torch.randperm(count, generator=generator) if task.shuffle else None)
+        yield torch.randperm(count, generator=generator) if task.shuffle else None
 
 
 def _epoch(task: Task, split: Split, starts: list[int], order: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
