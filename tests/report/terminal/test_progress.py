@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from types import SimpleNamespace
 
@@ -90,6 +91,24 @@ def test_a_terminal_is_left_clean():
         report(_news(3))
 
     assert console.file.getvalue().endswith("\x1b[2K")  # the last thing written erases the display
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_what_a_forked_process_prints_draws_no_old_numbers(capfd):
+    with progress.show_progress(Console(file=sys.stderr, force_terminal=True, width=100), "digits") as report:
+        report(_news(3))
+        capfd.readouterr()
+        child = os.fork()
+        if child == 0:
+            sys.stderr.write("from a trial\n")
+            sys.stderr.flush()
+            os._exit(0)
+        os.waitpid(child, 0)
+        printed = capfd.readouterr().err
+
+    assert "from a trial" in printed
+    assert "digits: running" in printed
+    assert "3/48" not in printed
 
 
 def test_markup_in_a_name_is_shown_and_not_obeyed():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -136,8 +137,41 @@ def show_progress(console: Console, title: str) -> Iterator[ProgressCallback]:
         yield _ProgressLines(console, title)
         return
     # drawn when there is news, not by a thread: a process without threads is forked faster, see studies/execution/template_process.py
-    with Live(Text(f"{title}: starting"), console=console, auto_refresh=False, transient=True) as live:
-        yield lambda progress: live.update(progress_view(progress, title), refresh=True)
+    shown = _Shown(Text(f"{title}: starting"))
+    with Live(shown, console=console, auto_refresh=False, transient=True) as live:
+        _shown[:] = [(shown, title)]
+
+        def show(progress: Progress) -> None:
+            shown.renderable = progress_view(progress, title)
+            live.refresh()
+
+        try:
+            yield show
+        finally:
+            _shown.clear()
+
+
+class _Shown:
+    """Renderable in the place of the one that it holds now."""
+
+    def __init__(self, renderable: RenderableType) -> None:
+        self.renderable = renderable
+
+    def __rich__(self) -> RenderableType:
+        return self.renderable
+
+
+_shown: list[tuple[_Shown, str]] = []  # on the terminal by this process, with its title
+
+
+def _without_numbers() -> None:
+    """Leave the numbers out of the display in a process that was forked: what is printed there draws it anew, and they would be old."""
+    for shown, title in _shown:
+        shown.renderable = Group(Text(f"{title}: running"), Text(""))
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_without_numbers)
 
 
 @contextmanager
