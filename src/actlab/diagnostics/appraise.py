@@ -136,13 +136,8 @@ def appraise(
     model, recorder = _trained_model(loaded, arm, seed)
     calibration = _batches(loaded.data.train, samples, seed, parts=_parts_of_training(loaded, model))
     held_out = loaded.data.test if loaded.data.validation is None else loaded.data.validation
-    found = importance(
-        model,
-        _batches(held_out, samples, seed, parts=_parts_of_evaluation(loaded)),
-        calibration=calibration,
-        progress=progress,
-        settings=settings,
-    )
+    evaluation = _batches(held_out, samples, seed, parts=_parts_of_evaluation(loaded))
+    found = importance(model, evaluation, calibration=calibration, progress=progress, settings=settings)
     curves = shapes(model, calibration)
     return Appraisal(
         name=loaded.name,
