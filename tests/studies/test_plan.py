@@ -1,5 +1,6 @@
 """A plan refuses what makes no sense, and its fingerprint changes with everything but the seeds."""
 
+import json
 import dataclasses
 
 import pytest
@@ -136,6 +137,11 @@ def test_a_plan_survives_its_json():
     first = plan("relu", {"1": "swish(beta=learned)"}, seeds=[3, 5], tune="lr")
 
     assert Plan.from_json(first.to_json()) == first
+
+
+def test_a_stored_plan_has_no_field_that_earlier_builds_refuse_unless_it_needs_it():
+    assert "tuning" not in json.loads(plan("relu", "gelu").to_json())
+    assert json.loads(plan("relu", "gelu", tune="lr").to_json())["tuning"] == "halving"
 
 
 def test_other_arms_are_no_changed_formulas():
