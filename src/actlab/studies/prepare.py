@@ -192,9 +192,13 @@ def _target(plan: Plan, chosen: StudySettings) -> TargetChoice:
 
 
 def _check_target(choice: TargetChoice, task: Task, data: Data | None) -> None:
-    if choice.target is None or choice.target.is_loss or data is None:
+    if choice.target is None or choice.target.is_loss:
         return
-    if task.curve_metric is not None:
+    if task.train is not None and task.metric_name == LOSS:
+        why = f"what the training function {task.name} reports as {LOSS} is the training loss"
+    elif data is None:
+        return
+    elif task.curve_metric is not None:
         why = f"the {task.metric_name} of {task.name} is one number for a whole training"
     elif data.validation is None:
         why = f"{task.name} has no validation split on which it could be evaluated during the training"

@@ -105,6 +105,15 @@ def test_a_loss_or_metric_that_is_not_finite_ends_the_trial(name, value):
     assert trial.diverged is not None
 
 
+def test_a_reported_loss_is_the_training_loss_alone_also_where_the_result_has_that_name():
+    recorder = Recorder()
+    trial = TrialHandle(metric_name="loss", recorder=recorder)
+    trial.report(step=1, loss=0.5)
+    trial.close()
+
+    assert list(recorder.to_series()) == ["loss"]
+
+
 def test_another_value_may_be_nan():
     trial, recorder = handle()
     trial.report(step=1, auc=math.nan)

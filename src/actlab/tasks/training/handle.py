@@ -11,7 +11,7 @@ from actlab.errors import TaskError, did_you_mean
 from actlab.system.name_list import listed
 from actlab.tasks.training.checkpoint import Checkpoint, generator_states, restore_generators
 from actlab.tasks.training.loop import DivergedError
-from actlab.tasks.training.recorder import LOSS, Recorder, held_out_name
+from actlab.tasks.training.recorder import LOSS, Recorder
 
 __all__ = ["TrialCheckpoint", "TrialHandle", "returned_values"]
 
@@ -200,9 +200,7 @@ class TrialHandle:
         self._steps = max(self._steps, step)
 
     def _record(self, name: str, step: int, seconds: float, value: float) -> None:
-        series = held_out_name(name) if name == self._metric else name
-        for each in dict.fromkeys((name, series)):
-            self._recorder.record(step, {each: value}, seconds=seconds)
+        self._recorder.record(step, {name: value}, seconds=seconds)
         losses = self._recorder.losses
         if name == LOSS and step == len(losses) + 1:  # a loss for every step, as the loop of ActLab records them
             losses.append(value)

@@ -15,6 +15,7 @@ from actlab.errors import PlanError, StoreError
 from actlab.studies.store.store import Store
 from actlab.studies.target import Target
 from actlab.tasks import Data, Split, Task
+from actlab.tasks.training.recorder import held_out_name
 
 # Least squares on one function of each input. Its gain changes how fast gradient descent goes, and its span where that ends: the truth is
 # in the span of `waves`, and not in that of `line` and `steep`, which is the same.
@@ -194,16 +195,27 @@ def without_validation(seed):
     return {"train": (whole.train.x, whole.train.y), "test": (whole.test.x, whole.test.y)}
 
 
+def with_own_loop(model, seed, trial):
+    trial.report(step=1, loss=0.5)
+    return {"loss": 0.1}
+
+
+OWN_LOOP = Task(
+    name="own", model=waves_model, train=with_own_loop, metric_name="loss", direction="min", learning_rate=0.1
+)
+
+
 @pytest.mark.parametrize(
     ("task", "why"),
     [
+        (OWN_LOOP, "what the training function own reports as loss is the training loss"),
         (tiny(curve_metric=max, metric_name="largest loss"), "the largest loss of tiny is one number for a whole"),
         (replace(WAVES, data=without_validation), "waves has no validation split on which"),
     ],
 )
 def test_a_target_of_what_is_not_evaluated_during_the_training_is_refused(tmp_path, task, why):
     with pytest.raises(PlanError, match=f"{why}.*--target loss=0.1"):
-        actlab.compare(task, ["relu", "tanh"], target=f"{task.metric_name}=0.9", store=tmp_path / "a.db")
+        actlab.compare(task, ["relu", "tanh"], target=f"{held_out_name(task.metric_name)}=0.9", store=tmp_path / "a.db")
     assert not (tmp_path / "a.db").exists()
 
 
