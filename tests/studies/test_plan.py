@@ -1,7 +1,7 @@
 """A plan refuses what makes no sense, and its fingerprint changes with everything but the seeds."""
 
-import json
 import dataclasses
+import json
 
 import pytest
 from tests.studies.tiny import tiny
