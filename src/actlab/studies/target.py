@@ -150,7 +150,8 @@ def choose_target(
         return TargetChoice(note="none was asked for")
     if not tuned and seeds < fewest_rounds(alpha):
         return TargetChoice(
-            note=f"with fewer than {fewest_rounds(alpha)} seeds no trial of the baseline is run for one; give one with --target"
+            note=f"the study began with fewer than {fewest_rounds(alpha)} seeds, for which no trial of the baseline is run; give one with "
+            "--target"
         )
     return TargetChoice(by_pilot=True)
 
