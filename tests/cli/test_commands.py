@@ -353,6 +353,9 @@ def test_a_study_in_which_no_arm_could_be_trained_is_a_finding(monkeypatch, verd
     monkeypatch.setattr(actlab, "compare", lambda *_, **__: SimpleNamespace(verdict=lambda: none), raising=False)
 
     assert run("compare", "digits", "relu", "gelu", "--json").exit_code == 1
+    shown = run("compare", "digits", "relu", "gelu").stdout
+    assert "correct what the notes on arms name" in shown
+    assert "More seeds" not in shown
 
 
 def test_a_dry_run_shows_the_plan_and_trains_nothing(calls):

@@ -141,7 +141,12 @@ def _print_verdict(verdict: Verdict, *, as_json: bool) -> None:
     print_rich(verdict_table(verdict))
     page = command("report", verdict.study, "--store", verdict.store, "--out", "report.html")
     say(f"\nReport:     {page}")
-    say("More seeds: the same command with a larger --seeds; finished trials are not repeated")
+    if any(arm.n for arm in verdict.arms):
+        say("More seeds: the same command with a larger --seeds; finished trials are not repeated")
+    else:
+        say(
+            "Next:       correct what the notes on arms name, and run the same command; a changed file is another study"
+        )
 
 
 @example("report")

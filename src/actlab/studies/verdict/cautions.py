@@ -142,7 +142,7 @@ def _failure_warnings(evidence: Evidence) -> Iterator[str]:
 
 
 def _failure(outcome: Outcome, standing: str, *, is_final: bool) -> str:
-    failed = f"{plural(len(outcome.failed), 'trial')} failed ({outcome.troubles[outcome.failed[0]]})"
+    failed = f"{plural(len(outcome.failed), 'trial')} failed ({outcome.troubles[outcome.failed[0]].rstrip('.')})"
     if standing != "withdrawn":
         return f"has a failure that does not count in the comparison: {failed}"
     return f"is excluded: {failed}" if is_final else f"is excluded for now: {failed}; the same command runs it again"
