@@ -137,7 +137,10 @@ def _python(task: str | None, plan: Plan, settings: Mapping[str, Any], origin: S
             f"task = actlab.Script({script['command']!r}{options})",
         ]
     elif task is None:
-        lines += ["", f"task = ...  # the Task {plan.task!r}, which is built in code"]
+        lines += [
+            "",
+            f"task = ...  # the Task {plan.task!r}, which is built in code (with a training function, give model=, too)",
+        ]
     lines += [
         f"# {name!r} is your own module or function: give itself in the place of its name" for name in _own_names(plan)
     ]
