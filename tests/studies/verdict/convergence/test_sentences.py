@@ -152,3 +152,13 @@ def test_completed_trials_that_ended_early_without_the_target_are_told():
     assert not any("ended before" in text for text in reaching({"relu": 8, "gelu": None}).sentences)
     lost = reaching({"relu": 8, "gelu": None}, steps=120, status="diverged", metric=None)
     assert not any("ended before" in text for text in lost.sentences)
+
+
+def test_a_mean_at_the_end_that_points_the_other_way_than_the_evidence_is_told():
+    found = rows({"relu": BASE, "gelu": (60.0, 0.98)}, seeds=14)
+    found[-1]["metric"] = 0.1  # the last seed of gelu
+    verdict = make_verdict(found, facts({"relu": BASE, "gelu": BASE}, 14), {})
+    text = verdict.convergence.sentences[-1]
+
+    assert "ends better" in text.split(":")[0]
+    assert text.endswith("lower on average, although the evidence seed by seed is the other way.")

@@ -134,7 +134,10 @@ def _result(entry: ArmConvergence, summary: ArmSummary, facts: StudyFacts) -> st
     text = f"at the end its {facts.metric} is {size:.2g} {'higher' if mean > 0 else 'lower'} on average"
     if entry.end == "equivalent":
         return f"{text}, which is within the region of practical equivalence"
-    return text if entry.end in ("better", "worse") else f"{text}, which may be noise"
+    if entry.end not in ("better", "worse"):
+        return f"{text}, which may be noise"
+    agrees = (facts.sign * mean > 0) == (entry.end == "better")
+    return text if agrees else f"{text}, although the evidence seed by seed is the other way"
 
 
 def _number(value: float) -> str:
