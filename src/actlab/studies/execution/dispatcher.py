@@ -204,7 +204,7 @@ class Dispatcher:
         if not keys:
             return False
         connection = self._idle_runner()  # before the lease: it may take long
-        free = self._job.jobs - len(self._busy()) - self._costs.is_running
+        free = self._job.jobs - len(self._busy())  # soon: the costs take less than a stack
         orders = [(keys, 1)] if alone else self._stacking.orders(keys, free)
         tried = (self._store.acquire_several(self._job.study, wanted, self._owner, most) for wanted, most in orders)
         leases = next((found for found in tried if found), None)
@@ -342,7 +342,7 @@ class Dispatcher:
         """Have trials that were ended at the limit run again once, as deadlocks and slow disks come by chance, or record the end."""
         key = next(iter(runner.leases))
         self._deaths.update(list(runner.leases))
-        self._stacking.refuse(runner.leases, f"it took more than {limit:.3g} s for each of them")
+        self._stacking.refuse(runner.leases, f"it ran longer than the limit of {limit:.3g} s for a trial")
         self._state.checkpoints.remove(runner.leases)  # the limit is for a trial, not for what is left of one
         if runner.size > 1 or self._deaths[key] < ended_trial.ENDS_AT_LIMIT:
             self._release(runner, "ended at the limit")

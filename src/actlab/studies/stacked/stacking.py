@@ -87,7 +87,9 @@ class Stacking:
         self._alone.update(refused)
         if refused:
             _log.warning(
-                "A stack of %s could not be computed (%s); they run one by one.", plural(len(refused), "trial"), reason
+                "A stack of %s could not be computed (%s); its trials run one by one.",
+                plural(len(refused), "trial"),
+                reason,
             )
 
     def orders(self, keys: Sequence[TrialKey], free: int) -> Iterator[tuple[list[TrialKey], int]]:
