@@ -1,7 +1,6 @@
 """Stacked forms of torch functions, as matrix products and convolutions of all models in one call.
 
-The results are those of single models: to the bit where torch uses the same code for both, as for matrix products on x86, and to the last
-bits elsewhere. They do not depend on how many models are in the stack.
+The results are those of single models to the last bits, and do not depend on how many models are in the stack.
 """
 
 from __future__ import annotations
