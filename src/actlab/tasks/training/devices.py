@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 #: A device as a user may name it.
-DeviceLike: TypeAlias = "str | torch.device | Sequence[str | torch.device]"
+DeviceLike: TypeAlias = str | torch.device | Sequence[str | torch.device]
 
 _NAMES = ("auto", "cpu", "cuda", "mps")
 _OTHER_WORDS = {"gpu": "cuda", "nvidia": "cuda", "rocm": "cuda", "hip": "cuda", "metal": "mps"}
