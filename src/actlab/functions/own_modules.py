@@ -57,8 +57,12 @@ def import_own_modules() -> None:
             _import(point.value.partition(":")[0], f"the entry point {point.name!r} of {_package(point)}")
     for source in own_modules():
         if source not in _imported:
-            _imported.add(source)
-            _import(source, f"--import or ${VARIABLE}")
+            _imported.add(source)  # before the import, in which the module may look up a function itself
+            try:
+                _import(source, f"--import or ${VARIABLE}")
+            except BaseException:
+                _imported.discard(source)  # the next look-up tells it as well
+                raise
 
 
 def _entry_points() -> list[EntryPoint]:

@@ -3,6 +3,7 @@
 import os
 import warnings
 
+import pytest
 import torch
 
 from actlab.tasks.training import devices, reproducibility
@@ -28,6 +29,14 @@ def test_nothing_is_changed_for_the_cpu():
     ) == before
 
 
+@pytest.fixture
+def changeable_flags():
+    """Allow changes of torch's flags, which torch's own testing modules forbid where another test has imported them."""
+    with torch.backends.__allow_nonbracketed_mutation():
+        yield
+
+
+@pytest.mark.usefixtures("changeable_flags")
 def test_a_card_is_chosen_and_deterministic_code_asked_for(monkeypatch):
     chosen = []
     monkeypatch.setattr(reproducibility.torch.cuda, "set_device", chosen.append)
@@ -45,5 +54,18 @@ def test_a_card_is_chosen_and_deterministic_code_asked_for(monkeypatch):
         assert (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark) == (True, False)
         assert chosen == ["cuda:1"]
         assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8", "a value of the user's is kept"
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+def test_flags_that_torch_does_not_let_change_stay_as_they_are(monkeypatch):
+    monkeypatch.setattr(reproducibility.torch.cuda, "set_device", lambda _: None)
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
+    monkeypatch.setattr("torch.backends.__allow_nonbracketed_mutation_flag", False)
+    try:
+        with warnings.catch_warnings():
+            make_repeatable("cuda:1")
+        assert torch.are_deterministic_algorithms_enabled()
     finally:
         torch.use_deterministic_algorithms(False)

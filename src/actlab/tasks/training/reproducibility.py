@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -62,8 +63,9 @@ def make_repeatable(device: str) -> None:
     if device_kind(device) != "cuda":
         return
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS may add in another order
-    torch.backends.cudnn.benchmark = False  # else the fastest algorithm is chosen anew by each process
-    torch.backends.cudnn.deterministic = True
+    with suppress(RuntimeError):  # torch's own testing modules forbid it for the rest of the process
+        torch.backends.cudnn.benchmark = False  # else the fastest algorithm is chosen anew by each process
+        torch.backends.cudnn.deterministic = True
     torch.use_deterministic_algorithms(True, warn_only=True)
     setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010 # torch has no annotation for it; costs time, and changes no result of a sound model
     warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation.*")
