@@ -89,10 +89,10 @@ def main() -> None:
 
 def measure(task: str, before: Path, seeds: int, rounds: int) -> None:
     """Print the line of one task."""
-    turns = [
-        (float(run(before, SINGLE, task, seeds)), float(run(HERE, SINGLE, task, seeds)), *map(float, run(HERE, STACKED, task, seeds).split()))
-        for _ in range(rounds)
-    ]  # fmt: skip
+    turns = []
+    for _ in range(rounds):
+        singles = [float(run(checkout, SINGLE, task, seeds)) for checkout in (before, HERE)]
+        turns.append((*singles, *map(float, run(HERE, STACKED, task, seeds).split())))
     old, single, stacked, size = (statistics.median(column) for column in zip(*turns, strict=True))
     ratio = statistics.median(turn[0] / turn[2] for turn in turns)
     target = f", target 1/{TARGETS[task]}" if task in TARGETS else ""

@@ -139,7 +139,11 @@ def test_words_of_ones_own_mean_no_setting(name):
 
 @pytest.mark.parametrize(
     ("field", "said"),
-    [("lr", "Did you mean 'learning_rate'"), ("batchsize", "Did you mean 'batch_size'"), ("num_workers", "returns all splits")],
+    [
+        ("lr", "Did you mean 'learning_rate'"),
+        ("batchsize", "Did you mean 'batch_size'"),
+        ("num_workers", "returns all splits"),
+    ],
 )
 def test_a_field_that_a_task_does_not_have_is_refused(field, said):
     given = {"name": "t", "model": None, "data": None, "loss": None, "metric": None}

@@ -24,8 +24,8 @@ class Progress:
         total: number of trials if no further arm is eliminated.
         eliminated: arms eliminated by the evidence.
         leader: the active arm with the best mean so far, or None.
-        seconds_left: estimated from the median time of a trial, in which a short one of tuning counts as its share of the steps; None before
-            the first trial ends.
+        seconds_left: estimated from the median time of a trial, in which a short one of tuning counts as its share of the steps; None
+            before the first trial ends.
         running: number of workers.
     """
 
