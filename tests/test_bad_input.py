@@ -1173,9 +1173,9 @@ TRIALS = [
         says=("step=1 after step=2", "over all epochs"),
     ),
     Spoilt(
-        wrong="reports no value",
-        body="apply_()\nactlab.report(step=1)",
-        says=("got no value", "accuracy=0.9"),
+        wrong="has no value in its reports",
+        body="apply_()\nfor step in (1, 2): actlab.report(step=step)",
+        says=("without a report of accuracy", "it reported nothing", "actlab.report(accuracy=...)"),
     ),
     Spoilt(
         wrong="reports a hundred and one names",

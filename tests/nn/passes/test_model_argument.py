@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +11,17 @@ from torch import nn
 
 import actlab
 from actlab.errors import SiteError
+from actlab.tasks import resolve
+from actlab.tasks.training_function.function_task import function_task
+
+
+def build(seed):
+    return nn.Linear(2, 2)
+
+
+def train(model):
+    return {"accuracy": 0.5}
+
 
 CALLS = {
     "find": actlab.find,
@@ -32,6 +44,11 @@ WRONG = {
     "weights": ({}, "model.load_state_dict(weights)"),
     "text": ("resnet18", "'resnet18' is a text"),
     "None": (None, "got NoneType"),
+    "path": (Path("train.py"), "'train.py' is a path"),
+    "task": (resolve("digits"), "this is a Task, 'digits'"),
+    "task of a training function": (function_task(train, model=build), "this is a Task, 'train'"),
+    "script": (actlab.Script("python train.py", metric="f1"), "whose model exists in its own process only"),
+    "function": (build, "build is a function. Give the torch.nn.Module that it returns"),
 }
 
 
@@ -55,3 +72,10 @@ def test_the_doctor_tells_it_too(value):
 def test_the_signature_is_that_of_the_function():
     assert list(inspect.signature(actlab.find).parameters) == ["model", "example_inputs", "rounds"]
     assert actlab.find.__doc__.startswith("List every activation")
+
+
+def test_a_task_is_told_which_call_trains_and_measures_and_which_builds_its_model():
+    with pytest.raises(SiteError, match=r"appraise\(task\), from actlab.diagnostics.appraise, trains the model"):
+        actlab.importance(resolve("digits"))
+    with pytest.raises(SiteError, match=r"Give one: find\(task.model\(0\), ...\)"):
+        actlab.find(resolve("digits"))

@@ -195,6 +195,16 @@ def test_tensors_and_arrays_with_one_element_are_reported_as_numbers(ask):
         actlab.report(step=10**6, loss=torch.ones(2))
 
 
+def test_a_report_without_values_is_left_out_as_the_last_log_of_a_trainer_has_times_only(ask):
+    reports = ask("gelu")
+    logs = [{"loss": 0.5}, {"eval_accuracy": 0.75}, {"train_runtime": 3.2, "train_samples_per_second": 31.0}]
+    for log in logs:
+        kept = {name.removeprefix("eval_"): value for name, value in log.items() if not name.startswith("train_")}
+        actlab.report(step=10**6, **kept)
+    actlab.report()
+    assert [record["values"] for record in reports()] == [{"loss": 0.5}, {"accuracy": 0.75}]
+
+
 def test_the_line_works_after_the_package_of_its_name_was_imported(ask):
     import actlab.report.content.format  # which puts the package in the place of the function
 

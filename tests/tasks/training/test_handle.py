@@ -68,8 +68,6 @@ def test_losses_of_every_step_are_those_of_a_trial_of_the_loop_and_others_are_no
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        ({}, "got no value"),
-        ({"step": 1}, "got no value"),
         ({"epoch": 1, "loss": 2.0}, "Did you mean step=epoch"),
         ({"step": 1.5, "loss": 2.0}, "whole number from 0 up"),
         ({"step": -1, "loss": 2.0}, "whole number from 0 up"),
@@ -85,6 +83,18 @@ def test_wrong_reports_say_what_to_change(values, says):
     with pytest.raises(TaskError) as raised:
         trial.report(**values)
     assert says in str(raised.value)
+
+
+@pytest.mark.parametrize("step", [{}, {"step": 7}])
+def test_a_report_without_values_is_left_out_and_not_counted(step):
+    trial, recorder = handle()
+    trial.report(accuracy=0.5)
+    trial.report(**step)
+    trial.report(accuracy=0.6)
+    trial.close()
+
+    assert recorder.to_series()["accuracy"]["step"] == [1, 2]
+    assert trial.steps == 2
 
 
 def test_steps_that_begin_again_in_every_epoch_are_refused():

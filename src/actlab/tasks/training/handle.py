@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from numbers import Real
 from typing import Any, Final
 
 from actlab.errors import TaskError, did_you_mean
+from actlab.reported_values import as_float, reported_number, reported_step
 from actlab.system.name_list import listed
 from actlab.tasks.training.checkpoint import Checkpoint, generator_states, restore_generators
 from actlab.tasks.training.loop import DivergedError
@@ -15,8 +15,8 @@ from actlab.tasks.training.recorder import LOSS, Recorder
 
 __all__ = ["TrialCheckpoint", "TrialHandle", "returned_values"]
 
-_STEPS: Final = ("epoch", "iteration", "global_step", "it", "iter", "i")  # names that other libraries have for the step
 _NAMES: Final = 100  # reported names of a trial
+_REPORT: Final = "trial.report"
 
 
 class TrialCheckpoint:
@@ -117,23 +117,22 @@ class TrialHandle:
         """Report values of a training step, such as ``loss`` and the metric on held-out data, by its name.
 
         Every value is a point of a curve; one that is reported again for the same step replaces the earlier one. What ``train`` returns is
-        the result; where it returns nothing, the last report of the metric is.
+        the result; where it returns nothing, the last report of the metric is. A report without values is left out.
 
         Args:
             step: number of training steps so far, over all epochs; by default the number of reports.
             values: numbers, or tensors and arrays with one element, by name. ``loss`` is the training loss.
 
         Raises:
-            TaskError: a value is no number, the step is no whole number or smaller than before, or nothing is reported.
+            TaskError: a value is no number, or the step is no whole number or smaller than before.
             DivergedError: the loss or the metric is not finite; the trial ends.
         """
+        if not values:  # as of a log that has only times
+            return
         self._reports += 1
-        if not values:
-            raise TaskError(
-                "trial.report got no value; report by name, as in trial.report(step=10, loss=0.3, accuracy=0.9)."
-            )
-        at = self._step(step, values)
-        numbers = {name: _number(name, value) for name, value in values.items()}
+        given = reported_step(step, values, by=_REPORT)
+        at = self._reports if given is None else given
+        numbers = {name: reported_number(name, value, by=_REPORT) for name, value in values.items()}
         seconds = self._recorder.seconds
         for name, number in numbers.items():
             self._take(name, at, seconds, number)
@@ -171,17 +170,6 @@ class TrialHandle:
         self._recorder.restore(state["recorder"])
         self._open = {name: (int(step), seconds, value) for name, (step, seconds, value) in state["open"].items()}
         self._reports, self._steps = int(state["reports"]), int(state["steps"])
-
-    def _step(self, step: Any, values: Mapping[str, Any]) -> int:
-        if step is None:
-            near = next((name for name in _STEPS if name in values), None)
-            if near is not None:
-                raise TaskError(f"trial.report got {near}={values[near]!r} and no step. Did you mean step={near}?")
-            return self._reports
-        number = _as_float(step)
-        if number is None or number < 0 or not number.is_integer():
-            raise TaskError(f"trial.report got step={step!r}; a whole number from 0 up is needed.")
-        return int(number)
 
     def _take(self, name: str, step: int, seconds: float, value: float) -> None:
         before = self._open.get(name)
@@ -234,7 +222,7 @@ def returned_values(returned: Any, trial: TrialHandle, *, metric: str, of: str) 
         values = {str(name): value for name, value in returned.items()}
         found = f"returned {listed(list(values))}" if values else "returned an empty mapping"
     else:
-        number = _as_float(returned)
+        number = as_float(returned)
         if number is None:
             raise TaskError(
                 f"{of} returned a {type(returned).__name__}: {str(returned)[:60]!r}; a mapping such as {{{metric!r}: 0.9}} is needed, or "
@@ -243,31 +231,10 @@ def returned_values(returned: Any, trial: TrialHandle, *, metric: str, of: str) 
         values, found = {metric: number}, ""
     if metric not in values:
         raise TaskError(f"{of} {found}, and not {metric}, which is compared.{did_you_mean(metric, values)}")
-    result = _as_float(values[metric])
+    result = as_float(values[metric])
     if result is None:
         raise TaskError(f"{of} returned {metric}={str(values[metric])[:60]!r}; a number is needed.")
     if not math.isfinite(result):
         raise DivergedError(f"the {metric} is {result}")
-    numbers = {name: _as_float(value) for name, value in values.items()}
+    numbers = {name: as_float(value) for name, value in values.items()}
     return {name: number for name, number in numbers.items() if number is not None and math.isfinite(number)}
-
-
-def _number(name: str, value: Any) -> float:
-    number = _as_float(value)
-    if number is None:
-        raise TaskError(
-            f"trial.report got {name}={type(value).__name__}: {str(value)[:60]!r}; a number is needed, or a tensor with one element, such "
-            "as loss.mean()."
-        )
-    return number
-
-
-def _as_float(value: Any) -> float | None:
-    """Return a number, or a tensor or array with one element, as a float; None for anything else."""
-    try:
-        number = value.item() if hasattr(value, "item") else value
-        return None if isinstance(number, bool) or not isinstance(number, Real) else float(number)
-    except OverflowError:  # an integer of 400 digits
-        return math.inf
-    except (ValueError, RuntimeError, TypeError):  # more than one element
-        return None
