@@ -1,0 +1,166 @@
+"""Studies of the domains in which activation functions are compared, one command each, with rows and pages in docs/evidence/domains.
+
+    python benchmarks/domains.py vision                 # run or resume the studies of a domain, and write its rows and pages
+    python benchmarks/domains.py vision --budget 10m    # stop after that time; the same command goes on
+    python benchmarks/domains.py --table                # print the committed rows as a table
+    python benchmarks/domains.py --list                 # print domains, tasks, arms and seeds
+
+Trials are stored in ``domains.db`` (``--store``); finished ones are not repeated. Rows are written to ``docs/evidence/domains/DOMAIN.csv``,
+the page of each study beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import statistics
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import actlab
+from actlab.errors import did_you_mean
+
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "evidence" / "domains"
+COLUMNS = tuple(
+    "task metric_name arm seed init status metric validation train_loss lr parameters steps cpu_seconds".split()
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DomainStudy:
+    """A study of a domain: task, arms, seeds, and further options of :func:`actlab.compare`."""
+
+    task: str
+    arms: tuple[str, ...] = ("relu", "gelu", "silu", "tanh")
+    seeds: int = 4
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def init(self) -> str:
+        """Init policy of the study."""
+        return str(self.options.get("init", "fixed"))
+
+    @property
+    def name(self) -> str:
+        """Name of the study in the store, and of its page."""
+        return self.task.replace(":", "_") + ("" if self.init == "fixed" else f"_{self.init}")
+
+
+DOMAINS: dict[str, tuple[DomainStudy, ...]] = {
+    "vision": (
+        DomainStudy(task="fashion-mnist:resnet", seeds=3),
+        DomainStudy(task="fashion-mnist:vit", seeds=3),
+        DomainStudy(task="fashion-mnist:depth-16", seeds=3),
+    ),
+    "language": (
+        DomainStudy(task="shakespeare:gpt", arms=("gelu", "relu"), seeds=3),
+        DomainStudy(task="shakespeare:gpt", arms=("gelu", "relu"), seeds=3, options={"init": "matched"}),
+    ),
+    "text": (DomainStudy(task="shakespeare:plays", seeds=6),),
+    "autoencoder": (DomainStudy(task="fashion-mnist:autoencoder", seeds=3),),
+    "microcontroller": (
+        DomainStudy(task="tiny:resnet-8", seeds=3),
+        DomainStudy(task="tiny:ds-cnn", seeds=3),
+        DomainStudy(task="tiny:anomaly", seeds=3),
+    ),
+}
+
+
+def run(study: DomainStudy, store: str, budget: str | None, jobs: int | None) -> list[dict[str, Any]]:
+    """Run or resume a study, write its page, and return its rows."""
+    found = actlab.compare(
+        study.task,
+        study.arms,
+        seeds=study.seeds,
+        store=store,
+        name=study.name,
+        budget=budget,
+        jobs=jobs,
+        **study.options,
+    )
+    print(found.verdict().recommendation)
+    found.report(FOLDER / f"{study.name}.html")
+    extra = {"task": study.task, "metric_name": found.plan.metric, "init": study.init}
+    rows = [{**row, **extra} for row in found.rows() if row["stage"] == "main"]
+    order = {arm: place for place, arm in enumerate(found.plan.labels)}
+    return sorted(rows, key=lambda row: (order[row["arm"]], row["seed"]))
+
+
+def write(domain: str, rows: Sequence[Mapping[str, Any]]) -> Path:
+    """Write the rows of a domain and return the path of the file."""
+    path = FOLDER / f"{domain}.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def table() -> str:
+    """Return the committed rows as a Markdown table: mean and standard deviation over the seeds of each arm, and CPU time."""
+    lines = [
+        "| domain | task | metric | arms: mean ± standard deviation | seeds | CPU time |",
+        "|---|---|---|---|---|---|",
+    ]
+    for path in sorted(FOLDER.glob("*.csv")):
+        studies: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
+        with path.open(encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                studies[row["task"], row["init"]].append(row)
+        for (task, init), rows in studies.items():
+            results: dict[str, list[float]] = defaultdict(list)
+            for row in rows:
+                results[row["arm"]] += [float(row["metric"])] if row["metric"] else []
+            arms = ", ".join(f"{arm} {_spread(values)}" for arm, values in results.items())
+            minutes = sum(float(row["cpu_seconds"] or 0) for row in rows) / 60
+            shown = f"`{task}`" + ("" if init == "fixed" else f", init {init}")
+            seeds = len({row["seed"] for row in rows})
+            lines.append(f"| {path.stem} | {shown} | {rows[0]['metric_name']} | {arms} | {seeds} | {minutes:.0f} min |")
+    return "\n".join(lines)
+
+
+def _spread(values: Sequence[float]) -> str:
+    if not values:
+        return "none"
+    spread = f" ± {statistics.stdev(values):.3g}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.4g}{spread}"
+
+
+def listing() -> str:
+    """Return the domains with their studies, a line each."""
+    return "\n".join(
+        f"{domain:16} {study.task:28} init {study.init:8} {study.seeds} seeds  {' '.join(study.arms)}"
+        for domain, studies in DOMAINS.items()
+        for study in studies
+    )
+
+
+def main() -> None:
+    """Run the studies of the named domains, or print what there is."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("domains", nargs="*", help=f"{', '.join(DOMAINS)}, or all")
+    parser.add_argument("--store", default="domains.db")
+    parser.add_argument("--budget", help="time after which no trial of a study is started, such as 10m")
+    parser.add_argument("--jobs", type=int)
+    parser.add_argument("--table", action="store_true", help="print the committed rows as a table")
+    parser.add_argument("--list", action="store_true", help="print domains, tasks, arms and seeds")
+    options = parser.parse_args()
+    chosen = list(DOMAINS) if options.domains == ["all"] else options.domains
+    for domain in chosen:
+        if domain not in DOMAINS:
+            parser.error(f"there is no domain {domain!r}.{did_you_mean(domain, DOMAINS)} Domains: {', '.join(DOMAINS)}")
+    if options.list or not (chosen or options.table):
+        print(listing())
+    FOLDER.mkdir(exist_ok=True)
+    for domain in chosen:
+        rows = [row for study in DOMAINS[domain] for row in run(study, options.store, options.budget, options.jobs)]
+        print(f"{write(domain, rows)}: {len(rows)} rows")
+    if options.table:
+        print(table())
+
+
+if __name__ == "__main__":
+    main()
