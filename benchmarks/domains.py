@@ -24,8 +24,9 @@ import actlab
 from actlab.errors import did_you_mean
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "evidence" / "domains"
-COLUMNS = tuple(
-    "task metric_name arm seed init status metric validation train_loss lr parameters steps cpu_seconds".split()
+COLUMNS = (
+    *("task", "metric_name", "arm", "seed", "init", "status", "metric", "validation"),
+    *("train_loss", "lr", "parameters", "steps", "cpu_seconds"),
 )
 
 
