@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Subset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
 from actlab.errors import TaskError, did_you_mean
-from actlab.tasks.loading.loader import InMemory, Loader
+from actlab.tasks.loading.loader import InMemory, Loader, with_other_workers
 from actlab.tasks.loading.nested import leaves, mapped, row_count
 
 __all__ = ["Data", "Split", "as_data", "tensors_of"]
@@ -119,7 +119,7 @@ def as_data(value: Any, *, of: str = "the task", seed: int = 0, batch_size: int 
         >>> data.train.x.dtype, len(data.test)
         (torch.float32, 4)
     """
-    parts = value.splits if isinstance(value, Data) else _parts(value, of)
+    parts = value.splits if isinstance(value, Data) else _apart(_parts(value, of))
     splits = {
         name: _split(part, f"the {name} split of {of}", seed=seed, batch_size=batch_size, shuffle=shuffle)
         for name, part in parts.items()
@@ -152,6 +152,17 @@ def _parts(value: Any, of: str) -> dict[str, Any]:
         if value.get(name) is None:
             raise TaskError(f"data(seed) of {of} has no {name} split; it has {', '.join(value) or 'none'}. {_FORMS}")
     return dict(value)
+
+
+def _apart(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parts with workers of its own for a loader that stands for several splits, as two passes at a time need."""
+    found: dict[str, Any] = {}
+    for name, part in parts.items():
+        is_shared = (
+            isinstance(part, DataLoader) and part.persistent_workers and any(part is it for it in found.values())
+        )
+        found[name] = with_other_workers(part) if is_shared else part
+    return found
 
 
 def _describe(value: Any) -> str:

@@ -250,3 +250,18 @@ def test_a_pass_during_a_training_takes_none_of_its_batches_from_persistent_work
     found = read(disturbed, epochs=1, between=lambda: next(disturbed.evaluation()))
     assert equal(found, expected)
     assert equal([list(leaves(first))], expected[:1])
+
+
+def test_one_persistent_loader_that_stands_for_all_splits_has_workers_for_each():
+    source = DataLoader(Pairs(X, Y), batch_size=SIZE, num_workers=1, persistent_workers=True)
+    expected = [list(leaves(batch)) for batch in Loader(source).evaluation()]
+    data = as_data({"train": source, "test": source, "validation": source})
+
+    training = data.train.epochs(1)
+    batches = next(training)
+    found = [next(batches)]
+    list(data.validation.evaluation())
+    found.append(next(batches))
+    assert len(list(data.test.evaluation())) == len(expected)
+    found += batches
+    assert equal([list(leaves(batch)) for batch in found], expected)

@@ -17,7 +17,7 @@ from actlab.system.plural import plural
 from actlab.tasks.loading.nested import mapped, row_count
 from actlab.tasks.loading.random_stream import RandomStream
 
-__all__ = ["EVALUATION_BATCH", "InMemory", "Loader", "batch_starts"]
+__all__ = ["EVALUATION_BATCH", "InMemory", "Loader", "batch_starts", "with_other_workers"]
 
 #: Examples in memory per forward pass of an evaluation; larger batches are no faster on a core.
 EVALUATION_BATCH: Final = 1024
@@ -235,7 +235,7 @@ class Loader:
         for part in (source, *(getattr(source, name, None) for name in ("sampler", "batch_sampler", "dataset"))):
             _set_epoch(part, epoch)
         if isinstance(source, DataLoader) and source.persistent_workers and epoch == _EVALUATION and self._is_in_use:
-            return _with_other_workers(source)
+            return with_other_workers(source)
         return source
 
     @property
@@ -269,7 +269,7 @@ class Loader:
         )
 
 
-def _with_other_workers(loader: DataLoader[Any]) -> DataLoader[Any]:
+def with_other_workers(loader: DataLoader[Any]) -> DataLoader[Any]:
     """Return a copy of a loader with persistent workers, which has one iterator: a second pass would take the batches of the first."""
     other = copy.copy(loader)
     other._iterator = None
