@@ -2,6 +2,8 @@
 
 import multiprocessing
 import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -159,17 +161,33 @@ def test_trials_on_several_threads_are_not_forked_from_a_process_that_has_thread
 
 @pytest.mark.slow
 @pytest.mark.skipif(cores.available() < 2, reason="needs two cores")
-def test_a_task_that_uses_threads_when_it_is_loaded_does_not_hang(tmp_path, caplog):
-    before = torch.get_num_threads()
+def test_a_task_that_starts_threads_for_good_when_it_is_loaded_does_not_hang(tmp_path, caplog):
     file = tmp_path / "my_task.py"
-    file.write_text(f"{FILE}\ntorch.set_num_threads(2)\ntorch.randn(800, 800) @ torch.randn(800, 800)\n")
-    try:
-        study = run(tmp_path, str(file), threads=2, seeds=1, jobs=1, trial_limit="20s")
-    finally:
-        torch.set_num_threads(before)
+    file.write_text(f"{FILE}\nimport threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n")
+
+    study = run(tmp_path, str(file), threads=2, seeds=1, jobs=1, trial_limit="20s")
 
     assert {row["status"] for row in study.rows()} == {"completed"}
     assert "The trials run in this process, one after another" in caplog.text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(cores.available() < 2, reason="needs two cores")
+def test_a_task_that_uses_the_threads_of_pools_when_it_is_loaded_is_forked_without_these(tmp_path):
+    (tmp_path / "my_task.py").write_text(f"{FILE}\ntorch.randn(800, 800) @ torch.randn(800, 800)\n")
+    code = (
+        "from actlab.study import compare\n"
+        "study = compare('my_task.py', ['relu', 'gelu'], threads=2, seeds=1, jobs=1, trial_limit='20s', store='study.db')\n"
+        "print({(row['status'], row['versions']['threads']) for row in study.rows()})"
+    )
+    variables = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=variables, capture_output=True, text=True, check=False
+    )
+
+    assert "{('completed', '2')}" in done.stdout, done.stderr
+    assert "The trials run in this process" not in done.stderr
 
 
 @pytest.mark.gpu

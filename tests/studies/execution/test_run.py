@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from actlab.errors import StoreError
 from actlab.functions.activation import activation, forget
 from actlab.functions.formula import tanh
 from actlab.studies.execution import runner
+from actlab.studies.execution.job import Job
 from actlab.studies.execution.run import StudyInterrupted
+from actlab.studies.execution.template_process import needs_new_interpreter
 from actlab.studies.store.store import Store
 from actlab.study import compare
 
@@ -73,13 +76,20 @@ def test_one_job_and_two_processes_give_the_same_bits(tmp_path):
     assert len(rows) == 12
 
 
-def test_a_task_in_a_file_is_run_by_new_interpreters(tmp_path):
+def test_beside_a_thread_a_task_in_a_file_is_run_by_a_new_interpreter(tmp_path):
     file = tmp_path / "my_task.py"
     file.write_text(FILE)
     alone = run(tmp_path, str(file), jobs=1, name="alone")
-    progress = []
+    progress, end = [], threading.Event()
+    thread = threading.Thread(target=end.wait)
+    thread.start()
 
-    shared = run(tmp_path, str(file), jobs=2, name="shared", progress=progress.append)
+    try:
+        assert needs_new_interpreter(Job(store="", study=1, plan=None, task=str(file), jobs=2))
+        shared = run(tmp_path, str(file), jobs=2, name="shared", progress=progress.append)
+    finally:
+        end.set()
+        thread.join()
 
     assert numbers(shared.rows()) == numbers(alone.rows())
     assert (progress[-1].done, progress[-1].total, progress[-1].running) == (12, 12, 0)

@@ -90,7 +90,7 @@ def serve(job: Job, control: socket.socket, parent: Owner, *, warm: bool, task: 
             greeting = {"steps": _warm_up(task, job) if warm else None}
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call] # cannot be used in a fork
             task, greeting = None, {"problem": "accelerator"}
-        elif job.hardware.threads > 1 and native_threads.count() not in {None, 1}:
+        elif job.hardware.threads > 1 and native_threads.count_after_pools() not in {None, 1}:
             task, greeting = (
                 None,
                 {"problem": HAS_THREADS},

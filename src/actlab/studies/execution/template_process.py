@@ -60,13 +60,13 @@ def needs_new_interpreter(job: Job) -> bool:
     """Return whether the template process is to be a new interpreter.
 
     One has no threads and no locks, and does not run the user's script again, but takes three seconds to start and its own memory for
-    all libraries, so that a process without other threads is forked instead, as is any for a single job. What exists in this process
-    only needs a fork: closures, a notebook's activations.
+    all libraries, so that a process is forked instead whose only other threads are those of pools that end theirs before a fork, as is
+    any for a single job. What exists in this process only needs a fork: closures, a notebook's activations.
     """
     if isinstance(job.task, Task) and job.task.door == "script":
         return False  # a fork only starts the script, and leaves the environment as it is
     is_alone = job.jobs == 1 and job.hardware.threads == 1
-    is_safe_fork = sys.platform == "linux" and (is_alone or native_threads.count() == 1) and _can_fork()
+    is_safe_fork = sys.platform == "linux" and _can_fork() and (is_alone or native_threads.count_after_pools() == 1)
     return hasattr(os, "fork") and not is_safe_fork and _is_importable(job)
 
 
@@ -83,7 +83,7 @@ def _can_run_in_forks(job: Job) -> bool:
     Several threads of torch cannot be used in a fork of a process that has threads: if these are torch's own, which a fork has not got, it
     would wait for them without end.
     """
-    return _can_fork() and (job.hardware.threads == 1 or native_threads.count() == 1)
+    return _can_fork() and (job.hardware.threads == 1 or native_threads.count_after_pools() == 1)
 
 
 def _search_path() -> str:
@@ -98,12 +98,14 @@ def _search_path() -> str:
 
 
 def _is_importable(job: Job) -> bool:
-    if isinstance(job.task, str):
-        return job.task in names() or job.task.endswith(".py")
-    try:
-        return b"__main__" not in pickle.dumps(job.task)  # definitions of a script or a notebook cannot be imported
+    is_named = isinstance(job.task, str)
+    if is_named and not (job.task in names() or str(job.task).endswith(".py")):
+        return False
+    try:  # definitions of a script or a notebook cannot be imported, nor axes of a user's file
+        pickled = pickle.dumps((None if is_named else job.task, job.conditions.axes))
     except (pickle.PicklingError, AttributeError, TypeError):
         return False
+    return b"__main__" not in pickled and b"actlab_task_" not in pickled
 
 
 class TemplateProcess:
@@ -147,6 +149,7 @@ class TemplateProcess:
 
     def _fork(self, job: Job, task: Task, theirs: socket.socket, *, warm: bool) -> None:
         me = Owner.of()
+        native_threads.end_openmp_pools()
         with warnings.catch_warnings():
             # Python 3.12 warns about threads; the fork uses none of their locks.
             warnings.simplefilter("ignore", DeprecationWarning)
