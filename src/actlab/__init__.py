@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from actlab.diagnostics.doctor import doctor
     from actlab.diagnostics.importance import importance
     from actlab.errors import ActlabError
+    from actlab.evaluate.axis import axis
     from actlab.functions.activation import Activation, Claims, Learned, activation, get, learned, names
     from actlab.functions.analysis.facts import facts, gain
     from actlab.functions.grammar import parse
@@ -74,6 +75,7 @@ _MODULES = {
     "Task": "tasks.task",
     "activation": "functions.activation",
     "apply_": "script",
+    "axis": "evaluate.axis",
     "calibrate": "bench.crossover",
     "compare": "study",
     "cost": "diagnostics.cost",
@@ -130,6 +132,7 @@ __all__ = [
     "__version__",
     "activation",
     "apply_",
+    "axis",
     "calibrate",
     "compare",
     "cost",

@@ -290,6 +290,8 @@ def _run_study(
     store.set_fact(stored.id, "sites", [site.to_dict() for site in drafted.sites])
     if drafted.steps_per_epoch is not None:
         store.set_fact(stored.id, "steps_per_epoch", drafted.steps_per_epoch)
+    if drafted.axes:
+        store.set_fact(stored.id, "axes", [axis.to_dict() for axis in drafted.axes])
     choice = fix_target(store, stored, drafted.target)
     job = Job(
         store=store.absolute_url,
@@ -312,11 +314,11 @@ def _run_study(
 
 def _conditions(drafted: Draft, store: Store, stored: StoredStudy) -> Conditions:
     """Return the conditions of trials: where and how often they store their state."""
-    every = drafted.checkpoint_every
+    every, axes = drafted.checkpoint_every, tuple(axis for axis in drafted.axes if axis.level != "arm")
     if every is None:
-        return Conditions()
+        return Conditions(axes=axes)
     folder = study_folder(store.absolute_url, stored.id, drafted.plan)
-    return Conditions(checkpoints=str(folder), checkpoint_every=every)
+    return Conditions(checkpoints=str(folder), checkpoint_every=every, axes=axes)
 
 
 def load_study(store: str | Path | None, name: str) -> Study:

@@ -15,6 +15,7 @@ __all__ = [
     "Device",
     "Direction",
     "DryRun",
+    "Evaluate",
     "Init",
     "Jobs",
     "JobsPerDevice",
@@ -32,7 +33,7 @@ __all__ = [
 ]
 
 _BY_HEADING = {
-    "What is compared": "seeds baseline sites init tune target rope alpha imports",
+    "What is compared": "seeds baseline sites init tune target rope alpha evaluate imports",
     "A script in the place of TASK": "script metric direction lr",
     "How trials run": "jobs device jobs_per_device threads stack budget trial_limit checkpoint_every accept_changes",
     "Results and help": "store name as_json dry_run help",
@@ -113,6 +114,13 @@ Target = Annotated[
         help="Value whose time is measured, such as accuracy=0.95 or loss=0.1 (training loss); none for none; by default from a trial of "
         "the baseline before the study.",
         metavar="NAME=VALUE",
+    ),
+]
+Evaluate = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Axes beside the metric, such as calibration,robustness or all, or a Python file with your own. Repeatable.",
+        metavar="AXES",
     ),
 ]
 Name = Annotated[str | None, typer.Option(help="Name of the study; by default made from the plan.")]

@@ -17,6 +17,7 @@ from actlab.cli.compare_options import (
     Device,
     Direction,
     DryRun,
+    Evaluate,
     Init,
     Jobs,
     JobsPerDevice,
@@ -67,6 +68,7 @@ def compare(
     name: Name = None,
     rope: Rope = None,
     alpha: Alpha = 0.05,
+    evaluate: Evaluate = None,
     stack: Stack = None,
     accept_changes: AcceptChanges = False,
     imports: Import = None,  # noqa: ARG001 # done by its callback
@@ -79,6 +81,7 @@ def compare(
     optional = {
         "trial_limit": trial_limit,
         "target": target,
+        "evaluate": evaluate,
         "accept_changes": accept_changes,
         "checkpoint_every": checkpoint_every,
     }

@@ -1,1 +1,1 @@
-"""Audit of a task's data, for duplicates between the test split and the others."""
+"""Judgement of trained models on more than their metric, and audit of data."""

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Unpack
 
-from actlab.errors import PlanError, did_you_mean
+from actlab.errors import PlanError
+from actlab.evaluate.axis_registry import axes_named
 from actlab.functions.activation import Activation
 from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
@@ -17,7 +18,15 @@ from actlab.functions.spec_objects import recognised_text
 from actlab.nn.layers.own_layer import OwnCode
 from actlab.studies.arm import EVERY_SITE, Arm, ArmLike, Assignment, parse_arm
 from actlab.studies.rungs import GRID, HALVING, Rung
-from actlab.studies.settings import TUNING_SEEDS, StudyOptions, StudySettings, parse_seeds, parse_sites
+from actlab.studies.settings import (
+    TUNING_SEEDS,
+    StudyOptions,
+    StudySettings,
+    check_choice,
+    number_between,
+    parse_seeds,
+    parse_sites,
+)
 from actlab.system.options import from_options
 from actlab.tasks import registry
 from actlab.tasks.task import Direction, Task
@@ -58,6 +67,7 @@ class Plan:
             changed formula is another plan.
         metric: name of the metric.
         direction: "max" or "min".
+        evaluate: what names each axis on which trained models are judged; part of the identity only if there are any.
     """
 
     task: str
@@ -76,6 +86,7 @@ class Plan:
     metric: str = "metric"
     direction: Direction = "max"
     file: str | None = None
+    evaluate: tuple[str, ...] = ()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -121,14 +132,12 @@ class Plan:
 
     def identity(self) -> dict[str, Any]:
         """Return everything in which two plans of the same study must agree, which is all but the seeds and the file's path."""
-        fields = asdict(self)
+        fields = self._fields()
         del fields["seeds"], fields["file"]
         if self.rope is None:  # plans of before the default depended on the metric keep their fingerprint
             fields["rope"] = _EARLIER_ROPE
         if self.decay_learned:  # plans of before this setting keep their fingerprint
             del fields["decay_learned"]
-        if self.tuning == "grid":  # as do those of before successive halving
-            del fields["tuning"]
         for arm in fields["arms"]:  # as do plans of before the choice of sites
             if arm["sites"] == EVERY_SITE:
                 del arm["sites"]
@@ -142,10 +151,12 @@ class Plan:
 
     def to_json(self) -> str:
         """Return the plan as JSON text; the inverse of :meth:`from_json`."""
-        fields = asdict(self)
-        if self.tuning == "grid":  # which is all that earlier builds know: they refuse a field that they do not
-            del fields["tuning"]
-        return json.dumps(fields)
+        return json.dumps(self._fields())
+
+    def _fields(self) -> dict[str, Any]:
+        """Return the fields without those that earlier builds do not know, where these have the only value that there was."""
+        added = {"tuning": "grid", "evaluate": ()}
+        return {name: value for name, value in asdict(self).items() if name not in added or value != added[name]}
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
@@ -153,7 +164,8 @@ class Plan:
         fields = json.loads(text)
         arms = tuple(map(_arm, fields.pop("arms")))
         definitions = tuple((name, formula) for name, formula in fields.pop("definitions"))
-        return cls(arms=arms, definitions=definitions, seeds=tuple(fields.pop("seeds")), **fields)
+        fields |= {name: tuple(fields.get(name, ())) for name in ("seeds", "evaluate")}
+        return cls(arms=arms, definitions=definitions, **fields)
 
     def differences(self, stored: Plan) -> list[str]:
         """Return one text for each setting in which this plan differs from a stored one, seeds aside."""
@@ -245,8 +257,8 @@ def make_plan(
     """
     chosen = from_options(StudySettings, settings, options)
     all_arms, baseline = _arms_and_baseline(arms, chosen)
-    _check_choice("init", chosen.init, ("fixed", "matched"))
-    _check_choice("tune", chosen.tune, (None, "lr", "lr-grid"))
+    check_choice("init", chosen.init, ("fixed", "matched"))
+    check_choice("tune", chosen.tune, (None, "lr", "lr-grid"))
     rope = task.rope if chosen.rope is None else chosen.rope
     return Plan(
         task=task.name,
@@ -260,13 +272,14 @@ def make_plan(
         init="matched" if chosen.init == "matched" else "fixed",
         tune=None if chosen.tune is None else "lr",
         tuning="halving" if chosen.tune == "lr" and _can_be_shortened(task) else "grid",
-        alpha=_number_between(chosen.alpha, 0, 1, "alpha", "the error rate of the study, 0.05 for 5 %"),
+        alpha=number_between(chosen.alpha, 0, 1, "alpha", "the error rate of the study, 0.05 for 5 %"),
         rope=None
         if rope is None
-        else _number_between(rope, -1e-300, math.inf, "rope", f"in units of {task.metric_name}"),
+        else number_between(rope, -1e-300, math.inf, "rope", f"in units of {task.metric_name}"),
         eliminate=bool(chosen.eliminate),
         decay_learned=bool(chosen.decay_learned),
         definitions=_definitions(all_arms),
+        evaluate=tuple(axis.source for axis in axes_named(chosen.evaluate)),
     )
 
 
@@ -308,19 +321,6 @@ def _check_labels(labels: list[str]) -> None:
         raise PlanError(f"The same arm is named twice: {', '.join(duplicates)} (canonical text). Leave one out.")
     if len(labels) < 2:
         raise PlanError(f"Only one arm, {labels[0]}: a comparison needs two. Name another activation, or a baseline.")
-
-
-def _check_choice(name: str, value: str | None, allowed: tuple[str | None, ...]) -> None:
-    if value not in allowed:
-        near = did_you_mean(str(value), [str(choice) for choice in allowed if choice is not None])
-        raise PlanError(f"{name} is {value!r}; allowed: {', '.join(map(repr, allowed))}.{near}")
-
-
-def _number_between(value: Any, low: float, high: float, name: str, meaning: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low < value < high:
-        bounds = "a number from 0 up" if high == math.inf else f"a number between {low} and {high}"
-        raise PlanError(f"{name} is {value!r}; allowed is {bounds} ({meaning}).")
-    return float(value)
 
 
 def task_digest(task: Task) -> str:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from actlab.errors import ActlabError, PlanError
+from actlab.evaluate.axis import Axis
+from actlab.evaluate.axis_registry import axes_named
 from actlab.evaluate.data_audit import count_duplicates
 from actlab.nn.sites.dry_run import Inputs
 from actlab.studies.arm import MAIN_FUNCTION, UNCHANGED, Arm, ArmLike, arm_to_dict
@@ -25,6 +27,7 @@ from actlab.studies.trial_inputs import study_inputs
 from actlab.studies.tried_arms import SwapOutline, TriedArms, outline_arms
 from actlab.system.display import Displayed
 from actlab.system.duration import parse_interval
+from actlab.system.name_list import listed
 from actlab.system.options import from_options
 from actlab.tasks import resolve
 from actlab.tasks.checks.check import check
@@ -69,6 +72,7 @@ class Draft(Displayed):
         target: how the study comes to its target of convergence, if it is a new one.
         steps_per_epoch: training steps of an epoch; None where the task trains by itself.
         hardware: where the trials run.
+        axes: on which the trained models are judged beside the metric.
     """
 
     name: str
@@ -88,6 +92,7 @@ class Draft(Displayed):
     target: TargetChoice = field(default_factory=TargetChoice)
     steps_per_epoch: int | None = None
     hardware: Hardware = field(default_factory=Hardware)
+    axes: tuple[Axis, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the draft as plain values, ready for JSON."""
@@ -103,6 +108,7 @@ class Draft(Displayed):
             "budget": self.budget,
             "fingerprint": self.plan.fingerprint,
             "target": self.target.to_fact(),
+            **({"axes": [axis.name for axis in self.axes]} if self.axes else {}),
             "sites": [site.to_dict() for site in self.sites],
         }
 
@@ -144,11 +150,10 @@ def draft(
     chosen = from_options(StudySettings, settings, asked)
     parsed = parse_arms(arms, MAIN_FUNCTION if chosen.sites is None else chosen.sites)
     checked = _checked_plan(resolved, parsed, chosen)
-    seed, target = checked.seeds[0], _target(checked, chosen)
-    seconds, hardware = parse_budget(budget), _hardware(resolved, jobs, chosen)
-    limit = parse_budget(chosen.trial_limit, "trial_limit")
+    seconds, limit = parse_budget(budget), parse_budget(chosen.trial_limit, "trial_limit")
+    target, hardware = _target(checked, chosen), _hardware(resolved, jobs, chosen)
     named = parsed if chosen.baseline is None else checked.arms
-    data, tried = _data_and_arms(resolved, named, chosen, seed=seed, limit=limit, jobs=hardware.jobs)
+    data, tried = _data_and_arms(resolved, named, chosen, seed=checked.seeds[0], limit=limit, jobs=hardware.jobs)
     _check_target(target, resolved, data)
     plan, sites = _plan_for(resolved, tried, chosen)
     _check_tuning(plan, resolved, data)
@@ -163,13 +168,14 @@ def draft(
         sites=sites,
         trial_limit=limit,
         checkpoint_every=parse_interval(chosen.checkpoint_every, "checkpoint_every"),
-        inputs=study_inputs(resolved, data, seed),
+        inputs=study_inputs(resolved, data, plan.seeds[0]),
         stack=chosen.stack,
         stacking=outline(resolved, plan.arms, data, hardware, stack=chosen.stack),
         accept_changes=chosen.accept_changes,
         target=target,
         steps_per_epoch=None if data is None else steps_per_epoch(resolved, data.train),
         hardware=hardware,
+        axes=_axes(resolved, chosen),
     )
 
 
@@ -189,6 +195,25 @@ def _data_and_arms(
 def _target(plan: Plan, chosen: StudySettings) -> TargetChoice:
     given = parse_target(chosen.target, plan.metric, plan.direction)
     return choose_target(chosen.target, given, seeds=len(plan.seeds), alpha=plan.alpha, tuned=plan.tune is not None)
+
+
+def _axes(task: Task, chosen: StudySettings) -> tuple[Axis, ...]:
+    """Return the axes that are asked for.
+
+    Raises:
+        PlanError: the task's models are not built here, or there are no data to judge them on.
+    """
+    axes = axes_named(chosen.evaluate)
+    if axes and not task.has_data:
+        remedy = (
+            "judge the models that the script saves with actlab evaluate, and compare without --evaluate"
+            if task.door == "script"
+            else "define data(seed) beside the training function, which returns the splits as for a task of ActLab"
+        )
+        raise PlanError(
+            f"The axes {listed(axis.name for axis in axes)} need data, and {task.name} brings none: {remedy}."
+        )
+    return axes
 
 
 def _check_target(choice: TargetChoice, task: Task, data: Data | None) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Any, TypedDict
 
-from actlab.errors import PlanError
+from actlab.errors import PlanError, did_you_mean
+from actlab.evaluate.axis_registry import AxisLike
 from actlab.studies.arm import ArmLike
 from actlab.studies.target import TargetLike
 from actlab.system.duration import parse_budget
@@ -19,6 +21,8 @@ __all__ = [
     "TUNING_SEEDS",
     "StudyOptions",
     "StudySettings",
+    "check_choice",
+    "number_between",
     "parse_budget",
     "parse_seeds",
     "parse_sites",
@@ -69,6 +73,8 @@ class StudySettings:
             task's own device, else the CPU. Not part of the plan, as the next two; rows say where they were computed.
         jobs_per_device: trials at the same time on each device; by default one on an accelerator.
         threads: threads of torch in each trial, 1 by default; the trials then share the cores.
+        evaluate: axes on which the trained models are judged beside the metric: names, "all", Python files with axes of one's own, or
+            these axes, see :func:`actlab.evaluate.axis_registry.axes_named`. A study with other axes is another study.
     """
 
     seeds: int | Sequence[int] = 10
@@ -88,6 +94,7 @@ class StudySettings:
     device: DeviceLike | None = None
     jobs_per_device: int | None = None
     threads: int | None = None
+    evaluate: str | AxisLike | Sequence[AxisLike] | None = None
 
 
 class StudyOptions(TypedDict, total=False):
@@ -110,6 +117,7 @@ class StudyOptions(TypedDict, total=False):
     device: DeviceLike | None
     jobs_per_device: int | None
     threads: int | None
+    evaluate: str | AxisLike | Sequence[AxisLike] | None
 
 
 def parse_sites(sites: str | Sequence[str]) -> tuple[str, ...]:
@@ -156,3 +164,37 @@ def parse_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
 
 def _is_seed(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _FIRST_TUNING_SEED
+
+
+def check_choice(name: str, value: str | None, allowed: tuple[str | None, ...]) -> None:
+    """Refuse a value that is none of those allowed.
+
+    Raises:
+        PlanError: it is not allowed.
+    """
+    if value not in allowed:
+        near = did_you_mean(str(value), [str(choice) for choice in allowed if choice is not None])
+        raise PlanError(f"{name} is {value!r}; allowed: {', '.join(map(repr, allowed))}.{near}")
+
+
+def number_between(value: Any, low: float, high: float, name: str, meaning: str) -> float:
+    """Return a number between two bounds.
+
+    Args:
+        value: the setting.
+        low: it is larger.
+        high: it is smaller.
+        name: of the setting.
+        meaning: in words.
+
+    Raises:
+        PlanError: the value is no number between the bounds.
+
+    Example:
+        >>> number_between(0.05, 0, 1, "alpha", "the error rate")
+        0.05
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low < value < high:
+        bounds = "a number from 0 up" if high == math.inf else f"a number between {low} and {high}"
+        raise PlanError(f"{name} is {value!r}; allowed is {bounds} ({meaning}).")
+    return float(value)

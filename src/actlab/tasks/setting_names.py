@@ -32,6 +32,10 @@ OPTIONAL = (
     "precision",
     "compile",
     "device",
+    "output_kind",
+    "input_kind",
+    "groups",
+    "out_of_distribution",
     "name",
     "description",
 )
@@ -61,6 +65,10 @@ _SYNONYMS = {
     "patience": ("early_stopping", "early_stop", "early_stopping_patience", "early_stopping_rounds"),
     "precision": ("amp", "use_amp", "fp16", "bf16", "mixed_precision", "autocast"),
     "compile": ("torch_compile", "use_compile", "compile_model"),
+    "groups": ("group", "group_column", "sensitive_features", "subgroups", "protected", "slices"),
+    "out_of_distribution": ("ood", "ood_data", "outliers", "shifted"),
+    "input_kind": ("modality", "data_type", "input_type"),
+    "output_kind": ("outputs", "output_type", "from_logits"),
     "device": ("devices", "cuda", "use_cuda", "gpu", "gpus", "use_gpu", "accelerator"),
 }  # fmt: skip
 _OPTIMIZER = "is no setting of a task; it belongs in optimizer(parameters, lr), which returns the torch optimizer"

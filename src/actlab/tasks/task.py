@@ -115,6 +115,12 @@ class Task:
         train: the user's own training: of (model, seed, trial), returns the metrics by name; goes with ``metric_name`` and ``direction``.
         example_inputs: of a seed, returns inputs of the model; with ``train``, so that activations are found by a run of the model.
         script: command of the user's own script, with ``{seed}`` where its seed belongs.
+        output_kind: what the model gives: "logits", "log_probabilities", "probabilities" or "values"; None for what the loss takes. This
+            and the next three are for axes (:mod:`actlab.evaluate`) and change no training.
+        input_kind: "image", "table", "series" or "text"; None for what dtype and shape say.
+        groups: of the examples, for the worst group and the gap: a column of inputs of shape (n, features), the name of a part of inputs
+            with names, or a function of (inputs, targets) that returns one label for each example, shape (n,).
+        out_of_distribution: of a seed, returns inputs that the model was not made for, shape (m, ...), such as another data set.
         description: one sentence.
         source: text that identifies the code which defines the task; part of a plan's fingerprint.
         file: path of the user's file that defines the task, or None.
@@ -159,6 +165,10 @@ class Task:
     train: Callable[..., Any] | None = None
     example_inputs: Callable[[int], Any] | None = None
     script: str | None = None
+    output_kind: Literal["logits", "log_probabilities", "probabilities", "values"] | None = None
+    input_kind: Literal["image", "table", "series", "text"] | None = None
+    groups: int | str | Callable[[Any, Any], Any] | None = None
+    out_of_distribution: Callable[[int], Any] | None = None
     description: str = ""
     source: str = ""
     file: str | None = None

@@ -61,6 +61,7 @@ trials = sa.Table(
     sa.Column("controls", sa.JSON),
     sa.Column("series", sa.JSON),
     sa.Column("metrics", sa.JSON),
+    sa.Column("axes", sa.JSON),
     sa.UniqueConstraint("study_id", "stage", "arm", "seed", "lr"),
 )
 leases = sa.Table(
@@ -101,6 +102,6 @@ facts = sa.Table(
 
 # Columns that stores of earlier builds lack. They are added when such a store is opened for writing; earlier builds ignore them.
 ADDED = (
-    *((trials, name) for name in ("provisional", "inputs", "controls", "series", "metrics")),
+    *((trials, name) for name in ("provisional", "inputs", "controls", "series", "metrics", "axes")),
     (leases, "uptime"),
 )

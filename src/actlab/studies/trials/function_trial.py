@@ -14,11 +14,13 @@ from actlab.nn.training.parameter_groups import exempt_in_new_optimizers
 from actlab.studies.arm import UNCHANGED, Arm, parse_arm
 from actlab.studies.arm_model import build_model
 from actlab.studies.trial_inputs import input_digests
+from actlab.studies.trials.loop_trial import measured_axes
 from actlab.studies.trials.measurements import Measurements, TrialSettings
 from actlab.studies.trials.stage import MAIN, share_of
 from actlab.studies.trials.trial_checkpoint import trial_checkpoint
 from actlab.tasks.isolation import isolated, one_thread, seed_all
 from actlab.tasks.task import Task
+from actlab.tasks.training.data_cache import cached_data
 from actlab.tasks.training.handle import TrialHandle, returned_values
 from actlab.tasks.training.loop import DivergedError
 from actlab.tasks.training.recorder import LOSS
@@ -63,6 +65,8 @@ def run_function_trial(task: Task, arm: Arm, settings: TrialSettings, measured: 
     try:
         with exemption:
             _train(task, model, trial, measured, stage=settings.stage)
+        if settings.stage == MAIN and settings.conditions.axes:
+            measured.axes |= _axes(task, model, settings)
     finally:
         trial.close()
         measured.steps = trial.steps
@@ -85,6 +89,11 @@ def _train(task: Task, model: nn.Module, trial: TrialHandle, measured: Measureme
                 f"trains: trial.report(step=..., {name}=...)."
             )
         measured.validation = values[task.metric_name] if held_out is None else held_out
+
+
+def _axes(task: Task, model: nn.Module, settings: TrialSettings) -> dict[str, Any]:
+    """Return what the axes say of the model that the function has trained in place."""
+    return measured_axes(task, model.eval(), cached_data(task, settings.seed), settings=settings, predictions=None)
 
 
 def _called(task: Task, model: nn.Module, trial: TrialHandle) -> dict[str, float]:

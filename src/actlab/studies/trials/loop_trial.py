@@ -11,6 +11,8 @@ import torch
 from torch import nn
 
 from actlab.errors import TaskError
+from actlab.evaluate.axis_run import run_axes
+from actlab.evaluate.evaluation_data import EvaluationData
 from actlab.nn.sites.dry_run import Inputs
 from actlab.studies.arm import Arm
 from actlab.studies.arm_model import build_model
@@ -29,7 +31,7 @@ from actlab.tasks.training.held_out import HeldOut
 from actlab.tasks.training.loop import DivergedError, TrainingSettings, UnusableCheckpointError, finite, train
 from actlab.tasks.training.recorder import Recorder
 
-__all__ = ["evaluate_trained", "held_out_of", "run_loop_trial", "train_model"]
+__all__ = ["evaluate_trained", "held_out_of", "measured_axes", "run_loop_trial", "train_model"]
 
 
 def run_loop_trial(task: Task, arm: Arm, settings: TrialSettings, measured: Measurements) -> None:
@@ -117,6 +119,17 @@ def evaluate_trained(
         measured.metric = curve if curve is not None or found is None else finite(task.result_metric(*found), "metric")
         measured.metrics |= {} if found is None else metrics_of(task, found)
         measured.controls = _controls(task, None if curve is not None else found, held_out)
+        measured.axes |= measured_axes(task, model, data, settings=settings, predictions=found)
+
+
+def measured_axes(
+    task: Task, model: nn.Module, data: Data, *, settings: TrialSettings, predictions: Predictions | None
+) -> dict[str, Any]:
+    """Return what the axes of a trial say of its trained model, in evaluation mode; they come last and change no other result."""
+    axes: tuple[Any, ...] = settings.conditions.axes
+    if not axes:
+        return {}
+    return run_axes(axes, model, EvaluationData(task, model, data, seed=settings.seed, predictions=predictions))
 
 
 def _controls(task: Task, found: Predictions | None, held_out: HeldOut | None) -> dict[str, float]:

@@ -85,6 +85,7 @@ class Measurements:
     metric: float | None = None
     controls: dict[str, float] | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    axes: dict[str, Any] = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=versions)
 
@@ -100,6 +101,7 @@ class Measurements:
             "steps": len(losses) if self.steps is None else self.steps,
             "controls": self.controls,
             "metrics": self.metrics or None,
+            "axes": self.axes or None,
             "series": series or None,
             "inputs": self.inputs or None,
             "versions": self.versions,

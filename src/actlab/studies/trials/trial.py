@@ -66,6 +66,7 @@ class Trial:
             :class:`actlab.tasks.training.recorder.Recorder`; "loss" is the training loss, the name of the task's metric that on
             held-out data. None where nothing was recorded.
         metrics: of a completed main trial, by name, where the task has more than one; None where it has not.
+        axes: of a completed main trial, by axis, see :func:`actlab.evaluate.axis_run.run_axes`; None where none was asked for.
     """
 
     stage: str
@@ -90,6 +91,7 @@ class Trial:
     controls: dict[str, float] | None = None
     series: dict[str, Any] | None = None
     metrics: dict[str, float] | None = None
+    axes: dict[str, Any] | None = None
 
     def to_row(self) -> dict[str, Any]:
         """Return the trial as a row of the store."""

@@ -1,0 +1,67 @@
+"""Predicted classes of a trial, for the share of examples that two trainings label differently."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+
+import numpy as np
+from torch import Tensor, nn
+
+from actlab.evaluate.axis import Axis, Column, Measured
+from actlab.evaluate.evaluation_data import EvaluationData
+
+__all__ = ["CHURN", "example_keys", "packed", "unpacked"]
+
+
+def example_keys(inputs: Tensor) -> np.ndarray:
+    """Return a 64-bit key of each example's numbers, by which an example is found again in the test split of another seed, shape (n,).
+
+    Example:
+        >>> import torch
+        >>> keys = example_keys(torch.tensor([[1.0, 2.0], [3.0, 4.0], [1.0, 2.0]]))
+        >>> keys[0] == keys[2], keys[0] == keys[1]
+        (np.True_, np.False_)
+    """
+    rows = inputs.detach().cpu().contiguous().reshape(len(inputs), -1).numpy()
+    halves = [(zlib.crc32(row.tobytes()), zlib.adler32(row.tobytes())) for row in rows]
+    return np.array([(high << 32) | low for high, low in halves], dtype=np.uint64)
+
+
+def packed(values: np.ndarray) -> str:
+    """Return an array of integers as text; the inverse of :func:`unpacked`.
+
+    Example:
+        >>> unpacked(packed(np.array([1, 2, 300]))).tolist()
+        [1, 2, 300]
+    """
+    small = values.astype(np.min_scalar_type(int(values.max(initial=0))))
+    return f"{small.dtype.str} {base64.b85encode(zlib.compress(small.tobytes(), 9)).decode()}"
+
+
+def unpacked(text: str) -> np.ndarray:
+    """Return the array that :func:`packed` wrote."""
+    kind, _, coded = text.partition(" ")
+    return np.frombuffer(zlib.decompress(base64.b85decode(coded)), dtype=kind)
+
+
+def _predicted_classes(_model: nn.Module, data: EvaluationData) -> Measured:
+    return Measured(
+        record={"examples": packed(example_keys(data.inputs)), "predicted": packed(data.predicted.numpy())},
+        undefined={"disagreement": "it is of pairs of trainings"},
+    )
+
+
+CHURN = Axis(
+    name="churn",
+    measure=_predicted_classes,
+    columns={
+        "disagreement": Column(
+            direction="min",
+            unit="share",
+            description="test examples that two trainings of the arm, which differ in the seed, label differently",
+        )
+    },
+    description="Share of test examples that two trainings label differently.",
+    level="study",
+)

@@ -1,0 +1,126 @@
+"""Registry of axes, and resolution of names and files to axes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import TypeAlias
+
+from actlab.errors import ActlabError, DuplicateNameError, UnknownNameError
+from actlab.evaluate.axis import Axis
+from actlab.tasks import task_file
+
+__all__ = ["AxisLike", "axes_named", "built_in_axes", "register_axis"]
+
+#: Name of an axis, "all", path of a Python file with axes, ``FILE.py:name``, or an axis itself.
+AxisLike: TypeAlias = str | Path | Axis
+
+_axes: dict[str, Axis] = {}
+
+
+def register_axis(axis: Axis) -> Axis:
+    """Register a built-in axis under its name, and return it.
+
+    Raises:
+        DuplicateNameError: the name is taken.
+    """
+    if axis.name in _axes:
+        raise DuplicateNameError(f"The axis name {axis.name!r} is taken.")
+    _axes[axis.name] = replace(axis, source=axis.name)
+    return axis
+
+
+def built_in_axes() -> dict[str, Axis]:
+    """Return the built-in axes by name, in the order in which tables show them.
+
+    Example:
+        >>> "calibration" in built_in_axes()
+        True
+    """
+    import_module("actlab.evaluate.axes")  # registers them, as the catalogue registers its functions
+    return dict(_axes)
+
+
+def axes_named(wanted: str | AxisLike | Iterable[AxisLike] | None) -> tuple[Axis, ...]:
+    """Return the axes of names, files and axes.
+
+    Args:
+        wanted: one or more of :data:`AxisLike`; a text may have several, separated by commas. "all" is every built-in axis that does not
+            train further; None, and "none", are no axis.
+
+    Raises:
+        UnknownNameError: there is no such axis.
+        ActlabError: a file defines no axis, or two axes have one name.
+
+    Example:
+        >>> [axis.name for axis in axes_named("calibration")], axes_named("none")
+        (['calibration'], ())
+    """
+    found: dict[str, Axis] = {}
+    for axis in _expanded(wanted):
+        if axis.name in found and found[axis.name].source != axis.source:
+            raise ActlabError(
+                f"Two axes have the name {axis.name!r}. Give one of them another, with axis(..., name=...)."
+            )
+        found[axis.name] = axis
+    return tuple(found.values())
+
+
+def _expanded(wanted: str | AxisLike | Iterable[AxisLike] | None) -> Iterable[Axis]:
+    if wanted is None or wanted == "none":
+        return
+    parts: Sequence[AxisLike] | Iterable[AxisLike]
+    parts = (
+        [part.strip() for part in wanted.split(",")]
+        if isinstance(wanted, str)
+        else [wanted]
+        if isinstance(wanted, Axis | Path)
+        else wanted
+    )
+    for part in parts:
+        if isinstance(part, Axis):
+            yield part
+        elif isinstance(part, str) and "," in part:
+            yield from _expanded(part)
+        elif isinstance(part, str | Path):
+            yield from _named(str(part))
+        else:
+            raise ActlabError(f"An axis is a name, the path of a Python file or an Axis; got {type(part).__name__}.")
+
+
+def _named(name: str) -> Iterable[Axis]:
+    known = built_in_axes()
+    if name in known:
+        return [known[name]]
+    if name == "all":
+        return [axis for axis in known.values() if not axis.trains]
+    path, _, own = name.partition(".py:") if ".py:" in name else (name.removesuffix(".py"), "", "")
+    if name.endswith(".py") or ".py:" in name:
+        return _of_file(f"{path}.py", own)
+    raise UnknownNameError(
+        "axis",
+        name,
+        known,
+        f"Axes are {', '.join(known)}, all, or a Python file with your own: my_axes.py or my_axes.py:name.",
+    )
+
+
+def _of_file(path: str, own: str) -> list[Axis]:
+    file = Path(path).expanduser()
+    found = {
+        value.name: value
+        for value in task_file.run_file(file).values()
+        if isinstance(value, Axis) and value.name not in _axes
+    }
+    if own and own not in found:
+        raise UnknownNameError("axis", own, found, f"{file} defines {', '.join(found) or 'no axis'}.")
+    if not found:
+        raise ActlabError(
+            f"{file} defines no axis. Put @actlab.axis('max') or @actlab.axis('min') before a function of (model, data) that returns a "
+            "number."
+        )
+    return [
+        replace(axis, file=f"{file.resolve()}:{axis.name}") for axis in found.values() if axis.name == own or not own
+    ]

@@ -1,0 +1,126 @@
+"""Run of axes on one trained model, with errors and undefined numbers recorded as results."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from actlab.errors import ActlabError, did_you_mean
+from actlab.evaluate.axis import Axis, Measured
+from actlab.evaluate.evaluation_data import EvaluationData
+from actlab.evaluate.restored_model import restored
+from actlab.evaluate.undefined_axis import UndefinedAxisError
+from actlab.system.interrupts import may_raise
+from actlab.tasks.isolation import isolated
+from actlab.tasks.user_code import one_line, user_line
+
+__all__ = ["run_axes", "run_axis"]
+
+
+def run_axes(axes: Iterable[Axis], model: nn.Module, data: EvaluationData) -> dict[str, dict[str, Any]]:
+    """Measure a trained model on axes, one after the other, and restore the model and the global generators after each.
+
+    Args:
+        axes: those of the level "trial".
+        model: trained.
+        data: of the same model.
+
+    Returns:
+        By name of the axis, ready for JSON: ``numbers`` by column, ``curves``, ``undefined`` (reasons), ``notes``, ``record``, ``seconds``
+        and, where the axis raised, ``error``.
+
+    Example:
+        >>> from actlab.evaluate.axis import axis
+        >>> from actlab.tasks import resolve
+        >>> from actlab.tasks.task import load_data
+        >>> digits = resolve("digits")
+        >>> data = EvaluationData(digits, digits.model(0).eval(), load_data(digits, 0))
+        >>> @axis("max", unit="share")
+        ... def right(model, data):
+        ...     return data.correct.double()
+        >>> 0 <= run_axes([right], data.model, data)["right"]["numbers"]["right"] <= 1
+        True
+    """
+    return {axis.name: run_axis(axis, model, data) for axis in axes}
+
+
+def run_axis(axis: Axis, model: nn.Module, data: EvaluationData) -> dict[str, Any]:
+    """Measure a trained model on one axis; see :func:`run_axes`."""
+    started = time.perf_counter()
+    try:
+        with isolated(data.seed), restored(model):
+            found = _checked(axis, axis(model, data))
+        result = _plain(axis, found)
+    except UndefinedAxisError as error:
+        result = _empty({name: str(error) for name in axis.columns})
+    except BaseException as error:  # an axis may be user code, which may raise anything; the reason is the result
+        if isinstance(error, KeyboardInterrupt) and may_raise():
+            raise
+        text = str(error) if isinstance(error, ActlabError) else f"{one_line(error)}{user_line(error)}"
+        result = {**_empty(dict.fromkeys(axis.columns, "the axis raised")), "error": text}
+    return {**result, "seconds": time.perf_counter() - started}
+
+
+def _empty(undefined: Mapping[str, str]) -> dict[str, Any]:
+    return {"numbers": {}, "curves": {}, "undefined": dict(undefined), "notes": [], "record": {}}
+
+
+def _checked(axis: Axis, value: Any) -> Measured:
+    """Return what an axis returned as a record, and refuse what is none."""
+    if isinstance(value, Measured):
+        found = value
+    elif isinstance(value, Mapping):
+        found = Measured(numbers=value)
+    elif len(axis.columns) == 1:
+        found = Measured(numbers={next(iter(axis.columns)): value})
+    else:
+        raise ActlabError(
+            f"The axis {axis.name} returned a {type(value).__name__}; it has the columns {', '.join(axis.columns)}, so it must return a "
+            "mapping from these to numbers."
+        )
+    for name in found.numbers:
+        if name not in axis.columns:
+            near = did_you_mean(name, axis.columns)
+            raise ActlabError(
+                f"The axis {axis.name} returned {name!r}, which is none of its columns.{near} Its columns are {', '.join(axis.columns)}: "
+                "name all of them with their directions where the axis is defined."
+            )
+    return found
+
+
+def _plain(axis: Axis, found: Measured) -> dict[str, Any]:
+    numbers, undefined = {}, dict(found.undefined)
+    for name in axis.columns:
+        if name not in found.numbers:
+            undefined.setdefault(name, "the axis gave no number")
+            continue
+        value = _number(found.numbers[name], f"{name} of the axis {axis.name}")
+        if math.isfinite(value):
+            numbers[name] = value
+        else:
+            undefined.setdefault(name, f"the number is {value}")
+    return {
+        "numbers": numbers,
+        "curves": {name: dict(curve) for name, curve in found.curves.items()},
+        "undefined": undefined,
+        "notes": list(found.notes),
+        "record": dict(found.record),
+    }
+
+
+def _number(value: Any, of: str) -> float:
+    """Return a number, or the mean of one for each example."""
+    try:
+        tensor = value.detach() if isinstance(value, Tensor) else torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ActlabError(f"{of} is a {type(value).__name__}; a number, or one for each example, is needed.") from error
+    if tensor.is_complex() or tensor.ndim > 1 or not tensor.numel():
+        raise ActlabError(
+            f"{of} has shape {tuple(tensor.shape)}; a number, or one for each example, shape (n,), is needed."
+        )
+    return float(tensor.double().mean())

@@ -1,0 +1,48 @@
+"""Kind of a task's inputs (images, tables, series or text)."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, TypeAlias
+
+from torch import Tensor
+
+from actlab.tasks.task import Task
+
+__all__ = ["INPUT_KINDS", "InputKind", "input_kind"]
+
+InputKind: TypeAlias = Literal["image", "table", "series", "text"]
+INPUT_KINDS: Final = ("image", "table", "series", "text")
+_IMAGE_CHANNELS: Final = (1, 3, 4)
+
+
+def input_kind(task: Task, inputs: Tensor) -> InputKind:
+    """Return the kind of a task's inputs: as the task says, or by their dtype and shape.
+
+    Integers are text; floating point numbers of shape (n, features) are a table, (n, 1 or 3 or 4, height, width) or (n, height, width)
+    with both sides from 8 up and within a factor 4 images, and all else series.
+
+    Args:
+        task: whose ``input_kind`` counts, where it has one.
+        inputs: of any split, shape (n, ...).
+
+    Example:
+        >>> import torch
+        >>> from actlab.tasks import resolve
+        >>> digits = resolve("digits")
+        >>> input_kind(digits, torch.zeros(2, 1, 28, 28)), input_kind(digits, torch.zeros(2, 64))
+        ('image', 'table')
+    """
+    if task.input_kind is not None:
+        return task.input_kind
+    if not inputs.is_floating_point():
+        return "text"
+    if inputs.ndim == 2:
+        return "table"
+    channels = inputs.shape[1] if inputs.ndim == 4 else 1
+    if inputs.ndim in {3, 4} and channels in _IMAGE_CHANNELS and _is_picture(*inputs.shape[-2:]):
+        return "image"
+    return "series"
+
+
+def _is_picture(height: int, width: int) -> bool:
+    return min(height, width) >= 8 and max(height, width) <= 4 * min(height, width)
