@@ -5,23 +5,24 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias
 
 from torch import Tensor, nn
 
 from actlab.errors import ActlabError
 from actlab.evaluate.evaluation_data import EvaluationData
+from actlab.tasks.task import Task
 
 __all__ = ["Axis", "Column", "Level", "Measured", "Value", "axis"]
 
-#: Better values are larger, smaller, or neither: the column describes.
-Preference: TypeAlias = Literal["max", "min"] | None
+#: Better values are larger, smaller, as of the task's metric, or neither: the column describes.
+Preference: TypeAlias = Literal["max", "min", "metric"] | None
 #: What is measured once: a trial, which is a trained model; an arm; or all trials of a study together.
 Level: TypeAlias = Literal["trial", "arm", "study"]
 #: A number; or one for each example, shape (n,), of which the mean is recorded.
 Value: TypeAlias = float | Tensor
-_PREFERENCES: Final = ("max", "min", None)
+_PREFERENCES: Final = ("max", "min", "metric", None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,8 @@ class Column:
     """One number that an axis gives.
 
     Attributes:
-        direction: "max" when a larger number is better, "min" when a smaller one is; None for one that only describes.
+        direction: "max" when a larger number is better, "min" when a smaller one is, "metric" where that is as for the metric of the task;
+            None for one that only describes.
         unit: in words or symbols, such as "share" or "nats"; empty for a number without one.
         description: what it is, in one phrase.
         headline: whether verdicts compare arms by it and tables show it; others are recorded beside it.
@@ -44,7 +46,9 @@ class Column:
 
     def __post_init__(self) -> None:
         if self.direction not in _PREFERENCES:
-            raise ActlabError(f"The direction of a column is {self.direction!r}; allowed are 'max', 'min' and None.")
+            raise ActlabError(
+                f"The direction of a column is {self.direction!r}; allowed are 'max', 'min', 'metric' and None."
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values, ready for JSON."""
@@ -107,6 +111,23 @@ class Axis:
     def __call__(self, model: nn.Module, data: EvaluationData) -> Value | Mapping[str, Value] | Measured:
         """Call the function of the axis as it is; :func:`actlab.evaluate.axis_run.run_axes` also restores the model."""
         return self.measure(model, data)
+
+    def of_task(self, task: Task) -> Axis:
+        """Return the axis with the direction and the region of equivalence of a task's metric where columns are in its units.
+
+        Example:
+            >>> from actlab.tasks import resolve
+            >>> own = Axis(name="own", measure=lambda *_: 1.0, columns={"own": Column(direction="metric")})
+            >>> own.of_task(resolve("mnist1d")).columns["own"].direction
+            'min'
+        """
+        columns = {
+            name: replace(column, direction=task.direction, rope=task.rope if column.rope is None else column.rope)
+            if column.direction == "metric"
+            else column
+            for name, column in self.columns.items()
+        }
+        return replace(self, columns=columns)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the function as plain values, ready for JSON."""

@@ -203,7 +203,7 @@ def _axes(task: Task, chosen: StudySettings) -> tuple[Axis, ...]:
     Raises:
         PlanError: the task's models are not built here, or there are no data to judge them on.
     """
-    axes = axes_named(chosen.evaluate)
+    axes = tuple(axis.of_task(task) for axis in axes_named(chosen.evaluate))
     if axes and not task.has_data:
         remedy = (
             "judge the models that the script saves with actlab evaluate, and compare without --evaluate"
