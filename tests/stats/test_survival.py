@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from actlab.stats.bootstrap import bootstrap_interval
 from actlab.stats.survival import (
@@ -46,6 +47,18 @@ def test_random_times_with_ties_give_the_product_over_events(seed):
     expected = by_hand(times, reached)
     assert curve.times.tolist() == sorted(expected)
     np.testing.assert_allclose(curve.survival, list(expected.values()), rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_curve_is_that_of_scipy(seed):
+    draws = np.random.default_rng(seed)
+    times = draws.exponential(size=40) if seed % 2 else draws.integers(0, 12, size=40).astype(float)
+    reached = draws.random(40) < (0.0, 0.3, 0.8, 1.0)[seed % 4]
+    theirs = stats.ecdf(stats.CensoredData(uncensored=times[reached], right=times[~reached])).sf
+    ours = kaplan_meier(times, reached)
+
+    assert ours.times.tolist() == theirs.quantiles.tolist()
+    np.testing.assert_allclose(ours.survival, theirs.probabilities, rtol=0, atol=1e-15)
 
 
 def test_without_censoring_the_restricted_mean_is_the_mean_of_min():

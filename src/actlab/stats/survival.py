@@ -67,6 +67,8 @@ class SurvivalCurve:
 def kaplan_meier(times: ArrayLike, reached: ArrayLike) -> SurvivalCurve:
     """Return the Kaplan-Meier curve of right-censored times.
 
+    Its numbers are those of ``scipy.stats.ecdf``, whose import would take 0.3 s and 36 MB of every study.
+
     Args:
         times: of the event, or of the end of observation, shape (n,), n >= 1; at least 0 and finite.
         reached: whether the event came, else the time is censored, shape (n,).
@@ -77,13 +79,10 @@ def kaplan_meier(times: ArrayLike, reached: ArrayLike) -> SurvivalCurve:
         ([1.0, 2.0, 5.0], [0.75, 0.5, 0.0], 2.0)
     """
     known, event = np.asarray(times, dtype=np.float64), np.asarray(reached, dtype=np.bool_)
-    from scipy import stats  # noqa: PLC0415 # 0.3 s to import, which a study need not wait for before its first trial
-
-    fitted = stats.ecdf(stats.CensoredData(uncensored=known[event], right=known[~event])).sf
-    return SurvivalCurve(
-        times=np.asarray(fitted.quantiles, dtype=np.float64),
-        survival=np.asarray(fitted.probabilities, dtype=np.float64),
-    )
+    different, counts = np.unique(known, return_counts=True)
+    at_risk = len(known) - np.concatenate([[0], np.cumsum(counts)[:-1]])
+    events = np.bincount(np.searchsorted(different, known[event]), minlength=len(different))
+    return SurvivalCurve(times=different, survival=np.cumprod((at_risk - events) / at_risk))
 
 
 def common_horizon(times: ArrayLike, reached: ArrayLike) -> float:
