@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from pathlib import Path  # 3 ms to import, which `import actlab` does without
@@ -44,16 +44,51 @@ def shown_count(chosen: Any, what: str) -> AbstractContextManager[Any]:
     return shown
 
 
+_LONGEST = 60  # characters of a text, and elements of a list of names, that a repr shows
+_FEWEST = 8
+
+
 class Displayed:
-    """A result that is printed as the table of the command line, and shown as an HTML table in notebooks."""
+    """A result that is printed as the table of the command line, and shown as an HTML table in notebooks.
+
+    The ``repr`` of a record is one line: texts, numbers and names, and of longer parts their lengths.
+    """
 
     __slots__ = ()
+    #: Fields that the ``repr`` shows; all of them where none is named.
+    _in_repr: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        """Keep ``dataclass`` from making a ``repr`` of everything, which takes pages."""
+        if "__repr__" not in cls.__dict__ and not issubclass(cls, list):
+            cls.__repr__ = _short_repr  # type: ignore[method-assign, assignment] # typed for this class
 
     def __str__(self) -> str:
         return str(rendered(self, "text"))
 
     def _repr_html_(self) -> str:
         return str(rendered(self, "html"))
+
+
+def _short_repr(record: Displayed) -> str:
+    names = record._in_repr or getattr(record, "__dataclass_fields__", {})
+    shown = {name: _brief(getattr(record, name)) for name in names}
+    return f"{type(record).__name__}({', '.join(f'{name}={text}' for name, text in shown.items() if text)})"
+
+
+def _brief(value: Any) -> str:
+    """Return a short text of a field, or none where it has nothing to say."""
+    if value is None or isinstance(value, str):
+        return repr(value) if value and len(value) <= _LONGEST else ""
+    if isinstance(value, bool | int):
+        return repr(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if not isinstance(value, Sequence | Mapping):
+        return ""
+    labels = [name if isinstance(name, str) else getattr(name, "spec", None) for name in value]
+    is_names = labels and len(labels) <= _FEWEST and all(isinstance(it, str) and len(it) <= _LONGEST for it in labels)
+    return repr(labels) if is_names and not isinstance(value, Mapping) else str(len(value))
 
 
 class Tabular(Displayed):

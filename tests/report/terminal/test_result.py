@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -105,3 +106,41 @@ def test_rows_are_one_line_each_where_the_width_is_free_and_sentences_are_wrappe
     assert len(rows) == 3
     assert all(len(row) < FREE and row == row.rstrip() for row in rows)
     assert lines[-1] == "end"
+
+
+def test_the_repr_of_a_verdict_is_one_line_with_arms_best_set_and_seeds(made_up):
+    text = repr(made_up)
+
+    assert text.startswith(f"Verdict(study={made_up.study!r}, metric={made_up.metric!r}, arms=[")
+    assert f"best_set={list(made_up.best_set)}" in text
+    assert f"seeds={len(made_up.seeds)})" in text
+    assert "\n" not in text
+    assert repr(actlab.table(made_up)) == "ArmTable(verdicts=1)"
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: actlab.importance(NET, [(torch.randn(8, 3), torch.randn(8, 1)) for _ in range(4)]),
+        lambda: actlab.probe(NET, [torch.ones(4, 3)]),
+        lambda: query(monotone=True),
+        lambda: draft("digits", ["relu", "gelu"]),
+    ],
+    ids=["importance", "probe", "query", "plan"],
+)
+def test_the_repr_of_every_record_is_short(build):
+    text = repr(build())
+
+    assert len(text) < 300
+    assert "\n" not in text
+
+
+def test_a_repr_of_its_own_stays():
+    @dataclass(frozen=True)
+    class Own(display.Displayed):
+        rows: tuple[int, ...] = ()
+
+        def __repr__(self):
+            return "own"
+
+    assert repr(Own()) == "own"

@@ -11,7 +11,7 @@ import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from actlab.errors import PlanError, did_you_mean
 from actlab.stats.racing import Direction
@@ -73,6 +73,8 @@ class Verdict(Tabular):
         repeats: what holds of a trial that runs again on these devices.
         convergence: how fast the arms reach a target, beside how they end; None where the trials have no series.
     """
+
+    _in_repr: ClassVar = ("study", "metric", "arms", "best_set", "seeds")
 
     study: str
     task: str
