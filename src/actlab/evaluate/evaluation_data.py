@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Final
 
@@ -206,6 +207,25 @@ class EvaluationData:
         outputs = self.predict(inputs, model)
         rows = len(outputs) if outputs.ndim == 1 or outputs.shape[1:] == (1,) else outputs.shape[:1] + outputs.shape[2:]
         return class_logits(outputs, torch.zeros(rows, dtype=torch.int64), self.output_kind)[0]
+
+    def logits_and_features(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits and inputs of the last layer for inputs, of one run of the model; features without columns if it has none."""
+        with recorded_features(self.model) as found:
+            logits = self.logits_of(inputs)
+        return logits, torch.cat(found).cpu() if found else torch.zeros(len(inputs), 0)
+
+    def part_of_inputs(self, name: str) -> Any:
+        """Return the part of the test split's inputs that has a name, shape (n, ...).
+
+        Raises:
+            UndefinedAxisError: inputs have no names, or not this one.
+        """
+        split = self.splits.test
+        batches = [] if isinstance(split, Split) else list(split.evaluation())
+        found = [batch[name] for batch in batches if isinstance(batch, Mapping) and name in batch]
+        if not found or len(found) < len(batches):
+            raise UndefinedAxisError(f"the inputs of {self.task.name} have no part {name!r}")
+        return joined(found, name)
 
     def features_of(self, inputs: Tensor) -> Tensor:
         """Return the inputs of the model's last layer for inputs, shape (n, features).

@@ -1,7 +1,7 @@
 """Built-in axes, registered on import."""
 
-from actlab.evaluate.axes import calibration, churn
+from actlab.evaluate.axes import calibration, churn, groups, out_of_distribution
 from actlab.evaluate.axis_registry import register_axis
 
-for _axis in (calibration.CALIBRATION, churn.CHURN):
+for _axis in (calibration.CALIBRATION, churn.CHURN, out_of_distribution.OUT_OF_DISTRIBUTION, groups.GROUPS):
     register_axis(_axis)

@@ -1,0 +1,1 @@
+"""Scores of predictions as pure functions of arrays."""
