@@ -1,4 +1,4 @@
-"""Expected calibration error over bins of equal mass or width, and the error that a calibrated model shows by chance."""
+"""Calibration error over bins of equal mass or width, and that of a calibrated model by chance."""
 
 from __future__ import annotations
 
