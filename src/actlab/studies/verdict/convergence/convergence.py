@@ -25,6 +25,7 @@ from actlab.studies.target import Target
 from actlab.studies.verdict.convergence.trial_times import (
     Times,
     TrialCurves,
+    end_by_clock,
     read_trials,
     seconds_to_target,
     steps_to_target,
@@ -144,6 +145,7 @@ class Convergence:
         arms: one entry for each arm with series, in the order of the plan.
         baseline: label of the baseline.
         seconds_from: "trials", or "step times" where they are steps times the step time of the arm.
+        by_clock: whether trials end after a time and not after steps, so that their times to the target are in seconds only.
         sentences: what was found, in words.
     """
 
@@ -153,11 +155,16 @@ class Convergence:
     arms: tuple[ArmConvergence, ...]
     baseline: str
     seconds_from: Literal["trials", "step times"]
+    by_clock: bool = False
     sentences: tuple[str, ...] = ()
 
     def of(self, arm: str) -> ArmConvergence | None:
         """Return the convergence of an arm; None where it has no series."""
         return next((entry for entry in self.arms if entry.arm == arm), None)
+
+    def times(self, entry: ArmConvergence) -> TimeToTarget | None:
+        """Return the times to the target that are compared: in steps, or in seconds where a clock ends the trials."""
+        return entry.seconds if self.by_clock else entry.steps
 
 
 def find_convergence(
@@ -183,6 +190,7 @@ def find_convergence(
         arms=tuple(study.arm(arm) for arm in facts.arms if trials[arm]),
         baseline=facts.baseline,
         seconds_from="step times" if any(trial.stacked for own in trials.values() for trial in own) else "trials",
+        by_clock=study.by_clock,
     )
 
 
@@ -197,10 +205,13 @@ class _Study:
         self.steps: dict[str, Times] = {}
         self.seconds: dict[str, Times] = {}
         self.longest = 0.0  # seconds up to which all of them are known
+        self.by_clock = end_by_clock(trials)
         if facts.target is not None:
             target, horizon = facts.target, self.horizon
-            self.steps = {arm: steps_to_target(own, target, horizon) for arm, own in trials.items() if own}
-            self.seconds, self.longest = seconds_to_target(trials, target, horizon, costs)
+            if not self.by_clock:  # a slower step is no slower training then, only fewer of them
+                self.steps = {arm: steps_to_target(own, target, horizon) for arm, own in trials.items() if own}
+            found = seconds_to_target(trials, target, horizon, costs, by_clock=self.by_clock)
+            self.seconds, self.longest = found
         self.p = error_rates(self.steps, self.horizon, facts)
 
     def arm(self, arm: str) -> ArmConvergence:

@@ -32,7 +32,9 @@ def convergence_sentences(found: Convergence, arms: Sequence[ArmSummary], facts:
     sentences += [
         arm_sentence(entry, found, summary, facts)
         for summary in arms
-        if summary.spec != found.baseline and (entry := found.of(summary.spec)) is not None and entry.steps is not None
+        if summary.spec != found.baseline
+        and (entry := found.of(summary.spec)) is not None
+        and found.times(entry) is not None
     ]
     return tuple(map(capitalized, sentences))
 
@@ -48,25 +50,28 @@ def _limits(found: Convergence) -> Iterator[str]:
     """Say where the target tells nothing, or where its times are estimates."""
     if found.target is None:
         return
-    times = [entry.steps for entry in found.arms if entry.steps is not None]
-    if not times:
+    if found.by_clock:
+        yield (
+            "The trials end after a time and not after a number of steps, so times to the target are in seconds, and estimates without an "
+            "error rate: they are those of this machine."
+        )
+    by_arm = {entry.arm: times for entry in found.arms if (times := found.times(entry)) is not None}
+    if not by_arm:
         yield f"The {'training loss' if found.target.is_loss else found.target.name} was not recorded during the trials."
         return
-    if found.target.began:
+    if found.target.began and not found.by_clock:
         yield "It was given when trials of the study had ended, so the times to it are estimates without an error rate."
-    never = [entry.arm for entry in found.arms if entry.steps is not None and entry.steps.censored == entry.steps.n]
-    if len(never) == len(times):
-        yield f"No trial reached it within {plural(found.horizon, 'step')}: it is out of reach of this training."
+    never = [arm for arm, times in by_arm.items() if times.censored == times.n]
+    longest = max(times.horizon for times in by_arm.values())
+    within = f" within {_amount(longest, found) if found.by_clock else plural(found.horizon, 'step')}"
+    if len(never) == len(by_arm):
+        yield f"No trial reached it{within}: it is out of reach of this training."
     elif never:
-        yield f"{all_named(never)} never reached it within {plural(found.horizon, 'step')}."
-    early = [
-        f"{entry.steps.ended_early} of {named(entry.arm)}"
-        for entry in found.arms
-        if entry.steps is not None and entry.steps.ended_early
-    ]
+        yield f"{all_named(never)} never reached it{within}."
+    early = [f"{times.ended_early} of {named(arm)}" for arm, times in by_arm.items() if times.ended_early]
     if early:
         yield f"Trials that ended before step {found.horizon} without it count as never reaching it: {listed(early)}."
-    if all(entry.at_once == entry.n for entry in times):
+    if all(times.at_once == times.n for times in by_arm.values()):
         yield "Every trial met it when it was first evaluated, so it says nothing about speed."
 
 
@@ -95,33 +100,40 @@ def _claim(entry: ArmConvergence, found: Convergence) -> str:
 
 def _times(entry: ArmConvergence, found: Convergence) -> str:
     """Return when the arm and the baseline reach the target."""
-    baseline = found.of(found.baseline)
-    other = None if baseline is None else baseline.steps
-    assert entry.steps is not None  # noqa: S101 # for the type checker; only such arms have a sentence
-    parts = [f"the target is reached {_when(entry.steps)}"]
+    baseline, times = found.of(found.baseline), found.times(entry)
+    other = None if baseline is None else found.times(baseline)
+    assert times is not None  # noqa: S101 # for the type checker; only such arms have a sentence
+    parts = [f"the target is reached {_when(times, found)}"]
     if other is not None:
-        parts[0] += f", with {named(found.baseline)} {_when(other)}"
-    gain = entry.steps.gain
-    if gain is not None:
-        word = "earlier" if gain.mean > 0 else "later"
-        within = (
-            f", up to step {found.horizon}" if entry.steps.censored or (other is not None and other.censored) else ""
-        )
-        if gain.mean:
-            parts.append(f"on average {_number(abs(gain.mean))} steps {word}{within}")
-        else:
-            parts.append(f"on average at the same step{within}")
+        parts[0] += f", with {named(found.baseline)} {_when(other, found)}"
+    if times.gain is not None:
+        is_censored = times.censored or (other is not None and other.censored)
+        parts.append(_gain(times.gain.mean, found, f", up to {_until(times, found)}" if is_censored else ""))
     return ", ".join(parts)
 
 
-def _when(times: TimeToTarget) -> str:
+def _gain(mean: float, found: Convergence, within: str) -> str:
+    if not mean:
+        return f"on average at the same {'time' if found.by_clock else 'step'}{within}"
+    return f"on average {_amount(abs(mean), found)} {'earlier' if mean > 0 else 'later'}{within}"
+
+
+def _until(times: TimeToTarget, found: Convergence) -> str:
+    return _amount(times.horizon, found) if found.by_clock else f"step {found.horizon}"
+
+
+def _when(times: TimeToTarget, found: Convergence) -> str:
     reached = times.n - times.censored
     if not reached:
         return "in no trial"
     by = f"in {reached} of {plural(times.n, 'trial')}" if times.censored else ""
     if times.median is None:
         return by
-    return f"after {_number(times.median)} steps ({'median; ' + by if by else 'median'})"
+    return f"after {_amount(times.median, found)} ({'median; ' + by if by else 'median'})"
+
+
+def _amount(value: float, found: Convergence) -> str:
+    return f"{value:.3g} s" if found.by_clock else f"{_number(value)} steps"
 
 
 def _result(entry: ArmConvergence, summary: ArmSummary, facts: StudyFacts) -> str:

@@ -15,7 +15,11 @@ from actlab.studies.learning_curve import LearningCurve, held_out_curve, loss_cu
 from actlab.studies.target import Target
 from actlab.studies.verdict.outcomes import Costs, Outcome, Row, StudyFacts
 
-__all__ = ["Times", "TrialCurves", "read_trials", "seconds_to_target", "steps_to_target"]
+__all__ = ["Times", "TrialCurves", "end_by_clock", "read_trials", "seconds_to_target", "steps_to_target"]
+
+_FEWEST = 4  # trials from which their lengths tell whether a clock ends them
+_SPREAD = 0.02  # of the logarithms of their steps: shorter and longer trials than that are told apart
+_RATIO = 0.5  # of the spread of their seconds to that of their steps, below which a clock ends them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +50,16 @@ class TrialCurves:
         """Return whether a target is met at the first recorded point."""
         curve = self.of(target)
         return curve is not None and bool(target.is_met(curve.value[:1])[0])
+
+    @property
+    def length(self) -> tuple[float, float]:
+        """Steps and seconds from the first recorded point to the last; from the start where there is one point."""
+        curves = [curve for curve in (self.loss, self.held_out) if curve is not None]
+        if not curves:
+            return math.nan, math.nan
+        curve = max(curves, key=lambda it: float(it.step[-1]))
+        first = (float(curve.step[0]), float(curve.seconds[0])) if len(curve.step) > 1 else (0.0, 0.0)
+        return float(curve.step[-1]) - first[0], float(curve.seconds[-1]) - first[1]
 
     @property
     def seconds(self) -> float:
@@ -102,6 +116,23 @@ def read_trials(
     return {arm: [by_seed[seed] for seed in facts.seeds if seed in by_seed] for arm, by_seed in found.items()}
 
 
+def end_by_clock(by_arm: Mapping[str, Sequence[TrialCurves]]) -> bool:
+    """Return whether trials end after a time rather than after steps: these differ, and their seconds differ much less.
+
+    Where trials end early by what they have learned, their seconds differ as their steps do. What is done before the first report,
+    such as loading data, does not count.
+
+    Args:
+        by_arm: trials of every arm.
+    """
+    ended = [trial.length for trials in by_arm.values() for trial in trials if not trial.diverged and not trial.stacked]
+    known = [(steps, seconds) for steps, seconds in ended if steps > 0 and seconds > 0]
+    if len(known) < _FEWEST:
+        return False
+    steps, seconds = np.log(np.array(known)).std(axis=0)
+    return bool(steps > _SPREAD and seconds < _RATIO * steps)
+
+
 def steps_to_target(trials: Sequence[TrialCurves], target: Target, horizon: int) -> Times:
     """Return the steps to a target of an arm's trials.
 
@@ -117,7 +148,7 @@ def steps_to_target(trials: Sequence[TrialCurves], target: Target, horizon: int)
 
 
 def seconds_to_target(
-    by_arm: Mapping[str, Sequence[TrialCurves]], target: Target, horizon: int, costs: Costs
+    by_arm: Mapping[str, Sequence[TrialCurves]], target: Target, horizon: int, costs: Costs, *, by_clock: bool = False
 ) -> tuple[dict[str, Times], float]:
     """Return the seconds of training to a target of the trials of all arms, and the horizon up to which all of them are known.
 
@@ -132,6 +163,7 @@ def seconds_to_target(
         target: the target.
         horizon: steps of a complete trial.
         costs: per arm, with ``step_time`` in seconds.
+        by_clock: whether the trials end after a time, so that one with fewer steps than others has not ended early.
     """
     used = {arm: trials for arm, trials in by_arm.items() if trials}
     if any(trial.stacked for trials in used.values() for trial in trials):
@@ -142,12 +174,16 @@ def seconds_to_target(
         return found, _shared_horizon(found, horizon * max(step_times.values(), default=0.0))
     found = {}
     for arm, trials in used.items():
-        ends = [math.inf if trial.steps < horizon else trial.seconds for trial in trials]
+        ends = [math.inf if _ended_early(trial, horizon, by_clock=by_clock) else trial.seconds for trial in trials]
         found[arm] = _times(trials, target, ends, in_seconds=True)
     if any(np.isnan(times.time).any() for times in found.values()):
         return {}, 0.0
     seconds = [trial.seconds for trials in used.values() for trial in trials if math.isfinite(trial.seconds)]
     return found, _shared_horizon(found, max(seconds, default=0.0))
+
+
+def _ended_early(trial: TrialCurves, horizon: int, *, by_clock: bool) -> bool:
+    return trial.diverged if by_clock else trial.steps < horizon
 
 
 def _shared_horizon(by_arm: Mapping[str, Times], longest: float) -> float:
