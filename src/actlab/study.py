@@ -34,7 +34,7 @@ from actlab.system.native_threads import blas_on_one_thread
 from actlab.system.network_file_system import network_file_system
 from actlab.system.plural import plural
 from actlab.tasks.registry import TaskSource
-from actlab.tasks.scripts.script import script_fact
+from actlab.tasks.scripts.script import given_rate, script_fact
 from actlab.tasks.task import Task
 from actlab.tasks.training.conditions import Conditions
 from actlab.tasks.training_function.function_task import task_and_options
@@ -86,8 +86,11 @@ class Study:
         return self._store.url
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return every trial as a dict, in the order in which they ended, by the fields of :class:`~actlab.studies.trials.trial.Trial`."""
-        return self._store.rows(self._stored.id)
+        """Return every trial as a dict, in the order in which they ended, by the fields of :class:`~actlab.studies.trials.trial.Trial`.
+
+        The learning rate of a training that has its own, which ActLab does not know, is None; its column in the store is 0.
+        """
+        return [{**row, "lr": given_rate(row["lr"])} for row in self._store.rows(self._stored.id)]
 
     def costs(self) -> dict[str, dict[str, Any]]:
         """Return the cost of each arm; see :func:`actlab.studies.arm_cost.measure_costs`."""

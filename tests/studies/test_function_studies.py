@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 import actlab
 from actlab.study import draft
+from actlab.tasks.training.handle import TrialHandle
 
 FILE = """
 import torch
@@ -125,3 +126,19 @@ def test_inputs_of_the_model_show_what_runs(file):
     (site,) = draft(file, ["relu", "gelu"]).sites
 
     assert (site.path, site.elements) == ("1", 40)
+
+
+def test_the_rate_of_a_training_that_has_its_own_is_none_and_no_number(tmp_path):
+    study = compared(fit, tmp_path, model=lambda seed: tiny.model(seed))  # noqa: PLW0108 # of a notebook
+    verdict = study.verdict()
+
+    assert {row["lr"] for row in study.rows()} == {None}
+    assert {arm["lr"] for arm in verdict.to_dict()["arms"]} == {None}
+    assert {record["learning_rate"] for record in actlab.table(verdict).records()} == {None}
+    assert {key.lr for key, *_ in study._store.results(study._stored.id)} == {0.0}  # as in stores of before
+    assert "lr" not in str(verdict).split()
+    assert repr(TrialHandle(lr=0.0)) == "TrialHandle(seed=0, stage='main', device='cpu')"
+
+
+def test_a_rate_that_reaches_the_training_is_in_its_rows(file, tmp_path):
+    assert {row["lr"] for row in compared(file, tmp_path).rows()} == {0.001}

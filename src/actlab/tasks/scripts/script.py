@@ -102,7 +102,7 @@ class Script:
 
 
 def given_rate(rate: float) -> float | None:
-    """Return the learning rate of a trial as it is given to a script, or None for the script's own.
+    """Return the learning rate of a trial as it is given to a script and shown to people, or None for the training's own.
 
     Example:
         >>> given_rate(0.01), given_rate(Script("python --version", metric="accuracy").to_task().learning_rate)

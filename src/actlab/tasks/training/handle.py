@@ -105,7 +105,8 @@ class TrialHandle:
         self.diverged: DivergedError | None = None
 
     def __repr__(self) -> str:
-        return f"TrialHandle(seed={self.seed}, lr={self.lr:g}, stage={self._stage!r}, device={self.device!r})"
+        rate = f"lr={self.lr:g}, " if self.lr else ""  # 0 for the training's own
+        return f"TrialHandle(seed={self.seed}, {rate}stage={self._stage!r}, device={self.device!r})"
 
     @property
     def stage(self) -> str:
