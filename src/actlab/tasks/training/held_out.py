@@ -22,17 +22,20 @@ from actlab.tasks.training.recorder import Recorder, held_out_name
 __all__ = ["EVALUATIONS", "HeldOut", "held_out_steps", "undisturbed"]
 
 #: Largest number of evaluations of a trial, with the one after the last step.
-EVALUATIONS: Final = 20
+EVALUATIONS: Final = 12
 
-_FEWEST: Final = 4
-_SMALL: Final = 2000  # examples of a validation split that is evaluated 20 times whatever the training takes
+_EARLY: Final = 2  # of them before the first of the equally spaced ones, each at half of the steps of the next: most is learned early
+_FEWEST: Final = 6
+_SMALL: Final = (
+    100  # examples of a validation split that is evaluated as often as any, as a step of a small net takes as long
+)
 _SHARE: Final = 0.15  # examples evaluated over examples trained: a step takes three times as long as an evaluation, so 5 % of the time
 
 
 def held_out_steps(total: int, *, examples: int = 0, batch_size: int = 1) -> tuple[int, ...]:
-    """Return the steps after which a trial is evaluated, equally spaced, with that after half of the steps and the last.
+    """Return the steps after which a trial is evaluated: ten equally spaced ones, the last included, and two early ones.
 
-    There are 20; fewer, down to 4, where the validation split is large and the evaluations would take more than about 5 % of the training.
+    There are fewer, down to six in all, where the evaluations would take more than about 5 % of the training.
 
     Args:
         total: number of training steps.
@@ -40,14 +43,16 @@ def held_out_steps(total: int, *, examples: int = 0, batch_size: int = 1) -> tup
         batch_size: examples of a training step.
 
     Example:
-        >>> held_out_steps(408)[:3], held_out_steps(408)[9], held_out_steps(3)
-        ((20, 40, 61), 204, (1, 2, 3))
+        >>> held_out_steps(408)[:4], held_out_steps(408)[6], held_out_steps(3)
+        ((10, 20, 40, 81), 204, (1, 2, 3))
         >>> held_out_steps(1000, examples=10_000, batch_size=100)
-        (250, 500, 750, 1000)
+        (62, 125, 250, 500, 750, 1000)
     """
     affordable = int(_SHARE * total * batch_size / max(1, examples))
-    count = EVALUATIONS if examples <= _SMALL else min(EVALUATIONS, max(_FEWEST, affordable - affordable % 2))
-    return tuple(sorted({total * part // count for part in range(1, count + 1)} - {0}))
+    wanted = EVALUATIONS if examples <= _SMALL else min(EVALUATIONS, max(_FEWEST, affordable - affordable % 2))
+    count = wanted - _EARLY  # an even number, so that half of the steps is among them
+    early = [total // (count << halved) for halved in range(1, _EARLY + 1)]
+    return tuple(sorted({*early, *(total * part // count for part in range(1, count + 1))} - {0}))
 
 
 class HeldOut:
@@ -69,11 +74,11 @@ class HeldOut:
         >>> task, recorder = resolve("digits"), Recorder()
         >>> held_out = HeldOut(task, load_data(task, 0).validation, total=100, recorder=recorder)
         >>> held_out.next
-        5
-        >>> 0 <= held_out.evaluate(task.model(0), 5) <= 1
+        6
+        >>> 0 <= held_out.evaluate(task.model(0), 6) <= 1
         True
         >>> held_out.next, recorder.to_series()["accuracy"]["step"]
-        (10, [5])
+        (12, [6])
     """
 
     def __init__(self, task: Task, split: Split | Loader, *, total: int, recorder: Recorder) -> None:
