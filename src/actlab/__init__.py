@@ -21,6 +21,7 @@ from actlab.system import display
 
 if TYPE_CHECKING:
     from actlab.bench.crossover import calibrate
+    from actlab.diagnostics.axes.evaluate import evaluate
     from actlab.diagnostics.cost import cost
     from actlab.diagnostics.doctor import doctor
     from actlab.diagnostics.importance import importance
@@ -80,6 +81,7 @@ _MODULES = {
     "compare": "study",
     "cost": "diagnostics.cost",
     "doctor": "diagnostics.doctor",
+    "evaluate": "diagnostics.axes.evaluate",
     "facts": "functions.analysis.facts",
     "fast": "nn.transforms.fast",
     "find": "nn.sites.find",
@@ -137,6 +139,7 @@ __all__ = [
     "compare",
     "cost",
     "doctor",
+    "evaluate",
     "facts",
     "fast",
     "find",

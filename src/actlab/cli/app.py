@@ -46,6 +46,7 @@ EXAMPLES = {
     "cost": "actlab cost my_model.py relu gelu mish",
     "doctor": "actlab doctor digits",
     "sites": "actlab sites my_model.py",
+    "evaluate": "actlab evaluate digits --axes calibration,groups",
     "importance": "actlab importance digits --act gelu",
     "show": "actlab show gelu",
     "list": "actlab list --kind gated",

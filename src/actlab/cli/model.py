@@ -1,4 +1,4 @@
-"""Commands that inspect a model (``sites``, ``cost``, ``importance``, ``doctor``)."""
+"""Commands that inspect a model (``sites``, ``cost``, ``evaluate``, ``importance``, ``doctor``)."""
 # ruff: noqa: PLC0415 commands import what they need when they run, so that `actlab --help` does not load torch, SymPy or altair
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from actlab.cli import arguments
 from actlab.cli.app import FINDING, AsJson, example, print_json, print_rich, say
 from actlab.cli.arguments import Arms, Import, choice, spec_option, time_option
 
-__all__ = ["cost", "doctor", "importance", "sites"]
+__all__ = ["cost", "doctor", "evaluate", "importance", "sites"]
 
 MEASURES = ("loss", "metric", "cross_entropy", "error", "squared_error")
 
@@ -34,7 +34,7 @@ def sites(
     A line has the site, the function that runs there, its calls, input shapes, and share of the time.
     """
     import actlab
-    from actlab.report.terminal.sites import sites_data, sites_table
+    from actlab.report.terminal.model.sites import sites_data, sites_table
     from actlab.tasks.model_source import load_model
 
     loaded = load_model(source, seed)
@@ -68,6 +68,41 @@ def cost(
     print_json(measured.to_dict()) if as_json else print_rich(cost_table(measured))
 
 
+@example("evaluate")
+def evaluate(
+    source: Annotated[
+        str,
+        arguments.source("A task, or a Python file that defines a task or a trained model with data.", "TASK"),
+    ],
+    *,
+    axes: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Axes, such as calibration,robustness, or a Python file with your own; by default all. Repeatable.",
+            metavar="AXES",
+        ),
+    ] = None,
+    act: Annotated[
+        str | None,
+        spec_option(
+            "Activation for the sites of the model's main function before training, or by site '*=gelu'.", arm=True
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of data, weights, order, and what axes draw.")] = 0,
+    imports: Import = None,  # noqa: ARG001 # done by its callback
+    as_json: AsJson = False,
+) -> None:
+    """Measure a trained model beyond its metric: calibration, robustness and more.
+
+    The model of a task is trained first.
+    """
+    import actlab
+    from actlab.report.terminal.model.evaluation import evaluation_view
+
+    found = actlab.evaluate(source, axes or "all", act=act, seed=seed)
+    print_json(found.to_dict()) if as_json else print_rich(evaluation_view(found))
+
+
 @example("importance")
 def importance(
     source: Annotated[
@@ -97,7 +132,7 @@ def importance(
     It shows how much each one matters, which can be linearised, and learned shapes. The model of a task is trained first.
     """
     from actlab.diagnostics.appraise import appraise
-    from actlab.report.terminal.importance import appraisal_table
+    from actlab.report.terminal.model.importance import appraisal_table
     from actlab.report.terminal.plain_text import PrintableConsole
 
     settings: dict[str, Any] = {
@@ -138,7 +173,7 @@ def doctor(
     The exit code is 1 if there is a finding.
     """
     from actlab.diagnostics.doctor import Checkup
-    from actlab.report.terminal.doctor import diagnosis_view
+    from actlab.report.terminal.model.doctor import diagnosis_view
     from actlab.report.terminal.plain_text import PrintableConsole
     from actlab.report.terminal.progress import show_count
 

@@ -31,8 +31,8 @@ def run_axes(axes: Iterable[Axis], model: nn.Module, data: EvaluationData) -> di
         data: of the same model.
 
     Returns:
-        By name of the axis, ready for JSON: ``numbers`` by column, ``curves``, ``undefined`` (reasons), ``notes``, ``record``, ``seconds``
-        and, where the axis raised, ``error``.
+        By name of the axis, ready for JSON: ``numbers`` by column, ``standard_errors`` of those that are means over examples, ``curves``,
+        ``undefined`` (reasons), ``notes``, ``record``, ``seconds`` and, where the axis raised, ``error``.
 
     Example:
         >>> from actlab.evaluate.axis import axis
@@ -67,7 +67,7 @@ def run_axis(axis: Axis, model: nn.Module, data: EvaluationData) -> dict[str, An
 
 
 def _empty(undefined: Mapping[str, str]) -> dict[str, Any]:
-    return {"numbers": {}, "curves": {}, "undefined": dict(undefined), "notes": [], "record": {}}
+    return {"numbers": {}, "standard_errors": {}, "curves": {}, "undefined": dict(undefined), "notes": [], "record": {}}
 
 
 def _checked(axis: Axis, value: Any) -> Measured:
@@ -94,18 +94,22 @@ def _checked(axis: Axis, value: Any) -> Measured:
 
 
 def _plain(axis: Axis, found: Measured) -> dict[str, Any]:
-    numbers, undefined = {}, dict(found.undefined)
+    numbers: dict[str, float] = {}
+    errors: dict[str, float] = {}
+    undefined = dict(found.undefined)
     for name in axis.columns:
         if name not in found.numbers:
             undefined.setdefault(name, "the axis gave no number")
             continue
-        value = _number(found.numbers[name], f"{name} of the axis {axis.name}")
+        value, error = _number(found.numbers[name], f"{name} of the axis {axis.name}")
         if math.isfinite(value):
             numbers[name] = value
+            errors |= {} if error is None else {name: error}
         else:
             undefined.setdefault(name, f"the number is {value}")
     return {
         "numbers": numbers,
+        "standard_errors": errors,
         "curves": {name: dict(curve) for name, curve in found.curves.items()},
         "undefined": undefined,
         "notes": list(found.notes),
@@ -113,8 +117,8 @@ def _plain(axis: Axis, found: Measured) -> dict[str, Any]:
     }
 
 
-def _number(value: Any, of: str) -> float:
-    """Return a number, or the mean of one for each example."""
+def _number(value: Any, of: str) -> tuple[float, float | None]:
+    """Return a number; or the mean of one for each example, and its standard error."""
     try:
         tensor = value.detach() if isinstance(value, Tensor) else torch.as_tensor(value)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -123,4 +127,6 @@ def _number(value: Any, of: str) -> float:
         raise ActlabError(
             f"{of} has shape {tuple(tensor.shape)}; a number, or one for each example, shape (n,), is needed."
         )
-    return float(tensor.double().mean())
+    count, numbers = tensor.numel(), tensor.double()
+    spread = float(numbers.std() / math.sqrt(count)) if tensor.ndim and count > 1 else None
+    return float(numbers.mean()), spread

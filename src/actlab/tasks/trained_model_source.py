@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from actlab.errors import TaskError
 from actlab.tasks import registry, task_file
 from actlab.tasks.data import Data, as_data
 from actlab.tasks.isolation import isolated
+from actlab.tasks.setting_names import SETTINGS
 from actlab.tasks.task import Task, load_data
 from actlab.tasks.training_function.function_file import is_function_file
 from actlab.tasks.user_code import call_with_seed
@@ -38,6 +39,7 @@ class ModelOrTask:
         task: the task whose model is to be trained, or None.
         model: the trained model, or None.
         loss: of (output, target), returns a scalar tensor; None where there is none.
+        settings: of a trained model, what else its file defines that a task may have, by name.
     """
 
     name: str
@@ -45,6 +47,7 @@ class ModelOrTask:
     task: Task | None = None
     model: nn.Module | None = None
     loss: Callable[[Tensor, Tensor], Any] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def load_model_or_task(source: str | Path | Task, seed: int = 0) -> ModelOrTask:
@@ -102,4 +105,7 @@ def _from_model(namespace: Mapping[str, Any], file: Path, seed: int) -> ModelOrT
         if inspect.isfunction(data):
             data = call_with_seed(data, f"data in {file}", seed)
         splits = as_data(data, of=str(file))
-    return ModelOrTask(name=file.stem, data=splits, model=namespace["model"], loss=namespace.get("loss"))
+    others = {name: namespace[name] for name in SETTINGS if name in namespace and name not in {"model", "data", "name"}}
+    return ModelOrTask(
+        name=file.stem, data=splits, model=namespace["model"], loss=namespace.get("loss"), settings=others
+    )

@@ -16,9 +16,9 @@ from actlab.evaluate.undefined_axis import UndefinedAxisError
 __all__ = ["OUT_OF_DISTRIBUTION", "other_inputs", "permuted"]
 
 _SCORES: Final = {
-    "softmax": "largest probability (arXiv:1610.02136)",
-    "energy": "logarithm of the sum of exponentiated logits (arXiv:2010.03759)",
-    "distance": "distance of features to those of training examples (arXiv:2204.06507)",
+    "softmax": "largest probability",  # arXiv:1610.02136
+    "energy": "log-sum-exp of the logits",  # arXiv:2010.03759
+    "distance": "distance of features to training examples",  # arXiv:2204.06507
 }
 _LARGEST: Final = 10_000  # inputs of the other kind
 
@@ -90,14 +90,14 @@ OUT_OF_DISTRIBUTION: Final = Axis(
     name="out_of_distribution",
     measure=_measure_detection,
     columns={
-        f"auroc_{name}": Column(direction="max", unit="share", description=f"area under the ROC curve of the {text}")
+        f"auroc_{name}": Column(direction="max", unit="share", description=f"area under the ROC curve, by the {text}")
         for name, text in _SCORES.items()
     }
     | {
         f"fpr95_{name}": Column(
             direction="min",
             unit="share",
-            description=f"other inputs that are accepted with 95 % of the test inputs, by the {text}",
+            description=f"other inputs above the threshold of 95 % of the test inputs, by the {text}",
             headline=False,
         )
         for name, text in _SCORES.items()

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from actlab.nn.sites.find import find
-from actlab.report.terminal.sites import sites_data, sites_table
+from actlab.report.terminal.model.sites import sites_data, sites_table
 
 
 class Net(nn.Module):

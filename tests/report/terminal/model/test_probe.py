@@ -9,7 +9,7 @@ from torch import nn
 
 import actlab
 from actlab.nn.probes.propagation import propagation
-from actlab.report.terminal.probe import probe_table, propagation_table
+from actlab.report.terminal.model.probe import probe_table, propagation_table
 
 
 def text(renderable, width=200):

@@ -15,7 +15,7 @@ from actlab.diagnostics.heuristic_checks import run_checks
 from actlab.diagnostics.measurements import measure_model
 from actlab.diagnostics.remedy import Remedy
 from actlab.diagnostics.training_record import TrainingRecord, snapshot_of
-from actlab.report.terminal.doctor import diagnosis_view
+from actlab.report.terminal.model.doctor import diagnosis_view
 
 
 def shown(found, width=100):

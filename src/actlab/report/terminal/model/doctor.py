@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from actlab.report.content.format import MISSING, decimals, fixed, interval, percent, plain, plural, signed
-from actlab.report.terminal.probe import propagation_table
+from actlab.report.terminal.model.probe import propagation_table
 from actlab.report.terminal.text_table import below, text_table
 
 if TYPE_CHECKING:

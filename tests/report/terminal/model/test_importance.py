@@ -16,7 +16,7 @@ from actlab.report.charts import importance as importance_plots
 from actlab.report.charts.svg import NARROW, WIDE
 from actlab.report.content.importance import headline, legend
 from actlab.report.html import importance as importance_page
-from actlab.report.terminal.importance import appraisal_table, importance_table, shapes_table
+from actlab.report.terminal.model.importance import appraisal_table, importance_table, shapes_table
 
 
 def text(shown, width=120):

@@ -1,0 +1,262 @@
+"""Measure one trained model on axes, by a task that trains it, a file, or the module itself."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from actlab.diagnostics.axes.evaluation import Evaluation
+from actlab.errors import PlanError, TaskError
+from actlab.evaluate.axis import Axis
+from actlab.evaluate.axis_registry import AxisLike, axes_named
+from actlab.evaluate.axis_run import run_axis
+from actlab.evaluate.evaluation_data import EvaluationData
+from actlab.studies.arm import MAIN_FUNCTION, ArmLike, parse_arm
+from actlab.studies.trials.function_trial import train_by_function
+from actlab.studies.trials.loop_trial import train_model
+from actlab.system.display import shown_count
+from actlab.system.options import from_options
+from actlab.tasks.data import Data, Split, as_data
+from actlab.tasks.isolation import isolated, one_thread
+from actlab.tasks.loading.nested import leaves, row_count
+from actlab.tasks.task import Task, accuracy
+from actlab.tasks.trained_model_source import load_model_or_task
+
+__all__ = ["EvaluateOptions", "EvaluateSettings", "evaluate"]
+
+
+class EvaluateOptions(TypedDict, total=False):
+    """Keyword options of :func:`evaluate`; see :class:`EvaluateSettings`."""
+
+    data: Any
+    act: ArmLike | None
+    seed: int
+    loss: Callable[..., Any] | None
+    metric: Callable[..., Any] | None
+    direction: str | None
+    predict: Callable[..., Any] | None
+    output_kind: str | None
+    input_kind: str | None
+    groups: Any
+    out_of_distribution: Callable[[int], Any] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateSettings:
+    """Settings of :func:`evaluate`. All but ``act`` and ``seed`` go with a module, or replace what a file with a trained model defines.
+
+    Attributes:
+        data: splits of the module's data, in a form that ``data(seed)`` of a task may return.
+        act: activation for the sites of a task's model before training, as in :func:`actlab.compare`.
+        seed: of data, training, and everything that an axis draws.
+        loss: of (output, target); by default cross-entropy for integer targets and the squared error otherwise.
+        metric: of (output, target) of the whole test split; by default accuracy, or the mean squared error.
+        direction: "max" where a larger metric is better, "min" where a smaller one is.
+        predict: as of a task.
+        output_kind: as of a task.
+        input_kind: as of a task.
+        groups: as of a task.
+        out_of_distribution: as of a task.
+    """
+
+    data: Any = None
+    act: ArmLike | None = None
+    seed: int = 0
+    loss: Callable[..., Any] | None = None
+    metric: Callable[..., Any] | None = None
+    direction: str | None = None
+    predict: Callable[..., Any] | None = None
+    output_kind: str | None = None
+    input_kind: str | None = None
+    groups: Any = None
+    out_of_distribution: Callable[[int], Any] | None = None
+
+
+def evaluate(
+    model: str | Path | Task | nn.Module,
+    axes: AxisLike | Sequence[AxisLike] = "all",
+    *,
+    progress: Callable[..., Any] | bool | None = None,
+    settings: EvaluateSettings | None = None,
+    **options: Unpack[EvaluateOptions],
+) -> Evaluation:
+    """Measure one trained model on its metric and on axes, such as calibration and robustness. The model is as before afterwards.
+
+    Args:
+        model: name of a task or path of its file, whose model is trained first; path of a file with a trained ``model`` and ``data``; or a
+            trained module, with ``data=``.
+        axes: names, "all", Python files with axes of one's own, or these axes; see :func:`actlab.evaluate.axis_registry.axes_named`.
+        progress: called with the number of axes done, of all, and the current one; True for a display on stderr, False for none. By
+            default a display on a terminal or in a notebook.
+        settings: data, activation, seed and what outputs and inputs are; see :class:`EvaluateSettings`.
+        options: single settings.
+
+    Returns:
+        The numbers by axis and column, with reasons for those that are undefined.
+
+    Raises:
+        UnknownNameError: there is no such task or axis.
+        TaskError: the model or its data cannot be used.
+        PlanError: a setting goes with another kind of model.
+
+    Example:
+        >>> net = nn.Linear(4, 3)
+        >>> part = torch.randn(50, 4), torch.randint(3, (50,))
+        >>> found = evaluate(net, "calibration,groups", data={"train": part, "test": part})
+        >>> found.metric, 0 <= found["groups", "worst_group"] <= 1
+        ('accuracy', True)
+    """
+    chosen = from_options(EvaluateSettings, settings, options)
+    named = _axes_of_one_model(axes)
+    with shown_count(progress, "axes") as show:
+        tell = show or (lambda *_: None)
+        tell(0, len(named), "training")
+        subject = _subject(model, chosen)
+        return _measured(subject, named, chosen.seed, tell)
+
+
+def _axes_of_one_model(wanted: AxisLike | Sequence[AxisLike]) -> tuple[Axis, ...]:
+    """Return the axes that are wanted, without those of several trainings.
+
+    Raises:
+        PlanError: none is left.
+    """
+    named = axes_named(wanted)
+    found = tuple(axis for axis in named if axis.level != "study")
+    if named and not found:
+        names = ", ".join(axis.name for axis in named)
+        raise PlanError(f"{names} is of several trainings: actlab compare TASK ... --evaluate {names}.")
+    if not found:
+        raise PlanError("There are no axes to evaluate; name some, such as calibration,robustness, or all.")
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Subject:
+    """A trained model, with a task that says how it is judged."""
+
+    task: Task
+    model: nn.Module
+    data: Data
+    act: str | None = None
+    was_trained: bool = False
+    seconds: float = 0.0
+
+
+def _measured(subject: _Subject, named: tuple[Axis, ...], seed: int, tell: Callable[..., Any]) -> Evaluation:
+    task, model = subject.task, subject.model
+    axes = tuple(axis.of_task(task) for axis in named)
+    training = [module.training for module in model.modules()]
+    results: dict[str, dict[str, Any]] = {}
+    try:
+        with one_thread(), isolated(seed):
+            model.eval()
+            data = EvaluationData(task, model, subject.data, seed=seed)
+            value = _metric(task, data)
+            for done, axis in enumerate(axes):
+                tell(done, len(axes), axis.name)
+                results[axis.name] = run_axis(axis, model, data)
+    finally:
+        for module, mode in zip(model.modules(), training, strict=True):
+            module.training = mode
+    tell(len(axes), len(axes), "")
+    return Evaluation(
+        name=task.name,
+        act=subject.act,
+        seed=seed,
+        was_trained=subject.was_trained,
+        metric=task.evaluated_name,
+        value=value,
+        test_examples=None if value is None else row_count(data.targets),
+        axes=axes,
+        results=results,
+        forward_examples=data.forward_examples,
+        seconds={"training": subject.seconds} | {name: result["seconds"] for name, result in results.items()},
+    )
+
+
+def _metric(task: Task, data: EvaluationData) -> float | None:
+    if not task.has_metric:
+        return None
+    value = data.metric(data.outputs)
+    return value if math.isfinite(value) else None
+
+
+def _subject(source: str | Path | Task | nn.Module, chosen: EvaluateSettings) -> _Subject:
+    given = {field.name for field in fields(chosen) if getattr(chosen, field.name) is not None} - {"seed", "act"}
+    if isinstance(source, nn.Module):
+        if chosen.act is not None:
+            raise PlanError("act is the activation with which a task is trained; this model is trained already.")
+        if chosen.data is None:
+            raise TaskError(
+                "A module is evaluated on data: actlab.evaluate(model, data={'train': (x, y), 'test': (x, y)}). Datasets and loaders may "
+                "stand in the place of (x, y)."
+            )
+        data = as_data(chosen.data, of=type(source).__name__, seed=chosen.seed)
+        return _Subject(task=_judge(type(source).__name__, source, data, chosen, {}), model=source, data=data)
+    loaded = load_model_or_task(source, chosen.seed)
+    if loaded.model is not None:
+        if chosen.act is not None:
+            raise PlanError(
+                f"act is the activation with which a task is trained; {source} has a model that is trained already."
+            )
+        data = loaded.data if chosen.data is None else as_data(chosen.data, of=loaded.name, seed=chosen.seed)
+        task = _judge(loaded.name, loaded.model, data, chosen, loaded.settings)
+        return _Subject(task=task, model=loaded.model, data=data)
+    if given:
+        raise PlanError(f"{', '.join(sorted(given))} goes with a trained model; a task says these itself.")
+    return _trained(loaded.task, loaded.data, chosen)
+
+
+def _trained(task: Task | None, data: Data, chosen: EvaluateSettings) -> _Subject:
+    if task is None:
+        raise TaskError("There is neither a task nor a model.")
+    arm = None if chosen.act is None else parse_arm(chosen.act, MAIN_FUNCTION)
+    started = time.perf_counter()
+    train = train_by_function if task.door == "function" else train_model
+    model = train(task, chosen.seed, arm=arm)
+    spent = time.perf_counter() - started
+    label = None if arm is None else arm.label
+    return _Subject(task=task, model=model, data=data, act=label, was_trained=True, seconds=spent)
+
+
+def _judge(name: str, model: nn.Module, data: Data, chosen: EvaluateSettings, of_file: Mapping[str, Any]) -> Task:
+    """Return a task that judges a trained model by what is given, what its file defines, or defaults by the targets' dtype."""
+    own = {field.name: getattr(chosen, field.name) for field in fields(chosen)}
+    known = dict(of_file) | {
+        name: value for name, value in own.items() if value is not None and name not in {"data", "act", "seed"}
+    }
+    is_class = _has_classes(data)
+    defaults: dict[str, Any] = {
+        "loss": functional.cross_entropy if is_class else functional.mse_loss,
+        "metric": accuracy if is_class else mean_squared_error,
+        "direction": "max" if is_class else "min",
+    }
+    if "metric" in known and "direction" not in known:
+        raise PlanError(
+            "A metric of one's own needs direction='max' or 'min': whether a larger or a smaller one is better."
+        )
+    return Task(name=name, model=lambda _: model, data=lambda _: data, **(defaults | known))
+
+
+def mean_squared_error(output: Tensor, target: Tensor) -> float:
+    return float(torch.square(output - target).mean())
+
+
+def _has_classes(data: Data) -> bool:
+    """Return whether the targets are classes, by their dtype."""
+    if isinstance(data.test, Split):
+        return not data.test.y.is_floating_point()
+    targets: list[Any] = []
+    with suppress(Exception):  # batches without a target need predict, whose targets are not known here
+        targets = list(leaves(data.test.first()[-1]))
+    return bool(targets) and isinstance(targets[-1], Tensor) and not targets[-1].is_floating_point()

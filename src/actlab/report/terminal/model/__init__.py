@@ -1,0 +1,1 @@
+"""Terminal views of what was found in one model."""
