@@ -40,22 +40,34 @@ arXiv 2009.03167, for bets on the sign of symmetric variables.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
+    "LARGEST_DIFFERENCE",
     "LARGEST_LOG",
     "ROUNDING",
+    "TINY_GAIN",
     "Floats",
+    "Growth",
     "anytime_p",
     "exp_limited",
+    "log_bets",
     "log_e_process",
     "log_growth",
 ]
 
 Floats: TypeAlias = NDArray[np.float64]
+
+
+class Growth(Protocol):
+    """Log growth factors of a one-sided process by each difference, as :func:`log_growth` gives them."""
+
+    def __call__(self, differences: Floats, *, zero_gains: bool = False) -> Floats:
+        """Return them, shape (..., n)."""
+
 
 #: Results that differ by less than this share of the largest difference are equal up to rounding.
 ROUNDING = 1e-9
@@ -67,9 +79,9 @@ _PRIOR = np.array([0.25, 0.25, 0.5])
 _STEEPNESS = _EFFECTS * np.sqrt(1 + _EFFECTS**2)
 # One difference against a long series takes away 99 % of the evidence, not all of it; a win costs 0.5 %.
 _LARGEST_BET = 0.99
-_TINY = 2.0**-1022  # stands for a zero that counts as a gain
-# Larger differences count as this one, so that no sum overflows; a limit keeps the order and the symmetry.
-_LARGEST = 1e303
+TINY_GAIN = 2.0**-1022  #: stands for a zero that counts as a gain
+#: Larger differences count as this one, so that no sum overflows; a limit keeps the order and the symmetry.
+LARGEST_DIFFERENCE = 1e303
 
 
 def log_e_process(differences: ArrayLike, *, two_sided: bool = False, zero_gains: bool = False) -> Floats:
@@ -107,19 +119,30 @@ def log_growth(differences: Floats, *, zero_gains: bool = False) -> Floats:
         >>> log_growth(np.array([1.0, -1.0, 0.0])).round(2).tolist()
         [0.62, -2.31, 0.0]
     """
-    d = np.clip(differences, -_LARGEST, _LARGEST)
+    d = np.clip(differences, -LARGEST_DIFFERENCE, LARGEST_DIFFERENCE)
     if zero_gains:
-        d = np.where(np.maximum.accumulate(np.abs(d), axis=-1) == 0, _TINY, d)
+        d = np.where(np.maximum.accumulate(np.abs(d), axis=-1) == 0, TINY_GAIN, d)
     n = np.arange(1.0, d.shape[-1] + 1)
     # Squares of 1e-200 underflow; a common scale would be known only after the last difference, and change what was decided before it.
     size = np.hypot.accumulate(np.abs(d), axis=-1) / np.sqrt(n)
     unit = np.divide(d, size, out=np.zeros_like(d), where=size > 0)
     mean = np.divide(d.cumsum(-1), n * size, out=np.zeros_like(d), where=size > 0)
-    weights = _posterior(n, mean)
-    bet = np.zeros_like(d)
+    return log_bets(unit, mean)
+
+
+def log_bets(unit: Floats, mean: Floats, largest: float = _LARGEST_BET) -> Floats:
+    """Return log(1 + b_n) of the bets on differences in units that are known with them.
+
+    Args:
+        unit: u_n, each difference over the unit that holds for it, shape (..., n).
+        mean: mean of the first n differences over that unit, which gives the weights of the next bet, shape (..., n).
+        largest: size to which bets are limited.
+    """
+    weights = _posterior(np.arange(1.0, unit.shape[-1] + 1), mean)
+    bet = np.zeros_like(unit)
     for steepness, weight in zip(_STEEPNESS, weights, strict=True):
         bet += weight * np.tanh(steepness * unit)
-    return np.log1p(np.clip(bet, -_LARGEST_BET, _LARGEST_BET))
+    return np.log1p(np.clip(bet, -largest, largest))
 
 
 def _posterior(n: Floats, mean: Floats) -> Floats:
