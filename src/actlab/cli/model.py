@@ -92,9 +92,9 @@ def evaluate(
     imports: Import = None,  # noqa: ARG001 # done by its callback
     as_json: AsJson = False,
 ) -> None:
-    """Measure a trained model beyond its metric: calibration, robustness and more.
+    """Measure a trained model on axes beyond its metric.
 
-    The model of a task is trained first.
+    Axes are calibration, robustness and others. The model of a task is trained first.
     """
     import actlab
     from actlab.report.terminal.model.evaluation import evaluation_view
