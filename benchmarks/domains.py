@@ -57,8 +57,8 @@ DOMAINS: dict[str, tuple[DomainStudy, ...]] = {
         DomainStudy(task="fashion-mnist:depth-16", seeds=3),
     ),
     "language": (
-        DomainStudy(task="shakespeare:gpt", arms=("gelu", "relu"), seeds=3),
-        DomainStudy(task="shakespeare:gpt", arms=("gelu", "relu"), seeds=3, options={"init": "matched"}),
+        DomainStudy(task="shakespeare", arms=("gelu", "relu"), seeds=3),
+        DomainStudy(task="shakespeare", arms=("gelu", "relu"), seeds=3, options={"init": "matched"}),
     ),
     "text": (DomainStudy(task="shakespeare:plays", seeds=6),),
     "autoencoder": (DomainStudy(task="fashion-mnist:autoencoder", seeds=3),),

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from actlab.tasks.builtin import digits, fashion_mnist, gan, jamming, mnist1d
+from actlab.tasks.builtin.language import gpt, plays
 from actlab.tasks.registry import register
 from actlab.tasks.task import Task
 
@@ -22,6 +23,8 @@ _BUILDERS: dict[str, Callable[[], Task]] = {
     "jamming:step": jamming.step_task,
     "jamming:digits": jamming.digits_task,
     "jamming:lenet": jamming.lenet_task,
+    "shakespeare": gpt.task,
+    "shakespeare:plays": plays.task,
 }
 _EARLIER: dict[str, Callable[[], Task]] = {
     "digits:protocol-1": digits.earlier_mlp_task,
