@@ -1,7 +1,15 @@
 """Built-in axes, registered on import."""
 
-from actlab.evaluate.axes import calibration, churn, groups, out_of_distribution
+from actlab.evaluate.axes import adversarial, calibration, churn, dynamics, groups, out_of_distribution
 from actlab.evaluate.axis_registry import register_axis
 
-for _axis in (calibration.CALIBRATION, churn.CHURN, out_of_distribution.OUT_OF_DISTRIBUTION, groups.GROUPS):
+for _axis in (
+    calibration.CALIBRATION,
+    churn.CHURN,
+    out_of_distribution.OUT_OF_DISTRIBUTION,
+    adversarial.ADVERSARIAL,
+    groups.GROUPS,
+    dynamics.DYNAMICS,
+    dynamics.PLASTICITY,
+):
     register_axis(_axis)

@@ -1,0 +1,1 @@
+"""Behaviour of a trained model under further training."""
