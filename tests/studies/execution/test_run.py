@@ -6,9 +6,11 @@ import resource
 import signal
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from tests.studies.tiny import FILE, attempts, model, numbers, tiny
 
 from actlab.errors import StoreError
@@ -18,6 +20,7 @@ from actlab.studies.execution import runner
 from actlab.studies.execution.job import Job
 from actlab.studies.execution.run import StudyInterrupted
 from actlab.studies.execution.template_process import needs_new_interpreter
+from actlab.studies.store.schema import leases
 from actlab.studies.store.store import Store
 from actlab.study import compare
 
@@ -178,6 +181,29 @@ def group_is_gone(leader):
     return True
 
 
+def test_the_next_short_trial_is_ordered_while_one_runs(tmp_path, uninterrupted):
+    rows = run(tmp_path, slow(), jobs=1).rows()
+
+    store = Store(tmp_path / "actlab.db")
+    with store._engine.connect() as connection:
+        claimed = {(row.arm, row.seed): row.claimed for row in connection.execute(sa.select(leases))}
+    queued = sum(claimed[row["arm"], row["seed"]] < before["finished"] for before, row in pairwise(rows))
+    assert queued >= 8  # of eleven: the costs come first, and the last one of a round is left for whoever ends first
+    assert set(attempts_in(tmp_path).values()) == {1}
+    assert numbers(rows) == uninterrupted
+
+
+def test_what_a_process_has_queued_runs_elsewhere_if_it_ends_before(tmp_path, uninterrupted):
+    def leaves_a_thread(seed):
+        threading.Thread(target=threading.Event().wait, name="left", daemon=False).start()
+        return slow().model(seed)
+
+    rows = run(tmp_path, tiny(model=leaves_a_thread), jobs=1).rows()
+
+    assert numbers(rows) == uninterrupted
+    assert max(attempts_in(tmp_path).values()) == 2
+
+
 @pytest.mark.parametrize("whom", ["everything", "the first process only"])
 def test_a_study_killed_at_any_moment_resumes_where_it_was(tmp_path, uninterrupted, whom):
     process = in_a_group(run, tmp_path, slow())
@@ -191,8 +217,8 @@ def test_a_study_killed_at_any_moment_resumes_where_it_was(tmp_path, uninterrupt
 
     assert 3 <= before < 12
     assert numbers(rows) == uninterrupted
-    # The workers' trials are begun again: two, and a third if a worker was just between two.
-    assert sum(attempts_in(tmp_path).values()) - 12 <= 2
+    # The workers' trials are begun again, and those that they had queued are leased again.
+    assert sum(attempts_in(tmp_path).values()) - 12 <= 4
 
 
 def _run_and_send(folder, messages):

@@ -39,22 +39,30 @@ _log = logging.getLogger(__name__)
 
 _TICK = 0.2  # seconds between two looks at the store, at limits and at runners, when no result comes
 _RESTARTS = 10  # times that the template process is started again before a trial has ended since
-_LOADING_LIMIT = 600.0  # seconds for loading the task and running its functions once
+_SHORT = 5.0  # seconds of a trial for which a process need not wait: the next one is ordered while it still runs one
 
 _Runners: TypeAlias = "dict[Connection[Order, Answer], _Runner]"
 
 
 @dataclass(kw_only=True)
 class _Runner:
-    """A runner process and the trials it runs: those of its order that have not ended."""
+    """A runner process and the trials it runs: those of its order that have not ended, and one that it runs next, if any."""
 
     number: int
     slot: int = 0  # place of the hardware
     leases: dict[TrialKey, Lease] = field(default_factory=dict)
-    size: int = 0  # trials of the order
+    size: int = 0  # trials that run together
     is_choosing: bool = False  # whether it compares the trainers of the study
     time: RunningTime = field(default_factory=RunningTime)
     kills_before: int = 0
+
+    def begin(self) -> None:
+        """Take the time from now on."""
+        self.time, self.kills_before = RunningTime(), ended_trial.memory_kills()
+
+    def queued(self) -> dict[TrialKey, Lease]:
+        """Remove and return the trials that it has not begun."""
+        return {key: self.leases.pop(key) for key in list(self.leases)[self.size :]} if self.size == 1 else {}
 
 
 class Dispatcher:
@@ -93,7 +101,7 @@ class Dispatcher:
                     self._keep_time()
                     try:
                         self._hand_out()
-                        suspension.answer()
+                        suspension.answer(self._template)
                         self._collect()
                     except TemplateError as error:
                         self._recover(error)
@@ -107,7 +115,7 @@ class Dispatcher:
             self._template.kill()
         with suppress(StoreError):  # of the same kind as the one that ends the study
             for runner in self._busy():
-                self._release(runner, "released")
+                self._release(runner.leases, "released")
         for connection in self._runners:
             connection.close()
         self._runners.clear()
@@ -163,7 +171,7 @@ class Dispatcher:
         if -left > self._budget.grace:
             for connection, runner in list(self._runners.items()):
                 self._end(connection)
-                self._release(runner, "ended by the budget")
+                self._release(runner.leases, "ended by the budget")
 
     # Trials
 
@@ -182,6 +190,7 @@ class Dispatcher:
         for _ in range(self._job.jobs - len(busy) - self._costs.is_running):
             if not self._hand_out_next(fresh):
                 break
+        self._queue(fresh)
         if not self._busy() and not self._costs.is_running:
             self._order([key for key in keys if self._deaths[key]], alone=True)
         if self._waiting.is_due(waiting=not self._busy() and not self._costs.is_running):
@@ -215,13 +224,27 @@ class Dispatcher:
         self._send(connection, Order(tuple(runner.leases), stacked=self._stacking.is_stacked(leases[0].key)))
         return True
 
+    def _queue(self, keys: Sequence[TrialKey]) -> None:
+        """Have runners of short trials queue the next one, as long as there are enough for all that may end sooner."""
+        longest = self._state.longest
+        if longest is None or longest > _SHORT or self._stacking.is_due or self._job.budget is not None:
+            return
+        taken = {key for runner in self._runners.values() for key in runner.leases}
+        left = [key for key in keys if key not in taken and not self._stacking.is_stacked(key)]
+        for connection, runner in self._runners.items():
+            if runner.size == len(runner.leases) == 1 and len(left) >= self._job.jobs:
+                for lease in self._store.acquire_several(self._job.study, left, self._owner, 1):
+                    runner.leases[lease.key] = lease
+                    left.remove(lease.key)
+                    with suppress(OSError):  # as in _send
+                        connection.send(Order((lease.key,)))
+
     def _idle_runner(self) -> Connection[Order, Answer]:
         idle = (it for it, runner in self._runners.items() if not runner.leases and not runner.is_choosing)
         return next(idle, None) or self._start_runner()
 
     def _send(self, connection: Connection[Order, Answer], order: Order) -> None:
-        runner = self._runners[connection]
-        runner.time, runner.kills_before = RunningTime(), ended_trial.memory_kills()
+        self._runners[connection].begin()
         with suppress(OSError):  # it has ended, which is seen when its answer is awaited
             connection.send(order)
 
@@ -278,26 +301,28 @@ class Dispatcher:
             self._budget = Budget(self._job.budget, self._job.jobs)  # which is for trials
         elif answer.refused is not None:
             self._stacking.refuse(runner.leases, answer.refused)
-            self._release(runner, "cannot be stacked")
+            self._release(runner.leases, "cannot be stacked")
         elif answer.internal_error is not None or answer.trial is None:
             raise RuntimeError(answer.internal_error)
         else:
             self._record(runner, answer.trial)
         if answer.is_last:
             self._end(connection, kill=False)
+            self._release(runner.leases, "its process has ended before it")
 
     def _record(self, runner: _Runner, trial: Trial) -> None:
         key = TrialKey(trial.stage, trial.arm, trial.seed, trial.lr)
         lease, self._restarts = runner.leases.pop(key, None), 0
+        if runner.size == 1:
+            runner.begin()  # what it has queued
         if lease is not None and not self._store.finish(self._job.study, lease, trial):
             _log.warning(
                 "Another process has run %s with seed %d meanwhile; its result counts.", lease.key.arm, lease.key.seed
             )
 
-    def _release(self, runner: _Runner, outcome: str) -> None:
-        leases, runner.leases = runner.leases, {}
-        for lease in leases.values():
-            self._store.release(lease, outcome)
+    def _release(self, leases: dict[TrialKey, Lease], outcome: str) -> None:
+        while leases:
+            self._store.release(leases.popitem()[1], outcome)
 
     # Ends of processes
 
@@ -319,12 +344,13 @@ class Dispatcher:
             self._stacking.give_up(f"the process that compared the trainers {ended_trial.ended_how(code)}", again=True)
         if not runner.leases:
             return
+        self._release(runner.queued(), "its process has ended before it")
         key, seconds = next(iter(runner.leases)), runner.time.tick()
         if code is not None and ended_trial.is_fault(-code):
             self._stacking.refuse(runner.leases, f"its process {ended_trial.ended_how(code)}")
         if runner.size > 1:  # any of a stack may be the cause
             self._deaths.update(list(runner.leases))
-            self._release(runner, f"ended in a stack with code {code}")
+            self._release(runner.leases, f"ended in a stack with code {code}")
             return
         if code is None or code >= 0:
             self._record(runner, ended_trial.exited_trial(key, code, seconds))
@@ -332,7 +358,7 @@ class Dispatcher:
         memory = ended_trial.memory_kills() > runner.kills_before
         self._deaths[key] += 1
         if self._deaths[key] < ended_trial.deaths_of_result(-code, out_of_memory=memory):
-            self._release(runner, f"killed by signal {-code}")
+            self._release(runner.leases, f"killed by signal {-code}")
             return
         self._record(
             runner, ended_trial.killed_trial(key, -code, self._deaths[key], out_of_memory=memory, seconds=seconds)
@@ -340,12 +366,13 @@ class Dispatcher:
 
     def _record_overdue(self, runner: _Runner, limit: float, origin: str) -> None:
         """Have trials that were ended at the limit run again once, as deadlocks and slow disks come by chance, or record the end."""
+        self._release(runner.queued(), "its process was ended before it")
         key = next(iter(runner.leases))
         self._deaths.update(list(runner.leases))
         self._stacking.refuse(runner.leases, f"it ran longer than the limit of {limit:.3g} s for a trial")
         self._state.checkpoints.remove(runner.leases)  # the limit is for a trial, not for what is left of one
         if runner.size > 1 or self._deaths[key] < ended_trial.ENDS_AT_LIMIT:
-            self._release(runner, "ended at the limit")
+            self._release(runner.leases, "ended at the limit")
             return
         self._record(runner, ended_trial.overdue_trial(key, limit, origin, runner.time.seconds))
         self._state.refresh()  # before the next trials are handed out: the row is provisional, and does not keep it from running
@@ -355,10 +382,7 @@ class Dispatcher:
         if self._template is None:
             self._store.close()  # no connection may be open in a fork
             self._template = template = self._start.begin()  # known before the wait, in which Ctrl-C may come
-            greeting = template.greeting(_LOADING_LIMIT)
-            if "steps" not in greeting:
-                self._start.refuse(greeting)
-            self._steps = greeting["steps"]
+            self._steps = self._start.steps(template)
         return self._template
 
     def _recover(self, error: TemplateError) -> None:
@@ -373,8 +397,4 @@ class Dispatcher:
         self._restarts += 1
         self._start.warm = self._start.warm and self._restarts < 2  # the task's functions may be what ends it
         if self._restarts > _RESTARTS:
-            raise StoreError(
-                f"The processes that run the trials could not be kept alive: {error}. Is there enough memory, and does "
-                "the task's file close files that it has not opened? "
-                "Finished trials are not lost; run the same command again."
-            ) from error
+            raise error.given_up from error

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import sysconfig
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,12 +20,13 @@ from typing import Any, NoReturn
 
 import torch
 
-from actlab.errors import TaskError
+from actlab.errors import StoreError, TaskError
 from actlab.studies.execution.job import Job
 from actlab.studies.execution.runner import Answer, Order
 from actlab.studies.execution.template import HAS_THREADS, REQUEST, WRONG_DEFINITIONS, Request, serve
 from actlab.studies.store.lease_owner import Owner
 from actlab.system import native_threads
+from actlab.system.processes.process_tree import end_session, signal_session
 from actlab.system.signal_name import signal_name
 from actlab.system.standard_streams import open_missing_streams
 from actlab.tasks.registry import names
@@ -41,10 +43,20 @@ __all__ = [
 
 _SINGLE_THREADED = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 _REPLY_LIMIT = 60.0  # seconds for a reply that takes milliseconds
+_ENDING_LIMIT = 5.0  # seconds in which it ends what it has started
+_LOADING_LIMIT = 600.0  # seconds for loading the task and running its functions once
 
 
 class TemplateError(Exception):
     """The template process has ended, or does not answer."""
+
+    @property
+    def given_up(self) -> StoreError:
+        """The error that ends the study where it cannot be kept alive."""
+        return StoreError(
+            f"The processes that run the trials could not be kept alive: {self}. Is there enough memory, and does the task's file close "
+            "files that it has not opened? Finished trials are not lost; run the same command again."
+        )
 
 
 class CannotForkError(Exception):
@@ -120,7 +132,7 @@ class TemplateProcess:
     def __init__(self, job: Job, task: Task | None, *, warm: bool) -> None:
         open_missing_streams()  # the processes have standard streams, whose numbers no socket may have
         self._control, theirs = socket.socketpair()
-        self._received = b""
+        self._received, self._has_answered = b"", False
         self._next = 0
         self._process: subprocess.Popen[bytes] | None = None
         with theirs, _sigint_blocked():
@@ -165,6 +177,7 @@ class TemplateProcess:
             TemplateError: it ended, or took longer than ``limit`` seconds.
         """
         message: dict[str, Any] = self._reply(limit)
+        self._has_answered = True
         return message
 
     def start_runner(self, slot: int) -> tuple[int, Connection[Order, Answer]]:
@@ -226,12 +239,21 @@ class TemplateProcess:
         """Kill it, and with it the runners; return its exit code, which may be of before."""
         with suppress(OSError):
             self._control.close()
+        patience = _ENDING_LIMIT if self._has_answered else 0.1  # user code runs in it before, which may hang
         if self._process is not None:
             with suppress(subprocess.TimeoutExpired):
-                return self._process.wait(0.1 if self._process.poll() is None else 0)
+                self._process.wait(patience if self._process.poll() is None else 0)
             self._process.kill()
-            return self._process.wait()
-        return _end_fork(self._pid)
+            code = self._process.wait()
+        else:
+            code = _end_fork(self._pid, patience)
+        if code:  # it has not ended its descendants, or not by itself
+            end_session(self._pid)
+        return code
+
+    def signal(self, number: int) -> None:
+        """Send a signal to it and to what it has started, such as that to stop."""
+        signal_session(self._pid, number)
 
 
 class TemplateStart:
@@ -252,6 +274,18 @@ class TemplateStart:
     def begin(self) -> TemplateProcess:
         """Start the process."""
         return TemplateProcess(self._job, None if self._spawn else self._task, warm=self.warm)
+
+    def steps(self, template: TemplateProcess) -> int | None:
+        """Wait until the process has loaded the task, and return the steps of a trial if they are known.
+
+        Raises:
+            TemplateError, CannotForkError, TaskError: as :meth:`refuse`.
+        """
+        greeting = template.greeting(_LOADING_LIMIT)
+        if "steps" not in greeting:
+            self.refuse(greeting)
+        known: int | None = greeting["steps"]
+        return known
 
     def refuse(self, greeting: Mapping[str, Any]) -> NoReturn:
         """Choose another way to start the process, or raise what it says.
@@ -275,9 +309,13 @@ class TemplateStart:
         raise RuntimeError(greeting.get("internal_error", f"the task cannot be loaded: {greeting}"))
 
 
-def _end_fork(pid: int) -> int:
+def _end_fork(pid: int, patience: float) -> int:
+    end = time.monotonic() + patience
     with suppress(ChildProcessError):
         ended, status = os.waitpid(pid, os.WNOHANG)
+        while not ended and time.monotonic() < end:
+            time.sleep(0.002)
+            ended, status = os.waitpid(pid, os.WNOHANG)
         if not ended:
             os.kill(pid, signal.SIGKILL)
             _, status = os.waitpid(pid, 0)
