@@ -63,6 +63,12 @@ class EvaluationData:
         """
         return torch.Generator().manual_seed(zlib.crc32(f"{self.seed} {purpose}".encode()))
 
+    @property
+    def device(self) -> str:
+        """Device of the model."""
+        weight = next(self.model.parameters(), None)
+        return "cpu" if weight is None else str(weight.device)
+
     # What the model says of the test split
 
     @cached_property
@@ -193,9 +199,7 @@ class EvaluationData:
             inputs: as the model takes them.
             model: another model in its place.
         """
-        net = self.model if model is None else model
-        weight = next(net.parameters(), None)
-        device = "cpu" if weight is None else str(weight.device)
+        net, device = self.model if model is None else model, self.device
         self.forward_examples += len(inputs)
         with torch.no_grad():
             parts = [net(placed(part, device)) for part in torch.split(inputs, EVALUATION_BATCH)]

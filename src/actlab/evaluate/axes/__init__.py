@@ -1,6 +1,6 @@
 """Built-in axes, registered on import."""
 
-from actlab.evaluate.axes import adversarial, calibration, churn, dynamics, groups, out_of_distribution
+from actlab.evaluate.axes import adversarial, calibration, churn, compression, dynamics, groups, out_of_distribution
 from actlab.evaluate.axis_registry import register_axis
 
 for _axis in (
@@ -9,6 +9,7 @@ for _axis in (
     out_of_distribution.OUT_OF_DISTRIBUTION,
     adversarial.ADVERSARIAL,
     groups.GROUPS,
+    compression.COMPRESSION,
     dynamics.DYNAMICS,
     dynamics.PLASTICITY,
 ):

@@ -17,6 +17,7 @@ from actlab.evaluate.evaluation_data import EvaluationData
 from actlab.evaluate.undefined_axis import UndefinedAxisError
 from actlab.tasks.data import Split
 from actlab.tasks.training.evaluation import loss_function
+from actlab.tasks.training.placement import placed
 
 __all__ = ["DYNAMICS", "PLASTICITY"]
 
@@ -30,7 +31,7 @@ def _measure_dynamics(model: nn.Module, data: EvaluationData) -> Measured:
     undefined: dict[str, str] = {}
     record: dict[str, Any] = {}
     try:
-        shares = unit_shares(model, data.train[0])
+        shares = unit_shares(model, data.train[0].to(data.device))
     except UndefinedAxisError as error:
         shares, undefined = None, dict.fromkeys(("dormant", "inactive"), str(error))
     if shares is None:
@@ -60,19 +61,19 @@ def _noise(model: nn.Module, data: EvaluationData) -> float:
     split, loss_of = _pairs(data)
     size = min(data.task.batch_size, len(split) // 2)
     rows = torch.randint(len(split), (_BATCHES, max(size, 1)), generator=data.generator("gradient noise"))
-    return gradient_noise(model, [(split.x[part], split.y[part]) for part in rows], max(size, 1), loss_of).scale
+    return gradient_noise(model, [placed((split.x[part], split.y[part]), data.device) for part in rows], max(size, 1), loss_of).scale
 
 
 def _sharpness(model: nn.Module, data: EvaluationData) -> float:
     split, loss_of = _pairs(data)
     rows = torch.randperm(len(split), generator=data.generator("sharpness"))[:_EXAMPLES]
-    batch = split.x[rows], split.y[rows]
+    batch = placed((split.x[rows], split.y[rows]), data.device)
     return sharpness(model, lambda net: loss_of(net, batch), generator=data.generator("direction"))
 
 
 def _measure_plasticity(model: nn.Module, data: EvaluationData) -> Measured:
     losses = fresh_task_losses(data)
-    shares = unit_shares(model.eval(), data.train[0])
+    shares = unit_shares(model.eval(), data.train[0].to(data.device))
     numbers: dict[str, float] = {"loss_growth": losses[-1] - losses[0], "last_loss": losses[-1]}
     undefined: dict[str, str] = {}
     if shares is None:

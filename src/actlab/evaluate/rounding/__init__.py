@@ -1,0 +1,1 @@
+"""Simulated rounding and pruning of weights and activations."""

@@ -1,0 +1,104 @@
+"""Contexts in which the weights or the inputs of a model's layers are changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["LAYERS", "changed_inputs", "changed_weights", "layers_with_weights", "pruned"]
+
+#: Layers whose products are computed in the rounded numbers.
+LAYERS: Final = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+
+def layers_with_weights(model: nn.Module) -> dict[str, nn.Module]:
+    """Return the linear and convolutional layers of a model by path, each once.
+
+    Example:
+        >>> list(layers_with_weights(nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2))))
+        ['0', '2']
+    """
+    return {path: module for path, module in model.named_modules() if isinstance(module, LAYERS)}
+
+
+@contextmanager
+def changed_weights(model: nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Put changed weights into every linear and convolutional layer inside the block; biases and all else stay.
+
+    Args:
+        model: as before afterwards.
+        change: of a weight, shape (outputs, ...), returns another of this shape.
+
+    Example:
+        >>> net = nn.Linear(1, 1)
+        >>> with changed_weights(net, torch.zeros_like):
+        ...     net.weight.tolist()
+        [[0.0]]
+    """
+    weights = list(dict.fromkeys(layer.weight for layer in layers_with_weights(model).values()))
+    before = [weight.detach().clone() for weight in weights]  # type: ignore[operator] # the layers' weights are tensors
+    try:
+        with torch.no_grad():
+            for weight, own in zip(weights, before, strict=True):
+                weight.copy_(change(own))  # type: ignore[operator]
+        yield
+    finally:
+        with torch.no_grad():
+            for weight, own in zip(weights, before, strict=True):
+                weight.copy_(own)  # type: ignore[operator]
+
+
+@contextmanager
+def changed_inputs(model: nn.Module, change: Callable[[str, Tensor], Tensor]) -> Iterator[None]:
+    """Change the input of every linear and convolutional layer inside the block, which is what the activation before it gives.
+
+    Attention that torch computes without calling its layers is not reached.
+
+    Args:
+        model: its hooks are removed afterwards.
+        change: of (path of the layer, its input), returns another input.
+
+    Example:
+        >>> net = nn.Linear(2, 1, bias=False)
+        >>> with changed_inputs(net, lambda path, x: 0 * x):
+        ...     net(torch.ones(1, 2)).tolist()
+        [[0.0]]
+    """
+
+    def hook_of(path: str) -> Callable[..., Any]:
+        def before_layer(_module: nn.Module, args: tuple[Any, ...]) -> Any:
+            if not args or not isinstance(args[0], Tensor):
+                return None
+            return (change(path, args[0]), *args[1:])
+
+        return before_layer
+
+    hooks = [layer.register_forward_pre_hook(hook_of(path)) for path, layer in layers_with_weights(model).items()]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def pruned(model: nn.Module, share: float) -> Callable[[Tensor], Tensor]:
+    """Return the change of weights that sets the smallest magnitudes of all layers together to zero.
+
+    Args:
+        model: gives the threshold, from all of its weights.
+        share: of the weights that become zero.
+
+    Example:
+        >>> net = nn.Linear(4, 1)
+        >>> _ = net.weight.data.copy_(torch.tensor([[1.0, -2.0, 3.0, -4.0]]))
+        >>> pruned(net, 0.5)(net.weight.detach())
+        tensor([[ 0., -0.,  3., -4.]])
+    """
+    sizes = torch.cat([layer.weight.detach().abs().flatten() for layer in layers_with_weights(model).values()])  # type: ignore[operator]
+    count = round(share * sizes.numel())
+    threshold = sizes.kthvalue(count).values if count else torch.tensor(-1.0)
+    return lambda weight: weight * (weight.abs() > threshold)
