@@ -1,0 +1,142 @@
+"""Search for near duplicates and for reference text by the kind of a task's inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from actlab.errors import TaskError
+from actlab.evaluate.audit.example_stream import Examples, Part
+from actlab.evaluate.audit.finding import Finding
+from actlab.evaluate.audit.hash_sample import Keys
+from actlab.evaluate.audit.neighbours.descriptors import Descriptor
+from actlab.evaluate.audit.neighbours.near_duplicates import NearDuplicates
+from actlab.evaluate.audit.text.reference_overlap import ReferenceFile, ReferenceOverlap
+from actlab.evaluate.audit.text.shared_text import SharedText
+from actlab.evaluate.audit.text.shingles import CHARACTERS, WORDS, TokenKind, shingles, token_kind, tokens_of
+from actlab.evaluate.input_kind import InputKind
+from actlab.system.name_list import listed
+
+__all__ = ["NearSearch"]
+
+_SHINGLES: Final = 2**21
+_RUNS: Final = 2**21
+_FIRST: Final = 1024  # examples from which scales are taken
+_WHAT: Final[Mapping[str, str]] = {
+    "image": ", equal but for brightness, contrast, a small shift or noise",
+    "series": ", equal but for a small difference",
+    "table": ", equal but for rounding",
+}
+
+
+class NearSearch:
+    """Search by the part of the inputs that says most: text, else an image, a series, or the columns of a table.
+
+    Args:
+        kinds: of the parts of the inputs, known from the first batch on.
+        queries: largest number of examples of a split whose near duplicates are searched.
+        rate: chance of any report in data without near duplicates.
+        reference: file of reference text, or None.
+    """
+
+    def __init__(
+        self, kinds: Mapping[str, InputKind], *, queries: int, rate: float, reference: str | Path | None = None
+    ) -> None:
+        self.kinds, self.unchecked = kinds, {}  # type: Mapping[str, InputKind], dict[str, str]
+        self._points = NearDuplicates(queries, rate=rate)
+        self._texts = SharedText(_SHINGLES, rate=rate)
+        self._reference = None if reference is None else ReferenceFile(reference)
+        self._overlap: ReferenceOverlap | None = None
+        self._descriptor: Descriptor | None = None
+        self._waiting: list[tuple[str, Any, npt.NDArray[np.int64], Keys, npt.NDArray[np.int64]]] = []
+        self._tokens: TokenKind | None = None
+
+    @property
+    def share(self) -> float:
+        """Smallest share of what was compared."""
+        return min(self._points.share, self._texts.share)
+
+    def add(self, examples: Examples, keys: Keys, targets: npt.NDArray[np.int64]) -> None:
+        """Enter a batch with the key of each example's inputs and target, shape (n,)."""
+        kind, values = self._part(examples.parts)
+        if self._reference is not None and kind != "text":
+            raise TaskError(
+                f"A reference text is searched for text, and the inputs are of the kind {kind}. Leave out against, or say "
+                "input_kind = 'text' in the task."
+            )
+        if kind == "text":
+            self._add_text(examples, values, keys)
+        elif isinstance(values, list):
+            self.unchecked["near duplicates"] = "the examples are of several lengths"
+        elif "near duplicates" not in self.unchecked:
+            self._add_points(kind, examples, values, keys, targets)
+
+    def _part(self, parts: Mapping[str, Part]) -> tuple[InputKind, Part]:
+        """Return the kind and the values by which examples are compared."""
+        for kind in ("text", "image", "series"):
+            of_kind = [values for name, values in parts.items() if self.kinds[name] == kind]
+            if of_kind:
+                return kind, max(of_kind, key=_size)
+        columns = [v.reshape(len(v), -1) for v in parts.values() if isinstance(v, np.ndarray)]
+        return "table", columns[0] if len(columns) == 1 else np.concatenate(columns, axis=1)
+
+    def _add_text(self, examples: Examples, values: Part, keys: Keys) -> None:
+        self._tokens = self._tokens or token_kind(values)
+        if isinstance(values, np.ndarray):
+            values = values.reshape(len(values), -1)
+        tokens = tokens_of(values, self._tokens)
+        length = CHARACTERS if self._tokens == "characters" else WORDS
+        self._texts.add(examples.split, *shingles(tokens, length), texts=len(values), exact=keys)
+        if self._reference is not None and examples.split == "test":
+            if self._overlap is None:
+                longest = int(np.bincount(tokens.owner).max(initial=0))
+                is_text = isinstance(values[0], str)
+                self._overlap = self._reference.overlap(_RUNS, self._tokens, longest=longest, is_text=is_text)
+            self._overlap.add(tokens, texts=len(values))
+
+    def _add_points(
+        self, kind: InputKind, examples: Examples, values: Any, keys: Keys, targets: npt.NDArray[np.int64]
+    ) -> None:
+        self._waiting.append((examples.split, values, examples.indices, keys, targets))
+        if self._descriptor is not None or sum(len(part[1]) for part in self._waiting) >= _FIRST:
+            self._flush(kind)
+
+    def _flush(self, kind: InputKind) -> None:
+        if self._descriptor is None:
+            shapes = {values.shape[1:] for _, values, *_ in self._waiting}
+            first = np.concatenate([v for _, v, *_ in self._waiting]) if len(shapes) == 1 else self._waiting[0][1]
+            self._descriptor = Descriptor(kind, first)
+        if self._descriptor.why_not:
+            self.unchecked["near duplicates"] = self._descriptor.why_not
+        for split, values, index, found, targets in self._waiting if not self._descriptor.why_not else ():
+            points = self._descriptor(values)
+            if points is None:
+                self.unchecked["near duplicates"] = "the examples are of several shapes"
+                break
+            self._points.add(split, points, index=index, keys=found, targets=targets)
+        self._waiting = []
+
+    def reports(self, *, has_classes: bool, progress: Callable[[str], None]) -> Iterator[Finding]:
+        """Yield what was found."""
+        progress("near duplicates")
+        main = next((kind for kind in ("text", "image", "series") if kind in self.kinds.values()), "table")
+        if self._waiting and "near duplicates" not in self.unchecked:
+            self._flush(main)  # type: ignore[arg-type] # one of the kinds
+        if main == "text":
+            yield from self._texts.reports()
+            self.unchecked |= self._texts.why_not
+        elif "near duplicates" not in self.unchecked:
+            yield from self._points.reports(has_classes=has_classes, what=_WHAT[main])
+        if self._reference is not None and self._overlap is not None and self._tokens is not None:
+            progress(f"reading {listed([self._reference.path.name])}")
+            for piece in self._reference.pieces(self._tokens):
+                self._overlap.read(piece)
+            yield from self._overlap.reports(self._reference.path.name, split="test")
+
+
+def _size(values: Part) -> int:
+    return values[0].size if isinstance(values, np.ndarray) else sum(len(value) for value in values)

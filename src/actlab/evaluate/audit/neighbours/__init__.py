@@ -1,0 +1,1 @@
+"""Near duplicates of images, series and tables, from their nearest neighbours."""
