@@ -1,0 +1,1 @@
+"""Attacks on a classifier within a distance, with gradients and without."""
