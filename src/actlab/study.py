@@ -127,6 +127,7 @@ class Study:
             target=choice.target,
             target_note=choice.reason,
             steps_per_epoch=facts.get("steps_per_epoch"),
+            axes=tuple(facts.get("axes", ())),
         )
 
     def _grid_edge_warnings(self, facts: Mapping[str, Any]) -> list[str]:

@@ -40,7 +40,7 @@ arXiv 2009.03167, for bets on the sign of symmetric variables.
 
 from __future__ import annotations
 
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -51,7 +51,6 @@ __all__ = [
     "ROUNDING",
     "TINY_GAIN",
     "Floats",
-    "Growth",
     "anytime_p",
     "exp_limited",
     "log_bets",
@@ -60,14 +59,6 @@ __all__ = [
 ]
 
 Floats: TypeAlias = NDArray[np.float64]
-
-
-class Growth(Protocol):
-    """Log growth factors of a one-sided process by each difference, as :func:`log_growth` gives them."""
-
-    def __call__(self, differences: Floats, *, zero_gains: bool = False) -> Floats:
-        """Return them, shape (..., n)."""
-
 
 #: Results that differ by less than this share of the largest difference are equal up to rounding.
 ROUNDING = 1e-9

@@ -20,19 +20,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import stdtr
 
-from actlab.stats.e_process import ROUNDING, Floats, Growth, log_growth
+from actlab.stats.e_process import ROUNDING, Floats, log_growth
 
 __all__ = ["log_equivalence", "probability_equivalent", "probability_superior"]
 
 
-def log_equivalence(differences: ArrayLike, rope: float, growth: Growth = log_growth) -> Floats:
+def log_equivalence(differences: ArrayLike, rope: float) -> Floats:
     """Return the log of the evidence that two arms are practically equivalent, after each difference.
 
     Args:
         differences: paired differences in the order of the seeds, shape (..., n), in the unit of the metric; infinite where
             one of the two arms diverged, which ends all evidence; NaN where both did, which says nothing.
         rope: half width of the region of practical equivalence, same unit. With 0 only identical results are evidence.
-        growth: by which each difference adds to a one-sided process, as :func:`actlab.stats.e_process.log_growth` does.
 
     Returns:
         Natural logarithms, float64, shape (..., n).
@@ -43,9 +42,9 @@ def log_equivalence(differences: ArrayLike, rope: float, growth: Growth = log_gr
     """
     d = np.asarray(differences, dtype=np.float64)
     finite = np.where(np.isfinite(d), d, 0.0)
-    grown = growth(np.stack([rope - finite, rope + finite]), zero_gains=rope == 0)
-    grown = np.where(np.isnan(d), 0.0, np.where(np.isinf(d), -np.inf, grown))
-    return np.asarray(grown.cumsum(-1).min(axis=0), dtype=np.float64)
+    growth = log_growth(np.stack([rope - finite, rope + finite]), zero_gains=rope == 0)
+    growth = np.where(np.isnan(d), 0.0, np.where(np.isinf(d), -np.inf, growth))
+    return np.asarray(growth.cumsum(-1).min(axis=0), dtype=np.float64)
 
 
 def probability_superior(gains: ArrayLike) -> float | None:

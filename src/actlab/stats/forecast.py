@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from actlab.stats.e_process import Growth, log_growth
+from actlab.stats.e_process import log_e_process
 from actlab.stats.equivalence import log_equivalence
 
 __all__ = ["forecast"]
@@ -23,7 +23,6 @@ def forecast(
     rope: float = 0.0,
     equivalent: float = math.inf,
     cap: int = 1000,
-    growth: Growth = log_growth,
 ) -> int | None:
     """Return how many more seeds a pair needs until it is decided, if the results so far repeat in their order.
 
@@ -34,7 +33,6 @@ def forecast(
         rope: half width of the region of practical equivalence, in the unit of the gains.
         equivalent: evidence (`actlab.stats.equivalence.log_equivalence`) at which the pair is practically equivalent.
         cap: largest total number of seeds to report.
-        growth: of the processes, :func:`actlab.stats.e_process.log_growth` or another one.
 
     Returns:
         Number of seeds to add, at least 1; None when ``cap`` seeds in total do not suffice, or for fewer than two
@@ -49,10 +47,10 @@ def forecast(
         return None
     for total in (min(sample.size + _SOON, cap), cap):  # most pairs are decided soon, or not at all
         repeated = np.resize(sample, total)
-        first, second = growth(np.stack([repeated, -repeated])).cumsum(-1)
+        first, second = log_e_process(np.stack([repeated, -repeated]))
         decided = (first >= math.log(better)) | (second >= math.log(worse))
         if math.isfinite(equivalent):
-            decided |= log_equivalence(repeated, rope, growth) >= math.log(equivalent)
+            decided |= log_equivalence(repeated, rope) >= math.log(equivalent)
         later = decided[sample.size :]
         if later.any():
             return int(later.argmax()) + 1

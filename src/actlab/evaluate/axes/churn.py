@@ -47,7 +47,12 @@ def unpacked(text: str) -> np.ndarray:
 
 def _predicted_classes(_model: nn.Module, data: EvaluationData) -> Measured:
     return Measured(
-        record={"examples": packed(example_keys(data.inputs)), "predicted": packed(data.predicted.numpy())},
+        record={
+            "examples": packed(example_keys(data.inputs)),
+            "predicted": packed(data.predicted.numpy()),
+            "correct": packed(data.correct.numpy().astype(np.uint8)),
+            "classes": data.logits.shape[1],
+        },
         undefined={"disagreement": "it is of pairs of trainings"},
     )
 

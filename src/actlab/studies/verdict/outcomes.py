@@ -48,6 +48,7 @@ class StudyFacts:
         target_note: why there is none, for people.
         steps_per_epoch: training steps of an epoch; None where it is not known.
         script: command of the script that trains; None where another task does.
+        axes: on which trained models are judged beside the metric, as from :meth:`actlab.evaluate.axis.Axis.to_dict`.
 
     Example:
         >>> StudyFacts(name="s", task="t", metric="accuracy", arms=("relu",), baseline="relu", seeds=(0, 1)).sign
@@ -75,6 +76,7 @@ class StudyFacts:
     target_note: str = ""
     steps_per_epoch: float | None = None
     script: str | None = None
+    axes: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def sign(self) -> float:

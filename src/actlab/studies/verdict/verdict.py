@@ -16,6 +16,9 @@ from typing import Any, ClassVar
 from actlab.errors import PlanError, did_you_mean
 from actlab.stats.racing import Direction
 from actlab.studies.verdict.arm_summary import ArmSummary, Difference, summarize_arms
+from actlab.studies.verdict.axes.axes_verdict import AxesVerdict, find_axes
+from actlab.studies.verdict.axes.axis_numbers import read_axis_rows
+from actlab.studies.verdict.axes.sentences import axes_cautions, axes_sentences, recommendation_caution
 from actlab.studies.verdict.cautions import Evidence, find_warnings
 from actlab.studies.verdict.convergence.convergence import ArmConvergence, Convergence, find_convergence
 from actlab.studies.verdict.convergence.sentences import convergence_sentences
@@ -32,6 +35,7 @@ __all__ = [
     "ArmConvergence",
     "ArmFinding",
     "ArmSummary",
+    "AxesVerdict",
     "Convergence",
     "Difference",
     "Findings",
@@ -72,6 +76,7 @@ class Verdict(Tabular):
         times_on: the same of the times of training steps.
         repeats: what holds of a trial that runs again on these devices.
         convergence: how fast the arms reach a target, beside how they end; None where the trials have no series.
+        axes: how the arms compare on axes beyond the metric; None where the study has none.
     """
 
     _in_repr: ClassVar = ("study", "metric", "arms", "best_set", "seeds")
@@ -109,6 +114,7 @@ class Verdict(Tabular):
     times_on: str | None = None
     repeats: str = ""
     convergence: Convergence | None = None
+    axes: AxesVerdict | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the verdict as dicts, lists, texts and numbers, ready for JSON; NaN and infinity become None."""
@@ -167,6 +173,7 @@ def _verdict(
     ties = find_ties(arms, outcomes, findings, state, facts)
     evidence = Evidence(arms=arms, outcomes=outcomes, findings=findings, learned=learned, rows=rows, facts=facts)
     advice = recommend(Basis(arms=arms, findings=findings, ties=ties, learned=learned, facts=facts, costs=costs))
+    best_set, axes = tuple(arm.spec for arm in arms if arm.spec in findings.best), _axes(rows, outcomes, arms, facts)
     return Verdict(
         study=facts.name,
         task=facts.task,
@@ -175,12 +182,12 @@ def _verdict(
         baseline=facts.baseline,
         seeds=facts.seeds,
         arms=arms,
-        best_set=tuple(arm.spec for arm in arms if arm.spec in findings.best),
+        best_set=best_set,
         ties=ties,
-        recommendation=advice.sentence,
+        recommendation=f"{advice.sentence} {recommendation_caution(axes, advice.arm, best_set)}".rstrip(),
         recommended=advice.arm,
         reason=advice.reason,
-        warnings=find_warnings(evidence),
+        warnings=(*find_warnings(evidence), *(axes.cautions if axes is not None else ())),
         store=facts.store,
         fingerprint=facts.fingerprint,
         rope=region.width,
@@ -199,7 +206,19 @@ def _verdict(
         times_on=times_on(costs),
         repeats=repeats(rows),
         convergence=_convergence(rows, outcomes, findings, arms, facts=facts, costs=costs),
+        axes=axes,
     )
+
+
+def _axes(
+    rows: Sequence[Row], outcomes: Mapping[str, Outcome], arms: Sequence[ArmSummary], facts: StudyFacts
+) -> AxesVerdict | None:
+    measured = read_axis_rows(rows, outcomes, facts)
+    found = find_axes(measured, outcomes, facts)
+    if found is None:
+        return None
+    sentences = axes_sentences(found, [arm.spec for arm in arms])
+    return dataclasses.replace(found, sentences=sentences, cautions=axes_cautions(found, measured, facts.axes))
 
 
 def _convergence(

@@ -1,0 +1,1 @@
+"""How the arms of a study compare on axes beyond its metric."""
