@@ -21,10 +21,12 @@ from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
 from actlab.nn.layers.activation_layer import ActivationLayer
 from actlab.nn.recognition.torch_activations import describe_module
+from actlab.studies.stacked.compiled.chain_program import ActivationForm
+from actlab.studies.stacked.compiled.layer_chain import StackedActivation
 from actlab.studies.stacked.stacked_functions import evenly
 from actlab.studies.stacked.stacked_tensor import StackedTensor, StackError, raw
 
-__all__ = ["ArmLayers", "OneArm", "can_differ"]
+__all__ = ["ArmLayers", "OneArm", "can_differ", "is_compiled"]
 
 # torch's modules that act on each element and have no parameters.
 _ELEMENTWISE: Final = frozenset({
@@ -137,6 +139,9 @@ class CompiledArms:
 
     def __init__(self, layers: Sequence[nn.Module], sizes: Sequence[int]) -> None:
         self._layers, self._sizes = list(layers), list(sizes)
+        specs = tuple(spec for layer in layers if (spec := _compiled_spec(layer)) is not None)
+        #: For chains of layers.
+        self.layer = StackedActivation(form=ActivationForm(specs=specs, sizes=tuple(sizes)), plain=self)
         self._routes: dict[int, Route] = {}
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -162,8 +167,7 @@ class CompiledArms:
             return torch.cat([evenly(layer, part) for layer, part in parts], dim)
 
         def kernel(_: str) -> GroupedKernel:
-            specs = [spec for layer in self._layers if (spec := _compiled_spec(layer)) is not None]
-            return GroupedKernel(specs, dim, self._sizes)
+            return GroupedKernel(self.layer.form.specs, dim, self._sizes)
 
         return Route(plain, kernel, lambda *case: 1 if case[:2] in _COMPILED else inf, any_order=False)
 
@@ -182,6 +186,16 @@ def _compiled_spec(layer: nn.Module) -> Spec | None:
     except (TypeError, KernelError):  # tensor code, or a gradient rule
         return None
     return spec
+
+
+def is_compiled(layer: nn.Module) -> bool:
+    """Return whether compiled code applies a layer, whose numbers differ by rounding from those of torch.
+
+    Example:
+        >>> is_compiled(nn.ReLU()), is_compiled(nn.Softmax(-1))
+        (True, False)
+    """
+    return _compiled_spec(layer) is not None
 
 
 class ArmLayers(nn.Module):
@@ -213,6 +227,9 @@ class ArmLayers(nn.Module):
         if not all(isinstance(x, StackedTensor) for x in inputs):
             raise StackError("an activation has an input that is not a tensor of all models")
         if len(self._parts) == 1:
+            part = self._parts[0]
+            if isinstance(part, CompiledArms) and len(inputs) == 1 and (y := inputs[0].through(part.layer)) is not None:
+                return y  # type: ignore[no-any-return] # inputs are StackedTensors
             return StackedTensor(self._parts[0](*map(raw, inputs)))
         parts = zip(*(raw(x).split(self._sizes) for x in inputs), strict=True)
         return StackedTensor(torch.cat([part(*own) for part, own in zip(self._parts, parts, strict=True)]))

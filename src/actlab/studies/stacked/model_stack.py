@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from actlab.nn.layers.activation_layer import ActivationLayer
 from actlab.nn.passes.structure import structure_of
-from actlab.studies.stacked.arm_layers import ArmLayers, OneArm, can_differ
+from actlab.studies.stacked.arm_layers import ArmLayers, OneArm, can_differ, is_compiled
 from actlab.studies.stacked.stacked_tensor import StackedTensor, StackError
 
 __all__ = ["Leaf", "ModelStack", "can_share_stack"]
@@ -123,7 +123,10 @@ class ModelStack:
             if found is None:
                 raise StackError("the arms differ in more than their activations")
             paths |= dict.fromkeys(found)
-        return list(paths)
+        # those that are alike as well: numbers of a model do not depend on whether the stack has other arms
+        alike = self.models[0].named_modules(remove_duplicate=False)
+        paths |= {path: None for path, layer in alike if path and can_differ(layer) and is_compiled(layer)}
+        return [path for path in paths if not any(path.startswith(f"{other}.") for other in paths)]
 
     def _arm_layers(self, path: str) -> ArmLayers:
         arms = []

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import prod
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from actlab.studies.stacked.compiled.layer_chain import StackedLinear
 from actlab.studies.stacked.stacked_convolutions import (
     as_channels,
     convolve_images,
@@ -213,11 +214,18 @@ def _linear(x: Any, weight: Any, bias: Any = None) -> Any:
         bias is None or isinstance(bias, StackedTensor)
     ):
         return NotImplemented
-    if x.stacked.dim() == 3:
-        return StackedTensor(_products(x.stacked, weight.stacked, raw(bias)))
-    count, *lead, size = x.stacked.shape
-    y = _products(x.stacked.reshape(count, prod(lead), size), weight.stacked, raw(bias))
-    return StackedTensor(y.view(count, *lead, y.shape[2]))
+    layer = StackedLinear(weight=weight.stacked, bias=raw(bias), plain=_plain_linear)
+    if (y := x.through(layer)) is not None:
+        return y
+    return StackedTensor(_plain_linear(x.stacked, layer.weight, layer.bias))
+
+
+def _plain_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    if x.dim() == 3:
+        return cast("Tensor", _products(x, weight, bias))
+    count, *lead, size = x.shape
+    y: Tensor = _products(x.reshape(count, prod(lead), size), weight, bias)
+    return y.view(count, *lead, y.shape[2])
 
 
 class _Products(torch.autograd.Function):

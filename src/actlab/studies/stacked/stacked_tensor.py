@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from actlab.studies.stacked.compiled.layer_chain import LayerChain, StackedActivation, StackedLinear
+
 __all__ = ["RULES", "StackError", "StackedTensor", "raw", "through_vmap"]
 
 #: Stacked forms by torch function; each returns NotImplemented for arguments that it does not take.
@@ -28,11 +30,9 @@ class StackError(Exception):
 class StackedTensor(Tensor):
     """One tensor per model.
 
-    Attributes:
-        stacked: shape (models, ...); the only one of the two that takes part in autograd.
-
     Args:
-        stacked: the tensors of all models, stacked in dimension 0.
+        stacked: the tensors of all models, stacked in dimension 0, shape (models, ...), or the layers that give them. Only this tensor
+            takes part in autograd.
 
     Example:
         >>> x = StackedTensor(torch.ones(8, 3, 2))  # of 8 models
@@ -40,19 +40,45 @@ class StackedTensor(Tensor):
         (torch.Size([3, 2]), torch.Size([8]))
     """
 
-    stacked: Tensor
+    _chain: LayerChain | None  # layers that give the numbers; None where they are computed
+    _stacked: Tensor
 
     @staticmethod
-    def __new__(cls, stacked: Tensor) -> StackedTensor:
+    def __new__(cls, stacked: Tensor | LayerChain) -> StackedTensor:
         """Return a new one."""
+        like = stacked.x if isinstance(stacked, LayerChain) else stacked
         new: StackedTensor = torch.Tensor._make_wrapper_subclass(
-            cls, stacked.shape[1:], dtype=stacked.dtype, device=stacked.device
+            cls, stacked.shape[1:], dtype=like.dtype, device=like.device
         )
-        new.stacked = stacked
+        if isinstance(stacked, LayerChain):
+            new._chain = stacked
+        else:
+            new._chain, new._stacked = None, stacked
         return new
 
-    def __init__(self, stacked: Tensor) -> None:
+    def __init__(self, stacked: Tensor | LayerChain) -> None:
         pass
+
+    @property
+    def stacked(self) -> Tensor:
+        """The tensors of all models, computed now where layers are still to be applied.
+
+        Raises:
+            StackError: a tensor was changed in place after a layer had taken it.
+        """
+        if self._chain is not None:
+            if not self._chain.is_current:
+                raise StackError("a tensor is changed in place after a layer has taken it")
+            self._stacked, self._chain = self._chain.computed(), None
+        return self._stacked
+
+    def through(self, layer: StackedLinear | StackedActivation) -> StackedTensor | None:
+        """Return the output of a layer, which is computed later with those behind it; None where the layer is to be computed by itself."""
+        if self._chain is not None:
+            chain = self._chain.then(layer)
+        else:
+            chain = LayerChain.begun(self._stacked, layer) if isinstance(layer, StackedLinear) else None
+        return None if chain is None else StackedTensor(chain)
 
     def __repr__(self) -> str:  # type: ignore[override] # torch's takes a keyword
         return f"StackedTensor({len(self.stacked)} x {tuple(self.stacked.shape[1:])})"

@@ -1,0 +1,1 @@
+"""Compiled code that computes one model of a stack after the other."""
