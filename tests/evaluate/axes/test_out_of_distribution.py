@@ -103,4 +103,4 @@ def test_permuted_inputs_keep_every_marginal_and_lose_dependence() -> None:
 
 def test_the_nearest_neighbour_of_a_training_example_is_itself() -> None:
     reference = torch.randn(50, 4)
-    assert float(neighbour_distance(reference, reference, neighbours=1).max()) < 1e-9
+    assert float(neighbour_distance(reference, reference, neighbours=1).max()) < 1e-7
