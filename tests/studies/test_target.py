@@ -72,6 +72,16 @@ def test_the_pilot_target_is_the_lowest_value_of_the_second_quarter():
     assert target.rule == "the lowest accuracy in the second quarter of a trial of the baseline on another seed"
 
 
+def test_early_values_that_are_closer_do_not_move_the_second_quarter():
+    steps, values = [1, 2, 4, 8, 16, 32, 48, 64], [0.2, 0.3, 0.4, 0.5, 0.8, 0.9, 0.95, 0.96]
+    curve = {"accuracy": {"step": steps, "seconds": steps, "value": values}}
+
+    assert pilot_target(curve, "accuracy", "max").value == 0.8  # of steps 16 and 32
+
+    curve["accuracy"]["step"] = [1, 2, 3, 4, 5, 6, 7, 64]
+    assert pilot_target(curve, "accuracy", "max") is None
+
+
 def test_the_pilot_target_of_an_error_is_the_highest_value_of_the_second_quarter():
     values = [5.0, 4.0, 3.0, 2.0, 1.5, 1.2, 1.0, 1.0]
 

@@ -32,6 +32,7 @@ TargetLike: TypeAlias = str | Mapping[str, float]
 NO_TARGET: Final = "none"
 #: Fewest values of a pilot trial from which a target follows.
 FEWEST_POINTS: Final = 4
+_FEWEST_INSIDE: Final = 2  # values in the second quarter; with fewer, that at its beginning counts, too
 _DIGITS: Final = 4  # significant digits of a target that follows from a pilot trial
 
 
@@ -238,8 +239,13 @@ def _second_quarter(curve: LearningCurve | None, name: str, direction: Direction
     """Return the target of one curve; None where it is short, not finite, or where the target would be met by its first value."""
     if curve is None or len(curve.value) < FEWEST_POINTS or not np.isfinite(curve.value).all():
         return None
-    sign, count = 1.0 if direction == "max" else -1.0, len(curve.value)
-    value = float(f"{sign * float((sign * curve.value[count // 4 : count // 2]).min()):.{_DIGITS}g}")
+    sign, end, before_half = 1.0 if direction == "max" else -1.0, curve.step[-1], curve.step <= curve.step[-1] / 2
+    inside = before_half & (curve.step > end / 4)
+    if inside.sum() < _FEWEST_INSIDE:
+        inside = before_half & (curve.step >= end / 4)
+    if not inside.any():
+        return None
+    value = float(f"{sign * float((sign * curve.value[inside]).min()):.{_DIGITS}g}")
     if sign * (value - curve.value[0]) <= 0:
         return None
     worst = "lowest" if direction == "max" else "highest"

@@ -61,7 +61,7 @@ def test_evaluations_change_no_number_of_the_training(model):
     evaluated = run_trial(tiny(**settings), RELU, 0)
     alone = run_trial(tiny(**settings, data=without_validation), RELU, 0)
 
-    assert len(evaluated.series["negative loss"]["step"]) == 11
+    assert len(evaluated.series["negative loss"]["step"]) == 10
     assert evaluated.series["loss"]["value"] == alone.series["loss"]["value"]
     assert evaluated.curve == alone.curve
 
@@ -148,15 +148,17 @@ def test_a_metric_called_as_the_training_loss_is_a_series_of_its_own():
 
 
 @pytest.mark.parametrize("total", [1, 2, 7, 20, 27, 408, 10_001])
-def test_the_steps_are_equally_spaced_with_half_and_last_behind_two_early_ones(total):
+def test_the_steps_are_equally_spaced_with_half_and_last_behind_four_early_ones(total):
     steps = held_out_steps(total)
 
     assert len(steps) <= 12
     assert steps[-1] == total
     assert total < 2 or total // 2 in steps
-    if total >= 40:
-        assert max(np.diff([0, *steps[2:]])) - min(np.diff([0, *steps[2:]])) <= 1
-        assert steps[:2] == (total // 40, total // 20)
+    if total < 12:
+        assert steps == tuple(range(1, total + 1))
+    if total >= 128:
+        assert max(np.diff([0, *steps[4:]])) - min(np.diff([0, *steps[4:]])) <= 1
+        assert steps[:4] == (total // 128, total // 64, total // 32, total // 16)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +178,7 @@ def test_a_stacked_trainer_records_the_same_series_by_hand():
     for step in held_out_steps(40):
         held_out.record(step, step / 40, seconds=step / 10)
 
-    assert recorder.to_series()["negative loss"]["step"] == [1, 2, *range(4, 41, 4)]
+    assert recorder.to_series()["negative loss"]["step"] == [1, 2, *range(5, 41, 5)]
     assert held_out.half == 0.5
 
 

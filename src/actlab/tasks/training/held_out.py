@@ -24,7 +24,8 @@ __all__ = ["EVALUATIONS", "HeldOut", "held_out_steps", "undisturbed"]
 #: Largest number of evaluations of a trial, with the one after the last step.
 EVALUATIONS: Final = 12
 
-_EARLY: Final = 2  # of them before the first of the equally spaced ones, each at half of the steps of the next: most is learned early
+_EQUAL: Final = 8  # of them that are equally spaced
+_EARLY: Final = 2  # others at least, each at half of the steps of the next: most is learned early
 _FEWEST: Final = 6
 _SMALL: Final = (
     100  # examples of a validation split that is evaluated as often as any, as a step of a small net takes as long
@@ -33,7 +34,7 @@ _SHARE: Final = 0.15  # examples evaluated over examples trained: a step takes t
 
 
 def held_out_steps(total: int, *, examples: int = 0, batch_size: int = 1) -> tuple[int, ...]:
-    """Return the steps after which a trial is evaluated: ten equally spaced ones, the last included, and two early ones.
+    """Return the steps after which a trial is evaluated: eight equally spaced ones, the last included, and four early ones.
 
     There are fewer, down to six in all, where the evaluations would take more than about 5 % of the training.
 
@@ -43,15 +44,17 @@ def held_out_steps(total: int, *, examples: int = 0, batch_size: int = 1) -> tup
         batch_size: examples of a training step.
 
     Example:
-        >>> held_out_steps(408)[:4], held_out_steps(408)[6], held_out_steps(3)
-        ((10, 20, 40, 81), 204, (1, 2, 3))
+        >>> held_out_steps(408)[:6], held_out_steps(408)[7], held_out_steps(3)
+        ((3, 6, 12, 25, 51, 102), 204, (1, 2, 3))
         >>> held_out_steps(1000, examples=10_000, batch_size=100)
         (62, 125, 250, 500, 750, 1000)
     """
     affordable = int(_SHARE * total * batch_size / max(1, examples))
     wanted = EVALUATIONS if examples <= _SMALL else min(EVALUATIONS, max(_FEWEST, affordable - affordable % 2))
-    count = wanted - _EARLY  # an even number, so that half of the steps is among them
-    early = [total // (count << halved) for halved in range(1, _EARLY + 1)]
+    if total <= wanted:
+        return tuple(range(1, total + 1))
+    count = min(_EQUAL, wanted - _EARLY)  # an even number, so that half of the steps is among them
+    early = [total // (count << halved) for halved in range(1, wanted - count + 1)]
     return tuple(sorted({*early, *(total * part // count for part in range(1, count + 1))} - {0}))
 
 
