@@ -1,4 +1,4 @@
-"""Axis of compression, the metric that is kept under rounding, pruning and sparse activations, and why."""
+"""Axis of compression, the metric that is kept under rounding, pruning and sparse activations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Axes of training dynamics (dormant units, gradient noise and sharpness at the end) and of plasticity."""
+"""Axes of training dynamics (dormant units, gradient noise, sharpness) and of plasticity."""
 
 from __future__ import annotations
 
