@@ -1,10 +1,17 @@
-"""Built-in tasks (digits, MNIST-1D, Fashion-MNIST, GAN, gradient jamming), registered on import."""
+"""Built-in tasks of all domains, registered on import."""
 
 from collections.abc import Callable
 from functools import partial
 
 from actlab.tasks.builtin import digits, fashion_mnist, gan, jamming, mnist1d
+from actlab.tasks.builtin.control import cart_pole
+from actlab.tasks.builtin.graphs import sections
 from actlab.tasks.builtin.language import gpt, plays
+from actlab.tasks.builtin.perception import japanese_vowels
+from actlab.tasks.builtin.physics import burgers, helmholtz, image
+from actlab.tasks.builtin.recommendation import dependencies, movielens
+from actlab.tasks.builtin.series import co2, oil
+from actlab.tasks.builtin.tables import insurance
 from actlab.tasks.registry import register
 from actlab.tasks.task import Task
 
@@ -23,6 +30,23 @@ _BUILDERS: dict[str, Callable[[], Task]] = {
     "jamming:step": jamming.step_task,
     "jamming:digits": jamming.digits_task,
     "jamming:lenet": jamming.lenet_task,
+    "insurance": insurance.mlp_task,
+    "insurance:gated": insurance.gated_task,
+    "insurance:attention": insurance.attention_task,
+    "insurance:linear-attention": insurance.linear_attention_task,
+    "oil": oil.mlp_task,
+    "oil:causal": oil.causal_task,
+    "co2": co2.mlp_task,
+    "japanese-vowels": japanese_vowels.cnn_task,
+    "sections": sections.gcn_task,
+    "sections:mlp": sections.mlp_task,
+    "dependencies": dependencies.dependencies_task,
+    "movielens": movielens.movielens_task,
+    "burgers": burgers.burgers_task,
+    "helmholtz": helmholtz.helmholtz_task,
+    "image:siren": image.siren_task,
+    "image:fourier": image.fourier_task,
+    "cart-pole": cart_pole.cart_pole_task,
     "shakespeare": gpt.task,
     "shakespeare:plays": plays.task,
 }

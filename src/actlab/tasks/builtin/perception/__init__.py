@@ -1,0 +1,1 @@
+"""Tasks of recognition from the signals of sensors."""

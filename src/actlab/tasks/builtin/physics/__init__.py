@@ -1,0 +1,1 @@
+"""Tasks of differential equations and of signals as functions of coordinates."""

@@ -1,0 +1,1 @@
+"""Tasks of recommendation from implicit feedback."""

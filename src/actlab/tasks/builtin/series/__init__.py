@@ -1,0 +1,1 @@
+"""Tasks of time series, split by time."""

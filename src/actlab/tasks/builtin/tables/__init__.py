@@ -1,0 +1,1 @@
+"""Tasks of tables with rare positives."""
