@@ -94,11 +94,13 @@ class TargetChoice:
         target: the target; None before the pilot trial has ended, and where there is none.
         by_pilot: whether it follows from a pilot trial that has not ended.
         note: why there is none, for people.
+        for_few_seeds: whether there is none because the study has few seeds, so that a pilot trial runs when it goes on with more.
     """
 
     target: Target | None = None
     by_pilot: bool = False
     note: str = ""
+    for_few_seeds: bool = False
 
     def to_fact(self) -> dict[str, Any]:
         """Return the choice as plain values."""
@@ -106,6 +108,7 @@ class TargetChoice:
             "target": None if self.target is None else self.target.to_dict(),
             "by_pilot": self.by_pilot,
             "note": self.note,
+            **({"for_few_seeds": True} if self.for_few_seeds else {}),
         }
 
     @classmethod
@@ -118,6 +121,7 @@ class TargetChoice:
             target=None if target is None else Target.from_dict(target),
             by_pilot=bool(stored.get("by_pilot")),
             note=str(stored.get("note", "")),
+            for_few_seeds=bool(stored.get("for_few_seeds")),
         )
 
     @property
@@ -150,10 +154,8 @@ def choose_target(
     if asked == NO_TARGET:
         return TargetChoice(note="none was asked for")
     if not tuned and seeds < fewest_rounds(alpha):
-        return TargetChoice(
-            note=f"the study began with fewer than {fewest_rounds(alpha)} seeds, for which no trial of the baseline is run; give one with "
-            "--target"
-        )
+        few = f"the study has fewer than {fewest_rounds(alpha)} seeds, for which no trial of the baseline is run"
+        return TargetChoice(note=f"{few}; give one with --target, or go on with more seeds", for_few_seeds=True)
     return TargetChoice(by_pilot=True)
 
 

@@ -56,7 +56,23 @@ def test_stacks_that_are_asked_for_do_not_give_way_to_another_process(stackings)
     first.agree(SINGLE)
     second.agree(STACKED)
 
-    assert second.choice == STACKED
+    assert second.choice.stacked
+    assert second.choice.groups == STACKED.groups
+
+
+def test_a_study_whose_trials_are_trained_in_both_ways_says_so_once_and_its_verdict_always(stackings, caplog):
+    stackings(stack=True).agree(STACKED)
+    assert not caplog.records
+
+    others = "; others of this study are trained as stacks"
+    assert stackings(stack=False).choice.reason == f"as asked for{others}"
+    assert stackings(stack=False).choice.reason == f"as asked for{others}"
+
+    assert len(caplog.records) == 1
+    assert "are trained one by one (as asked for) from now on" in caplog.text
+    assert "omit --no-stack" in caplog.text
+    stackings(stack=True).agree(STACKED)
+    assert "are trained as stacks (measured) from now on" in caplog.text
 
 
 def test_a_pilot_trial_has_one_trainer_whenever_it_runs(stackings):

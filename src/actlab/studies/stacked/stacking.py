@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from actlab.studies.plan import Plan
 from actlab.studies.stackable import obstacle
@@ -19,6 +20,7 @@ __all__ = ["CHOICE_LIMIT", "Stacking"]
 _log = logging.getLogger(__name__)
 
 CHOICE_LIMIT = 120.0  # seconds after which a process that compares the trainers is ended; it takes less than one
+_HOW = {False: "one by one", True: "as stacks"}
 _FEWEST_TRIALS = 4  # of a study for which trainers are compared
 _COMPARISONS = 2  # a process may be ended from outside
 
@@ -57,10 +59,20 @@ class Stacking:
         return self.choice is None
 
     def choose(self, choice: TrainerChoice) -> None:
-        """Keep the choice, here and in the store."""
-        self.choice = choice
+        """Keep the choice, here and in the store; say so if trials of the study are trained otherwise."""
+        before = self._store.facts(self._study).get("trainer")
         if self._asked_for and not choice.stacked:
             _log.warning("The trials cannot be trained as stacks (%s); they run one by one.", choice.reason)
+        others = f"; others of this study are trained {_HOW[not choice.stacked]}"
+        if before is not None and before["stacked"] != choice.stacked:
+            _log.warning(
+                "The trials of this study are trained %s (%s) from now on; until now, or in another process, they are trained %s. Their "
+                "numbers agree to rounding, which a training can amplify. Choose another --name to keep them apart, or omit --%sstack.",
+                _HOW[choice.stacked], choice.reason, _HOW[not choice.stacked], "" if choice.stacked else "no-",
+            )  # fmt: skip
+        if before is not None and (before["stacked"] != choice.stacked or before["reason"].endswith(others)):
+            choice = replace(choice, reason=f"{choice.reason}{others}")
+        self.choice = choice
         self._store.set_fact(self._study, "trainer", choice.to_dict())
 
     def agree(self, choice: TrainerChoice) -> None:

@@ -15,7 +15,8 @@ __all__ = ["fix_target"]
 def fix_target(store: Store, stored: StoredStudy, chosen: TargetChoice) -> TargetChoice:
     """Store how a study comes to its target when it begins, and return it, or what was stored then.
 
-    A study that goes on without a target, as one of an earlier build, takes a given one as an estimate.
+    A study that goes on without a target, as one of an earlier build, takes a given one as an estimate. One that goes on with enough seeds
+    for a pilot trial gets its target from that as if it had begun with them: the target depends on no other trial.
 
     Args:
         store: the store.
@@ -35,7 +36,7 @@ def fix_target(store: Store, stored: StoredStudy, chosen: TargetChoice) -> Targe
                 "results are known proves nothing: omit --target, or choose another --name for a new study."
             )
         return known
-    if count and asked is None:
+    if count and asked is None and not known.for_few_seeds:
         return known  # of an earlier build, which goes on without
     if count and asked is not None:
         rule = f"given when {plural(count, 'trial')} of the study had ended"

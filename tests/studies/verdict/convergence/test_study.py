@@ -167,6 +167,17 @@ def test_a_study_of_few_seeds_runs_no_pilot_and_says_why(tmp_path):
     assert study.verdict().convergence.of("tanh").metric_area is not None
 
 
+def test_a_study_of_few_seeds_that_goes_on_with_more_gets_the_target_that_it_would_have_had(tmp_path):
+    tiny_study(tmp_path, seeds=2)
+    study = tiny_study(tmp_path, seeds=6)
+    (tmp_path / "other").mkdir()
+    at_once = tiny_study(tmp_path / "other", seeds=6)
+
+    assert [row["stage"] for row in study.rows()] == ["main"] * 4 + ["pilot"] + ["main"] * 8
+    assert study.verdict().convergence.target == at_once.verdict().convergence.target
+    assert not study.verdict().convergence.target.began
+
+
 def test_none_asks_for_no_target(tmp_path):
     study = tiny_study(tmp_path, target="none")
 
