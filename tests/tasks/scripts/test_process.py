@@ -162,3 +162,24 @@ def has_state(pid, state, seconds=5.0):
             return True
         time.sleep(0.01)
     return False
+
+
+@LINUX
+def test_a_kill_of_the_supervisor_ends_the_command_with_the_children_of_its_session(tmp_path):
+    file = tmp_path / "pids"
+    code = SLEEPING_FAMILY.format(file=str(file)).replace("os.setsid()", "os.setpgid(0, 0)")
+    with CommandProcess([sys.executable, "-c", code], os.environ) as process:
+        pids = wait_for_pids(file)
+        os.kill(process._supervisor.pid, signal.SIGKILL)
+        assert process.wait(20).code is None
+        assert all(gone(pid) for pid in pids)
+
+
+@LINUX
+def test_a_supervisor_that_was_killed_before_the_end_of_the_context_leaves_nothing(tmp_path):
+    file = tmp_path / "pids"
+    code = SLEEPING_FAMILY.format(file=str(file)).replace("os.setsid()", "pass")
+    with CommandProcess([sys.executable, "-c", code], os.environ) as process:
+        pids = wait_for_pids(file)
+        os.kill(process._supervisor.pid, signal.SIGKILL)
+    assert all(gone(pid) for pid in pids)

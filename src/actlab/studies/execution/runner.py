@@ -1,8 +1,9 @@
 """Runner process that trains and evaluates ordered trials, without access to the store.
 
 It has no connection to the store. It receives an order of one or more trials, runs these and hands in a result for each.
-When user code has changed what later trials depend on (default dtype, working folder, standard streams, a thread left behind), it says so
-with the last result and ends; a new fork takes its place. Whatever ends the process is seen by the dispatcher, which records it.
+When user code has changed what later trials depend on (default dtype, working folder, standard streams, a thread or a process left
+behind), it says so with the last result and ends; a new fork takes its place, and the template process ends what it has left.
+Whatever ends the process is seen by the dispatcher, which records it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from actlab.studies.stacked.stack_trials import run_stack
 from actlab.studies.stacked.trainer_choice import choose_trainer
 from actlab.studies.store.store import TrialKey
 from actlab.studies.trials.trial import Trial, run_trial
+from actlab.system.processes.process_tree import has_children
 from actlab.tasks.process_state import restorations
 from actlab.tasks.task import Task
 from actlab.tasks.training.conditions import Conditions
@@ -93,7 +95,9 @@ def run_orders(connection: Connection[Answer, Order], task: Task, plan: Plan, co
             if now[-1] != descriptors[-1]:
                 os._exit(DESCRIPTORS_CLOSED)  # writing would reach a file that the user opened under this number
             state = now, _threads(), restorations()
-            changed |= _leaves_card_full(answer, conditions) or state != (descriptors, threads, restored)
+            changed |= (
+                _leaves_card_full(answer, conditions) or state != (descriptors, threads, restored) or has_children()
+            )
             is_end = left <= 0 or answer.refused is not None
             connection.send(answer._replace(is_last=changed and is_end))
         if changed:

@@ -8,6 +8,8 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
+from actlab.studies.execution.template_process import TemplateProcess
+
 __all__ = ["Suspension"]
 
 _STOP = getattr(signal, "SIGTSTP", None)
@@ -39,10 +41,18 @@ class Suspension:
     def _note(self, _number: int, _frame: FrameType | None) -> None:
         self._asked = True
 
-    def answer(self) -> None:
-        """Stop this process if that was asked for; return when it is to go on."""
+    def answer(self, template: TemplateProcess | None) -> None:
+        """Stop this process if that was asked for, and the processes of the trials; return when they are to go on.
+
+        Args:
+            template: has a session of its own, which the terminal does not reach.
+        """
         if self._asked and _STOP is not None:
             self._asked = False
             signal.signal(_STOP, signal.SIG_DFL)
+            if template is not None:
+                template.signal(signal.SIGSTOP)
             os.kill(os.getpid(), _STOP)
+            if template is not None:
+                template.signal(signal.SIGCONT)
             signal.signal(_STOP, self._note)

@@ -2,7 +2,7 @@
 
 It is a new interpreter, which inherits no threads and no locks, or a fork of the first process, and serves the first process only:
 requests come through a socket, and each gets one reply. It has no connection to the store. It ends with the first process, and the
-runners end with it.
+runners end with it. It has a session of its own, and ends what a runner's user code has started when the runner has ended.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from actlab.studies.source_files import source_digests
 from actlab.studies.store.lease_owner import Owner
 from actlab.system import native_threads
 from actlab.system.allocator import tune_allocator
+from actlab.system.processes.process_tree import adopt_orphans, children, end_descendants, killed_with_parent
 from actlab.tasks.isolation import isolated
 from actlab.tasks.registry import resolve
 from actlab.tasks.task import Task
@@ -51,6 +52,7 @@ REQUEST = struct.Struct("<cIH")
 WRONG_DEFINITIONS = "wrong definitions"
 HAS_THREADS = "threads"
 _CLOSING = 2.0  # seconds in which a runner whose connection has ended is expected to end
+_GRACE = 1.0  # seconds in which a process is expected to end that is left of a trial, before it is killed
 
 
 class Request:
@@ -81,6 +83,7 @@ def serve(job: Job, control: socket.socket, parent: Owner, *, warm: bool, task: 
     """
     try:
         end_with(parent)
+        _use_own_session()
         _use_default_signals()
         _redirect_output()
         torch.set_num_threads(1)
@@ -98,9 +101,16 @@ def serve(job: Job, control: socket.socket, parent: Owner, *, warm: bool, task: 
         _reply(control, greeting)
         if task is not None:
             gc.freeze()  # a collection in a runner would copy every page that it shares with the others
-            _Runners(job, task, control).serve()
+            _Runners(job, task, control, parent.pid).serve()
     finally:
         os._exit(0)  # no exit handler or test runner of a forked process may run
+
+
+def _use_own_session() -> None:
+    """Have what this process starts end with it: the first process finds it by the session, and this one as its descendants."""
+    with suppress(PermissionError):  # it leads a group already
+        os.setsid()
+    adopt_orphans()
 
 
 def _use_default_signals() -> None:
@@ -165,12 +175,35 @@ def _reply(control: socket.socket, message: Any) -> None:
 class _Runners:
     """Runners of a template process, by their number."""
 
-    def __init__(self, job: Job, task: Task, control: socket.socket) -> None:
-        self._job, self._task, self._control = job, task, control
+    def __init__(self, job: Job, task: Task, control: socket.socket, parent: int) -> None:
+        self._job, self._task, self._control, self._parent = job, task, control, parent
         self._here, self._pids = Owner.of(), dict[int, int]()
+        self._own = frozenset(children())  # of the task's functions, for all runners
+        self._terminate: Any = signal.SIG_DFL
 
     def serve(self) -> None:
-        """Answer requests until the first process has ended."""
+        """Answer requests until the first process has ended, and end all descendants then."""
+        self._terminate = signal.signal(signal.SIGTERM, self._terminated)
+        killed_with_parent(signal.SIGTERM)  # only code of ActLab runs here from now on, so that the handler does
+        if os.getppid() == self._parent:
+            self._serve()
+        self._end_all()
+
+    def _terminated(self, number: int, _frame: Any) -> None:
+        self._end_all()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    def _end_all(self) -> None:
+        """End all descendants: the runners, and what they and the task's functions have left."""
+        for pid in self._pids.values():
+            os.kill(pid, signal.SIGKILL)
+        for pid in self._pids.values():
+            with suppress(ChildProcessError):  # a signal has interrupted this function
+                os.waitpid(pid, 0)
+        end_descendants()
+
+    def _serve(self) -> None:
         while True:
             request, descriptors, *_ = socket.recv_fds(self._control, REQUEST.size, 1)
             if len(request) < REQUEST.size:
@@ -191,8 +224,10 @@ class _Runners:
             self._pids[number] = pid
             return pid
         try:
+            signal.signal(signal.SIGTERM, self._terminate)
             self._control.close()
             end_with(self._here)
+            adopt_orphans()
             if self._task.door != "script":  # which runs in a process of its own
                 make_repeatable(self._job.conditions_at(slot).device)
             if letter == Request.COSTS:
@@ -216,7 +251,14 @@ class _Runners:
         if pid == 0:
             return None
         del self._pids[number]
+        self._end_orphans(_GRACE)
         return os.waitstatus_to_exitcode(status)
+
+    def _end_orphans(self, grace: float) -> None:
+        """End what ended runners have left."""
+        spared = {*self._own, *self._pids.values()}
+        if not spared.issuperset(children()):
+            end_descendants(spared=spared, grace=grace)
 
     def _end(self, number: int, *, wait: float) -> int | None:
         end = time.monotonic() + wait
@@ -228,4 +270,5 @@ class _Runners:
             pid = self._pids.pop(number)
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
+            self._end_orphans(0.0)
         return None

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 from actlab.errors import TaskError
+from actlab.system.processes.process_tree import end_session
 
 __all__ = ["CommandProcess", "Ended"]
 
@@ -89,21 +90,34 @@ class CommandProcess:
         return None
 
     def _answer(self) -> Ended:
-        if not self._received.endswith(b"\n"):
+        *_, last = [{}, *map(json.loads, self._received.splitlines())]
+        if "problem" in last:
+            raise TaskError(f"The command of the script cannot be started: {last['problem']}.")
+        if "code" not in last:  # the supervisor was killed
+            self._end_session()
             return Ended(code=None, seconds=time.monotonic() - self._began)
-        answer = json.loads(self._received)
-        if "problem" in answer:
-            raise TaskError(f"The command of the script cannot be started: {answer['problem']}.")
-        return Ended(**answer)
+        return Ended(**last)
+
+    def _end_session(self) -> None:
+        """Kill the command and the descendants that have not left its session, without the supervisor."""
+        first = self._received.partition(b"\n")[0]
+        session = json.loads(first).get("session") if first.endswith(b"}") else None
+        if session is not None:
+            end_session(session)
 
     def end(self) -> None:
         """Kill the command and its descendants if they run."""
-        for pipe in (self._supervisor.stdin, self._supervisor.stdout):
-            if pipe is not None:
-                with suppress(OSError):
-                    pipe.close()
+        supervisor = self._supervisor
+        assert supervisor.stdin is not None  # noqa: S101 # they were asked for
+        assert supervisor.stdout is not None  # noqa: S101
+        with suppress(OSError):
+            supervisor.stdin.close()
         with suppress(subprocess.TimeoutExpired):
-            self._supervisor.wait(_PATIENCE)
-            return
-        self._supervisor.kill()
-        self._supervisor.wait()
+            supervisor.wait(_PATIENCE)
+        if supervisor.poll() != 0:  # it hangs, or was killed
+            supervisor.kill()
+            supervisor.wait()
+            with suppress(OSError):
+                self._received += supervisor.stdout.read()
+            self._end_session()
+        supervisor.stdout.close()

@@ -1,7 +1,8 @@
 """Program that runs one command, and ends it with its descendants when the asking process ends.
 
 It is run by its path, with the standard library only, so that it starts in a few hundredths of a second. Its arguments are the command.
-Standard input stays open; its end means that the asking process has ended. The answer is a line of JSON on standard output.
+Standard input stays open; its end means that the asking process has ended. It writes two lines of JSON: the session of the command when it
+has begun, by which the asking process ends it where this process was killed; and how it ended.
 
 It has a session of its own, which no signal to the group of the asking process reaches. On Linux the descendants are found even where they
 have left the group of the command, as the workers of torchrun do, since orphans become children of this process; and they are stopped
@@ -10,7 +11,6 @@ while the asking process is stopped (Ctrl-Z). Elsewhere the group of the command
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import resource
@@ -19,19 +19,28 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).parents[3]))  # of the package; `-I` leaves only the standard library
+
+from actlab.system.processes.process_tree import (
+    IS_LINUX,
+    adopt_orphans,
+    descendants,
+    end_descendants,
+    killed_with_parent,
+    send,
+    state,
+)
 
 _TAIL = 16384  # bytes kept of each output stream
 _PART = 65536  # bytes that a pipe holds
 _TICK = 0.02  # seconds between two looks at the command's process
 _LOOK = 0.25  # seconds between two looks at whether the asking process is stopped
 _DRAIN = 0.3  # seconds that output is read for after the command has ended, if a descendant keeps the stream open
-_PATIENCE = 10.0  # seconds for descendants to end that were killed; one may hang in the kernel
-_IS_LINUX = sys.platform == "linux"
-_PDEATHSIG, _SUBREAPER = 1, 36  # of prctl
 _IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGTSTP)
 
 
@@ -68,22 +77,20 @@ class Stops:
 
     def look(self) -> None:
         """Stop the descendants, or let them go on, as the asking process does."""
-        if not _IS_LINUX or time.monotonic() - self._looked < _LOOK:
+        if not IS_LINUX or time.monotonic() - self._looked < _LOOK:
             return
         self._looked = time.monotonic()
-        is_stopped = _state(Path("/proc", str(os.getppid())))[0] == "T"
+        is_stopped = state(os.getppid()).letter == "T"
         if is_stopped != self._is_stopped:
             self._is_stopped = is_stopped
-            _send(_descendants(os.getpid()), signal.SIGSTOP if is_stopped else signal.SIGCONT)
+            send(descendants(os.getpid()), signal.SIGSTOP if is_stopped else signal.SIGCONT)
 
 
 def main(arguments: list[str]) -> None:
     """Run a command, and answer how it ended."""
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)  # the asking process decides
-    libc = ctypes.CDLL(None)
-    if _IS_LINUX:
-        libc.prctl(_SUBREAPER, 1)
+    adopt_orphans()
     began = time.monotonic()
     try:
         process = subprocess.Popen(  # noqa: S603 # the user's command
@@ -92,11 +99,12 @@ def main(arguments: list[str]) -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            preexec_fn=lambda: _prepare(libc),  # noqa: PLW1509 # there are no threads here
+            preexec_fn=_prepare,  # noqa: PLW1509 # there are no threads here
         )
     except OSError as error:
         _answer({"problem": str(error)})
         return
+    _answer({"session": process.pid})  # to be ended without this process
     streams = [Tail(pipe.fileno()) for pipe in (process.stdout, process.stderr) if pipe is not None]
     try:
         is_wanted = _watch(process, streams)
@@ -110,12 +118,11 @@ def main(arguments: list[str]) -> None:
         _answer({"code": process.returncode, "stdout": output, "stderr": errors, **times})
 
 
-def _prepare(libc: ctypes.CDLL) -> None:
+def _prepare() -> None:
     """Give the command's process default signals, and have it end with this one."""
     for number in _IGNORED:
         signal.signal(number, signal.SIG_DFL)
-    if _IS_LINUX:
-        libc.prctl(_PDEATHSIG, signal.SIGKILL)
+    killed_with_parent()
 
 
 def _watch(process: subprocess.Popen[bytes], streams: list[Tail]) -> bool:
@@ -141,50 +148,13 @@ def _watch(process: subprocess.Popen[bytes], streams: list[Tail]) -> bool:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill the command and its descendants until there are none; new ones may come while they are looked for."""
+    """Kill the command and its descendants."""
     if process.poll() is None:
-        if not _IS_LINUX:
+        if not IS_LINUX:
             os.killpg(process.pid, signal.SIGKILL)
         process.kill()
         process.wait()
-    end = time.monotonic() + _PATIENCE
-    while time.monotonic() < end:
-        _send(_descendants(os.getpid()), signal.SIGKILL)
-        try:
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        except ChildProcessError:
-            return
-        time.sleep(0.001)
-
-
-def _send(processes: Iterator[int], number: int) -> None:
-    for pid in processes:
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, number)
-
-
-def _descendants(pid: int) -> Iterator[int]:
-    """Yield the descendants of a process; none where the system does not list them."""
-    children: dict[int, list[int]] = {}
-    with suppress(OSError):
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                children.setdefault(_state(entry)[1], []).append(int(entry.name))
-    waiting = list(children.get(pid, ()))
-    while waiting:
-        found = waiting.pop()
-        waiting += children.get(found, ())
-        yield found
-
-
-def _state(entry: Path) -> tuple[str, int]:
-    """Return the state of a process and the number of its parent."""
-    try:
-        state, parent = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
-    except (OSError, ValueError):  # it has ended
-        return "", 0
-    return state, int(parent)
+    end_descendants()
 
 
 def _answer(answer: dict[str, Any]) -> None:

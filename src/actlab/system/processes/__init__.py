@@ -1,0 +1,1 @@
+"""Processes that ActLab has started, and what these have started."""
