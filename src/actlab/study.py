@@ -161,7 +161,8 @@ class Study:
         Args:
             path: file that ends in .svg, .pdf or .png.
             kind: "curves" (training loss), "differences" (to the baseline), "cost" (metric over step time), "held-out" (metric over
-                steps) or "reached" (share of trials that have reached the target).
+                steps), "reached" (share of trials that have reached the target), "reliability" (accuracy over confidence), "severity" (the
+                first curve of an axis) or another curve as "AXIS:CURVE".
             force: whether a file that ActLab did not write is replaced.
 
         Raises:
@@ -318,7 +319,7 @@ def _run_study(
 
 def _conditions(drafted: Draft, store: Store, stored: StoredStudy) -> Conditions:
     """Return the conditions of trials: where and how often they store their state."""
-    every, axes = drafted.checkpoint_every, tuple(axis for axis in drafted.axes if axis.level != "arm")
+    every, axes = drafted.checkpoint_every, drafted.axes
     if every is None:
         return Conditions(axes=axes)
     folder = study_folder(store.absolute_url, stored.id, drafted.plan)

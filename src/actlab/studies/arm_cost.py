@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
+from actlab.evaluate.costs.inference import inference_costs
+from actlab.evaluate.costs.interleaved import clock_of, interleaved_times, median_time, ratios
 from actlab.nn.sites.dry_run import Inputs
 from actlab.stats.e_process import Floats
 from actlab.studies.arm import Arm
@@ -25,7 +25,7 @@ from actlab.tasks.task import Task
 from actlab.tasks.training.batches import first_batch, first_inputs
 from actlab.tasks.training.conditions import Conditions
 from actlab.tasks.training.data_cache import cached_data
-from actlab.tasks.training.devices import device_kind, device_record
+from actlab.tasks.training.devices import device_record
 from actlab.tasks.training.evaluation import loss_function
 from actlab.tasks.training.optimization import make_optimizer
 from actlab.tasks.training.placement import placed
@@ -34,8 +34,6 @@ from actlab.tasks.training.precision import Precision
 __all__ = ["measure_costs"]
 
 _WARM_UP = 2  # steps; the first one creates the optimizer's state
-_BLOCKS = 9  # the second smallest and the second largest of nine medians enclose the median with 96 % probability
-_FEWEST, _MOST = 1, 15  # rounds of a block
 _SECONDS_PER_ARM = 0.3
 
 
@@ -66,7 +64,8 @@ def measure_costs(
     Returns:
         For each arm that can take a step: ``step_time`` (median, seconds), ``step_time_ratios`` to the baseline (one per block),
         ``step_time_ratio`` (their median), ``parameters`` (trained ones), ``peak_memory`` (bytes that one training step allocates
-        beyond model and optimizer state) and ``on``, the device and the threads.
+        beyond model and optimizer state) and ``on``, the device and the threads. Where the conditions have an axis of the level "arm", also
+        ``axes``: what :func:`actlab.evaluate.costs.inference.inference_costs` measures, by "cost".
 
     Example:
         >>> from actlab.studies.arm import parse_arm
@@ -86,9 +85,17 @@ def measure_costs(
             for arm in arms
         }
         steps = {label: step for label, step in built.items() if step is not None}
-        times = _step_times(steps, _clock(where))
+        times = interleaved_times(steps, clock_of(where), seconds=_SECONDS_PER_ARM * len(steps))  # type: ignore[arg-type] # steps are called
         on = {**device_record(where.device), "threads": str(where.threads)}
-        return {label: {**_cost(step, times, label, baseline), "on": on} for label, step in steps.items()}
+        costs = {label: {**_cost(step, times, label, baseline), "on": on} for label, step in steps.items()}
+        if any(getattr(axis, "level", "") == "arm" for axis in where.axes) and inputs is not None:
+            models = {label: step.model.eval() for label, step in steps.items()}
+            found = inference_costs(models, placed(inputs, where.device), where=where, baseline=baseline)
+            costs = {
+                label: {**cost, "axes": {"cost": found[label]}} if label in found else cost
+                for label, cost in costs.items()
+            }
+        return costs
 
 
 class _Batch(NamedTuple):
@@ -137,57 +144,12 @@ def _warmed_up(
     return None
 
 
-def _clock(where: Conditions) -> Callable[[], float]:
-    """Return the clock of a step: CPU time on one thread, else the wall's, on an accelerator when all of its work is done."""
-    if where.device == "cpu":
-        return time.process_time if where.threads == 1 else time.perf_counter
-    synchronize = getattr(torch, device_kind(where.device)).synchronize
-
-    def now() -> float:
-        synchronize()
-        return time.perf_counter()
-
-    return now
-
-
-def _step_times(steps: dict[str, _Step], clock: Callable[[], float]) -> list[dict[str, Floats]]:
-    """Return, for each block, the seconds per step of each arm by round; an arm whose step raises is removed from ``steps``."""
-    order = random.Random(0)  # noqa: S311 # no cryptography; a random order avoids synchrony with the OS scheduler
-    blocks = []
-    start, seconds = time.perf_counter(), _SECONDS_PER_ARM * len(steps)
-    for block in range(_BLOCKS):
-        end = start + seconds * (block + 1) / _BLOCKS
-        blocks.append(_block_times(steps, order, end, clock))
-    return [{label: times[label] for label in steps} for times in blocks]
-
-
-def _block_times(
-    steps: dict[str, _Step], order: random.Random, end: float, clock: Callable[[], float]
-) -> dict[str, Floats]:
-    times: dict[str, list[float]] = {label: [] for label in steps}
-    for done in range(_MOST):
-        if done >= _FEWEST and time.perf_counter() > end:
-            break
-        for label in order.sample(list(steps), len(steps)):
-            try:
-                times[label].append(_seconds(steps[label], clock))
-            except Exception:  # user code may raise anything; the trials will record it
-                del steps[label]
-    return {label: np.array(times[label]) for label in steps}
-
-
-def _seconds(step: _Step, clock: Callable[[], float]) -> float:
-    start = clock()
-    step()
-    return clock() - start
-
-
 def _cost(step: _Step, blocks: Sequence[Mapping[str, Floats]], label: str, baseline: str) -> dict[str, Any]:
-    ratios = [float(np.median(times[label] / times[baseline])) for times in blocks if baseline in times]
+    to_baseline = ratios(blocks, label, baseline)
     return {
-        "step_time": float(np.median(np.concatenate([times[label] for times in blocks]))),
-        "step_time_ratio": float(np.median(ratios)) if ratios else None,
-        "step_time_ratios": ratios,
+        "step_time": median_time(blocks, label),
+        "step_time_ratio": float(np.median(to_baseline)) if to_baseline else None,
+        "step_time_ratios": to_baseline,
         "parameters": sum(weight.numel() for weight in step.model.parameters() if weight.requires_grad),
         "peak_memory": _peak_memory(step),
     }

@@ -74,14 +74,14 @@ def every_column_has_a_number_or_a_reason(axis: Axis) -> None:
 
 
 def numbers_do_not_depend_on_the_global_generators(axis: Axis) -> None:
-    """Two runs give the same, whatever was drawn before, and draw nothing from the global generator themselves."""
+    """Two runs give the same, whatever was drawn before, and draw nothing from the global generator; but for times, of the level "arm"."""
     first = _measured(axis, _classifier())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(123)
         before = torch.get_rng_state()
         second = _measured(axis, _classifier())
         assert torch.equal(torch.get_rng_state(), before), f"{axis.name} draws from the global generator"
-    assert _same(first, second), f"{axis.name} gives other numbers the second time"
+    assert axis.level == "arm" or _same(first, second), f"{axis.name} gives other numbers the second time"
 
 
 def the_model_is_as_before(axis: Axis) -> None:

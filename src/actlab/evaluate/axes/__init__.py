@@ -1,14 +1,26 @@
 """Built-in axes, registered on import."""
 
-from actlab.evaluate.axes import adversarial, calibration, churn, compression, dynamics, groups, out_of_distribution
+from actlab.evaluate.axes import (
+    adversarial,
+    calibration,
+    churn,
+    compression,
+    cost,
+    dynamics,
+    groups,
+    out_of_distribution,
+    robustness,
+)
 from actlab.evaluate.axis_registry import register_axis
 
 for _axis in (
     calibration.CALIBRATION,
     churn.CHURN,
+    robustness.ROBUSTNESS,
     out_of_distribution.OUT_OF_DISTRIBUTION,
     adversarial.ADVERSARIAL,
     groups.GROUPS,
+    cost.COST,
     compression.COMPRESSION,
     dynamics.DYNAMICS,
     dynamics.PLASTICITY,

@@ -126,7 +126,7 @@ def measured_axes(
     task: Task, model: nn.Module, data: Data, *, settings: TrialSettings, predictions: Predictions | None
 ) -> dict[str, Any]:
     """Return what the axes of a trial say of its trained model, in evaluation mode; they come last and change no other result."""
-    axes: tuple[Any, ...] = settings.conditions.axes
+    axes: list[Any] = [axis for axis in settings.conditions.axes if getattr(axis, "level", "") != "arm"]
     if not axes:
         return {}
     return run_axes(axes, model, EvaluationData(task, model, data, seed=settings.seed, predictions=predictions))

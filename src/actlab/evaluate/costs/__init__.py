@@ -1,0 +1,1 @@
+"""Time, operations, memory traffic and energy of models."""

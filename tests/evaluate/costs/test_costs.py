@@ -1,0 +1,131 @@
+"""Costs of inference, with counters and clocks of known readings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from actlab.evaluate.axes.cost import COST
+from actlab.evaluate.costs.energy import joules_of, rapl_counters
+from actlab.evaluate.costs.inference import inference_costs
+from actlab.evaluate.costs.interleaved import interleaved_times, median_time, ratios
+from actlab.evaluate.costs.operations import count_operations
+from actlab.studies.arm import parse_arm
+from actlab.studies.arm_cost import measure_costs
+from actlab.tasks import resolve
+from actlab.tasks.training.conditions import Conditions
+
+
+class Clock:
+    """Clock that an action moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def action(self, seconds: float) -> Any:
+        def run() -> None:
+            self.now += seconds
+
+        return run
+
+
+def test_ratios_are_of_the_same_round() -> None:
+    clock = Clock()
+    blocks = interleaved_times({"a": clock.action(3.0), "b": clock.action(1.0)}, clock, seconds=0.0)
+    assert len(blocks) == 9
+    assert ratios(blocks, "a", "b") == [3.0] * 9
+    assert median_time(blocks, "a") == 3.0
+    assert ratios(blocks, "a", "missing") == []
+
+
+def test_an_action_that_raises_is_left_out() -> None:
+    def wrong() -> None:
+        raise ValueError
+
+    clock = Clock()
+    actions = {"a": clock.action(1.0), "wrong": wrong}
+    blocks = interleaved_times(actions, clock, seconds=0.0)
+    assert list(actions) == ["a"]
+    assert all(list(times) == ["a"] for times in blocks)
+
+
+@pytest.mark.parametrize(("batch", "inputs", "outputs"), [(1, 3, 5), (4, 10, 2)])
+def test_operations_of_a_linear_layer_are_two_for_each_weight_and_example(
+    batch: int, inputs: int, outputs: int
+) -> None:
+    found = count_operations(nn.Linear(inputs, outputs), torch.zeros(batch, inputs))
+    assert found.flops == 2 * batch * inputs * outputs
+
+
+def test_operations_of_a_convolution_are_those_of_its_places() -> None:
+    found = count_operations(nn.Conv2d(3, 8, 3, padding=1), torch.zeros(2, 3, 10, 10))
+    assert found.flops == 2 * 2 * 8 * 100 * 27
+
+
+def test_an_activation_moves_its_input_and_its_output() -> None:
+    plain = count_operations(nn.Linear(10, 100), torch.zeros(4, 10)).bytes_moved
+    with_relu = count_operations(nn.Sequential(nn.Linear(10, 100), nn.ReLU()), torch.zeros(4, 10)).bytes_moved
+    assert with_relu - plain == 2 * 4 * 100 * 4
+
+
+def test_views_move_nothing() -> None:
+    flat = count_operations(nn.Flatten(), torch.zeros(2, 3, 4))
+    assert flat == (0, 0)
+
+
+def test_inference_costs_name_every_model_that_runs() -> None:
+    class Wrong(nn.Module):
+        def forward(self, *_: torch.Tensor) -> torch.Tensor:
+            raise ValueError("no")
+
+    models = {"relu": nn.Sequential(nn.Linear(4, 4), nn.ReLU()), "wrong": Wrong()}
+    found = inference_costs(models, torch.zeros(8, 4), where=Conditions(), baseline="relu")
+    assert set(found) == {"relu"}
+    assert found["relu"]["ratios"]["latency"] == [1.0] * 9
+    assert found["relu"]["numbers"]["weight_bytes"] == 80
+
+
+def _zone(folder: Path, name: str, value: int, largest: int = 1000) -> Path:
+    zone = folder / name
+    zone.mkdir()
+    (zone / "energy_uj").write_text(str(value))
+    (zone / "max_energy_range_uj").write_text(str(largest))
+    return zone
+
+
+def test_energy_is_that_of_the_packages_and_counters_start_again(tmp_path: Path) -> None:
+    package = _zone(tmp_path, "intel-rapl:0", 900)
+    _zone(tmp_path, "intel-rapl:0:0", 5)
+    counters = rapl_counters(tmp_path)
+    assert len(counters) == 1
+    assert counters[0].joules(900, 200) == pytest.approx(300e-6)
+    (package / "energy_uj").write_text("950")
+    assert joules_of(lambda: (package / "energy_uj").write_text("990"), seconds=0, counters=counters) == pytest.approx(
+        40e-6
+    )
+
+
+def test_a_machine_without_counters_has_no_energy_and_says_so(tmp_path: Path) -> None:
+    assert rapl_counters(tmp_path / "none") == []
+    assert joules_of(lambda: None, counters=[]) is None
+    _zone(tmp_path, "intel-rapl:0", 1)
+    (tmp_path / "intel-rapl:0" / "energy_uj").write_text("unreadable")
+    assert rapl_counters(tmp_path) == []
+
+
+def test_arms_of_a_study_have_inference_costs_where_the_axis_is_asked_for() -> None:
+    arms = [parse_arm("relu"), parse_arm("gelu")]
+    plain = measure_costs(resolve("digits"), arms, baseline="relu")
+    asked = measure_costs(resolve("digits"), arms, baseline="relu", conditions=Conditions(axes=(COST,)))
+    assert "axes" not in plain["gelu"]
+    found = asked["gelu"]["axes"]["cost"]
+    assert found["numbers"]["flops"] == 2 * (4 * 64 * 64 + 64 * 10)
+    assert np.median(found["ratios"]["latency"]) > 0
