@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from actlab.diagnostics.doctor import doctor
     from actlab.diagnostics.importance import importance
     from actlab.errors import ActlabError
+    from actlab.evaluate.audit.audit import audit
+    from actlab.evaluate.audit.finding import DataAudit
     from actlab.evaluate.axis import axis
     from actlab.functions.activation import Activation, Claims, Learned, activation, get, learned, names
     from actlab.functions.analysis.facts import facts, gain
@@ -64,6 +66,7 @@ _MODULES = {
     "ActlabError": "errors",
     "Claims": "functions.activation",
     "Data": "tasks.data",
+    "DataAudit": "evaluate.audit.finding",
     "GLULinear": "nn.layers.act_linear",
     "Learned": "functions.activation",
     "Morph": "nn.transforms.morph.morph",
@@ -76,6 +79,7 @@ _MODULES = {
     "Task": "tasks.task",
     "activation": "functions.activation",
     "apply_": "script",
+    "audit": "evaluate.audit.audit",
     "axis": "evaluate.axis",
     "calibrate": "bench.crossover",
     "compare": "study",
@@ -121,6 +125,7 @@ __all__ = [
     "ActlabError",
     "Claims",
     "Data",
+    "DataAudit",
     "GLULinear",
     "Learned",
     "Morph",
@@ -134,6 +139,7 @@ __all__ = [
     "__version__",
     "activation",
     "apply_",
+    "audit",
     "axis",
     "calibrate",
     "compare",

@@ -1,6 +1,6 @@
 """Typer application, with the error messages, exit codes and printing shared by all commands.
 
-Exit codes: 0 success; 1 a finding (a fault found by ``doctor``, a study in which no arm could be trained); 2 a usage or input error,
+Exit codes: 0 success; 1 a finding (a fault found by ``doctor`` or ``audit``, a study in which no arm could be trained); 2 a usage or input error,
 printed as one message on stderr, or with ``--json`` as ``{"error": {...}}`` on stdout; 130 stopped with Ctrl-C, 143 by SIGTERM, 129 when
 the terminal was closed. An internal error prints one line and exits with 2 as well, because 1 means a finding; ``ACTLAB_DEBUG=1`` shows
 its traceback. With ``--json`` what user code prints goes to stderr.
@@ -43,6 +43,7 @@ EXAMPLES = {
     "report": "actlab report --out report.html",
     "studies": "actlab studies",
     "tasks": "actlab tasks",
+    "audit": "actlab audit my_task.py",
     "cost": "actlab cost my_model.py relu gelu mish",
     "doctor": "actlab doctor digits",
     "sites": "actlab sites my_model.py",

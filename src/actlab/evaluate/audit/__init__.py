@@ -1,1 +1,1 @@
-"""Audit of a task's data for duplicates, label conflicts, leaks, wrong splits and imbalance, by streaming."""
+"""Audit of a task's data for duplicates, leaks, wrong splits and imbalance, in one pass."""

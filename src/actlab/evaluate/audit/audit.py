@@ -17,7 +17,7 @@ from actlab.evaluate.audit.example_stream import SPLITS, Examples, ExampleStream
 from actlab.evaluate.audit.feature_leaks import class_scores, constant_columns, id_columns, leak_reports, number_scores
 from actlab.evaluate.audit.finding import DataAudit, Finding
 from actlab.evaluate.audit.label_errors import (
-    check_cleanlab,
+    find_label_issues,
     given_probabilities,
     label_error_reports,
     predicted_probabilities,
@@ -69,7 +69,8 @@ class AuditSettings:
 
     Attributes:
         seed: for ``data(seed)`` of the task.
-        against: file of reference text, such as that of a pre-training, in which test examples are searched: text, or token ids (.npy, .bin).
+        against: file of reference text, such as that of a pre-training, in which test examples are searched: text, or token ids as
+            .npy or .bin.
         label_errors: whether cleanlab looks for wrong labels.
         predictions: out-of-sample probabilities of the classes by split, shape (examples, classes), for ``label_errors``; without them,
             those of a standard classifier of scikit-learn.
@@ -100,7 +101,9 @@ class AuditSettings:
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise PlanError(f"seed is {self.seed!r}; a whole number from 0 up is needed.")
         if not isinstance(self.error_rate, int | float) or not 0 < self.error_rate < 0.5:
-            raise PlanError(f"error_rate is {self.error_rate!r}; a number above 0 and below 0.5 is needed, such as 0.01.")
+            raise PlanError(
+                f"error_rate is {self.error_rate!r}; a number above 0 and below 0.5 is needed, such as 0.01."
+            )
         for name in ("queries", "limit"):
             value = getattr(self, name)
             is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 1
@@ -128,8 +131,9 @@ def audit(
     Every example is read once, and what is kept of it is bounded (about 300 MB), so that data may be larger than memory.
 
     Args:
-        source: a task (its name, a file or a :class:`Task`), a Python file that defines only ``data``, or data in a form that ``data(seed)``
-            may return: :class:`Data`, ``{"train": (x, y), "test": (x, y)}``, or datasets or loaders in the place of ``(x, y)``.
+        source: a task (its name, a file or a :class:`Task`), a Python file that defines only ``data``, or data in a form that
+            ``data(seed)`` may return: :class:`Data`, ``{"train": (x, y), "test": (x, y)}``, or datasets or loaders in the place of
+            ``(x, y)``.
         progress: called with the number of examples read, the number of all and what is done. By default a display on a terminal or in a
             notebook, and nothing elsewhere; True for a display everywhere, on stderr; False for none.
         settings: see :class:`AuditSettings`.
@@ -151,7 +155,7 @@ def audit(
     """
     chosen = from_options(AuditSettings, settings, options)
     if chosen.label_errors:
-        check_cleanlab()
+        find_label_issues()  # told before anything is read
     task = _task(source, chosen)
     with shown_count(progress, "examples") as callback, one_thread(), isolated(chosen.seed):
         with user_code(f"data({chosen.seed}) of the task {task.name}"):
@@ -214,11 +218,12 @@ class _Audit:
         for examples in self.stream.batches():
             self._add(examples)
             read += len(examples)
-            self._progress(read, max(read, total), examples.split)
+            self._progress(read, max(read, total) + 1, examples.split)
         steps = [self._reports_of_pairs, self._reports_of_features, self._reports_of_splits]
         steps += [self._reports_of_labels] if self.chosen.label_errors else []
         reports = [report for step in steps for report in step(read)]
         reports.sort(key=lambda report: report.severity)
+        self._progress(read, read, "done")
         return DataAudit(
             name=self.task.name,
             sizes={name: self.exact.sizes[name] for name in reversed(SPLITS) if self.exact.sizes[name]},
@@ -236,15 +241,19 @@ class _Audit:
             target = part_keys(examples.target).view(np.int64)
         self.exact.add(examples, keys, target)
         self.near.add(examples, keys, target)
-        self.rows.add(examples, self.targets.read(examples.split, examples.target))
+        targets = self.targets.read(examples.split, examples.target)
+        if "text" not in self.stream.kinds.values():
+            self.rows.add(examples, targets)
         self.times.add(examples)
         self.groups.add(examples)
 
     def _reports_of_pairs(self, read: int) -> Iterator[Finding]:
-        self._progress(read, read, "duplicates")
+        self._progress(read, read + 1, "duplicates")
         has_classes = self.targets.has_classes
         yield from self.exact.reports(has_classes=has_classes, chance=lambda pairs: self._chance(pairs, read))
-        yield from self.near.reports(has_classes=has_classes, progress=lambda what: self._progress(read, read, what))
+        yield from self.near.reports(
+            has_classes=has_classes, progress=lambda what: self._progress(read, read + 1, what)
+        )
 
     def _chance(self, pairs: int, total: int) -> float:
         if any(kind != "table" for kind in self.stream.kinds.values()) or self.rows.why_not:
@@ -257,31 +266,30 @@ class _Audit:
         return np.concatenate(rows), np.concatenate(targets)
 
     def _reports_of_features(self, read: int) -> Iterator[Finding]:
-        if self.rows.why_not:
-            self.unchecked["leaking features"] = self.rows.why_not
+        kinds = set(self.stream.kinds.values())
+        why_not = "text has none" if "text" in kinds else self.rows.why_not
+        if why_not:
+            self.unchecked["leaking features"] = why_not
             return
         rows, targets = self._all_rows()
         known = np.isfinite(targets)
-        is_table = all(kind == "table" for kind in self.stream.kinds.values())
 
         def progress(done: int, total: int) -> None:
-            self._progress(read, read, f"feature {done} of {total}")
+            self._progress(read, read + 1, f"feature {done} of {total}")
 
         scores = []
-        if not known.any() or "text" in self.stream.kinds.values():
-            self.unchecked["leaking features"] = (
-                "text has none" if "text" in self.stream.kinds.values() else "targets are no classes or numbers"
-            )
+        if not known.any():
+            self.unchecked["leaking features"] = "targets are no classes or numbers"
         elif self.targets.has_classes:
             scores = class_scores(rows[known], targets[known], rate=self.chosen.error_rate, progress=progress)
         elif self.targets.kind == "number":
             scores = number_scores(rows[known], targets[known], progress=progress)
         yield from leak_reports(scores, self.rows.names, examples=int(known.sum()))
-        if is_table:
+        if kinds == {"table"}:
             yield from _reports_of_columns(rows, self.rows.names, read)
 
     def _reports_of_splits(self, read: int) -> Iterator[Finding]:
-        self._progress(read, read, "splits")
+        self._progress(read, read + 1, "splits")
         yield from self.times.reports()
         yield from self.groups.reports()
         if self.targets.has_classes:
@@ -289,12 +297,13 @@ class _Audit:
 
     def _reports_of_labels(self, read: int) -> Iterator[Finding]:
         given = self.chosen.predictions or {}
-        if not self.targets.has_classes or (self.rows.why_not and not given):
-            self.unchecked["label errors"] = self.rows.why_not or "targets are no classes"
+        why_not = "text needs predictions" if "text" in self.stream.kinds.values() else self.rows.why_not
+        if not self.targets.has_classes or why_not:
+            self.unchecked["label errors"] = why_not if self.targets.has_classes else "targets are no classes"
             return
         for split in given or ("train",):
             rows, targets, index = self.rows.of(split)
-            self._progress(read, read, f"label errors of {split}")
+            self._progress(read, read + 1, f"label errors of {split}")
             names = sorted(range(len(self.targets.names)), key=lambda code: _order(self.targets.names[code]))
             classes = np.argsort(names)[targets.astype(np.int64)]
             if split in given:

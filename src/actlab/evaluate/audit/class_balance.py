@@ -49,7 +49,9 @@ def balance_reports(counts: Mapping[str, Mapping[int, int]], names: Sequence[str
     yield from _imbalance(splits, counts, names)
 
 
-def _imbalance(splits: Sequence[str], counts: Mapping[str, Mapping[int, int]], names: Sequence[str]) -> Iterator[Finding]:
+def _imbalance(
+    splits: Sequence[str], counts: Mapping[str, Mapping[int, int]], names: Sequence[str]
+) -> Iterator[Finding]:
     for split in splits:
         found = counts[split]
         if len(found) < 2 or max(found.values()) < _UNEQUAL * min(found.values()):
@@ -65,7 +67,8 @@ def _imbalance(splits: Sequence[str], counts: Mapping[str, Mapping[int, int]], n
             splits=(split,),
             count=len(rare) or 1,
             share=found[smallest] / total,
-            sentence=f"{largest / total:.1%} of {split} are of one class, and {found[smallest]:,} of {total:,} of class {names[smallest]}.{few}",
+            sentence=f"{largest / total:.1%} of {split} are of one class, and {found[smallest]:,} of {total:,} of class "
+            f"{names[smallest]}.{few}",
             remedy="Collect or keep more of the rare classes. Judge by average precision or by the recall of each class: "
             f"a constant prediction is right in {largest / total:.1%}.",
         )
@@ -79,7 +82,8 @@ def _missing(split: str, unknown: list[int], found: Mapping[int, int], names: Se
         splits=(split, "train"),
         count=count,
         share=count / sum(found.values()),
-        sentence=f"{plural(count, 'example')} of {split} {'is' if count == 1 else 'are'} of {_classes(unknown, names)}, which train does not have.",
+        sentence=f"{plural(count, 'example')} of {split} {'is' if count == 1 else 'are'} of {_classes(unknown, names)}, which train does "
+        "not have.",
         remedy="Split by class (stratified), or remove these examples: no model can know the class.",
     )
 

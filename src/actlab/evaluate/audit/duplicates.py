@@ -1,4 +1,4 @@
-"""Exact duplicates within and across splits, and equal inputs with different targets, from one key for each example."""
+"""Exact duplicates within and across splits, and equal inputs with different targets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ __all__ = ["PAIRS", "ExactDuplicates", "example_keys", "near_report", "part_keys
 PAIRS: Final = (("test", "train"), ("test", "validation"), ("validation", "train"))
 
 _REMEDY_ACROSS = (
-    "Remove these examples from {second}, or split by what they have in common; until then a model that memorises looks better than it is."
+    "Remove these examples from {second}, or split by what they have in common; until then a model that memorises looks better than "
+    "it is."
 )
 _LIKELY: Final = 0.01  # chance from which on equal rows are taken for equal by chance
 _REMEDY_WITHIN = "Keep one of each, or accept that they count more than others."
@@ -44,8 +45,12 @@ def part_keys(values: Part) -> Keys:
 
 def _row_keys(rows: npt.NDArray[Any]) -> Keys:
     size = rows.shape[1] * rows.itemsize
-    content = memoryview(rows.tobytes())
-    return hashed(content[at : at + size] for at in range(0, size * len(rows), size)) if size else mixed(np.zeros(len(rows), int))
+    content = rows.tobytes()
+    return (
+        hashed(content[at : at + size] for at in range(0, size * len(rows), size))
+        if size
+        else mixed(np.zeros(len(rows), int))
+    )
 
 
 def example_keys(examples: Examples) -> Keys:
@@ -198,8 +203,9 @@ class ExactDuplicates:
         number = int(group[-1]) + 1 if len(group) else 0
         begins = np.nonzero(np.diff(group, prepend=-1))[0]
         differs = np.zeros(number, dtype=bool)
-        np.logical_or.at(differs, group, target != target[begins][group] if number else target != target)
-        mine = differs[group] & (place == SPLITS.index(split)) if number else np.zeros(0, dtype=bool)
+        if number:
+            np.logical_or.at(differs, group, target != target[begins][group])
+        mine = differs[group] & (place == SPLITS.index(split))
         count = round(int(mine.sum()) / self.share)
         if not count:
             return
@@ -225,9 +231,7 @@ def _pairs(indices: npt.NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
     return tuple((int(a), int(b)) for a, b in indices[:EXAMPLES_SHOWN])
 
 
-def near_report(
-    first: str, second: str, pairs: npt.NDArray[Any], *, count: int, total: int, what: str = ""
-) -> Finding:
+def near_report(first: str, second: str, pairs: npt.NDArray[Any], *, count: int, total: int, what: str = "") -> Finding:
     """Return the report of near duplicates.
 
     Args:

@@ -1,4 +1,4 @@
-"""Examples of a task's splits as batches of arrays, read once and in order, with target, group and time."""
+"""Examples of a task's splits as batches of arrays, read once, with target, group and time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
-from actlab.errors import TaskError
+from actlab.errors import TaskError, did_you_mean
 from actlab.evaluate.input_kind import InputKind, input_kind
 from actlab.tasks.data import Data, Split
 from actlab.tasks.loading.batch_parts import parts_of
@@ -21,7 +21,7 @@ from actlab.tasks.loading.nested import is_named_tuple, row_count
 from actlab.tasks.task import Task
 from actlab.tasks.user_code import user_code
 
-__all__ = ["SPLITS", "Examples", "ExampleStream", "Part"]
+__all__ = ["SPLITS", "ExampleStream", "Examples", "Part"]
 
 #: In the order in which they are read: what is asked about before what it is looked up in.
 SPLITS: Final = ("test", "validation", "train")
@@ -33,6 +33,8 @@ _ROWS: Final = 2048  # of tensors in memory that are taken at once
 # Of integers of a table the columns differ in scale, of text they do not: share of the variance that is between columns.
 _BETWEEN_COLUMNS: Final = 0.2
 _SHORTEST_TEXT: Final = 8
+_LONG_TEXT: Final = 32
+_SCALE: Final = 20  # short rows of numbers below it are answers or counts
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -135,15 +137,15 @@ class ExampleStream:
         for part, values in parts.items():
             self.kinds.setdefault(part, _kind(self.task, values))
         of = f"of {self.task.name}"
-        groups = _labels(self.task.groups, "groups", of, batch, inputs, target, rows)
-        times = _labels(self.task.times, "times", of, batch, inputs, target, rows)
+        found = _Batch(batch=batch, inputs=inputs, target=target, rows=rows)
+        groups, times = (_labels(getattr(self.task, name), f"{name} {of}", found) for name in ("groups", "times"))
         return Examples(
             split=name,
             start=start,
             parts=parts,
             target=None if target is None else _as_part(target, rows),
             groups=groups,
-            times=None if times is None else _as_times(times, of),
+            times=None if times is None else _as_times(times, f"times {of}"),
         )
 
 
@@ -236,7 +238,9 @@ def _kind(task: Task, values: Part) -> InputKind:
         return "table" if values.ndim == 1 else input_kind(task, torch.from_numpy(values[:1]))
     if values.ndim > 2:  # bytes of pixels
         return input_kind(task, torch.from_numpy(values[:1].astype(np.float32)))
-    return "text" if values.ndim == 2 and values.shape[1] >= _SHORTEST_TEXT and _is_vocabulary(values) else "table"
+    is_long = values.ndim == 2 and values.shape[1] >= _SHORTEST_TEXT
+    is_scale = is_long and values.shape[1] < _LONG_TEXT and values.max(initial=0) < _SCALE
+    return "text" if is_long and not is_scale and _is_vocabulary(values) else "table"
 
 
 def _is_vocabulary(values: npt.NDArray[Any]) -> bool:
@@ -249,28 +253,34 @@ def _is_vocabulary(values: npt.NDArray[Any]) -> bool:
 Column = int | str | Callable[[Any, Any], Any] | None
 
 
-def _labels(
-    column: Column, what: str, of: str, batch: Any, inputs: Any, target: Any, rows: int
-) -> npt.NDArray[Any] | None:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Batch:
+    """A batch as it was read, with its parts and its number of examples."""
+
+    batch: Any
+    inputs: Any
+    target: Any
+    rows: int
+
+
+def _labels(column: Column, of: str, found: _Batch) -> npt.NDArray[Any] | None:
     """Return what a task's ``groups`` or ``times`` names: a column, a part, or what its function returns."""
     if column is None:
         return None
     if callable(column):
-        with user_code(f"{what}(inputs, target) {of}"):
-            found = column(inputs, target)
-    elif isinstance(column, str):
-        found = _part_named(column, what, of, batch)
+        with user_code(f"{of}, called with (inputs, target),"):
+            given = column(found.inputs, found.target)
     else:
-        found = _column(column, what, of, inputs)
-    labels = _as_part(found, rows)
-    if labels is None or (isinstance(labels, np.ndarray) and labels.reshape(rows, -1).shape[1] != 1):
+        given = _part_named(column, of, found.batch) if isinstance(column, str) else _column(column, of, found.inputs)
+    labels = _as_part(given, found.rows)
+    if labels is None or (isinstance(labels, np.ndarray) and labels.reshape(found.rows, -1).shape[1] != 1):
         raise TaskError(
-            f"{what} {of} gave {type(found).__name__} where one label for each of {rows} examples is needed, shape ({rows},)."
+            f"{of} gave {type(given).__name__} where one label for each of {found.rows} examples is needed, shape ({found.rows},)."
         )
-    return np.asarray(labels).reshape(rows)
+    return np.asarray(labels).reshape(found.rows)
 
 
-def _part_named(name: str, what: str, of: str, batch: Any) -> Any:
+def _part_named(name: str, of: str, batch: Any) -> Any:
     candidates = [batch] if isinstance(batch, Mapping) else []
     if isinstance(batch, tuple | list):
         candidates += [part for part in batch if isinstance(part, Mapping)]
@@ -282,19 +292,19 @@ def _part_named(name: str, what: str, of: str, batch: Any) -> Any:
         return value
     names = [str(key) for parts in candidates for key in parts]
     raise TaskError(
-        f"{what} {of} is {name!r}, and its batches have no part of that name; they have "
-        f"{', '.join(names) or 'no parts with names'}. A number of a column, or a function of (inputs, target) may stand in its place."
+        f"{of} is {name!r}, and its batches have no part of that name; they have {', '.join(names) or 'no parts with names'}."
+        f"{did_you_mean(name, names)} A number of a column, or a function of (inputs, target) may stand in its place."
     )
 
 
-def _column(number: int, what: str, of: str, inputs: Any) -> Any:
+def _column(number: int, of: str, inputs: Any) -> Any:
     if not isinstance(inputs, Tensor | np.ndarray) or inputs.ndim != 2:
         raise TaskError(
-            f"{what} {of} is {number!r}, a column of inputs of shape (n, features), and its inputs are not of that shape. "
-            "Name a part of inputs with names, or give a function of (inputs, target)."
+            f"{of} is {number!r}, a column of inputs of shape (n, features), and its inputs are not of that shape. Name a part of inputs "
+            "with names, or give a function of (inputs, target)."
         )
     if not -inputs.shape[1] <= number < inputs.shape[1]:
-        raise TaskError(f"{what} {of} is column {number}, and its inputs have columns 0 to {inputs.shape[1] - 1}.")
+        raise TaskError(f"{of} is column {number}, and its inputs have columns 0 to {inputs.shape[1] - 1}.")
     return inputs[:, number]
 
 
@@ -306,6 +316,6 @@ def _as_times(labels: npt.NDArray[Any], of: str) -> npt.NDArray[np.float64]:
         dates = labels.astype("datetime64[us]")
     except ValueError as error:
         raise TaskError(
-            f"times {of} gave {labels[0]!r}, which is no number and no date such as 2024-05-01 or 2024-05-01T12:30."
+            f"{of} gave {str(labels[0])!r}, which is no number and no date such as 2024-05-01 or 2024-05-01T12:30."
         ) from error
     return dates.astype(np.int64).astype(np.float64)

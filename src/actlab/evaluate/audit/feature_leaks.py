@@ -1,4 +1,4 @@
-"""Features that say the target by themselves, that are computed from it, that number the examples or that never change."""
+"""Features that say the target by themselves, that number the examples or that never change."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class FeatureScore:
 
 
 def class_scores(
-    rows: Rows, classes: npt.NDArray[Any], *, rate: float, progress: Progress = lambda done, total: None
+    rows: Rows, classes: npt.NDArray[Any], *, rate: float, progress: Progress | None = None
 ) -> list[FeatureScore]:
     """Return how much each column says about the class.
 
@@ -89,7 +89,8 @@ def class_scores(
                 is_leak=_is_above(wrong, constant, rate),
             )
         )
-        progress(column + 1, rows.shape[1])
+        if progress is not None:
+            progress(column + 1, rows.shape[1])
     given = [score.column for score in scores if score.derived >= LEVEL]
     _, together = np.unique(rows[:, given], axis=0, return_inverse=True)
     wrong = sum(_wrong(together.reshape(-1), y, part) for part in (half, ~half)) if len(given) > 1 else constant
@@ -136,10 +137,8 @@ def _is_above(wrong: int, constant: int, rate: float) -> bool:
     return bool(constant and gammaincc(wrong + 1, (1 - LEVEL) * constant) <= rate)
 
 
-def number_scores(
-    rows: Rows, numbers: npt.NDArray[Any], *, progress: Progress = lambda done, total: None
-) -> list[FeatureScore]:
-    """Return how much each column says about a number; a leak is a column of which the target is a copy in other units, or a monotone function.
+def number_scores(rows: Rows, numbers: npt.NDArray[Any], *, progress: Progress | None = None) -> list[FeatureScore]:
+    """Return how much each column says about a number; of a leak the target is a copy in other units, or a monotone function.
 
     Features that predict a number well are common, such as the last value of a series, so a high skill alone is no leak.
 
@@ -175,7 +174,8 @@ def number_scores(
                 is_leak=copied >= 0.5 or monotone,
             )
         )
-        progress(column + 1, rows.shape[1])
+        if progress is not None:
+            progress(column + 1, rows.shape[1])
     return scores
 
 
@@ -252,5 +252,9 @@ def leak_reports(scores: Sequence[FeatureScore], names: Sequence[str], *, exampl
 
 def _told(score: FeatureScore) -> str:
     if score.derived >= max(LEVEL, score.skill):
-        return "computed from the target" if math.isclose(score.derived, 1) else f"given by the target in {score.derived:.1%}"
+        return (
+            "computed from the target"
+            if math.isclose(score.derived, 1)
+            else f"given by the target in {score.derived:.1%}"
+        )
     return f"avoids {score.skill:.1%} of the errors of a constant prediction"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["HashSample", "Keys", "hashed", "mixed"]
+__all__ = ["HashSample", "Keys", "chosen_at", "hashed", "mixed"]
 
 Keys = npt.NDArray[np.uint64]
 
@@ -40,6 +40,18 @@ def mixed(values: npt.NDArray[Any]) -> Keys:
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
+
+
+def chosen_at(level: int, keys: Keys) -> npt.NDArray[np.bool_]:
+    """Return which keys are in the sample of a share of 2 ** -level, shape (n,): those whose first ``level`` bits are 0.
+
+    Example:
+        >>> chosen_at(1, np.array([1, 2**63], dtype=np.uint64)).tolist()
+        [True, False]
+    """
+    if not level:
+        return np.ones(len(keys), dtype=np.bool_)
+    return np.asarray(keys >> np.uint64(64 - level) == 0, dtype=np.bool_)
 
 
 class HashSample:
@@ -96,9 +108,7 @@ class HashSample:
         return blocks[0]
 
     def _chosen(self, keys: Keys) -> npt.NDArray[np.bool_]:
-        if not self._level:
-            return np.ones(len(keys), dtype=bool)
-        return mixed(keys) >> np.uint64(64 - self._level) == 0
+        return chosen_at(self._level, mixed(keys))
 
     def _thin(self) -> None:
         chosen = self._chosen(self.column("key"))

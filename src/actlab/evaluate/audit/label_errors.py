@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +12,7 @@ from actlab.errors import IntegrationError, TaskError
 from actlab.evaluate.audit.finding import EXAMPLES_SHOWN, Finding
 from actlab.system.plural import plural
 
-__all__ = ["check_cleanlab", "label_error_reports", "predicted_probabilities"]
+__all__ = ["find_label_issues", "given_probabilities", "label_error_reports", "predicted_probabilities"]
 
 _FOLDS: Final = 5
 _ROWS: Final = 10_000
@@ -20,19 +20,21 @@ _MOST_FEATURES: Final = 64  # of which trees are made; of more, such as pixels, 
 _NEIGHBOURS: Final = 20
 
 
-def check_cleanlab() -> None:
-    """Check that cleanlab is installed.
+def find_label_issues() -> Callable[..., Any]:
+    """Return cleanlab's function of that name.
 
     Raises:
-        IntegrationError: it is not; the message has the install line.
+        IntegrationError: cleanlab is not installed; the message has the install line.
     """
     try:
-        import cleanlab.filter  # noqa: F401, PLC0415 # an extra, imported only where it is used
+        from cleanlab import filter as cleanlab_filter  # noqa: PLC0415 # an extra, imported only where it is used
     except ImportError as error:
         raise IntegrationError(
             "Label errors are found by cleanlab, which is not installed: pip install 'actlab[audit]'. "
-            "All other checks do without it: leave out --label-errors."
+            "All other checks do without it: leave out label_errors (--label-errors)."
         ) from error
+    function: Callable[..., Any] = cleanlab_filter.find_label_issues
+    return function
 
 
 def predicted_probabilities(rows: npt.NDArray[Any], classes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
@@ -82,10 +84,7 @@ def label_error_reports(
     Raises:
         IntegrationError: cleanlab is not installed.
     """
-    check_cleanlab()
-    from cleanlab.filter import find_label_issues  # noqa: PLC0415 # an extra, imported only where it is used
-
-    ranked = find_label_issues(
+    ranked = find_label_issues()(
         labels=classes, pred_probs=probabilities, return_indices_ranked_by="self_confidence", n_jobs=1
     )
     if not len(ranked):

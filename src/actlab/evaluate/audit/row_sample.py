@@ -1,4 +1,4 @@
-"""Sample of examples as rows of numbers with their targets, and the number of equal rows that chance explains."""
+"""Sample of examples as rows of numbers with targets, and the chance that rows are equal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.special import gammainc
 
 from actlab.evaluate.audit.example_stream import SPLITS, Examples, Part
-from actlab.evaluate.audit.hash_sample import mixed
+from actlab.evaluate.audit.hash_sample import chosen_at, mixed
 
 __all__ = ["MOST_COLUMNS", "RowSample", "chance_of_equal_rows"]
 
@@ -81,8 +81,7 @@ class RowSample:
         return rows, targets, index
 
     def _chosen(self, index: npt.NDArray[np.int64], split: str) -> npt.NDArray[np.bool_]:
-        level = self._levels[split]
-        return np.ones(len(index), bool) if not level else mixed(index) >> np.uint64(64 - level) == 0
+        return chosen_at(self._levels[split], mixed(index))
 
     def _rows(self, parts: Mapping[str, Part]) -> npt.NDArray[Any] | None:
         blocks = [
@@ -104,8 +103,7 @@ class RowSample:
                 else "examples are no rows of numbers of one length"
             )
             return None
-        values = blocks[0][1] if len(blocks) == 1 else np.concatenate([values for _, values in blocks], axis=1)
-        return values
+        return blocks[0][1] if len(blocks) == 1 else np.concatenate([values for _, values in blocks], axis=1)
 
 
 def chance_of_equal_rows(rows: npt.NDArray[Any], pairs: int, total: int) -> float:
@@ -146,7 +144,9 @@ def _differing_columns(rows: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], i
     """Return how many pairs differ in 0, 1, 2, ... columns, and how many were compared."""
     n, columns = rows.shape
     queries = int(min(n, _QUERIES, max(50, _MOST_COMPARISONS // (n * columns))))
-    codes = np.stack([np.unique(rows[:, place], return_inverse=True)[1] for place in range(columns)], axis=1).astype(np.int32)
+    codes = np.stack([np.unique(rows[:, place], return_inverse=True)[1] for place in range(columns)], axis=1).astype(
+        np.int32
+    )
     histogram = np.zeros(columns + 1, dtype=np.int64)
     compared = 0
     step = max(1, _CELLS // (n * columns))

@@ -138,7 +138,9 @@ class GroupSplit:
             return
         if groups.dtype.kind == "f":
             self._is_fractional |= bool((groups != np.round(groups)).any())
-        keys = part_keys(groups.astype(np.float64) if groups.dtype.kind in "fiub" else [str(g) for g in groups.tolist()])
+        keys = part_keys(
+            groups.astype(np.float64) if groups.dtype.kind in "fiub" else [str(g) for g in groups.tolist()]
+        )
         for place in np.unique(keys, return_index=True)[1] if len(self._names) <= EXAMPLES_SHOWN else ():
             self._names.setdefault(int(keys[place]), str(groups[place]))
         place = np.full(len(examples), SPLITS.index(examples.split))
@@ -177,8 +179,8 @@ class GroupSplit:
             count=number,
             share=min(1.0, affected / self.sizes[first]),
             examples=tuple(self._sample.column("index")[inside][:EXAMPLES_SHOWN].tolist()),
-            sentence=f"{number:,} of {plural(of, 'group')} of {first}, with {plural(affected, 'example')}, {'is' if number == 1 else 'are'} "
-            f"also in {second}.{meaning}",
+            sentence=f"{number:,} of {plural(of, 'group')} of {first}, with {plural(affected, 'example')}, "
+            f"{'is' if number == 1 else 'are'} also in {second}.{meaning}",
             remedy="If a group is one person, machine or source, split by group (scikit-learn's GroupShuffleSplit): the model can know it "
             "again. If groups are an attribute such as age, this is as it should be.",
             estimated=self._sample.share < 1,
@@ -192,7 +194,11 @@ class GroupSplit:
         judged = counts[:, SPLITS.index("test")]
         few = int((judged < _JUDGED).sum())
         named = [self._names.get(int(keys[place]), "one") for place in (large, small)]
-        also = f" {plural(few, 'group')} of the test {'has' if few == 1 else 'have'} fewer than {_JUDGED} examples." if few else ""
+        also = (
+            f" {plural(few, 'group')} of the test {'has' if few == 1 else 'have'} fewer than {_JUDGED} examples."
+            if few
+            else ""
+        )
         yield Finding(
             kind="group imbalance",
             severity="note",

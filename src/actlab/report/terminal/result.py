@@ -18,6 +18,7 @@ VIEWS = {
     "Bench": ("bench", "speed_table"),
     "Calibration": ("crossover", "crossover_table"),
     "Costs": ("bench", "cost_table"),
+    "DataAudit": ("audit", "audit_view"),
     "Diagnosis": ("model.doctor", "diagnosis_view"),
     "Draft": ("verdict", "plan_table"),
     "Evaluation": ("model.evaluation", "evaluation_view"),

@@ -21,7 +21,7 @@ _SIDE: Final = 32  # pixels to which larger images are reduced
 _LENGTH: Final = 256  # numbers to which longer series are reduced
 _CHANNELS: Final = (1, 2, 3, 4)
 _FLAT: Final = 1e-6  # contrast below which an image shows nothing, as a share of its largest value
-_FEWEST_VALUES: Final = 20  # distinct values of a column below which it tells categories apart
+_FEWEST_VALUES: Final = 5  # distinct values of a column below which it tells categories apart
 _FEWEST_COLUMNS: Final = 2
 _QUANTILES: Final = 256
 
@@ -46,7 +46,8 @@ def image_descriptor(images: Tensor) -> Tensor:
     contrast = centred.square().mean((1, 2), keepdim=True).sqrt()
     flat = contrast <= _FLAT * images.abs().amax((1, 2), keepdim=True)
     normal = torch.where(flat, 0.0, centred / torch.where(flat, 1.0, contrast))
-    return torch.fft.rfft2(normal).abs().flatten(1) / math.sqrt(images[0].numel())
+    magnitudes: Tensor = torch.fft.rfft2(normal).abs().flatten(1)
+    return magnitudes / math.sqrt(images[0].numel())
 
 
 class Descriptor:
@@ -137,13 +138,14 @@ class _Column:
         edges = np.quantile(values, levels)
         self.edges, kept = np.unique(edges, return_index=True)
         self.scores_at = math.sqrt(2) * torch.erfinv(torch.from_numpy(2 * levels[kept] - 1)).numpy()
-        # beyond the outermost quantiles, go on in a straight line
-        self.slope = (self.scores_at[-1] - self.scores_at[0]) / max(float(self.edges[-1] - self.edges[0]), 1e-30)
+        self.range = max(float(self.edges[-1] - self.edges[0]), 1e-30)
 
     def scores(self, values: npt.NDArray[Any], random: np.random.Generator) -> npt.NDArray[Any]:
         spread = values + self.step * (random.random(len(values)) - 0.5)
         beyond = spread - np.clip(spread, self.edges[0], self.edges[-1])
-        return np.interp(spread, self.edges, self.scores_at) + self.slope * beyond
+        # beyond the outermost quantiles slower than in a straight line: few far values would be all that counts
+        inside = np.interp(spread, self.edges, self.scores_at)
+        return np.asarray(inside + np.sign(beyond) * np.log1p(np.abs(beyond) / self.range))
 
 
 def _column(place: int, values: npt.NDArray[Any]) -> _Column | None:

@@ -1,4 +1,4 @@
-"""Near duplicates of points, found among the nearest neighbours of query points while all points stream past."""
+"""Near duplicates of points, among the nearest neighbours of queries while all points stream past."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from actlab.evaluate.audit.duplicates import PAIRS, near_report
 from actlab.evaluate.audit.example_stream import SPLITS
 from actlab.evaluate.audit.finding import EXAMPLES_SHOWN, Finding
-from actlab.evaluate.audit.hash_sample import Keys, mixed
+from actlab.evaluate.audit.hash_sample import Keys, chosen_at, mixed
 from actlab.evaluate.audit.neighbours.neighbour_gap import chosen_by_rate, gap_p_values
 from actlab.system.plural import plural
 
@@ -56,8 +56,13 @@ class _Neighbours:
         return _Neighbours(self.distance[chosen], self.index[chosen], self.key[chosen], self.target[chosen], self.seen)
 
     def joined(self, other: _Neighbours) -> _Neighbours:
-        pairs = [(getattr(self, name), getattr(other, name)) for name in ("distance", "index", "key", "target")]
-        return _Neighbours(*(np.concatenate(pair) for pair in pairs), seen=self.seen)
+        return _Neighbours(
+            distance=np.concatenate([self.distance, other.distance]),
+            index=np.concatenate([self.index, other.index]),
+            key=np.concatenate([self.key, other.key]),
+            target=np.concatenate([self.target, other.target]),
+            seen=self.seen,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,7 +75,9 @@ class _Batch:
     target: npt.NDArray[np.int64]
 
     def rows(self, chosen: npt.NDArray[Any]) -> _Batch:
-        return _Batch(points=self.points[chosen], index=self.index[chosen], key=self.key[chosen], target=self.target[chosen])
+        return _Batch(
+            points=self.points[chosen], index=self.index[chosen], key=self.key[chosen], target=self.target[chosen]
+        )
 
     def joined(self, other: _Batch) -> _Batch:
         pairs = {name: (getattr(self, name), getattr(other, name)) for name in ("points", "index", "key", "target")}
@@ -97,9 +104,7 @@ class _Queries:
             self.near = {name: found.rows(kept) for name, found in self.near.items()}
 
     def _chosen(self, index: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        if not self.level:
-            return np.ones(len(index), dtype=bool)
-        return mixed(index) >> np.uint64(64 - self.level) == 0
+        return chosen_at(self.level, mixed(index))
 
     def look_at(self, split: str, batch: _Batch, *, own: bool) -> None:
         """Enter points of a split among the neighbours; of the queries' own split, no point is its own neighbour."""
@@ -151,8 +156,8 @@ def _enter(found: _Neighbours, queries: _Batch, block: _Batch, row: npt.NDArray[
 class NearDuplicates:
     """Search for points that are much nearer to each other than the density of the data around them explains.
 
-    Points are those of :class:`actlab.evaluate.audit.neighbours.descriptors.Descriptor`. Every point is seen once; kept are at most ``capacity``
-    queries of each split with 20 neighbours in each split that is read after it, at most 3 kB each.
+    Points are those of :class:`actlab.evaluate.audit.neighbours.descriptors.Descriptor`. Every point is seen once; kept are at most
+    ``capacity`` queries of each split with 20 neighbours in each split that is read after it, at most 3 kB each.
 
     Args:
         capacity: largest number of queries of a split, of the training split a quarter; of more examples a sample.
@@ -186,7 +191,7 @@ class NearDuplicates:
     def _add(self, split: str, batch: _Batch) -> None:
         self.sizes[split] += len(batch.index)
         if split not in self._queries:
-            capacity = self.capacity if split != "train" else max(1, self.capacity // _OF_TRAINING)
+            capacity = max(1, self.capacity // _OF_TRAINING) if split == "train" else self.capacity
             self._queries[split] = _Queries(capacity, batch.rows(np.arange(0)))
         self._queries[split].add(batch)
         for name, queries in self._queries.items():
@@ -214,7 +219,7 @@ class NearDuplicates:
     def _near(self, queries: _Queries, found: _Neighbours) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
         """Return pairs of a query and its nearest near duplicate that is no exact one, and whether their targets differ."""
         k = int(np.clip(found.seen // _LOCAL, _FEWEST_NEIGHBOURS, NEIGHBOURS))
-        p, copies = gap_p_values(found.distance[:, :k])
+        p, copies = gap_p_values(found.distance[:, :k], queries.batch.points.shape[1])
         other = (found.key[:, :k] != queries.batch.key[:, None]) & (np.arange(k) < copies[:, None])
         chosen = np.nonzero(chosen_by_rate(p, self.rate) & other.any(1))[0]
         chosen = chosen[np.argsort(p[chosen], kind="stable")]
@@ -230,7 +235,8 @@ def _conflicts(first: str, second: str, pairs: npt.NDArray[Any], *, count: int, 
         count=count,
         share=min(1.0, count / total),
         examples=tuple((int(a), int(b)) for a, b in pairs[:EXAMPLES_SHOWN]),
-        sentence=f"{plural(count, f'{first} example')} {'has' if count == 1 else 'have'} a near duplicate in {second} with another class.",
+        sentence=f"{plural(count, f'{first} example')} {'has' if count == 1 else 'have'} a near duplicate in {second} with another "
+        "class.",
         remedy="Look at the pairs, and correct the label that is wrong.",
         estimated=count != len(pairs),
     )

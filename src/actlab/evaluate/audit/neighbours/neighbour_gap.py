@@ -17,17 +17,21 @@ _RESOLUTION = 1e-6
 _FEWEST = 6  # neighbours, below which the density cannot be told
 
 
-def gap_p_values(distances: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+def gap_p_values(
+    distances: npt.NDArray[Any], dimensions: float = math.inf
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """Return p-values of the hypothesis that an example's nearest neighbours are no copies of it, and the number of copies.
 
     Where the density of the data is uniform around an example, in any number m of dimensions, the volumes of the balls up to its
     neighbours are those of a Poisson process. Then j * log(d[j+1] / d[j]) are independent exponential variables of one scale 1 / m
     (Facco et al., Scientific Reports 7, 12140, 2017, use the first of them), whatever m and the density are, so that the ratio of the one
     behind the c-th neighbour to the sum S of the r that follow has the tail probability (1 + T / S) ** -r. The smallest over c, times the
-    number of c, is the p-value: neither a distance nor a dimension has to be chosen. It is exact for such data.
+    number of c, is the p-value: neither a distance nor a dimension has to be chosen. It is exact for such data. S is taken to be at least
+    r / ``dimensions``: far clusters, whose points are all about equally far away, would otherwise look like a very high dimension.
 
     Args:
         distances: of each example to its nearest neighbours, ascending, shape (n, k); infinite where there are fewer.
+        dimensions: largest possible number of dimensions, that of the points' coordinates.
 
     Returns:
         p-values, shape (n,), 1 with fewer than 6 neighbours or where all are equally far; and how many neighbours are before the gap.
@@ -44,18 +48,19 @@ def gap_p_values(distances: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float64], 
     for count in np.unique(known):
         rows = np.nonzero(known == count)[0]
         if count >= _FEWEST and scale > 0:
-            p[rows], copies[rows] = _gaps(np.maximum(distances[rows, :count], _RESOLUTION * scale))
+            p[rows], copies[rows] = _gaps(np.maximum(distances[rows, :count], _RESOLUTION * scale), dimensions)
     return p, copies
 
 
-def _gaps(distances: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+def _gaps(distances: npt.NDArray[Any], dimensions: float) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     n, k = distances.shape
     tried = max(1, math.floor(_COPIES * k))
     spacings = np.arange(1, k) * np.diff(np.log(distances.astype(np.float64)), axis=1)
     rest = np.cumsum(spacings[:, ::-1], axis=1)[:, ::-1]  # from each gap on
     p, copies = np.ones(n), np.zeros(n, dtype=np.int64)
     for place in range(min(tried, k - 3)):
-        after, number = rest[:, place + 1], k - 2 - place
+        number = k - 2 - place
+        after = np.maximum(rest[:, place + 1], number / dimensions)
         ratio = np.divide(spacings[:, place], after, out=np.zeros(n), where=after > 0)
         tail = np.exp(-number * np.log1p(ratio))
         better = tail < p

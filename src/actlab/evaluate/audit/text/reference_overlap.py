@@ -96,7 +96,6 @@ class ReferenceOverlap:
         )
 
 
-
 class ReferenceFile:
     """File of reference text, which is read in pieces of a million characters.
 
@@ -145,11 +144,13 @@ class ReferenceFile:
             TaskError: the file has tokens of another kind than the examples.
         """
         if is_text and self.has_ids:
-            raise TaskError(f"The reference {self.path} has token ids, and the task's inputs are texts; a file of text is needed.")
+            raise TaskError(
+                f"The reference {self.path} has token ids, and the task's inputs are texts; a file of text is needed."
+            )
         if kind == "token ids" and not self.has_ids:
             raise TaskError(
-                f"The reference {self.path} is text, and the task's inputs are token ids of a vocabulary that only the task knows. Encode the "
-                "reference with the same tokenizer, and give the ids: numpy.save('reference.npy', ids)."
+                f"The reference {self.path} is text, and the task's inputs are token ids of a vocabulary that only the task knows. Encode "
+                "the reference with the same tokenizer, and give the ids: numpy.save('reference.npy', ids)."
             )
         as_patterns = not is_text and not self.has_ids
         length = max(2, min(_LENGTHS[kind], longest // 2))
@@ -172,7 +173,9 @@ class ReferenceFile:
         else:
             ids = np.memmap(self.path, dtype=np.uint16, mode="r")
         if ids.dtype.kind not in "iu":
-            raise TaskError(f"The reference {self.path} holds {ids.dtype}; whole numbers are needed, the ids of tokens.")
+            raise TaskError(
+                f"The reference {self.path} holds {ids.dtype}; whole numbers are needed, the ids of tokens."
+            )
         for start in range(0, len(ids), _PIECE):
             yield np.asarray(ids[max(0, start - _OVERLAP) : start + _PIECE])
 

@@ -21,6 +21,7 @@ _HALF: Final = 0.5
 _FEWEST: Final = 8  # shingles of a text of which a part of them says anything; of fewer, all must be shared
 _STOCK: Final = 64  # texts with a shingle, beyond which it is a stock phrase
 
+
 def overlap_threshold(by_chance: npt.NDArray[np.float64], rate: float) -> float:
     """Return the share of common shingles from which on a text is a near duplicate.
 
@@ -107,9 +108,7 @@ class SharedText:
             if len(a) and len(b):
                 yield from self._near(first, second, a, b)
 
-    def _near(
-        self, first: str, second: str, a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]
-    ) -> Iterator[Finding]:
+    def _near(self, first: str, second: str, a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> Iterator[Finding]:
         texts, place, number = np.unique(self._sample.column("index")[a], return_inverse=True, return_counts=True)
         left, right = self._meetings(a, b, own=first == second)
         owner, other, share = self._best(place[left], right, number)
