@@ -214,7 +214,9 @@ def _linear(x: Any, weight: Any, bias: Any = None) -> Any:
         bias is None or isinstance(bias, StackedTensor)
     ):
         return NotImplemented
-    layer = StackedLinear(weight=weight.stacked, bias=raw(bias), plain=_plain_linear)
+    layer = weight.linear
+    if layer is None or layer.weight is not weight.stacked or layer.bias is not raw(bias):
+        layer = weight.linear = StackedLinear(weight.stacked, raw(bias), _plain_linear)
     if (y := x.through(layer)) is not None:
         return y
     return StackedTensor(_plain_linear(x.stacked, layer.weight, layer.bias))

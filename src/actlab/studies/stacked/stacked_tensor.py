@@ -40,6 +40,8 @@ class StackedTensor(Tensor):
         (torch.Size([3, 2]), torch.Size([8]))
     """
 
+    #: Of a weight, the layer that it was last used in.
+    linear: StackedLinear | None = None
     _chain: LayerChain | None  # layers that give the numbers; None where they are computed
     _stacked: Tensor
 

@@ -7,9 +7,9 @@ it. It is computed when something else needs its numbers, see :class:`actlab.stu
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -29,43 +29,44 @@ __all__ = ["LayerChain", "StackedActivation", "StackedLinear"]
 _FEWEST = 8  # rows of a batch, as many as compiled code computes at a time
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
 class StackedLinear:
     """Linear layer.
 
-    Attributes:
+    Args:
         weight: shape (models, outputs, inputs).
         bias: shape (models, outputs), or None.
         plain: the layer as torch code, of the input, weight and bias.
+
+    Attributes:
+        form: the layer without its numbers; None where there is no compiled code for it.
     """
 
-    weight: Tensor
-    bias: Tensor | None
-    plain: Callable[[Tensor, Tensor, Tensor | None], Tensor]
+    def __init__(
+        self, weight: Tensor, bias: Tensor | None, plain: Callable[[Tensor, Tensor, Tensor | None], Tensor]
+    ) -> None:
+        self.weight, self.bias, self.plain = weight, bias, plain
+        self.inputs, self.dtype = weight.shape[2], weight.dtype
+        self.parameters = [it for it in (weight, bias) if it is not None]
+        self.form = self._form() if self._is_dense() else None
 
-    @property
-    def form(self) -> LinearForm:
-        """The layer without its numbers."""
+    def _form(self) -> LinearForm:
         return LinearForm(
             self.weight.shape[1], self.weight.stride(0), None if self.bias is None else self.bias.stride(0)
         )
 
-    def suits(self, models: int, inputs: int, dtype: torch.dtype) -> bool:
-        """Return whether there is compiled code for the layer: the numbers of each model are dense in memory."""
+    def _is_dense(self) -> bool:
+        """Return whether the numbers of each model are dense in memory."""
         weight, bias = self.weight, self.bias
-        count, outputs, own_inputs = weight.shape
         return (
-            (count, own_inputs) == (models, inputs)
-            and 0 < outputs <= LARGEST
-            and type(weight) is Tensor
-            and weight.dtype == dtype
-            and (weight.stride(2), weight.stride(1)) == (1, inputs)
+            type(weight) is Tensor
+            and 0 < weight.shape[1] <= LARGEST
+            and (weight.stride(2), weight.stride(1)) == (1, self.inputs)
             and (
                 bias is None
                 or (
                     type(bias) is Tensor
-                    and bias.dtype == dtype
-                    and bias.shape == (count, outputs)
+                    and bias.dtype == weight.dtype
+                    and bias.shape == weight.shape[:2]
                     and bias.stride(1) == 1
                 )
             )
@@ -88,23 +89,24 @@ class StackedActivation:
 Layer: TypeAlias = StackedLinear | StackedActivation
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class LayerChain:
-    """Layers that are still to be applied.
+class LayerChain(NamedTuple):
+    """Layers that are still to be applied. Making one is part of every layer of every step.
 
     Attributes:
         x: input, shape (models, rows, inputs).
         layers: the first is a linear one.
-        lead: shape of the rows in the output of one model.
+        shape: of the output, of all models.
         tracks: whether autograd records the layers.
-        versions: of input and parameters, each with the number of changes in place when its layer was applied.
+        versions: numbers of changes in place of the input and of the parameters when their layer was applied.
+        read: these tensors.
     """
 
     x: Tensor
     layers: tuple[Layer, ...]
-    lead: tuple[int, ...]
+    shape: tuple[int, ...]
     tracks: bool
-    versions: tuple[tuple[Tensor, int], ...]
+    versions: tuple[int, ...]
+    read: tuple[Tensor, ...]
 
     @classmethod
     def begun(cls, x: Tensor, layer: StackedLinear) -> LayerChain | None:
@@ -115,35 +117,25 @@ class LayerChain:
         if prod(lead) < _FEWEST or not 0 < width <= LARGEST or type(x) is not Tensor:
             return None
         rows = x if len(lead) == 1 else x.reshape(models, prod(lead), width)
-        tracks = torch.is_grad_enabled()
-        return cls(x=rows, layers=(), lead=tuple(lead), tracks=tracks, versions=((x, x._version),)).then(layer)
+        return cls(rows, (), tuple(x.shape), torch.is_grad_enabled(), (x._version,), (x,)).then(layer)
 
     def then(self, layer: Layer) -> LayerChain | None:
         """Return the chain with a layer more; None where that one is not compiled."""
-        versions = self.versions
-        if torch.is_grad_enabled() != self.tracks:
+        x, layers, shape, tracks, versions, read = self
+        if layer.form is None or torch.is_grad_enabled() != tracks:
             return None
         if isinstance(layer, StackedLinear):
-            if not layer.suits(len(self.x), self.width, self.x.dtype):
+            if layer.dtype != x.dtype or layer.inputs != shape[-1] or len(layer.weight) != shape[0]:
                 return None
-            versions += tuple((it, it._version) for it in (layer.weight, layer.bias) if it is not None)
-        return replace(self, layers=(*self.layers, layer), versions=versions)
-
-    @property
-    def width(self) -> int:
-        """Width of the output."""
-        widths = [layer.weight.shape[1] for layer in self.layers if isinstance(layer, StackedLinear)]
-        return widths[-1] if widths else self.x.shape[2]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the output, of all models."""
-        return (len(self.x), *self.lead, self.width)
+            shape = (*shape[:-1], layer.form.outputs)
+            versions = (*versions, *[it._version for it in layer.parameters])
+            read = (*read, *layer.parameters)
+        return LayerChain(x, (*layers, layer), shape, tracks, versions, read)
 
     @property
     def is_current(self) -> bool:
         """Whether no input or parameter was changed in place since its layer was applied."""
-        return all(tensor._version == version for tensor, version in self.versions)
+        return self.versions == tuple([tensor._version for tensor in self.read])
 
     def computed(self) -> Tensor:
         """Return the output, for all models."""
