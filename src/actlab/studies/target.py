@@ -32,7 +32,6 @@ TargetLike: TypeAlias = str | Mapping[str, float]
 NO_TARGET: Final = "none"
 #: Fewest values of a pilot trial from which a target follows.
 FEWEST_POINTS: Final = 4
-_FEWEST_INSIDE: Final = 2  # values in the second quarter; with fewer, that at its beginning counts, too
 _DIGITS: Final = 4  # significant digits of a target that follows from a pilot trial
 
 
@@ -241,10 +240,8 @@ def _second_quarter(curve: LearningCurve | None, name: str, direction: Direction
     """Return the target of one curve; None where it is short, not finite, or where the target would be met by its first value."""
     if curve is None or len(curve.value) < FEWEST_POINTS or not np.isfinite(curve.value).all():
         return None
-    sign, end, before_half = 1.0 if direction == "max" else -1.0, curve.step[-1], curve.step <= curve.step[-1] / 2
-    inside = before_half & (curve.step > end / 4)
-    if inside.sum() < _FEWEST_INSIDE:
-        inside = before_half & (curve.step >= end / 4)
+    sign, share = 1.0 if direction == "max" else -1.0, curve.step / curve.step[-1]
+    inside = (share >= 1 / 4) & (share <= 1 / 2)
     if not inside.any():
         return None
     value = float(f"{sign * float((sign * curve.value[inside]).min()):.{_DIGITS}g}")
