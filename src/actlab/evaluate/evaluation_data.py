@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, Final
 
@@ -37,6 +37,8 @@ class EvaluationData:
         data: its splits.
         seed: of the trial; :meth:`generator` follows from it.
         predictions: outputs and targets of the test split, where they are known; otherwise the model runs.
+        build: returns the untrained model of the trial, for axes that train it in another way; None where it is not known.
+        learning_rate: of the trial; by default that of the task.
 
     Example:
         >>> from actlab.tasks import resolve
@@ -48,12 +50,22 @@ class EvaluationData:
     """
 
     def __init__(
-        self, task: Task, model: nn.Module, data: Data, *, seed: int = 0, predictions: Predictions | None = None
+        self,
+        task: Task,
+        model: nn.Module,
+        data: Data,
+        *,
+        seed: int = 0,
+        predictions: Predictions | None = None,
+        build: Callable[[], nn.Module] | None = None,
+        learning_rate: float | None = None,
     ) -> None:
         self.task, self.model, self.splits, self.seed = task, model, data, seed
         #: Examples that the model was run on, forward only, by this object: the cost that axes share.
         self.forward_examples = 0
-        self._test = predictions
+        self._test, self._build = predictions, build
+        #: Learning rate of the trial.
+        self.learning_rate = task.learning_rate if learning_rate is None else learning_rate
 
     def generator(self, purpose: str) -> torch.Generator:
         """Return a new random generator that follows from the seed and a purpose, whatever other axes draw.
@@ -68,6 +80,18 @@ class EvaluationData:
         """Device of the model."""
         weight = next(self.model.parameters(), None)
         return "cpu" if weight is None else str(weight.device)
+
+    def untrained(self) -> nn.Module:
+        """Return a new model with the weights from which the training began.
+
+        Raises:
+            UndefinedAxisError: the model came with its weights.
+        """
+        if self._build is None:
+            raise UndefinedAxisError(
+                "the model is trained already, and how it began is not known; name a task in its place"
+            )
+        return self._build()
 
     # What the model says of the test split
 
@@ -166,6 +190,11 @@ class EvaluationData:
             UndefinedAxisError: the model takes several inputs, or sequences of several lengths.
         """
         return _tensors(self.splits.test)[0]
+
+    @cached_property
+    def given_targets(self) -> Any:
+        """Targets of the test split as its batches have them; ``predict`` of the task may have returned others."""
+        return _tensors(self.splits.test)[1]
 
     @cached_property
     def train(self) -> tuple[Tensor, Any]:

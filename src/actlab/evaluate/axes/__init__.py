@@ -24,5 +24,6 @@ for _axis in (
     compression.COMPRESSION,
     dynamics.DYNAMICS,
     dynamics.PLASTICITY,
+    low_precision.LOW_PRECISION,
 ):
     register_axis(_axis)

@@ -258,6 +258,7 @@ def accuracy_task() -> Task:
         epochs=4,
         steps=301,
         shuffle=False,
+        input_kind="series",
         description="MNIST-1D, 40-128-10, test accuracy (published settings)",
         source="mnist1d, protocol 1",
     )

@@ -1,0 +1,1 @@
+"""Corruptions of images, tables, series and text, by severity."""
