@@ -182,3 +182,30 @@ def test_what_the_task_starts_for_all_trials_lives_until_the_study_ends(tmp_path
     assert {row["status"] for row in rows} == {"completed"}
     assert len(noted(tmp_path)) == 1  # when the functions of the task were run once
     assert all_ended(noted(tmp_path), 0.0)
+
+
+def has_letter(pids, letter, seconds=10.0):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if {Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] for pid in pids} == {letter}:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_ctrl_z_stops_the_processes_of_the_trials_and_they_go_on_with_the_first_one(tmp_path):
+    first = os.fork()
+    if first == 0:
+        try:
+            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+            run(tmp_path, leaving(tmp_path, kinds=(plain, of_a_shell, os.getpid), then=lambda: time.sleep(60)))
+        finally:
+            os._exit(0)
+    pids = [*noted(tmp_path), first]
+    os.kill(first, signal.SIGTSTP)
+    assert has_letter(pids, "T")
+    os.kill(first, signal.SIGCONT)
+    assert has_letter(pids, "S")
+    os.kill(first, signal.SIGKILL)
+    os.waitpid(first, 0)
+    assert all_ended(pids[:-1])
