@@ -3,11 +3,13 @@
     git worktree add /tmp/before 3b97b95
     python benchmarks/study_memory.py /tmp/before . --jobs 2
 
-Both run the same study with this Python and its packages, in fresh processes and in turns. Memory is the sum of the proportional set
-sizes (PSS) of all processes of the study, read from /proc every 50 ms: a page that several processes share counts once. Busy is the CPU
-time of all trials over the time of the cores from the first trial's start to the last one's end, which means something on a machine that
-does nothing else; the trials' share of the CPU time of all processes of the study in that time does on a busy one, too. Printed are
-medians and the median of the ratios of neighbouring runs (second over first). Linux only.
+Both run the same study with this Python and its packages, in fresh processes and in turns, once for the memory and once for the cores.
+Memory is the sum of the proportional set sizes (PSS) of all processes of the study, read from /proc every 50 ms: a page that several
+processes share counts once. Each reading takes some 6 ms of CPU time for each process, a sixth of two cores, so that the cores are
+measured without. Busy is CPU time over the time of the cores from the first trial's start to the last one's end: that of all trials, and
+that of all processes of the study, with the measurement of the arms' costs; both mean something on a machine that does nothing else. The
+first over the second, the trials' share of the CPU time, does on a busy one, too. Printed are medians and the median of the ratios of
+neighbouring runs (second over first). Linux only.
 """
 
 from __future__ import annotations
@@ -98,8 +100,13 @@ def environment(checkout: Path) -> dict[str, str]:
     return {**variables, "PYTHONPATH": str(checkout / "src"), "COLUMNS": "200"}
 
 
-def run(checkout: Path, arguments: list[str], jobs: int) -> tuple[float, float, float]:
-    """Run a study; return its peak memory in MB, and its trials' shares of the cores' time and of its CPU time in percent."""
+def run(checkout: Path, arguments: list[str], jobs: int) -> tuple[float, ...]:
+    """Return the peak memory of a study in MB, and what :func:`sampled` returns of a run without that measurement."""
+    return (sampled(checkout, arguments, jobs, memory=True)[0], *sampled(checkout, arguments, jobs, memory=False)[1:])
+
+
+def sampled(checkout: Path, arguments: list[str], jobs: int, *, memory: bool) -> tuple[float, float, float, float]:
+    """Run a study; return its peak memory in MB, and in percent its trials' and its processes' share of the cores, and their ratio."""
     samples: list[tuple[float, int, float]] = []
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "task.py").write_text(TASK, encoding="utf-8")
@@ -112,18 +119,19 @@ def run(checkout: Path, arguments: list[str], jobs: int) -> tuple[float, float, 
         )
         while process.poll() is None:
             pids = descendants(process.pid)
-            samples.append((time.time(), sum(map(proportional_size, pids)), sum(map(cpu_seconds, pids))))
+            size = sum(map(proportional_size, pids)) if memory else 0
+            samples.append((time.time(), size, sum(map(cpu_seconds, pids))))
             time.sleep(0.05)
         with sqlite3.connect(Path(folder) / "study.db") as store:
             query = "select sum(cpu_seconds), min(started), max(finished) from trials"
             work, first, last = store.execute(query).fetchone()
     used = [cpu for moment, _, cpu in samples if first <= moment <= last]
-    peak = max(size for _, size, _ in samples)
-    return peak / 1e6, 100 * work / (jobs * (last - first)), 100 * work / (max(used) - used[0])
+    peak, cores, all_work = max(size for _, size, _ in samples), jobs * (last - first), max(used) - used[0]
+    return peak / 1e6, 100 * work / cores, 100 * all_work / cores, 100 * work / all_work
 
 
 def main() -> None:
-    """Print a row for memory and two for the use of the cores."""
+    """Print a row for memory and three for the use of the cores."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("first", type=lambda text: Path(text).resolve())
     parser.add_argument("second", type=lambda text: Path(text).resolve())
@@ -140,7 +148,8 @@ def main() -> None:
         f"load {os.getloadavg()[0]:.1f}; actlab {' '.join(options.study)}; {options.jobs} jobs; {options.rounds} runs each"
     )
     print(f"{'':24}{'first':>10}{'second':>10}{'second/first':>14}")
-    for index, (name, unit) in enumerate((("peak memory", "MB"), ("cores busy", "%"), ("CPU time in trials", "%"))):
+    names = ("peak memory", "cores busy with trials", "cores busy", "CPU time in trials")
+    for index, (name, unit) in enumerate(zip(names, ("MB", "%", "%", "%"), strict=True)):
         first, second = ([values[index] for values in runs] for runs in measured)
         ratio = statistics.median(b / a for a, b in zip(first, second, strict=True))
         cells = "".join(f"{statistics.median(values):8.1f}{unit:>3}" for values in (first, second))
