@@ -15,7 +15,7 @@ from actlab.studies.execution.checkpoint_folder import study_folder
 from actlab.studies.execution.job import Job
 from actlab.studies.execution.progress import Progress
 from actlab.studies.execution.run import ProgressCallback, StudyInterrupted, run
-from actlab.studies.plan import Plan
+from actlab.studies.plan import Plan, task_digest
 from actlab.studies.prepare import CompareOptions, Draft, draft
 from actlab.studies.settings import StudySettings
 from actlab.studies.stacked.trainer_choice import in_words
@@ -237,13 +237,15 @@ def compare(
 
 
 def _as_begun(drafted: Draft, store: Store) -> Draft:
-    """Return the draft with the full grid where that is how the stored study that it resumes tunes its learning rates."""
-    plan, earlier = drafted.plan, replace(drafted.plan, tuning="grid")
-    if plan == earlier:
-        return drafted
-    stored = {study.name: study.plan for study in store.studies()}
-    for name in (drafted.name, drafted.name.replace(plan.fingerprint[:8], earlier.fingerprint[:8])):
-        if name in stored and stored[name].tuning == "grid" and not earlier.differences(stored[name]):
+    """Return the draft as the stored study that it resumes was begun: with the full grid, or without the values of functions."""
+    plan, before = drafted.plan, task_digest(drafted.task, values=False)
+    changed = [replace(plan, tuning="grid"), replace(plan, task_source=before)]
+    forms = [form for form in (*changed, replace(changed[0], task_source=before)) if form != plan]
+    stored = {study.name: study.plan for study in store.studies()} if forms else {}
+    for earlier in forms:
+        for name in (drafted.name, drafted.name.replace(plan.fingerprint[:8], earlier.fingerprint[:8])):
+            if name not in stored or stored[name].tuning != earlier.tuning or earlier.differences(stored[name]):
+                continue
             trials = drafted.trials - plan.tuning_trials + earlier.tuning_trials
             return replace(drafted, name=name, plan=earlier, trials=trials)
     return drafted

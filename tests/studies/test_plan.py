@@ -2,17 +2,24 @@
 
 import dataclasses
 import json
+from functools import partial
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
-from tests.studies.tiny import tiny
+import torch
+from tests.studies.tiny import model, tiny
+from torch import nn
 
 from actlab.errors import PlanError, SpecError, UnknownNameError
 from actlab.functions.activation import activation, forget
 from actlab.functions.formula import tanh
 from actlab.functions.rule import forget_rule, rule
 from actlab.studies.arm import Arm, parse_arm
-from actlab.studies.plan import Plan, make_plan
+from actlab.studies.plan import Plan, make_plan, task_digest
 from actlab.studies.settings import parse_budget, parse_seeds
+from actlab.study import compare
+from actlab.tasks.task import Task, accuracy
 
 
 def plan(*arms, **settings):
@@ -181,3 +188,93 @@ def test_the_decay_of_learned_numbers_belongs_to_the_plan_only_where_it_is_off()
     assert Plan.from_json(off.to_json()) == off
     assert off.differences(plain) == ["decay_learned: None in the store, False now"]
     assert plain.differences(off) == ["decay_learned: False in the store, None now"]
+
+
+RATE = 0.5
+SHAPE = {"hidden": (8, 8), "names": ["a"]}
+TABLE = torch.arange(4.0)
+
+
+def reads_globals(seed):
+    return nn.Linear(int(RATE), len(SHAPE), TABLE)
+
+
+def uses(seed):
+    return reads_globals(seed)
+
+
+def closure(value):
+    return lambda _: nn.Linear(2, value)
+
+
+def defaulted(value):
+    def build(seed, width=value):
+        return nn.Linear(2, width)
+
+    return build
+
+
+def digest_of(build, **fields):
+    parts = {"data": None, "loss": nn.functional.cross_entropy, "metric": accuracy, **fields}
+    return task_digest(Task(name="t", model=build, **parts))
+
+
+HELD = {
+    "closure": lambda value: closure(value),  # noqa: PLW0108 # one line for each kind
+    "default": defaulted,
+    "partial": lambda value: partial(closure, value=value),
+    "tensor": lambda value: closure(torch.full((3,), float(value))),
+    "array": lambda value: closure(np.full(3, value)),
+    "records": lambda value: closure(SimpleNamespace(width=value)),
+    "deep": lambda value: closure({"a": [(value, {"b": "text"})]}),
+    "two levels": lambda value: closure(closure(value)),
+}
+
+
+@pytest.mark.parametrize("held", HELD.values(), ids=HELD)
+def test_values_that_functions_hold_are_part_of_the_digest_of_a_task_built_in_code(held):
+    assert digest_of(held(8)) == digest_of(held(8))
+    assert digest_of(held(8)) != digest_of(held(9))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("RATE", 0.25), ("SHAPE", {"hidden": (8, 4), "names": ["a"]}), ("TABLE", torch.arange(1.0, 5.0))],
+)
+@pytest.mark.parametrize("build", [reads_globals, uses])
+def test_globals_that_functions_read_are_part_of_it(build, name, value, monkeypatch):
+    before = digest_of(build)
+    monkeypatch.setitem(globals(), name, value)
+
+    assert digest_of(build) != before
+
+
+def test_what_has_no_values_keeps_the_digest_of_earlier_builds():
+    def build(seed):
+        return nn.Linear(2, 2)
+
+    task = Task(name="t", model=build, data=None, loss=nn.functional.cross_entropy, metric=accuracy)
+
+    assert task_digest(task) == task_digest(task, values=False)
+    assert digest_of(closure(torch.zeros(2_000_000))) == digest_of(closure(torch.ones(2_000_000)))  # too large
+
+
+def test_a_study_of_an_earlier_build_whose_digest_had_no_values_goes_on(tmp_path, monkeypatch):
+    width = 3
+
+    def build(seed):
+        return model(seed + 0 * width)
+
+    def run(seeds):
+        return compare(tiny(model=build), ["relu", "gelu"], seeds=seeds, jobs=1, store=tmp_path / "a.db", target="none")
+
+    with monkeypatch.context() as earlier:
+        earlier.setattr("actlab.studies.plan.values_text", lambda _: "")
+        first = run(1)
+    before = [row["started"] for row in first.rows()]
+    second = run(2)
+    width = 4
+
+    assert second.name == first.name
+    assert [row["started"] for row in second.rows()][:2] == before
+    assert run(2).name == first.name  # as its digest does not tell

@@ -30,15 +30,14 @@ from actlab.studies.settings import (
 from actlab.system.options import from_options
 from actlab.tasks import registry
 from actlab.tasks.task import Direction, Task
-from actlab.tasks.training_function.user_functions import code_text, names_read
+from actlab.tasks.training_function.user_functions import code_text, names_read, values_text
 
 __all__ = ["Plan", "make_plan", "parse_arms", "task_digest", "task_name"]
 
 Init = Literal["fixed", "matched"]
 Tuning = Literal["grid", "halving"]
 
-# Incremented when the same plan would give other numbers.
-_PROTOCOL = 1
+_PROTOCOL = 1  # incremented when the same plan would give other numbers
 # The default region of practical equivalence of earlier builds, whatever the metric.
 _EARLIER_ROPE = 0.005
 
@@ -323,8 +322,12 @@ def _check_labels(labels: list[str]) -> None:
         raise PlanError(f"Only one arm, {labels[0]}: a comparison needs two. Name another activation, or a baseline.")
 
 
-def task_digest(task: Task) -> str:
-    """Return the digest of a task's source and settings; for a Task built in code, of the byte code of its functions."""
+def task_digest(task: Task, *, values: bool = True) -> str:
+    """Return the digest of a task's source and settings.
+
+    For a Task built in code it is that of the byte code of its functions and, unless ``values`` is false as in earlier builds, of
+    :func:`~actlab.tasks.training_function.user_functions.values_text`; other objects, large tensors and files are not in it.
+    """
     settings = (
         task.learning_rate,
         task.batch_size,
@@ -334,7 +337,7 @@ def task_digest(task: Task) -> str:
         task.direction,
         task.metric_name,
     )
-    text = task.source or _code_of(task)
+    text = task.source or _code_of(task, values=values)
     more = {name: value for name, value in task.extensions.items() if isinstance(value, int | float | str)}
     return hashlib.sha256(f"{text}\n{settings}{more or ''}".encode()).hexdigest()
 
@@ -344,14 +347,14 @@ def _can_be_shortened(task: Task) -> bool:
     return task.door == "loop" or (task.train is not None and "steps_share" in (names_read(task.train) or ()))
 
 
-def _code_of(task: Task) -> str:
+def _code_of(task: Task, *, values: bool) -> str:
     if task.train is not None:
         return code_text(filter(None, (task.model, task.train, task.example_inputs)))
     functions = [getattr(task, name) for name in ("model", "data", "loss", "metric", "optimizer")]
     more = [value for value in task.extensions.values() if callable(value)]
-    return "\n".join(
-        [*map(_code, [*functions, *more]), *(f"{name} {_code(it)}" for name, it in (task.metrics or {}).items())]
-    )
+    own = values_text([*functions, *more, *(task.metrics or {}).values()]) if values else ""
+    lines = [*map(_code, [*functions, *more]), *(f"{name} {_code(it)}" for name, it in (task.metrics or {}).items())]
+    return "\n".join([*lines, own] if own else lines)
 
 
 def task_name(plan: Plan) -> str:

@@ -11,12 +11,17 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any, Final
 
+import numpy as np
+import torch
+from torch import Tensor
+
 from actlab.tasks.training_function.returned_names import plain_function
 from actlab.tasks.user_code import is_user_code
 
-__all__ = ["code_text", "names_read"]
+__all__ = ["code_text", "names_read", "values_text"]
 
 _LONGEST: Final = 1000  # a longer container is data and not a setting
+_LARGEST: Final = 1_000_000  # elements of a tensor or an array that is told by its digest
 
 
 def names_read(function: Callable[..., Any]) -> set[str] | None:
@@ -45,6 +50,53 @@ def code_text(functions: Iterable[Callable[..., Any]]) -> str:
     known = list(functions)
     fixed = [_fixed(function) for function in known]
     return "\n".join([*fixed, *(_code_text(found) for found in _user_functions(known, is_main_only=True))])
+
+
+def values_text(functions: Iterable[Callable[..., Any]]) -> str:
+    """Return a text of the values with which a user's functions are used, beside their own code; empty where there are none.
+
+    These are what a closure holds, plain globals that are read and never set, defaults, arguments that partial functions fix, and fields of
+    objects that are called: numbers, texts, containers of them, records, and the digests of small tensors and arrays. With them the code of
+    further functions of the user that they use. Other objects, larger containers and files do not count.
+
+    Example:
+        >>> from functools import partial
+        >>> values_text([len]), values_text([partial(round, ndigits=3)])
+        ('', "[] [('ndigits', '3')]")
+    """
+    known = list(functions)
+    roots = {id(plain_function(function)) for function in known}
+    lines = [_fixed(function) for function in known if hasattr(function, "func") or not hasattr(function, "__code__")]
+    for found in _user_functions(known):
+        if _is_users(found, (None,)):
+            shown = [f"{name} = {text}" for name, value in _values(found) if (text := _value_text(value)) is not None]
+            shown += [] if id(found) in roots else [_code(found.__code__)]
+            lines += [f"{found.__name__}: {shown}"] if shown else []
+    return "\n".join(filter(str.strip, lines))
+
+
+def _values(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
+    """Yield the values that a function is made with and reads, by name."""
+    yield from _cells(function)
+    yield from _defaults(function)
+    yield from ((name, function.__globals__.get(name)) for name in _globals_read(function))
+
+
+def _defaults(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
+    """Yield the defaults of a function, those of positional arguments by their place from the end."""
+    yield from ((f"default {number}", value) for number, value in enumerate(function.__defaults__ or ()))
+    yield from (function.__kwdefaults__ or {}).items()
+
+
+def _value_text(value: Any) -> str | None:
+    """Return a text of a value that tells it from others; None where there is none."""
+    value = _fields(value)
+    if isinstance(value, Tensor | np.ndarray):
+        if value.size > _LARGEST if isinstance(value, np.ndarray) else value.is_meta or value.numel() > _LARGEST:
+            return None
+        array = value if isinstance(value, np.ndarray) else value.detach().cpu().contiguous().view(torch.uint8).numpy()
+        return f"{value.dtype} {tuple(value.shape)} {hashlib.sha256(array.tobytes()).hexdigest()}"
+    return _plain(value) if value is not None and _is_plain(value) else None
 
 
 def _user_functions(functions: Iterable[Any], *, is_main_only: bool = False) -> Iterator[types.FunctionType]:
@@ -119,12 +171,17 @@ def _code_text(function: types.FunctionType) -> str:
 
 def _globals_text(function: types.FunctionType) -> str:
     """Return the plain global values that a function reads and never sets, by name; empty where there are none."""
+    values = {name: _fields(function.__globals__.get(name)) for name in _globals_read(function)}
+    shown = [f"{name} = {_plain(value)}" for name, value in values.items() if value is not None and _is_plain(value)]
+    return f" {shown}" if shown else ""
+
+
+def _globals_read(function: types.FunctionType) -> list[str]:
+    """Return the names of globals that a function reads and never sets."""
     instructions = list(_instructions(function.__code__))
     read = {str(it.argval) for it in instructions if it.opname == "LOAD_GLOBAL"}
     written = {str(it.argval) for it in instructions if it.opname in {"STORE_GLOBAL", "DELETE_GLOBAL"}}
-    values = {name: _fields(function.__globals__.get(name)) for name in sorted(read - written)}
-    shown = [f"{name} = {_plain(value)}" for name, value in values.items() if value is not None and _is_plain(value)]
-    return f" {shown}" if shown else ""
+    return sorted(read - written)
 
 
 def _instructions(code: types.CodeType) -> Iterator[dis.Instruction]:
