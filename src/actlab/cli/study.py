@@ -152,6 +152,16 @@ def _print_verdict(verdict: Verdict, *, as_json: bool) -> None:
         )
 
 
+_FIGURES = choice("curves", "differences", "cost", "held-out", "reached", "reliability", "severity")
+
+
+def _figure(value: str, param: typer.CallbackParam) -> str:
+    """Return the name of a figure; the study says which curves its axes have."""
+    if ":" not in value:
+        _FIGURES(value, param)
+    return value
+
+
 @example("report")
 def report(
     studies: Annotated[
@@ -169,8 +179,8 @@ def report(
     figure: Annotated[
         str,
         typer.Option(
-            help="Figure to write: curves, differences, cost, held-out or reached.",
-            callback=choice("curves", "differences", "cost", "held-out", "reached"),
+            help="Figure to write: curves, differences, cost, held-out, reached, reliability, severity, or AXIS:CURVE.",
+            callback=_figure,
         ),
     ] = "differences",
     force: Annotated[bool, typer.Option("--force", help="Write over a file that ActLab did not write.")] = False,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import zlib
 
 import numpy as np
@@ -10,8 +9,9 @@ from torch import Tensor, nn
 
 from actlab.evaluate.axis import Axis, Column, Measured
 from actlab.evaluate.evaluation_data import EvaluationData
+from actlab.evaluate.packed_integers import packed
 
-__all__ = ["CHURN", "example_keys", "packed", "unpacked"]
+__all__ = ["CHURN", "example_keys"]
 
 
 def example_keys(inputs: Tensor) -> np.ndarray:
@@ -26,23 +26,6 @@ def example_keys(inputs: Tensor) -> np.ndarray:
     rows = inputs.detach().cpu().contiguous().reshape(len(inputs), -1).numpy()
     halves = [(zlib.crc32(row.tobytes()), zlib.adler32(row.tobytes())) for row in rows]
     return np.array([(high << 32) | low for high, low in halves], dtype=np.uint64)
-
-
-def packed(values: np.ndarray) -> str:
-    """Return an array of integers as text; the inverse of :func:`unpacked`.
-
-    Example:
-        >>> unpacked(packed(np.array([1, 2, 300]))).tolist()
-        [1, 2, 300]
-    """
-    small = values.astype(np.min_scalar_type(int(values.max(initial=0))))
-    return f"{small.dtype.str} {base64.b85encode(zlib.compress(small.tobytes(), 9)).decode()}"
-
-
-def unpacked(text: str) -> np.ndarray:
-    """Return the array that :func:`packed` wrote."""
-    kind, _, coded = text.partition(" ")
-    return np.frombuffer(zlib.decompress(base64.b85decode(coded)), dtype=kind)
 
 
 def _predicted_classes(_model: nn.Module, data: EvaluationData) -> Measured:

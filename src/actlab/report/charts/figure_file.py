@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,12 @@ import altair as alt
 import vl_convert
 
 from actlab.errors import ActlabError, UnknownNameError
+from actlab.report.charts.axes import curve_of_axis_plot, reliability_plot
 from actlab.report.charts.convergence import held_out_plot, reached_plot
 from actlab.report.charts.palette import LIGHT
 from actlab.report.charts.study import cost_plot, curve_plot, difference_plot
 from actlab.report.charts.svg import WIDE, svg
+from actlab.report.content.axes import curve_names
 from actlab.report.content.series import Row
 from actlab.report.output_file import MARK, write_output
 
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FIGURES", "FORMATS", "write_chart", "write_study_figure"]
 
-FIGURES = ("curves", "differences", "cost", "held-out", "reached")
+FIGURES = ("curves", "differences", "cost", "held-out", "reached", "reliability", "severity")
 FORMATS = (".svg", ".pdf", ".png")
 # a file of its own has no page whose style sets these variables; the colours are those of the light page
 COLOURS = {
@@ -80,26 +83,51 @@ def write_study_figure(
         verdict: of the study.
         rows: its trials.
         path: file that ends in .svg, .pdf or .png.
-        kind: "curves" (training loss), "differences" (to the baseline), "cost" (metric over step time), "held-out" (metric over steps)
-            or "reached" (share of trials that have reached the target).
+        kind: "curves" (training loss), "differences" (to the baseline), "cost" (metric over step time), "held-out" (metric over steps),
+            "reached" (share of trials that have reached the target), "reliability" (accuracy over confidence), "severity" (the first curve
+            of an axis, such as a metric over the strength of noise), or another curve as AXIS:CURVE.
         force: whether a file that ActLab did not write is replaced.
 
     Raises:
         UnknownNameError: there is no such figure.
         ActlabError: the study has no data for it, the ending is unknown, or the file cannot be written or replaced.
     """
-    if kind not in FIGURES:
-        raise UnknownNameError("figure", kind, FIGURES, f"The figures are {', '.join(FIGURES)}.")
-    chart = {
+    rows = list(rows)
+    curves = {f"{axis}:{name}": (axis, name) for axis, name in curve_names(rows)}
+    known = [*FIGURES, *curves]
+    if kind not in known:
+        raise UnknownNameError("figure", kind, known, f"The figures are {', '.join(known)}.")
+    of_axis = curves.get(kind) or (_severity([*curves.values()]) if kind == "severity" else None)
+    chart = (
+        _of_study(verdict, rows, kind)
+        if of_axis is None
+        else curve_of_axis_plot(verdict, rows, WIDE, axis=of_axis[0], name=of_axis[1])
+    )
+    if chart is None:
+        raise ActlabError(f"The study {verdict.study} has no data for the figure {kind!r} yet.")
+    return write_chart(chart, path, name=re.sub(r"\W", "-", kind), force=force)
+
+
+def _of_study(verdict: Verdict, rows: Sequence[Row], kind: str) -> alt.LayerChart | None:
+    charts: Mapping[str, Callable[[], alt.LayerChart | None]] = {
         "curves": lambda: curve_plot(verdict, rows, WIDE),
         "differences": lambda: difference_plot(verdict, rows, WIDE),
         "cost": lambda: cost_plot(verdict, WIDE),
         "held-out": lambda: held_out_plot(verdict, rows, WIDE),
         "reached": lambda: reached_plot(verdict, WIDE),
-    }[kind]()
-    if chart is None:
-        raise ActlabError(f"The study {verdict.study} has no data for the figure {kind!r} yet.")
-    return write_chart(chart, path, name=kind, force=force)
+        "reliability": lambda: reliability_plot(verdict, rows, WIDE),
+        "severity": lambda: None,
+    }
+    return charts[kind]()
+
+
+def _severity(curves: Sequence[tuple[str, str]]) -> tuple[str, str] | None:
+    """Return the curve that is shown as that of severity: of robustness, else of attacks, else the first."""
+    for wanted in ("robustness", "adversarial"):
+        for axis, name in curves:
+            if axis == wanted:
+                return axis, name
+    return curves[0] if curves else None
 
 
 def _standalone(text: str) -> str:

@@ -46,6 +46,7 @@ def line_plot(
     log: bool = False,
     line: float | None = None,
     line_name: str = "",
+    across_name: str = "training step",
 ) -> alt.LayerChart:
     """Return curves over training steps, as a line of medians with a band, labelled at their ends.
 
@@ -56,6 +57,7 @@ def line_plot(
         log: whether the axis is logarithmic if the values span a factor of five.
         line: value of a horizontal line, or None.
         line_name: its label.
+        across_name: what "step" is.
     """
     look = arm_styles(verdict)
     longest = max(text_width(shortened(arm, frame.label), frame.font) for arm in {point["arm"] for point in points})
@@ -67,7 +69,7 @@ def line_plot(
     across = alt.X(
         "step:Q",
         scale=x.to_altair(),
-        title="training step",
+        title=across_name,
         axis=ticked(x, frame, about=4 if frame.narrow else 7, grid=False),
     )
     layers = [] if line is None else _level(line, line_name, y, frame)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from actlab.errors import IntegrationError, PlanError
 from actlab.report.content.arm_columns import Column, columns, status
+from actlab.report.content.axes import axes_columns, axes_record
 from actlab.report.content.convergence import convergence_columns, convergence_record
 from actlab.report.content.verdict import task_name
 from actlab.system.display import Displayed
@@ -49,8 +50,14 @@ class ArmTable(Displayed):
     def records(self) -> list[dict[str, Any]]:
         """Return the rows as numbers and texts; None where nothing was measured."""
         converges = any(verdict.convergence is not None for verdict in self.verdicts)
+        found = [column for verdict in self.verdicts if verdict.axes is not None for column in verdict.axes.columns]
+        names = list(dict.fromkeys((column.axis, column.column) for column in found))
         return [
-            {**_record(verdict, arm), **(convergence_record(verdict, arm) if converges else {})}
+            {
+                **_record(verdict, arm),
+                **(convergence_record(verdict, arm) if converges else {}),
+                **axes_record(verdict, arm, names),
+            }
             for verdict in self.verdicts
             for arm in verdict.arms
         ]
@@ -143,7 +150,7 @@ def _verdict(value: Any) -> Verdict:
 
 
 def _columns(verdict: Verdict) -> list[Column]:
-    return [*columns(verdict), *convergence_columns(verdict)]
+    return [*columns(verdict), *convergence_columns(verdict), *axes_columns(verdict)]
 
 
 def _shown(verdict: Verdict) -> list[Column]:

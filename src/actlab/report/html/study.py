@@ -5,17 +5,27 @@ All text from the study (names of arms, errors, warnings) is escaped, and a Cont
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from actlab.report.charts.axes import curve_of_axis_plot, reliability_plot
 from actlab.report.charts.convergence import held_out_plot, reached_plot
 from actlab.report.charts.palette import arm_styles
 from actlab.report.charts.study import cost_plot, curve_plot, difference_plot
 from actlab.report.charts.svg import NARROW, WIDE, Frame, svg
 from actlab.report.content.arm_columns import Column, columns
+from actlab.report.content.axes import (
+    axes_legend,
+    axes_rows,
+    curve_names,
+    curve_titles,
+    reliability_text,
+    series_text,
+)
 from actlab.report.content.convergence import convergence_table, held_out_text, reached_text
 from actlab.report.content.format import chance, plain
 from actlab.report.content.learning_rate import learning_rates
@@ -42,6 +52,8 @@ if TYPE_CHECKING:
     from actlab.studies.verdict.verdict import Verdict
 
 __all__ = ["html", "write"]
+
+_AXIS_FIGURES = 8  # curves of axes on a page; --figure AXIS:CURVE draws any
 
 
 def write(verdict: Verdict, rows: Iterable[Row], path: str | Path, *, force: bool = False) -> Path:
@@ -77,6 +89,7 @@ def html(verdict: Verdict, rows: Iterable[Row]) -> str:
         facts=_facts(verdict),
         figures=_figures(verdict, rows),
         **_convergence(verdict, rows),
+        **_axes(verdict, rows),
         **_table(verdict),
         **_ties(verdict),
         baseline=named(verdict.baseline),
@@ -176,6 +189,41 @@ def _convergence(verdict: Verdict, rows: Sequence[Row]) -> dict[str, Any]:
         "speed_rows": table,
         "speed_note": note,
     }
+
+
+def _axes(verdict: Verdict, rows: Sequence[Row]) -> dict[str, Any]:
+    """Return sentences, table and figures of the section on axes; all empty where the study has none."""
+    found = verdict.axes
+    if found is None:
+        return {"axes_sentences": (), "axes_rows": (), "axes_figures": ()}
+    figures = [
+        _figure(
+            "reliability",
+            "Reliability",
+            "Accuracy over confidence, in ten groups of examples over all seeds. Dashed: the two are equal. Below it a model is too sure "
+            "of itself.",
+            reliability_text(verdict, rows),
+            lambda frame: reliability_plot(verdict, rows, frame),
+        )
+    ]
+    figures += [_axis_figure(verdict, rows, axis, name) for axis, name in curve_names(rows)[:_AXIS_FIGURES]]
+    return {
+        "axes_sentences": found.sentences,
+        "axes_rows": axes_rows(verdict),
+        "axes_figures": [figure for figure in figures if figure],
+        "axes_note": f"{axes_legend(verdict)}. Small: difference to {named(verdict.baseline)} with its 95% interval, an estimate.",
+    }
+
+
+def _axis_figure(verdict: Verdict, rows: Sequence[Row], axis: str, name: str) -> dict[str, Any] | None:
+    across, up = curve_titles(rows, axis, name)
+    return _figure(
+        re.sub(r"\W", "-", f"{axis}-{name}"),
+        f"{axis}: {up}",
+        f"{up} over {across}. Line: median over seeds; band: quartiles.",
+        series_text(verdict, rows, axis, name),
+        lambda frame: curve_of_axis_plot(verdict, rows, frame, axis=axis, name=name),
+    )
 
 
 def _figure(

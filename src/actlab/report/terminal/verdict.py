@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from actlab.report.content.arm_columns import Column, columns
+from actlab.report.content.axes import axes_legend, cell_text, column_heading
 from actlab.report.content.convergence import convergence_table
 from actlab.report.content.format import chance, duration, plain, plural
 from actlab.report.content.learning_rate import planned_learning_rates
@@ -67,6 +68,7 @@ class _VerdictView:
         reasons = [Text(f"{arm.spec}: {arm.reason}") for arm in verdict.arms if arm.reason]
         yield from _section("Notes on arms", reasons)
         yield from _convergence(verdict)
+        yield from _axes(verdict, options.max_width)
         yield from _section("Ties", _tie_lines(verdict))
         yield from _section("Warnings", [Text(warning, style="yellow") for warning in verdict.warnings])
 
@@ -88,6 +90,39 @@ def _convergence(verdict: Verdict) -> Iterator[RenderableType]:
     headings, rows = convergence_table(verdict, names=CONVERGENCE)
     if len(headings) > 1:
         yield Padding(text_table(headings, rows, right=headings[1:]), (1, 0, 0, 2))
+
+
+def _axes(verdict: Verdict, width: int) -> Iterator[RenderableType]:
+    """Return how the arms compare on axes: a table with a row for each column, then the findings in words."""
+    if verdict.axes is None:
+        return
+    yield below(f"Beyond the {verdict.metric}", style="bold")
+    shown = _arms_shown(verdict, width)
+    rows = [
+        [column_heading(column), *(cell_text(column, column.of(arm)) for arm in shown)]
+        for column in verdict.axes.columns
+    ]
+    if rows:
+        yield Padding(text_table(["", *shown], rows, right=shown), (0, 0, 0, 2))
+        left = len(verdict.arms) - len(shown)
+        more = f" · {left} more {'arm' if left == 1 else 'arms'} with --json and in the report" if left else ""
+        yield Padding(Text(f"{axes_legend(verdict)}{more}", style="dim"), (0, 0, 0, 2))
+    yield Group(*(Padding(Text(sentence), (0, 0, 0, 2)) for sentence in verdict.axes.sentences))
+
+
+def _arms_shown(verdict: Verdict, width: int) -> list[str]:
+    """Return the arms for which the table of axes has room: the baseline, then the others, best first."""
+    found, gap = verdict.axes, 2
+    assert found is not None  # noqa: S101 # for the type checker; the caller has looked
+    room = width - gap - max((cell_len(column_heading(column)) for column in found.columns), default=0)
+    shown: list[str] = []
+    for arm in sorted(verdict.arms, key=lambda summary: summary.spec != verdict.baseline):
+        cells = (cell_len(cell_text(column, column.of(arm.spec))) for column in found.columns)
+        room -= gap + max(cell_len(arm.spec), max(cells, default=0))
+        if shown and room < 0:
+            break
+        shown.append(arm.spec)
+    return shown
 
 
 EXPLAINED = {

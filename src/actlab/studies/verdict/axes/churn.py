@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from actlab.evaluate.axes.churn import unpacked
+from actlab.evaluate.packed_integers import unpacked
 from actlab.studies.verdict.axes.axis_numbers import AxisRows
 from actlab.studies.verdict.axes.column_finding import Interval
 

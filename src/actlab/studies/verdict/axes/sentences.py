@@ -161,8 +161,8 @@ def recommendation_caution(found: AxesVerdict | None, arm: str | None, best: Ite
         names = _columns_where(found, arm, "worse")
         return f"On {_shortened(names)} it is worse than {named(found.baseline)}." if names else ""
     rivals = [(other, _columns_where(found, other, "better")) for other in best if other != arm]
-    parts = [f"{named(other)} on {_shortened(names)}" for other, names in rivals[:_MOST] if names]
-    return f"Better than it, and in the best set: {listed(parts)}." if parts else ""
+    parts = [f"{named(other)} is better on {_shortened(names)}" for other, names in rivals[:_MOST] if names]
+    return f"Of the best set, {'; '.join(parts)}." if parts else ""
 
 
 def _columns_where(found: AxesVerdict, arm: str, relation: str) -> list[str]:

@@ -1,0 +1,256 @@
+"""Table, columns and chart series of the axes on which a study's arms are compared."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from statistics import median
+from typing import TYPE_CHECKING, Any, Final
+
+from actlab.report.content.arm_columns import Column
+from actlab.report.content.format import MISSING, decimals, fixed, interval, signed
+from actlab.report.content.series import Row, main_trials, quartiles
+from actlab.studies.arm import named
+
+if TYPE_CHECKING:
+    from actlab.studies.verdict.axes.column_finding import ArmNumber, ColumnFinding
+    from actlab.studies.verdict.verdict import ArmSummary, Verdict
+
+__all__ = [
+    "MARKS",
+    "axes_columns",
+    "axes_legend",
+    "axes_record",
+    "axes_rows",
+    "axis_curves",
+    "cell_text",
+    "column_heading",
+    "curve_names",
+    "curve_titles",
+    "reliability_curves",
+    "reliability_text",
+    "series_text",
+]
+
+#: Mark of each statement in tables; what is undecided or only described has none.
+MARKS: Final[Mapping[str, str]] = {"better": "▲", "worse": "▼", "tie": "≈"}
+_WORDS: Final = {"better": "better", "worse": "worse", "tie": "practically the same", "undecided": "undecided"}
+_ARROWS: Final = {"max": "↑", "min": "↓", None: ""}
+_GROUPS: Final = 10  # points of a reliability diagram
+RELIABILITY: Final = ("calibration", "reliability")
+
+
+def column_heading(column: ColumnFinding) -> str:
+    """Return the name of a column with an arrow in the direction of better, and its unit."""
+    unit = f" ({column.unit})" if column.unit and column.unit != "share" else ""
+    return f"{column.name}{unit} {_ARROWS[column.direction]}".rstrip()
+
+
+def _places(column: ColumnFinding) -> int:
+    widths = [high - low for low, high in (entry.ci for entry in column.arms) if low is not None and high is not None]
+    if widths or column.rope:
+        return decimals(column.rope or None, *widths)
+    return decimals(*(abs(entry.mean) / 100 for entry in column.arms if entry.mean))
+
+
+def cell_text(column: ColumnFinding, number: ArmNumber) -> str:
+    """Return the mean of an arm with the mark of its statement; a star where it rests on fewer seeds than have run."""
+    star = "*" if number.missing and number.n else ""
+    return f"{fixed(number.mean, _places(column))}{star} {MARKS.get(number.relation, '')}".rstrip()
+
+
+def axes_legend(verdict: Verdict) -> str:
+    """Return what arrows and marks are."""
+    baseline = named(verdict.baseline)
+    return (
+        f"↑ higher, ↓ lower is better · ▲ better, ▼ worse than {baseline}, ≈ practically the same; no mark: undecided · "
+        "* on fewer seeds, see the warnings"
+    )
+
+
+def axes_rows(verdict: Verdict) -> list[dict[str, Any]]:
+    """Return the rows of the page's table: a column each, with one cell for every arm in the verdict's order.
+
+    Returns:
+        ``{"heading", "description", "region", "cells"}``; a cell has ``shown``, ``mark``, ``word``, ``relation`` and ``small``.
+    """
+    found = verdict.axes
+    return [
+        {
+            "heading": column_heading(column),
+            "description": column.description,
+            "region": f"practically the same: within ±{fixed(column.rope, _places(column))}, {column.rope_rule}"
+            if column.rope
+            else "",
+            "cells": [_cell(column, column.of(arm.spec)) for arm in verdict.arms],
+        }
+        for column in (() if found is None else found.columns)
+    ]
+
+
+def _cell(column: ColumnFinding, number: ArmNumber) -> dict[str, str]:
+    places, difference = _places(column), number.difference
+    small = []
+    if difference is not None:
+        small.append(f"{signed(difference.mean, places)} {interval(difference.ci, places, sign=True)}")
+    elif number.mean is not None:
+        small.append(interval(number.ci, places))
+    if number.missing:
+        small.append(f"{number.n} of {number.trials} seeds")
+    elif number.relation == "undecided" and number.seeds_needed:
+        small.append(f"about {number.seeds_needed} more seeds")
+    return {
+        "shown": fixed(number.mean, places),
+        "mark": MARKS.get(number.relation, ""),
+        "word": _WORDS.get(number.relation, ""),
+        "relation": number.relation,
+        "small": "; ".join(part for part in small if part != MISSING),
+    }
+
+
+def axes_columns(verdict: Verdict) -> list[Column]:
+    """Return the columns of the table of arms for Markdown and LaTeX; none where the study has no axes."""
+    return [_column(column) for column in (() if verdict.axes is None else verdict.axes.columns)]
+
+
+def _column(column: ColumnFinding) -> Column:
+    def word(arm: ArmSummary) -> str:
+        relation = column.of(arm.spec).relation
+        return f"({_WORDS[relation]})" if relation in MARKS else ""
+
+    return Column(
+        name=column.name,
+        meaning=column.description or column.name,
+        value=lambda arm: column.of(arm.spec).mean,
+        shown=lambda arm: fixed(column.of(arm.spec).mean, _places(column)),
+        small=word,
+    )
+
+
+def axes_record(verdict: Verdict, arm: ArmSummary, names: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Return the numbers of one arm for tables that programs read; None for each that is not known.
+
+    Args:
+        verdict: of the study.
+        arm: its summary.
+        names: axis and column of what the table has.
+    """
+    record: dict[str, Any] = {}
+    for axis, column in names:
+        found = None if verdict.axes is None else verdict.axes.of(axis, column)
+        number = None if found is None else found.of(arm.spec)
+        difference = None if number is None else number.difference
+        key = axis if axis == column else f"{axis}_{column}"
+        record[key] = None if number is None else number.mean
+        record[f"{key}_low"], record[f"{key}_high"] = (None, None) if number is None else number.ci
+        record[f"{key}_difference"] = None if difference is None else difference.mean
+        record[f"{key}_difference_low"], record[f"{key}_difference_high"] = (
+            (None, None) if difference is None else difference.ci
+        )
+        record[f"{key}_relation"] = None if number is None else number.relation
+        record[f"{key}_seeds"] = None if number is None else number.n
+    return record
+
+
+def _curves_of(rows: Iterable[Row]) -> Iterator[tuple[str, str, str, Mapping[str, Any]]]:
+    """Yield arm, axis, name and curve for every curve of the main trials."""
+    for row in main_trials(rows):
+        for axis, result in (row.get("axes") or {}).items():
+            for name, curve in (result.get("curves") or {}).items():
+                yield row["arm"], axis, name, curve
+
+
+def curve_names(rows: Iterable[Row]) -> list[tuple[str, str]]:
+    """Return axis and name of every curve over numbers, such as a metric over severities; those of reliability are not among them."""
+    names: dict[tuple[str, str], None] = {}
+    for _, axis, name, curve in _curves_of(rows):
+        is_line = len(curve["x"]) > 1 and all(isinstance(x, int | float) for x in curve["x"])
+        if is_line and axis != RELIABILITY[0]:
+            names[axis, name] = None
+    return list(names)
+
+
+def curve_titles(rows: Iterable[Row], axis: str, name: str) -> tuple[str, str]:
+    """Return what a curve has across and up, as the axis says it."""
+    for _, own, curve_name, curve in _curves_of(rows):
+        if (own, curve_name) == (axis, name):
+            across = curve.get("x_name") or curve.get("x_label") or "severity"
+            return str(across), str(curve.get("y_name") or curve.get("y_label") or name.replace("_", " "))
+    return "severity", name
+
+
+def axis_curves(verdict: Verdict, rows: Iterable[Row], axis: str, name: str) -> list[dict[str, Any]]:
+    """Return a curve of an axis, as median and quartiles over seeds, per arm and place.
+
+    Returns:
+        ``{"arm", "step", "median", "low", "high", "seeds"}``, ordered by arm (as in the verdict) and place, which is called "step".
+    """
+    values: dict[str, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for arm, own, curve_name, curve in _curves_of(rows):
+        if (own, curve_name) == (axis, name):
+            for x, y in zip(curve["x"], curve["y"], strict=False):
+                if y is not None:
+                    values[arm][float(x)].append(float(y))
+    points = []
+    for summary in verdict.arms:
+        for x, at_x in sorted(values[summary.spec].items()):
+            low, high = quartiles(at_x)
+            points.append(
+                {"arm": summary.spec, "step": x, "median": median(at_x), "low": low, "high": high, "seeds": len(at_x)}
+            )
+    return points
+
+
+def reliability_curves(verdict: Verdict, rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """Return the points of reliability diagrams: the bins of all seeds of an arm, joined to ten groups of about as many examples each.
+
+    Returns:
+        ``{"arm", "confidence", "accuracy", "examples"}``, ordered by arm (as in the verdict) and confidence.
+    """
+    bins: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
+    for arm, axis, name, curve in _curves_of(rows):
+        if (axis, name) == RELIABILITY:
+            counts = curve.get("count") or [1] * len(curve["x"])
+            bins[arm] += [(x, y, n) for x, y, n in zip(curve["x"], curve["y"], counts, strict=True) if n]
+    return [
+        {"arm": arm.spec, "confidence": x, "accuracy": y, "examples": n}
+        for arm in verdict.arms
+        for x, y, n in _joined(sorted(bins[arm.spec]))
+    ]
+
+
+def _joined(bins: Sequence[tuple[float, float, float]]) -> Iterator[tuple[float, float, float]]:
+    total = sum(n for *_, n in bins)
+    group: list[tuple[float, float, float]] = []
+    done = 0.0
+    for entry in bins:
+        group.append(entry)
+        done += entry[2]
+        if done >= total / _GROUPS - 1e-9 or entry is bins[-1]:
+            size = sum(n for *_, n in group)
+            yield sum(x * n for x, _, n in group) / size, sum(y * n for _, y, n in group) / size, size
+            group, done = [], 0.0
+
+
+def reliability_text(verdict: Verdict, rows: Iterable[Row]) -> str:
+    """Return the alternative text of the reliability diagram: the largest distance between confidence and accuracy of every arm."""
+    largest: dict[str, float] = {}
+    for point in reliability_curves(verdict, rows):
+        gap = point["accuracy"] - point["confidence"]
+        if abs(gap) >= abs(largest.get(point["arm"], 0.0)):
+            largest[point["arm"]] = gap
+    parts = [f"{arm} {signed(gap, 3)}" for arm, gap in largest.items()]
+    return f"Accuracy over confidence. Largest distance of a group to the diagonal: {', '.join(parts)}."
+
+
+def series_text(verdict: Verdict, rows: Iterable[Row], axis: str, name: str) -> str:
+    """Return the alternative text of a curve of an axis, with the median of every arm at both ends."""
+    rows = list(rows)
+    points = axis_curves(verdict, rows, axis, name)
+    places = decimals(*(point["high"] - point["low"] for point in points))
+    ends: dict[str, list[float]] = defaultdict(list)
+    for point in points:
+        ends[point["arm"]].append(point["median"])
+    parts = [f"{arm} {fixed(of[0], places)} to {fixed(of[-1], places)}" for arm, of in ends.items()]
+    across, up = curve_titles(rows, axis, name)
+    return f"{up} over {across}, {axis}, medians at both ends: {', '.join(parts)}."
