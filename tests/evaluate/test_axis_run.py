@@ -122,3 +122,9 @@ def test_names_files_and_axes_are_resolved(tmp_path: Path) -> None:
         axes_named("calibratoin")
     with pytest.raises(UnknownNameError, match="width"):
         axes_named(f"{file}:with")
+
+
+def test_a_number_keeps_all_its_digits() -> None:
+    own = Axis(name="own", measure=lambda *_: 1 / 3, columns={"own": Column()})
+    data = data_of()
+    assert run_axes([own], data.model, data)["own"]["numbers"]["own"] == 1 / 3

@@ -120,7 +120,7 @@ def _plain(axis: Axis, found: Measured) -> dict[str, Any]:
 def _number(value: Any, of: str) -> tuple[float, float | None]:
     """Return a number; or the mean of one for each example, and its standard error."""
     try:
-        tensor = value.detach() if isinstance(value, Tensor) else torch.as_tensor(value)
+        tensor = value.detach() if isinstance(value, Tensor) else torch.as_tensor(value, dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ActlabError(f"{of} is a {type(value).__name__}; a number, or one for each example, is needed.") from error
     if tensor.is_complex() or tensor.ndim > 1 or not tensor.numel():

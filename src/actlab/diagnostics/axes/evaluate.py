@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -20,9 +21,10 @@ from actlab.evaluate.axis import Axis
 from actlab.evaluate.axis_registry import AxisLike, axes_named
 from actlab.evaluate.axis_run import run_axis
 from actlab.evaluate.evaluation_data import EvaluationData
-from actlab.studies.arm import MAIN_FUNCTION, ArmLike, parse_arm
+from actlab.studies.arm import MAIN_FUNCTION, UNCHANGED, ArmLike, parse_arm
 from actlab.studies.trials.function_trial import train_by_function
-from actlab.studies.trials.loop_trial import train_model
+from actlab.studies.trials.loop_trial import train_model, untrained_model
+from actlab.studies.trials.measurements import TrialSettings
 from actlab.system.display import shown_count
 from actlab.system.options import from_options
 from actlab.tasks.data import Data, Split, as_data
@@ -150,6 +152,7 @@ class _Subject:
     act: str | None = None
     was_trained: bool = False
     seconds: float = 0.0
+    build: Callable[[], nn.Module] | None = None
 
 
 def _measured(subject: _Subject, named: tuple[Axis, ...], seed: int, tell: Callable[..., Any]) -> Evaluation:
@@ -160,7 +163,7 @@ def _measured(subject: _Subject, named: tuple[Axis, ...], seed: int, tell: Calla
     try:
         with one_thread(), isolated(seed):
             model.eval()
-            data = EvaluationData(task, model, subject.data, seed=seed)
+            data = EvaluationData(task, model, subject.data, seed=seed, build=subject.build)
             value = _metric(task, data)
             for done, axis in enumerate(axes):
                 tell(done, len(axes), axis.name)
@@ -226,7 +229,16 @@ def _trained(task: Task | None, data: Data, chosen: EvaluateSettings) -> _Subjec
     model = train(task, chosen.seed, arm=arm)
     spent = time.perf_counter() - started
     label = None if arm is None else arm.label
-    return _Subject(task=task, model=model, data=data, act=label, was_trained=True, seconds=spent)
+    build = None
+    if task.door == "loop":
+        build = partial(
+            untrained_model,
+            task,
+            arm or parse_arm(UNCHANGED),
+            data,
+            TrialSettings(seed=chosen.seed, lr=task.learning_rate),
+        )
+    return _Subject(task=task, model=model, data=data, act=label, was_trained=True, seconds=spent, build=build)
 
 
 def _judge(name: str, model: nn.Module, data: Data, chosen: EvaluateSettings, of_file: Mapping[str, Any]) -> Task:

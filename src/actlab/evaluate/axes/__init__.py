@@ -8,6 +8,7 @@ from actlab.evaluate.axes import (
     cost,
     dynamics,
     groups,
+    low_precision,
     out_of_distribution,
     robustness,
 )

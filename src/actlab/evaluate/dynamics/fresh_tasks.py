@@ -69,7 +69,7 @@ def _shortened(task: Task, split: Split) -> Task:
 def _loss(task: Task, data: EvaluationData, split: Split, number: int) -> float:
     inputs = reordered(split.x, data.generator(f"fresh task {number}"))
     recorder = Recorder()
-    settings = TrainingSettings(lr=task.learning_rate, device=data.device)
+    settings = TrainingSettings(lr=data.learning_rate, device=data.device)
     model = data.model.train()
     try:
         train(

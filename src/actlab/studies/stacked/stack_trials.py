@@ -7,14 +7,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import torch
 
+from actlab.studies.arm import Arm
 from actlab.studies.arm_model import build_model
 from actlab.studies.plan import Plan
 from actlab.studies.stacked.stacked_training import StackedTrial, StackTraining
 from actlab.studies.trial_inputs import input_digests
-from actlab.studies.trials.loop_trial import evaluate_trained, held_out_of
+from actlab.studies.trials.loop_trial import evaluate_trained, held_out_of, untrained_model
 from actlab.studies.trials.measurements import Measurements, TrialSettings
 from actlab.studies.trials.stage import staged
 from actlab.studies.trials.trial import Trial, ending_of
@@ -37,6 +39,7 @@ class _Member:
     """A trial of a stack, and what is recorded of it."""
 
     key: TrialKey
+    arm: Arm
     settings: TrialSettings
     trial: StackedTrial
     measured: Measurements
@@ -110,7 +113,7 @@ def _member(task: Task, plan: Plan, settings: TrialSettings, arm: str, given: tu
     measured.versions |= {"device": "cpu", "threads": str(torch.get_num_threads()), "trainer": "stacked"}
     trial = stacked_trial(task, plan, key, data, measured.inputs)
     measured.parameters = sum(weight.numel() for weight in trial.model.parameters() if weight.requires_grad)
-    return _Member(key=key, settings=settings, trial=trial, measured=measured, held_out=None)
+    return _Member(key=key, arm=plan.arm(arm), settings=settings, trial=trial, measured=measured, held_out=None)
 
 
 def stacked_trial(
@@ -176,6 +179,6 @@ def _finish(task: Task, training: StackTraining, member: _Member, place: int, fi
     with isolated(seed):
         seed_all(seed)
         torch.default_generator.set_state(training.draws.state(place))
-        evaluate_trained(
-            task, model.eval(), member.trial.data, settings=member.settings, measured=member.measured, held_out=held_out
-        )
+        given: dict[str, Any] = {"settings": member.settings, "measured": member.measured, "held_out": held_out}
+        build = partial(untrained_model, task, member.arm, member.trial.data, member.settings)
+        evaluate_trained(task, model.eval(), member.trial.data, build=build, **given)

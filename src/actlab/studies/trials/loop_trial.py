@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -31,7 +32,7 @@ from actlab.tasks.training.held_out import HeldOut
 from actlab.tasks.training.loop import DivergedError, TrainingSettings, UnusableCheckpointError, finite, train
 from actlab.tasks.training.recorder import Recorder
 
-__all__ = ["evaluate_trained", "held_out_of", "measured_axes", "run_loop_trial", "train_model"]
+__all__ = ["evaluate_trained", "held_out_of", "measured_axes", "run_loop_trial", "train_model", "untrained_model"]
 
 
 def run_loop_trial(task: Task, arm: Arm, settings: TrialSettings, measured: Measurements) -> None:
@@ -52,7 +53,14 @@ def run_loop_trial(task: Task, arm: Arm, settings: TrialSettings, measured: Meas
     task = staged(task, settings.stage, step_count(task, data.train))
     measured.versions |= {"threads": str(torch.get_num_threads()), "trainer": "single"}
     model, held_out = _trained(task, arm, data, settings, measured)
-    evaluate_trained(task, model.eval(), data, settings=settings, measured=measured, held_out=held_out)
+    given: dict[str, Any] = {"settings": settings, "measured": measured, "held_out": held_out}
+    evaluate_trained(task, model.eval(), data, build=partial(untrained_model, task, arm, data, settings), **given)
+
+
+def untrained_model(task: Task, arm: Arm, data: Data, settings: TrialSettings) -> nn.Module:
+    """Return the model of a trial as it is before the training."""
+    batch = first_inputs(task, data.train, settings.seed)
+    return build_model(task, arm, settings.seed, init=settings.init, batch=batch)
 
 
 def _trained(
@@ -101,6 +109,7 @@ def evaluate_trained(
     settings: TrialSettings,
     measured: Measurements,
     held_out: HeldOut | None,
+    build: Callable[[], nn.Module] | None = None,
 ) -> None:
     """Evaluate a trained model, in evaluation mode, and fill in the measurements.
 
@@ -119,17 +128,29 @@ def evaluate_trained(
         measured.metric = curve if curve is not None or found is None else finite(task.result_metric(*found), "metric")
         measured.metrics |= {} if found is None else metrics_of(task, found)
         measured.controls = _controls(task, None if curve is not None else found, held_out)
-        measured.axes |= measured_axes(task, model, data, settings=settings, predictions=found)
+        measured.axes |= measured_axes(task, model, data, settings=settings, predictions=found, build=build)
 
 
 def measured_axes(
-    task: Task, model: nn.Module, data: Data, *, settings: TrialSettings, predictions: Predictions | None
+    task: Task,
+    model: nn.Module,
+    data: Data,
+    *,
+    settings: TrialSettings,
+    predictions: Predictions | None,
+    build: Callable[[], nn.Module] | None = None,
 ) -> dict[str, Any]:
     """Return what the axes of a trial say of its trained model, in evaluation mode; they come last and change no other result."""
     axes: list[Any] = [axis for axis in settings.conditions.axes if getattr(axis, "level", "") != "arm"]
     if not axes:
         return {}
-    return run_axes(axes, model, EvaluationData(task, model, data, seed=settings.seed, predictions=predictions))
+    given: dict[str, Any] = {
+        "seed": settings.seed,
+        "predictions": predictions,
+        "build": build,
+        "learning_rate": settings.lr,
+    }
+    return run_axes(axes, model, EvaluationData(task, model, data, **given))
 
 
 def _controls(task: Task, found: Predictions | None, held_out: HeldOut | None) -> dict[str, float]:
