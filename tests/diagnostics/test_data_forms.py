@@ -16,7 +16,7 @@ from actlab.diagnostics.doctor import doctor
 from actlab.diagnostics.remedy import Remedy
 from actlab.diagnostics.short_training import first_steps, short_trial, untrained_metric
 from actlab.errors import PlanError, TaskError
-from actlab.evaluate.data_audit import count_duplicates
+from actlab.evaluate.audit.study_check import count_duplicates
 from actlab.studies.arm import parse_arm
 from actlab.studies.arm_cost import measure_costs
 from actlab.studies.plan import task_digest

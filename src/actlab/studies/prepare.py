@@ -12,7 +12,7 @@ from typing import Any, Unpack
 from actlab.errors import ActlabError, PlanError
 from actlab.evaluate.axis import Axis
 from actlab.evaluate.axis_registry import axes_named
-from actlab.evaluate.data_audit import count_duplicates
+from actlab.evaluate.audit.study_check import check_for_study
 from actlab.nn.sites.dry_run import Inputs
 from actlab.studies.arm import MAIN_FUNCTION, UNCHANGED, Arm, ArmLike, arm_to_dict
 from actlab.studies.arm_model import TriedModel, build_model, swap_of
@@ -61,7 +61,7 @@ class Draft(Displayed):
         trials: largest number of trials.
         jobs: number of trials that run at the same time.
         budget: seconds, or None.
-        hygiene: numbers of duplicates between the data's splits, see :func:`actlab.evaluate.data_audit.count_duplicates`.
+        hygiene: what a fast audit of the data found, see :func:`actlab.evaluate.audit.study_check.check_for_study`.
         sites: every activation site of the model, with what the arms do to it.
         trial_limit: seconds after which a trial is ended, or None for a limit derived from the other trials.
         checkpoint_every: seconds between two checkpoints of a trial, or None for none.
@@ -164,7 +164,7 @@ def draft(
         trials=plan.tuning_trials + int(target.by_pilot and plan.tune is None) + len(plan.arms) * len(plan.seeds),
         jobs=hardware.jobs,
         budget=seconds,
-        hygiene={} if data is None else count_duplicates(data),
+        hygiene={} if data is None else check_for_study(resolved, data),
         sites=sites,
         trial_limit=limit,
         checkpoint_every=parse_interval(chosen.checkpoint_every, "checkpoint_every"),

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from actlab.evaluate.data_audit import count_duplicates
+from actlab.evaluate.audit.study_check import count_duplicates
 from actlab.studies.arm import parse_arm
 from actlab.studies.trials.trial import run_trial
 from actlab.tasks import resolve

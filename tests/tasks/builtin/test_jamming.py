@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
-from actlab.evaluate.data_audit import count_duplicates
+from actlab.evaluate.audit.study_check import count_duplicates
 from actlab.nn.transforms.swap import swap_
 from actlab.studies.arm import parse_arm
 from actlab.studies.trials.trial import run_trial

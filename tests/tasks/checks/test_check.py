@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from actlab.errors import TaskError
-from actlab.evaluate.data_audit import count_duplicates
+from actlab.evaluate.audit.study_check import count_duplicates
 from actlab.tasks import Data, Split, names, resolve
 from actlab.tasks.checks.check import check, example_batch
 from actlab.tasks.training.evaluation import as_number

@@ -40,6 +40,8 @@ def part_keys(values: Part) -> Keys:
         return hashed(v.encode() if isinstance(v, str) else np.ascontiguousarray(v).tobytes() for v in values)
     plain = values + 0 if values.dtype.kind in "fc" else values
     rows = np.ascontiguousarray(plain).reshape(len(plain), -1)
+    if rows.shape[1] == 1 and rows.itemsize <= 8:
+        return mixed(rows[:, 0].view(f"u{rows.itemsize}"))
     return _row_keys(rows)
 
 

@@ -10,7 +10,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaincc
-from sklearn.tree import DecisionTreeClassifier
 
 from actlab.evaluate.audit.finding import EXAMPLES_SHOWN, Finding
 from actlab.system.name_list import listed
@@ -109,6 +108,8 @@ def _wrong(values: npt.NDArray[Any], y: npt.NDArray[np.int64], part: npt.NDArray
         table = np.bincount(cells[part] * number + y[part], minlength=len(distinct) * number).reshape(-1, number)
         guess = np.where(table.sum(1) > 0, table.argmax(1), table.sum(0).argmax())
         return int((guess[cells[~part]] != y[~part]).sum())
+    from sklearn.tree import DecisionTreeClassifier  # noqa: PLC0415 # slow to import
+
     leaves = min(_LEAVES, 4 * (int(y.max()) + 1))
     tree = DecisionTreeClassifier(max_leaf_nodes=max(16, leaves), min_samples_leaf=_FEWEST_OF_CLASS, random_state=0)
     column = np.nan_to_num(values.astype(np.float32))[:, None]

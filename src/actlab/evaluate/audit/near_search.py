@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from actlab.errors import TaskError
-from actlab.evaluate.audit.example_stream import Examples, Part
+from actlab.evaluate.audit.example_stream import SPLITS, Examples, Part
 from actlab.evaluate.audit.finding import Finding
 from actlab.evaluate.audit.hash_sample import Keys
 from actlab.evaluate.audit.neighbours.descriptors import Descriptor
@@ -41,13 +41,20 @@ class NearSearch:
         queries: largest number of examples of a split whose near duplicates are searched.
         rate: chance of any report in data without near duplicates.
         reference: file of reference text, or None.
+        splits: whose near duplicates are searched.
     """
 
     def __init__(
-        self, kinds: Mapping[str, InputKind], *, queries: int, rate: float, reference: str | Path | None = None
+        self,
+        kinds: Mapping[str, InputKind],
+        *,
+        queries: int,
+        rate: float,
+        reference: str | Path | None = None,
+        splits: Sequence[str] = SPLITS,
     ) -> None:
         self.kinds, self.unchecked = kinds, {}  # type: Mapping[str, InputKind], dict[str, str]
-        self._points = NearDuplicates(queries, rate=rate)
+        self._points = NearDuplicates(queries, rate=rate, splits=splits)
         self._texts = SharedText(_SHINGLES, rate=rate)
         self._reference = None if reference is None else ReferenceFile(reference)
         self._overlap: ReferenceOverlap | None = None

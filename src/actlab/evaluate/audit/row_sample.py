@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammainc
 
 from actlab.evaluate.audit.example_stream import SPLITS, Examples, Part
 from actlab.evaluate.audit.hash_sample import chosen_at, mixed
@@ -136,6 +135,8 @@ def chance_of_equal_rows(rows: npt.NDArray[Any], pairs: int, total: int) -> floa
     expected *= total * (total - 1) / 2 / max(1, compared)
     if expected <= 0:
         return 0.0
+    from scipy.special import gammainc  # noqa: PLC0415 # slow to import, and needed where rows are equal only
+
     # P(Poisson(2 * expected) >= pairs): twice, as the expectation is from counts itself
     return float(gammainc(pairs, 2 * expected))
 

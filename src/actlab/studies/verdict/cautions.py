@@ -111,6 +111,8 @@ def _selection_warnings(facts: StudyFacts) -> Iterator[str]:
         if count:
             of = f" of {total}" if total else ""
             yield f"{count}{of} test examples are also in the {split} split: the results favour arms that memorise."
+    for sentence in facts.hygiene.get("findings", ()):
+        yield f"{sentence} See actlab audit."
 
 
 def _unfinished_warnings(evidence: Evidence) -> Iterator[str]:

@@ -40,7 +40,8 @@ class StudyFacts:
         store: URL of the store.
         budget_hit: whether the time budget ended the study before all seeds were run.
         hygiene: facts about the data, ``test_examples``, ``test_in_train`` and ``test_in_validation`` (numbers
-            of test examples that are also in these splits), and ``selected_on_test`` (a choice was made by test results).
+            of test examples that are also in these splits), ``findings`` (sentences of the fast audit), and ``selected_on_test`` (a choice
+            was made by test results).
         site_patterns: of the sites that arms of a single spec swap; none for those of the model's main function.
         sites: every activation site of the model as a mapping with the fields of :class:`actlab.studies.site_list.StudySite`; empty
             where they are not known.

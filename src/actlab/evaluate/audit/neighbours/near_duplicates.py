@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -162,6 +162,7 @@ class NearDuplicates:
     Args:
         capacity: largest number of queries of a split, of the training split a quarter; of more examples a sample.
         rate: chance of any report in data without near duplicates.
+        splits: whose near duplicates are searched.
 
     Example:
         >>> random = np.random.default_rng(0)
@@ -175,8 +176,8 @@ class NearDuplicates:
         [(('test', 'train'), ((50, 0), (51, 1)))]
     """
 
-    def __init__(self, capacity: int, *, rate: float) -> None:
-        self.capacity, self.rate = capacity, rate
+    def __init__(self, capacity: int, *, rate: float, splits: Sequence[str] = SPLITS) -> None:
+        self.capacity, self.rate, self._asked = capacity, rate, splits
         self._queries: dict[str, _Queries] = {}
         self.sizes = dict.fromkeys(SPLITS, 0)
 
@@ -190,10 +191,11 @@ class NearDuplicates:
 
     def _add(self, split: str, batch: _Batch) -> None:
         self.sizes[split] += len(batch.index)
-        if split not in self._queries:
+        if split not in self._queries and split in self._asked:
             capacity = max(1, self.capacity // _OF_TRAINING) if split == "train" else self.capacity
             self._queries[split] = _Queries(capacity, batch.rows(np.arange(0)))
-        self._queries[split].add(batch)
+        if split in self._queries:
+            self._queries[split].add(batch)
         for name, queries in self._queries.items():
             queries.look_at(split, batch, own=name == split)
 
