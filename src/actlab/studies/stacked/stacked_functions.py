@@ -338,13 +338,13 @@ def _cross_entropy(output: Any, target: Any, **options: Any) -> Any:
     given = {name for name, value in options.items() if value not in (None, -100, "mean", 0.0)}
     if given or not all(isinstance(it, StackedTensor) for it in (output, target)):
         return NotImplemented
-    if output.dim() < 2 or target.dim() != output.dim() - 1:  # a single example, or shares of classes
+    scores, labels = output.stacked, target.stacked
+    if scores.dim() < 3 or labels.dim() != scores.dim() - 1:  # a single example, or shares of classes
         return NotImplemented
-    labels = target.stacked
-    if output.dim() == 2:  # examples next to each other, so that torch computes many at a time: a fifth of the time
-        losses = functional.cross_entropy(output.stacked.transpose(1, 2), labels, reduction="none")
+    if scores.dim() == 3:  # examples next to each other, so that torch computes many at a time: a fifth of the time
+        losses = functional.cross_entropy(scores.transpose(1, 2), labels, reduction="none")
     else:
-        losses = functional.cross_entropy(output.stacked.flatten(0, 1), labels.flatten(0, 1), reduction="none")
+        losses = functional.cross_entropy(scores.flatten(0, 1), labels.flatten(0, 1), reduction="none")
     return StackedTensor(losses.view(len(labels), -1).sum(1) / (labels != -100).flatten(1).sum(1))
 
 

@@ -138,7 +138,7 @@ class StackTraining:
         if not isinstance(loss, StackedTensor) or loss.stacked.dim() != 1:
             raise StackError("the loss is not one number for each model")
         self.losses.append(loss.stacked.detach())
-        loss.stacked.sum().backward()  # type: ignore[no-untyped-call] # torch has no annotation for it
+        loss.stacked.backward(torch.ones_like(loss.stacked))  # type: ignore[no-untyped-call] # torch has no annotation for it
         self._optimizer.step()
         if self._scheduler is not None:
             self._scheduler.step()
