@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from actlab.evaluate.axis import Axis, Preference
@@ -14,8 +15,8 @@ HEAD = """# Axes
 <!-- Written by `python tests/docs/test_axes_page.py > docs/reference/axes.md`. -->
 
 What `actlab evaluate` and `actlab compare --evaluate` measure of a trained model, see [Judge activations beyond the
-metric](../how_to/evaluate.md). Columns in bold are compared between arms; the others are recorded and described. Axes that train further are
-not part of `all`.
+metric](../how_to/evaluate.md). Columns in bold are compared between arms; the others are recorded and described. Axes that train further
+are not part of `all`.
 """
 
 
@@ -40,4 +41,4 @@ def test_the_page_has_every_axis_and_column() -> None:
 
 
 if __name__ == "__main__":
-    print(page(), end="")
+    sys.stdout.write(page())
