@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+import copyreg
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from actlab.errors import ActlabError, DuplicateNameError, UnknownNameError
 from actlab.evaluate.axis import Axis
@@ -124,3 +125,21 @@ def _of_file(path: str, own: str) -> list[Axis]:
     return [
         replace(axis, file=f"{file.resolve()}:{axis.name}") for axis in found.values() if axis.name == own or not own
     ]
+
+
+def _reduced(axis: Axis) -> tuple[Callable[..., Axis], tuple[Any, ...]]:
+    """Return how a pickled axis is found again: by its name or its file, whose functions no other process can import."""
+    if axis.file is not None or _axes.get(axis.name) is axis:
+        return _found_again, (axis.file or axis.name,)
+    return _rebuilt, ({field.name: getattr(axis, field.name) for field in fields(axis)},)
+
+
+def _found_again(name: str) -> Axis:
+    return next(iter(_named(name)))
+
+
+def _rebuilt(values: dict[str, Any]) -> Axis:
+    return Axis(**values)
+
+
+copyreg.pickle(Axis, _reduced)

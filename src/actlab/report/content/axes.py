@@ -72,39 +72,40 @@ def axes_rows(verdict: Verdict) -> list[dict[str, Any]]:
     """Return the rows of the page's table: a column each, with one cell for every arm in the verdict's order.
 
     Returns:
-        ``{"heading", "description", "region", "cells"}``; a cell has ``shown``, ``mark``, ``word``, ``relation`` and ``small``.
+        ``{"heading", "description", "region", "cells"}``; a cell has ``shown``, ``mark``, ``word`` and ``small``, a list of texts.
     """
     found = verdict.axes
     return [
         {
             "heading": column_heading(column),
-            "description": column.description,
-            "region": f"practically the same: within ±{fixed(column.rope, _places(column))}, {column.rope_rule}"
-            if column.rope
-            else "",
+            "description": f"{column.description}. {_region(column)}".strip(". "),
+            "region": f"±{fixed(column.rope, _places(column))}" if column.direction and column.rope else "",
             "cells": [_cell(column, column.of(arm.spec)) for arm in verdict.arms],
         }
         for column in (() if found is None else found.columns)
     ]
 
 
-def _cell(column: ColumnFinding, number: ArmNumber) -> dict[str, str]:
+def _region(column: ColumnFinding) -> str:
+    if not (column.direction and column.rope):
+        return ""
+    return f"Practically the same: within ±{fixed(column.rope, _places(column))} ({column.rope_rule})"
+
+
+def _cell(column: ColumnFinding, number: ArmNumber) -> dict[str, Any]:
     places, difference = _places(column), number.difference
-    small = []
+    small = [interval(number.ci, places)]
     if difference is not None:
-        small.append(f"{signed(difference.mean, places)} {interval(difference.ci, places, sign=True)}")
-    elif number.mean is not None:
-        small.append(interval(number.ci, places))
+        small = [f"{signed(difference.mean, places)} {interval(difference.ci, places, sign=True)}"]
     if number.missing:
         small.append(f"{number.n} of {number.trials} seeds")
-    elif number.relation == "undecided" and number.seeds_needed:
+    if number.relation == "undecided" and number.seeds_needed:
         small.append(f"about {number.seeds_needed} more seeds")
     return {
         "shown": fixed(number.mean, places),
         "mark": MARKS.get(number.relation, ""),
         "word": _WORDS.get(number.relation, ""),
-        "relation": number.relation,
-        "small": "; ".join(part for part in small if part != MISSING),
+        "small": [part for part in small if part != MISSING],
     }
 
 

@@ -211,7 +211,8 @@ def _axes(verdict: Verdict, rows: Sequence[Row]) -> dict[str, Any]:
         "axes_sentences": found.sentences,
         "axes_rows": axes_rows(verdict),
         "axes_figures": [figure for figure in figures if figure],
-        "axes_note": f"{axes_legend(verdict)}. Small: difference to {named(verdict.baseline)} with its 95% interval, an estimate.",
+        "axes_note": f"{axes_legend(verdict)}. Small: difference to {named(verdict.baseline)} with its 95% "
+        "interval, an estimate; below a name, the region of practical equivalence.",
     }
 
 

@@ -137,10 +137,11 @@ class _Study:
 
     def _churn_series(self) -> dict[str, ArmSeries]:
         """Return the shares of pairs of seeds that share none, by the first seed of the pair."""
+        if self.churn is None:
+            return column_series(self.rows, *CHURN)
         found = {}
         for arm, trials in self.rows.items():
-            own = {} if self.churn is None else self.churn.pairs.separate(arm, self.facts.seeds)
-            why = "not measured in this trial" if self.churn is None else self.churn.of(arm).undefined
+            own, why = self.churn.pairs.separate(arm, self.facts.seeds), self.churn.of(arm).undefined
             missing = {seed: why for seed in trials if seed not in own and (not own or seed in self.facts.seeds[::2])}
             found[arm] = ArmSeries(arm=arm, values=own, missing=missing)
         return found
