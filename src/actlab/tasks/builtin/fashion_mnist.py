@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from actlab.errors import TaskError
+from actlab.tasks.builtin.stratified_split import digit_images
 from actlab.tasks.data import Data, Split
 from actlab.tasks.task import Task, accuracy
 
@@ -127,6 +128,12 @@ def _data(seed: int) -> Data:
     )
 
 
+def _handwritten(seed: int) -> Tensor:  # noqa: ARG001 # the same for every seed
+    """Return scikit-learn's 1,797 digits as images of the same size and range, which are no clothes, shape (1797, 1, 28, 28)."""
+    pixels = torch.from_numpy(digit_images()[0] / 16).float().reshape(-1, 1, 8, 8)
+    return functional.interpolate(pixels, size=(28, 28), mode="bilinear")
+
+
 def _lenet(seed: int) -> nn.Module:  # noqa: ARG001 # the generator is seeded before the call
     return nn.Sequential(
         nn.Conv2d(1, 6, 5, padding=2),
@@ -177,6 +184,7 @@ def lenet_task() -> Task:
         batch_size=128,
         epochs=5,
         rope=0.003,
+        out_of_distribution=_handwritten,
         description="Fashion-MNIST, LeNet-5",
         source="fashion-mnist, protocol 1",
     )
