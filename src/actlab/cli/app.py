@@ -23,7 +23,7 @@ from typer.core import TyperCommand, TyperGroup
 from actlab.cli.arguments import SCRIPT, parse_specs
 from actlab.cli.compare_options import HEADINGS
 from actlab.cli.json_output import only_results_on_stdout, print_result, reserve_stdout
-from actlab.cli.stop import answer_signals
+from actlab.cli.stop import answer_signals, is_program
 from actlab.errors import ActlabError
 from actlab.system import collector, interrupts, native_threads
 from actlab.system.printable import escape_unprintable, printable
@@ -196,6 +196,8 @@ def options(
 def main() -> None:
     """Run the command line with the arguments of this process."""
     answer_signals()
+    if is_program():
+        collector.skip_at_exit()
     open_missing_streams()
     if "--json" in sys.argv:
         reserve_stdout()  # to the end: user code may also print when the interpreter ends
