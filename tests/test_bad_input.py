@@ -123,6 +123,20 @@ def _loop(setting: str) -> Callable[[], None]:
     return _file(f"{VALIDATED}\n{setting}\n")
 
 
+def _axes(line: str) -> Callable[[], None]:
+    """A good task, and a file with an axis of robustness of one's own."""
+
+    def write() -> None:
+        _good_task()
+        Path("my_axes.py").write_text(
+            "from actlab.evaluate.axes.adversarial import AttackSettings, adversarial_axis\n"
+            f"from actlab.evaluate.axes.robustness import RobustnessSettings, robustness_axis\n{line}\n",
+            encoding="utf-8",
+        )
+
+    return write
+
+
 def _good_task() -> None:
     _file(GOOD)()
 
@@ -999,6 +1013,25 @@ class Lengths:
         typed="actlab report mine --store sqlite:///mine.db --out .",
         says=("'.' says no format", ".html, .csv"),
         first=_study,
+    ),
+    # axes of robustness
+    Wrong(
+        wrong="an attack of no size",
+        typed="actlab compare my_task.py relu gelu --evaluate my_axes.py",
+        says=("eps of the attacks is 0", "a positive number is needed", "eps=8/255"),
+        first=_axes("strong = adversarial_axis(AttackSettings(eps=0), name='strong')"),
+    ),
+    Wrong(
+        wrong="a severity above the strongest",
+        typed="actlab compare my_task.py relu gelu --evaluate my_axes.py",
+        says=("severities are (1, 2, 3)", "above 0 and up to 1"),
+        first=_axes("noise = robustness_axis(RobustnessSettings(severities=(1, 2, 3)), name='noise')"),
+    ),
+    Wrong(
+        wrong="an axis that does not exist",
+        typed="actlab compare my_task.py relu gelu --evaluate adversial",
+        says=("There is no axis 'adversial'", "Did you mean 'adversarial'"),
+        first=_good_task,
     ),
     # scripts
     Wrong(

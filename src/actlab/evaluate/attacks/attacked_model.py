@@ -68,6 +68,7 @@ class AttackedModel:
             )
         self.model, self.kind = model, kind
         weight = next(model.parameters(), None)
+        self._is_recurrent = any(isinstance(module, nn.RNNBase) for module in model.modules())
         self._device = "cpu" if weight is None else str(weight.device)
         self.forward_examples = 0
         self.backward_examples = 0
@@ -95,7 +96,7 @@ class AttackedModel:
 
     def _gradients(self, x: Tensor, labels: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
         # cuDNN has no backward pass of recurrent layers in evaluation mode
-        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=not _is_recurrent(self.model)):
+        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=not self._is_recurrent):
             leaf = x.detach().clone().requires_grad_()
             logits = self._logits(leaf * 1)  # a model may overwrite its input, which a leaf does not allow
             self.backward_examples += len(x)
@@ -136,7 +137,3 @@ def _loss(logits: Tensor, labels: Tensor, loss: Loss) -> Tensor:
         span = logits.detach().amax(1, keepdim=True) - logits.detach().amin(1, keepdim=True)
         logits = logits * (_SPAN / span.clamp_min(_SMALLEST))
     return torch.nn.functional.cross_entropy(logits, labels, reduction="none")
-
-
-def _is_recurrent(model: nn.Module) -> bool:
-    return any(isinstance(module, nn.RNNBase) for module in model.modules())

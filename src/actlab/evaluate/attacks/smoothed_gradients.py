@@ -137,7 +137,9 @@ def smoothed_gradients(model: nn.Module, inputs: Tensor, *, drop_outputs: bool =
         ...     smoothing.sites
         ('1',)
     """
-    replacements, smoothing = _planned(model, inputs[:_SAMPLE], drop_outputs=drop_outputs)
+    weight = next(model.parameters(), None)
+    sample = inputs[:_SAMPLE] if weight is None else inputs[:_SAMPLE].to(weight.device)
+    replacements, smoothing = _planned(model, sample, drop_outputs=drop_outputs)
     with temporarily_applied(replacements), _FlatCalls():
         yield smoothing
 

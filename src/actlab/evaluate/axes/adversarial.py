@@ -23,7 +23,7 @@ from actlab.evaluate.axis import Axis, Column, Measured
 from actlab.evaluate.evaluation_data import EvaluationData
 from actlab.evaluate.undefined_axis import UndefinedAxisError
 
-__all__ = ["ADVERSARIAL", "adversarial_axis"]
+__all__ = ["ADVERSARIAL", "AttackSettings", "adversarial_axis"]
 
 _ALONG: Final = (0.25, 0.5, 0.75, 1.0)  # places along the gradient
 _CURVE_STEPS: Final = 10
@@ -249,8 +249,12 @@ def _record(campaign: _Campaign, found: Mapping[Norm, Resistance], masking: Mask
     }
 
 
-def adversarial_axis(settings: AttackSettings | None = None) -> Axis:
+def adversarial_axis(settings: AttackSettings | None = None, *, name: str = "adversarial") -> Axis:
     """Return the axis with settings of one's own, for ``evaluate=[adversarial_axis(AttackSettings(eps=0.1))]``.
+
+    Args:
+        settings: how far and how hard a model is attacked; None for the defaults.
+        name: of the axis; one of its own where a file defines it, or where the built-in one is measured as well.
 
     Example:
         >>> adversarial_axis(AttackSettings(eps=0.1)).name
@@ -260,7 +264,7 @@ def adversarial_axis(settings: AttackSettings | None = None) -> Axis:
     strongest = "accuracy under the strongest attack found in {}, those without gradients included"
     alone = "accuracy under {} alone, which masked gradients inflate"
     return Axis(
-        name="adversarial",
+        name=name,
         measure=partial(_adversarial, settings=own),
         columns={
             "linf": Column(direction="max", unit="share", description=strongest.format("L-inf")),
@@ -275,7 +279,7 @@ def adversarial_axis(settings: AttackSettings | None = None) -> Axis:
             ),
         },
         description="Accuracy under attack: small changes of the inputs that are made to change the answer.",
-        source="" if settings is None else f"adversarial {own}",
+        source=f"{name} {own}",
     )
 
 

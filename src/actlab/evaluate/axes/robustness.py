@@ -183,8 +183,12 @@ def _summary(
     )
 
 
-def robustness_axis(settings: RobustnessSettings | None = None) -> Axis:
+def robustness_axis(settings: RobustnessSettings | None = None, *, name: str = "robustness") -> Axis:
     """Return the axis with settings of one's own, for ``evaluate=[robustness_axis(RobustnessSettings(...))]``.
+
+    Args:
+        settings: how inputs are corrupted; None for the defaults.
+        name: of the axis; one of its own where a file defines it, or where the built-in one is measured as well.
 
     Example:
         >>> robustness_axis(RobustnessSettings(severities=(0.5, 1.0))).name
@@ -193,7 +197,7 @@ def robustness_axis(settings: RobustnessSettings | None = None) -> Axis:
     own = settings or RobustnessSettings()
     area = "mean of the metric over severities 0 to 1 and over corruptions"
     return Axis(
-        name="robustness",
+        name=name,
         measure=partial(_robustness, settings=own),
         columns={
             "area": Column(direction="max", description=f"{area}, where a larger metric is better"),
@@ -204,7 +208,7 @@ def robustness_axis(settings: RobustnessSettings | None = None) -> Axis:
             ),
         },
         description="How much of the metric is left when inputs are noisy, blurred, incomplete or misspelt.",
-        source="" if settings is None else f"robustness {own}",
+        source=f"{name} {own}",
     )
 
 
