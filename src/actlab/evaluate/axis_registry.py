@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copyreg
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
 from importlib import import_module
@@ -127,15 +128,22 @@ def _of_file(path: str, own: str) -> list[Axis]:
     ]
 
 
-def _reduced(axis: Axis) -> tuple[Callable[..., Axis], tuple[Any, ...]]:
-    """Return how a pickled axis is found again: by its name or its file, whose functions no other process can import."""
+def _reduced(axis: Axis) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """Return how a pickled axis is found again: by its name or file, or where it is defined; its function cannot be imported by itself."""
     if axis.file is not None or _axes.get(axis.name) is axis:
         return _found_again, (axis.file or axis.name,)
+    module, name = (str(getattr(axis.measure, part, "")) for part in ("__module__", "__qualname__"))
+    if getattr(sys.modules.get(module), name, None) == axis:
+        return _imported, (module, name)
     return _rebuilt, ({field.name: getattr(axis, field.name) for field in fields(axis)},)
 
 
 def _found_again(name: str) -> Axis:
     return next(iter(_named(name)))
+
+
+def _imported(module: str, name: str) -> Any:
+    return getattr(import_module(module), name)
 
 
 def _rebuilt(values: dict[str, Any]) -> Axis:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final, TypedDict, Unpack
+from typing import Any, Final, Literal, TypedDict, Unpack
 
 from torch import nn
 
@@ -31,7 +31,11 @@ class FunctionOptions(TypedDict, total=False):
         direction: "max" or "min"; by default that of the name.
         learning_rate: of ``trial.lr``; by default 0.001.
         example_inputs: of a seed, returns a batch as the model takes it, on which its activations are found; or the batch itself.
-        data: of a seed, returns the splits; for importance only.
+        data: of a seed, returns the splits; for importance, and for axes (``evaluate=``).
+        output_kind: what the model gives, for axes; see :class:`actlab.tasks.task.Task`, as for the next three.
+        input_kind: what inputs are.
+        groups: of examples.
+        out_of_distribution: of a seed, returns inputs that the model was not made for.
     """
 
     model: Callable[[int], nn.Module]
@@ -40,6 +44,10 @@ class FunctionOptions(TypedDict, total=False):
     learning_rate: float
     example_inputs: Callable[[int], Any]
     data: Callable[[int], Any]
+    output_kind: Literal["logits", "log_probabilities", "probabilities", "values"]
+    input_kind: Literal["image", "table", "series", "text"]
+    groups: int | str | Callable[[Any, Any], Any]
+    out_of_distribution: Callable[[int], Any]
 
 
 FUNCTION_OPTIONS: Final = tuple(FunctionOptions.__annotations__)
