@@ -4,7 +4,8 @@ import pytest
 
 from actlab.errors import DuplicateNameError, TaskError, UnknownNameError
 from actlab.tasks import names, register, resolve, summaries
-from actlab.tasks.registry import earlier_names, forget
+from actlab.tasks.builtin import jamming
+from actlab.tasks.registry import earlier_names, forget, is_built_in, is_registered, register_numbered
 
 
 def test_the_built_in_tasks_are_registered():
@@ -26,6 +27,9 @@ def test_the_built_in_tasks_are_registered():
         "gan",
         "gan:precision",
         "gan:recall",
+        *(f"fashion-mnist:{net}" for net in ("resnet", "vit", "depth-16", "autoencoder")),
+        *("shakespeare", "shakespeare:plays"),
+        *(f"tiny:{net}" for net in ("resnet-8", "ds-cnn", "anomaly")),
     }
 
 
@@ -72,3 +76,41 @@ def test_a_registered_name_resolves_and_cannot_be_taken_twice():
             register("mine", lambda: resolve("digits"))
     finally:
         forget("mine")
+
+
+@pytest.mark.parametrize("name", ["fashion-mnist:depth-1", "fashion-mnist:depth-40", "jamming:ones-0.25"])
+def test_a_name_with_another_number_is_a_built_in_task_of_that_number(name):
+    assert resolve(name).name == name
+    assert is_built_in(name)
+    assert is_registered(name)
+    assert name not in names()
+
+
+@pytest.mark.parametrize(
+    "name", ["fashion-mnist:depth-016", "fashion-mnist:depth", "fashion-mnist:depth-", "tiny:resnet-9"]
+)
+def test_a_number_in_another_spelling_or_of_another_task_is_an_unknown_name(name):
+    assert not is_registered(name)
+    with pytest.raises(UnknownNameError, match=r"Did you mean '(fashion-mnist:depth-16|tiny:resnet-8)'"):
+        resolve(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["fashion-mnist:depth-0", "fashion-mnist:depth-101", "fashion-mnist:depth-2.5", "jamming:ones-1"]
+)
+def test_a_number_that_a_task_cannot_have_is_answered_with_those_that_it_can(name):
+    with pytest.raises(TaskError, match=r"(from 1 to 100|between 0 and 1); try "):
+        resolve(name)
+
+
+def test_a_numbered_name_is_registered_once_and_forgotten_as_a_whole():
+    register_numbered("mine-4", jamming.ones_task)
+    try:
+        with pytest.raises(DuplicateNameError, match="'mine' with a number is taken"):
+            register_numbered("mine-5", jamming.ones_task)
+    finally:
+        forget("mine-4")
+    assert not is_registered("mine-4")
+    assert not is_registered("mine-5")
+    with pytest.raises(TaskError, match="does not end with a hyphen and a number"):
+        register_numbered("mine", jamming.ones_task)

@@ -15,6 +15,7 @@ from actlab.errors import ActlabError, UnknownNameError, did_you_mean
 from actlab.functions.name_index import built_in_names
 from actlab.functions.own_modules import add_own_module, has_own_modules
 from actlab.functions.spec_text import check_names, split_site_map
+from actlab.system.name_list import split_number
 
 __all__ = [
     "SCRIPT",
@@ -95,18 +96,28 @@ def _check_arms(context: typer.Context, value: Any) -> Any:
 
 def task_names() -> list[str]:
     """Return the names of the built-in tasks, without those of earlier protocols."""
-    return sorted(_registered_names()[0])
+    tables = _registered_names()
+    return sorted([*tables["_BUILDERS"], *tables["_NUMBERED"]])
 
 
-def _registered_names() -> list[list[str]]:
-    """Return the names of the built-in tasks and of their earlier protocols, read from the file that registers them."""
+def _is_task_name(name: str) -> bool:
+    """Return whether a task is built in under a name, one of another number or of an earlier protocol included."""
+    tables = _registered_names()
+    stems = {stem for stem, _ in filter(None, map(split_number, tables["_NUMBERED"]))}
+    return name in chain(*tables.values()) or (split_number(name) or ("",))[0] in stems
+
+
+def _registered_names() -> dict[str, list[str]]:
+    """Return the names in the tables of built-in tasks, by the tables' names, read from the file that registers them."""
     file = Path(__file__).parents[1] / "tasks" / "builtin" / "__init__.py"
-    tables = [
-        node.value
+    tables = {
+        node.target.id: node.value
         for node in ast.parse(file.read_text(encoding="utf-8")).body
-        if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Dict)
-    ]
-    return [[str(key.value) for key in table.keys if isinstance(key, ast.Constant)] for table in tables]
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and isinstance(node.value, ast.Dict)
+    }
+    return {
+        name: [str(key.value) for key in table.keys if isinstance(key, ast.Constant)] for name, table in tables.items()
+    }
 
 
 def check_task(task: str) -> str:
@@ -116,7 +127,7 @@ def check_task(task: str) -> str:
         UnknownNameError: it is neither.
         ActlabError: there is no such file.
     """
-    if task == SCRIPT or task in chain(*_registered_names()) or Path(task).exists() or has_own_modules():
+    if task == SCRIPT or _is_task_name(task) or Path(task).exists() or has_own_modules():
         return task
     if not task.endswith(".py") and "/" not in task:
         names = ", ".join(task_names())

@@ -83,7 +83,7 @@ def load_diagnosed_model(
     if not isinstance(source, str | Path | Task):
         check_model(source, "doctor")  # type: ignore[unreachable] # a caller without types
     if not isinstance(source, Task):
-        missing = [] if str(source) in registry.names() else list(_missing_definitions(source))
+        missing = [] if registry.is_registered(str(source)) else list(_missing_definitions(source))
         if missing:
             loaded = load_model(source, seed)
             note = (

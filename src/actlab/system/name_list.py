@@ -1,10 +1,13 @@
-"""Lists of names in a sentence."""
+"""Lists of names in a sentence, and the number at the end of a name."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
-__all__ = ["listed"]
+__all__ = ["listed", "split_number"]
+
+_NUMBERED = re.compile(r"(?P<stem>.+)-(?P<number>0|[1-9]\d*|(?:0|[1-9]\d*)\.\d*[1-9])")
 
 
 def listed(names: Iterable[str]) -> str:
@@ -16,3 +19,19 @@ def listed(names: Iterable[str]) -> str:
     """
     *others, last = [*names] or [""]
     return f"{', '.join(others)} and {last}" if others else last
+
+
+def split_number(name: str) -> tuple[str, float] | None:
+    """Return the part of a name before its number, and the number, an int where it is whole; None for a name without one.
+
+    Numbers have one spelling only: no leading zeros, no zeros at the end of a fraction, no sign.
+
+    Example:
+        >>> split_number("fashion-mnist:depth-20"), split_number("ones-0.5"), split_number("depth-020"), split_number("fashion-mnist")
+        (('fashion-mnist:depth', 20), ('ones', 0.5), None, None)
+    """
+    found = _NUMBERED.fullmatch(name)
+    if found is None:
+        return None
+    text = found["number"]
+    return found["stem"], float(text) if "." in text else int(text)

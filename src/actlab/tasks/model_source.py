@@ -60,7 +60,7 @@ def load_model(source: str | Path, seed: int = 0) -> LoadedModel:
         >>> type(loaded.model).__name__, tuple(loaded.example_inputs.shape)
         ('NoisyMLP', (32, 40))
     """
-    if isinstance(source, str) and source in registry.names():
+    if isinstance(source, str) and registry.is_registered(source):
         return _from_task(registry.resolve(source), seed)
     if not task_file.is_file(source):
         registry.resolve(source)  # raises, and suggests similar names

@@ -4,18 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
 from actlab.errors import DuplicateNameError, TaskError, UnknownNameError
+from actlab.system.name_list import split_number
 from actlab.tasks import task_file
 from actlab.tasks.task import Direction, Task
 
-__all__ = ["TaskSource", "TaskSummary", "earlier_names", "is_built_in", "names", "register", "resolve", "summaries"]
+__all__ = [
+    "TaskSource",
+    "TaskSummary",
+    "earlier_names",
+    "is_built_in",
+    "is_registered",
+    "names",
+    "register",
+    "register_numbered",
+    "resolve",
+    "summaries",
+]
 
 _builders: dict[str, Callable[[], Task]] = {}
 _unlisted: set[str] = set()
+_numbered: dict[str, Callable[[float], Task]] = {}  # by the part of the name before the number
 
 
 def _load() -> None:
@@ -51,9 +65,27 @@ def is_built_in(name: str) -> bool:
         >>> is_built_in("digits"), is_built_in("mine")
         (True, False)
     """
-    _load()
-    build = _builders.get(name)
+    build = _builder(name)
     return str(getattr(getattr(build, "func", build), "__module__", "")).startswith("actlab.")
+
+
+def is_registered(name: str) -> bool:
+    """Return whether a name resolves to a registered task: a listed one, one of an earlier protocol, or one of another number.
+
+    Example:
+        >>> is_registered("digits"), is_registered("fashion-mnist:depth-3"), is_registered("my_task.py")
+        (True, True, False)
+    """
+    return _builder(name) is not None
+
+
+def _builder(name: str) -> Callable[..., Task] | None:
+    """Return what builds the task of a name; None where none is registered."""
+    _load()
+    if name in _builders:
+        return _builders[name]
+    stem, number = split_number(name) or ("", 0)
+    return partial(_numbered[stem], number) if stem in _numbered else None
 
 
 class TaskSource(Protocol):
@@ -120,10 +152,44 @@ def register(name: str, build: Callable[[], Task], *, listed: bool = True) -> No
         _unlisted.add(name)
 
 
+def register_numbered(name: str, build: Callable[[float], Task]) -> None:
+    """Register a task for every number at the end of a name, such as a depth; the given name is the one that is listed.
+
+    Args:
+        name: ends with a hyphen and a number, which is that of the listed task.
+        build: of a number, an int where it is whole, returns the task. It refuses numbers that are none of its own by a
+            :class:`~actlab.errors.TaskError` that says which are allowed.
+
+    Raises:
+        TaskError: the name does not end with a number.
+        DuplicateNameError: the name is taken, or the same name with another number.
+
+    Example:
+        >>> from actlab.tasks.builtin.vision import fashion_depth
+        >>> register_numbered("my-depth-8", fashion_depth.task)
+        >>> resolve("my-depth-3").name, "my-depth-8" in names(), "my-depth-3" in names()
+        ('fashion-mnist:depth-3', True, False)
+        >>> forget("my-depth-8")
+    """
+    parts = split_number(name)
+    if parts is None:
+        raise TaskError(
+            f"The name {name!r} does not end with a hyphen and a number. Add the number that is listed, such as {name}-1."
+        )
+    stem, number = parts
+    if stem in _numbered:
+        raise DuplicateNameError(
+            f"The task name {stem!r} with a number is taken. Choose another, or `forget` it first."
+        )
+    register(name, partial(build, number))
+    _numbered[stem] = build
+
+
 def forget(name: str) -> None:
     """Remove a task from the registry, for tests and notebooks that redefine one."""
     del _builders[name]
     _unlisted.discard(name)
+    _numbered.pop((split_number(name) or (name, 0))[0], None)
 
 
 def resolve(task: str | Path | Task | TaskSource) -> Task:
@@ -147,10 +213,10 @@ def resolve(task: str | Path | Task | TaskSource) -> Task:
             f"A task is a registered name, the path of a Python file or a Task; got {type(task).__name__}. "
             f"Names: {', '.join(names())}."
         )
-    _load()
     text = str(task)
-    if text in _builders:
-        return _builders[text]()
+    build = _builder(text)
+    if build is not None:
+        return build()
     if text.endswith(".py") or "/" in text or Path(text).exists():
         return task_file.load(text)
     raise UnknownNameError(

@@ -66,7 +66,7 @@ def load_model_or_task(source: str | Path | Task, seed: int = 0) -> ModelOrTask:
         >>> loaded.task.name, len(loaded.data.test)
         ('digits', 360)
     """
-    if isinstance(source, Task) or source in registry.names() or not task_file.is_file(source):
+    if isinstance(source, Task) or registry.is_registered(str(source)) or not task_file.is_file(source):
         return _from_task(registry.resolve(source), seed)
     file = Path(source).expanduser()
     namespace = task_file.run_file(file)

@@ -1,18 +1,19 @@
 """Built-in tasks of all domains, registered on import."""
 
 from collections.abc import Callable
-from functools import partial
 
 from actlab.tasks.builtin import digits, fashion_mnist, gan, jamming, mnist1d
 from actlab.tasks.builtin.control import cart_pole
 from actlab.tasks.builtin.graphs import sections
 from actlab.tasks.builtin.language import gpt, plays
+from actlab.tasks.builtin.microcontroller import tiny_nets
 from actlab.tasks.builtin.perception import japanese_vowels
 from actlab.tasks.builtin.physics import burgers, helmholtz, image
 from actlab.tasks.builtin.recommendation import dependencies, movielens
 from actlab.tasks.builtin.series import co2, oil
 from actlab.tasks.builtin.tables import insurance
-from actlab.tasks.registry import register
+from actlab.tasks.builtin.vision import fashion_autoencoder, fashion_depth, fashion_resnet, fashion_vit
+from actlab.tasks.registry import register, register_numbered
 from actlab.tasks.task import Task
 
 _BUILDERS: dict[str, Callable[[], Task]] = {
@@ -22,11 +23,13 @@ _BUILDERS: dict[str, Callable[[], Task]] = {
     "mnist1d:accuracy": mnist1d.accuracy_task,
     "fashion-mnist": fashion_mnist.lenet_task,
     "fashion-mnist:mlp": fashion_mnist.mlp_task,
+    "fashion-mnist:resnet": fashion_resnet.task,
+    "fashion-mnist:vit": fashion_vit.task,
+    "fashion-mnist:autoencoder": fashion_autoencoder.task,
     "gan": gan.frechet_task,
     "gan:precision": gan.precision_task,
     "gan:recall": gan.recall_task,
     "jamming:ones": jamming.ones_task,
-    "jamming:ones-0.5": partial(jamming.ones_task, 0.5),
     "jamming:step": jamming.step_task,
     "jamming:digits": jamming.digits_task,
     "jamming:lenet": jamming.lenet_task,
@@ -49,6 +52,14 @@ _BUILDERS: dict[str, Callable[[], Task]] = {
     "cart-pole": cart_pole.cart_pole_task,
     "shakespeare": gpt.task,
     "shakespeare:plays": plays.task,
+    "tiny:resnet-8": tiny_nets.resnet_task,
+    "tiny:ds-cnn": tiny_nets.ds_cnn_task,
+    "tiny:anomaly": tiny_nets.anomaly_task,
+}
+# The number at the end of the name is another one where another is typed, such as fashion-mnist:depth-40.
+_NUMBERED: dict[str, Callable[[float], Task]] = {
+    "fashion-mnist:depth-16": fashion_depth.task,
+    "jamming:ones-0.5": jamming.ones_task,
 }
 _EARLIER: dict[str, Callable[[], Task]] = {
     "digits:protocol-1": digits.earlier_mlp_task,
@@ -56,5 +67,7 @@ _EARLIER: dict[str, Callable[[], Task]] = {
 }
 for _name, _build in _BUILDERS.items():
     register(_name, _build)
+for _name, _build_of_number in _NUMBERED.items():
+    register_numbered(_name, _build_of_number)
 for _name, _build in _EARLIER.items():
     register(_name, _build, listed=False)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from actlab.errors import TaskError
 from actlab.tasks.builtin import digits, fashion_mnist
 from actlab.tasks.data import Data, Split
 from actlab.tasks.task import Parameters, Task, accuracy
@@ -93,12 +94,19 @@ def ones_task(tau: float = 0.7) -> Task:
     """Return the logistic unit on Ones, with 2,000 rows of 10 bits, binary cross-entropy, SGD at 0.1, 30 epochs.
 
     Args:
-        tau: the share of ones above which the label is 1; the authors' code has 0.7 and its docstring 0.5.
+        tau: the share of ones above which the label is 1, between 0 and 1; the authors' code has 0.7 and its docstring 0.5.
+
+    Raises:
+        TaskError: the share is no such one.
 
     Example:
         >>> ones_task(0.5).name, len(ones_task().data(0).train)
         ('jamming:ones-0.5', 1600)
     """
+    if not 0 < tau < 1:
+        raise TaskError(
+            f"The number of jamming:ones-{tau:g} is the share of ones above which the label is 1, between 0 and 1; try jamming:ones-0.5."
+        )
     return Task(
         name="jamming:ones" if tau == 0.7 else f"jamming:ones-{tau:g}",
         data=partial(_ones_data, 2000, 10, tau),

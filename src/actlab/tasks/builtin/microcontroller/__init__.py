@@ -1,0 +1,1 @@
+"""Tasks with the nets of the MLPerf Tiny benchmark, on images in the shapes of its inputs."""
