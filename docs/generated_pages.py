@@ -17,7 +17,7 @@ from actlab.cli import app
 from actlab.functions import activation, rule, spec
 from actlab.functions.activation import get
 from actlab.functions.parameter import DOMAINS
-from actlab.testing import CHECKS, RULE_CHECKS
+from actlab.testing import AXIS_CHECKS, CHECKS, RULE_CHECKS
 
 __all__ = ["GENERATED", "fill"]
 
@@ -118,7 +118,12 @@ def rule_checks() -> str:
     return _checks(RULE_CHECKS)
 
 
-def _checks(checks: Iterable[Callable[[str], None]]) -> str:
+def axis_checks() -> str:
+    """Return the table of the checks of an axis."""
+    return _checks(AXIS_CHECKS)
+
+
+def _checks(checks: Iterable[Callable[..., None]]) -> str:
     rows = ((f"`{check.__name__}`", _text((check.__doc__ or "").split("\n\n")[0])) for check in checks)
     return table(("check", "holds if"), rows)
 
@@ -131,4 +136,5 @@ GENERATED: dict[str, Callable[[], str]] = {
     "rules": rules_table,
     "activation_checks": activation_checks,
     "rule_checks": rule_checks,
+    "axis_checks": axis_checks,
 }
