@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from actlab.evaluate.audit.example_stream import SPLITS
@@ -14,6 +15,7 @@ __all__ = ["balance_reports"]
 
 #: Examples below which the recall of a class is known to no better than 16 points (standard error at one half).
 _FEWEST: Final = 10
+_JUDGED_ONE_BY_ONE: Final = 100  # classes; of more, such as words or items, the rare ones are not judged by themselves
 _UNEQUAL: Final = 10.0  # times as many examples of the largest class as of the smallest
 
 
@@ -33,8 +35,10 @@ def balance_reports(counts: Mapping[str, Mapping[int, int]], names: Sequence[str
     train = counts.get("train", {})
     for split in splits:
         unknown = [code for code in counts[split] if code not in train]
-        if split != "train" and unknown:
-            yield _missing(split, unknown, counts[split], names)
+        if split != "train" and unknown and train:
+            found = _missing(split, unknown, counts[split], names)
+            one_class = " Train has one class, as for the detection of anomalies." if len(train) == 1 else ""
+            yield replace(found, severity="note", sentence=f"{found.sentence}{one_class}") if one_class else found
     absent = [code for code in train if "test" in splits and code not in counts["test"]]
     if absent:
         yield Finding(
@@ -63,7 +67,7 @@ def _imbalance(
         few = f" {_classes(rare, names)} {'has' if len(rare) == 1 else 'have'} too few to be {what}." if rare else ""
         yield Finding(
             kind="class imbalance",
-            severity="finding" if rare else "note",
+            severity="finding" if rare and len(names) <= _JUDGED_ONE_BY_ONE else "note",
             splits=(split,),
             count=len(rare) or 1,
             share=found[smallest] / total,

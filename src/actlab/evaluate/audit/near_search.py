@@ -28,8 +28,8 @@ _RUNS: Final = 2**21
 _FIRST: Final = 1024  # examples from which scales are taken
 _WHAT: Final[Mapping[str, str]] = {
     "image": ", equal but for brightness, contrast, a small shift or noise",
-    "series": ", equal but for a small difference",
-    "table": ", equal but for rounding",
+    "series": ", far nearer than its other neighbours",
+    "table": ", far nearer than its other neighbours: rounded, or of one source",
 }
 
 
@@ -137,7 +137,7 @@ class NearSearch:
             yield from self._texts.reports()
             self.unchecked |= self._texts.why_not
         elif "near duplicates" not in self.unchecked:
-            yield from self._points.reports(has_classes=has_classes, what=_WHAT[main])
+            yield from self._points.reports(has_classes=has_classes, is_image=main == "image", what=_WHAT[main])
         if self._reference is not None and self._overlap is not None and self._tokens is not None:
             progress(f"reading {listed([self._reference.path.name])}")
             for piece in self._reference.pieces(self._tokens):

@@ -145,7 +145,7 @@ class _Check:
         return chance_of_equal_rows(rows, pairs, sum(self.exact.sizes.values()))
 
 
-def _silent(what: str) -> None:  # noqa: ARG001 # it is over before anybody reads it
+def _silent(what: str) -> None:  # it is over before anybody reads it
     """Show no progress."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -204,8 +204,14 @@ class NearDuplicates:
         """Smallest share of the examples of a split whose neighbours were searched."""
         return min((2.0**-queries.level for queries in self._queries.values()), default=1.0)
 
-    def reports(self, *, has_classes: bool, what: str = "") -> Iterator[Finding]:
-        """Yield what was found, across splits and within them."""
+    def reports(self, *, has_classes: bool, is_image: bool = False, what: str = "") -> Iterator[Finding]:
+        """Yield what was found, across splits and within them.
+
+        Args:
+            has_classes: whether targets are classes.
+            is_image: whether examples are images: two of one thing have one class, two alike rows of a table need not.
+            what: in what they are near, as the end of the sentence.
+        """
         for first, second in (*PAIRS, *((split, split) for split in SPLITS)):
             if first not in self._queries or second not in self._queries[first].near:
                 continue
@@ -216,7 +222,8 @@ class NearDuplicates:
                 yield near_report(first, second, pairs, count=scaled, total=self.sizes[first], what=what)
                 if has_classes and differ.any():
                     count = round(int(differ.sum()) * 2.0**queries.level)
-                    yield _conflicts(first, second, pairs[differ], count=count, total=self.sizes[first])
+                    conflicts = _conflicts(first, second, pairs[differ], count=count, total=self.sizes[first])
+                    yield conflicts if is_image else replace(conflicts, severity="note")
 
     def _near(self, queries: _Queries, found: _Neighbours) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
         """Return pairs of a query and its nearest near duplicate that is no exact one, and whether their targets differ."""
