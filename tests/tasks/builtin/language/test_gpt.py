@@ -37,8 +37,8 @@ def test_no_output_depends_on_a_later_character(task):
     with torch.no_grad():
         before, after = model(x), model(changed)
 
-    assert torch.allclose(before[:, :40], after[:, :40], atol=1e-6)
-    assert not torch.allclose(before[:, 40:], after[:, 40:], atol=1e-2)
+    assert torch.allclose(before[..., :40], after[..., :40], atol=1e-6)
+    assert not torch.allclose(before[..., 40:], after[..., 40:], atol=1e-2)
 
 
 def test_the_learning_rate_is_that_of_nanogpts_get_lr(task):

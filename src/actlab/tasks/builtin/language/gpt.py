@@ -74,7 +74,7 @@ class Gpt(nn.Module):
     Example:
         >>> net = Gpt(vocabulary=65, layers=4, heads=4, width=128, block=64)
         >>> net(torch.zeros(2, 64, dtype=torch.int64)).shape, sum(p.numel() for p in net.parameters())
-        (torch.Size([2, 64, 65]), 804096)
+        (torch.Size([2, 65, 64]), 804096)
     """
 
     def __init__(self, *, vocabulary: int, layers: int, heads: int, width: int, block: int) -> None:
@@ -93,11 +93,11 @@ class Gpt(nn.Module):
                 nn.init.normal_(weight, std=0.02 / shrink)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits of the next character, shape (n, length, vocabulary), from numbers of characters, shape (n, length)."""
+        """Return logits of the next characters, shape (n, vocabulary, length), from numbers of characters, shape (n, length)."""
         hidden = self.embedding(x) + self.positions[: x.shape[1]]
         for block in self.blocks:
             hidden = block(hidden)
-        return functional.linear(self.norm(hidden), self.embedding.weight)
+        return functional.linear(self.norm(hidden), self.embedding.weight).transpose(1, 2)
 
 
 def _model(seed: int) -> nn.Module:  # noqa: ARG001 # the generator is seeded before the call
@@ -130,12 +130,8 @@ def _data(seed: int) -> Data:
     )
 
 
-def _loss(output: Tensor, target: Tensor) -> Tensor:
-    return functional.cross_entropy(output.flatten(0, 1), target.flatten())
-
-
 def _nats(output: Tensor, target: Tensor) -> float:
-    return float(_loss(output, target))
+    return float(functional.cross_entropy(output, target))
 
 
 def _optimizer(model: nn.Module, lr: float) -> torch.optim.Optimizer:
@@ -173,7 +169,7 @@ def task() -> Task:
         name="shakespeare",
         model=_model,
         data=_data,
-        loss=_loss,
+        loss=functional.cross_entropy,
         metric=_nats,
         metric_name="nats per character",
         direction="min",

@@ -111,6 +111,7 @@ def ds_cnn_task() -> Task:
         batch_size=64,
         epochs=3,
         rope=0.005,
+        input_kind="image",
         description="DS-CNN of MLPerf Tiny on Fashion-MNIST (MIT licence) at 49 x 10; logistic regression: 0.82",
         source="tiny:ds-cnn, protocol 1",
     )
@@ -132,6 +133,7 @@ def anomaly_task() -> Task:
         predict=_reconstruction_errors,
         metrics={"AUROC": auroc},
         direction="max",
+        output_kind="values",
         scheduler=cosine,
         learning_rate=2e-3,
         batch_size=128,
