@@ -191,6 +191,8 @@ def _named_leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
             yield from _named_leaves(part, str(key) if name == "x" else f"{name}.{key}")
     elif is_named_tuple(value):
         yield from _named_leaves(value._asdict(), name)
+    elif _is_per_example(value):
+        yield name, value
     elif isinstance(value, tuple) or (isinstance(value, list) and _is_of_columns(value)):
         if len(value) == 1:
             yield from _named_leaves(value[0], name)
@@ -199,6 +201,11 @@ def _named_leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
             yield from _named_leaves(part, f"{name}{place}" if name == "x" else f"{name}.{place}")
     else:
         yield name, value
+
+
+def _is_per_example(value: Any) -> bool:
+    """Return whether a list or tuple has one text or number for each example, as default_collate leaves texts."""
+    return isinstance(value, tuple | list) and bool(value) and all(isinstance(v, str | bytes | int | float) for v in value)
 
 
 def _is_of_columns(value: list[Any]) -> bool:

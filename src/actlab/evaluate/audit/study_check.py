@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler
 
 from actlab.evaluate.audit.class_balance import balance_reports
 from actlab.evaluate.audit.duplicates import ExactDuplicates, part_keys
@@ -35,7 +36,8 @@ def count_duplicates(data: Data) -> Mapping[str, Any]:
 
     Returns:
         ``test_examples``, the size of the test split; ``test_in_train`` and ``test_in_validation``, the numbers of test examples
-        that are also in these splits. Of datasets and loaders, whose examples may be other ones at every reading, ``not_checked``.
+        that are also in these splits. Of datasets and loaders, whose examples may be other ones at every reading, ``not_checked``; one
+        object or one whole dataset that stands for two splits is known.
 
     Example:
         >>> import torch
@@ -81,13 +83,38 @@ def _unread(data: Data) -> Mapping[str, Any]:
     unknown = [name for name, split in data.splits.items() if not _is_whole(split)]
     if not unknown:
         return {}
-    sizes = {} if data.test.examples is None else {"test_examples": data.test.examples}
-    return {**sizes, "not_checked": f"{listed(unknown)}: read from a dataset or a loader"}
+    total = data.test.examples
+    sizes = {} if total is None else {"test_examples": total}
+    same = [name for name, split in data.splits.items() if name != "test" and _is_same(split, data.test)]
+    found: dict[str, Any] = {**sizes, **{f"test_in_{name}": total for name in same if total}}
+    if len(same) < len(data.splits) - 1:
+        found["not_checked"] = f"{listed(unknown)}: read from a dataset or a loader"
+    return found
 
 
 def _is_whole(split: Split | Loader) -> bool:
     """Return whether a split is tensors in memory, and not a part of them."""
     return isinstance(split, Split) or (split.is_in_memory and split.examples == len(InMemory(split.tree)))
+
+
+def _is_same(one: Split | Loader, other: Split | Loader) -> bool:
+    """Return whether two splits are read from one object, or from all examples of one dataset."""
+    if not isinstance(one, Loader) or not isinstance(other, Loader):
+        return False
+    return one.source is other.source or _examples(one.source) == _examples(other.source)
+
+
+def _examples(source: Any) -> tuple[int, int | None]:
+    """Return what tells the examples of a source apart: the dataset, and what chooses from it unless that is all of it."""
+    if not isinstance(source, DataLoader):
+        return id(source), None
+    dataset: Any = source.dataset
+    batches = source.batch_sampler
+    chooses: Any = batches
+    if batches is None or type(batches) is BatchSampler:
+        chooses = source.sampler
+    is_all = type(chooses) in {SequentialSampler, RandomSampler} and len(chooses) == len(dataset)
+    return id(dataset), None if is_all else id(chooses)
 
 
 def _counts(exact: ExactDuplicates) -> dict[str, int]:

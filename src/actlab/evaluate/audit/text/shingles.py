@@ -21,7 +21,7 @@ WORDS: Final = 5
 CHARACTERS: Final = 12
 
 _CHARACTER_SET: Final = 512  # token ids up to this many are characters or bytes
-_LONGEST_WORD: Final = 20  # mean characters; of longer ones the text has no spaces between words
+_LONGEST_WORD: Final = 15  # mean characters; of longer ones the text has no spaces between words
 _WORD: Final = re.compile(r"\w+")
 _BASE: Final = np.uint64(0x9E3779B97F4A7C15)
 

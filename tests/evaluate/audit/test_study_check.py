@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset, Subset, SubsetRandomSampler
 
-from actlab.evaluate.data_audit import count_duplicates
+from actlab.evaluate.audit.study_check import count_duplicates
 from actlab.tasks.data import as_data
 
 
