@@ -19,7 +19,7 @@ from actlab.tasks.data import Data, Split
 from actlab.tasks.metrics.classification import macro_f1
 from actlab.tasks.task import Parameters, Task, accuracy
 
-__all__ = ["WORDS", "passage_splits", "task", "words_of"]
+__all__ = ["WORDS", "passage_splits", "task", "windows", "words_of"]
 
 WORDS = 64  # words of an example
 _PLAYS = 8  # all but The Tempest, of which the text has three scenes
@@ -79,8 +79,17 @@ def passage_splits(seed: int) -> dict[str, list[int]]:
     return splits
 
 
-def _windows(numbers: list[int], step: int) -> Split:
-    """Return the windows of passages, of which each begins some words after the one before."""
+def windows(numbers: list[int], step: int) -> Split:
+    """Return the windows of passages, each of which begins some words after the one before, and their plays.
+
+    Args:
+        numbers: of the passages.
+        step: words from the beginning of a window to that of the next one; 64 for windows without overlap.
+
+    Example:
+        >>> windows(passage_splits(0)["test"], WORDS).x.shape
+        torch.Size([663, 64])
+    """
     found = [_passages()[number] for number in numbers]
     parts = [words.unfold(0, WORDS, step) for _, words in found]
     plays = [torch.full((len(part),), play) for part, (play, _) in zip(parts, found, strict=True)]
@@ -90,12 +99,12 @@ def _windows(numbers: list[int], step: int) -> Split:
 def _data(seed: int) -> Data:
     """Draw windows at random places of the passages for training; the other passages are cut into windows without overlap."""
     splits = passage_splits(seed)
-    windows = _windows(splits["train"], 1)
-    drawn = torch.randint(len(windows), (_WINDOWS,), generator=torch.Generator().manual_seed(seed))
+    found = windows(splits["train"], 1)
+    drawn = torch.randint(len(found), (_WINDOWS,), generator=torch.Generator().manual_seed(seed))
     return Data(
-        train=Split(x=windows.x[drawn], y=windows.y[drawn]),
-        validation=_windows(splits["validation"], WORDS),
-        test=_windows(splits["test"], WORDS),
+        train=Split(x=found.x[drawn], y=found.y[drawn]),
+        validation=windows(splits["validation"], WORDS),
+        test=windows(splits["test"], WORDS),
     )
 
 
