@@ -244,7 +244,7 @@ def cart_pole_task() -> Task:
         example_inputs=lambda seed: torch.zeros(8, 4),  # noqa: ARG005
         metric_name="episode length",
         direction="max",
-        learning_rate=3e-3,
+        learning_rate=2e-3,
         rope=3.0,
         description="Simulated cart-pole, 12 tasks one after the other, actor-critic with two hidden layers, episode length up to 200",
         source="cart-pole, protocol 1",

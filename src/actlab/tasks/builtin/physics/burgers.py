@@ -134,7 +134,7 @@ def burgers_task() -> Task:
         scheduler=_decay,
         learning_rate=3e-3,
         batch_size=512,
-        epochs=250,
+        epochs=600,
         rope=0.002,
         output_kind="values",
         description="Burgers' equation, physics-informed net with four hidden layers, against the closed form; no measured data",

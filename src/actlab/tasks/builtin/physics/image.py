@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from actlab.nn.layers.layer import layer
 from actlab.tasks.builtin.extracts import extract
 from actlab.tasks.builtin.physics.burgers import burgers_task
 from actlab.tasks.data import Data, Split
@@ -89,16 +90,11 @@ class _Scaled(nn.Linear):
         return 30 * super().forward(x)
 
 
-class _Sine(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.sin(x)
-
-
 def _siren(seed: int) -> nn.Module:  # noqa: ARG001 # the generator is seeded before the call
     last = nn.Linear(64, 1)
     nn.init.uniform_(last.weight, -math.sqrt(6 / 64) / 30, math.sqrt(6 / 64) / 30)
-    hidden = [layer for _ in range(2) for layer in (_Scaled(64, 64, is_first=False), _Sine())]
-    return nn.Sequential(_Scaled(2, 64, is_first=True), _Sine(), *hidden, last, nn.Flatten(0))
+    hidden = [part for _ in range(2) for part in (_Scaled(64, 64, is_first=False), layer("sine"))]
+    return nn.Sequential(_Scaled(2, 64, is_first=True), layer("sine"), *hidden, last, nn.Flatten(0))
 
 
 class _FourierFeatures(nn.Module):
@@ -116,7 +112,7 @@ class _FourierFeatures(nn.Module):
 
 
 def _fourier(seed: int) -> nn.Module:  # noqa: ARG001 # the generator is seeded before the call
-    hidden = [layer for _ in range(3) for layer in (nn.Linear(64, 64), nn.ReLU())]
+    hidden = [part for _ in range(3) for part in (nn.Linear(64, 64), nn.ReLU())]
     return nn.Sequential(_FourierFeatures(), *hidden, nn.Linear(64, 1), nn.Flatten(0))
 
 
