@@ -23,6 +23,7 @@ Level: TypeAlias = Literal["trial", "arm", "study"]
 #: A number; or one for each example, shape (n,), of which the mean is recorded.
 Value: TypeAlias = float | Tensor
 _PREFERENCES: Final = ("max", "min", "metric", None)
+_OWN_LEVELS: Final = ("trial", "arm")  # what is of all trials together is churn, which the verdict computes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +88,7 @@ class Axis:
             is in evaluation mode; its mode, gradients, weights and buffers are restored afterwards, as are the global generators.
         columns: what it gives, by name.
         description: one sentence.
-        level: "trial" for what is measured of every trained model.
+        level: "trial" for what is measured of every trained model, "arm" for what is measured once for each arm, untrained.
         trains: whether it trains further, so that it costs as much as a share of a training.
         source: what names it in a plan: the name of a built-in axis, or of a user's one with the digest of its code.
         file: path of the user's file with the axis, or None.
@@ -142,6 +143,7 @@ def axis(
     unit: str = "",
     rope: float | None = None,
     name: str | None = None,
+    level: Level = "trial",
 ) -> Callable[[Measure], Axis]:
     """Make an axis of a function of a trained model and its data.
 
@@ -151,12 +153,14 @@ def axis(
         unit: of the number.
         rope: differences smaller than this do not matter.
         name: of the axis; by default that of the function.
+        level: "trial" for what is measured of every trained model, "arm" for what does not depend on the training, such as a size or a
+            time: it is measured once for each arm, on its untrained model.
 
     Returns:
         A decorator that makes the function an :class:`Axis`, with the first line of its docstring as description.
 
     Raises:
-        ActlabError: a direction is not allowed.
+        ActlabError: a direction or the level is not allowed.
 
     Example:
         >>> @axis("max", unit="share")
@@ -167,6 +171,10 @@ def axis(
         >>> margin.name, margin.columns["margin"].direction
         ('margin', 'max')
     """
+    if level not in _OWN_LEVELS:
+        raise ActlabError(
+            f"The level of an axis is {level!r}; 'trial' (of every trained model) and 'arm' (once for each arm, untrained) are allowed."
+        )
 
     def make(measure: Measure) -> Axis:
         own = name or str(getattr(measure, "__name__", "axis"))
@@ -176,7 +184,8 @@ def axis(
             for key, value in given.items()
         }
         text = (inspect.getdoc(measure) or "").partition("\n")[0]
-        return Axis(name=own, measure=measure, columns=made, description=text, source=f"{own} {_digest(measure)}")
+        source = f"{own} {_digest(measure)}" + ("" if level == "trial" else f" {level}")
+        return Axis(name=own, measure=measure, columns=made, description=text, level=level, source=source)
 
     return make
 

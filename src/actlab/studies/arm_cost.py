@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
-from actlab.evaluate.costs.inference import inference_costs
+from actlab.evaluate.costs.arm_axes import ArmModels, arm_level, measure_arm_axes
 from actlab.evaluate.costs.interleaved import clock_of, interleaved_times, median_time, ratios
 from actlab.nn.sites.dry_run import Inputs
 from actlab.stats.e_process import Floats
@@ -64,8 +64,8 @@ def measure_costs(
     Returns:
         For each arm that can take a step: ``step_time`` (median, seconds), ``step_time_ratios`` to the baseline (one per block),
         ``step_time_ratio`` (their median), ``parameters`` (trained ones), ``peak_memory`` (bytes that one training step allocates
-        beyond model and optimizer state) and ``on``, the device and the threads. Where the conditions have an axis of the level "arm", also
-        ``axes``: what :func:`actlab.evaluate.costs.inference.inference_costs` measures, by "cost".
+        beyond model and optimizer state) and ``on``, the device and the threads. Where the conditions have axes of the level "arm", also
+        ``axes``, see :func:`actlab.evaluate.costs.arm_axes.measure_arm_axes`; for a task with a training function these alone.
 
     Example:
         >>> from actlab.studies.arm import parse_arm
@@ -74,28 +74,50 @@ def measure_costs(
         >>> costs["relu"]["step_time_ratio"], costs["mish"]["parameters"]
         (1.0, 17290)
     """
-    if task.door != "loop":  # a step of another training is not known
-        return {}
     where = Conditions() if conditions is None else conditions
+    given: dict[str, Any] = {"baseline": baseline, "init": init, "seed": seed, "where": where}
+    on = {**device_record(where.device), "threads": str(where.threads)}
     with torch_threads(where.threads), isolated(seed):
-        split = cached_data(task, seed).train
-        batch, inputs, loss_of = first_batch(task, split), first_inputs(task, split, seed), loss_function(task, split)
-        built = {
-            arm.label: _warmed_up(task, arm, inputs, _Batch(batch, loss_of), init=init, seed=seed, device=where.device)
-            for arm in arms
+        if task.door == "loop":
+            costs = _step_costs(task, arms, **given)
+        elif task.has_data and task.door == "function":  # a step of the function is not known
+            costs = {arm.label: {} for arm in arms} if arm_level(where.axes) else {}
+        else:
+            return {}
+        measured = [arm for arm in arms if arm.label in costs]
+        axes = _axes(task, measured, **given) if arm_level(where.axes) else {}
+        return {
+            label: {**cost, "on": on, **({"axes": axes[label]} if label in axes else {})}
+            for label, cost in costs.items()
         }
-        steps = {label: step for label, step in built.items() if step is not None}
-        times = interleaved_times(steps, clock_of(where), seconds=_SECONDS_PER_ARM * len(steps))  # type: ignore[arg-type] # steps are called
-        on = {**device_record(where.device), "threads": str(where.threads)}
-        costs = {label: {**_cost(step, times, label, baseline), "on": on} for label, step in steps.items()}
-        if any(getattr(axis, "level", "") == "arm" for axis in where.axes) and inputs is not None:
-            models = {label: step.model.eval() for label, step in steps.items()}
-            found = inference_costs(models, placed(inputs, where.device), where=where, baseline=baseline)
-            costs = {
-                label: {**cost, "axes": {"cost": found[label]}} if label in found else cost
-                for label, cost in costs.items()
-            }
-        return costs
+
+
+def _step_costs(
+    task: Task, arms: Sequence[Arm], *, baseline: str, init: str, seed: int, where: Conditions
+) -> dict[str, dict[str, Any]]:
+    """Return time, parameters and memory of a training step of each arm that can take one."""
+    split = cached_data(task, seed).train
+    batch, inputs, loss_of = first_batch(task, split), first_inputs(task, split, seed), loss_function(task, split)
+    built = {
+        arm.label: _warmed_up(task, arm, inputs, _Batch(batch, loss_of), init=init, seed=seed, device=where.device)
+        for arm in arms
+    }
+    steps = {label: step for label, step in built.items() if step is not None}
+    times = interleaved_times(steps, clock_of(where), seconds=_SECONDS_PER_ARM * len(steps))  # type: ignore[arg-type] # steps are called
+    return {label: _cost(step, times, label, baseline) for label, step in steps.items()}
+
+
+def _axes(
+    task: Task, arms: Sequence[Arm], *, baseline: str, init: str, seed: int, where: Conditions
+) -> dict[str, dict[str, Any]]:
+    """Return the axes of the level "arm" on new models, as the others have taken steps."""
+    data = cached_data(task, seed)
+    inputs, models = first_inputs(task, data.train, seed), {}
+    for arm in arms:
+        with suppress(Exception):  # user code may raise anything; the trials record it
+            models[arm.label] = build_model(task, arm, seed, init=init, batch=inputs).to(where.device)
+    known = ArmModels(models=models, task=task, data=data, inputs=inputs, seed=seed)
+    return measure_arm_axes(known, where=where, baseline=baseline)
 
 
 class _Batch(NamedTuple):

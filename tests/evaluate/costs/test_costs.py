@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ import torch
 from torch import nn
 
 from actlab.evaluate.axes.cost import COST
-from actlab.evaluate.costs.energy import joules_of, rapl_counters
 from actlab.evaluate.costs.inference import inference_costs
 from actlab.evaluate.costs.interleaved import interleaved_times, median_time, ratios
 from actlab.evaluate.costs.operations import count_operations
@@ -91,34 +89,6 @@ def test_inference_costs_name_every_model_that_runs() -> None:
     assert set(found) == {"relu"}
     assert found["relu"]["ratios"]["latency"] == [1.0] * 9
     assert found["relu"]["numbers"]["weight_bytes"] == 80
-
-
-def _zone(folder: Path, name: str, value: int, largest: int = 1000) -> Path:
-    zone = folder / name
-    zone.mkdir()
-    (zone / "energy_uj").write_text(str(value))
-    (zone / "max_energy_range_uj").write_text(str(largest))
-    return zone
-
-
-def test_energy_is_that_of_the_packages_and_counters_start_again(tmp_path: Path) -> None:
-    package = _zone(tmp_path, "intel-rapl:0", 900)
-    _zone(tmp_path, "intel-rapl:0:0", 5)
-    counters = rapl_counters(tmp_path)
-    assert len(counters) == 1
-    assert counters[0].joules(900, 200) == pytest.approx(300e-6)
-    (package / "energy_uj").write_text("950")
-    assert joules_of(lambda: (package / "energy_uj").write_text("990"), seconds=0, counters=counters) == pytest.approx(
-        40e-6
-    )
-
-
-def test_a_machine_without_counters_has_no_energy_and_says_so(tmp_path: Path) -> None:
-    assert rapl_counters(tmp_path / "none") == []
-    assert joules_of(lambda: None, counters=[]) is None
-    _zone(tmp_path, "intel-rapl:0", 1)
-    (tmp_path / "intel-rapl:0" / "energy_uj").write_text("unreadable")
-    assert rapl_counters(tmp_path) == []
 
 
 def test_arms_of_a_study_have_inference_costs_where_the_axis_is_asked_for() -> None:

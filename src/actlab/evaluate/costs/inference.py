@@ -10,8 +10,8 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from actlab.evaluate.costs.energy import joules_of
-from actlab.evaluate.costs.interleaved import clock_of, interleaved_times, median_time, ratios
+from actlab.evaluate.costs.energy import energy_counters, interleaved_joules
+from actlab.evaluate.costs.interleaved import clock_of, interleaved_times, median_time, ratios, synchronizer
 from actlab.nn.sites.dry_run import Inputs
 from actlab.tasks.loading.nested import mapped, row_count
 from actlab.tasks.training.conditions import Conditions
@@ -34,7 +34,7 @@ def inference_costs(
         baseline: name of the model with the ratio 1; none without it.
 
     Returns:
-        By model that runs: ``numbers`` by column, ``ratios`` to the baseline in nine blocks for the times, and ``undefined`` reasons.
+        By model that runs: ``numbers`` by column, ``ratios`` to the baseline by block for times and energy, and ``undefined`` reasons.
 
     Example:
         >>> models = {"relu": nn.Sequential(nn.Linear(4, 4), nn.ReLU()), "gelu": nn.Sequential(nn.Linear(4, 4), nn.GELU())}
@@ -56,13 +56,34 @@ def inference_costs(
             if baseline is not None and baseline in running:
                 found[name]["ratios"][column] = ratios(blocks, name, baseline)
         found = {name: entry for name, entry in found.items() if name in running}
-    for name, entry in found.items():
-        joules = joules_of(partial(_forward, models[name], inputs)) if where.device == "cpu" else None
-        if joules is None:
-            entry["undefined"]["energy"] = "this machine has no energy counter that can be read"
-        else:
-            entry["numbers"]["energy"] = joules / row_count(inputs)
+    _add_energy(found, models, inputs, device=where.device, baseline=baseline)
     return found
+
+
+def _add_energy(
+    found: Mapping[str, dict[str, Any]],
+    models: Mapping[str, nn.Module],
+    inputs: Inputs,
+    *,
+    device: str,
+    baseline: str | None,
+) -> None:
+    """Add the energy of one example of the batch, or why it is not known."""
+    counters = energy_counters(device)
+    if isinstance(counters, str):
+        for entry in found.values():
+            entry["undefined"]["energy"] = counters
+        return
+    actions = {name: partial(_forward, models[name], inputs) for name in found}
+    blocks = interleaved_joules(actions, counters, synchronize=synchronizer(device))
+    stands_still = any((joules <= 0).any() for block in blocks for joules in block.values())
+    for name, entry in found.items():
+        if stands_still:
+            entry["undefined"]["energy"] = "the energy counter of this machine did not move while the models ran"
+            continue
+        entry["numbers"]["energy"] = median_time(blocks, name) / row_count(inputs)
+        if baseline in actions:
+            entry["ratios"]["energy"] = ratios(blocks, name, baseline)
 
 
 def _counted(model: nn.Module, inputs: Inputs) -> dict[str, float]:

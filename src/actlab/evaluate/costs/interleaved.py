@@ -14,7 +14,7 @@ import torch
 from actlab.tasks.training.conditions import Conditions
 from actlab.tasks.training.devices import device_kind
 
-__all__ = ["Clock", "clock_of", "interleaved_times", "median_time", "ratios"]
+__all__ = ["Clock", "clock_of", "interleaved_times", "median_time", "ratios", "synchronizer"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Clock: TypeAlias = Callable[[], float]
@@ -31,13 +31,21 @@ def clock_of(where: Conditions) -> Clock:
     """
     if where.device == "cpu":
         return time.process_time if where.threads == 1 else time.perf_counter
-    synchronize = getattr(torch, device_kind(where.device)).synchronize
+    synchronize = synchronizer(where.device)
 
     def now() -> float:
         synchronize()
         return time.perf_counter()
 
     return now
+
+
+def synchronizer(device: str) -> Callable[[], None]:
+    """Return a function that waits until an accelerator has done all of its work; on the CPU there is nothing to wait for."""
+    if device == "cpu":
+        return lambda: None
+    found: Callable[[], None] = getattr(torch, device_kind(device)).synchronize
+    return found
 
 
 def interleaved_times(

@@ -7,6 +7,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
+from actlab.evaluate.costs.arm_axes import arm_level
 from actlab.studies.arm_cost import measure_costs
 from actlab.studies.execution.job import Job
 from actlab.studies.execution.template_process import TemplateError, TemplateProcess
@@ -30,7 +31,8 @@ def measure_missing_costs(job: Job, task: Task, store: Store) -> None:
 
 def _are_missing(job: Job, task: Task, store: Store) -> bool:
     known = store.costs(job.study)
-    return task.door == "loop" and any(arm.label not in known for arm in job.plan.arms)
+    has_some = task.door == "loop" or (task.door == "function" and bool(arm_level(job.conditions.axes)))
+    return has_some and any(arm.label not in known for arm in job.plan.arms)
 
 
 class CostProcess:
