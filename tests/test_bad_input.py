@@ -579,6 +579,21 @@ TABLE = [
         says=("There is no task 'digit'", "Did you mean 'digits'"),
     ),
     Wrong(
+        wrong="a depth that a task does not have",
+        typed="actlab compare fashion-mnist:depth-400 relu gelu",
+        says=("fashion-mnist:depth-400", "hidden layers, from 1 to 100", "try fashion-mnist:depth-16"),
+    ),
+    Wrong(
+        wrong="a depth in another spelling",
+        typed="actlab compare fashion-mnist:depth=8 relu gelu",
+        says=("There is no task 'fashion-mnist:depth=8'", "Did you mean 'fashion-mnist:depth-16'"),
+    ),
+    Wrong(
+        wrong="a task whose data are not there",
+        typed="actlab compare movielens relu gelu",
+        says=("MovieLens 100K was not found", "ACTLAB_MOVIELENS", "u.data", "'dependencies' needs no download"),
+    ),
+    Wrong(
         wrong="a file that does not exist",
         typed="actlab compare my_tsk.py relu gelu",
         says=("There is no file my_tsk.py", "Did you mean 'my_task.py'"),
