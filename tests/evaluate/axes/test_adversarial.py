@@ -93,7 +93,7 @@ def test_a_step_net_that_looks_robust_is_unmasked() -> None:
     assert numbers["linf"] < accuracy - 0.3
     assert numbers["masked"] > 0.3
     assert "Gradients are masked" in found["notes"][0]
-    assert "the gradient is exactly zero for 100%" in found["notes"][0]
+    assert "the gradient is exactly zero for 100% of the correct ones" in found["notes"][0]
 
 
 def test_a_cut_graph_is_unmasked_without_gradients_alone() -> None:
@@ -207,7 +207,6 @@ class _Random(nn.Module):
     ("model", "changes", "reason"),
     [
         (nn.Linear(64, 10), {"loss": functional.mse_loss, "output_kind": "values"}, "values and no classes"),
-        (_Random(), {}, "random in evaluation mode"),
         (nn.Linear(64, 10), {"predict": lambda model, batch: (-model(batch[0]), batch[1])}, "predict does more"),
     ],
 )
@@ -216,6 +215,17 @@ def test_what_cannot_be_attacked_has_a_reason(model: nn.Module, changes: dict[st
     assert found["numbers"] == {}
     assert reason in found["undefined"]["linf"]
     assert "error" not in found
+
+
+def test_a_model_that_is_random_in_evaluation_is_said_to_be() -> None:
+    found = measured(_Random())
+    assert found["numbers"]["linf"] == 0
+    assert any("random in evaluation mode" in note for note in found["notes"])
+
+
+def test_an_untrained_net_is_not_accused() -> None:
+    torch.manual_seed(0)
+    assert measured(Net(nn.ReLU), ADVERSARIAL)["notes"] == []
 
 
 def test_tokens_are_no_numbers_to_be_moved() -> None:

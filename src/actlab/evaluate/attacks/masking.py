@@ -8,7 +8,7 @@ from typing import Final
 
 __all__ = ["Masking"]
 
-#: Shares from which on a sign counts. Ten ReLU nets have at most a fifth of each: docs/evidence/robustness.md.
+#: Shares from which on a sign counts. Of twenty ordinary ReLU nets none has more than a third of any: docs/evidence/robustness.md.
 _HIDDEN: Final = 0.05
 _ZERO: Final = 0.1
 _SINGLE_STEP: Final = 0.05
@@ -19,29 +19,37 @@ _FEWEST: Final = 3  # examples
 
 @dataclass(frozen=True, kw_only=True)
 class Masking:
-    """Shares of the examples that are classified correctly, from which masked gradients show (after arXiv:1802.00420).
+    """Shares of examples from which masked gradients show, after arXiv:1802.00420.
 
     Attributes:
-        examples: that are classified correctly.
-        hidden: that resist FGSM and PGD, and fall to attacks that need no gradient of the model or take a smoothed one.
-        zero_gradients: whose loss has a gradient of exactly zero, or none.
-        single_step: that fall to FGSM, and not to PGD.
-        unbounded: that resist PGD although the attack may reach every input; 0 where the model knows one class only.
-        flat: whose margin does not fall along the gradient.
+        examples: that are attacked.
+        correct: of these, that are classified correctly.
+        hidden: share of all that fall only to attacks which do not follow the model's own gradient. Where the cross-entropy has none, those
+            that follow the gradient of the margin belong to them.
+        single_step: share of all that fall to FGSM, and not to PGD.
+        zero_gradients: share of the correct ones whose cross-entropy has a gradient of exactly zero, or none.
+        unbounded: share of the correct ones that resist PGD although it may reach every input; 0 where the model knows one class only.
+        flat: share of the correct ones whose margin does not fall along the gradient.
 
     Example:
-        >>> Masking(examples=100, hidden=0.4, zero_gradients=1.0, single_step=0.0, unbounded=1.0, flat=1.0).is_masked
-        True
-        >>> Masking(examples=100, hidden=0.01, zero_gradients=0.0, single_step=0.0, unbounded=0.0, flat=0.02).is_masked
-        False
+        >>> step = Masking(examples=100, correct=90, hidden=0.4, single_step=0.0, zero_gradients=1.0, unbounded=1.0, flat=1.0)
+        >>> relu = Masking(examples=100, correct=90, hidden=0.01, single_step=0.0, zero_gradients=0.0, unbounded=0.0, flat=0.02)
+        >>> step.is_masked, relu.is_masked
+        (True, False)
     """
 
     examples: int
-    zero_gradients: float
+    correct: int
     single_step: float
+    zero_gradients: float
     unbounded: float
     flat: float
     hidden: float = 0.0
+
+    @property
+    def vanishes(self) -> bool:
+        """Whether the gradient of the cross-entropy is zero for so many that attacks along it say little."""
+        return _counts(self.zero_gradients, _ZERO, self.correct)
 
     @property
     def signs(self) -> tuple[str, ...]:
@@ -49,19 +57,16 @@ class Masking:
         return tuple(self._signs())
 
     def _signs(self) -> Iterator[str]:
-        if self._counts(self.hidden, _HIDDEN):
-            yield f"{self.hidden:.0%} fall only to attacks that do not follow the model's own gradient"
-        if self._counts(self.zero_gradients, _ZERO):
-            yield f"the gradient is exactly zero for {self.zero_gradients:.0%}"
-        if self._counts(self.single_step, _SINGLE_STEP):
-            yield f"{self.single_step:.0%} fall to one step and resist many"
-        if self._counts(self.unbounded, _UNBOUNDED):
-            yield f"{self.unbounded:.0%} resist an attack that may reach every input"
-        if self._counts(self.flat, _FLAT):
-            yield f"the margin does not fall along the gradient for {self.flat:.0%}"
-
-    def _counts(self, share: float, least: float) -> bool:
-        return share >= least and share * self.examples >= _FEWEST - 1e-9
+        if _counts(self.hidden, _HIDDEN, self.examples):
+            yield f"{self.hidden:.0%} of the examples fall only to attacks that do not follow the model's own gradient"
+        if _counts(self.single_step, _SINGLE_STEP, self.examples):
+            yield f"{self.single_step:.0%} of the examples fall to one step and resist many"
+        if self.vanishes:
+            yield f"the gradient is exactly zero for {self.zero_gradients:.0%} of the correct ones"
+        if _counts(self.unbounded, _UNBOUNDED, self.correct):
+            yield f"{self.unbounded:.0%} of the correct ones resist an attack that may reach every input"
+        if _counts(self.flat, _FLAT, self.correct):
+            yield f"the margin does not fall along the gradient for {self.flat:.0%} of the correct ones"
 
     @property
     def is_masked(self) -> bool:
@@ -73,6 +78,10 @@ class Masking:
         if not self.is_masked:
             return None
         return (
-            f"Gradients are masked: of the examples that are classified correctly, {'; '.join(self.signs)}. The accuracies under FGSM and "
-            "PGD alone are not to be believed; those under the strongest attack are upper bounds."
+            f"Gradients are masked: {'; '.join(self.signs)}. The accuracies under FGSM and PGD alone are not to be believed; those under "
+            "the strongest attack are upper bounds."
         )
+
+
+def _counts(share: float, least: float, of: int) -> bool:
+    return share >= least and round(share * of) >= _FEWEST

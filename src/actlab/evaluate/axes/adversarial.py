@@ -27,6 +27,10 @@ __all__ = ["ADVERSARIAL", "AttackSettings", "adversarial_axis"]
 
 _ALONG: Final = (0.25, 0.5, 0.75, 1.0)  # places along the gradient
 _CURVE_STEPS: Final = 10
+_RANDOM: Final = (
+    "The model is random in evaluation mode: an example counts as broken once it was answered wrong, so that more attacks break more "
+    "of them whatever they do."
+)
 _AGREE: Final = 0.02  # share of examples that rounding may label differently in another batch
 
 
@@ -41,6 +45,7 @@ class _Campaign:
         correct: whether their clean inputs are classified correctly, shape (n,).
         data: of the task.
         settings: how far and how hard.
+        is_random: whether the model answers the same inputs in two ways.
         smoothing: what was smoothed in the model for attacks by smoothed gradients.
     """
 
@@ -50,11 +55,16 @@ class _Campaign:
     correct: Tensor
     data: EvaluationData
     settings: AttackSettings
+    is_random: bool = False
     smoothing: Smoothing = field(default_factory=Smoothing)
 
-    def share(self, broken: Tensor) -> float:
+    def of_all(self, found: Tensor) -> float:
+        """Return the share of the attacked examples."""
+        return int((found & self.correct).sum()) / len(self.correct)
+
+    def of_correct(self, found: Tensor) -> float:
         """Return the share of the examples that are classified correctly."""
-        return int((broken & self.correct).sum()) / max(int(self.correct.sum()), 1)
+        return int((found & self.correct).sum()) / int(self.correct.sum())
 
     def generator(self, purpose: str) -> torch.Generator:
         return self.data.generator(f"attack {purpose}")
@@ -65,25 +75,26 @@ def _adversarial(model: nn.Module, data: EvaluationData, *, settings: AttackSett
     attacked, ball, labels = campaign.attacked, campaign.ball, campaign.labels
     gradient, _ = attacked.gradients(ball.centre, labels, "cross_entropy")
     one_step = fgsm(attacked, ball, labels, gradient=gradient)
-    found = {norm: _resistance(campaign, norm) for norm in NORMS}
+    alone, found = _resistance(campaign, "linf"), {norm: _resistance(campaign, norm) for norm in NORMS}
+    alone.attack("fgsm", partial(_found_before, one_step, alone))
     for norm in NORMS:
         _attack_by_pgd(campaign, found[norm], norm)
     linf = found["linf"]
-    numbers = {"fgsm": campaign.correct & ~one_step.broken}
+    numbers = {"fgsm": alone.resisting}
     numbers |= {f"pgd_{norm}": found[norm].resisting.clone() for norm in NORMS}
     unbounded = _unbounded(campaign, linf.resisting)
-    by_one_step = (linf.resisting & one_step.broken).nonzero()[:, 0]
-    linf.count("fgsm", by_one_step, one_step.inputs[by_one_step])
-    before = {norm: found[norm].resisting.clone() for norm in NORMS}
+    linf.attack("fgsm", partial(_found_before, one_step, linf))
     along, flat = _along_gradient(campaign, one_step)
     masking = Masking(
-        examples=int(campaign.correct.sum()),
-        zero_gradients=campaign.share((gradient.flatten(1) == 0).all(1)),
-        single_step=campaign.share(numbers["pgd_linf"] & one_step.broken),
+        examples=len(labels),
+        correct=int(campaign.correct.sum()),
+        # a model that is random answers wrong in one of many steps, and right when it is asked again
+        single_step=0.0 if campaign.is_random else campaign.of_all(numbers["pgd_linf"] & ~alone.resisting),
+        zero_gradients=campaign.of_correct((gradient.flatten(1) == 0).all(1)),
         unbounded=unbounded,
         flat=flat,
     )
-    masking = _attack_otherwise(campaign, found, before, masking)
+    masking = _attack_otherwise(campaign, found, masking)
     return Measured(
         numbers={
             **{name: left.double() for name, left in numbers.items()},
@@ -91,9 +102,14 @@ def _adversarial(model: nn.Module, data: EvaluationData, *, settings: AttackSett
             "masked": masking.hidden,
         },
         curves={"linf": _curve(campaign, linf, masking), "along_gradient": along},
-        notes=tuple(note for note in (masking.note(),) if note),
+        notes=tuple(note for note in (masking.note(), _RANDOM if campaign.is_random else None) if note),
         record=_record(campaign, found, masking),
     )
+
+
+def _found_before(found: Attacked, resistance: Resistance, _ball: Ball, _labels: Tensor) -> Attacked:
+    """Return what an attack of all examples found for those that still resist."""
+    return Attacked(found.inputs[resistance.resisting], found.margins[resistance.resisting])
 
 
 def _begun(model: nn.Module, data: EvaluationData, settings: AttackSettings) -> _Campaign:
@@ -106,18 +122,19 @@ def _begun(model: nn.Module, data: EvaluationData, settings: AttackSettings) -> 
     if len(data.labels) != len(data.inputs):
         raise UndefinedAxisError("an attack needs one answer for each input, and the model gives several")
     attacked, labels = AttackedModel(model, data.output_kind), data.labels[rows]
-    logits = attacked.logits(ball.centre)
-    if int((logits.argmax(1) != data.predicted[rows]).sum()) > max(1, _AGREE * len(rows)):
+    answers = attacked.logits(ball.centre).argmax(1)
+    is_random = not torch.equal(answers, attacked.logits(ball.centre).argmax(1))
+    if not is_random and int((answers != data.predicted[rows]).sum()) > max(1, _AGREE * len(rows)):
         raise UndefinedAxisError(
-            "the model does not give on these inputs what its metric was computed from: it is random in evaluation mode, or the task's "
-            "predict does more than call the model"
+            "the model does not give on these inputs what its metric was computed from: the task's predict does more than call the model"
         )
-    correct = (logits.argmax(1) == labels) & (data.predicted[rows] == labels)
+    correct = (answers == labels) & (data.predicted[rows] == labels)
     if not bool(correct.any()):
         raise UndefinedAxisError(
             "the model classifies none of the examples correctly, so that there is nothing to attack"
         )
-    return _Campaign(attacked=attacked, ball=ball, labels=labels, correct=correct, data=data, settings=settings)
+    campaign = _Campaign(attacked=attacked, ball=ball, labels=labels, correct=correct, data=data, settings=settings)
+    return replace(campaign, is_random=is_random)
 
 
 def _resistance(campaign: _Campaign, norm: Norm) -> Resistance:
@@ -135,30 +152,36 @@ def _attack_by_pgd(campaign: _Campaign, resistance: Resistance, norm: Norm) -> N
         resistance.attack("pgd", run)
 
 
-def _attack_otherwise(
-    campaign: _Campaign, found: Mapping[Norm, Resistance], before: Mapping[Norm, Tensor], masking: Masking
-) -> Masking:
+def _attack_otherwise(campaign: _Campaign, found: Mapping[Norm, Resistance], masking: Masking) -> Masking:
     """Attack by the margin, by smoothed gradients and without gradients; return the signs with what these found."""
     settings, attacked, is_image = campaign.settings, campaign.attacked, campaign.data.input_kind == "image"
     options: dict[str, Any] = {"steps": settings.steps, "reach": settings.reach, "loss": "margin"}
+    before = _resisting(found)
     for norm in NORMS:
         made = campaign.generator(f"margin {norm}")
         found[norm].attack("margin", partial(pgd, attacked, generator=made, **options))
         if masking.is_masked:  # the cross-entropy may only have been saturated
             scaled = {**options, "loss": "scaled_cross_entropy"}
             found[norm].attack("scaled cross-entropy", partial(pgd, attacked, **scaled))
+    if not masking.vanishes:  # then another loss is no other gradient, only a better aim
+        before = _resisting(found)
+    for norm in NORMS:
         found[norm].attack("smoothed gradients", partial(_by_smoothed_gradients, campaign, options))
-    masking = replace(masking, hidden=_hidden(campaign, found, before))
+    masking = replace(masking, hidden=_hidden(campaign, before, found))
     queries = settings.queries * (3 if masking.is_masked else 1)
     for norm in NORMS:
         made = campaign.generator(f"random search {norm}")
         search = partial(random_search, attacked, queries=queries, is_image=is_image, generator=made)
         found[norm].attack("random search", search)
-    return replace(masking, hidden=_hidden(campaign, found, before))
+    return replace(masking, hidden=_hidden(campaign, before, found))
 
 
-def _hidden(campaign: _Campaign, found: Mapping[Norm, Resistance], before: Mapping[Norm, Tensor]) -> float:
-    return max(campaign.share(before[norm] & ~found[norm].resisting) for norm in NORMS)
+def _resisting(found: Mapping[Norm, Resistance]) -> dict[Norm, Tensor]:
+    return {norm: found[norm].resisting.clone() for norm in NORMS}
+
+
+def _hidden(campaign: _Campaign, before: Mapping[Norm, Tensor], found: Mapping[Norm, Resistance]) -> float:
+    return max(campaign.of_all(before[norm] & ~found[norm].resisting) for norm in NORMS)
 
 
 def _by_smoothed_gradients(campaign: _Campaign, options: Mapping[str, Any], ball: Ball, labels: Tensor) -> Attacked:
@@ -275,7 +298,7 @@ def adversarial_axis(settings: AttackSettings | None = None, *, name: str = "adv
             "masked": Column(
                 direction=None,
                 unit="share",
-                description="correct examples that resist FGSM and PGD, and fall to attacks that do not follow the gradient",
+                description="examples that fall only to attacks which do not follow the model's own gradient",
             ),
         },
         description="Accuracy under attack: small changes of the inputs that are made to change the answer.",

@@ -1,4 +1,4 @@
-"""Corruptions of images of any size from 8 x 8 up and any number of channels, inside the range of each channel.
+"""Corruptions of images of any size and number of channels, inside the range of each channel.
 
 After ImageNet-C and CIFAR-10-C (arXiv:1903.12261), with strengths as shares of the range and of the side.
 """
