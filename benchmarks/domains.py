@@ -107,7 +107,10 @@ def run(study: DomainStudy, store: str, budget: str | None, jobs: int | None) ->
         **study.options,
     )
     print(found.verdict().recommendation)
-    found.report(FOLDER / f"{study.name}.html")
+    page = found.report(FOLDER / f"{study.name}.html")
+    page.write_text(
+        page.read_text(encoding="utf-8").replace(str(Path(store).resolve()), "domains.db"), encoding="utf-8"
+    )
 
 
 def rows_of(study: DomainStudy, store: str) -> list[dict[str, Any]]:
