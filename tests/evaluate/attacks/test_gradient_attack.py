@@ -82,6 +82,15 @@ def test_steps_of_a_thirtieth_would_be_seen() -> None:
     assert float(ball.distance(found.inputs).max()) == pytest.approx(1e-3 / 3, abs=1e-9)
 
 
+def test_one_step_of_pgd_is_fgsm_and_moves() -> None:
+    """With secml-torch 1.5 it moves nothing: findings/secml_pgd_loses_its_last_step.sh."""
+    model, x, labels = linear(classes=3)
+    ball, attacked = ball_around(x, "linf", radius=1e-3), AttackedModel(model, "logits")
+    one = pgd(attacked, ball, labels, steps=1, reach=1.0)
+    assert torch.equal(one.inputs, fgsm(attacked, ball, labels).inputs)
+    assert float(ball.distance(one.inputs).min()) == pytest.approx(1e-3)
+
+
 def test_random_starts_find_what_the_clean_start_does_not() -> None:
     """A valley around the clean input, which every gradient step leaves on the wrong side."""
 
