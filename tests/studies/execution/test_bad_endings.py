@@ -20,11 +20,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
 def spoiled(what):
     """The tiny task, in whose trials of seed 1 something happens."""
-    here = os.getpid()
+    here, accidents = os.getpid(), iter(lambda: what, None)  # an object that is no part of the task's digest
 
     def with_accident(seed):
         if seed == 1 and os.getpid() != here:
-            what()
+            next(accidents)()
         return model(seed)
 
     return tiny(model=with_accident)
