@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from actlab.errors import ActlabError
 from actlab.evaluate.evaluation_data import EvaluationData
+from actlab.evaluate.metric_direction import metric_direction
 from actlab.tasks.task import Task
 
 __all__ = ["Axis", "Column", "Level", "Measured", "Value", "axis"]
@@ -119,11 +120,12 @@ class Axis:
         Example:
             >>> from actlab.tasks import resolve
             >>> own = Axis(name="own", measure=lambda *_: 1.0, columns={"own": Column(direction="metric")})
-            >>> own.of_task(resolve("mnist1d")).columns["own"].direction
-            'min'
+            >>> own.of_task(resolve("mnist1d")).columns["own"].direction  # of its accuracy, not of its mean training loss
+            'max'
         """
+        rope = task.rope if task.curve_metric is None else None
         columns = {
-            name: replace(column, direction=task.direction, rope=task.rope if column.rope is None else column.rope)
+            name: replace(column, direction=metric_direction(task), rope=rope if column.rope is None else column.rope)
             if column.direction == "metric"
             else column
             for name, column in self.columns.items()

@@ -57,9 +57,10 @@ def test_the_area_is_the_mean_of_the_metric_over_severities_and_corruptions() ->
         assert found["curves"][name]["y"] == pytest.approx(values, abs=1e-6)
         areas.append(float(torch.trapezoid(torch.tensor(values).double(), torch.tensor(severities).double())))
     wanted = sum(areas) / len(areas)
-    assert found["numbers"]["area_of_error"] == pytest.approx(wanted, abs=1e-6)
+    assert found["numbers"]["area"] == pytest.approx(wanted, abs=1e-6)
     assert found["numbers"]["kept"] == pytest.approx(found["record"]["metric"] / wanted, abs=1e-6)
-    assert "smaller" in found["undefined"]["area"]
+    assert found["undefined"] == {}
+    assert ROBUSTNESS.columns["area"].direction == "metric"
 
 
 def test_a_model_that_looks_at_less_of_the_input_keeps_more() -> None:

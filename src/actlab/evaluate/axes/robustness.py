@@ -17,10 +17,11 @@ from actlab.evaluate.corruptions.corruption import Corruption, Reference
 from actlab.evaluate.corruptions.severity_curve import SeverityCurve, kept_share
 from actlab.evaluate.evaluation_data import EvaluationData
 from actlab.evaluate.input_kind import InputKind
+from actlab.evaluate.metric_direction import metric_direction
 from actlab.evaluate.undefined_axis import UndefinedAxisError
 from actlab.tasks.data import Split
 from actlab.tasks.loading.nested import mapped
-from actlab.tasks.task import Direction, Task, accuracy
+from actlab.tasks.task import Direction, Task
 from actlab.tasks.training.evaluation import predictions_of
 
 __all__ = ["ROBUSTNESS", "RobustnessSettings", "robustness_axis"]
@@ -120,14 +121,12 @@ def _robustness(model: nn.Module, data: EvaluationData, *, settings: RobustnessS
 
 
 def _direction(task: Task) -> Direction:
-    """Return the direction of what is computed from outputs, which the result of a task need not be."""
-    if task.curve_metric is None:
-        return task.direction
-    if task.result_metric is accuracy:
-        return "max"
-    raise UndefinedAxisError(
-        f"the result of {task.name} is made of its training losses, and nothing says whether a larger {task.evaluated_name} is better"
-    )
+    direction = metric_direction(task)
+    if direction is None:
+        raise UndefinedAxisError(
+            f"the result of {task.name} is made of its training losses, and nothing says whether a larger {task.evaluated_name} is better"
+        )
+    return direction
 
 
 def _rows(leaf: Any, *, rows: Tensor, of: int) -> Any:
@@ -151,14 +150,11 @@ def _summary(
     area = sum(areas.values()) / len(areas)
     kept = {name: curve.kept(direction) for name, curve in curves.items()}
     numbers = {
-        "area" if direction == "max" else "area_of_error": area,
+        "area": area,
         "kept": kept_share(record["metric"], area, direction),
         "worst": min(kept.values(), key=lambda share: -math.inf if math.isnan(share) else share),
     }
     undefined = dict(left_out)
-    undefined["area_of_error" if direction == "max" else "area"] = (
-        f"{metric} is better when it is {'larger' if direction == 'max' else 'smaller'}"
-    )
     broken = [name for name, value in areas.items() if math.isnan(value)]
     for name, value in numbers.items():
         if math.isnan(value):
@@ -200,8 +196,7 @@ def robustness_axis(settings: RobustnessSettings | None = None, *, name: str = "
         name=name,
         measure=partial(_robustness, settings=own),
         columns={
-            "area": Column(direction="max", description=f"{area}, where a larger metric is better"),
-            "area_of_error": Column(direction="min", description=f"{area}, where a smaller metric is better"),
+            "area": Column(direction="metric", description=area),
             "kept": Column(direction="max", unit="share", description="share of the clean metric that this mean keeps"),
             "worst": Column(
                 direction="max", unit="share", headline=False, description="the same for the worst corruption"
