@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from actlab.errors import ActlabError
 from actlab.evaluate.axis import Axis, Column, Measured
 from actlab.evaluate.evaluation_data import EvaluationData
+from actlab.evaluate.metric_direction import metric_direction
 from actlab.evaluate.undefined_axis import UndefinedAxisError
 from actlab.system.plural import plural
 from actlab.tasks.loading.nested import joined, mapped, row_count
@@ -95,7 +96,7 @@ def _measure_groups(_model: nn.Module, data: EvaluationData) -> Measured:
             found[str(name)] = {"metric": value, "examples": size}
     if len(found) < 2:
         raise UndefinedAxisError(f"fewer than two groups ({what}) have {_SMALLEST} examples and a metric")
-    is_max = data.task.direction == "max"
+    is_max = metric_direction(data.task) != "min"
     values = {name: entry["metric"] for name, entry in found.items()}
     worst = (min if is_max else max)(values, key=values.__getitem__)
     return Measured(
