@@ -107,7 +107,7 @@ def test_other_libraries_parameters_and_times_are_answered_without_torch(words, 
 def test_the_words_of_options_are_those_of_the_functions():
     assert arguments.task_names() == names()
     assert KINDS == activation.KINDS
-    assert FIGURES == ("curves", "differences", "cost", "held-out", "reached")
+    assert FIGURES == ("curves", "differences", "cost", "held-out", "reached", "reliability", "severity")
     assert {"formula", "compile", "kernel"} <= set(CONTENDERS)
 
 

@@ -14,6 +14,10 @@ from actlab.report.charts.figure_file import COLOURS, FIGURES, write_study_figur
 from actlab.studies.verdict.verdict import make_verdict
 
 ARMS = {"relu": (60.0, 0.96), "gelu": (30.0, 0.96)}
+AXES = {
+    "calibration": {"curves": {"reliability": {"x": [0.5, 0.9], "y": [0.4, 0.9], "count": [10, 30]}}},
+    "robustness": {"curves": {"noise": {"x": [0.0, 0.5, 1.0], "y": [0.9, 0.8, 0.4], "x_name": "strength"}}},
+}
 HEAD = {".svg": b"<svg", ".pdf": b"%PDF", ".png": b"\x89PNG"}
 
 
@@ -21,7 +25,8 @@ HEAD = {".svg": b"<svg", ".pdf": b"%PDF", ".png": b"\x89PNG"}
 def converging():
     """Verdict and trials of a simulated study with series."""
     costs = {"relu": {"step_time_ratio": 1.0}, "gelu": {"step_time_ratio": 1.1}}
-    found = [{**row, "curve": [{"step": step, "loss": 1 / step} for step in range(1, 401, 4)]} for row in rows(ARMS, 6)]
+    curve = [{"step": step, "loss": 1 / step} for step in range(1, 401, 4)]
+    found = [{**row, "curve": curve, "axes": AXES} for row in rows(ARMS, 6)]
     return make_verdict(found, facts(ARMS, 6), costs), found
 
 
@@ -56,6 +61,14 @@ def test_an_unknown_ending_figure_and_folder_are_told(made_up, trials, tmp_path)
         write_study_figure(made_up, trials, tmp_path / "figure.svg", "costs")
     with pytest.raises(ActlabError, match="cannot be written"):
         write_study_figure(made_up, trials, tmp_path / "none" / "figure.svg")
-    for kind in ("held-out", "reached"):  # trials of earlier builds, without series
+    for kind in ("held-out", "reached", "reliability", "severity"):  # trials of earlier builds, without series or axes
         with pytest.raises(ActlabError, match=f"no data for the figure '{kind}'"):
             write_study_figure(made_up, trials, tmp_path / "figure.svg", kind)
+
+
+def test_any_curve_of_an_axis_is_a_figure_and_those_that_there_are_are_told(converging, tmp_path):
+    drawn = write_study_figure(*converging, tmp_path / "figure.svg", "robustness:noise").read_text()
+
+    assert "strength" in drawn
+    with pytest.raises(UnknownNameError, match="Did you mean 'robustness:noise'"):
+        write_study_figure(*converging, tmp_path / "other.svg", "robustness:nois")

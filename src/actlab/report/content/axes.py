@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 from actlab.report.content.arm_columns import Column
-from actlab.report.content.format import MISSING, decimals, fixed, interval, signed
+from actlab.report.content.format import MINUS, MISSING, count, decimals, fixed, interval, short_time, signed, size
 from actlab.report.content.series import Row, main_trials, quartiles
 from actlab.studies.arm import named
 
@@ -35,15 +35,26 @@ __all__ = [
 #: Mark of each statement in tables; what is undecided or only described has none.
 MARKS: Final[Mapping[str, str]] = {"better": "▲", "worse": "▼", "tie": "≈"}
 _WORDS: Final = {"better": "better", "worse": "worse", "tie": "practically the same", "undecided": "undecided"}
+_SCALED: Final[Mapping[str, Callable[[float], str]]] = {"s": short_time, "bytes": size}
+_LARGE: Final = 10_000  # a count from here on is written with a decimal unit
 _ARROWS: Final = {"max": "↑", "min": "↓", None: ""}
 _GROUPS: Final = 10  # points of a reliability diagram
 RELIABILITY: Final = ("calibration", "reliability")
 
 
 def column_heading(column: ColumnFinding) -> str:
-    """Return the name of a column with an arrow in the direction of better, and its unit."""
-    unit = f" ({column.unit})" if column.unit and column.unit != "share" else ""
+    """Return the name of a column with an arrow in the direction of better, and its unit where numbers do not have it."""
+    unit = f" ({column.unit})" if column.unit and column.unit not in {"share", *_SCALED} else ""
     return f"{column.name}{unit} {_ARROWS[column.direction]}".rstrip()
+
+
+def _shown(column: ColumnFinding, value: float | None) -> str:
+    """Return a number of a column: with a decimal unit for times, bytes and large counts, else with the digits of its intervals."""
+    if value is None:
+        return MISSING
+    if column.unit in _SCALED:
+        return _SCALED[column.unit](value)
+    return count(value) if not column.unit and abs(value) >= _LARGE else fixed(value, _places(column))
 
 
 def _places(column: ColumnFinding) -> int:
@@ -56,7 +67,7 @@ def _places(column: ColumnFinding) -> int:
 def cell_text(column: ColumnFinding, number: ArmNumber) -> str:
     """Return the mean of an arm with the mark of its statement; a star where it rests on fewer seeds than have run."""
     star = "*" if number.missing and number.n else ""
-    return f"{fixed(number.mean, _places(column))}{star} {MARKS.get(number.relation, '')}".rstrip()
+    return f"{_shown(column, number.mean)}{star} {MARKS.get(number.relation, '')}".rstrip()
 
 
 def axes_legend(verdict: Verdict) -> str:
@@ -79,7 +90,7 @@ def axes_rows(verdict: Verdict) -> list[dict[str, Any]]:
         {
             "heading": column_heading(column),
             "description": f"{column.description}. {_region(column)}".strip(". "),
-            "region": f"±{fixed(column.rope, _places(column))}" if column.direction and column.rope else "",
+            "region": f"±{_shown(column, column.rope)}" if column.direction and column.rope else "",
             "cells": [_cell(column, column.of(arm.spec)) for arm in verdict.arms],
         }
         for column in (() if found is None else found.columns)
@@ -89,24 +100,41 @@ def axes_rows(verdict: Verdict) -> list[dict[str, Any]]:
 def _region(column: ColumnFinding) -> str:
     if not (column.direction and column.rope):
         return ""
-    return f"Practically the same: within ±{fixed(column.rope, _places(column))} ({column.rope_rule})"
+    return f"Practically the same: within ±{_shown(column, column.rope)} ({column.rope_rule})"
 
 
 def _cell(column: ColumnFinding, number: ArmNumber) -> dict[str, Any]:
-    places, difference = _places(column), number.difference
-    small = [interval(number.ci, places)]
-    if difference is not None:
-        small = [f"{signed(difference.mean, places)} {interval(difference.ci, places, sign=True)}"]
-    if number.missing:
+    small = [_interval(column, number.ci)]
+    if number.difference is not None:
+        small = [f"{_signed(column, number.difference.mean)} {_interval(column, number.difference.ci, sign=True)}"]
+    if number.missing and number.n:
         small.append(f"{number.n} of {number.trials} seeds")
     if number.relation == "undecided" and number.seeds_needed:
         small.append(f"about {number.seeds_needed} more seeds")
     return {
-        "shown": fixed(number.mean, places),
+        "shown": _shown(column, number.mean),
         "mark": MARKS.get(number.relation, ""),
         "word": _WORDS.get(number.relation, ""),
-        "small": [part for part in small if part != MISSING],
+        "small": [part.removesuffix(MISSING).rstrip() for part in small if part != MISSING],
     }
+
+
+def _signed(column: ColumnFinding, value: float) -> str:
+    shown = _shown(column, abs(value))
+    return (
+        signed(value, _places(column))
+        if shown == fixed(abs(value), _places(column))
+        else f"{'+' if value >= 0 else MINUS}{shown}"
+    )
+
+
+def _interval(column: ColumnFinding, ends: tuple[float | None, float | None], *, sign: bool = False) -> str:
+    low, high = ends
+    if low is None or high is None:
+        return MISSING
+    if column.unit not in _SCALED:
+        return interval(ends, _places(column), sign=sign)
+    return f"[{_signed(column, low)}, {_signed(column, high)}]"
 
 
 def axes_columns(verdict: Verdict) -> list[Column]:
@@ -123,7 +151,7 @@ def _column(column: ColumnFinding) -> Column:
         name=column.name,
         meaning=column.description or column.name,
         value=lambda arm: column.of(arm.spec).mean,
-        shown=lambda arm: fixed(column.of(arm.spec).mean, _places(column)),
+        shown=lambda arm: _shown(column, column.of(arm.spec).mean),
         small=word,
     )
 

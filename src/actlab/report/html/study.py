@@ -220,7 +220,7 @@ def _axis_figure(verdict: Verdict, rows: Sequence[Row], axis: str, name: str) ->
     across, up = curve_titles(rows, axis, name)
     return _figure(
         re.sub(r"\W", "-", f"{axis}-{name}"),
-        f"{axis}: {up}",
+        f"{axis}: {name.replace('_', ' ')}",
         f"{up} over {across}. Line: median over seeds; band: quartiles.",
         series_text(verdict, rows, axis, name),
         lambda frame: curve_of_axis_plot(verdict, rows, frame, axis=axis, name=name),

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from actlab.errors import PlanError, did_you_mean
 from actlab.stats.racing import Direction
 from actlab.studies.verdict.arm_summary import ArmSummary, Difference, summarize_arms
+from actlab.studies.verdict.axes.axes_study import AxesStudy
 from actlab.studies.verdict.axes.axes_verdict import AxesVerdict, find_axes
 from actlab.studies.verdict.axes.axis_numbers import read_axis_rows
 from actlab.studies.verdict.axes.sentences import axes_cautions, axes_sentences, recommendation_caution
@@ -173,7 +174,7 @@ def _verdict(
     ties = find_ties(arms, outcomes, findings, state, facts)
     evidence = Evidence(arms=arms, outcomes=outcomes, findings=findings, learned=learned, rows=rows, facts=facts)
     advice = recommend(Basis(arms=arms, findings=findings, ties=ties, learned=learned, facts=facts, costs=costs))
-    best_set, axes = tuple(arm.spec for arm in arms if arm.spec in findings.best), _axes(rows, outcomes, arms, facts)
+    best_set, axes = tuple(arm.spec for arm in arms if arm.spec in findings.best), _axes(rows, outcomes, arms, facts, costs)
     return Verdict(
         study=facts.name,
         task=facts.task,
@@ -211,10 +212,10 @@ def _verdict(
 
 
 def _axes(
-    rows: Sequence[Row], outcomes: Mapping[str, Outcome], arms: Sequence[ArmSummary], facts: StudyFacts
+    rows: Sequence[Row], outcomes: Mapping[str, Outcome], arms: Sequence[ArmSummary], facts: StudyFacts, costs: Costs
 ) -> AxesVerdict | None:
     measured = read_axis_rows(rows, outcomes, facts)
-    found = find_axes(measured, outcomes, facts)
+    found = find_axes(AxesStudy(rows=measured, outcomes=outcomes, facts=facts, costs=costs))
     if found is None:
         return None
     sentences = axes_sentences(found, [arm.spec for arm in arms])

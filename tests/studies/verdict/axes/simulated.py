@@ -28,7 +28,8 @@ def result(numbers: Mapping[str, float], **more: Any) -> dict[str, Any]:
 def row(arm: str, seed: int, axes: Mapping[str, Any] | None, **more: Any) -> dict[str, Any]:
     return {
         "stage": "main", "arm": arm, "seed": seed, "lr": 1e-3, "status": "completed", "metric": 0.9 + 0.001 * seed,
-        "parameters": 10, "error": None, "curve": [], "axes": axes, **more,
+        "parameters": 10, "error": None, "curve": [], "versions": {"torch": "2"},
+        "axes": axes, **more,
     }  # fmt: skip # one trial, one block
 
 

@@ -8,9 +8,10 @@ end all evidence. Seeds that both lack do not count.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 
@@ -34,6 +35,7 @@ class Comparison:
         apart: differences for "equivalent", positive where the arm is better; infinite where one of the two alone has no number.
         gains: by how much the arm is better on the seeds on which both have a number.
         rope: half width of the region of practical equivalence.
+        known: logarithms of the evidence for "equivalent", "better" and "worse" where it does not come from seeds, shape (3,).
     """
 
     better: Floats
@@ -41,6 +43,18 @@ class Comparison:
     apart: Floats
     gains: Floats
     rope: float
+    known: Floats | None = None
+
+    @classmethod
+    def of_known(cls, log_e: Floats, gains: Floats) -> Self:
+        """Return a comparison whose evidence is known otherwise.
+
+        Args:
+            log_e: of "equivalent", "better" and "worse".
+            gains: of the arm, whose median no statement may contradict.
+        """
+        none = np.zeros(0)
+        return cls(better=none, worse=none, apart=none, gains=gains, rope=math.inf, known=log_e)
 
 
 def comparison(arm: ArmSeries, baseline: ArmSeries, seeds: Sequence[int], *, sign: float, rope: float) -> Comparison:
@@ -79,7 +93,10 @@ def find_evidence(comparisons: Sequence[Comparison]) -> Floats:
     Returns:
         Shape (comparisons, 3); 0 for a statement that the median difference contradicts.
     """
-    log_e = [[path[-1] if path.size else 0.0 for path in paths] for paths in _log_paths(comparisons)]
+    log_e = [
+        list(it.known) if it.known is not None else [path[-1] if path.size else 0.0 for path in paths]
+        for it, paths in zip(comparisons, _log_paths(comparisons), strict=True)
+    ]
     medians = [float(np.median(it.gains)) if it.gains.size else 0.0 for it in comparisons]
     agrees = [[abs(median) <= it.rope, median > 0, median < 0] for it, median in zip(comparisons, medians, strict=True)]
     shape = len(comparisons), 3
@@ -94,18 +111,20 @@ def seeds_needed(comparisons: Sequence[Comparison], evidence: float) -> list[int
         evidence: with which a statement is made.
 
     Returns:
-        Seeds to add, at least 1; None where 60 do not suffice, or below two seeds, which show no spread.
+        Seeds to add, at least 1; None where 60 do not suffice, below two seeds, which show no spread, or where evidence is not of seeds.
     """
     repeated = [_repeated(it) for it in comparisons]
     needed: list[int | None] = []
     for it, paths in zip(comparisons, _log_paths(repeated), strict=True):
         later = np.max([path[it.gains.size :] for path in paths], axis=0, initial=-np.inf)
         reached = np.flatnonzero(later >= np.log(evidence))
-        needed.append(int(reached[0]) + 1 if reached.size and it.gains.size > 1 else None)
+        needed.append(int(reached[0]) + 1 if reached.size and it.gains.size > 1 and it.known is None else None)
     return needed
 
 
 def _repeated(it: Comparison) -> Comparison:
+    if it.known is not None:
+        return it
     more = np.resize(it.gains, it.gains.size + _FURTHER) if it.gains.size else np.zeros(_FURTHER)
     return Comparison(better=more, worse=-more, apart=more, gains=more, rope=it.rope)
 

@@ -21,7 +21,7 @@ class ColumnDifference:
     Attributes:
         mean: mean difference in the unit of the column.
         ci: its 95 % interval; (None, None) with one seed.
-        seeds: number of seeds on which both have a number.
+        seeds: number of seeds on which both have a number; 0 for what is measured once for each arm.
     """
 
     mean: float
@@ -35,7 +35,7 @@ class ArmNumber:
 
     Attributes:
         arm: its label.
-        n: number of seeds on which it has a number.
+        n: number of seeds on which it has a number; 1 for what is measured once for each arm.
         trials: number of seeds on which its trial has ended.
         mean: over the seeds with a number; None without any.
         ci: its 95 % interval; (None, None) below two seeds.
@@ -54,10 +54,10 @@ class ArmNumber:
     mean: float | None
     ci: Interval
     missing: Missing
-    far: tuple[int, ...]
     difference: ColumnDifference | None
-    relation: ColumnRelation
-    seeds_needed: int | None
+    far: tuple[int, ...] = ()
+    relation: ColumnRelation = "undecided"
+    seeds_needed: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -144,7 +144,8 @@ def _undefined(found: AxesVerdict) -> Iterator[str]:
         by_reason[column.axis, column.reason].append(column.column)
     for (axis, reason), names in by_reason.items():
         own = names == [axis]
-        yield f"Undefined: {axis}{'' if own else f' ({_shortened(names)})'}, as {reason.rstrip('.')}."
+        lowered = f"{reason[0].lower()}{reason[1:]}" if reason[1:2].islower() else reason
+        yield f"Undefined: {axis}{'' if own else f' ({_shortened(names)})'}, as {lowered.rstrip('.')}."
 
 
 def recommendation_caution(found: AxesVerdict | None, arm: str | None, best: Iterable[str]) -> str:
@@ -218,14 +219,20 @@ def _missing(columns: Sequence[ColumnFinding]) -> Iterator[str]:
             if number.missing:
                 alike[number.arm, number.n, number.trials, _reasons(number)].append(column.name)
     for (arm, n, trials, reasons), names in alike.items():
-        yield f"{_shortened(names)} of {named(arm)} rest{'s' if len(names) == 1 else ''} on {n} of {plural(trials, 'seed')} ({reasons})."
+        few = len(names) == 1
+        rest = (
+            f"{'rests' if few else 'rest'} on {n} of {plural(trials, 'seed')}"
+            if n
+            else f"{'has' if few else 'have'} no number"
+        )
+        yield f"{_shortened(names)} of {named(arm)} {rest} ({reasons})."
 
 
 def _reasons(number: ArmNumber) -> str:
     parts = []
     for reason, seeds in number.missing.items():
         few = ", ".join(map(str, seeds[:3])) + (", ..." if len(seeds) > 3 else "")
-        parts.append(f"{reason.rstrip('.')}: {'seed' if len(seeds) == 1 else 'seeds'} {few}")
+        parts.append(f"{reason.rstrip('.')}: {'seed' if len(seeds) == 1 else 'seeds'} {few}" if seeds else reason)
     return "; ".join(parts)
 
 
