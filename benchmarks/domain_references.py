@@ -1,184 +1,131 @@
-"""Naive reference scores of the tasks on text and images, and nanoGPT's own code on the data of ``shakespeare``.
+"""Reference scores of the tasks of the domains, of naive guesses and of the usual simple methods, on the same splits.
 
-    python benchmarks/domain_references.py plays        # most frequent class, naive Bayes, logistic regression on tf-idf; macro F1
-    python benchmarks/domain_references.py images       # logistic regression on pixels of tiny:resnet-8 and tiny:ds-cnn
-    python benchmarks/domain_references.py linear       # principal component analysis for the autoencoder and tiny:anomaly
-    python benchmarks/domain_references.py nanogpt --model nanoGPT/model.py [--seed 0]
-    python benchmarks/domain_references.py checkpoint --model nanoGPT/model.py --checkpoint out-shakespeare-char/ckpt.pt
-
-All but the last two are trained on the training split of seeds 0 to 2 and evaluated on the test split, which the tasks use too. ``nanogpt``
-trains with nanoGPT's ``model.py`` and ``configure_optimizers`` on the windows of the task; ``checkpoint`` evaluates what nanoGPT's
-``train.py`` has saved, on the whole last tenth of the text and by its own estimate of 240 windows.
+python benchmarks/domain_references.py             # a Markdown table, means over --seeds seeds
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import math
-import sys
-import time
-from pathlib import Path
-from types import ModuleType
-from typing import Any
+import statistics
+from collections.abc import Callable
 
 import numpy as np
 import torch
-from sklearn.dummy import DummyClassifier
-from sklearn.feature_extraction.text import TfidfTransformer
-from sklearn.linear_model import LogisticRegression
-from sklearn.naive_bayes import MultinomialNB
-from sklearn.pipeline import make_pipeline
-from torch import Tensor
-from torch.nn import functional
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.neighbors import KNeighborsClassifier
 
 from actlab.tasks import resolve
-from actlab.tasks.builtin.language.plays import WORDS, passage_splits, task, windows
-from actlab.tasks.metrics.classification import auroc, macro_f1
+from actlab.tasks.builtin.graphs.sections import propagation_accuracy
+from actlab.tasks.builtin.physics.image import neighbour_psnr, psnr
+from actlab.tasks.builtin.recommendation.held_out_item import neighbour_ndcg, popularity_ndcg
+from actlab.tasks.builtin.series.oil import error_to_naive, har_error
+from actlab.tasks.data import Split, tensors_of
+from actlab.tasks.metrics.ranking import average_precision, found_in_first
 from actlab.tasks.task import accuracy, load_data
 
-SEEDS = range(3)
-BUCKETS = 16_384
+
+def _parts(task: str, seed: int) -> tuple[Split, Split]:
+    data = load_data(resolve(task), seed)
+    return tensors_of(data.train, task), tensors_of(data.test, task)
 
 
-def counts(examples: Tensor) -> np.ndarray:
-    """Return how often each word is in each window, shape (n, 16384)."""
-    return torch.zeros(len(examples), BUCKETS).scatter_add_(1, examples, torch.ones(examples.shape)).numpy()
+def _insurance(model: Callable[[], object], metric: Callable[..., float], seed: int) -> float:
+    train, test = _parts("insurance", seed)
+    fitted = model().fit(train.x.numpy(), train.y.numpy())
+    return metric(torch.from_numpy(fitted.predict_proba(test.x.numpy())[:, 1]), test.y)
 
 
-def plays() -> None:
-    """Print the macro F1 of linear classifiers of words."""
-    models = {
-        "most frequent play": DummyClassifier(),
-        "naive Bayes": MultinomialNB(),
-        "logistic regression on tf-idf": make_pipeline(TfidfTransformer(), LogisticRegression(C=10, max_iter=300)),
-    }
-    for seed in SEEDS:
-        train, test = windows(passage_splits(seed)["train"], WORDS), load_data(task(), seed).test
-        for name, model in models.items():
-            model.fit(counts(train.x), train.y)
-            output = torch.from_numpy(model.predict_proba(counts(test.x)))
-            print(
-                f"seed {seed}: {name:30} macro F1 {macro_f1(output, test.y):.3f}, accuracy {accuracy(output, test.y):.3f}"
-            )
+def _logistic() -> object:
+    return LogisticRegression(C=0.01, max_iter=1000)
 
 
-def images() -> None:
-    """Print the accuracy of logistic regression on pixels."""
-    for name in ("tiny:resnet-8", "tiny:ds-cnn"):
-        for seed in SEEDS:
-            data = load_data(resolve(name), seed)
-            x, x_test = (part.x[:, 0].flatten(1).numpy() for part in (data.train, data.test))
-            model = LogisticRegression(C=0.1, max_iter=100).fit(x, data.train.y)
-            print(f"seed {seed}: {name:14} logistic regression {model.score(x_test, data.test.y):.4f}")
+def _boosting() -> object:
+    return HistGradientBoostingClassifier(max_iter=60, learning_rate=0.05, max_leaf_nodes=8, random_state=0)
 
 
-def rebuilt(train: Tensor, test: Tensor, components: int) -> Tensor:
-    """Return the test examples as the best linear map through so many numbers gives them back."""
-    mean = train.mean(0)
-    _, vectors = torch.linalg.eigh((train - mean).T @ (train - mean))
-    chosen = vectors[:, -components:]
-    return (test - mean) @ chosen @ chosen.T + mean
+def _co2_ridge(seed: int) -> float:
+    train, test = _parts("co2", seed)
+    fitted = Ridge(alpha=1.0).fit(train.x.numpy(), train.y[..., 0].numpy())
+    return error_to_naive(torch.from_numpy(fitted.predict(test.x.numpy())), test.y)
 
 
-def linear() -> None:
-    """Print what principal component analysis reaches with as many numbers as the codes have."""
-    for seed in SEEDS:
-        data = load_data(resolve("fashion-mnist:autoencoder"), seed)
-        error = functional.mse_loss(rebuilt(data.train.x, data.test.x, 30), data.test.x)
-        print(f"seed {seed}: fashion-mnist:autoencoder, 30 components: MSE {error:.5f}, PSNR {-10 * error.log10():.2f}")
-        data = load_data(resolve("tiny:anomaly"), seed)
-        errors = (rebuilt(data.train.x, data.test.x, 8) - data.test.x).square().mean(1)
-        print(f"seed {seed}: tiny:anomaly, 8 components: AUROC {auroc(errors, data.test.y):.4f}")
+def _vowels_neighbour(seed: int) -> float:
+    """Return the accuracy of the nearest utterance by the means of the coefficients over its moments."""
+    train, test = _parts("japanese-vowels", seed)
+    means = [(split.x[:, :12].sum(2) / split.x[:, 12:].sum(2)).numpy() for split in (train, test)]
+    fitted = KNeighborsClassifier(1).fit(means[0], train.y.numpy())
+    return float(fitted.score(means[1], test.y.numpy()))
 
 
-def nano_module(path: Path) -> ModuleType:
-    """Return nanoGPT's model.py."""
-    spec = importlib.util.spec_from_file_location("nanogpt_model", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["nanogpt_model"] = module
-    spec.loader.exec_module(module)
-    return module
+def _majority(task: str, seed: int) -> float:
+    test = _parts(task, seed)[1]
+    return float(test.y.bincount().max()) / len(test.y)
 
 
-@torch.no_grad()
-def mean_loss(model: Any, x: Tensor, y: Tensor) -> float:
-    """Return the mean loss of a model of nanoGPT, in nats per character."""
-    model.eval()
-    parts = zip(x.split(64), y.split(64), strict=True)
-    return sum(model(a, b)[1].item() * len(a) for a, b in parts) / len(x)
+def _sections_logistic(seed: int) -> float:
+    from actlab.tasks.builtin.graphs.sections import GraphNet  # noqa: PLC0415
+
+    words = GraphNet().words.numpy()
+    train, test = _parts("sections", seed)
+    fitted = LogisticRegression(C=100.0, max_iter=1000).fit(words[train.x.numpy()], train.y.numpy())
+    return accuracy(torch.from_numpy(fitted.predict_proba(words[test.x.numpy()])), test.y)
 
 
-def nanogpt(path: Path, seed: int) -> None:
-    """Train nanoGPT's own model on the windows of the task, and print its loss on the last tenth of the text."""
-    module, data = nano_module(path), load_data(resolve("shakespeare"), seed)
-    torch.manual_seed(seed)
-    shape = {
-        "block_size": 64,
-        "vocab_size": 65,
-        "n_layer": 4,
-        "n_head": 4,
-        "n_embd": 128,
-        "dropout": 0.0,
-        "bias": False,
-    }
-    model = module.GPT(module.GPTConfig(**shape))
-    optimizer = model.configure_optimizers(0.1, 1e-3, (0.9, 0.99), "cpu")
-    for step, (x, y) in enumerate(zip(data.train.x.split(12), data.train.y.split(12), strict=True)):
-        for group in optimizer.param_groups:
-            group["lr"] = nano_rate(step)
-        model.train()
-        model(x, y)[1].backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-    print(
-        f"seed {seed}: {mean_loss(model, data.test.x, data.test.y):.4f} nats per character, {time.process_time():.0f} s of CPU"
-    )
+def _image_mean(seed: int) -> float:
+    train, test = _parts("image:siren", seed)
+    return psnr(train.y.mean().expand_as(test.y), test.y)
 
 
-def nano_rate(step: int) -> float:
-    """Return ``get_lr`` of nanoGPT's train.py at the settings of the recipe."""
-    if step < 100:
-        return 1e-3 * (step + 1) / 101
-    return 1e-4 + 0.5 * (1.0 + math.cos(math.pi * (step - 100) / 1900)) * 9e-4
+def _random_actions(seed: int) -> float:
+    from actlab.tasks.builtin.control.cart_pole import CartPoles  # noqa: PLC0415
+
+    generator = torch.Generator().manual_seed(seed)
+    carts, lengths = CartPoles(64, generator), list[int]()
+    for _ in range(400):
+        ended, count = carts.push((torch.rand(64, generator=generator) < 0.5) * 2.0 - 1)
+        lengths += count[ended].tolist()
+    return statistics.fmean(lengths)
 
 
-def checkpoint(path: Path, saved: Path) -> None:
-    """Print the loss of a checkpoint of nanoGPT's train.py on the last tenth of the text, and the spread of its own estimate."""
-    module = nano_module(path)
-    state = torch.load(saved, map_location="cpu", weights_only=False)
-    model = module.GPT(module.GPTConfig(**state["model_args"]))
-    model.load_state_dict(state["model"])
-    test = load_data(resolve("shakespeare"), 0).test
-    print(f"iteration {state['iter_num']}, its estimate then: {float(state['best_val_loss']):.4f}")
-    print(f"on all {len(test)} windows: {mean_loss(model, test.x, test.y):.4f}")
-    with torch.no_grad():
-        losses = torch.cat(
-            [
-                functional.cross_entropy(model(a, b)[0].transpose(1, 2), b, reduction="none").mean(1)
-                for a, b in zip(test.x.split(64), test.y.split(64), strict=True)
-            ]
-        )
-    print(f"standard deviation of an estimate from 240 windows: {losses.std() / 240**0.5:.4f}")
+REFERENCES: dict[tuple[str, str], Callable[[int], float]] = {
+    ("insurance, average precision", "at random"): lambda seed: average_precision(
+        torch.rand(1500, generator=torch.Generator().manual_seed(seed)), _parts("insurance", seed)[1].y
+    ),
+    ("insurance, average precision", "logistic regression"): lambda seed: _insurance(
+        _logistic, average_precision, seed
+    ),
+    ("insurance, average precision", "boosted trees"): lambda seed: _insurance(_boosting, average_precision, seed),
+    ("insurance, found in first fifth", "logistic regression"): lambda seed: _insurance(
+        _logistic, found_in_first, seed
+    ),
+    ("insurance, found in first fifth", "boosted trees"): lambda seed: _insurance(_boosting, found_in_first, seed),
+    ("oil, error to naive", "linear regression on volatilities (HAR)"): har_error,
+    ("co2, error to naive", "ridge regression"): _co2_ridge,
+    ("japanese-vowels, accuracy", "largest class"): lambda seed: _majority("japanese-vowels", seed),
+    ("japanese-vowels, accuracy", "nearest neighbour of the means"): _vowels_neighbour,
+    ("sections, accuracy", "largest class"): lambda seed: _majority("sections", seed),
+    ("sections, accuracy", "logistic regression on words"): _sections_logistic,
+    ("sections, accuracy", "label propagation"): propagation_accuracy,
+    ("dependencies, NDCG at 10", "popularity"): lambda seed: popularity_ndcg(load_data(resolve("dependencies"), seed)),
+    ("dependencies, NDCG at 10", "item neighbours"): lambda seed: neighbour_ndcg(
+        load_data(resolve("dependencies"), seed)
+    ),
+    ("image, PSNR", "mean of the training pixels"): _image_mean,
+    ("image, PSNR", "mean of the known neighbours"): neighbour_psnr,
+    ("cart-pole, episode length", "random actions"): _random_actions,
+}
 
 
 def main() -> None:
-    """Print one of the references."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("plays", "images", "linear", "nanogpt", "checkpoint"))
-    parser.add_argument("--model", type=Path, default=Path("nanoGPT/model.py"))
-    parser.add_argument("--checkpoint", type=Path, default=Path("nanoGPT/out-shakespeare-char/ckpt.pt"))
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    if options.part == "nanogpt":
-        nanogpt(options.model, options.seed)
-    elif options.part == "checkpoint":
-        checkpoint(options.model, options.checkpoint)
-    else:
-        {"plays": plays, "images": images, "linear": linear}[options.part]()
+    parser.add_argument("--seeds", type=int, default=8)
+    seeds = parser.parse_args().seeds
+    print("| task and metric | reference | mean | standard deviation |\n|---|---|---|---|")
+    for (task, method), score in REFERENCES.items():
+        found = [score(seed) for seed in range(seeds)]
+        print(f"| {task} | {method} | {np.mean(found):.4g} | {np.std(found, ddof=1):.2g} |", flush=True)
 
 
 if __name__ == "__main__":

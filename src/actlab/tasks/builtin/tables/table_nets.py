@@ -9,14 +9,15 @@ from torch.nn import functional
 __all__ = ["FeatureAttention", "GatedMLP", "mlp"]
 
 
-def mlp(features: int, classes: int, *, width: int = 64, dropout: float = 0.2) -> nn.Sequential:
-    """Return a net with two hidden layers.
+def mlp(features: int, classes: int, *, width: int = 64, dropout: float = 0.5, missing: float = 0.2) -> nn.Sequential:
+    """Return a net with two hidden layers, of which a share ``dropout`` is left out in training, and a share ``missing`` of the features.
 
     Example:
         >>> mlp(5, 2)(torch.zeros(3, 5)).shape
         torch.Size([3, 2])
     """
     return nn.Sequential(
+        nn.Dropout(missing),
         nn.Linear(features, width),
         nn.ReLU(),
         nn.Dropout(dropout),
@@ -49,9 +50,9 @@ class GatedMLP(nn.Module):
         torch.Size([3, 2])
     """
 
-    def __init__(self, features: int, classes: int, *, width: int = 48, hidden: int = 64, dropout: float = 0.2) -> None:
+    def __init__(self, features: int, classes: int, *, width: int = 48, hidden: int = 64, dropout: float = 0.5) -> None:
         super().__init__()
-        self.first = nn.Linear(features, width)
+        self.first = nn.Sequential(nn.Dropout(0.2), nn.Linear(features, width))
         self.blocks = nn.Sequential(*(_GatedBlock(width, hidden, dropout) for _ in range(2)))
         self.last = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, classes))
 
