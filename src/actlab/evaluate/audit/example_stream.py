@@ -254,7 +254,8 @@ def _is_vocabulary(values: npt.NDArray[Any]) -> bool:
     """Return whether all columns of integers, shape (n, length), hold the same kind of number."""
     numbers = values.astype(np.float64)
     total = float(numbers.var())
-    return values.min(initial=0) >= 0 and total > 1.0 and float(numbers.mean(0).var()) < _BETWEEN_COLUMNS * total
+    between = _BETWEEN_COLUMNS + 2 / len(numbers)  # the means of few numbers differ by chance
+    return values.min(initial=0) >= 0 and total > 1.0 and float(numbers.mean(0).var()) < between * total
 
 
 Column = int | str | Callable[[Any, Any], Any] | None

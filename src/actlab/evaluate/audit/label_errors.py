@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
@@ -84,9 +85,10 @@ def label_error_reports(
     Raises:
         IntegrationError: cleanlab is not installed.
     """
-    ranked = find_label_issues()(
-        labels=classes, pred_probs=probabilities, return_indices_ranked_by="self_confidence", n_jobs=1
-    )
+    with warnings.catch_warnings(action="ignore"):  # of classes with few examples
+        ranked = find_label_issues()(
+            labels=classes, pred_probs=probabilities, return_indices_ranked_by="self_confidence", n_jobs=1
+        )
     if not len(ranked):
         return
     yield Finding(

@@ -20,7 +20,7 @@ from actlab.system.plural import plural
 __all__ = ["NEIGHBOURS", "NearDuplicates"]
 
 #: Nearest neighbours that are kept of each query.
-NEIGHBOURS: Final = 20
+NEIGHBOURS: Final = 32
 _FEWEST_NEIGHBOURS: Final = 8
 _OF_TRAINING: Final = 4  # times fewer queries of the training split: duplicates within it bias no result
 _LOCAL: Final = 10  # the neighbours are at most this fraction of all points: near enough for one density
@@ -157,7 +157,7 @@ class NearDuplicates:
     """Search for points that are much nearer to each other than the density of the data around them explains.
 
     Points are those of :class:`actlab.evaluate.audit.neighbours.descriptors.Descriptor`. Every point is seen once; kept are at most
-    ``capacity`` queries of each split with 20 neighbours in each split that is read after it, at most 3 kB each.
+    ``capacity`` queries of each split with 32 neighbours in each split that is read after it, at most 3 kB each.
 
     Args:
         capacity: largest number of queries of a split, of the training split a quarter; of more examples a sample.
