@@ -1,11 +1,14 @@
 """Tasks of the domains are fixed by their seed, keep examples out of other splits, and learn within a few steps."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 
 from actlab.studies.arm import parse_arm
 from actlab.studies.trials.trial import run_trial
-from actlab.tasks import resolve
+from actlab.tasks import names, resolve
 from actlab.tasks.data import Split
 from actlab.tasks.task import load_data
 
@@ -50,6 +53,17 @@ BASELINES = {"burgers": "tanh", "helmholtz": "tanh", "image:siren": "sine", "car
 
 def test_every_task_names_its_source_and_has_a_reference():
     assert set(REFERENCES) - set(SIZES) == {"cart-pole"}
+
+
+def test_the_page_of_tasks_names_each_of_them():
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "tasks.md").read_text(encoding="utf-8")
+    listed = set()
+    for row in page.splitlines():
+        if row.startswith("| "):
+            spans = re.findall("`([^`]+)`", row.split("|")[2])
+            listed |= {spans[0].split(":")[0] + span if span.startswith(":") else span for span in spans}
+
+    assert set(names()) == listed
 
 
 @pytest.mark.parametrize("name", SIZES)

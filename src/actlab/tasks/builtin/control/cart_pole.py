@@ -246,6 +246,6 @@ def cart_pole_task() -> Task:
         direction="max",
         learning_rate=2e-3,
         rope=3.0,
-        description="Simulated cart-pole, 12 tasks one after the other, actor-critic with two hidden layers, episode length up to 200",
+        description="Simulated cart-pole, 12 tasks one after the other, actor-critic; random actions: 22, perfect: 200",
         source="cart-pole, protocol 1",
     )

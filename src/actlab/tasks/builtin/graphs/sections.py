@@ -8,7 +8,7 @@ edges; 400 words. Of the edges between labelled packages 80 % join equal section
 
 As in the settings of Planetoid (arXiv:1603.08861), 20 packages of each section train, 400 validate and 1,000 test, drawn by the seed.
 Reference scores: the largest section has 27 % of the packages, the MLP does not see the graph (``sections:mlp``), and label propagation
-(``propagation_accuracy``) does not see the words.
+(``propagation_accuracy``, 61 %) does not see the words.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def gcn_task() -> Task:
         epochs=200,
         rope=0.005,
         output_kind="logits",
-        description="Sections of Debian packages in their dependency graph, 20 labels a class, graph convolutional net",
+        description="Sections of Debian packages (facts), their dependency graph, graph convolutional net; label propagation: 0.61",
         source="sections, protocol 1",
     )
 
@@ -157,5 +157,5 @@ def mlp_task() -> Task:
         gcn_task(),
         name="sections:mlp",
         model=lambda seed: GraphNet(uses_edges=False),  # noqa: ARG005 # the generator is seeded before the call
-        description="Sections of Debian packages from words of their descriptions, 20 labels a class, MLP without the graph",
+        description="Sections of Debian packages (facts) by words, MLP without the graph; logistic regression: 0.45",
     )

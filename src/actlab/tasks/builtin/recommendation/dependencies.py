@@ -50,5 +50,5 @@ def dependencies_task() -> Task:
         "dependencies",
         _ITEMS,
         _data,
-        description="What else Debian packages depend on, one held out, autoencoder with two hidden layers, NDCG at 10",
+        description="Dependencies of Debian packages (facts), one held out, autoencoder; popularity: 0.10, item neighbours: 0.41",
     )

@@ -86,5 +86,5 @@ def movielens_task() -> Task:
         "movielens",
         _FILMS,
         lambda seed: _cached(_file()),  # noqa: ARG005 # the order in time gives one split
-        description="MovieLens 100K (from your folder), leave the last film out, autoencoder with two hidden layers, NDCG at 10",
+        description="MovieLens 100K (from your folder), last film held out, autoencoder; popularity: 0.025, item neighbours: 0.028",
     )

@@ -167,7 +167,7 @@ def mlp_task() -> Task:
         rope=0.005,
         output_kind="values",
         input_kind="series",
-        description="Volatility of WTI oil prices (EIA, public domain), walk-forward, MLP of two hidden layers; naive forecast 1.0",
+        description="Volatility of WTI oil prices (EIA, public domain), walk-forward, MLP; naive: 1, linear regression: 0.945",
         source="oil, protocol 1",
     )
 
@@ -183,5 +183,5 @@ def causal_task() -> Task:
         mlp_task(),
         name="oil:causal",
         model=_causal,
-        description="Volatility of WTI oil prices (EIA, public domain), walk-forward, dilated convolutions; naive forecast 1.0",
+        description="Volatility of WTI oil prices (EIA, public domain), walk-forward, convolutions; naive: 1, linear regression: 0.945",
     )

@@ -88,7 +88,7 @@ def mlp_task() -> Task:
         rope=0.005,
         output_kind="logits",
         input_kind="table",
-        description="CoIL 2000 insurance customers (UCI, CC BY 4.0), 6 % positive, MLP with two hidden layers",
+        description="CoIL 2000 insurance customers (UCI, CC BY 4.0), 7 % positive, MLP; logistic regression: 0.18",
         source="insurance, protocol 1",
     )
 
@@ -104,7 +104,7 @@ def gated_task() -> Task:
         mlp_task(),
         name="insurance:gated",
         model=partial(_built, GatedMLP),
-        description="CoIL 2000 insurance customers (UCI, CC BY 4.0), gated MLP",
+        description="CoIL 2000 insurance customers (UCI, CC BY 4.0), gated MLP; logistic regression: 0.18",
     )
 
 
@@ -123,7 +123,7 @@ def attention_task() -> Task:
         scheduler=None,
         learning_rate=1e-3,
         epochs=10,
-        description="CoIL 2000 insurance customers (UCI, CC BY 4.0), attention over features",
+        description="CoIL 2000 insurance customers (UCI, CC BY 4.0), attention over features; logistic regression: 0.18",
     )
 
 
@@ -138,5 +138,5 @@ def linear_attention_task() -> Task:
         attention_task(),
         name="insurance:linear-attention",
         model=partial(_built, partial(FeatureAttention, is_linear=True)),
-        description="CoIL 2000 insurance customers (UCI, CC BY 4.0), attention over features at linear cost",
+        description="CoIL 2000 insurance customers (UCI, CC BY 4.0), attention at linear cost; logistic regression: 0.18",
     )
