@@ -18,6 +18,7 @@ import importlib.util
 import math
 import sys
 import time
+import warnings
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,6 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.dummy import DummyClassifier
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import MultinomialNB
@@ -64,7 +66,8 @@ def plays() -> None:
 
 
 def images() -> None:
-    """Print the accuracy of logistic regression on pixels."""
+    """Print the accuracy of logistic regression on pixels after 100 iterations."""
+    warnings.simplefilter("ignore", ConvergenceWarning)
     for name in ("tiny:resnet-8", "tiny:ds-cnn"):
         for seed in SEEDS:
             data = load_data(resolve(name), seed)

@@ -85,6 +85,6 @@ def test_anomalies_are_never_trained_on_and_half_of_what_is_tested():
 @needs_data
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(("name", "least"), [("tiny:resnet-8", 0.82), ("tiny:ds-cnn", 0.82), ("tiny:anomaly", 0.853)])
+@pytest.mark.parametrize(("name", "least"), [("tiny:resnet-8", 0.845), ("tiny:ds-cnn", 0.83), ("tiny:anomaly", 0.8605)])
 def test_a_net_reaches_its_reference(name, least):
     assert run_trial(resolve(name), parse_arm("relu"), 0).metric > least
