@@ -77,9 +77,10 @@ def test_anomalies_are_never_trained_on_and_half_of_what_is_tested():
     assert not data.train.y.any()
     assert len(data.train) == min(5_000, int((images.train.y == NORMAL).sum()))
     assert [split.y.float().mean().item() for split in (data.validation, data.test)] == [0.5, 0.5]
-    assert {1: 1_000, 0: 1_000} == dict(
-        zip(*(it.tolist() for it in data.test.y.unique(return_counts=True)), strict=True)
-    )
+    assert dict(zip(*(it.tolist() for it in data.test.y.unique(return_counts=True)), strict=True)) == {
+        1: 1_000,
+        0: 1_000,
+    }
 
 
 @needs_data
