@@ -1,19 +1,19 @@
 """The audit as a whole: forms of data, planted faults, streaming within a bound of memory, and what it refuses."""
 
 import json
-from dataclasses import replace
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from tests.evaluate.audit.planted import images, kinds, of_kind, split, table
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 import actlab
 from actlab.errors import PlanError, TaskError
 from actlab.tasks import resolve
 from actlab.tasks.task import _absent
-from tests.evaluate.audit.planted import images, kinds, of_kind, split, table
 
 
 def test_clean_tables_and_images_have_no_findings():
@@ -77,7 +77,7 @@ def test_groups_and_times_of_a_task_are_checked():
     order = np.random.default_rng(0).permutation(len(x))
     data = split(np.column_stack([x, person, np.arange(len(x))])[order], y[order])
 
-    found = actlab.audit(data, groups=30, times=lambda inputs, target: inputs[:, 31])
+    found = actlab.audit(data, groups=30, times=lambda inputs, _: inputs[:, 31])
 
     assert {kind for kind, _ in kinds(found)} == {"group leakage", "time order"}
     assert "after a random split" in of_kind(found, "time order")[0].sentence
@@ -151,7 +151,7 @@ class Rows(Dataset):
 def test_memory_is_bounded_whatever_the_number_of_examples(monkeypatch):
     monkeypatch.setattr("actlab.evaluate.audit.audit.EXACT", 2**9)
     monkeypatch.setattr("actlab.evaluate.audit.audit.ORDERED", 2**9)
-    monkeypatch.setattr("actlab.evaluate.audit.audit.RowSample", lambda: _small_rows())
+    monkeypatch.setattr("actlab.evaluate.audit.audit.RowSample", _small_rows)
     peaks = []
     for size in (2_000, 8_000):
         data = {name: DataLoader(Rows(size, seed), batch_size=500) for seed, name in enumerate(("train", "test"))}
@@ -186,7 +186,8 @@ def test_copies_in_a_sample_are_scaled_up(monkeypatch):
 def test_a_file_that_defines_only_data_is_audited(tmp_path):
     file = tmp_path / "only_data.py"
     file.write_text(
-        "import torch\ndef data(seed):\n    x = torch.randn(90, 4)\n    return {'train': (x[:60], x[:60, 0]), 'test': (x[60:], x[60:, 0])}\n"
+        "import torch\ndef data(seed):\n    x = torch.randn(90, 4)\n    y = x[:, 0]\n"
+        "    return {'train': (x[:60], y[:60]), 'test': (x[60:], y[60:])}\n"
     )
 
     found = actlab.audit(file)
@@ -230,12 +231,12 @@ WRONG = {
     "a column that does not exist": (lambda: actlab.audit("digits", groups=64), TaskError, "columns 0 to 63"),
     "a part that does not exist": (lambda: actlab.audit("digits", groups="patient"), TaskError, "no part of that name"),
     "times that are no times": (
-        lambda: actlab.audit("digits", times=lambda x, y: ["soon"] * len(x)),
+        lambda: actlab.audit("digits", times=lambda x, _: ["soon"] * len(x)),
         TaskError,
         "'soon'",
     ),
     "groups for some examples": (
-        lambda: actlab.audit("digits", groups=lambda x, y: y[:3]),
+        lambda: actlab.audit("digits", groups=lambda _, y: y[:3]),
         TaskError,
         "one label for each",
     ),
@@ -263,12 +264,12 @@ def test_wrong_input_is_told(what):
 
 def test_an_error_in_a_function_of_the_user_names_its_line():
     with pytest.raises(TaskError, match="no attribute 'patient'"):
-        actlab.audit("digits", groups=lambda x, y: x.patient)
+        actlab.audit("digits", groups=lambda x, _: x.patient)
 
 
 def test_a_task_says_what_its_groups_and_times_are(tmp_path):
     task = resolve("digits")
-    found = actlab.audit(task, groups=lambda x, y: np.arange(len(x)) % 4)
+    found = actlab.audit(task, groups=lambda x, _: np.arange(len(x)) % 4)
 
     report = of_kind(found, "group leakage", "test", "train")[0]
     assert report.severity == "note"  # four groups that are in all splits are an attribute

@@ -1,11 +1,17 @@
-"""Test examples that are in another split are counted, also where one loader or dataset stands for both."""
+"""The fast audit at the start of a study: counts of copies, and findings in sentences."""
 
+import numpy as np
 import pytest
 import torch
+from tests.evaluate.audit.planted import images, split
 from torch.utils.data import DataLoader, Dataset, Subset, SubsetRandomSampler
 
-from actlab.evaluate.audit.study_check import count_duplicates
-from actlab.tasks.data import as_data
+import actlab
+from actlab.evaluate.audit.study_check import check_for_study, count_duplicates
+from actlab.studies.prepare import draft
+from actlab.tasks import resolve
+from actlab.tasks.data import Split, as_data
+from actlab.tasks.task import load_data
 
 
 class Rows(Dataset):
@@ -55,3 +61,44 @@ def test_what_may_be_other_examples_is_said_to_be_unchecked(splits):
 
     assert "test_in_train" not in found
     assert found["not_checked"] == "train, validation and test: read from a dataset or a loader"
+
+
+def test_clean_data_have_counts_and_no_findings():
+    digits = resolve("digits")
+
+    assert dict(check_for_study(digits, load_data(digits, 0))) == {
+        "test_examples": 360,
+        "test_in_train": 0,
+        "test_in_validation": 0,
+    }
+
+
+def test_findings_are_told_in_sentences():
+    x, y = images()
+    x[5], y[5] = 0.6 * np.roll(x[1000], 1, axis=1) + 2, (y[1000] + 1) % 10
+    found = check_for_study(resolve("digits"), as_data(split(x, y)))
+
+    assert found["test_in_train"] == 0
+    assert any("near duplicate in train" in sentence for sentence in found["findings"])
+    assert any("with another class" in sentence for sentence in found["findings"])
+
+
+def test_a_study_is_told_before_it_begins():
+    digits = resolve("digits")
+
+    def data(seed):
+        found = load_data(digits, seed)
+        y = found.test.y.clone()
+        y[:3] = 9 - y[:3]
+        x = torch.cat([found.train.x, found.test.x[:3]])
+        return actlab.Data(
+            train=Split(x=x, y=torch.cat([found.train.y, found.test.y[:3]])), test=Split(x=found.test.x, y=y)
+        )
+
+    task = actlab.Task(
+        name="conflicts", model=digits.model, data=data, loss=digits.loss, metric=digits.metric, epochs=1, source="test"
+    )
+    hygiene = draft(task, ["relu", "tanh"], seeds=1).hygiene
+
+    assert hygiene["test_in_train"] == 3
+    assert "3 examples of test have the same inputs" in hygiene["findings"][0]

@@ -411,6 +411,11 @@ class TestWarnings:
 
         assert "12 of 360 test examples are also in the training split" in self.of(hygiene=found)
 
+    def test_findings_of_the_fast_audit(self) -> None:
+        found = {"test_examples": 360, "findings": ["2 of 360 test examples have a near duplicate in train."]}
+
+        assert "2 of 360 test examples have a near duplicate in train. See actlab audit." in self.of(hygiene=found)
+
     def test_arms_that_diverged(self) -> None:
         rows = [r for r in rows_of(CLEAR) if (r["arm"], r["seed"], r["stage"]) != ("gelu", 3, "main")]
         rows.append(row("gelu", 3, None, "diverged"))

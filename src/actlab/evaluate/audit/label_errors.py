@@ -17,7 +17,7 @@ __all__ = ["find_label_issues", "given_probabilities", "label_error_reports", "p
 
 _FOLDS: Final = 5
 _ROWS: Final = 10_000
-_MOST_FEATURES: Final = 64  # of which trees are made; of more, such as pixels, neighbours
+_MOST_FEATURES: Final = 50  # of which trees are made; of more, such as pixels, neighbours
 _NEIGHBOURS: Final = 20
 
 
@@ -41,7 +41,7 @@ def find_label_issues() -> Callable[..., Any]:
 def predicted_probabilities(rows: npt.NDArray[Any], classes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """Return out-of-sample probabilities of the classes by five-fold cross-validation of a standard classifier.
 
-    Gradient boosting for up to 64 features, the 20 nearest neighbours for more.
+    Gradient boosting for up to 50 features, the 20 nearest neighbours for more.
 
     Args:
         rows: shape (n, features).

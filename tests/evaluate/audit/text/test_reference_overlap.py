@@ -5,11 +5,11 @@ import gzip
 import numpy as np
 import pytest
 import torch
+from tests.evaluate.audit.planted import kinds, of_kind
+from tests.evaluate.audit.text.test_shared_text import Texts, texts
 
 import actlab
 from actlab.errors import TaskError
-from tests.evaluate.audit.planted import kinds, of_kind
-from tests.evaluate.audit.text.test_shared_text import Texts, texts
 
 PLAY = "\n".join(f"{name}: {line}" for name, line in zip("ABCDEFGHIJ" * 40, texts(400, 5, 12), strict=True))
 

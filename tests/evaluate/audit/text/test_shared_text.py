@@ -1,10 +1,10 @@
 """Texts that share most of their shingles, and phrases that many texts have."""
 
 import numpy as np
+from tests.evaluate.audit.planted import kinds, of_kind
 
 import actlab
 from actlab.evaluate.audit.text.shared_text import overlap_threshold
-from tests.evaluate.audit.planted import kinds, of_kind
 
 WORDS = [f"word{number}" for number in range(3000)]
 
