@@ -8,12 +8,13 @@ baseline: 24 comparisons. Statements ("better", "worse", "tie") are made after e
 Part 1 simulates studies in which no arm differs, and counts those in which "better" or "worse" is ever stated. Part 2 makes columns of all
 arms better or worse by d standard deviations of the paired difference, and measures how many of them are stated and which share of the
 statements is false. Part 3 puts one outlier into every column of the paired differences. Part 4 takes away the results of one arm on its
-worst seeds, as diverged trainings do, or gives arms equal means and other shapes, which is outside the promise.
+worst seeds, as diverged trainings do, or gives arms equal means and other shapes, which is outside the promise; and it counts ties of
+columns that differ by just more than the region.
 
 The rules:
 
-* ActLab: `actlab.stats.robust_e_process` and `actlab.stats.false_discovery`, as a verdict calls them; statements of some studies are compared
-  with those of `make_verdict`.
+* ActLab: `actlab.stats.robust_e_process` and `actlab.stats.false_discovery`, as a verdict calls them; statements of some studies are
+  compared with those of `make_verdict`.
 * closed test: the same evidence with the family-wise error rate, by `actlab.stats.closed_test` over all 72 statements.
 * e-BH: the same evidence with the false discovery rate by Wang & Ramdas (2022), over all 72 statements.
 * t, BH: paired t-tests of all comparisons with the correction of Benjamini and Hochberg, after every seed from the third on, or once.
@@ -291,6 +292,20 @@ def missing_rows(rng: np.random.Generator, studies: int, seeds: int) -> Iterator
         yield [case, *(str(Share(hits=int(hits), of=studies)) for hits in counts)]
 
 
+def tie_rows(rng: np.random.Generator, studies: int, seeds: int) -> Iterator[list[str]]:
+    """Yield the rows on ties: all columns of all arms differ by just more than the region, or not at all."""
+    for rope in (0.5, 1.0, 2.0, 4.0):
+        ever, share, right = 0, 0.0, 0.0
+        for apart in in_batches(lambda size: gaussian_arms(rng, size, seeds), studies):
+            found = evidence(apart + rope * (1 + 1e-9), rope)
+            made = statements(found)
+            ever += int((made == EQUIVALENT).any(axis=(1, 2)).sum())
+            last = made[..., -1]
+            share += ((last == EQUIVALENT).sum(axis=1) / np.maximum(1, (last >= 0).sum(axis=1))).sum()
+            right += (statements(evidence(apart, rope)[..., -1:])[..., 0] == EQUIVALENT).mean(axis=1).sum()
+        yield [f"{rope:g}", str(Share(hits=ever, of=studies)), f"{share / studies:.1%}", f"{right / studies:.0%}"]
+
+
 def agreement(rng: np.random.Generator, studies: int = 20, seeds: int = 12) -> str:
     """Return a sentence on whether the verdict states what the rule states here."""
     same = 0
@@ -344,6 +359,11 @@ def main() -> None:
             f"Studies that state something of an arm that is as good as the baseline, after {options.seeds} seeds; {some} per row:\n"
         )
         table(["case", '"better" in any column', '"worse" in any column'], missing_rows(rng, some, options.seeds))
+        print(
+            f"Ties of columns that differ by just more than the region; {some} studies per row, {options.seeds} looks:\n"
+        )
+        head = ["region, sd of a difference", "a tie is ever stated", "false share at the end", "ties of equal columns"]
+        table(head, tie_rows(rng, some, options.seeds))
     print(f"{time.process_time() - started:.0f} s of CPU time")
 
 
