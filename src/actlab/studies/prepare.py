@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from actlab.errors import ActlabError, PlanError
+from actlab.evaluate.audit.study_check import check_for_study
 from actlab.evaluate.axis import Axis
 from actlab.evaluate.axis_registry import axes_named
-from actlab.evaluate.audit.study_check import check_for_study
 from actlab.nn.sites.dry_run import Inputs
 from actlab.studies.arm import MAIN_FUNCTION, UNCHANGED, Arm, ArmLike, arm_to_dict
 from actlab.studies.arm_model import TriedModel, build_model, swap_of

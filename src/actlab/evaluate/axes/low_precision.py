@@ -1,4 +1,4 @@
-"""Axis of training in low precision, the metric that a training under autocast reaches from the same weights."""
+"""Axis of low precision, the metric of a training under autocast from the same weights."""
 
 from __future__ import annotations
 
