@@ -120,7 +120,8 @@ class Task:
         input_kind: "image", "table", "series" or "text"; None for what dtype and shape say.
         groups: of the examples, for the worst group and the gap: a column of inputs of shape (n, features), the name of a part of inputs
             with names, or a function of (inputs, targets) that returns one label for each example, shape (n,).
-        times: of the examples, for the audit of the splits' order (:func:`actlab.audit`): given as ``groups`` is; numbers, or dates as ISO 8601 text.
+        times: of the examples, for the audit of the splits' order (:func:`actlab.audit`): given as ``groups`` is; numbers, or dates as
+            ISO 8601 text.
         out_of_distribution: of a seed, returns inputs that the model was not made for, shape (m, ...), such as another data set.
         description: one sentence.
         source: text that identifies the code which defines the task; part of a plan's fingerprint.
