@@ -4,7 +4,8 @@ Source: index of the archive of Debian 12 (bookworm), main, amd64 (``apt-cache d
 depend on six or more of the 933 source packages that 20 and at most a tenth of all depend on; 40,364 dependencies, which are facts of
 software that is free by Debian's guidelines. A known problem of software engineering, the recommendation of third-party libraries, and
 one of the few sets of implicit feedback that may be shipped: MovieLens may not (task ``movielens``). Dependencies have no order in time,
-so that the two that are held out are drawn by the seed.
+so that the two that are held out are drawn by the seed. A user's history is an input of all splits, each with another item to predict:
+what ``actlab audit dependencies`` finds, equal inputs in training and validation and with other targets, is the design of the task.
 
 Reference scores of NDCG at 10: popularity 0.10, item neighbours 0.41 (``popularity_ndcg``, ``neighbour_ndcg``).
 """
