@@ -14,6 +14,7 @@ from actlab.errors import ActlabError
 from actlab.evaluate.evaluation_data import EvaluationData
 from actlab.evaluate.metric_direction import metric_direction
 from actlab.tasks.task import Task
+from actlab.tasks.training_function.user_functions import code_text, values_text
 
 __all__ = ["Axis", "Column", "Level", "Measured", "Value", "axis"]
 
@@ -193,11 +194,6 @@ def axis(
 
 
 def _digest(measure: Measure) -> str:
-    """Return a digest of a user's function, which is the same when the file is loaded again."""
-    code = getattr(measure, "__code__", None)
-    text = (
-        ""
-        if code is None
-        else f"{code.co_code.hex()} {code.co_names} {[str(c)[:200] for c in code.co_consts if not hasattr(c, 'co_code')]}"
-    )
+    """Return a digest of a user's function, its values and what it calls, which is the same when the file is loaded again."""
+    text = f"{code_text([measure])}\n{values_text([measure])}"
     return hashlib.sha256(text.encode()).hexdigest()[:12]

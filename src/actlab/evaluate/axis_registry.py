@@ -54,7 +54,7 @@ def axes_named(wanted: str | AxisLike | Iterable[AxisLike] | None) -> tuple[Axis
 
     Raises:
         UnknownNameError: there is no such axis.
-        ActlabError: a file defines no axis, or two axes have one name.
+        ActlabError: a file defines no axis, or two axes have one name, also that of a built-in one.
 
     Example:
         >>> [axis.name for axis in axes_named("calibration")], axes_named("none")
@@ -111,11 +111,7 @@ def _named(name: str) -> Iterable[Axis]:
 
 def _of_file(path: str, own: str) -> list[Axis]:
     file = Path(path).expanduser()
-    found = {
-        value.name: value
-        for value in task_file.run_file(file).values()
-        if isinstance(value, Axis) and value.name not in _axes
-    }
+    found = _own_axes(file, task_file.run_file(file).values())
     if own and own not in found:
         raise UnknownNameError("axis", own, found, f"{file} defines {', '.join(found) or 'no axis'}.")
     if not found:
@@ -123,9 +119,27 @@ def _of_file(path: str, own: str) -> list[Axis]:
             f"{file} defines no axis. Put @actlab.axis('max') or @actlab.axis('min') before a function of (model, data) that returns a "
             "number."
         )
-    return [
-        replace(axis, file=f"{file.resolve()}:{axis.name}") for axis in found.values() if axis.name == own or not own
-    ]
+    chosen = [axis for axis in found.values() if axis.name == own or not own]
+    for axis in chosen:
+        if axis.name in _axes:
+            raise DuplicateNameError(
+                f"{file} defines an axis {axis.name!r}, which is the name of a built-in one. Give it another, with axis(..., "
+                f"name='my_{axis.name}')."
+            )
+    return [replace(axis, file=f"{file.resolve()}:{axis.name}") for axis in chosen]
+
+
+def _own_axes(file: Path, values: Iterable[Any]) -> dict[str, Axis]:
+    """Return the axes of a file's names, without built-in ones that it imported."""
+    found: dict[str, Axis] = {}
+    for value in values:
+        if not isinstance(value, Axis) or (value.name in _axes and _axes[value.name].measure is value.measure):
+            continue
+        if found.setdefault(value.name, value) is not value:
+            raise DuplicateNameError(
+                f"{file} defines two axes with the name {value.name!r}. Give one of them another, with axis(..., name=...)."
+            )
+    return found
 
 
 def _reduced(axis: Axis) -> tuple[Callable[..., Any], tuple[Any, ...]]:
