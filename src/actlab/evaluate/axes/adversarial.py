@@ -88,11 +88,11 @@ def _adversarial(model: nn.Module, data: EvaluationData, *, settings: AttackSett
     masking = Masking(
         examples=len(labels),
         correct=int(campaign.correct.sum()),
-        # a model that is random answers wrong in one of many steps, and right when it is asked again
-        single_step=0.0 if campaign.is_random else campaign.of_all(numbers["pgd_linf"] & ~alone.resisting),
+        single_step=campaign.of_all(numbers["pgd_linf"] & ~alone.resisting),
         zero_gradients=campaign.of_correct((gradient.flatten(1) == 0).all(1)),
         unbounded=unbounded,
         flat=flat,
+        is_random=campaign.is_random,
     )
     masking = _attack_otherwise(campaign, found, masking)
     return Measured(
