@@ -1048,6 +1048,92 @@ class Lengths:
         says=("There is no axis 'adversial'", "Did you mean 'adversarial'"),
         first=_good_task,
     ),
+    # axes beyond the metric
+    Wrong(
+        wrong="other axes than those of the study of that name",
+        typed="actlab compare my_task.py relu gelu --seeds 2 --store mine.db --name mine --evaluate calibration",
+        says=("evaluate", "another --name"),
+        first=_study,
+    ),
+    Wrong(
+        wrong="axes of a training function that brings no data",
+        typed="actlab compare my_task.py relu gelu --evaluate calibration",
+        says=("calibration need data", "define data(seed) beside the training function"),
+        first=_file(_train("return {'accuracy': 0.5}")),
+    ),
+    Wrong(
+        wrong="axes of the models of a script",
+        typed="actlab compare --script 'python train.py {seed}' relu gelu --evaluate calibration",
+        says=("calibration need data", "actlab evaluate"),
+        first=GOOD_SCRIPT,
+    ),
+    Wrong(
+        wrong="an axis with a direction that does not exist",
+        typed="actlab compare my_task.py relu gelu --evaluate my_axes.py",
+        says=("'maximum'", "'max', 'min'"),
+        first=_axes("import actlab\n@actlab.axis('maximum')\ndef width(model, data):\n    return 1.0\n"),
+    ),
+    Wrong(
+        wrong="a file without an axis",
+        typed="actlab compare my_task.py relu gelu --evaluate my_axes.py",
+        says=("defines no axis", "@actlab.axis('max')"),
+        first=_axes(""),
+    ),
+    Wrong(
+        wrong="a curve that no axis has",
+        typed="actlab report mine --store sqlite:///mine.db --out page.svg --figure robustness:noise",
+        says=("no figure 'robustness:noise'", "reliability, severity"),
+        first=_study,
+    ),
+    Wrong(
+        wrong="a figure of axes that were not measured",
+        typed="actlab report mine --store sqlite:///mine.db --out page.svg --figure reliability",
+        says=("no data for the figure 'reliability'",),
+        first=_study,
+    ),
+    # audits
+    Wrong(
+        wrong="groups of an audit in a column that does not exist",
+        typed="actlab audit my_task.py",
+        says=("groups of my_task is column 4", "columns 0 to 3"),
+        first=_file(f"{GOOD}\ngroups = 4\n"),
+    ),
+    Wrong(
+        wrong="times of an audit that are no times",
+        typed="actlab audit my_task.py",
+        says=("times of my_task gave 'soon'", "2024-05-01"),
+        first=_file(f"{GOOD}\ndef times(inputs, target):\n    return ['soon'] * len(inputs)\n"),
+    ),
+    Wrong(
+        wrong="groups of an audit by a function that raises",
+        typed="actlab audit my_task.py",
+        says=("groups of my_task", "no attribute 'patient'"),
+        first=_file(f"{GOOD}\ndef groups(inputs, target):\n    return inputs.patient\n"),
+    ),
+    Wrong(
+        wrong="an audit of a training function that brings no data",
+        typed="actlab audit my_task.py",
+        says=("keeps its data to itself", "Define data(seed) beside it"),
+        first=_file(_train("return {'accuracy': 0.5}")),
+    ),
+    Wrong(
+        wrong="a reference text that does not exist",
+        typed="actlab audit my_task.py --against corpus.txt",
+        says=("The reference corpus.txt does not exist", "a file of text is needed"),
+        first=_good_task,
+    ),
+    Wrong(
+        wrong="a reference text for numbers",
+        typed="actlab audit my_task.py --against my_task.py",
+        says=("the inputs are of the kind table", "Leave out against"),
+        first=_good_task,
+    ),
+    Wrong(
+        wrong="an error rate of one",
+        typed="actlab audit my_task.py --error-rate 1",
+        says=("error_rate is 1.0", "below 0.5"),
+        first=_good_task,
+    ),
     # scripts
     Wrong(
         wrong="a place in a command that stands for nothing",
