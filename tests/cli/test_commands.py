@@ -26,6 +26,7 @@ FROZEN = {
     },
     "sites": {"--rounds", "--seed", "--import", "--json"},
     "importance": {"--act", "--seed", "--samples", "--measure", "--tolerance", "--out", "--import", "--json"},
+    "audit": {"--against", "--label-errors", "--error-rate", "--queries", "--limit", "--seed", "--import", "--json"},
     "evaluate": {"--axes", "--act", "--seed", "--import", "--json"},
     "doctor": {"--seeds", "--steps", "--seed", "--budget", "--import", "--json"},
     "reference": {"--out", "--import", "--json"},
@@ -39,6 +40,9 @@ FROZEN = {
     "tasks": {"--import", "--json"},
     "cost": {"--seed", "--import", "--json"},
     "bench": {"--device", "--dtype", "--size", "--against", "--rounds", "--threads", "--as-shipped", "--plot", "--import", "--json"},
+    "hardware": {
+        "--all", "--device", "--dtype", "--size", "--rounds", "--threads", "--fast", "--out", "--import", "--json",
+    },
     "calibrate": {"--device", "--dtype", "--rounds", "--threads", "--dry-run", "--import", "--json"},
 }  # fmt: skip
 
@@ -203,6 +207,43 @@ def test_the_doctor_ends_with_1_where_there_is_a_finding_and_with_0_where_there_
     well = run("doctor", _net(tmp_path, SHALLOW, "example_inputs = torch.randn(200, 16)"))
     assert well.exit_code == 0
     assert "Nothing to do." in well.stdout
+
+
+COPIES = """
+import torch
+
+def data(seed):
+    x = torch.randn(80, 4, generator=torch.Generator().manual_seed(seed))
+    return {"train": (x[:60], x[:60].sum(1)), "test": (x[%d:], x[%d:].sum(1))}
+"""
+
+
+def test_the_audit_ends_with_1_where_there_is_a_finding_and_with_0_where_there_is_none(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(COPIES % (50, 50))
+    done = run("audit", str(file), "--json")
+    found = json.loads(done.stdout)
+
+    assert (done.exit_code, found["clean"], found["findings"][0]["kind"]) == (1, False, "exact duplicates")
+    assert found["findings"][0]["examples"][0] == [0, 50]
+    file.write_text(COPIES % (60, 60))
+    done = run("audit", str(file))
+    assert done.exit_code == 0
+    assert "mine: No fault was found in 80 examples." in done.stdout
+
+
+def test_ctrl_c_ends_an_audit_with_one_message(monkeypatch):
+    from actlab.evaluate.audit import audit
+
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(audit.ExampleStream, "batches", stopped)
+    done = run("audit", "digits")
+
+    assert (done.exit_code, done.stdout) == (130, "")
+    assert "--limit to read less:" in done.stderr
+    assert "actlab audit digits" in done.stderr
 
 
 def test_the_doctor_passes_on_what_was_asked(monkeypatch):
@@ -449,6 +490,39 @@ def test_bench_as_json_is_what_was_measured():
     told = json.loads(done.stdout)
     assert {m["contender"] for m in told["measurements"]} == {"actlab", "torch", "formula"}
     assert told["size"] == 1000
+
+
+def test_hardware_prints_a_table_writes_a_page_and_refuses_two_lists(tmp_path):
+    page = tmp_path / "hardware.html"
+    words = ("hardware", "tanh", "--size", "1000", "--rounds", "2", "--dtype", "float32", "--dtype", "bfloat16")
+    done = run(*words, "--out", str(page))
+    assert done.exit_code == 0, done.output
+    assert "bf16/f32" in done.stdout
+    assert "tanh" in page.read_text(encoding="utf-8")
+    found = json.loads(run(*words, "--json").stdout)
+    assert {one["dtype"] for one in found["timings"]} == {"float32", "bfloat16"}
+    assert found["machine"]["threads"] == 1
+    both = run("hardware", "tanh", "--all")
+    assert (both.exit_code, "leave out tanh" in str(both.output)) == (2, True)
+
+
+def test_hardware_that_is_stopped_shows_what_it_has_and_ends_as_after_ctrl_c(monkeypatch, tmp_path):
+    from actlab.bench import hardware as module
+
+    measure = module._measure
+    monkeypatch.setattr(module, "_measure", lambda spec, given: measure(spec, given) if str(spec) == "relu" else stop())
+
+    def stop():
+        raise KeyboardInterrupt
+
+    page = tmp_path / "hardware.html"
+    words = ("--size", "1000", "--rounds", "1", "--dtype", "float32", "--out", str(page))
+    done = run("hardware", "relu", "tanh", *words)
+    assert done.exit_code == 130
+    assert "Stopped after 1 of 2 functions." in page.read_text(encoding="utf-8")
+    assert "relu" in done.stdout
+    none = run("hardware", "tanh", *words)
+    assert (none.exit_code, "before the first function" in none.output) == (130, True)
 
 
 def test_bench_refuses_what_it_cannot_time():

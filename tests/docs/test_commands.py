@@ -26,12 +26,13 @@ NAMES = set(typer.main.get_command(app).commands)
 SHORTER = {
     "compare": {"--dry-run": None},
     "bench": {"--size": "4k", "--rounds": "1"},
+    "hardware": {"--size": "4k", "--rounds": "1"},
     "calibrate": {"--rounds": "1", "--dry-run": None},
     "cost": {"--rounds": "1"},
     "doctor": {"--budget": "1s", "--steps": "20"},
 }
 # Words that are added where a command has none of its own, as it would do all activations.
-SUBJECT = {"bench": ["gelu"], "calibrate": ["telu"], "reference": ["gelu"]}
+SUBJECT = {"bench": ["gelu"], "hardware": ["gelu"], "calibrate": ["telu"], "reference": ["gelu"]}
 MADE_BEFORE = [
     "compare",
     "my_task.py",
@@ -44,7 +45,7 @@ MADE_BEFORE = [
     "--store",
     "sqlite:///actlab.db",
 ]
-FINDING = {"doctor": {0, 1}}  # exit codes besides 0
+FINDING = {"doctor": {0, 1}, "audit": {0, 1}}  # exit codes besides 0
 # The script of the commands with --script. One is run: the others differ in what the script is given, and each takes three seconds.
 TRAIN = """
 import sys, actlab
@@ -72,7 +73,7 @@ def shortened(words: list[str]) -> list[str]:
     return [name, *rest]
 
 
-NEED_A_SUBJECT = {"compare", "show", "doctor", "sites", "importance", "cost"}
+NEED_A_SUBJECT = {"compare", "show", "doctor", "sites", "importance", "cost", "audit"}
 
 
 def _options(name: str) -> set[str]:

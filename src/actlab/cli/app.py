@@ -43,9 +43,9 @@ EXAMPLES = {
     "report": "actlab report --out report.html",
     "studies": "actlab studies",
     "tasks": "actlab tasks",
-    "audit": "actlab audit my_task.py",
     "cost": "actlab cost my_model.py relu gelu mish",
     "doctor": "actlab doctor digits",
+    "audit": "actlab audit my_task.py",
     "sites": "actlab sites my_model.py",
     "evaluate": "actlab evaluate digits --axes calibration,groups",
     "importance": "actlab importance digits --act gelu",
@@ -54,6 +54,7 @@ EXAMPLES = {
     "find": "actlab find --monotone --bounded --native",
     "rules": "actlab rules",
     "bench": "actlab bench gelu mish --size 1M",
+    "hardware": "actlab hardware gelu mish --out hardware.html",
     "calibrate": "actlab calibrate --dry-run",
     "reference": "actlab reference --out activations",
 }

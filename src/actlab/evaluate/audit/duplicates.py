@@ -230,7 +230,8 @@ class ExactDuplicates:
 
 
 def _pairs(indices: npt.NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
-    return tuple((int(a), int(b)) for a, b in indices[:EXAMPLES_SHOWN])
+    ordered = indices[np.argsort(indices[:, 0], kind="stable")]
+    return tuple((int(a), int(b)) for a, b in ordered[:EXAMPLES_SHOWN])
 
 
 def near_report(first: str, second: str, pairs: npt.NDArray[Any], *, count: int, total: int, what: str = "") -> Finding:
