@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, TypeAlias
 
+import torch
 from torch import Tensor
 
 from actlab.tasks.task import Task
@@ -18,8 +19,9 @@ _IMAGE_CHANNELS: Final = (1, 3, 4)
 def input_kind(task: Task, inputs: Tensor) -> InputKind:
     """Return the kind of a task's inputs: as the task says, or by their dtype and shape.
 
-    Integers are text; floating point numbers of shape (n, features) are a table, (n, 1 or 3 or 4, height, width) or (n, height, width)
-    with both sides from 8 up and within a factor 4 images, and all else series.
+    Inputs of shape (n, 1 or 3 or 4, height, width) or (n, height, width) with both sides from 8 up and within a factor 4 are images, of
+    floating point numbers or of bytes. All other integers are text. Floating point numbers of shape (n, features) are a table, and all else
+    series.
 
     Args:
         task: whose ``input_kind`` counts, where it has one.
@@ -34,14 +36,13 @@ def input_kind(task: Task, inputs: Tensor) -> InputKind:
     """
     if task.input_kind is not None:
         return task.input_kind
-    if not inputs.is_floating_point():
-        return "text"
-    if inputs.ndim == 2:
-        return "table"
     channels = inputs.shape[1] if inputs.ndim == 4 else 1
-    if inputs.ndim in {3, 4} and channels in _IMAGE_CHANNELS and _is_picture(*inputs.shape[-2:]):
+    is_picture = inputs.ndim in {3, 4} and channels in _IMAGE_CHANNELS and _is_picture(*inputs.shape[-2:])
+    if is_picture and (inputs.is_floating_point() or inputs.dtype == torch.uint8):
         return "image"
-    return "series"
+    if not inputs.is_floating_point() and not inputs.is_complex():
+        return "text"
+    return "table" if inputs.ndim == 2 else "series"
 
 
 def _is_picture(height: int, width: int) -> bool:

@@ -29,7 +29,7 @@ def perturbation_ball(data: EvaluationData, rows: Tensor, radius: float) -> Ball
     """
     inputs = data.inputs
     if not inputs.is_floating_point():
-        what = "integers, such as tokens" if not inputs.is_complex() else f"of dtype {inputs.dtype}"
+        what = f"of dtype {inputs.dtype}" if inputs.is_complex() else f"integers ({inputs.dtype})"
         raise UndefinedAxisError(f"the inputs are {what}, and an attack moves real numbers by a little")
     train = data.train[0]
     low, high = value_range(train, data.input_kind)
