@@ -24,7 +24,18 @@ from actlab.nn.layers.layer import layer
 from actlab.system.allocator import tune_allocator
 from actlab.system.display import Displayed
 
-__all__ = ["CONTENDERS", "DEFAULT", "PASSES", "Bench", "Measurement", "bench", "size_of"]
+__all__ = [
+    "CONTENDERS",
+    "DEFAULT",
+    "DTYPES",
+    "PASSES",
+    "Bench",
+    "Measurement",
+    "bench",
+    "check_bench",
+    "pass_call",
+    "size_of",
+]
 
 DEFAULT: Final = (
     "relu",
@@ -216,21 +227,31 @@ def _check_spec(spec: Spec) -> Spec:
 
 def _check(device: str, dtype: str, contenders: Sequence[str], rounds: int) -> list[str]:
     """Return the contenders, with Liger-Kernel on a GPU where it is installed; raise an error for what cannot be timed."""
+    check_bench(device, dtype, rounds)
+    for contender in contenders:
+        if contender not in CONTENDERS:
+            raise UnknownNameError("contender", contender, list(CONTENDERS), f"They are {', '.join(CONTENDERS)}.")
+    if "liger" in contenders and not (device == "cuda" and liger.is_installed()):
+        raise BenchError("Liger-Kernel needs a GPU and its package: use --device cuda, and pip install liger-kernel.")
+    has_liger = device == "cuda" and liger.is_installed() and "liger" not in contenders
+    return [*contenders, *(["liger"] if has_liger else [])]
+
+
+def check_bench(device: str, dtype: str, rounds: int) -> None:
+    """Check what every benchmark needs.
+
+    Raises:
+        BenchError: a device that is not there, or no rounds.
+        UnknownNameError: another dtype.
+    """
     if device not in {"cpu", "cuda"}:
         raise BenchError(f"The bench runs on cpu or cuda, got {device!r}.")
     if device == "cuda" and not torch.cuda.is_available():
         raise BenchError("There is no CUDA device here: torch.cuda.is_available() is False. Use --device cpu.")
     if dtype not in DTYPES:
         raise UnknownNameError("dtype", dtype, list(DTYPES), f"The dtypes are {', '.join(DTYPES)}.")
-    for contender in contenders:
-        if contender not in CONTENDERS:
-            raise UnknownNameError("contender", contender, list(CONTENDERS), f"They are {', '.join(CONTENDERS)}.")
-    if "liger" in contenders and not (device == "cuda" and liger.is_installed()):
-        raise BenchError("Liger-Kernel needs a GPU and its package: use --device cuda, and pip install liger-kernel.")
     if rounds < 1:
         raise BenchError(f"At least one round is needed, got {rounds}.")
-    has_liger = device == "cuda" and liger.is_installed() and "liger" not in contenders
-    return [*contenders, *(["liger"] if has_liger else [])]
 
 
 def _versions() -> dict[str, str]:
@@ -298,7 +319,11 @@ def _floor(spec: Spec, passes: str, output: Tensor) -> int:
 
 
 def _call(contender: str, passes: str, spec: Spec, x: Tensor, grad: Tensor) -> Call:
-    module = _module(contender, spec, x.device)
+    return pass_call(_module(contender, spec, x.device), passes, x, grad)
+
+
+def pass_call(module: Callable[[Tensor], Any], passes: str, x: Tensor, grad: Tensor) -> Call:
+    """Return a call of a function on ``x``, forward without gradients, or forward and backward with the output's gradient ``grad``."""
     if passes == "forward":
         return torch.no_grad()(lambda: module(x))
     leaf = x.clone().requires_grad_()

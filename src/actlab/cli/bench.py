@@ -1,4 +1,4 @@
-"""Commands that measure speed (``bench``, ``calibrate``)."""
+"""Commands that measure speed (``bench``, ``hardware``, ``calibrate``)."""
 # ruff: noqa: PLC0415 commands import what they need when they run, so that `actlab --help` does not load torch, SymPy or altair
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import typer
 
 from actlab.cli.app import AsJson, example, print_json, print_rich, say
 from actlab.cli.arguments import Import, choice, some_specs
+from actlab.errors import ActlabError
+from actlab.system import interrupts
 
-__all__ = ["bench", "calibrate"]
+__all__ = ["bench", "calibrate", "hardware"]
 
 
 DTYPES = ("float32", "float64", "bfloat16", "float16")
@@ -63,6 +65,54 @@ def bench(
     print_json(result.to_dict()) if as_json else print_rich(speed_table(result))
     if plot is not None:
         say(f"Wrote {write_speed_plot(result, plot)}", err=as_json)
+
+
+@example("hardware")
+def hardware(
+    specs: Annotated[list[str] | None, some_specs("the 25 best-known")] = None,
+    *,
+    every: Annotated[
+        bool, typer.Option("--all", help="Time all functions of the catalogue, which takes minutes.")
+    ] = False,
+    device: Device = "cpu",
+    dtype: Annotated[
+        list[str] | None,
+        typer.Option(help="May be given several times; by default all four.", callback=choice(*DTYPES)),
+    ] = None,
+    size: Annotated[str, typer.Option(help="Number of output elements, such as 64k or 16M.")] = "1M",
+    rounds: Annotated[int, typer.Option(help="Number of timed rounds; intervals need six.")] = 9,
+    threads: Annotated[
+        int, typer.Option(help="torch threads; with 1, CPU time is measured, which other processes affect least.")
+    ] = 1,
+    fast: Annotated[bool, typer.Option("--fast", help="Run ActLab's kernels where they are faster.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Also write a page.", metavar="FILE.html")] = None,
+    imports: Import = None,  # noqa: ARG001 # done by its callback
+    as_json: AsJson = False,
+) -> None:
+    """Show what activations gain or lose on this machine in every dtype.
+
+    Times are told over ReLU's in the same dtype and over the function's own in float32. Ctrl-C ends the measurement; what is measured by
+    then is shown and written.
+    """
+    import torch
+
+    from actlab.bench.hardware import DTYPES as EVERY_DTYPE
+    from actlab.bench.hardware import measure_hardware
+    from actlab.report.html.hardware import write
+    from actlab.report.terminal.hardware import hardware_table
+
+    if every and specs:
+        raise ActlabError(f"--all times every function of the catalogue; leave out {', '.join(specs)}, or --all.")
+    torch.set_num_threads(threads)
+    settings: dict[str, Any] = {"device": device, "dtypes": dtype or list(EVERY_DTYPE), "size": size, "rounds": rounds}
+    with interrupts.raised_as_exception():
+        found = measure_hardware(specs or None, every=every, fast=fast, progress=None, **settings)
+    print_json(found.to_dict()) if as_json else print_rich(hardware_table(found))
+    if out is not None:
+        say(f"Wrote {write(found, out)}", err=as_json)
+    if found.stopped:
+        say("Stopped before all functions were timed.", err=True)
+        raise typer.Exit(interrupts.exit_code())
 
 
 @example("calibrate")

@@ -95,3 +95,15 @@ def test_one_trained_model_is_measured_as_well() -> None:
 def test_another_level_is_refused() -> None:
     with pytest.raises(ActlabError, match=r"'study'; 'trial'.*'arm'"):
         axis("max", level="study")
+
+
+def test_a_number_with_noise_and_a_baseline_of_zero_has_ratios_that_are_not_known() -> None:
+    calls = count()
+
+    @axis("min", level="arm")
+    def often_zero(model, data):
+        return float(next(calls) % 4 == 1)
+
+    found = measured(often_zero)
+    assert found["relu"]["often_zero"]["numbers"] == {"often_zero": 0.0}
+    assert found[ARMS[1].label]["often_zero"]["ratios"] == {"often_zero": [None] * 9}

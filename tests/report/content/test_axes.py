@@ -7,7 +7,7 @@ import io
 
 import pytest
 from rich.console import Console
-from tests.studies.verdict.axes.simulated import judged, noise, result, row, rows_of
+from tests.studies.verdict.axes.simulated import facts, judged, noise, result, row, rows_of
 
 from actlab.report.content.arm_table import table
 from actlab.report.content.axes import (
@@ -24,6 +24,7 @@ from actlab.report.content.axes import (
 from actlab.report.html import study as page
 from actlab.report.terminal.verdict import verdict_table
 from actlab.studies.verdict.axes.column_finding import ColumnFinding
+from actlab.studies.verdict.verdict import make_verdict
 
 SEEDS = 14
 BASE = noise(SEEDS, mean=0.5, sd=0.1)
@@ -147,3 +148,21 @@ def test_trials_without_axes_have_no_curve(verdict):
     without = [row("relu", 0, None)]
     assert curve_names(without) == []
     assert reliability_curves(verdict, without) == []
+
+
+def test_what_is_measured_once_for_each_arm_is_told_as_a_multiple_of_the_baseline():
+    columns = {"latency": {"direction": "min", "unit": "s"}, "flops": {"direction": "min", "unit": ""}}
+    ratios = {"relu": [1.0] * 9, "gelu": [1.30, 1.31, 1.32, 1.33, 1.34, 1.35, 1.36, 1.37, 1.38], "tanh": [0.6] * 9}
+    costs = {
+        arm: {"axes": {"cost": {"numbers": {"latency": 2e-3 * own[4], "flops": 50_000.0}, "ratios": {"latency": own}}}}
+        for arm, own in ratios.items()
+    }
+    own = facts(tuple(ratios), 3, axes=({"name": "cost", "level": "arm", "columns": columns},))
+    found = make_verdict([row(arm, seed, {}) for arm in ratios for seed in range(3)], own, costs)
+    latency, flops = axes_rows(found)
+    by_arm = {arm.spec: place for place, arm in enumerate(found.arms)}
+    slow, fast = latency["cells"][by_arm["gelu"]], latency["cells"][by_arm["tanh"]]
+    assert (slow["shown"], slow["word"], slow["small"]) == ("2.68 ms", "slower", ["1.34x [1.29, 1.39]"])
+    assert (fast["word"], fast["small"]) == ("faster", ["0.60x [0.59, 0.61]"])
+    assert flops["cells"][by_arm["gelu"]]["small"] == ["1.00x"]
+    assert "(1.34x [1.29, 1.39], slower)" in table(found).to_markdown()

@@ -124,7 +124,7 @@ def _round(axis: Axis, arms: ArmModels) -> dict[str, dict[str, Any]]:
     }
 
 
-def _ratios(numbers: Sequence[float], others: Sequence[float]) -> list[float]:
-    """Return the ratios by round; none where one is not known."""
-    found = [one / other if other else math.nan for one, other in zip(numbers, others, strict=False)]
-    return found if all(map(math.isfinite, found)) else []
+def _ratios(numbers: Sequence[float], others: Sequence[float]) -> list[float | None]:
+    """Return the ratios by round, None where one is not known: that they are there says that the number has noise."""
+    found = [one / other if other else math.nan for one, other in zip(numbers, others or [0.0] * _ROUNDS, strict=False)]
+    return [ratio if math.isfinite(ratio) else None for ratio in found]

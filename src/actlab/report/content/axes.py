@@ -34,9 +34,10 @@ __all__ = [
 
 #: Mark of each statement in tables; what is undecided or only described has none.
 MARKS: Final[Mapping[str, str]] = {"better": "▲", "worse": "▼", "tie": "≈"}
+_TIME_WORDS: Final = {"better": "faster", "worse": "slower"}
 _WORDS: Final = {"better": "better", "worse": "worse", "tie": "practically the same", "undecided": "undecided"}
 _SCALED: Final[Mapping[str, Callable[[float], str]]] = {"s": short_time, "bytes": size}
-_LARGE: Final = 10_000  # a count from here on is written with a decimal unit
+_LARGE: Final = 1_000  # a number without a unit has no decimals from here on, and a decimal unit from ten times that
 _ARROWS: Final = {"max": "↑", "min": "↓", None: ""}
 _GROUPS: Final = 10  # points of a reliability diagram
 RELIABILITY: Final = ("calibration", "reliability")
@@ -54,7 +55,9 @@ def _shown(column: ColumnFinding, value: float | None) -> str:
         return MISSING
     if column.unit in _SCALED:
         return _SCALED[column.unit](value)
-    return count(value) if not column.unit and abs(value) >= _LARGE else fixed(value, _places(column))
+    if not column.unit and abs(value) >= _LARGE:
+        return count(value) if abs(value) >= 10 * _LARGE else f"{value:.0f}"
+    return fixed(value, _places(column))
 
 
 def _places(column: ColumnFinding) -> int:
@@ -106,7 +109,10 @@ def _region(column: ColumnFinding) -> str:
 def _cell(column: ColumnFinding, number: ArmNumber) -> dict[str, Any]:
     small = [_interval(column, number.ci)]
     if number.difference is not None:
-        small = [f"{_signed(column, number.difference.mean)} {_interval(column, number.difference.ci, sign=True)}"]
+        small = [
+            _times_baseline(column, number)
+            or f"{_signed(column, number.difference.mean)} {_interval(column, number.difference.ci, sign=True)}"
+        ]
     if number.missing and number.n:
         small.append(f"{number.n} of {number.trials} seeds")
     if number.relation == "undecided" and number.seeds_needed:
@@ -114,9 +120,25 @@ def _cell(column: ColumnFinding, number: ArmNumber) -> dict[str, Any]:
     return {
         "shown": _shown(column, number.mean),
         "mark": MARKS.get(number.relation, ""),
-        "word": _WORDS.get(number.relation, ""),
+        "word": _word(column, number),
         "small": [part.removesuffix(MISSING).rstrip() for part in small if part != MISSING],
     }
+
+
+def _times_baseline(column: ColumnFinding, number: ArmNumber) -> str:
+    """Return what is measured once for each arm as a multiple of the baseline's, with its interval; empty for all else."""
+    base = next((entry.mean for entry in column.arms if entry.relation == "baseline"), None)
+    difference = number.difference
+    if difference is None or difference.seeds or not base:
+        return ""
+    low, high = difference.ci
+    ends = MISSING if low is None or high is None else f"[{1 + low / base:.2f}, {1 + high / base:.2f}]"
+    return f"{1 + difference.mean / base:.2f}x {ends}"
+
+
+def _word(column: ColumnFinding, number: ArmNumber) -> str:
+    words = _WORDS | _TIME_WORDS if column.unit == "s" else _WORDS
+    return words.get(number.relation, "")
 
 
 def _signed(column: ColumnFinding, value: float) -> str:
@@ -144,8 +166,10 @@ def axes_columns(verdict: Verdict) -> list[Column]:
 
 def _column(column: ColumnFinding) -> Column:
     def word(arm: ArmSummary) -> str:
-        relation = column.of(arm.spec).relation
-        return f"({_WORDS[relation]})" if relation in MARKS else ""
+        number = column.of(arm.spec)
+        times = _times_baseline(column, number).removesuffix(MISSING).rstrip()
+        said = _word(column, number) if number.relation in MARKS else ""
+        return f"({', '.join(part for part in (times, said) if part)})" if times or said else ""
 
     return Column(
         name=column.name,

@@ -76,7 +76,7 @@ def test_counts_are_compared_as_they_are_and_belong_to_no_family() -> None:
 def test_the_interval_of_a_difference_is_that_of_the_ratios_widened() -> None:
     ratios = [1.30, 1.31, 1.32, 1.33, 1.34, 1.35, 1.36, 1.37, 1.38]
     number = judged({"relu": cost(2.0, 1, [1.0] * 9), "gelu": cost(2.7, 1, ratios)}).of("cost", "latency").of("gelu")
-    assert number.difference.mean == pytest.approx(0.7)
+    assert number.difference.mean == pytest.approx(2.0 * 0.34)  # of the median block
     assert number.difference.ci == (pytest.approx(2 * (1.31 / 1.015 - 1)), pytest.approx(2 * (1.37 * 1.015 - 1)))
 
 
@@ -88,3 +88,18 @@ def test_what_no_arm_has_is_undefined_and_what_one_lacks_is_named() -> None:
         "cost latency and cost flops of gelu have no number (not measured for this arm)" in text
         for text in found.cautions
     )
+
+
+def test_the_difference_is_that_of_the_blocks_where_numbers_are_of_two_measurements() -> None:
+    found = judged({"relu": cost(1.0, 1.0, blocks(1.0, 0.0)), "gelu": cost(7.0, 1.0, blocks(1.5, 0.0))})
+    finding = found.of("cost", "latency")
+    assert finding is not None
+    number = finding.of("gelu")
+    assert number.difference is not None
+    assert (number.mean, number.difference.mean) == (7.0, pytest.approx(0.5))
+
+
+def test_a_number_with_noise_whose_ratios_are_not_known_is_undecided() -> None:
+    unknown: Any = [None] * 9
+    found = judged({"relu": cost(1.0, 1.0, unknown), "gelu": cost(2.0, 1.0, unknown)})
+    assert relations(found, "latency") == ["baseline", "undecided"]

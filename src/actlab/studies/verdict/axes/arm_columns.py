@@ -110,7 +110,9 @@ class ArmColumn:
         value, baseline = self._value(arm), self._value(self.study.facts.baseline)
         difference = None
         if arm != self.study.facts.baseline and value is not None and baseline is not None:
-            difference = ColumnDifference(mean=value - baseline, ci=self._interval(arm, baseline), seeds=0)
+            ratios = self._ratios(arm)  # of the same measurement, where the numbers may be of two
+            apart = value - baseline if ratios is None else baseline * (float(np.median(ratios)) - 1)
+            difference = ColumnDifference(mean=apart, ci=self._interval(arm, baseline), seeds=0)
         return ArmNumber(
             arm=arm,
             n=0 if value is None else 1,
