@@ -120,7 +120,7 @@ def _begun(model: nn.Module, data: EvaluationData, settings: AttackSettings) -> 
     rows = data.some(settings.examples(entries), "attacked examples")
     ball = perturbation_ball(data, rows, settings.radius(data.input_kind))
     if len(data.labels) != len(data.inputs):
-        raise UndefinedAxisError("an attack needs one answer for each input, and the model gives several")
+        raise UndefinedAxisError("an attack needs one class for each input, and the targets are others")
     attacked, labels = AttackedModel(model, data.output_kind), data.labels[rows]
     answers = attacked.logits(ball.centre).argmax(1)
     is_random = not torch.equal(answers, attacked.logits(ball.centre).argmax(1))
