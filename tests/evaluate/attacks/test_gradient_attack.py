@@ -150,6 +150,12 @@ def test_a_model_in_training_mode_is_refused() -> None:
         AttackedModel(model, "logits")
 
 
+def test_dropout_that_stays_on_in_evaluation_is_allowed() -> None:
+    model = Norms().eval()
+    model.net[3].train()
+    assert AttackedModel(model, "logits").logits(torch.zeros(3, 4)).shape == (3, 3)
+
+
 def test_a_model_whose_output_does_not_depend_on_its_input_has_gradients_of_zero() -> None:
     class Cut(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Final, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from actlab.errors import ActlabError
 from actlab.evaluate.output_kind import OutputKind, class_logits
@@ -48,7 +49,7 @@ class AttackedModel:
         kind: what its outputs are.
 
     Raises:
-        ActlabError: a part of the model is in training mode, in which an attack would move statistics and meet dropout.
+        ActlabError: the model, or a norm in it, is in training mode, in which an attack would move statistics and meet dropout.
 
     Attributes:
         forward_examples: examples that the model was run on.
@@ -61,7 +62,9 @@ class AttackedModel:
     """
 
     def __init__(self, model: nn.Module, kind: OutputKind) -> None:
-        if any(module.training for module in model.modules()):
+        # dropout that a model keeps on in evaluation is its own decision; statistics that move are not
+        norms = (module for module in model.modules() if isinstance(module, _NormBase))
+        if model.training or any(norm.training and norm.track_running_stats for norm in norms):
             raise ActlabError(
                 f"An attack got a {type(model).__name__} in training mode, where it would move the statistics of norms and meet dropout. "
                 "Call model.eval() first."
