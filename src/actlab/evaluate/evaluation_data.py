@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
 from functools import cached_property
 from typing import Any, Final
 
@@ -12,12 +13,18 @@ from torch import Tensor, nn
 
 from actlab.evaluate.input_kind import InputKind, input_kind
 from actlab.evaluate.last_layer import recorded_features
-from actlab.evaluate.output_kind import OutputKind, class_logits, output_kind
+from actlab.evaluate.output_kind import (
+    OutputKind,
+    class_logits,
+    counted_classes,
+    output_kind,
+    takes_distributions,
+)
 from actlab.evaluate.undefined_axis import UndefinedAxisError
 from actlab.tasks.data import Data, Split
 from actlab.tasks.loading.batch_parts import parts_of
 from actlab.tasks.loading.loader import EVALUATION_BATCH, Loader
-from actlab.tasks.loading.nested import joined, row_count
+from actlab.tasks.loading.nested import description, is_named_tuple, joined, mapped, row_count
 from actlab.tasks.task import Task
 from actlab.tasks.training.evaluation import Predictions, predictions_of
 from actlab.tasks.training.placement import placed
@@ -121,7 +128,12 @@ class EvaluationData:
 
     @cached_property
     def _classes(self) -> tuple[Tensor, Tensor]:
-        return class_logits(self.outputs, self.targets, self.output_kind)
+        return self._class_logits(self.outputs, self.targets)
+
+    def _class_logits(self, outputs: Any, targets: Any) -> tuple[Tensor, Tensor]:
+        """Return logits and classes of outputs and targets, of what the task counts."""
+        has_distributions = takes_distributions(self.task.loss)
+        return counted_classes(*class_logits(outputs, targets, self.output_kind, has_distributions=has_distributions))
 
     @property
     def logits(self) -> Tensor:
@@ -167,7 +179,7 @@ class EvaluationData:
         if self.splits.validation is None:
             raise UndefinedAxisError("there is no validation split")
         found = self._run(self.splits.validation)
-        return class_logits(found.output, found.target, self.output_kind)
+        return self._class_logits(found.output, found.target)
 
     @cached_property
     def features(self) -> Tensor:
@@ -178,7 +190,7 @@ class EvaluationData:
     def train_features(self) -> tuple[Tensor, Tensor]:
         """The same for the first 2,000 training examples, and their classes, shape (m,)."""
         inputs, targets = self.train
-        return self.features_of(inputs), class_logits(self.predict(inputs), targets, self.output_kind)[1]
+        return self.features_of(inputs), self._class_logits(self.predict(inputs), targets)[1]
 
     # Examples
 
@@ -227,13 +239,23 @@ class EvaluationData:
         Args:
             inputs: as the model takes them.
             model: another model in its place.
+
+        Raises:
+            UndefinedAxisError: the model gives no tensor.
         """
+        found = self.outputs_for(inputs, model)
+        if not isinstance(found, Tensor):
+            raise UndefinedAxisError(f"the model gives {description(found)}, and this needs one tensor")
+        return found
+
+    def outputs_for(self, inputs: Tensor, model: nn.Module | None = None) -> Any:
+        """Return what :meth:`predict` returns of models that give one tensor; of others what they give, such as tensors by name."""
         net, device = self.model if model is None else model, self.device
         self.forward_examples += len(inputs)
         with torch.no_grad():
             parts = [net(placed(part, device)) for part in torch.split(inputs, EVALUATION_BATCH)]
-        found: Tensor = joined(parts, "outputs of the model")
-        return found.to("cpu")
+        found = joined(parts, "outputs of the model")
+        return mapped(found, lambda leaf: leaf.to("cpu") if isinstance(leaf, Tensor) else leaf)
 
     def logits_of(self, inputs: Tensor, model: nn.Module | None = None) -> Tensor:
         """Return the logits for inputs, as ``logits`` for the test split; every input is one row of a classifier."""
@@ -254,11 +276,11 @@ class EvaluationData:
             UndefinedAxisError: inputs have no names, or not this one.
         """
         split = self.splits.test
-        batches = [] if isinstance(split, Split) else list(split.evaluation())
-        found = [batch[name] for batch in batches if isinstance(batch, Mapping) and name in batch]
-        if not found or len(found) < len(batches):
-            raise UndefinedAxisError(f"the inputs of {self.task.name} have no part {name!r}")
-        return joined(found, name)
+        batches = [] if isinstance(split, Split) else [_named_parts(batch) for batch in split.evaluation()]
+        if not batches or not all(name in batch for batch in batches):
+            known = f"; their parts are {', '.join(map(str, batches[0]))}" if batches and batches[0] else ""
+            raise UndefinedAxisError(f"the inputs of {self.task.name} have no part {name!r}{known}")
+        return joined([batch[name] for batch in batches], name)
 
     def features_of(self, inputs: Tensor) -> Tensor:
         """Return the inputs of the model's last layer for inputs, shape (n, features).
@@ -267,14 +289,34 @@ class EvaluationData:
             UndefinedAxisError: the model has no such layer.
         """
         with recorded_features(self.model) as found:
-            self.predict(inputs)
+            self.outputs_for(inputs)
         if not found:
             raise UndefinedAxisError("the model has no linear or convolutional layer whose inputs could be features")
         return torch.cat(found).cpu()
 
     def metric(self, outputs: Any, targets: Any = None) -> float:
-        """Return the task's metric of outputs; of the test split's targets where none are given."""
-        return float(self.task.result_metric(outputs, self.targets if targets is None else targets))
+        """Return the task's metric of outputs; of the test split's targets where none are given.
+
+        Raises:
+            UndefinedAxisError: the task trains by its own function, which returns another metric than the accuracy.
+        """
+        wanted = self.targets if targets is None else targets
+        if self.task.train is None:
+            return float(self.task.result_metric(outputs, wanted))
+        if self.task.metric_name != "accuracy":
+            raise UndefinedAxisError(f"the training function computes its {self.task.metric_name} itself")
+        logits, labels = class_logits(outputs, wanted, self.output_kind)
+        return float((logits.argmax(1) == labels).double().mean())
+
+
+def _named_parts(batch: Any) -> Mapping[str, Any]:
+    """Return the parts of a batch that have names: of the batch itself, or of the inputs of a pair."""
+    given = batch[0] if isinstance(batch, tuple | list) and len(batch) == 2 and not is_named_tuple(batch) else batch
+    if is_named_tuple(given):
+        return dict(given._asdict())
+    if is_dataclass(given) and not isinstance(given, type):
+        return {field.name: getattr(given, field.name) for field in fields(given)}
+    return given if isinstance(given, Mapping) else {}
 
 
 def _tensors(split: Split | Loader, count: int | None = None) -> tuple[Tensor, Any]:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
+from actlab.diagnostics.axes.default_metric import default_settings
 from actlab.diagnostics.axes.evaluation import Evaluation
 from actlab.errors import PlanError, TaskError
 from actlab.evaluate.axis import Axis
@@ -27,10 +25,10 @@ from actlab.studies.trials.loop_trial import train_model, untrained_model
 from actlab.studies.trials.measurements import TrialSettings
 from actlab.system.display import shown_count
 from actlab.system.options import from_options
-from actlab.tasks.data import Data, Split, as_data
+from actlab.tasks.data import Data, as_data
 from actlab.tasks.isolation import isolated, one_thread
-from actlab.tasks.loading.nested import leaves, row_count
-from actlab.tasks.task import Task, accuracy
+from actlab.tasks.loading.nested import row_count
+from actlab.tasks.task import Task
 from actlab.tasks.trained_model_source import load_model_or_task
 
 __all__ = ["EvaluateOptions", "EvaluateSettings", "evaluate"]
@@ -111,6 +109,7 @@ def evaluate(
         PlanError: a setting goes with another kind of model.
 
     Example:
+        >>> import torch
         >>> net = nn.Linear(4, 3)
         >>> part = torch.randn(50, 4), torch.randint(3, (50,))
         >>> found = evaluate(net, "calibration,groups", data={"train": part, "test": part})
@@ -247,28 +246,8 @@ def _judge(name: str, model: nn.Module, data: Data, chosen: EvaluateSettings, of
     known = dict(of_file) | {
         name: value for name, value in own.items() if value is not None and name not in {"data", "act", "seed"}
     }
-    is_class = _has_classes(data)
-    defaults: dict[str, Any] = {
-        "loss": functional.cross_entropy if is_class else functional.mse_loss,
-        "metric": accuracy if is_class else mean_squared_error,
-        "direction": "max" if is_class else "min",
-    }
-    if "metric" in known and "direction" not in known:
+    if ("metric" in known or "metrics" in known) and "direction" not in known:
         raise PlanError(
             "A metric of one's own needs direction='max' or 'min': whether a larger or a smaller one is better."
         )
-    return Task(name=name, model=lambda _: model, data=lambda _: data, **(defaults | known))
-
-
-def mean_squared_error(output: Tensor, target: Tensor) -> float:
-    return float(torch.square(output - target).mean())
-
-
-def _has_classes(data: Data) -> bool:
-    """Return whether the targets are classes, by their dtype."""
-    if isinstance(data.test, Split):
-        return not data.test.y.is_floating_point()
-    targets: list[Any] = []
-    with suppress(Exception):  # batches without a target need predict, whose targets are not known here
-        targets = list(leaves(data.test.first()[-1]))
-    return bool(targets) and isinstance(targets[-1], Tensor) and not targets[-1].is_floating_point()
+    return Task(name=name, model=lambda _: model, data=lambda _: data, **(default_settings(data, known) | known))

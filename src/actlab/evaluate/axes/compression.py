@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from actlab.evaluate.axis import Axis, Column, Measured
 from actlab.evaluate.evaluation_data import EvaluationData
+from actlab.evaluate.judged_examples import JudgedExamples
 from actlab.evaluate.rounding.changed_layers import changed_inputs, changed_weights, layers_with_weights, pruned
 from actlab.evaluate.rounding.formats import Rounding, affine_int8, float8, mxfp4, symmetric_int
 from actlab.evaluate.rounding.layer_inputs import LayerInput, layer_inputs
@@ -21,6 +22,7 @@ from actlab.evaluate.undefined_axis import UndefinedAxisError
 from actlab.tasks.loading.nested import mapped
 from actlab.tasks.training.evaluation import loss_function
 from actlab.tasks.training.placement import placed
+from actlab.tasks.user_code import one_line
 
 __all__ = ["COMPRESSION"]
 
@@ -97,15 +99,14 @@ class _Kept:
 
     def __init__(self, data: EvaluationData) -> None:
         rows = data.some(_EXAMPLES, "compression")
-        self._data, self._inputs, self.examples = data, data.inputs[rows], len(rows)
-        self._targets = mapped(data.targets, lambda leaf: leaf[rows] if isinstance(leaf, Tensor) else leaf)
+        self._chosen, self.examples = JudgedExamples(data, rows), len(rows)
 
     def metric(self, *changes: AbstractContextManager[None]) -> float:
         """Return the metric inside contexts that change the model."""
         with ExitStack() as stack:
             for change in changes:
                 stack.enter_context(change)
-            return self._data.metric(self._data.predict(self._inputs), self._targets)
+            return self._chosen.metric(self._chosen.inputs)
 
 
 def _rounded(rounding: _InputRounding, seen: Mapping[str, LayerInput], path: str, x: Tensor) -> Tensor:
@@ -160,8 +161,8 @@ def _zero_gradients(model: nn.Module, data: EvaluationData) -> tuple[dict[str, d
             found[name] = zero_gradients(model, lambda net: loss_of(net, batch), dtype=dtype)
             if not found[name]:
                 undefined[name] = "no gradient of an activation was seen"
-        except RuntimeError as error:  # an operation without a kernel for the dtype
-            undefined[name] = str(error).partition("\n")[0][:200]
+        except Exception as error:  # the loss is user code, and an operation may have no kernel for the dtype
+            undefined[name] = one_line(error)[:200]
     return found, undefined
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from actlab.evaluate.axis import Axis, Column, Measured
 from actlab.evaluate.dynamics.dormant_units import THRESHOLD, unit_shares
-from actlab.evaluate.dynamics.fresh_tasks import TASKS, fresh_task_losses
+from actlab.evaluate.dynamics.fresh_tasks import NOTHING_TRAINED, TASKS, fresh_task_losses
 from actlab.evaluate.dynamics.gradient_noise import gradient_noise
 from actlab.evaluate.dynamics.sharpness import sharpness
 from actlab.evaluate.evaluation_data import EvaluationData
@@ -18,6 +18,7 @@ from actlab.evaluate.undefined_axis import UndefinedAxisError
 from actlab.tasks.data import Split
 from actlab.tasks.training.evaluation import loss_function
 from actlab.tasks.training.placement import placed
+from actlab.tasks.user_code import one_line
 
 __all__ = ["DYNAMICS", "PLASTICITY"]
 
@@ -44,8 +45,8 @@ def _measure_dynamics(model: nn.Module, data: EvaluationData) -> Measured:
             numbers[name] = measure(model, data)
         except UndefinedAxisError as error:
             undefined[name] = str(error)
-        except RuntimeError as error:  # torch has no second derivative of some functions
-            undefined[name] = str(error).partition("\n")[0][:200]
+        except Exception as error:  # the loss is user code, and torch has no second derivative of some functions
+            undefined[name] = one_line(error)[:200]
     return Measured(numbers=numbers, undefined=undefined, record=record)
 
 
@@ -54,6 +55,8 @@ def _pairs(data: EvaluationData) -> tuple[Split, Callable[[nn.Module, Any], Tens
     split = data.splits.train
     if not isinstance(split, Split) or not (data.task.has_loss or data.task.step):
         raise UndefinedAxisError("this needs a training split of two tensors and a loss")
+    if not any(weight.requires_grad for weight in data.model.parameters()):
+        raise UndefinedAxisError(NOTHING_TRAINED)
     return split, loss_function(data.task, split)
 
 
@@ -61,7 +64,9 @@ def _noise(model: nn.Module, data: EvaluationData) -> float:
     split, loss_of = _pairs(data)
     size = min(data.task.batch_size, len(split) // 2)
     rows = torch.randint(len(split), (_BATCHES, max(size, 1)), generator=data.generator("gradient noise"))
-    return gradient_noise(model, [placed((split.x[part], split.y[part]), data.device) for part in rows], max(size, 1), loss_of).scale
+    return gradient_noise(
+        model, [placed((split.x[part], split.y[part]), data.device) for part in rows], max(size, 1), loss_of
+    ).scale
 
 
 def _sharpness(model: nn.Module, data: EvaluationData) -> float:

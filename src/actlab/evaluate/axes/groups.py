@@ -44,9 +44,16 @@ def group_labels(data: EvaluationData) -> tuple[npt.NDArray[Any], str]:
     given = data.task.groups
     if given is None:
         try:
-            return data.labels.numpy(), "classes"
+            classes = data.labels.numpy()
         except UndefinedAxisError as error:
-            raise UndefinedAxisError("the task names no groups; set groups to a column or a function") from error
+            raise UndefinedAxisError(
+                f"the task names no groups (set groups to a column or a function), and there are no classes: {error}"
+            ) from error
+        if len(classes) != row_count(data.targets):
+            raise UndefinedAxisError(
+                "the task names no groups (set groups to a column or a function), and an example has not one class"
+            )
+        return classes, "classes"
     if callable(given):
         return _one_each(given(data.inputs, data.targets), data, "groups"), "groups"
     column = data.part_of_inputs(given) if isinstance(given, str) else _column(data.inputs, given)

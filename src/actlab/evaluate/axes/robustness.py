@@ -17,12 +17,10 @@ from actlab.evaluate.corruptions.corruption import Corruption, Reference
 from actlab.evaluate.corruptions.severity_curve import SeverityCurve, kept_share
 from actlab.evaluate.evaluation_data import EvaluationData
 from actlab.evaluate.input_kind import InputKind
+from actlab.evaluate.judged_examples import JudgedExamples
 from actlab.evaluate.metric_direction import metric_direction
 from actlab.evaluate.undefined_axis import UndefinedAxisError
-from actlab.tasks.data import Split
-from actlab.tasks.loading.nested import mapped
 from actlab.tasks.task import Direction, Task
-from actlab.tasks.training.evaluation import predictions_of
 
 __all__ = ["ROBUSTNESS", "RobustnessSettings", "robustness_axis"]
 
@@ -76,45 +74,26 @@ class RobustnessSettings:
         return {name: corruption for name, corruption in known.items() if name in (self.corruptions or known)}
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Examples:
-    """Test examples, and how a model is judged on changed ones."""
-
-    model: nn.Module
-    data: EvaluationData
-    inputs: Tensor
-    targets: Any
-
-    def metric(self, inputs: Tensor) -> float:
-        """Return the metric of the task for other inputs with the same targets."""
-        task = self.data.task
-        if task.predict is None:
-            return self.data.metric(self.data.predict(inputs.clone(), self.model), self.targets)
-        if not isinstance(self.targets, Tensor):
-            raise UndefinedAxisError("the task's predict takes batches that are no pair of inputs and targets")
-        found = predictions_of(task, self.model, Split(x=inputs.clone(), y=self.targets))
-        self.data.forward_examples += len(inputs)
-        return self.data.metric(found.output, found.target)
-
-
 def _robustness(model: nn.Module, data: EvaluationData, *, settings: RobustnessSettings) -> Measured:
     kind, inputs = data.input_kind, data.inputs
     if inputs.is_complex():
         raise UndefinedAxisError(f"the inputs are of dtype {inputs.dtype}")
     rows = data.some(settings.examples(kind, inputs[0].numel()), "corrupted examples")
-    given = data.targets if data.task.predict is None else data.given_targets
-    targets = mapped(given, partial(_rows, rows=rows, of=len(inputs)))
-    examples = _Examples(model=model, data=data, inputs=inputs[rows], targets=targets)
+    examples = JudgedExamples(data, rows)
     reference = Reference(data.train[0], kind, by_token=_is_by_token(kind, inputs, data.targets))
     severities = (0.0, *sorted(settings.severities))
-    clean = examples.metric(examples.inputs)
+
+    def metric(changed: Tensor) -> float:
+        return examples.metric(changed.clone(), model)  # a model may change its inputs
+
+    clean = metric(examples.inputs)
     curves, left_out = {}, {}
     for name, corruption in settings.chosen(kind).items():
         if corruption.moves and reference.by_token:
             left_out[name] = "every token has its own target, and this moves tokens to other places"
             continue
         changed = (corruption(examples.inputs, severity, reference, data.seed) for severity in severities[1:])
-        curves[name] = SeverityCurve(severities=severities, values=(clean, *map(examples.metric, changed)))
+        curves[name] = SeverityCurve(severities=severities, values=(clean, *map(metric, changed)))
     if not curves:
         raise UndefinedAxisError("no corruption fits these inputs and targets")
     return _summary(data, curves, left_out, {"examples": len(rows), "kind": kind, "metric": clean})
@@ -127,15 +106,6 @@ def _direction(task: Task) -> Direction:
             f"the result of {task.name} is made of its training losses, and nothing says whether a larger {task.evaluated_name} is better"
         )
     return direction
-
-
-def _rows(leaf: Any, *, rows: Tensor, of: int) -> Any:
-    """Return the targets of some examples, of a tensor or array with one for each."""
-    if isinstance(leaf, Tensor) and leaf.ndim and len(leaf) == of:
-        return leaf[rows]
-    if hasattr(leaf, "shape") and len(getattr(leaf, "shape", ())) and len(leaf) == of:
-        return leaf[rows.numpy()]
-    raise UndefinedAxisError("the targets are not one for each input")
 
 
 def _is_by_token(kind: InputKind, inputs: Tensor, targets: Any) -> bool:

@@ -17,10 +17,12 @@ from actlab.tasks.training.batches import step_count
 from actlab.tasks.training.loop import DivergedError, TrainingSettings, train
 from actlab.tasks.training.recorder import Recorder
 
-__all__ = ["TASKS", "fresh_task_losses", "reordered"]
+__all__ = ["NOTHING_TRAINED", "TASKS", "fresh_task_losses", "reordered"]
 
 #: Number of fresh tasks.
 TASKS: Final = 6
+#: Reason of an axis that needs gradients of parameters.
+NOTHING_TRAINED: Final = "the model has no parameters that are trained"
 _SHARE: Final = 0.1  # of the steps of a training, for each task
 _FEWEST_STEPS: Final = 20
 
@@ -51,11 +53,14 @@ def fresh_task_losses(data: EvaluationData) -> list[float]:
     Source: the permuted tasks of Dohare et al. 2024, Loss of Plasticity in Deep Continual Learning (doi:10.1038/s41586-024-07711-7).
 
     Raises:
-        UndefinedAxisError: the training split is no pair of tensors, the task trains by itself, or a training diverged.
+        UndefinedAxisError: the training split is no pair of tensors, the task trains by itself, no parameter is trained, or a training
+            diverged.
     """
     split = data.splits.train
     if not isinstance(split, Split) or data.task.door != "loop":
         raise UndefinedAxisError("fresh tasks need a training split of two tensors, and the loop of ActLab")
+    if not any(weight.requires_grad for weight in data.model.parameters()):
+        raise UndefinedAxisError(NOTHING_TRAINED)
     task = _shortened(data.task, split)
     return [_loss(task, data, split, number) for number in range(TASKS)]
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from actlab.evaluate.rounding.changed_layers import changed_inputs
 from actlab.evaluate.rounding.formats import affine_int8
+from actlab.evaluate.undefined_axis import UndefinedAxisError
 
 __all__ = ["LayerInput", "layer_inputs"]
 
@@ -52,6 +53,9 @@ def layer_inputs(model: nn.Module, inputs: Tensor) -> dict[str, LayerInput]:
         model: in the mode in which it is to run.
         inputs: of the model, shape (n, ...); all at once.
 
+    Raises:
+        UndefinedAxisError: a number is NaN or infinite.
+
     Example:
         >>> _ = torch.manual_seed(0)
         >>> found = layer_inputs(nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1)), torch.randn(500, 2))
@@ -66,6 +70,9 @@ def layer_inputs(model: nn.Module, inputs: Tensor) -> dict[str, LayerInput]:
 
     with torch.no_grad(), changed_inputs(model, note):
         model(inputs)
+    for path, parts in seen.items():
+        if not all(bool(part.isfinite().all()) for part in parts):
+            raise UndefinedAxisError(f"the inputs of the layer {path} are not all finite")
     return {path: _described(torch.cat(parts)) for path, parts in seen.items()}
 
 
