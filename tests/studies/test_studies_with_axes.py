@@ -202,3 +202,19 @@ def test_notes_of_an_axis_are_among_the_warnings(tmp_path):
 
     warnings = run(tmp_path, evaluate=actlab.axis("max")(noted)).verdict().warnings
     assert "noted: Do not believe this (relu on 3 of 3 seeds and tanh on 3 of 3 seeds)." in warnings
+
+
+def test_a_training_function_that_returns_an_accuracy_has_that_metric_on_changed_inputs(tmp_path):
+    returned = "return {'accuracy': (model(parts['test'][0]).argmax(1) == parts['test'][1]).float().mean()}\n"
+    text = TRAIN.rpartition("    return {")[0] + f"    {returned}"
+    (tmp_path / "my_train.py").write_text(f"{text}\noutput_kind = 'logits'\n", encoding="utf-8")
+
+    @actlab.axis("metric")
+    def again(net, found):
+        return found.metric(found.predict(found.inputs))
+
+    study = run(tmp_path, str(tmp_path / "my_train.py"), seeds=2, target="none", evaluate=again)
+    metrics = {(row["arm"], row["seed"]): row["metric"] for row in study.rows()}
+    for key, found in measured(study).items():
+        assert found["again"]["numbers"]["again"] == pytest.approx(metrics[key])
+    assert study.verdict().axes.of("again", "again").direction == "max"

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 from actlab.stats.false_discovery import STATEMENTS, find_statements, needed_for_statement
 from actlab.studies.verdict.axes.arm_columns import ArmColumn
 from actlab.studies.verdict.axes.axes_study import AxesStudy
-from actlab.studies.verdict.axes.churn import Churn, find_churn
+from actlab.studies.verdict.axes.churn import Churn, PairShares, find_churn
 from actlab.studies.verdict.axes.column_evidence import Comparison, find_evidence, seeds_needed
 from actlab.studies.verdict.axes.column_finding import ArmNumber, ColumnFinding, ColumnRelation
 from actlab.studies.verdict.axes.seed_columns import CHURN, ChurnColumn, SeedColumn
@@ -82,8 +82,10 @@ def find_axes(study: AxesStudy) -> AxesVerdict | None:
     facts = study.facts
     if not facts.axes:
         return None
-    churn = find_churn(study.rows, facts.baseline, study.interval)
-    every = [_column(axis, name, column, study, churn) for axis, name, column in _headlines(facts.axes)]
+    churn, pairs = find_churn(study.rows, facts.baseline, study.interval)
+    every = [
+        _column(axis, name, column, study, churn=churn, pairs=pairs) for axis, name, column in _headlines(facts.axes)
+    ]
     columns = [column for column in every if not column.is_empty]
     arms = [arm for arm in facts.arms if arm != facts.baseline]
     compared = {
@@ -118,12 +120,18 @@ def _headlines(axes: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any
 
 
 def _column(
-    axis: Mapping[str, Any], name: str, column: Mapping[str, Any], study: AxesStudy, churn: Churn | None
+    axis: Mapping[str, Any],
+    name: str,
+    column: Mapping[str, Any],
+    study: AxesStudy,
+    *,
+    churn: Churn | None,
+    pairs: PairShares,
 ) -> _Column:
     if axis.get("level") == "arm":
         return ArmColumn(axis=axis["name"], name=name, column=column, study=study)
     if (axis["name"], name) == CHURN:
-        return ChurnColumn(axis=axis["name"], name=name, column=column, study=study, churn=churn)
+        return ChurnColumn(axis=axis["name"], name=name, column=column, study=study, churn=churn, pairs=pairs)
     return SeedColumn(axis=axis["name"], name=name, column=column, study=study)
 
 

@@ -115,11 +115,9 @@ class Churn:
 
     Attributes:
         arms: one entry for each arm of the plan.
-        pairs: shares by pair of seeds.
     """
 
     arms: tuple[ArmChurn, ...]
-    pairs: PairShares
 
     def of(self, arm: str) -> ArmChurn:
         """Return the churn of an arm."""
@@ -146,8 +144,10 @@ class _Pair:
     accuracy_gap: float | None
 
 
-def find_churn(rows: AxisRows, baseline: str, interval: Callable[[Any, str], Interval]) -> Churn | None:
-    """Return the churn of every arm; None where no trial has its predictions recorded.
+def find_churn(
+    rows: AxisRows, baseline: str, interval: Callable[[Any, str], Interval]
+) -> tuple[Churn | None, PairShares]:
+    """Return the churn of every arm, None where no trial has its predictions recorded, and the shares by pair of seeds.
 
     Args:
         rows: what the axes gave.
@@ -156,7 +156,7 @@ def find_churn(rows: AxisRows, baseline: str, interval: Callable[[Any, str], Int
     """
     known = {arm: dict(_recorded(trials)) for arm, trials in rows.items()}
     if not any(known.values()):
-        return None
+        return None, PairShares(shares={})
     within = {arm: dict(_within(own)) for arm, own in known.items()}
     shares = {arm: {seeds: pair.share for seeds, pair in pairs.items()} for arm, pairs in within.items()}
     arms = [
@@ -168,7 +168,7 @@ def find_churn(rows: AxisRows, baseline: str, interval: Callable[[Any, str], Int
         )
         for arm in rows
     ]
-    return Churn(arms=tuple(arms), pairs=PairShares(shares=shares))
+    return Churn(arms=tuple(arms)), PairShares(shares=shares)
 
 
 def _recorded(trials: Mapping[int, Mapping[str, Any] | str]) -> Iterable[tuple[int, _Predictions]]:

@@ -12,7 +12,7 @@ import numpy as np
 from actlab.stats.far_out import far_out
 from actlab.studies.verdict.axes.axes_study import AxesStudy
 from actlab.studies.verdict.axes.axis_numbers import ArmSeries, column_series
-from actlab.studies.verdict.axes.churn import Churn, jackknife_interval, separate_pairs
+from actlab.studies.verdict.axes.churn import Churn, PairShares, jackknife_interval, separate_pairs
 from actlab.studies.verdict.axes.column_evidence import Comparison, comparison
 from actlab.studies.verdict.axes.column_finding import ArmNumber, ColumnDifference
 from actlab.studies.verdict.axes.column_region import column_region
@@ -105,9 +105,11 @@ class ChurnColumn(SeedColumn):
 
     Attributes:
         churn: of the arms; None where predictions were not recorded.
+        pairs: shares by pair of seeds.
     """
 
     churn: Churn | None
+    pairs: PairShares
 
     each: ClassVar[int] = 2
 
@@ -118,7 +120,7 @@ class ChurnColumn(SeedColumn):
             return column_series(self.study.rows, self.axis, self.name)
         found, seeds = {}, self.study.facts.seeds
         for arm, trials in self.study.rows.items():
-            own, why = self.churn.pairs.separate(arm, seeds), self.churn.of(arm).undefined
+            own, why = self.pairs.separate(arm, seeds), self.churn.of(arm).undefined
             missing = {seed: why for seed in trials if seed not in own and (not own or seed in seeds[::2])}
             found[arm] = ArmSeries(arm=arm, values=own, missing=missing)
         return found
@@ -131,8 +133,7 @@ class ChurnColumn(SeedColumn):
         """Return the churn of two trainings of an arm, over all pairs of seeds."""
         rows, baseline = self.study.rows[arm], self.study.facts.baseline
         churn = None if self.churn is None else self.churn.of(arm)
-        pairs = {} if self.churn is None else self.churn.pairs.shares
-        own, other = pairs.get(arm, {}), pairs.get(baseline, {})
+        own, other = self.pairs.shares.get(arm, {}), self.pairs.shares.get(baseline, {})
         apart = {pair: own[pair] - other[pair] for pair in own if pair in other}
         difference = None
         if arm != baseline and apart:
