@@ -1043,6 +1043,27 @@ class Lengths:
         first=_axes("noise = robustness_axis(RobustnessSettings(severities=(1, 2, 3)), name='noise')"),
     ),
     Wrong(
+        wrong="a level that an axis of one's own cannot have",
+        typed="actlab compare my_task.py relu gelu --evaluate my_axes.py",
+        says=("The level of an axis is 'study'", "'arm' (once for each arm, untrained)"),
+        first=_axes("import actlab\nown = actlab.axis('min', level='study')(lambda model, data: 1.0)"),
+    ),
+    Wrong(
+        wrong="functions and all functions",
+        typed="actlab hardware gelu --all",
+        says=("--all times every function of the catalogue", "leave out gelu"),
+    ),
+    Wrong(
+        wrong="a dtype that is not timed",
+        typed="actlab hardware gelu --dtype bfloat61",
+        says=("Did you mean 'bfloat16'",),
+    ),
+    Wrong(
+        wrong="a size of a benchmark that is none",
+        typed="actlab hardware gelu --size 1G",
+        says=("A size is a number of elements such as 1000, 64k or 16M",),
+    ),
+    Wrong(
         wrong="an axis that does not exist",
         typed="actlab compare my_task.py relu gelu --evaluate adversial",
         says=("There is no axis 'adversial'", "Did you mean 'adversarial'"),

@@ -195,22 +195,8 @@ def measure_hardware(
     settings = _Settings(
         device=device, dtypes=wanted, size=count, rounds=rounds, fast=fast, kept=kept, timer=timer_for(device)
     )
-    before, timings, untimed, stopped = _load(), list[Timing](), list[Untimed](), False
-    with shown_count(progress, "functions") as show:
-        for done, spec in enumerate(chosen):
-            if show is not None:
-                show(done, len(chosen), str(spec))
-            try:
-                own, missing = _measure(spec, settings)
-            except KeyboardInterrupt:
-                if not timings:
-                    raise KeyboardInterrupt("Stopped before the first function was timed. To start again:") from None
-                stopped = True
-                break
-            timings += own
-            untimed += missing
-        if show is not None and not stopped:
-            show(len(chosen), len(chosen), "")
+    before = _load()
+    timings, untimed, stopped = _measure_all(chosen, settings, progress)
     return Hardware(
         machine=describe_machine(device),
         specs=tuple(map(str, chosen)),
@@ -236,6 +222,27 @@ class _Settings:
     fast: bool
     kept: bool
     timer: Timer
+
+
+def _measure_all(
+    specs: Sequence[Spec], settings: _Settings, progress: Callable[..., Any] | bool | None
+) -> tuple[list[Timing], list[Untimed], bool]:
+    """Return what has been measured, and whether it was stopped before all functions were timed."""
+    timings, untimed = list[Timing](), list[Untimed]()
+    with shown_count(progress, "functions") as show:
+        tell = show or (lambda *_: None)
+        for done, spec in enumerate(specs):
+            tell(done, len(specs), str(spec))
+            try:
+                own, missing = _measure(spec, settings)
+            except KeyboardInterrupt:
+                if not timings:
+                    raise KeyboardInterrupt("Stopped before the first function was timed. To start again:") from None
+                return timings, untimed, True
+            timings += own
+            untimed += missing
+        tell(len(specs), len(specs), "")
+    return timings, untimed, False
 
 
 def _load() -> float:

@@ -37,7 +37,7 @@ COST: Final = Axis(
         "flops": Column(direction="min", description="operations of products and convolutions for one example"),
         "bytes_moved": Column(direction="min", unit="bytes", description="read and written by kernels for one example"),
         "weight_bytes": Column(direction="min", unit="bytes", description="of parameters and buffers", headline=False),
-        "energy": Column(direction="min", unit="J", description="of the processor, for one example of a batch"),
+        "energy": Column(direction="min", unit="J", description="of processor or card, for one example of a batch"),
     },
     description="What a prediction costs on this machine; times are measured in turn for all arms.",
     level="arm",

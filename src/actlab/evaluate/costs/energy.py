@@ -1,4 +1,4 @@
-"""Energy counters of processors (RAPL) and NVIDIA cards (NVML), where the machine has any that can be read."""
+"""Energy counters of processors (RAPL) and NVIDIA cards (NVML), where there are any that can be read."""
 
 from __future__ import annotations
 
