@@ -218,3 +218,35 @@ def test_a_training_function_that_returns_an_accuracy_has_that_metric_on_changed
     for key, found in measured(study).items():
         assert found["again"]["numbers"]["again"] == pytest.approx(metrics[key])
     assert study.verdict().axes.of("again", "again").direction == "max"
+
+
+@actlab.axis("min", unit="bytes", level="arm")
+def half(net, found):
+    """Bytes of the weights in 16 bits."""
+    return 2.0 * sum(weight.numel() for weight in net.parameters())
+
+
+def sizes(study):
+    column = study.verdict().axes.of("half", "half")
+    return {number.arm: (number.mean, number.relation) for number in column.arms}
+
+
+def test_what_is_of_an_arm_is_measured_once_beside_the_costs_and_compared(tmp_path):
+    study = run(tmp_path, evaluate=("cost", half), seeds=2)
+    verdict = study.verdict()
+    assert all(not row["axes"] for row in study.rows())
+    assert sizes(study) == {"relu": (116.0, "baseline"), "tanh": (116.0, "tie")}
+    latency = verdict.axes.of("cost", "latency").of("tanh")
+    assert latency.mean > 0
+    assert len(study.costs()["tanh"]["axes"]["cost"]["ratios"]["latency"]) == 9
+    energy = verdict.axes.of("cost", "energy")
+    assert energy is not None or any("cost (energy)" in sentence for sentence in verdict.axes.sentences)
+    assert "half" in study.report(tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_a_training_function_with_data_has_the_columns_of_its_arms_too(tmp_path):
+    (tmp_path / "my_train.py").write_text(TRAIN + "output_kind = 'logits'\n", encoding="utf-8")
+    study = run(tmp_path, str(tmp_path / "my_train.py"), seeds=2, target="none", evaluate=("cost", half))
+    assert sizes(study)["tanh"] == (116.0, "tie")
+    assert study.verdict().axes.of("cost", "flops").of("relu").mean == 2 * (4 * 8 + 8 * 2)
+    assert "step_time" not in study.costs()["relu"]
