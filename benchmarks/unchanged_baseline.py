@@ -128,6 +128,9 @@ def study(seeds: int) -> None:
 def shipped(steps: int) -> None:
     """Print the baseline arm of every task, and whether all its weights are those of the task's model."""
     for name in names():
+        if resolve(name).door != "loop":
+            print(f"{name:20}left out: it trains by itself")
+            continue
         try:
             task = replace(resolve(name), steps=steps)
             plan = draft(task, ["relu", "gelu"]).plan
