@@ -106,4 +106,4 @@ def test_the_loss_falls_within_a_few_steps(task):
 def test_the_published_recipe_reaches_the_published_loss():
     trial = run_trial(gpt.task(), parse_arm("relu"), 0)
 
-    assert trial.metric < 1.95  # published with GELU: 1.88; three seeds in docs/evidence/domains.md
+    assert trial.metric < 1.89  # published: 1.88; more seeds, and GELU, in docs/evidence/domains.md

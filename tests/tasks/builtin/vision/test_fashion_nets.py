@@ -113,7 +113,7 @@ def test_inputs_and_targets_of_the_autoencoder_are_the_images_of_the_same_split(
         ("fashion-mnist:resnet", 0.9),
         ("fashion-mnist:vit", 0.85),
         ("fashion-mnist:depth-16", 0.85),
-        ("fashion-mnist:depth-2", 0.86),
+        ("fashion-mnist:depth-2", 0.845),
     ],
 )
 def test_a_net_reaches_what_docs_evidence_says(name, least):
