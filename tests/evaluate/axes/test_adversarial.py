@@ -138,6 +138,8 @@ def test_a_model_that_knows_one_class_has_nothing_to_hide() -> None:
     found = measured(One())
     assert found["record"]["masking"]["unbounded"] == 0
     assert found["numbers"]["linf"] == found["record"]["accuracy"]
+    (note,) = found["notes"]
+    assert "a constant answer is robust" in note
 
 
 def test_the_same_seed_gives_the_same_numbers_and_the_model_is_as_before() -> None:
@@ -225,7 +227,7 @@ def test_a_model_that_is_random_in_evaluation_is_said_to_be() -> None:
 
 def test_an_untrained_net_is_not_accused() -> None:
     torch.manual_seed(0)
-    assert measured(Net(nn.ReLU), ADVERSARIAL)["notes"] == []
+    assert measured(Net(nn.ReLU), ADVERSARIAL)["record"]["masking"]["signs"] == []
 
 
 def test_tokens_are_no_numbers_to_be_moved() -> None:

@@ -32,6 +32,7 @@ class Masking:
         flat: share of the correct ones whose margin does not fall along the gradient.
         is_random: whether the model answers the same inputs in two ways; then the next attack breaks some whatever it does, and neither
             ``hidden`` nor ``single_step`` is a sign.
+        is_constant: whether the model answers one class only; then a gradient of zero hides nothing.
 
     Example:
         >>> step = Masking(examples=100, correct=90, hidden=0.4, single_step=0.0, zero_gradients=1.0, unbounded=1.0, flat=1.0)
@@ -48,11 +49,12 @@ class Masking:
     flat: float
     hidden: float = 0.0
     is_random: bool = False
+    is_constant: bool = False
 
     @property
     def vanishes(self) -> bool:
         """Whether the gradient of the cross-entropy is zero for so many that attacks along it say little."""
-        return _counts(self.zero_gradients, _ZERO, self.correct)
+        return not self.is_constant and _counts(self.zero_gradients, _ZERO, self.correct)
 
     @property
     def signs(self) -> tuple[str, ...]:
@@ -68,7 +70,7 @@ class Masking:
             yield f"the gradient is exactly zero for {self.zero_gradients:.0%} of the correct ones"
         if _counts(self.unbounded, _UNBOUNDED, self.correct):
             yield f"{self.unbounded:.0%} of the correct ones resist an attack that may reach every input"
-        if _counts(self.flat, _FLAT, self.correct):
+        if not self.is_constant and _counts(self.flat, _FLAT, self.correct):
             yield f"the margin does not fall along the gradient for {self.flat:.0%} of the correct ones"
 
     @property
@@ -76,10 +78,8 @@ class Masking:
         """Whether any sign counts."""
         return bool(self.signs)
 
-    def note(self) -> str | None:
-        """Return the sentence that a verdict shows, or None."""
-        if not self.is_masked:
-            return None
+    def note(self) -> str:
+        """Return the sentence that a verdict shows of masked gradients."""
         return (
             f"Gradients are masked: {'; '.join(self.signs)}. The accuracies under FGSM and PGD alone are not to be believed; those under "
             "the strongest attack are upper bounds."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
@@ -30,6 +30,10 @@ _CURVE_STEPS: Final = 10
 _RANDOM: Final = (
     "The model is random in evaluation mode: an example counts as broken once it was answered wrong, so that more attacks break more "
     "of them whatever they do."
+)
+_ONE_CLASS: Final = (
+    "All examples that the model classifies correctly are of one class: a constant answer is robust, and of no use. The accuracies under "
+    "attack say little."
 )
 _AGREE: Final = 0.02  # share of examples that rounding may label differently in another batch
 
@@ -93,6 +97,7 @@ def _adversarial(model: nn.Module, data: EvaluationData, *, settings: AttackSett
         unbounded=unbounded,
         flat=flat,
         is_random=campaign.is_random,
+        is_constant=_knows_one_class(data),
     )
     masking = _attack_otherwise(campaign, found, masking)
     return Measured(
@@ -102,9 +107,18 @@ def _adversarial(model: nn.Module, data: EvaluationData, *, settings: AttackSett
             "masked": masking.hidden,
         },
         curves={"linf": _curve(campaign, linf, masking), "along_gradient": along},
-        notes=tuple(note for note in (masking.note(), _RANDOM if campaign.is_random else None) if note),
+        notes=tuple(_notes(campaign, masking)),
         record=_record(campaign, found, masking),
     )
+
+
+def _notes(campaign: _Campaign, masking: Masking) -> Iterator[str]:
+    if masking.is_masked:
+        yield masking.note()
+    if campaign.is_random:
+        yield _RANDOM
+    if len(set(campaign.labels[campaign.correct].tolist())) < 2:
+        yield _ONE_CLASS
 
 
 def _found_before(found: Attacked, resistance: Resistance, _ball: Ball, _labels: Tensor) -> Attacked:
@@ -199,7 +213,7 @@ def _by_smoothed_gradients(campaign: _Campaign, options: Mapping[str, Any], ball
 
 def _unbounded(campaign: _Campaign, resisting: Tensor) -> float:
     """Return the share that resists PGD in a ball that holds every input; none where the model knows one class only."""
-    if len(set(campaign.data.predicted.tolist())) < 2:
+    if _knows_one_class(campaign.data):
         return 0.0
     ball, settings = campaign.ball, campaign.settings
     reach = (ball.high - ball.low) / ball.scale
@@ -211,6 +225,10 @@ def _unbounded(campaign: _Campaign, resisting: Tensor) -> float:
         campaign.attacked, ball.of(radius).take(rows), campaign.labels[rows], steps=settings.steps, reach=settings.reach
     )
     return int((~found.broken).sum()) / int(campaign.correct.sum())
+
+
+def _knows_one_class(data: EvaluationData) -> bool:
+    return len(set(data.predicted.tolist())) < 2
 
 
 def _along_gradient(campaign: _Campaign, one_step: Attacked) -> tuple[dict[str, Any], float]:
