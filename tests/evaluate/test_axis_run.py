@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -81,10 +82,12 @@ def test_what_an_axis_draws_or_changes_reaches_neither_the_model_nor_the_generat
         (torch.zeros(2, 2), r"has shape \(2, 2\)"),
         (torch.zeros(0), r"has shape \(0,\)"),
         ({"other": 1.0}, "none of its columns"),
+        (None, "does the function return its result"),
+        (Measured(numbers={"own": 1.0}, record={"layer": nn.Linear(1, 1)}), "record of the axis own has a Linear"),
     ],
 )
 def test_values_that_are_no_numbers_are_named(value: object, message: str) -> None:
-    own = Axis(name="own", measure=lambda *_: value, columns={"own": Column()})  # type: ignore[arg-type, return-value]
+    own = Axis(name="own", measure=lambda *_: value, columns={"own": Column()})  # type: ignore[arg-type]
     data = data_of()
     error = run_axes([own], data.model, data)["own"]["error"]
     with pytest.raises(ActlabError, match=message):
@@ -100,6 +103,18 @@ def test_undefined_and_infinite_numbers_have_a_reason_and_no_value() -> None:
     found = run_axes([own], data.model, data)["own"]
     assert found["numbers"] == {"b": 1.0}
     assert found["undefined"] == {"group 3": "too small", "a": "the number is inf", "c": "the axis gave no number"}
+
+
+def test_arrays_and_numbers_that_json_does_not_have_can_be_in_curves_and_records() -> None:
+    curve = {"x": torch.tensor([0, 1]), "y": np.array([1.0, np.nan])}
+    found = Measured(
+        numbers={"own": 1.0}, record={"sites": {0: np.float32(0.5), "b": float("inf")}}, curves={"c": curve}
+    )
+    own = Axis(name="own", measure=lambda *_: found, columns={"own": Column()})
+    data = data_of()
+    result = run_axes([own], data.model, data)["own"]
+    assert result["curves"] == {"c": {"x": [0, 1], "y": [1.0, None]}}
+    assert json.loads(json.dumps(result["record"], allow_nan=False)) == {"sites": {"0": 0.5, "b": None}}
 
 
 def test_a_regression_has_no_classes() -> None:

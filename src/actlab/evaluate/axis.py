@@ -64,10 +64,10 @@ class Measured:
 
     Attributes:
         numbers: by column; of a tensor with one number per example, shape (n,), the mean is recorded.
-        curves: by name, ``{"x": [..], "y": [..]}`` with any further texts and numbers, ready for JSON.
+        curves: by name, ``{"x": [..], "y": [..]}`` with any further texts and numbers.
         undefined: reason by column, or by the name of a part such as a group, for what has no number.
         notes: sentences that a verdict shows beside the numbers, such as that a robustness is not to be believed.
-        record: anything else that a verdict or page needs, ready for JSON.
+        record: anything else that a verdict or page needs: texts, numbers, arrays, lists and mappings of them.
     """
 
     numbers: Mapping[str, Value] = field(default_factory=dict)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -110,15 +111,43 @@ def _plain(axis: Axis, found: Measured) -> dict[str, Any]:
     return {
         "numbers": numbers,
         "standard_errors": errors,
-        "curves": {name: dict(curve) for name, curve in found.curves.items()},
+        "curves": {
+            name: _json_ready(dict(curve), f"curve {name} of the axis {axis.name}")
+            for name, curve in found.curves.items()
+        },
         "undefined": undefined,
         "notes": list(found.notes),
-        "record": dict(found.record),
+        "record": _json_ready(dict(found.record), f"record of the axis {axis.name}"),
     }
+
+
+def _json_ready(value: Any, of: str) -> Any:
+    """Return a value as JSON has it: arrays as lists, and None for a number that is NaN or infinite.
+
+    Raises:
+        ActlabError: JSON has no such value.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): _json_ready(part, of) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json_ready(part, of) for part in value]
+    if isinstance(value, Tensor | np.ndarray | np.generic):
+        return _json_ready(value.tolist(), of)
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    raise ActlabError(
+        f"The {of} has a {type(value).__name__}; texts, numbers, lists and mappings of them can be stored."
+    )
 
 
 def _number(value: Any, of: str) -> tuple[float, float | None]:
     """Return a number; or the mean of one for each example, and its standard error."""
+    if value is None:
+        raise ActlabError(
+            f"{of} is None (does the function return its result?); a number, or one for each example, is needed."
+        )
     try:
         tensor = value.detach() if isinstance(value, Tensor) else torch.as_tensor(value, dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError) as error:

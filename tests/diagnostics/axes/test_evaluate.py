@@ -135,3 +135,21 @@ def test_the_command_prints_json(tmp_path: Path) -> None:
 def test_the_package_is_called_as_the_function_after_its_modules_were_imported() -> None:
     assert callable(actlab.evaluate)
     assert actlab.evaluate(net(), "groups", data=data_of()).name == "Sequential"
+
+
+def test_churn_beside_other_axes_is_refused_and_not_left_out() -> None:
+    with pytest.raises(PlanError, match="churn is of several trainings"):
+        actlab.evaluate(net(), "calibration,churn", data=data_of())
+    assert "churn" not in actlab.evaluate(net(), ["all", "calibration"], data=data_of(12)).results
+
+
+def test_a_model_that_raises_in_evaluation_mode_is_the_fault_of_its_user(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        FILE
+        + "\nclass Bad(nn.Linear):\n    def forward(self, x):\n        return self.missing(x)\n\nmodel = Bad(4, 3)\n"
+    )
+    with pytest.raises(
+        TaskError, match=r"(?s)raised on the test split in evaluation mode: AttributeError.*mine\.py, line"
+    ):
+        actlab.evaluate(file, "calibration")

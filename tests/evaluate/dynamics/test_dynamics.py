@@ -159,3 +159,12 @@ def test_reordered_tokens_are_renamed_one_to_one() -> None:
     tokens = torch.tensor([[0, 1, 2], [2, 2, 0]])
     found = reordered(tokens, drawn())
     assert len({(int(old), int(new)) for old, new in zip(tokens.flatten(), found.flatten(), strict=True)}) == 3
+
+
+def test_attention_has_a_sharpness() -> None:
+    """The faster kernels of attention have no second derivative in torch 2.13.0."""
+    torch.manual_seed(0)
+    model = nn.TransformerEncoderLayer(4, 2, 16, batch_first=True).eval()
+    x = torch.randn(8, 6, 4)
+    found = sharpness(model, lambda net: net(x).square().mean(), generator=torch.Generator().manual_seed(0))
+    assert found > 0

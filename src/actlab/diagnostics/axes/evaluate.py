@@ -14,7 +14,9 @@ from torch import nn
 
 from actlab.diagnostics.axes.default_metric import default_settings
 from actlab.diagnostics.axes.evaluation import Evaluation
-from actlab.errors import PlanError, TaskError
+from actlab.errors import ActlabError, PlanError, TaskError
+from actlab.evaluate.audit.finding import data_warnings
+from actlab.evaluate.audit.study_check import check_for_study
 from actlab.evaluate.axis import Axis
 from actlab.evaluate.axis_registry import AxisLike, axes_named
 from actlab.evaluate.axis_run import run_axis
@@ -30,6 +32,7 @@ from actlab.tasks.isolation import isolated, one_thread
 from actlab.tasks.loading.nested import row_count
 from actlab.tasks.task import Task
 from actlab.tasks.trained_model_source import load_model_or_task
+from actlab.tasks.user_code import one_line, user_line
 
 __all__ = ["EvaluateOptions", "EvaluateSettings", "evaluate"]
 
@@ -126,19 +129,27 @@ def evaluate(
 
 
 def _axes_of_one_model(wanted: AxisLike | Sequence[AxisLike]) -> tuple[Axis, ...]:
-    """Return the axes that are wanted, without those of several trainings.
+    """Return the axes that are wanted; "all" is without those of several trainings.
 
     Raises:
-        PlanError: none is left.
+        PlanError: one of several trainings is named, or there are none.
     """
     named = axes_named(wanted)
     found = tuple(axis for axis in named if axis.level != "study")
-    if named and not found:
-        names = ", ".join(axis.name for axis in named)
+    of_all = {axis.name for axis in axes_named("all")} if _names_all(wanted) else set()
+    if others := [axis.name for axis in named if axis.level == "study" and axis.name not in of_all]:
+        names = ", ".join(others)
         raise PlanError(f"{names} is of several trainings: actlab compare TASK ... --evaluate {names}.")
     if not found:
         raise PlanError("There are no axes to evaluate; name some, such as calibration,robustness, or all.")
     return found
+
+
+def _names_all(wanted: Any) -> bool:
+    """Return whether "all" is among names, of which those of several trainings are then left out."""
+    if isinstance(wanted, str):
+        return "all" in [part.strip() for part in wanted.split(",")]
+    return isinstance(wanted, Sequence) and any(map(_names_all, wanted))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,13 +194,21 @@ def _measured(subject: _Subject, named: tuple[Axis, ...], seed: int, tell: Calla
         results=results,
         forward_examples=data.forward_examples,
         seconds={"training": subject.seconds} | {name: result["seconds"] for name, result in results.items()},
+        warnings=tuple(data_warnings(check_for_study(task, subject.data))),
     )
 
 
 def _metric(task: Task, data: EvaluationData) -> float | None:
     if not task.has_metric:
         return None
-    value = data.metric(data.outputs)
+    try:
+        value = data.metric(data.outputs)
+    except ActlabError:
+        raise
+    except Exception as error:  # user code may raise anything
+        raise TaskError(
+            f"The model of {task.name}, or its metric, raised on the test split in evaluation mode: {one_line(error)}{user_line(error)}"
+        ) from error
     return value if math.isfinite(value) else None
 
 

@@ -28,6 +28,7 @@ class Evaluation(Displayed):
         results: by axis, see :func:`actlab.evaluate.axis_run.run_axes`.
         forward_examples: examples on which the model was run forward by what the axes share.
         seconds: by part: "training" and each axis.
+        warnings: of the fast audit of the data, in sentences.
 
     Example:
         >>> import actlab
@@ -49,6 +50,7 @@ class Evaluation(Displayed):
     was_trained: bool = False
     forward_examples: int = 0
     seconds: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def __getitem__(self, place: str | tuple[str, str]) -> float:
         """Return a number by axis and column; by axis alone where it has one column.
@@ -103,4 +105,5 @@ class Evaluation(Displayed):
             "results": {name: dict(result) for name, result in self.results.items()},
             "forward_examples": self.forward_examples,
             "seconds": dict(self.seconds),
+            "warnings": list(self.warnings),
         }

@@ -7,6 +7,7 @@ from typing import Final
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 __all__ = ["sharpness"]
 
@@ -35,7 +36,8 @@ def sharpness(
         18.0
     """
     parameters = [weight for weight in model.parameters() if weight.requires_grad]
-    gradients = torch.autograd.grad(loss_of(model), parameters, create_graph=True, allow_unused=True)
+    with sdpa_kernel(SDPBackend.MATH):  # torch 2.13.0 has no second derivative of its faster kernels of attention
+        gradients = torch.autograd.grad(loss_of(model), parameters, create_graph=True, allow_unused=True)
     pairs = [
         (weight, part)
         for weight, part in zip(parameters, gradients, strict=True)

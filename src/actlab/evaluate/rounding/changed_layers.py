@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from actlab.evaluate.undefined_axis import UndefinedAxisError
 
 __all__ = ["LAYERS", "changed_inputs", "changed_weights", "layers_with_weights", "pruned"]
 
@@ -33,23 +36,72 @@ def changed_weights(model: nn.Module, change: Callable[[Tensor], Tensor]) -> Ite
         model: as before afterwards.
         change: of a weight, shape (outputs, ...), returns another of this shape.
 
+    Raises:
+        UndefinedAxisError: a weight is computed from others in a way that is not known.
+
     Example:
         >>> net = nn.Linear(1, 1)
         >>> with changed_weights(net, torch.zeros_like):
         ...     net.weight.tolist()
         [[0.0]]
     """
-    weights = list(dict.fromkeys(layer.weight for layer in layers_with_weights(model).values()))
+    layers = layers_with_weights(model)
+    computed = {path: layer for path, layer in layers.items() if "weight" not in layer._parameters}
+    weights = list(dict.fromkeys(layer.weight for path, layer in layers.items() if path not in computed))
     before = [weight.detach().clone() for weight in weights]  # type: ignore[operator] # the layers' weights are tensors
     try:
         with torch.no_grad():
             for weight, own in zip(weights, before, strict=True):
                 weight.copy_(change(own))  # type: ignore[operator]
-        yield
+        with ExitStack() as stack:
+            for path, layer in computed.items():
+                stack.enter_context(_changed_last(path, layer, change))
+            yield
     finally:
         with torch.no_grad():
             for weight, own in zip(weights, before, strict=True):
                 weight.copy_(own)  # type: ignore[operator]
+
+
+class _Changed(nn.Module):
+    """Last step of the computation of a weight."""
+
+    def __init__(self, change: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.change = change
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return self.change(weight)
+
+
+@contextmanager
+def _changed_last(path: str, layer: nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Change a weight that is computed from parameters, as by weight normalisation or a mask, whenever it is computed.
+
+    Raises:
+        UndefinedAxisError: it is computed neither by torch.nn.utils.parametrize nor by a hook before each run.
+    """
+    if parametrize.is_parametrized(layer, "weight"):
+        steps: Any = layer.parametrizations.weight  # type: ignore[union-attr] # a ModuleList
+        steps.append(_Changed(change))
+        try:
+            yield
+        finally:
+            del steps[len(steps) - 1]
+        return
+    before = vars(layer).get("weight")
+    if not isinstance(before, Tensor) or not layer._forward_pre_hooks:
+        raise UndefinedAxisError(f"how the weights of the layer {path} are computed is not known")
+
+    def change_again(module: nn.Module, _args: Any) -> None:
+        module.weight = change(module.weight.detach())  # type: ignore[operator] # what the hook before put there
+
+    hook = layer.register_forward_pre_hook(change_again)
+    try:
+        yield
+    finally:
+        hook.remove()
+        layer.weight = before
 
 
 @contextmanager
