@@ -31,21 +31,21 @@ SIZES = {  # training, validation and test examples, and the shape of an input
 }
 # Mean of three seeds that the baseline reaches: the reference score of the task, or what the task's docstring says it is held against.
 REFERENCES = {
-    "insurance": 0.13,  # at random 0.066
-    "insurance:gated": 0.12,
-    "insurance:attention": 0.15,
-    "insurance:linear-attention": 0.15,
-    "oil": 0.99,  # naive 1, linear regression 0.953 on these periods
+    "insurance": 0.15,  # at random 0.07; logistic regression 0.157 on these seeds
+    "insurance:gated": 0.14,
+    "insurance:attention": 0.14,
+    "insurance:linear-attention": 0.14,
+    "oil": 0.99,  # naive 1; linear regression 0.953 on these periods
     "oil:causal": 1.0,
-    "co2": 0.7,  # naive 1
+    "co2": 0.7,  # naive 1; linear regression 0.65
     "japanese-vowels": 0.941,  # published
     "sections": 0.65,  # label propagation 0.63
-    "sections:mlp": 0.4,  # largest class 0.27
+    "sections:mlp": 0.42,  # logistic regression 0.45, largest class 0.27
     "dependencies": 0.407,  # item neighbours
-    "burgers": 0.02,  # zero everywhere 1
+    "burgers": 0.01,  # zero everywhere 1
     "helmholtz": 0.02,
-    "image:siren": 22.9,  # mean of neighbours
-    "image:fourier": 22.9,
+    "image:siren": 23.0,  # mean of the known neighbours 23.0 on these seeds
+    "image:fourier": 23.0,
     "cart-pole": 80,  # random actions 22
 }
 BASELINES = {"burgers": "tanh", "helmholtz": "tanh", "image:siren": "sine", "cart-pole": "tanh"}
