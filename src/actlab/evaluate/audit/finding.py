@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
@@ -10,7 +10,7 @@ from actlab.system.display import Displayed
 from actlab.system.name_list import listed
 from actlab.system.plural import plural
 
-__all__ = ["EXAMPLES_SHOWN", "DataAudit", "Finding", "Severity"]
+__all__ = ["EXAMPLES_SHOWN", "DataAudit", "Finding", "Severity", "data_warnings"]
 
 Severity = Literal["finding", "note"]
 #: Examples that a finding names.
@@ -118,3 +118,22 @@ class DataAudit(Displayed):
             "sampled": dict(self.sampled),
             "error_rate": self.error_rate,
         }
+
+
+def data_warnings(found: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the sentences about what the fast audit of :func:`actlab.evaluate.audit.study_check.check_for_study` found.
+
+    Example:
+        >>> list(data_warnings({"test_examples": 360, "test_in_train": 12}))
+        ['12 of 360 test examples are also in the training split: the results favour arms that memorise.']
+    """
+    total = found.get("test_examples")
+    if found.get("not_checked"):
+        yield f"Whether test examples are also in another split was not checked ({found['not_checked']})."
+    for key, split in (("test_in_train", "training"), ("test_in_validation", "validation")):
+        count = found.get(key) or 0
+        if count:
+            of = f" of {total}" if total else ""
+            yield f"{count}{of} test examples are also in the {split} split: the results favour arms that memorise."
+    for sentence in found.get("findings", ()):
+        yield f"{sentence} See actlab audit."

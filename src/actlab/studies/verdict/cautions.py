@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from actlab.evaluate.audit.finding import data_warnings
 from actlab.stats.racing import fewest_rounds
 from actlab.studies.arm import named
 from actlab.studies.trial_inputs import mixed_inputs
@@ -101,18 +102,9 @@ def _far_out_warnings(evidence: Evidence) -> Iterator[str]:
 
 
 def _selection_warnings(facts: StudyFacts) -> Iterator[str]:
-    total = facts.hygiene.get("test_examples")
     if facts.hygiene.get("selected_on_test"):
         yield "The test split was used for selection: the results look better than they will be on new data."
-    if facts.hygiene.get("not_checked"):
-        yield f"Whether test examples are also in another split was not checked ({facts.hygiene['not_checked']})."
-    for key, split in (("test_in_train", "training"), ("test_in_validation", "validation")):
-        count = facts.hygiene.get(key) or 0
-        if count:
-            of = f" of {total}" if total else ""
-            yield f"{count}{of} test examples are also in the {split} split: the results favour arms that memorise."
-    for sentence in facts.hygiene.get("findings", ()):
-        yield f"{sentence} See actlab audit."
+    yield from data_warnings(facts.hygiene)
 
 
 def _unfinished_warnings(evidence: Evidence) -> Iterator[str]:

@@ -34,6 +34,7 @@ def _parts(found: Evaluation) -> Iterator[RenderableType]:
     examples = "" if found.test_examples is None else f"{plural(found.test_examples, 'test example')} · "
     yield Text(f"{examples}± standard error over examples · {_times(found)}", style="dim")
     yield Padding(text_table(HEADINGS, _rows(found), right=("value",)), (1, 0, 0, 0))
+    yield from _section("Data", list(found.warnings))
     notes = [f"{axis}: {note}" for axis, result in found.results.items() for note in result["notes"]]
     yield from _section("Notes", notes)
     yield from _section("Not defined", list(_undefined(found)))
