@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from actlab.evaluate.axis import Axis, Measured
 from actlab.evaluate.evaluation_data import EvaluationData
 from actlab.evaluate.restored_model import restored
 from actlab.evaluate.undefined_axis import UndefinedAxisError
+from actlab.nn.sites.dry_run import eagerly
 from actlab.system.interrupts import may_raise
 from actlab.tasks.isolation import isolated
 from actlab.tasks.user_code import one_line, user_line
@@ -54,7 +56,8 @@ def run_axis(axis: Axis, model: nn.Module, data: EvaluationData) -> dict[str, An
     """Measure a trained model on one axis; see :func:`run_axes`."""
     started = time.perf_counter()
     try:
-        with isolated(data.seed), restored(model):
+        # compiled code runs no hooks, by which axes look and change; what is timed runs as it is
+        with isolated(data.seed), restored(model), nullcontext() if axis.level == "arm" else eagerly(model):
             found = _checked(axis, axis(model, data))
         result = _plain(axis, found)
     except UndefinedAxisError as error:

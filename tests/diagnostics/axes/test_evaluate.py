@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -33,7 +34,7 @@ def data_of(n: int = 40) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
     return {"train": part, "test": part}
 
 
-def net() -> nn.Module:
+def net() -> nn.Sequential:
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 3))
 
@@ -153,3 +154,14 @@ def test_a_model_that_raises_in_evaluation_mode_is_the_fault_of_its_user(tmp_pat
         TaskError, match=r"(?s)raised on the test split in evaluation mode: AttributeError.*mine\.py, line"
     ):
         actlab.evaluate(file, "calibration")
+
+
+def test_a_compiled_model_has_the_numbers_of_the_model_itself() -> None:
+    """Compiled code runs no hooks, by which inputs of layers are rounded and features are seen."""
+    names, plain = "compression,out_of_distribution,dynamics,groups", net().eval()
+    compiled = cast("nn.Module", torch.compile(plain, backend="eager"))
+    compiled(torch.randn(40, 4))
+    alone, other = (actlab.evaluate(model, names, data=data_of()) for model in (plain, compiled))
+    assert "auroc_distance" in alone.results["out_of_distribution"]["numbers"]
+    for name, result in alone.results.items():
+        assert other.results[name]["numbers"] == result["numbers"]

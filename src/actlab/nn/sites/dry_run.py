@@ -20,7 +20,7 @@ from actlab.nn.passes.copies import copied
 from actlab.nn.passes.sharded import check_not_sharded, reshard
 from actlab.nn.passes.snapshot import Snapshot
 
-__all__ = ["Arguments", "Inputs", "copy_inputs", "no_side_effects", "run"]
+__all__ = ["Arguments", "Inputs", "copy_inputs", "eagerly", "no_side_effects", "run"]
 
 Inputs = Tensor | tuple[Any, ...] | Mapping[str, Any]
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
@@ -91,7 +91,7 @@ def no_side_effects(model: nn.Module, *, training: bool = False) -> Iterator[Non
     reshard(model)
     snapshot = Snapshot(model)
     try:
-        with _fixed_seed(model), torch.set_grad_enabled(training), _eagerly(model):
+        with _fixed_seed(model), torch.set_grad_enabled(training), eagerly(model):
             if not (training and model.training):
                 model.train(training)
             yield
@@ -130,7 +130,7 @@ def _fixed_seed(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _eagerly(model: nn.Module) -> Iterator[None]:
+def eagerly(model: nn.Module) -> Iterator[None]:
     """Run compiled modules without the compiler, so that hooks and function modes see their calls."""
     compiled = any(m._compiled_call_impl is not None or hasattr(m, "_orig_mod") for m in model.modules())
     if not compiled:
