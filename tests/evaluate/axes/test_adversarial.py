@@ -16,6 +16,7 @@ from torch.nn import functional
 from actlab import layer
 from actlab.errors import ActlabError
 from actlab.evaluate.attacks.attack_settings import AttackSettings
+from actlab.evaluate.attacks.smoothed_gradients import SmoothedLayer
 from actlab.evaluate.axes.adversarial import ADVERSARIAL, adversarial_axis
 from actlab.evaluate.axis_run import run_axis
 from actlab.evaluate.evaluation_data import EvaluationData
@@ -217,6 +218,18 @@ def test_what_cannot_be_attacked_has_a_reason(model: nn.Module, changes: dict[st
     assert found["numbers"] == {}
     assert reason in found["undefined"]["linf"]
     assert "error" not in found
+
+
+def test_a_model_that_no_smoothed_function_fits_into_is_attacked_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: nn.Module, x: Tensor) -> Tensor:
+        raise RuntimeError(f"no slope for {tuple(x.shape)}")
+
+    monkeypatch.setattr(SmoothedLayer, "forward", refuse)
+    model = trained(nn.ReLU)
+    found = measured(model, adversarial_axis(AttackSettings(eps=0.1, queries=5, multiples=())))
+    assert found["numbers"]["linf"] <= found["record"]["accuracy"]
+    assert "no slope" in found["record"]["smoothed"]["skipped"][-1][1]
+    assert isinstance(model.act, nn.ReLU)
 
 
 def test_a_model_that_is_random_in_evaluation_is_said_to_be() -> None:

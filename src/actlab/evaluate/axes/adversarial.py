@@ -205,7 +205,11 @@ def _by_smoothed_gradients(campaign: _Campaign, options: Mapping[str, Any], ball
     with smoothed_gradients(attacked.model, campaign.ball.centre, drop_outputs=gives_probabilities) as smoothing:
         campaign.smoothing = smoothing
         twin = AttackedModel(attacked.model, "logits" if smoothing.outputs else attacked.kind)
-        found = pgd(twin, ball, labels, **options)
+        try:
+            found = pgd(twin, ball, labels, **options)
+        except (RuntimeError, TypeError, ValueError) as error:  # code of the model that no smoothed function fits into
+            campaign.smoothing = replace(smoothing, sites=(), skipped=(*smoothing.skipped, ("", str(error))))
+            found = Attacked(ball.centre, torch.full((len(labels),), torch.inf, dtype=torch.float64))
     attacked.forward_examples += twin.forward_examples
     attacked.backward_examples += twin.backward_examples
     return found
