@@ -135,3 +135,25 @@ def test_a_convolution_net_is_measured() -> None:
     data = EvaluationData(task, model, load_data(task, 0))
     numbers = run_axis(COMPRESSION.of_task(task), model, data)["numbers"]
     assert set(numbers) == set(COMPRESSION.columns)
+
+
+def test_weights_that_no_format_reaches_are_named() -> None:
+    class Recurrent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell, self.head = nn.LSTM(4, 8, batch_first=True), nn.Linear(8, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            out: torch.Tensor = self.head(self.cell(x)[0][:, -1])
+            return out
+
+    torch.manual_seed(0)
+    model, split = Recurrent().eval(), Split(x=torch.randn(40, 5, 4), y=torch.randint(3, (40,)))
+    task = Task(name="t", model=lambda _: model, data=lambda _: None, loss=functional.cross_entropy, metric=accuracy)
+    data = EvaluationData(task, model, Data(train=split, validation=None, test=split))
+    notes = run_axis(COMPRESSION, model, data)["notes"]
+    assert notes == [
+        "94% of the weights, those of LSTM, are neither rounded nor pruned, as they are in no linear or convolutional layer."
+    ]
+    own, given = trained()
+    assert run_axis(COMPRESSION, own, given)["notes"] == []

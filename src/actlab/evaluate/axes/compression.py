@@ -14,7 +14,13 @@ from torch import Tensor, nn
 from actlab.evaluate.axis import Axis, Column, Measured
 from actlab.evaluate.evaluation_data import EvaluationData
 from actlab.evaluate.judged_examples import JudgedExamples
-from actlab.evaluate.rounding.changed_layers import changed_inputs, changed_weights, layers_with_weights, pruned
+from actlab.evaluate.rounding.changed_layers import (
+    changed_inputs,
+    changed_weights,
+    layers_with_weights,
+    other_weights,
+    pruned,
+)
 from actlab.evaluate.rounding.formats import Rounding, affine_int8, float8, mxfp4, symmetric_int
 from actlab.evaluate.rounding.layer_inputs import LayerInput, layer_inputs
 from actlab.evaluate.rounding.zero_gradients import zero_gradients
@@ -31,6 +37,8 @@ _CALIBRATION: Final = 512  # training examples by which ranges are set
 _GRADIENTS: Final = 256  # training examples of the backward pass
 _PRUNED: Final = (0.5, 0.7, 0.8, 0.9, 0.95)
 _SPARSE: Final = (0.25, 0.4, 0.5, 0.65, 0.8)
+
+_NOTED: Final = 0.01  # share of the weights that is left as it is and not mentioned
 
 _InputRounding = Callable[[LayerInput, Tensor], Tensor]
 
@@ -91,7 +99,13 @@ def _measure_compression(model: nn.Module, data: EvaluationData) -> Measured:
         "zero_gradients": gradients,
         "multiplications_saved": _saved(model, seen),
     }
-    return Measured(numbers=numbers, curves=curves, undefined=undefined, record=record)
+    left, holders = other_weights(model)
+    note = (
+        f"{left:.0%} of the weights, those of {', '.join(holders)}, are neither rounded nor pruned, as they are in no linear or "
+        "convolutional layer."
+    )
+    notes = (note,) if left >= _NOTED else ()
+    return Measured(numbers=numbers, curves=curves, undefined=undefined, notes=notes, record=record)
 
 
 class _Kept:

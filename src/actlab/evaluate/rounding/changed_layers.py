@@ -12,7 +12,7 @@ from torch.nn.utils import parametrize
 
 from actlab.evaluate.undefined_axis import UndefinedAxisError
 
-__all__ = ["LAYERS", "changed_inputs", "changed_weights", "layers_with_weights", "pruned"]
+__all__ = ["LAYERS", "changed_inputs", "changed_weights", "layers_with_weights", "other_weights", "pruned"]
 
 #: Layers whose products are computed in the rounded numbers.
 LAYERS: Final = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -26,6 +26,25 @@ def layers_with_weights(model: nn.Module) -> dict[str, nn.Module]:
         ['0', '2']
     """
     return {path: module for path, module in model.named_modules() if isinstance(module, LAYERS)}
+
+
+def other_weights(model: nn.Module) -> tuple[float, tuple[str, ...]]:
+    """Return the share of a model's matrices of weights that are in no linear or convolutional layer, and the classes that hold them.
+
+    Example:
+        >>> other_weights(nn.Sequential(nn.Embedding(6, 2), nn.Linear(2, 2)))
+        (0.75, ('Embedding',))
+    """
+    own = {id(weight) for layer in layers_with_weights(model).values() for weight in layer.parameters()}
+    matrices = [weight for weight in model.parameters() if weight.ndim > 1]
+    others = {id(weight): weight.numel() for weight in matrices if id(weight) not in own}
+    holders = {
+        type(module).__name__
+        for module in model.modules()
+        if any(id(weight) in others for weight in module.parameters(recurse=False))
+    }
+    total = sum(weight.numel() for weight in matrices)
+    return (sum(others.values()) / total if total else 0.0), tuple(sorted(holders))
 
 
 @contextmanager
