@@ -194,9 +194,11 @@ COMPRESSION: Final = Axis(
     columns={
         "unchanged": _metric("of the unchanged model on the same examples", headline=False),
         "int8_per_tensor": _metric("with weights and layer inputs in int8, one scale a tensor"),
-        "int8_per_channel": _metric("the same with one scale for each output channel of the weights"),
+        "int8_per_channel": _metric(
+            "with weights and layer inputs in int8, one scale for each output channel of the weights"
+        ),
         "fp8_e4m3": _metric("with weights and layer inputs in 8-bit floats, 3 bits of mantissa"),
-        "fp8_e5m2": _metric("the same with 2 bits of mantissa", headline=False),
+        "fp8_e5m2": _metric("with weights and layer inputs in 8-bit floats, 2 bits of mantissa", headline=False),
         "int4_weights": _metric("with weights in 4 bits, one scale for each output channel"),
         "mxfp4_weights": _metric("with weights in MXFP4", headline=False),
         "pruned_80": _metric("with the 80 % smallest weights at zero"),

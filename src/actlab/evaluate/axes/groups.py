@@ -51,7 +51,7 @@ def group_labels(data: EvaluationData) -> tuple[npt.NDArray[Any], str]:
             ) from error
         if len(classes) != row_count(data.targets):
             raise UndefinedAxisError(
-                "the task names no groups (set groups to a column or a function), and an example has not one class"
+                "the task names no groups (set groups to a column or a function), and an example has several classes to predict"
             )
         return classes, "classes"
     if callable(given):
