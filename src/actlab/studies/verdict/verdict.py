@@ -174,7 +174,10 @@ def _verdict(
     ties = find_ties(arms, outcomes, findings, state, facts)
     evidence = Evidence(arms=arms, outcomes=outcomes, findings=findings, learned=learned, rows=rows, facts=facts)
     advice = recommend(Basis(arms=arms, findings=findings, ties=ties, learned=learned, facts=facts, costs=costs))
-    best_set, axes = tuple(arm.spec for arm in arms if arm.spec in findings.best), _axes(rows, outcomes, arms, facts, costs)
+    best_set, axes = (
+        tuple(arm.spec for arm in arms if arm.spec in findings.best),
+        _axes(rows, outcomes, arms, facts, costs),
+    )
     return Verdict(
         study=facts.name,
         task=facts.task,
