@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import torch
@@ -165,3 +165,19 @@ def test_a_compiled_model_has_the_numbers_of_the_model_itself() -> None:
     assert "auroc_distance" in alone.results["out_of_distribution"]["numbers"]
     for name, result in alone.results.items():
         assert other.results[name]["numbers"] == result["numbers"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"output_kind": "logit"}, "Did you mean 'logits'"),
+        ({"input_kind": "images"}, "Did you mean 'image'"),
+        ({"groups": [1, 2]}, "groups of the task Sequential is a list"),
+        ({"out_of_distribution": torch.zeros(3, 4)}, "a function of the seed"),
+        ({"metric": lambda *_: 1.0, "direction": "maximum"}, "direction is 'maximum'"),
+    ],
+)
+def test_settings_that_would_be_misread_are_refused(settings: dict[str, Any], says: str) -> None:
+    """An unknown kind of outputs was read as logits."""
+    with pytest.raises((TaskError, PlanError), match=says):
+        actlab.evaluate(net(), "calibration", data=data_of(), **settings)

@@ -27,6 +27,7 @@ from actlab.studies.trials.loop_trial import train_model, untrained_model
 from actlab.studies.trials.measurements import TrialSettings
 from actlab.system.display import shown_count
 from actlab.system.options import from_options
+from actlab.tasks.checks.check import check_axis_settings
 from actlab.tasks.data import Data, as_data
 from actlab.tasks.isolation import isolated, one_thread
 from actlab.tasks.loading.nested import row_count
@@ -269,4 +270,8 @@ def _judge(name: str, model: nn.Module, data: Data, chosen: EvaluateSettings, of
         raise PlanError(
             "A metric of one's own needs direction='max' or 'min': whether a larger or a smaller one is better."
         )
-    return Task(name=name, model=lambda _: model, data=lambda _: data, **(default_settings(data, known) | known))
+    if known.get("direction") not in {None, "max", "min"}:
+        raise PlanError(f"direction is {known['direction']!r}; allowed are 'max' (larger is better) and 'min'.")
+    task = Task(name=name, model=lambda _: model, data=lambda _: data, **(default_settings(data, known) | known))
+    check_axis_settings(task)
+    return task

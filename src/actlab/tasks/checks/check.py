@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import fields
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +36,12 @@ from actlab.tasks.training.optimization import make_optimizer
 from actlab.tasks.unread_names import unread_constants
 from actlab.tasks.user_code import user_code
 
-__all__ = ["check", "check_settings", "example_batch", "warn_of_unread_constants"]
+__all__ = ["check", "check_axis_settings", "check_settings", "example_batch", "warn_of_unread_constants"]
+
+_KINDS: Final = {
+    "output_kind": ("logits", "log_probabilities", "probabilities", "values"),
+    "input_kind": ("image", "table", "series", "text"),
+}
 
 
 def check(task: Task, *, seed: int = 0) -> Data:
@@ -120,7 +125,35 @@ def check_settings(task: Task) -> None:
             )
     check_functions(task)
     check_loop_settings(task)
+    check_axis_settings(task)
     _check_texts(task)
+
+
+def check_axis_settings(task: Task) -> None:
+    """Check what a task says for axes: the kinds of outputs and inputs, groups, times, and inputs of another kind.
+
+    Raises:
+        TaskError: a value is not allowed.
+    """
+    for name, allowed in _KINDS.items():
+        value = getattr(task, name)
+        if value is not None and value not in allowed:
+            raise TaskError(
+                f"{name} of the task {task.name} is {value!r}; allowed are {', '.join(map(repr, allowed))}, and None for what "
+                f"{'the loss takes' if name == 'output_kind' else 'dtype and shape say'}.{did_you_mean(str(value), allowed)}"
+            )
+    for name in ("groups", "times"):
+        value = getattr(task, name)
+        if not (value is None or callable(value) or (isinstance(value, int | str) and not isinstance(value, bool))):
+            raise TaskError(
+                f"{name} of the task {task.name} is a {type(value).__name__}; a number of a column, the name of a part of the inputs, or a "
+                "function of (inputs, targets) is needed."
+            )
+    if task.out_of_distribution is not None and not callable(task.out_of_distribution):
+        raise TaskError(
+            f"out_of_distribution of the task {task.name} is a {type(task.out_of_distribution).__name__}; a function of the seed that "
+            "returns inputs is needed."
+        )
 
 
 def _check_texts(task: Task) -> None:
