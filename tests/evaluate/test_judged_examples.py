@@ -128,3 +128,13 @@ def test_churn_has_a_key_for_each_answer_whatever_the_dtype(dtype: torch.dtype) 
     keys = unpacked(record["examples"])
     assert len(keys) == len(unpacked(record["predicted"])) == (300 if is_text else 60)
     assert len(set(keys.tolist())) == len(keys)
+
+
+def test_other_inputs_with_targets_are_refused_in_words() -> None:
+    found = actlab.evaluate(
+        nn.Linear(4, 3), "out_of_distribution", data=data_of(), out_of_distribution=lambda _: data_of()["test"]
+    )
+    assert (
+        "returned [(60, 4) float32, (60,) int64]; inputs without targets"
+        in found.results["out_of_distribution"]["error"]
+    )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from actlab.errors import ActlabError
 from actlab.evaluate.axis import Axis, Column, Measured
 from actlab.evaluate.evaluation_data import EvaluationData
 from actlab.evaluate.scores.distance import neighbour_distance
 from actlab.evaluate.scores.separation import area_under_roc, false_positive_rate
 from actlab.evaluate.undefined_axis import UndefinedAxisError
+from actlab.tasks.loading.nested import description
 
 __all__ = ["OUT_OF_DISTRIBUTION", "other_inputs", "permuted"]
 
@@ -46,12 +49,19 @@ def other_inputs(data: EvaluationData) -> tuple[Tensor, str]:
     Those of the task's ``out_of_distribution``, or else the permuted inputs of the test split.
 
     Raises:
+        ActlabError: the task's function returns no array.
         UndefinedAxisError: they do not have the shape of the model's inputs.
     """
     given = data.task.out_of_distribution
     if given is None:
         return permuted(data.inputs[:_LARGEST], data.generator("permuted inputs")), "test inputs with permuted features"
-    found = torch.as_tensor(given(data.seed))[:_LARGEST]
+    made = given(data.seed)
+    if not isinstance(made, Tensor | np.ndarray):
+        raise ActlabError(
+            f"out_of_distribution of {data.task.name} returned {description(made)}; inputs without targets are needed, one tensor of shape "
+            f"(m, {', '.join(map(str, data.inputs.shape[1:]))})."
+        )
+    found = torch.as_tensor(made)[:_LARGEST]
     if found.shape[1:] != data.inputs.shape[1:] or not len(found):
         raise UndefinedAxisError(
             f"out_of_distribution of {data.task.name} has shape {tuple(found.shape)}, and the model takes (n, "
