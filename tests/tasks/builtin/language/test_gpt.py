@@ -65,17 +65,29 @@ def test_the_splits_are_parts_of_the_text_that_follow_each_other_without_overlap
 
     assert torch.equal(data.test.x.flatten(), test[: len(data.test) * 64])
     assert torch.equal(data.test.y.flatten(), test[1 : len(data.test) * 64 + 1])
-    assert int(0.9 * len(numbers)) - data.validation.x.numel() - int(0.882 * len(numbers)) in range(-64, 65)
+    assert torch.equal(data.validation.x.flatten(), numbers[: data.validation.x.numel()])
+    assert data.validation.x.numel() <= int(0.02 * int(0.9 * len(numbers)))
     assert torch.equal(data.train.x[:, 1:], data.train.y[:, :-1])
 
 
-def test_no_window_of_the_training_reaches_into_the_validation_part(task):
+def test_no_window_of_the_training_reaches_into_the_other_parts(task):
     numbers, alphabet = characters()
-    text = "".join(alphabet[number] for number in numbers[: int(0.98 * int(0.9 * len(numbers)))].tolist())
+    test = int(0.9 * len(numbers))
+    text = "".join(alphabet[number] for number in numbers[int(0.02 * test) : test].tolist())
     data = load_data(task, 3)
     windows = torch.cat((data.train.x, data.train.y[:, -1:]), 1)
 
     assert all("".join(alphabet[number] for number in row) in text for row in windows[::97].tolist())
+
+
+def test_the_names_of_the_play_in_which_the_test_part_begins_are_in_the_training_part(task):
+    numbers, alphabet = characters()
+    test = int(0.9 * len(numbers))
+    text = "".join(alphabet[number] for number in numbers.tolist())
+
+    assert all(
+        f"\n{name}:" in text[int(0.02 * test) : test] for name in ("PETRUCHIO", "TRANIO", "KATHARINA", "HORTENSIO")
+    )
 
 
 def test_a_seed_draws_the_same_windows_again_and_another_seed_others(task):
@@ -104,6 +116,6 @@ def test_the_loss_falls_within_a_few_steps(task):
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_the_published_recipe_reaches_the_published_loss():
-    trial = run_trial(gpt.task(), parse_arm("relu"), 0)
+    trial = run_trial(gpt.task(), parse_arm("gelu"), 0)
 
-    assert trial.metric < 1.89  # published: 1.88; more seeds, and GELU, in docs/evidence/domains.md
+    assert trial.metric < 1.92  # published: 1.88 by an estimate, 1.8975 on the whole split; docs/evidence/domains.md

@@ -111,11 +111,15 @@ def _windows(numbers: Tensor, starts: Tensor) -> Split:
 
 @lru_cache(maxsize=1)
 def _parts() -> tuple[Tensor, Tensor, Tensor]:
-    """Return the text for training, validation and test: 88.2 %, 1.8 % and the last 10 %, as nanoGPT's 90 % and 10 %."""
+    """Return the text for training, validation and test: 88.2 %, the first 1.8 % and the last 10 %, as nanoGPT's 90 % and 10 %.
+
+    Validation is at the beginning, because the test part begins within a play: without the 1.8 % before it the names of that play are
+    hardly in the training text, which costs GELU 0.042 nats per character.
+    """
     numbers, _ = characters()
     test = int(0.9 * len(numbers))
-    validation = int(0.98 * test)
-    return numbers[:validation], numbers[validation:test], numbers[test:]
+    validation = int(0.02 * test)
+    return numbers[validation:test], numbers[:validation], numbers[test:]
 
 
 def _data(seed: int) -> Data:
@@ -158,8 +162,8 @@ def _scheduler(optimizer: torch.optim.Optimizer, total_steps: int) -> torch.opti
 def task() -> Task:
     """Return the language model: 4 layers of 128 channels and 4 heads, 64 characters, 2,000 steps of 12 windows.
 
-    The text is in the public domain. nanoGPT's README gives 1.88 nats per character on the last tenth of the text; its own code reaches
-    1.94 on the windows of seed 0, and so does this task, 1.87 with ReLU or with matched init (``docs/evidence/domains.md``).
+    The text is in the public domain. nanoGPT's README gives 1.88 nats per character by an estimate from 240 windows of the last tenth of
+    the text, and its code of then 1.8975 and 1.8951 (two seeds) on all of it (``docs/evidence/domains.md``).
 
     Example:
         >>> data = task().data(0)
@@ -183,5 +187,5 @@ def task() -> Task:
         shuffle=False,  # the windows are drawn at random
         rope=0.01,
         description="Tiny Shakespeare (public domain), character GPT by nanoGPT's CPU recipe; published: 1.88",
-        source="shakespeare, protocol 1",
+        source="shakespeare, protocol 2",
     )
