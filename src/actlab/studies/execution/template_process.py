@@ -29,7 +29,7 @@ from actlab.system import native_threads
 from actlab.system.processes.process_tree import end_session, signal_session
 from actlab.system.signal_name import signal_name
 from actlab.system.standard_streams import open_missing_streams
-from actlab.tasks.registry import names
+from actlab.tasks.registry import is_registered
 from actlab.tasks.task import Task
 
 __all__ = [
@@ -111,7 +111,7 @@ def _search_path() -> str:
 
 def _is_importable(job: Job) -> bool:
     is_named = isinstance(job.task, str)
-    if is_named and not (job.task in names() or str(job.task).endswith(".py")):
+    if is_named and not (is_registered(str(job.task)) or str(job.task).endswith(".py")):
         return False
     try:  # definitions of a script or a notebook cannot be imported, nor axes of a user's file
         pickled = pickle.dumps((None if is_named else job.task, job.conditions.axes))
