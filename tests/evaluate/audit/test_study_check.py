@@ -10,7 +10,7 @@ import actlab
 from actlab.evaluate.audit.study_check import check_for_study, count_duplicates
 from actlab.studies.prepare import draft
 from actlab.tasks import resolve
-from actlab.tasks.data import Split, as_data
+from actlab.tasks.data import Data, Split, as_data
 from actlab.tasks.task import load_data
 
 
@@ -102,3 +102,11 @@ def test_a_study_is_told_before_it_begins():
 
     assert hygiene["test_in_train"] == 3
     assert "3 examples of test have the same inputs" in hygiene["findings"][0]
+
+
+@pytest.mark.parametrize("shape", [(50, 3), (50, 2, 1)])
+def test_targets_of_another_shape_in_another_split_are_no_error(shape):
+    train = Split(x=torch.randn(50, 4), y=torch.zeros(shape, dtype=torch.int64))
+    test = Split(x=torch.randn(20, 4), y=torch.arange(20) % 2)
+    for data in (Data(train=train, test=test), Data(train=test, test=train)):
+        assert check_for_study(resolve("digits"), data)["test_in_train"] == 0

@@ -46,6 +46,8 @@ class TargetReader:
         values = None if target is None else _plain(target)
         if values is not None and not self._is_decided:
             self._decide(values)
+        if values is not None and len(values) and not self._fits(values):
+            self.kind = None  # splits whose targets have several shapes; the checks of them would compare unlike things
         if values is None or self.kind is None:
             return None
         if self.kind == "number":
@@ -74,6 +76,10 @@ class TargetReader:
             self.kind = "class"
         else:
             self.kind = "number"
+
+    def _fits(self, values: npt.NDArray[Any]) -> bool:
+        """Return whether there is one target for each example, or one row of ones and zeros."""
+        return (self._is_one_hot and values.ndim == 2) or values.size == len(values)
 
     def _read_codes(self, values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         distinct, place = np.unique(values, return_inverse=True)
