@@ -19,9 +19,11 @@ from actlab.tasks.checks.function_check import check_function
 from actlab.tasks.training.evaluation import as_number
 
 NEEDS_FILES = ("fashion", "movielens")  # of the user
+LARGE = ("shakespeare", "tiny:resnet-8")  # tens of seconds for a step and an evaluation
+TASKS = [name for name in names() if not name.startswith(NEEDS_FILES)]
 
 
-@pytest.mark.parametrize("name", [name for name in names() if not name.startswith(NEEDS_FILES)])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in TASKS])
 def test_every_bundled_task_passes(name):
     task = resolve(name)
 
