@@ -45,7 +45,7 @@ EXAMPLES = {
     "tasks": "actlab tasks",
     "cost": "actlab cost my_model.py relu gelu mish",
     "doctor": "actlab doctor digits",
-    "audit": "actlab audit my_task.py",
+    "audit": "actlab audit digits",
     "sites": "actlab sites my_model.py",
     "evaluate": "actlab evaluate digits --axes calibration,groups",
     "importance": "actlab importance digits --act gelu",

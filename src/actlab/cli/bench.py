@@ -89,7 +89,7 @@ def hardware(
     imports: Import = None,  # noqa: ARG001 # done by its callback
     as_json: AsJson = False,
 ) -> None:
-    """Show what activations gain or lose on this machine in every dtype.
+    """Show what activations cost here in every dtype.
 
     Times are told over ReLU's in the same dtype and over the function's own in float32. Ctrl-C ends the measurement; what is measured by
     then is shown and written.

@@ -39,7 +39,7 @@ def audit(
     imports: Import = None,  # noqa: ARG001 # done by its callback
     as_json: AsJson = False,
 ) -> None:
-    """Search a task's data for duplicates, leaks, wrong splits and imbalance.
+    """Search a task's data for duplicates, leaks and wrong splits.
 
     The exit code is 1 if there is a finding.
     """

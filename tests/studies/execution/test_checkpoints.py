@@ -90,12 +90,18 @@ def test_kills_of_single_processes_leave_no_trace_but_the_steps_they_repeat(tmp_
 
 
 def test_kills_of_everything_leave_no_trace_either(tmp_path, undisturbed):
-    kills = {30, 130, 131}
-    loss = Fatal(tmp_path / "calls", kills, lambda: os.killpg(0, signal.SIGKILL))
+    kills, first = {30, 130, 131}, tmp_path / "first"
+
+    def kill_everything():
+        os.killpg(int(first.read_text()), signal.SIGKILL)
+        os.killpg(0, signal.SIGKILL)  # the runner is in a session of its own
+
+    loss = Fatal(tmp_path / "calls", kills, kill_everything)
     for number in range(len(kills) + 1):
         pid = os.fork()
         if pid == 0:
             os.setsid()
+            first.write_text(str(os.getpid()))
             run(tmp_path, loss)
             os._exit(0)
         _, status = os.waitpid(pid, 0)

@@ -20,6 +20,7 @@ from actlab.evaluate.audit.split_order import GroupSplit, TimeOrder
 from actlab.evaluate.audit.targets import TargetReader
 from actlab.system.name_list import listed
 from actlab.tasks.data import Data, Split
+from actlab.tasks.isolation import one_thread
 from actlab.tasks.loading.loader import InMemory, Loader
 from actlab.tasks.task import Task
 
@@ -67,8 +68,9 @@ def check_for_study(task: Task, data: Data) -> Mapping[str, Any]:
     """
     if unread := _unread(data):
         return unread
-    check = _Check(task, data)
-    found = [report.sentence for report in check.reports() if report.severity == "finding"]
+    with one_thread():  # a study forks from this process, which then has no thread of torch's pool
+        check = _Check(task, data)
+        found = [report.sentence for report in check.reports() if report.severity == "finding"]
     return {**_counts(check.exact), **({"findings": found} if found else {})}
 
 

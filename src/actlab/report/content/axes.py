@@ -8,7 +8,18 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 from actlab.report.content.arm_columns import Column
-from actlab.report.content.format import MINUS, MISSING, count, decimals, fixed, interval, short_time, signed, size
+from actlab.report.content.format import (
+    MINUS,
+    MISSING,
+    count,
+    decimals,
+    fixed,
+    interval,
+    plural,
+    short_time,
+    signed,
+    size,
+)
 from actlab.report.content.series import Row, main_trials, quartiles
 from actlab.studies.arm import named
 
@@ -114,7 +125,7 @@ def _cell(column: ColumnFinding, number: ArmNumber) -> dict[str, Any]:
             or f"{_signed(column, number.difference.mean)} {_interval(column, number.difference.ci, sign=True)}"
         ]
     if number.missing and number.n:
-        small.append(f"{number.n} of {number.trials} seeds")
+        small.append(f"{number.n} of {plural(number.trials, 'seed')}")
     if number.relation == "undecided" and number.seeds_needed:
         small.append(f"about {number.seeds_needed} more seeds")
     return {
