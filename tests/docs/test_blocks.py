@@ -46,7 +46,9 @@ def test_few_blocks_are_left_out_and_each_says_why():
     assert sum(len(found) for found in BLOCKS.values()) - len(left_out) >= 30
 
 
-LEFT_OUT = 6  # a calibration of five minutes, two that take a minute, a block that needs torchvision, and parts of a file
+LEFT_OUT = (
+    6  # a calibration of five minutes, two that take a minute, a block that needs torchvision, and parts of a file
+)
 
 
 def test_a_wrong_output_and_a_block_that_raises_are_noticed(run, tmp_path):

@@ -205,7 +205,9 @@ def _named_leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 def _is_per_example(value: Any) -> bool:
     """Return whether a list or tuple has one text or number for each example, as default_collate leaves texts."""
-    return isinstance(value, tuple | list) and bool(value) and all(isinstance(v, str | bytes | int | float) for v in value)
+    return (
+        isinstance(value, tuple | list) and bool(value) and all(isinstance(v, str | bytes | int | float) for v in value)
+    )
 
 
 def _is_of_columns(value: list[Any]) -> bool:
