@@ -54,8 +54,8 @@ def predicted_probabilities(rows: npt.NDArray[Any], classes: npt.NDArray[np.int6
         np.True_
     """
     from sklearn.ensemble import HistGradientBoostingClassifier  # noqa: PLC0415 # slow to import
-    from sklearn.model_selection import StratifiedKFold, cross_val_predict  # noqa: PLC0415
-    from sklearn.neighbors import KNeighborsClassifier  # noqa: PLC0415
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict  # noqa: PLC0415 # as above
+    from sklearn.neighbors import KNeighborsClassifier  # noqa: PLC0415 # as above
 
     model: Any = (
         HistGradientBoostingClassifier(max_iter=50, random_state=0)

@@ -157,7 +157,7 @@ def _site(one: LayerInput) -> dict[str, float]:
 def _saved(model: nn.Module, seen: Mapping[str, LayerInput]) -> float:
     """Return the share of multiplications of all layers that have an exact zero as input and need not be made."""
     layers = layers_with_weights(model)
-    sizes = {path: float(layers[path].weight.numel()) for path in seen}  # type: ignore[operator]
+    sizes = {path: float(layers[path].weight.numel()) for path in seen}  # type: ignore[operator] # weights are tensors
     return sum(sizes[path] * seen[path].zeros for path in seen) / sum(sizes.values())
 
 

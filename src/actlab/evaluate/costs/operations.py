@@ -38,7 +38,7 @@ class _Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch has 
     """Counts the bytes of the tensors that kernels read and write; views move nothing."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call] # as above
         self.bytes = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:

@@ -71,7 +71,7 @@ def changed_weights(model: nn.Module, change: Callable[[Tensor], Tensor]) -> Ite
     try:
         with torch.no_grad():
             for weight, own in zip(weights, before, strict=True):
-                weight.copy_(change(own))  # type: ignore[operator]
+                weight.copy_(change(own))  # type: ignore[operator] # as above
         with ExitStack() as stack:
             for path, layer in computed.items():
                 stack.enter_context(_changed_last(path, layer, change))
@@ -79,7 +79,7 @@ def changed_weights(model: nn.Module, change: Callable[[Tensor], Tensor]) -> Ite
     finally:
         with torch.no_grad():
             for weight, own in zip(weights, before, strict=True):
-                weight.copy_(own)  # type: ignore[operator]
+                weight.copy_(own)  # type: ignore[operator] # as above
 
 
 class _Changed(nn.Module):
@@ -169,7 +169,8 @@ def pruned(model: nn.Module, share: float) -> Callable[[Tensor], Tensor]:
         >>> pruned(net, 0.5)(net.weight.detach())
         tensor([[ 0., -0.,  3., -4.]])
     """
-    sizes = torch.cat([layer.weight.detach().abs().flatten() for layer in layers_with_weights(model).values()])  # type: ignore[operator]
+    layers = layers_with_weights(model).values()
+    sizes = torch.cat([layer.weight.detach().abs().flatten() for layer in layers])  # type: ignore[operator] # weights are tensors
     count = round(share * sizes.numel())
     threshold = sizes.kthvalue(count).values if count else torch.tensor(-1.0)
     return lambda weight: weight * (weight.abs() > threshold)

@@ -20,7 +20,7 @@ from scipy.special import stdtr
 
 from actlab.stats.e_process import Floats
 from actlab.stats.median_interval import median_interval
-from actlab.studies.verdict.axes.axes_study import AxesStudy
+from actlab.studies.verdict.axes.axes_study import HeadlineColumn
 from actlab.studies.verdict.axes.column_evidence import Comparison
 from actlab.studies.verdict.axes.column_finding import ArmNumber, ColumnDifference, ColumnRelation
 
@@ -34,20 +34,8 @@ _SMALLEST_P: Final = 1e-100
 
 
 @dataclass(frozen=True, kw_only=True)
-class ArmColumn:
-    """A headline column that is measured once for each arm.
-
-    Attributes:
-        axis: name of the axis.
-        name: of the column.
-        column: its direction, unit, description and region, as the axis says them.
-        study: results.
-    """
-
-    axis: str
-    name: str
-    column: Mapping[str, Any]
-    study: AxesStudy
+class ArmColumn(HeadlineColumn):
+    """A headline column that is measured once for each arm."""
 
     #: More seeds do not change it.
     each: ClassVar[None] = None

@@ -12,7 +12,7 @@ from actlab.studies.verdict.axes.axis_numbers import AxisRows
 from actlab.studies.verdict.axes.column_finding import Interval
 from actlab.studies.verdict.outcomes import Costs, Outcome, StudyFacts
 
-__all__ = ["AxesStudy"]
+__all__ = ["AxesStudy", "HeadlineColumn"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,3 +36,20 @@ class AxesStudy:
         # The seed follows from the plan, so that the same study has the same interval in every process.
         seed = zlib.crc32(f"{self.facts.fingerprint} axes {name}".encode())
         return bootstrap_interval(values, seed=seed) or (None, None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadlineColumn:
+    """A column by which a verdict compares arms.
+
+    Attributes:
+        axis: name of the axis.
+        name: of the column.
+        column: its direction, unit, description and region, as the axis says them.
+        study: results.
+    """
+
+    axis: str
+    name: str
+    column: Mapping[str, Any]
+    study: AxesStudy

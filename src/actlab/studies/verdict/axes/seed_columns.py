@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import numpy as np
 
 from actlab.stats.far_out import far_out
-from actlab.studies.verdict.axes.axes_study import AxesStudy
+from actlab.studies.verdict.axes.axes_study import HeadlineColumn
 from actlab.studies.verdict.axes.axis_numbers import ArmSeries, column_series
 from actlab.studies.verdict.axes.churn import Churn, PairShares, jackknife_interval, separate_pairs
 from actlab.studies.verdict.axes.column_evidence import Comparison, comparison
@@ -25,20 +25,8 @@ CHURN: Final = ("churn", "disagreement")
 
 
 @dataclass(frozen=True, kw_only=True)
-class SeedColumn:
-    """A headline column that is measured of every trial.
-
-    Attributes:
-        axis: name of the axis.
-        name: of the column.
-        column: its direction, unit, description and region, as the axis says them.
-        study: results.
-    """
-
-    axis: str
-    name: str
-    column: Mapping[str, Any]
-    study: AxesStudy
+class SeedColumn(HeadlineColumn):
+    """A headline column that is measured of every trial."""
 
     #: Seeds that one more difference takes.
     each: ClassVar[int] = 1
