@@ -7,6 +7,7 @@ shipped; Fashion-MNIST (MIT licence) takes their place, so the published scores 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -100,17 +101,12 @@ def ds_cnn_task() -> Task:
         >>> ds_cnn_task().model(0)(torch.zeros(2, 1, 49, 10)).shape
         torch.Size([2, 10])
     """
-    return Task(
+    return replace(
+        resnet_task(),
         name="tiny:ds-cnn",
         model=_ds_cnn,
         data=partial(shaped, as_features=True),
-        loss=functional.cross_entropy,
-        metric=accuracy,
-        scheduler=cosine,
-        learning_rate=3e-3,
-        batch_size=64,
         epochs=6,
-        rope=0.005,
         input_kind="image",
         description="DS-CNN of MLPerf Tiny on Fashion-MNIST (MIT licence) at 49 x 10; logistic regression: 0.83",
         source="tiny:ds-cnn, protocol 1",
