@@ -1,11 +1,18 @@
 """Walk-forward splits train on what was known before the first forecast of the test, and refuse series that are too short."""
 
+import math
+from dataclasses import replace
+
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actlab.errors import TaskError
-from actlab.tasks.builtin.series.walk_forward import WalkForward
+from actlab.evaluate.audit.audit import audit
+from actlab.tasks import resolve
+from actlab.tasks.builtin.series.walk_forward import WalkForward, moments_of
+from actlab.tasks.task import load_data
 
 
 @settings(max_examples=30, deadline=None)
@@ -43,3 +50,35 @@ def test_a_series_that_is_too_short_is_refused_with_what_it_would_need():
         TaskError, match="walk-forward split of 50 forecasts is not possible: 3 test periods of 10, a validation period"
     ):
         WalkForward(origins=50, horizon=5, test=10, validation=10, periods=3)
+
+
+@pytest.mark.parametrize("name", ["co2", "oil", "oil:causal"])
+def test_the_times_of_shipped_forecasts_divide_their_splits(name):
+    task = resolve(name)
+    splits = load_data(task, 3).splits
+    times = {split: task.times(part.x, part.y) for split, part in splits.items()}
+
+    assert max(times["train"]) < min(times["validation"])
+    assert max(times["validation"]) < min(times["test"])
+    assert all(sorted(set(found)) == found for found in times.values())
+
+
+def test_the_audit_sees_that_a_shipped_forecast_is_split_at_random():
+    task = resolve("co2")
+
+    def shuffled(seed):
+        parts = load_data(task, seed)
+        x, y = (torch.cat([getattr(parts.train, part), getattr(parts.test, part)]) for part in "xy")
+        order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
+        train, test = order[104:], order[:104]
+        return {"train": (x[train], y[train]), "test": (x[test], y[test])}
+
+    assert audit(task).findings == ()
+    assert [finding.kind for finding in audit(replace(task, data=shuffled)).findings] == ["time order"]
+
+
+def test_an_example_that_is_not_of_the_series_has_no_moment():
+    series = torch.arange(6.0).view(3, 2)
+
+    assert moments_of(series.flip(0), known=series, moments=[1, 2, 3]) == [3, 2, 1]
+    assert math.isnan(moments_of(series[:1] + 0.5, known=series, moments=[1, 2, 3])[0])

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from actlab.tasks.builtin.extracts import extract
 from actlab.tasks.builtin.series.oil import error_to_naive, squared_error
-from actlab.tasks.builtin.series.walk_forward import WalkForward
+from actlab.tasks.builtin.series.walk_forward import WalkForward, moments_of
 from actlab.tasks.data import Data, Split
 from actlab.tasks.task import Task
 
@@ -49,6 +49,12 @@ def _data(seed: int) -> Data:
             for name, part in split.parts(seed).items()
         }
     )
+
+
+def _weeks(x: Tensor, _: Tensor) -> list[float]:
+    """Return the week, from the first one on, of the last value that each input knows."""
+    known = _examples()[0]
+    return moments_of(x, known=known, moments=range(_PAST - 1, _PAST - 1 + len(known)))
 
 
 class _Forecast(nn.Module):
@@ -83,6 +89,7 @@ def mlp_task() -> Task:
         rope=0.01,
         output_kind="values",
         input_kind="series",
+        times=_weeks,
         description="Weekly CO2 at Mauna Loa (Scripps, public domain), 13 weeks ahead, walk-forward; naive: 1, linear regression: 0.65",
         source="co2, protocol 1",
     )

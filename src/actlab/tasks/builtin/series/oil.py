@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from actlab.tasks.builtin.extracts import extract
-from actlab.tasks.builtin.series.walk_forward import WalkForward
+from actlab.tasks.builtin.series.walk_forward import WalkForward, moments_of
 from actlab.tasks.data import Data, Split, tensors_of
 from actlab.tasks.task import Parameters, Task
 
@@ -61,6 +61,11 @@ def _data(seed: int) -> Data:
             for name, part in split.parts(seed).items()
         }
     )
+
+
+def _days(x: Tensor, _: Tensor) -> list[float]:
+    """Return the day, counted from 1970-01-01, of the last price that each input knows."""
+    return moments_of(x, known=_examples()[0], moments=extract("oil")["day"][_PAST:-_HORIZON].tolist())
 
 
 def squared_error(output: Tensor, target: Tensor) -> Tensor:
@@ -167,6 +172,7 @@ def mlp_task() -> Task:
         rope=0.005,
         output_kind="values",
         input_kind="series",
+        times=_days,
         description="Volatility of WTI oil prices (EIA, public domain), walk-forward, MLP; naive: 1, linear regression: 0.945",
         source="oil, protocol 1",
     )

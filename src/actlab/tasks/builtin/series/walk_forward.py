@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import nan
+
+from torch import Tensor
 
 from actlab.errors import TaskError
 
-__all__ = ["WalkForward"]
+__all__ = ["WalkForward", "moments_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,3 +63,21 @@ class WalkForward:
             "validation": range(validation, validation + self.validation),
             "test": range(test, end),
         }
+
+
+def moments_of(inputs: Tensor, *, known: Tensor, moments: Sequence[float]) -> list[float]:
+    """Return the moment of each example, found by its content, so that an audit sees where it really stands in the series.
+
+    Args:
+        inputs: of some examples, shape (m, ...).
+        known: inputs of all examples of the series, shape (n, ...).
+        moments: of these, n numbers; NaN stands for an example that is not one of them.
+
+    Example:
+        >>> import torch
+        >>> series = torch.tensor([[1.0, 2.0], [2.0, 4.0], [4.0, 3.0]])
+        >>> moments_of(series[[2, 0]], known=series, moments=[10.0, 20.0, 30.0])
+        [30.0, 10.0]
+    """
+    found = {row.tobytes(): moment for row, moment in zip(known.numpy(), moments, strict=True)}
+    return [found.get(row.tobytes(), nan) for row in inputs.numpy()]
