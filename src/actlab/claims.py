@@ -1,0 +1,184 @@
+"""Claims of the literature, run as studies and recorded with their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from actlab.errors import StoreError
+from actlab.studies.claims.claim import Claim, ClaimStudy, Exact, Part, Source, difference, growth, spread, value
+from actlab.studies.claims.claim_files import claim_names, find_claim, find_claims
+from actlab.studies.claims.claim_outcome import ClaimOutcome, judge_claim
+from actlab.studies.claims.record import SHIPPED_RECORDS, Record, Standing, rows_of_study, stand
+from actlab.studies.claims.registration import register
+from actlab.studies.execution.run import ProgressCallback
+from actlab.study import Study, compare
+from actlab.system.name_list import listed
+
+__all__ = [
+    "SHIPPED_RECORDS",
+    "Claim",
+    "ClaimOutcome",
+    "ClaimStudy",
+    "Exact",
+    "Part",
+    "Record",
+    "RunSettings",
+    "Source",
+    "Standing",
+    "claim_names",
+    "difference",
+    "find_claim",
+    "find_claims",
+    "growth",
+    "judge_claim",
+    "run_claim",
+    "spread",
+    "stand",
+    "value",
+]
+
+_FEWEST_MORE = 2  # seeds that are added at a time, at least
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """How a claim is run.
+
+    Attributes:
+        store: URL or path of the store of trials, as for :func:`actlab.compare`.
+        jobs: processes that run trials.
+        seeds: number of seeds of every study, in the place of the claim's first look and of its largest number.
+        restart: whether an earlier record of a changed claim is dropped.
+        progress: as for :func:`actlab.compare`.
+    """
+
+    store: str | Path | None = None
+    jobs: int | None = None
+    seeds: int | None = None
+    restart: bool = False
+    progress: ProgressCallback | bool | None = None
+
+
+@dataclass(kw_only=True)
+class _Run:
+    """State of a running claim."""
+
+    claim: Claim
+    folder: Path
+    settings: RunSettings
+    record: Record
+    seeds: dict[str, int] = field(default_factory=dict)
+    cpu_seconds: float = 0.0
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def look(self) -> ClaimOutcome:
+        """Run the studies with their present numbers of seeds, and record rows and outcome."""
+        self.cpu_seconds = 0.0
+        rows = {key: self._rows(study, self.seeds[key]) for key, study in self.claim.studies.items()}
+        self.record = self.record.with_rows(
+            self.claim, rows, cpu_seconds=round(self.cpu_seconds, 1), versions=self.versions
+        )
+        self.record.write(self.claim.name, self.folder)
+        return judge_claim(self.claim, self.record.rows)
+
+    def _rows(self, study: ClaimStudy, seeds: int) -> list[dict[str, Any]]:
+        found = _compare(study, seeds, self.settings)
+        trials = found.rows()
+        self.cpu_seconds += sum(row["cpu_seconds"] for row in trials)
+        self.versions = {name: text for row in trials[-1:] for name, text in row["versions"].items()}
+        return rows_of_study(trials, dict(zip(found.plan.labels, study.arms, strict=True)))
+
+    def extend(self, outcome: ClaimOutcome) -> bool:
+        """Add seeds to the studies of undecided parts; return whether there are any to add."""
+        before = dict(self.seeds)
+        for part, judged in zip(self.claim.parts, outcome.parts, strict=True):
+            if judged.decision != "undecided" or not judged.judged or part.effect is None:
+                continue
+            wanted = max(before[key] for key in part.effect.studies) + max(_FEWEST_MORE, judged.more or 0)
+            for key in part.effect.studies:
+                self.seeds[key] = max(self.seeds[key], min(wanted, self.claim.studies[key].most))
+        return self.seeds != before
+
+
+def run_claim(
+    claim: Claim | str | Path,
+    *,
+    records: str | Path = "claims",
+    settings: RunSettings | None = None,
+    looked: Callable[[ClaimOutcome], None] | None = None,
+    **options: Any,
+) -> ClaimOutcome:
+    """Run or resume a claim until each of its parts is decided, or its largest number of seeds is reached.
+
+    The pass rule and the studies are registered in the record before the first trial. Rows and outcome are written after every look.
+    Trials that are in the store are not run again, also not those of another claim with the same study.
+
+    Args:
+        claim: the claim, the name of one that ships with ActLab, or a Python file that defines one.
+        records: folder of the records.
+        settings: how it is run; the defaults if not given.
+        looked: called with the outcome after every look.
+        options: fields of :class:`RunSettings`, in the place of those of ``settings``.
+
+    Returns:
+        The outcome.
+
+    Raises:
+        StoreError: the record is of another rule or other studies, and ``restart`` is false.
+        ActlabError: as for :func:`actlab.compare`.
+        StudyInterrupted: Ctrl-C; the same call goes on.
+    """
+    chosen = replace(settings or RunSettings(), **options)
+    found = claim if isinstance(claim, Claim) else find_claim(claim)
+    folder = Path(records)
+    run = _Run(claim=found, folder=folder, settings=chosen, record=_registered(found, folder, restart=chosen.restart))
+    run.seeds = {key: chosen.seeds or study.seeds for key, study in found.studies.items()}
+    for key, rows in run.record.rows.items():  # a run that goes on does not look at fewer seeds than before
+        run.seeds[key] = max(run.seeds[key], len({row["seed"] for row in rows}))
+    while True:
+        outcome = run.look()
+        if looked is not None:
+            looked(outcome)
+        if chosen.seeds is not None or not run.extend(outcome):
+            return outcome
+
+
+def _registered(claim: Claim, folder: Path, *, restart: bool) -> Record:
+    """Return the record of the claim, a new one where there is none; it is written before the first trial.
+
+    Raises:
+        StoreError: the claim is not the one that was registered.
+    """
+    try:
+        record = Record.read(claim.name, folder)
+    except StoreError:
+        if not restart:
+            raise
+        record = None
+    changes = [] if record is None else register(claim).changes(record.registration)
+    if record is not None and not changes:
+        return record
+    if record is not None and any(record.rows.values()) and not restart:
+        raise StoreError(
+            f"The claim {claim.name} was registered on {record.registered[:10]} and has rows; since then {listed(changes)} has changed, so "
+            f"they do not count. Undo the change, or drop the rows and register it anew: actlab claims run {claim.name} --restart"
+        )
+    new = Record.new(claim, earlier=record)
+    new.write(claim.name, folder)
+    return new
+
+
+def _compare(study: ClaimStudy, seeds: int, settings: RunSettings) -> Study:
+    return compare(
+        study.task,
+        study.arms,
+        seeds=seeds,
+        store=settings.store,
+        jobs=settings.jobs,
+        progress=settings.progress,
+        target="none",
+        **study.options(),
+    )

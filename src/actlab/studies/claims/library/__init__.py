@@ -1,0 +1,1 @@
+"""Claims that ship with ActLab, a file for each, by topic."""
