@@ -69,6 +69,22 @@ class Residual(nn.Module):
         return self.outer(hidden - hidden.mean(1, keepdim=True)) / math.sqrt(2)
 
 
+class Attending(nn.Module):
+    """Attends within the rows of an image, by hand and by a module."""
+
+    def __init__(self):
+        super().__init__()
+        self.parts, self.own = nn.Linear(6, 18), nn.MultiheadAttention(6, 2, batch_first=True)
+        self.mlp, self.head = nn.Sequential(nn.Linear(6, 9), nn.ReLU(), nn.Linear(9, 6)), nn.Linear(6, 2)
+
+    def forward(self, x):
+        tokens = x.flatten(1, 2)
+        query, key, value = self.parts(tokens).unflatten(2, (3, 2, 3)).permute(2, 0, 3, 1, 4).unbind(0)
+        tokens = tokens + F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+        tokens = tokens + self.own(tokens, tokens, tokens, need_weights=False)[0]
+        return self.head((tokens + self.mlp(tokens)).mean(1))
+
+
 class NormalizedSteps(torch.optim.Optimizer):
     """An optimizer of a user's own that acts on each number."""
 
@@ -169,6 +185,13 @@ def test_rows_of_other_nets_are_those_of_single_trials(model):
     arms = ARMS[1:4] if model not in {noisy, cnn} else ["relu", "gelu", ARMS[3], ARMS[5]]
 
     assert_equal(both(a_task(model), [*arms, "prelu(weight=learned_per_channel)"] if model is cnn else arms))
+
+
+def test_rows_of_a_net_with_attention_are_those_of_single_trials_and_nothing_warns():
+    task = a_task(lambda _: Attending().double(), epochs=1)
+
+    assert_equal(both(task, ["relu", "gelu"]))
+    assert choose_trainer(task, make_plan(task, ["relu", "gelu"], seeds=4), Conditions(), jobs=1, forced=True).stacked
 
 
 def test_rows_are_equal_with_matched_initialisation_and_no_decay_of_learned_numbers():

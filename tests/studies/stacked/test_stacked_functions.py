@@ -36,6 +36,28 @@ CASES = {
     "a number for each model": (lambda x, y: x * y + y, numbers(4, 6), numbers()),
     "shapes": (lambda x: x.view(x.shape[0], -1).unflatten(1, (3, 4)).transpose(1, 2).flatten(1), numbers(5, 2, 6)),
     "attention": (lambda x: torch.softmax(x @ x.transpose(1, 2) / 6**0.5, -1) @ x, numbers(2, 4, 6)),
+    "fused attention": (F.scaled_dot_product_attention, numbers(2, 3, 4, 6), numbers(2, 3, 5, 6), numbers(2, 3, 5, 6)),
+    "causal attention without heads": (
+        lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=0.2), *[numbers(2, 4, 6)] * 3
+    ),
+    "attention of one example": (F.scaled_dot_product_attention, *[numbers(4, 6)] * 3),
+    "attention with a mask of each example": (
+        lambda x, mask: F.scaled_dot_product_attention(x, x, x, mask), numbers(2, 3, 4, 6), numbers(2, 1, 4, 4)
+    ),
+    "attention with one mask": (
+        lambda x: F.scaled_dot_product_attention(x, x, x, torch.ones(4, 4, dtype=bool).tril()), numbers(2, 3, 4, 6)
+    ),
+    "attention with a mask of examples for all models": (
+        lambda x: F.scaled_dot_product_attention(x, x, x, torch.arange(32.0, dtype=x.dtype).view(2, 1, 4, 4)), numbers(2, 3, 4, 6)
+    ),
+    "attention to the tokens of one example": (
+        lambda q, x: F.scaled_dot_product_attention(q, x, x), numbers(2, 3, 4, 6), numbers(1, 3, 4, 6)
+    ),
+    "attention with its projections": (
+        lambda x, w, b, out: F.multi_head_attention_forward(
+            x, x, x, 6, 2, w, b, None, None, False, 0.0, out, b[:6], need_weights=False)[0],
+        numbers(4, 2, 6), numbers(18, 6), numbers(18), numbers(6, 6),
+    ),
     "reductions": (lambda x: x.mean(1, keepdim=True) + x.std() + x.amax(), numbers(4, 6)),
     "cumulative": (lambda x: torch.cumsum(x, 0)[..., 1:3], numbers(4, 6)),
     "concatenated": (lambda x, y: torch.cat([x, y], -1), numbers(4, 6), numbers(4, 2)),
@@ -126,6 +148,21 @@ def test_random_numbers_are_those_of_each_seed(draw):
 def test_random_numbers_in_place_are_refused():
     with RandomDraws([1, 2]), pytest.raises(StackError, match="in place"):
         torch.empty(3).normal_()
+
+
+def test_dropout_inside_of_attention_is_refused():
+    x = StackedTensor(numbers(2, 3, 4, 6))
+
+    with pytest.raises(StackError, match="dropout inside of scaled_dot_product_attention"):
+        F.scaled_dot_product_attention(x, x, x, dropout_p=0.1)
+
+
+def test_warnings_of_vmap_are_shown_again_to_code_outside_of_stacks():
+    x = numbers(2, 3, 4, 6)
+
+    F.scaled_dot_product_attention(StackedTensor(x), StackedTensor(x[:, :1]), StackedTensor(x[:, :1]))
+    with pytest.warns(UserWarning, match="batching rule"):
+        torch.vmap(F.scaled_dot_product_attention)(x, x, x)
 
 
 def test_a_number_does_not_depend_on_its_place_in_the_tensor():

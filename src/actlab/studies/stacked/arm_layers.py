@@ -24,7 +24,7 @@ from actlab.nn.recognition.torch_activations import describe_module
 from actlab.studies.stacked.compiled.chain_program import ActivationForm
 from actlab.studies.stacked.compiled.layer_chain import StackedActivation
 from actlab.studies.stacked.stacked_functions import evenly
-from actlab.studies.stacked.stacked_tensor import StackedTensor, StackError, raw
+from actlab.studies.stacked.stacked_tensor import StackedTensor, StackError, raw, vmapped
 
 __all__ = ["ArmLayers", "OneArm", "can_differ", "is_compiled"]
 
@@ -92,8 +92,8 @@ class OneArm:
 
     def _by_vmap(self, *inputs: Tensor) -> Tensor:
         layer = self.layers[0]
-        together: Tensor = torch.vmap(lambda parameters, *given: functional_call(layer, parameters, given))(
-            dict(self.parameters), *inputs
+        together: Tensor = vmapped(
+            lambda parameters, *given: functional_call(layer, parameters, given), dict(self.parameters), *inputs
         )
         return together
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from actlab.studies.stacked.compiled.layer_chain import StackedLinear
+from actlab.studies.stacked.stacked_attention import attend
 from actlab.studies.stacked.stacked_convolutions import (
     as_channels,
     convolve_images,
@@ -264,6 +265,7 @@ _products: Callable[..., Any] = super(torch.autograd.Function, _Products).apply
 for _function in (torch.conv1d, torch.conv3d, torch.conv_transpose1d, torch.conv_transpose2d):
     RULES[_function] = model_by_model(_function)
 RULES[torch.conv2d] = convolve_images
+RULES[functional.scaled_dot_product_attention] = attend
 
 
 @_rule(functional.batch_norm)

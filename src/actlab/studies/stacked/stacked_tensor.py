@@ -17,7 +17,7 @@ from torch.utils import _pytree as pytree
 
 from actlab.studies.stacked.compiled.layer_chain import LayerChain, StackedActivation, StackedLinear
 
-__all__ = ["RULES", "StackError", "StackedTensor", "raw", "through_vmap"]
+__all__ = ["RULES", "StackError", "StackedTensor", "raw", "through_vmap", "vmapped"]
 
 #: Stacked forms by torch function; each returns NotImplemented for arguments that it does not take.
 RULES: Final[dict[Any, Callable[..., Any]]] = {}
@@ -110,6 +110,22 @@ def raw(value: Any) -> Any:
     return value.stacked if isinstance(value, StackedTensor) else value
 
 
+def vmapped(function: Callable[..., Any], *args: Any) -> Any:
+    """Return what ``torch.vmap(function)`` gives, without its warnings of functions that it runs model by model.
+
+    Whether a stack is faster than single trials is measured, so that such a warning says nothing that a user could act on.
+
+    Example:
+        >>> vmapped(torch.dot, torch.ones(3, 2), torch.ones(3, 2))
+        tensor([2., 2., 2.])
+    """
+    torch._C._functorch._set_vmap_fallback_warning_enabled(False)  # type: ignore[attr-defined] # torch leaves it out
+    try:
+        return torch.vmap(function)(*args)
+    finally:  # torch does not tell how it was; this is its default
+        torch._C._functorch._set_vmap_fallback_warning_enabled(True)  # type: ignore[attr-defined]
+
+
 def through_vmap(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """Run a torch function for all models by ``torch.vmap``.
 
@@ -136,7 +152,7 @@ def through_vmap(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mappin
         # vmap returns tensors only, and at least one
         return [*(it for it in results if isinstance(it, Tensor)), tensors[0]]
 
-    computed = torch.vmap(one_model)(*(leaves[place].stacked for place in places))
+    computed = vmapped(one_model, *(leaves[place].stacked for place in places))
     tensors = iter(computed)
     result_form, others = beside
     return pytree.tree_unflatten([StackedTensor(next(tensors)) if it is None else it for it in others], result_form)

@@ -29,3 +29,7 @@ def test_the_warm_up_takes_a_tenth_of_the_steps(steps):
     assert found[:warm] == pytest.approx([1 / warm + step * (1 - 1 / warm) / warm for step in range(warm)])
     assert found[warm] == pytest.approx(1.0)
     assert all(a > b for a, b in zip(found[warm:], found[warm + 1 :], strict=False))
+
+
+def test_a_single_step_is_one_at_the_full_rate():
+    assert rates(warm_cosine, 1) == [1.0]

@@ -30,6 +30,5 @@ def warm_cosine(optimizer: torch.optim.Optimizer, total_steps: int) -> torch.opt
     """
     steps = max(1, round(_WARM_UP * total_steps))
     warm_up = torch.optim.lr_scheduler.LinearLR(optimizer, start_factor=1 / steps, total_iters=steps)
-    return torch.optim.lr_scheduler.SequentialLR(
-        optimizer, [warm_up, cosine(optimizer, total_steps - steps)], milestones=[steps]
-    )
+    falling = cosine(optimizer, max(1, total_steps - steps))  # of one step in all, the warm-up is the whole
+    return torch.optim.lr_scheduler.SequentialLR(optimizer, [warm_up, falling], milestones=[steps])
