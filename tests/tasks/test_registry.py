@@ -29,6 +29,7 @@ def test_the_built_in_tasks_are_registered():
         "gan:recall",
         *(f"fashion-mnist:{net}" for net in ("resnet", "vit", "depth-16", "autoencoder")),
         *("shakespeare", "shakespeare:plays"),
+        *("shakespeare:small", "shakespeare:small-sgd", "shakespeare:norm-free", "shakespeare:norm-free-sgd"),
         *(f"tiny:{net}" for net in ("resnet-8", "ds-cnn", "anomaly")),
     }
 
