@@ -5,7 +5,7 @@ from collections.abc import Callable
 from actlab.tasks.builtin import digits, fashion_mnist, gan, jamming, mnist1d
 from actlab.tasks.builtin.control import cart_pole
 from actlab.tasks.builtin.graphs import sections
-from actlab.tasks.builtin.language import gpt, plays
+from actlab.tasks.builtin.language import gpt, plays, small_gpt
 from actlab.tasks.builtin.microcontroller import tiny_nets
 from actlab.tasks.builtin.perception import japanese_vowels
 from actlab.tasks.builtin.physics import burgers, helmholtz, image
@@ -52,6 +52,10 @@ _BUILDERS: dict[str, Callable[[], Task]] = {
     "cart-pole": cart_pole.cart_pole_task,
     "shakespeare": gpt.task,
     "shakespeare:plays": plays.task,
+    "shakespeare:small": small_gpt.task,
+    "shakespeare:small-sgd": small_gpt.sgd_task,
+    "shakespeare:norm-free": small_gpt.norm_free_task,
+    "shakespeare:norm-free-sgd": small_gpt.norm_free_sgd_task,
     "tiny:resnet-8": tiny_nets.resnet_task,
     "tiny:ds-cnn": tiny_nets.ds_cnn_task,
     "tiny:anomaly": tiny_nets.anomaly_task,
