@@ -9,6 +9,7 @@ from actlab.tasks.builtin.language import gpt, plays, small_gpt
 from actlab.tasks.builtin.microcontroller import tiny_nets
 from actlab.tasks.builtin.perception import japanese_vowels
 from actlab.tasks.builtin.physics import burgers, helmholtz, image
+from actlab.tasks.builtin.propagation import deep_digits, gradient_depth
 from actlab.tasks.builtin.recommendation import dependencies, movielens
 from actlab.tasks.builtin.series import co2, oil
 from actlab.tasks.builtin.tables import insurance
@@ -49,6 +50,7 @@ _BUILDERS: dict[str, Callable[[], Task]] = {
     "helmholtz": helmholtz.helmholtz_task,
     "image:siren": image.siren_task,
     "image:fourier": image.fourier_task,
+    "deep-digits:elu-paper": deep_digits.elu_task,
     "cart-pole": cart_pole.cart_pole_task,
     "shakespeare": gpt.task,
     "shakespeare:plays": plays.task,
@@ -64,6 +66,13 @@ _BUILDERS: dict[str, Callable[[], Task]] = {
 _NUMBERED: dict[str, Callable[[float], Task]] = {
     "fashion-mnist:depth-16": fashion_depth.task,
     "jamming:ones-0.5": jamming.ones_task,
+    "deep-digits:depth-32": deep_digits.depth_task,
+    "deep-digits:batch-norm-32": deep_digits.batch_norm_task,
+    "deep-digits:dropout-8": deep_digits.dropout_task,
+    "deep-digits:alpha-dropout-8": deep_digits.alpha_dropout_task,
+    "deep-digits:sgd-0.3": deep_digits.sgd_task,
+    "deep-digits:adam-0.03": deep_digits.adam_task,
+    "gradient:depth-20": gradient_depth.task,
 }
 _EARLIER: dict[str, Callable[[], Task]] = {
     "digits:protocol-1": digits.earlier_mlp_task,
