@@ -11,6 +11,7 @@ from actlab.tasks.builtin.perception import japanese_vowels
 from actlab.tasks.builtin.physics import burgers, helmholtz, image
 from actlab.tasks.builtin.propagation import deep_digits, gradient_depth
 from actlab.tasks.builtin.recommendation import dependencies, movielens
+from actlab.tasks.builtin.reliability import noisy_digits, retrained_pair
 from actlab.tasks.builtin.series import co2, oil
 from actlab.tasks.builtin.tables import insurance
 from actlab.tasks.builtin.vision import fashion_autoencoder, fashion_depth, fashion_resnet, fashion_vit
@@ -20,8 +21,12 @@ from actlab.tasks.task import Task
 _BUILDERS: dict[str, Callable[[], Task]] = {
     "digits": digits.mlp_task,
     "digits:cnn": digits.cnn_task,
+    "digits:noise": noisy_digits.mlp_noise_task,
+    "digits:cnn-noise": noisy_digits.cnn_noise_task,
+    "digits:pair": retrained_pair.digits_pair_task,
     "mnist1d": mnist1d.training_loss_task,
     "mnist1d:accuracy": mnist1d.accuracy_task,
+    "mnist1d:pair": retrained_pair.mnist1d_pair_task,
     "fashion-mnist": fashion_mnist.lenet_task,
     "fashion-mnist:mlp": fashion_mnist.mlp_task,
     "fashion-mnist:resnet": fashion_resnet.task,
