@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -10,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from actlab.errors import PlanError
 from actlab.studies.claims.effect import Cell, Effect, Scale, difference, growth, spread, value
+from actlab.studies.claims.function_code import function_code
 
 __all__ = [
     "Cell",
@@ -151,7 +151,7 @@ class Part:
             return plain | {"effect": asdict(self.effect)}
         if self.exact is None:
             return plain
-        code = inspect.getsource(self.exact.compute)
+        code = function_code(self.exact.compute)
         return plain | {"code": code, "claimed": self.exact.claimed, "tolerance": self.exact.tolerance}
 
 

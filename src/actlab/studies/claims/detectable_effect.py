@@ -8,7 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from actlab.stats.e_process import Floats, log_e_process
+from actlab.stats.e_process import Floats
+from actlab.stats.robust_e_process import log_robust_growth
 
 __all__ = ["detectable_effect", "detectable_in_deviations"]
 
@@ -63,4 +64,5 @@ def detectable_in_deviations(seeds: int, alpha: float) -> float:
 
 
 def _share_shown(effects: Floats, alpha: float) -> float:
-    return float((log_e_process(effects).max(axis=-1) >= math.log(1 / alpha)).mean())
+    evidence = log_robust_growth(effects).cumsum(-1)
+    return float((evidence.max(axis=-1) >= math.log(1 / alpha)).mean())

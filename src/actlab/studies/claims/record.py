@@ -27,6 +27,8 @@ __all__ = ["SHIPPED_RECORDS", "Record", "Standing", "State", "rows_of_study", "s
 SHIPPED_RECORDS: Final = Path(__file__).parent / "records"
 _ALWAYS: Final = ("study", "arm", "seed", "status", "lr", "steps", "cpu_seconds", "trainer")
 
+_FOUND: Final = ("decision", "n", "effect", "low", "high")
+
 State: TypeAlias = Literal["not run", "current", "outdated", "refused"]
 
 
@@ -53,6 +55,11 @@ class Record:
     cpu_seconds: float = 0.0
     versions: Mapping[str, str] = field(default_factory=dict)
     earlier: tuple[str, ...] = ()
+
+    @property
+    def has_run(self) -> bool:
+        """Whether the claim was judged at least once; otherwise it is only registered."""
+        return self.outcome is not None
 
     @classmethod
     def new(cls, claim: Claim, *, earlier: Record | None = None) -> Record:
@@ -130,12 +137,11 @@ def stand(claim: Claim, folder: Path = SHIPPED_RECORDS) -> Standing:
         claim: as it is now.
         folder: of the records.
     """
-    exact_only = not claim.studies
     try:
         record = Record.read(claim.name, folder)
     except StoreError as error:
         return Standing(state="refused", reason=str(error))
-    if record is None or (not exact_only and not any(record.rows.values())):
+    if record is None or not record.has_run:
         return Standing(state="not run", reason=f"Run it: actlab claims run {claim.name}", record=record)
     again = f"Undo the change, or drop the rows and run again: actlab claims run {claim.name} --restart"
     changes = register(claim).changes(record.registration)
@@ -144,14 +150,40 @@ def stand(claim: Claim, folder: Path = SHIPPED_RECORDS) -> Standing:
     if changes:
         return Standing(state="outdated", reason=f"Since the run {listed(changes)} has changed. {again}", record=record)
     outcome = judge_claim(claim, record.rows)
-    if record.outcome is None or record.outcome.get("result") != outcome.result:
-        stored = "none" if record.outcome is None else record.outcome.get("result")
-        return Standing(
-            state="refused",
-            reason=f"The recorded outcome ({stored}) is not that of the rows ({outcome.result}). {again}",
-            record=record,
-        )
+    difference = _first_difference(_findings(record.outcome or {}), _findings(outcome.to_dict()))
+    if difference:
+        reason = f"The recorded outcome is not that of the rows: {difference}. {again}"
+        return Standing(state="refused", reason=reason, record=record)
     return Standing(state="current", outcome=outcome, record=record)
+
+
+def _findings(outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was found, without the forecasts and the words beside it, under one name for each value."""
+    parts = outcome.get("parts", [])
+    numbers = [{f"{name} of part {i}": part.get(name) for name in _FOUND} for i, part in enumerate(parts, start=1)]
+    words = {
+        "result": outcome.get("result"),
+        "conditions": dict(outcome.get("conditions", {})),
+        "number of parts": len(parts),
+    }
+    return words | {name: value for part in numbers for name, value in part.items()}
+
+
+def _first_difference(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    for name in dict.fromkeys([*recorded, *found]):
+        one, other = recorded.get(name), found.get(name)
+        close = (
+            isinstance(one, float)
+            and isinstance(other, float)
+            and math.isclose(one, other, rel_tol=1e-6, abs_tol=1e-12)
+        )
+        if one != other and not close:  # another processor may round the last digit in another way
+            return f"{name} is {_shown(one)} in the record, {_shown(other)} by the rows"
+    return ""
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def now() -> str:
