@@ -1,6 +1,7 @@
 """Built-in tasks of all domains, registered on import."""
 
 from collections.abc import Callable
+from functools import partial
 
 from actlab.tasks.builtin import digits, fashion_mnist, gan, jamming, mnist1d
 from actlab.tasks.builtin.control import cart_pole
@@ -14,7 +15,14 @@ from actlab.tasks.builtin.recommendation import dependencies, movielens
 from actlab.tasks.builtin.reliability import noisy_digits, retrained_pair
 from actlab.tasks.builtin.series import co2, oil
 from actlab.tasks.builtin.tables import insurance
-from actlab.tasks.builtin.vision import fashion_autoencoder, fashion_depth, fashion_resnet, fashion_vit
+from actlab.tasks.builtin.vision import (
+    fashion_autoencoder,
+    fashion_depth,
+    fashion_resnet,
+    fashion_vit,
+    mlp_dials,
+    mnist1d_cnn,
+)
 from actlab.tasks.registry import register, register_numbered
 from actlab.tasks.task import Task
 
@@ -26,6 +34,7 @@ _BUILDERS: dict[str, Callable[[], Task]] = {
     "digits:pair": retrained_pair.digits_pair_task,
     "mnist1d": mnist1d.training_loss_task,
     "mnist1d:accuracy": mnist1d.accuracy_task,
+    "mnist1d:cnn": mnist1d_cnn.task,
     "mnist1d:pair": retrained_pair.mnist1d_pair_task,
     "fashion-mnist": fashion_mnist.lenet_task,
     "fashion-mnist:mlp": fashion_mnist.mlp_task,
@@ -71,6 +80,17 @@ _BUILDERS: dict[str, Callable[[], Task]] = {
 _NUMBERED: dict[str, Callable[[float], Task]] = {
     "fashion-mnist:depth-16": fashion_depth.task,
     "jamming:ones-0.5": jamming.ones_task,
+    "digits:dropout-0.2": mlp_dials.dropout_task,
+    "digits:depth-8": partial(mlp_dials.digits_task, "depth"),
+    "mnist1d:depth-8": partial(mlp_dials.mnist1d_task, "depth"),
+    "digits:he-init-8": partial(mlp_dials.digits_task, "he-init"),
+    "mnist1d:he-init-8": partial(mlp_dials.mnist1d_task, "he-init"),
+    "digits:batch-norm-8": partial(mlp_dials.digits_task, "batch-norm"),
+    "mnist1d:batch-norm-8": partial(mlp_dials.mnist1d_task, "batch-norm"),
+    "digits:layer-norm-8": partial(mlp_dials.digits_task, "layer-norm"),
+    "mnist1d:layer-norm-8": partial(mlp_dials.mnist1d_task, "layer-norm"),
+    "digits:width-16": partial(mlp_dials.digits_task, "width"),
+    "mnist1d:width-16": partial(mlp_dials.mnist1d_task, "width"),
     "deep-digits:depth-32": deep_digits.depth_task,
     "deep-digits:batch-norm-32": deep_digits.batch_norm_task,
     "deep-digits:dropout-8": deep_digits.dropout_task,
