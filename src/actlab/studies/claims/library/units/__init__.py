@@ -1,0 +1,1 @@
+"""Claims on signals, gradients and units of deep nets."""
