@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from actlab.errors import StoreError
+from actlab.errors import ActlabError, StoreError
 from actlab.studies.claims.claim import Claim, ClaimStudy, Exact, Part, Source, difference, growth, spread, value
-from actlab.studies.claims.claim_files import claim_names, find_claim, find_claims
+from actlab.studies.claims.claim_files import check_claim_name, claim_names, find_claim, find_claims
 from actlab.studies.claims.claim_outcome import ClaimOutcome, judge_claim
 from actlab.studies.claims.record import SHIPPED_RECORDS, Record, Standing, rows_of_study, stand
 from actlab.studies.claims.registration import register
 from actlab.studies.execution.run import ProgressCallback
 from actlab.study import Study, compare
+from actlab.system.duration import parse_budget
 from actlab.system.name_list import listed
 
 __all__ = [
     "SHIPPED_RECORDS",
     "Claim",
     "ClaimOutcome",
+    "ClaimRun",
     "ClaimStudy",
     "Exact",
     "Part",
@@ -35,6 +38,7 @@ __all__ = [
     "growth",
     "judge_claim",
     "run_claim",
+    "run_claims",
     "spread",
     "stand",
     "value",
@@ -51,6 +55,7 @@ class RunSettings:
         store: URL or path of the store of trials, as for :func:`actlab.compare`.
         jobs: processes that run trials.
         seeds: number of seeds of every study, in the place of the claim's first look and of its largest number.
+        budget: time after which no trial is started, as "2h" or in seconds.
         restart: whether an earlier record of a changed claim is dropped.
         progress: as for :func:`actlab.compare`.
     """
@@ -58,8 +63,26 @@ class RunSettings:
     store: str | Path | None = None
     jobs: int | None = None
     seeds: int | None = None
+    budget: str | float | None = None
     restart: bool = False
     progress: ProgressCallback | bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimRun:
+    """What became of one claim of several that were run.
+
+    Attributes:
+        name: of the claim, or the source that could not be read.
+        outcome: None where it could not be run.
+        error: why it could not be run; empty where it was.
+        seconds: that it took.
+    """
+
+    name: str
+    outcome: ClaimOutcome | None
+    error: str = ""
+    seconds: float = 0.0
 
 
 @dataclass(kw_only=True)
@@ -73,23 +96,46 @@ class _Run:
     seeds: dict[str, int] = field(default_factory=dict)
     cpu_seconds: float = 0.0
     versions: Mapping[str, str] = field(default_factory=dict)
+    ends: float | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time for it is spent."""
+        return self.ends is not None and time.monotonic() >= self.ends
 
     def look(self) -> ClaimOutcome:
         """Run the studies with their present numbers of seeds, and record rows and outcome."""
         self.cpu_seconds = 0.0
-        rows = {key: self._rows(study, self.seeds[key]) for key, study in self.claim.studies.items()}
+        rows = {key: self._rows(key, self.seeds[key]) for key in self.claim.studies}
         self.record = self.record.with_rows(
             self.claim, rows, cpu_seconds=round(self.cpu_seconds, 1), versions=self.versions
         )
         self.record.write(self.claim.name, self.folder)
         return judge_claim(self.claim, self.record.rows)
 
-    def _rows(self, study: ClaimStudy, seeds: int) -> list[dict[str, Any]]:
-        found = _compare(study, seeds, self.settings)
+    def _rows(self, key: str, seeds: int) -> list[dict[str, Any]]:
+        found = self._compare(key, seeds)
         trials = found.rows()
         self.cpu_seconds += sum(row["cpu_seconds"] for row in trials)
         self.versions = {name: text for row in trials[-1:] for name, text in row["versions"].items()}
-        return rows_of_study(trials, dict(zip(found.plan.labels, study.arms, strict=True)))
+        return rows_of_study(trials, dict(zip(found.plan.labels, self.claim.studies[key].arms, strict=True)))
+
+    def _compare(self, key: str, seeds: int) -> Study:
+        study, settings = self.claim.studies[key], self.settings
+        digest = self.record.registration.studies[key][:12]
+        return compare(
+            study.task,
+            study.arms,
+            seeds=seeds,
+            store=settings.store,
+            jobs=settings.jobs,
+            progress=settings.progress,
+            budget=None if self.ends is None else max(1.0, self.ends - time.monotonic()),
+            # by the digest, so that claims share a study, and rows of a task whose code was changed are not found
+            name=f"claim-{Path(study.task).stem}-{digest}",
+            target="none",
+            **study.options(),
+        )
 
     def extend(self, outcome: ClaimOutcome) -> bool:
         """Add seeds to the studies of undecided parts; return whether there are any to add."""
@@ -134,7 +180,10 @@ def run_claim(
     chosen = replace(settings or RunSettings(), **options)
     found = claim if isinstance(claim, Claim) else find_claim(claim)
     folder = Path(records)
-    run = _Run(claim=found, folder=folder, settings=chosen, record=_registered(found, folder, restart=chosen.restart))
+    budget = parse_budget(chosen.budget)
+    ends = None if budget is None else time.monotonic() + budget
+    record = _registered(found, folder, restart=chosen.restart)
+    run = _Run(claim=found, folder=folder, settings=chosen, record=record, ends=ends)
     run.seeds = {key: chosen.seeds or study.seeds for key, study in found.studies.items()}
     for key, rows in run.record.rows.items():  # a run that goes on does not look at fewer seeds than before
         run.seeds[key] = max(run.seeds[key], len({row["seed"] for row in rows}))
@@ -142,8 +191,59 @@ def run_claim(
         outcome = run.look()
         if looked is not None:
             looked(outcome)
-        if chosen.seeds is not None or not run.extend(outcome):
+        if chosen.seeds is not None or run.is_over or not run.extend(outcome):
             return outcome
+
+
+def run_claims(
+    claims: Iterable[Claim | str | Path] | None = None,
+    *,
+    records: str | Path = "claims",
+    settings: RunSettings | None = None,
+    ended: Callable[[ClaimRun], None] | None = None,
+    **options: Any,
+) -> list[ClaimRun]:
+    """Run or resume several claims one after the other, as :func:`run_claim`; one that fails does not stop the others.
+
+    Args:
+        claims: as for :func:`run_claim`; all that ship with ActLab for None.
+        records: folder of the records.
+        settings: how they are run; ``budget`` is that of all together.
+        ended: called after every claim.
+        options: fields of :class:`RunSettings`, in the place of those of ``settings``.
+
+    Returns:
+        What became of each, in the order given; those that were not begun within the budget are not in it.
+
+    Raises:
+        UnknownNameError: there is no claim of a name; raised before the first one runs.
+        PlanError: the budget is no time.
+        StudyInterrupted: Ctrl-C; the same call goes on.
+    """
+    chosen = replace(settings or RunSettings(), **options)
+    budget = parse_budget(chosen.budget)
+    sources = [check_claim_name(source) for source in (claim_names() if claims is None else claims)]
+    began, runs = time.monotonic(), list[ClaimRun]()
+    for source in sources:
+        left = None if budget is None else budget - (time.monotonic() - began)
+        if left is not None and left <= 0:
+            break
+        runs.append(_tried(source, Path(records), replace(chosen, budget=left)))
+        if ended is not None:
+            ended(runs[-1])
+    return runs
+
+
+def _tried(source: Claim | str | Path, folder: Path, settings: RunSettings) -> ClaimRun:
+    name, began = source.name if isinstance(source, Claim) else str(source), time.monotonic()
+    try:
+        claim = source if isinstance(source, Claim) else find_claim(source)
+        name, outcome, error = claim.name, run_claim(claim, records=folder, settings=settings), ""
+    except ActlabError as found:
+        outcome, error = None, str(found)
+    except Exception as found:  # whatever a claim's own code raises
+        outcome, error = None, f"{type(found).__name__}: {found}"
+    return ClaimRun(name=name, outcome=outcome, error=error, seconds=time.monotonic() - began)
 
 
 def _registered(claim: Claim, folder: Path, *, restart: bool) -> Record:
@@ -169,16 +269,3 @@ def _registered(claim: Claim, folder: Path, *, restart: bool) -> Record:
     new = Record.new(claim, earlier=record)
     new.write(claim.name, folder)
     return new
-
-
-def _compare(study: ClaimStudy, seeds: int, settings: RunSettings) -> Study:
-    return compare(
-        study.task,
-        study.arms,
-        seeds=seeds,
-        store=settings.store,
-        jobs=settings.jobs,
-        progress=settings.progress,
-        target="none",
-        **study.options(),
-    )

@@ -7,13 +7,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
-from actlab.errors import PlanError, UnknownNameError
+from actlab.errors import ActlabError, PlanError, UnknownNameError
 from actlab.studies.claims.claim import Claim
 from actlab.tasks.task_file import run_file
 
-__all__ = ["claim_names", "find_claim", "find_claims"]
+__all__ = ["check_claim_name", "claim_names", "find_claim", "find_claims"]
+
+T = TypeVar("T")
 
 _LIBRARY: Final = Path(__file__).parent / "library"
 
@@ -42,15 +44,33 @@ def find_claim(source: str | Path) -> Claim:
         PlanError: the file defines no claim.
         TaskError: the file does not exist, or raises when it is run.
     """
-    text = str(source)
+    text = str(check_claim_name(source))
     if text in _modules():
-        return _named(vars(importlib.import_module(_modules()[text])).get("claim"), text, text)
-    if not text.endswith(".py"):
-        raise UnknownNameError(
-            "claim", text, _modules(), "`actlab claims list` lists them; a file of your own ends in .py."
-        )
+        return _named(_shipped(text), text, text)
     path = Path(text).expanduser()
     return _named(run_file(path).get("claim"), path.stem.replace("_", "-"), text)
+
+
+def _shipped(name: str) -> object:
+    try:
+        return vars(importlib.import_module(_modules()[name])).get("claim")
+    except ActlabError as error:
+        raise PlanError(f"The claim {name} is wrong: {error}") from error
+    except Exception as error:
+        raise PlanError(f"The file of the claim {name} raised {type(error).__name__}: {error}") from error
+
+
+def check_claim_name(source: T) -> T:
+    """Return a claim, the name of one, or a path unchanged.
+
+    Raises:
+        UnknownNameError: it is a name, and there is no claim of this name.
+    """
+    text = str(source)
+    if isinstance(source, str | Path) and text not in _modules() and not text.endswith(".py"):
+        hint = "`actlab claims list` lists them; a file of your own ends in .py."
+        raise UnknownNameError("claim", text, _modules(), hint)
+    return source
 
 
 def find_claims(sources: Iterable[str | Path] | None = None) -> list[Claim]:

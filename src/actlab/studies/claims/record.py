@@ -45,6 +45,7 @@ class Record:
         cpu_seconds: of all trials, with those that tuned learning rates.
         versions: software and machine of the last trial.
         earlier: times of earlier registrations whose rows were dropped, since the rule or a study was changed.
+        sentence: that of the claim when it was registered.
     """
 
     registration: Registration
@@ -55,6 +56,7 @@ class Record:
     cpu_seconds: float = 0.0
     versions: Mapping[str, str] = field(default_factory=dict)
     earlier: tuple[str, ...] = ()
+    sentence: str = ""
 
     @property
     def has_run(self) -> bool:
@@ -65,7 +67,7 @@ class Record:
     def new(cls, claim: Claim, *, earlier: Record | None = None) -> Record:
         """Return a record without rows, registered now."""
         past = () if earlier is None else (*earlier.earlier, earlier.registered)
-        return cls(registration=register(claim), registered=now(), earlier=past)
+        return cls(registration=register(claim), registered=now(), earlier=past, sentence=claim.sentence)
 
     @classmethod
     def read(cls, claim: str, folder: Path) -> Record | None:
@@ -119,7 +121,7 @@ class Standing:
     Attributes:
         state: "not run"; "current"; "outdated", where a plan or the code behind it was changed after the run; "refused", where the pass
             rule, the rows or the recorded outcome were changed after the run.
-        reason: in words, with what to do; empty where the record is current.
+        reason: in words, with what to do; of a current record empty, or that the sentence was reworded since it was registered.
         outcome: of a current record; None for all others, whose outcome does not count.
         record: the record, where there is one that can be read.
     """
@@ -154,7 +156,9 @@ def stand(claim: Claim, folder: Path = SHIPPED_RECORDS) -> Standing:
     if difference:
         reason = f"The recorded outcome is not that of the rows: {difference}. {again}"
         return Standing(state="refused", reason=reason, record=record)
-    return Standing(state="current", outcome=outcome, record=record)
+    reworded = record.sentence not in {"", claim.sentence}
+    note = f"The sentence was reworded since it was registered; it was: {record.sentence}" if reworded else ""
+    return Standing(state="current", reason=note, outcome=outcome, record=record)
 
 
 def _findings(outcome: Mapping[str, Any]) -> dict[str, Any]:
