@@ -1,4 +1,4 @@
-"""Squared ReLU against GELU in a character-level GPT, with torch's initial weights and with matched ones."""
+"""Squared ReLU against GELU in a character-level GPT, with torch's and with matched initial weights."""
 
 from actlab.studies.claims.claim import Claim, ClaimStudy, Part, Source, difference
 
