@@ -12,7 +12,7 @@ from actlab.tasks.builtin.perception import japanese_vowels
 from actlab.tasks.builtin.physics import burgers, helmholtz, image
 from actlab.tasks.builtin.propagation import deep_digits, gradient_depth
 from actlab.tasks.builtin.recommendation import dependencies, movielens
-from actlab.tasks.builtin.reliability import noisy_digits, retrained_pair
+from actlab.tasks.builtin.reliability import mnist1d_mlp, noisy_digits, retrained_pair
 from actlab.tasks.builtin.series import co2, oil
 from actlab.tasks.builtin.tables import insurance
 from actlab.tasks.builtin.vision import (
@@ -35,6 +35,7 @@ _BUILDERS: dict[str, Callable[[], Task]] = {
     "mnist1d": mnist1d.training_loss_task,
     "mnist1d:accuracy": mnist1d.accuracy_task,
     "mnist1d:cnn": mnist1d_cnn.task,
+    "mnist1d:mlp": mnist1d_mlp.task,
     "mnist1d:pair": retrained_pair.mnist1d_pair_task,
     "fashion-mnist": fashion_mnist.lenet_task,
     "fashion-mnist:mlp": fashion_mnist.mlp_task,

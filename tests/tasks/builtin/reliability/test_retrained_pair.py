@@ -90,7 +90,5 @@ def test_nets_without_an_error_disagree_nowhere():
 def test_a_pair_on_mnist1d_is_as_accurate_as_the_published_mlp_and_disagrees():
     trial = run_trial(resolve("mnist1d:pair"), parse_arm("relu"), 0)
 
-    assert trial.metric == pytest.approx(
-        0.65, abs=0.03
-    )  # published for an MLP of 100 hidden units: 0.68 (arXiv:2011.14439)
+    assert trial.metric == pytest.approx(0.69, abs=0.03)  # published for one net: 0.68 (arXiv:2011.14439)
     assert 0.2 < trial.metrics["disagreement"] < 0.4

@@ -17,13 +17,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from actlab.tasks.builtin import digits, mnist1d
+from actlab.tasks.builtin import digits
+from actlab.tasks.builtin.reliability import mnist1d_mlp
 from actlab.tasks.data import Data, Split, tensors_of
-from actlab.tasks.task import Task, adam, load_data
+from actlab.tasks.task import Task
 
 __all__ = ["Pair", "digits_pair_task", "disagreement", "disagreement_per_error", "mnist1d_pair_task", "pair_accuracy"]
-
-_VALIDATION = 1_000  # examples of MNIST-1D's training split that are held back; a learning rate is tuned on them
 
 
 class Pair(nn.Module):
@@ -105,24 +104,6 @@ def _model(of: Callable[[int], nn.Module], seed: int) -> nn.Module:
     return Pair(of(seed), of(seed))  # both from the generator that is seeded before the call
 
 
-def _mnist1d_data(seed: int) -> Data:
-    """Return the published examples, with 1,000 of the training split held back by the seed."""
-    data = load_data(mnist1d.accuracy_task(), seed)
-    train, test = tensors_of(data.train, "mnist1d:pair"), tensors_of(data.test, "mnist1d:pair")
-    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))
-    rest, held_out = order[_VALIDATION:], order[:_VALIDATION]
-    return Data(
-        train=Split(x=train.x[rest], y=train.y[rest]),
-        validation=Split(x=train.x[held_out], y=train.y[held_out]),
-        test=test,
-    )
-
-
-def _mnist1d_model(seed: int) -> nn.Module:  # noqa: ARG001 # the generator is seeded before the call
-    hidden = [nn.Linear(40, 100), nn.ReLU(), nn.Linear(100, 100), nn.ReLU()]
-    return nn.Sequential(*hidden, nn.Linear(100, 10))
-
-
 def _task(name: str, of: Task, description: str) -> Task:
     return replace(
         of,
@@ -153,20 +134,10 @@ def digits_pair_task() -> Task:
 
 
 def mnist1d_pair_task() -> Task:
-    """Return the pair of nets 40-100-100-10 on MNIST-1D, trained by Adam at 3e-3 in batches of 100 for 12 epochs.
+    """Return the pair of nets 40-100-100-10 on MNIST-1D.
 
     Example:
         >>> len(mnist1d_pair_task().data(0).train)
         7000
     """
-    net = replace(
-        mnist1d.accuracy_task(),
-        data=_mnist1d_data,
-        model=_mnist1d_model,
-        optimizer=adam,
-        learning_rate=3e-3,
-        epochs=12,
-        steps=None,
-        shuffle=True,
-    )
-    return _task("mnist1d:pair", net, "MNIST-1D, two nets 40-100-100-10, accuracy and disagreement")
+    return _task("mnist1d:pair", mnist1d_mlp.task(), "MNIST-1D, two nets 40-100-100-10, accuracy and disagreement")
