@@ -137,6 +137,9 @@ def _axes(line: str) -> Callable[[], None]:
     return write
 
 
+OWN_AXIS = "import actlab\n@actlab.axis('max')\ndef width(model, data):\n    return 1.0\n"
+
+
 def _good_task() -> None:
     _file(GOOD)()
 
@@ -1099,6 +1102,66 @@ class Lengths:
         typed="actlab compare my_task.py relu gelu --evaluate my_axes.py",
         says=("defines no axis", "@actlab.axis('max')"),
         first=_axes(""),
+    ),
+    Wrong(
+        wrong="two axes of one name",
+        typed="actlab compare my_task.py relu gelu --evaluate my_axes.py",
+        says=("defines two axes with the name 'width'", "axis(..., name=...)"),
+        first=_axes(OWN_AXIS + OWN_AXIS.replace("'max'", "'min', name='width'").replace("def width", "def size")),
+    ),
+    Wrong(
+        wrong="an axis called like a built-in one",
+        typed="actlab evaluate my_task.py --axes my_axes.py",
+        says=("an axis 'calibration', which is the name of a built-in one", "name='my_calibration'"),
+        first=_axes(OWN_AXIS.replace("width", "calibration")),
+    ),
+    Wrong(
+        wrong="an axis that a file of axes does not define",
+        typed="actlab compare my_task.py relu gelu --evaluate my_axes.py:widht",
+        says=("There is no axis 'widht'", "Did you mean 'width'", "defines width"),
+        first=_axes(OWN_AXIS),
+    ),
+    Wrong(
+        wrong="an axis of the model alone",
+        typed="actlab evaluate my_task.py --axes my_axes.py",
+        says=("The function of the axis width takes (model)", "two arguments, (model, data)"),
+        first=_axes(OWN_AXIS.replace("(model, data)", "(model)")),
+    ),
+    Wrong(
+        wrong="an axis that raises",
+        typed="actlab compare my_task.py relu gelu --evaluate my_axes.py",
+        says=("tried on an untrained model of my_task", "has no attribute 'width'", "in width:", "UndefinedAxisError"),
+        first=_axes(OWN_AXIS.replace("1.0", "model.width")),
+    ),
+    Wrong(
+        wrong="an axis that returns no number",
+        typed="actlab compare my_task.py relu gelu --evaluate my_axes.py",
+        says=("width of the axis width is a str", "a number, or one for each example"),
+        first=_axes(OWN_AXIS.replace("1.0", "'wide'")),
+    ),
+    Wrong(
+        wrong="an axis that returns a number it has not named",
+        typed="actlab compare my_task.py relu gelu --evaluate my_axes.py",
+        says=("returned 'hight', which is none of its columns", "Did you mean 'height'"),
+        first=_axes(OWN_AXIS.replace("'max'", "columns={'height': 'max'}").replace("1.0", "{'hight': 1.0}")),
+    ),
+    Wrong(
+        wrong="a misspelt kind of outputs",
+        typed="actlab compare my_task.py relu gelu --evaluate calibration",
+        says=("output_kind of the task my_task is 'logit'", "Did you mean 'logits'"),
+        first=_file(f"{GOOD}\noutput_kind = 'logit'\n"),
+    ),
+    Wrong(
+        wrong="a misspelt kind of inputs, in an evaluation",
+        typed="actlab evaluate my_task.py --axes robustness",
+        says=("input_kind of the task my_task is 'images'", "Did you mean 'image'"),
+        first=_file(f"{GOOD}\ninput_kind = 'images'\n"),
+    ),
+    Wrong(
+        wrong="a misspelt kind of inputs, in an audit",
+        typed="actlab audit my_task.py",
+        says=("input_kind of the task my_task is 'tabular'", "'image', 'table', 'series', 'text'"),
+        first=_file(f"{GOOD}\ninput_kind = 'tabular'\n"),
     ),
     Wrong(
         wrong="a curve that no axis has",

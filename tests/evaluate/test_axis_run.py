@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import nn
 
-from actlab.errors import ActlabError, UnknownNameError
+from actlab.errors import ActlabError, PlanError, UnknownNameError
 from actlab.evaluate.axis import Axis, Column, Measured, axis
 from actlab.evaluate.axis_registry import axes_named, built_in_axes
-from actlab.evaluate.axis_run import run_axes
+from actlab.evaluate.axis_run import run_axes, try_own_axes
 from actlab.evaluate.evaluation_data import EvaluationData
 from actlab.evaluate.undefined_axis import UndefinedAxisError
 from actlab.tasks import resolve
@@ -143,3 +143,25 @@ def test_a_number_keeps_all_its_digits() -> None:
     own = Axis(name="own", measure=lambda *_: 1 / 3, columns={"own": Column()})
     data = data_of()
     assert run_axes([own], data.model, data)["own"]["numbers"]["own"] == 1 / 3
+
+
+def test_an_own_axis_that_raises_is_refused_on_an_untrained_model_and_an_undefined_one_is_not() -> None:
+    @axis("max")
+    def fails(model: nn.Module, data: EvaluationData) -> float:
+        return float(model.width)
+
+    @axis("max")
+    def undefined(model: nn.Module, data: EvaluationData) -> float:
+        raise UndefinedAxisError("nothing to say")
+
+    task = resolve("digits")
+    data = load_data(task, 0)
+    try_own_axes([undefined, built_in_axes()["plasticity"]], task, data, 0)  # which would train for minutes
+    with pytest.raises(PlanError, match=r"fails was tried on an untrained model of digits.*no attribute 'width'"):
+        try_own_axes([undefined, fails], task, data, 0)
+
+
+def test_a_function_of_one_argument_is_no_axis() -> None:
+    with pytest.raises(ActlabError, match=r"takes \(model\); it is called with two arguments"):
+        axis("max", name="own")(lambda model: float(model.width))
+    assert axis("max", name="own")(max).name == "own"  # of C code, whose signature is not known

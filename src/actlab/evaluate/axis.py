@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias
 
@@ -181,6 +182,7 @@ def axis(
 
     def make(measure: Measure) -> Axis:
         own = name or str(getattr(measure, "__name__", "axis"))
+        _check_takes_both(measure, own)
         given: Mapping[str, Preference | Column] = {own: direction} if columns is None else columns
         made = {
             key: value if isinstance(value, Column) else Column(direction=value, unit=unit, rope=rope)
@@ -191,6 +193,18 @@ def axis(
         return Axis(name=own, measure=measure, columns=made, description=text, level=level, source=source)
 
     return make
+
+
+def _check_takes_both(measure: Measure, name: str) -> None:
+    """Raise if a function cannot be called with (model, data)."""
+    with suppress(ValueError):  # of C code without a signature
+        signature = inspect.signature(measure)
+        try:
+            signature.bind(None, None)
+        except TypeError as error:
+            raise ActlabError(
+                f"The function of the axis {name} takes {signature}; it is called with two arguments, (model, data), and needs no other."
+            ) from error
 
 
 def _digest(measure: Measure) -> str:

@@ -12,17 +12,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from actlab.errors import ActlabError, did_you_mean
+from actlab.errors import ActlabError, PlanError, did_you_mean
 from actlab.evaluate.axis import Axis, Measured
 from actlab.evaluate.evaluation_data import EvaluationData
 from actlab.evaluate.restored_model import restored
 from actlab.evaluate.undefined_axis import UndefinedAxisError
 from actlab.nn.sites.dry_run import eagerly
 from actlab.system.interrupts import may_raise
-from actlab.tasks.isolation import isolated
+from actlab.tasks.data import Data
+from actlab.tasks.isolation import isolated, one_thread
+from actlab.tasks.task import Task
 from actlab.tasks.user_code import one_line, user_line
 
-__all__ = ["run_axes", "run_axis"]
+__all__ = ["run_axes", "run_axis", "try_own_axes"]
 
 
 def run_axes(axes: Iterable[Axis], model: nn.Module, data: EvaluationData) -> dict[str, dict[str, Any]]:
@@ -68,6 +70,44 @@ def run_axis(axis: Axis, model: nn.Module, data: EvaluationData) -> dict[str, An
         text = str(error) if isinstance(error, ActlabError) else f"{one_line(error)}{user_line(error)}"
         result = {**_empty(dict.fromkeys(axis.columns, "the axis raised")), "error": text}
     return {**result, "seconds": time.perf_counter() - started}
+
+
+def try_own_axes(axes: Iterable[Axis], task: Task, data: Data, seed: int) -> None:
+    """Run a user's own axes on an untrained model, as one that raises would be known only after all trainings.
+
+    Args:
+        axes: of which those of ActLab are left out.
+        task: whose models are judged.
+        data: of the seed.
+        seed: of the model.
+
+    Raises:
+        PlanError: an axis raises, or returns no numbers.
+
+    Example:
+        >>> from actlab.evaluate.axis import axis
+        >>> from actlab.tasks import resolve
+        >>> from actlab.tasks.task import load_data
+        >>> digits = resolve("digits")
+        >>> try_own_axes([axis("max")(lambda model, data: data.correct)], digits, load_data(digits, 0), 0)
+    """
+    own = [axis for axis in axes if not _is_ours(axis)]
+    if not own:
+        return
+    with one_thread(), isolated(seed):
+        model = task.model(seed).eval()
+        found = run_axes(own, model, EvaluationData(task, model, data, seed=seed, build=lambda: task.model(seed)))
+    for name, result in found.items():
+        if "error" in result:
+            raise PlanError(
+                f"The axis {name} was tried on an untrained model of {task.name}, and failed. {result['error']}\nCorrect it, or raise "
+                "UndefinedAxisError of actlab.evaluate.undefined_axis with a reason where a model has no such number."
+            )
+
+
+def _is_ours(axis: Axis) -> bool:
+    """Return whether the function of an axis is of ActLab, also with other settings."""
+    return str(getattr(getattr(axis.measure, "func", axis.measure), "__module__", "")).startswith("actlab.")
 
 
 def _empty(undefined: Mapping[str, str]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from actlab.errors import ActlabError, PlanError
 from actlab.evaluate.audit.study_check import check_for_study
 from actlab.evaluate.axis import Axis
 from actlab.evaluate.axis_registry import axes_named
+from actlab.evaluate.axis_run import try_own_axes
 from actlab.nn.sites.dry_run import Inputs
 from actlab.studies.arm import MAIN_FUNCTION, UNCHANGED, Arm, ArmLike, arm_to_dict
 from actlab.studies.arm_model import TriedModel, build_model, swap_of
@@ -157,6 +158,9 @@ def draft(
     _check_target(target, resolved, data)
     plan, sites = _plan_for(resolved, tried, chosen)
     _check_tuning(plan, resolved, data)
+    axes = _axes(resolved, chosen)
+    if data is not None:
+        try_own_axes(axes, resolved, data, plan.seeds[0])
     return Draft(
         name=_check_name(name) or f"{resolved.name.replace(':', '-')}-{plan.fingerprint[:8]}",
         plan=plan,
@@ -175,7 +179,7 @@ def draft(
         target=target,
         steps_per_epoch=None if data is None else steps_per_epoch(resolved, data.train),
         hardware=hardware,
-        axes=_axes(resolved, chosen),
+        axes=axes,
     )
 
 

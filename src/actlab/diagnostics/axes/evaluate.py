@@ -27,7 +27,7 @@ from actlab.studies.trials.loop_trial import train_model, untrained_model
 from actlab.studies.trials.measurements import TrialSettings
 from actlab.system.display import shown_count
 from actlab.system.options import from_options
-from actlab.tasks.checks.check import check_axis_settings
+from actlab.tasks.checks.check import check_axis_settings, check_settings
 from actlab.tasks.data import Data, as_data
 from actlab.tasks.isolation import isolated, one_thread
 from actlab.tasks.loading.nested import row_count
@@ -242,6 +242,7 @@ def _subject(source: str | Path | Task | nn.Module, chosen: EvaluateSettings) ->
 def _trained(task: Task | None, data: Data, chosen: EvaluateSettings) -> _Subject:
     if task is None:
         raise TaskError("There is neither a task nor a model.")
+    check_settings(task)
     arm = None if chosen.act is None else parse_arm(chosen.act, MAIN_FUNCTION)
     started = time.perf_counter()
     train = train_by_function if task.door == "function" else train_model

@@ -10,7 +10,7 @@ from typing import Any, Final, TypedDict, Unpack
 import numpy as np
 import numpy.typing as npt
 
-from actlab.errors import PlanError, TaskError
+from actlab.errors import PlanError, TaskError, did_you_mean
 from actlab.evaluate.audit.class_balance import balance_reports
 from actlab.evaluate.audit.duplicates import ExactDuplicates, example_keys, part_keys
 from actlab.evaluate.audit.example_stream import SPLITS, Examples, ExampleStream
@@ -26,9 +26,11 @@ from actlab.evaluate.audit.near_search import NearSearch
 from actlab.evaluate.audit.row_sample import RowSample, chance_of_equal_rows
 from actlab.evaluate.audit.split_order import GroupSplit, TimeOrder
 from actlab.evaluate.audit.targets import TargetReader
+from actlab.evaluate.input_kind import INPUT_KINDS
 from actlab.system.display import shown_count
 from actlab.system.options import from_options
 from actlab.system.plural import plural
+from actlab.tasks.checks.check import check_axis_settings
 from actlab.tasks.data import Data
 from actlab.tasks.isolation import isolated, one_thread
 from actlab.tasks.registry import TaskSource, resolve
@@ -45,7 +47,6 @@ Column = int | str | Callable[[Any, Any], Any] | None
 EXACT: Final = 2**20
 ORDERED: Final = 2**19
 _FEWEST_OF_CLASS: Final = 5  # examples, for five folds
-_KINDS: Final = ("image", "table", "series", "text")
 
 
 class AuditOptions(TypedDict, total=False):
@@ -109,8 +110,9 @@ class AuditSettings:
             is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 1
             if not is_count and not (name == "limit" and value is None):
                 raise PlanError(f"{name} is {value!r}; a whole number from 1 up is needed.")
-        if self.input_kind is not None and self.input_kind not in _KINDS:
-            raise PlanError(f"input_kind is {self.input_kind!r}; allowed are {', '.join(_KINDS)}.")
+        if self.input_kind is not None and self.input_kind not in INPUT_KINDS:
+            near = did_you_mean(str(self.input_kind), INPUT_KINDS)
+            raise PlanError(f"input_kind is {self.input_kind!r}; allowed are {', '.join(INPUT_KINDS)}.{near}")
         if self.predictions is not None and not (
             isinstance(self.predictions, Mapping) and set(self.predictions) <= set(SPLITS)
         ):
@@ -175,7 +177,9 @@ def _task(source: Any, chosen: AuditSettings) -> Task:
             "data(seed) beside it, or give the splits in Python: actlab.audit({'train': (x, y), 'test': (x_test, y_test)})."
         )
     given = {name: getattr(chosen, name) for name in ("groups", "times", "input_kind")}
-    return replace(task, **{name: value for name, value in given.items() if value is not None})
+    found = replace(task, **{name: value for name, value in given.items() if value is not None})
+    check_axis_settings(found)
+    return found
 
 
 def _resolved(source: Any) -> Task:

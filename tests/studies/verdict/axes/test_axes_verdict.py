@@ -141,6 +141,11 @@ class TestMissing:
         assert found.comparisons == 1
         assert any(sentence.startswith("Undefined: own") for sentence in found.sentences)
 
+    def test_the_name_of_an_exception_keeps_its_capital_letter(self) -> None:
+        failed = result({}, error="KeyError: 'width'")
+        rows = [row(arm, seed, {"own": failed}) for arm in ("relu", "gelu") for seed in range(SEEDS)]
+        assert any("as KeyError: 'width'." in sentence for sentence in axes_of(rows).sentences)
+
     def test_an_axis_that_raised_is_named(self) -> None:
         rows = [
             row(arm, seed, {"own": result({}, error="no luck") if arm == "gelu" else result({"up": BASE[seed]})})

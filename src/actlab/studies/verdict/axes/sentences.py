@@ -144,7 +144,10 @@ def _undefined(found: AxesVerdict) -> Iterator[str]:
         by_reason[column.axis, column.reason].append(column.column)
     for (axis, reason), names in by_reason.items():
         own = names == [axis]
-        lowered = f"{reason[0].lower()}{reason[1:]}" if reason[1:2].islower() else reason
+        is_sentence = reason[1:2].islower() and not reason.partition(" ")[0].endswith(
+            ":"
+        )  # and no name of an exception
+        lowered = f"{reason[0].lower()}{reason[1:]}" if is_sentence else reason
         yield f"Undefined: {axis}{'' if own else f' ({_shortened(names)})'}, as {lowered.rstrip('.')}."
 
 
