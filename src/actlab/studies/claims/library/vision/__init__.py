@@ -1,0 +1,1 @@
+"""Claims on training nets that classify images and signals."""
