@@ -49,7 +49,7 @@ claim = Claim(
         *_parts("sgd", "optimizer=sgd-momentum", "SGD with momentum"),
     ),
     note=(
-        "A GPT of 0.1 million parameters on tiny Shakespeare. Slope and shift are learned as one number for each place, a factor and an "
-        "offset for each channel. Learning rates are tuned with an equal budget."
+        "A GPT of 0.1 million parameters on tiny Shakespeare. Slope and shift are learned as one number for each place, a "
+        "factor and an offset for each channel. Learning rates are tuned with an equal budget."
     ),
 )

@@ -55,9 +55,9 @@ claim = Claim(
         ),
     ),
     note=(
-        "Both nets have GELU, the same seeds and the same initial matrices; the one without norms multiplies its embedding by a learned "
-        "number as the source's language models do, and learns a factor and an offset for each channel as layer norm does. Learning rates "
-        "are tuned with an equal budget. Seen before the registration: one training of each net at the task's own rate, to see that it learns (AdamW "
-        "2.11 with norms, 2.21 with dynamic tanh; SGD 2.22 and 2.42)."
+        "Both nets have GELU, the same seeds and the same initial matrices; the one without norms multiplies its embedding by a "
+        "learned number as the source's language models do, and learns a factor and an offset for each channel as layer norm "
+        "does. Learning rates are tuned with an equal budget. Seen before the registration: one training of each net at the "
+        "task's own rate, to see that it learns (AdamW 2.11 with norms, 2.21 with dynamic tanh; SGD 2.22 and 2.42)."
     ),
 )

@@ -46,7 +46,7 @@ claim = Claim(
         ),
     ),
     note=(
-        "The text is ASCII, so that a character is a byte. GMTU is the function of that name of third-party code. Learning rates are tuned "
-        "with an equal budget."
+        "The text is ASCII, so that a character is a byte. GMTU is the function of that name of third-party code. Learning "
+        "rates are tuned with an equal budget."
     ),
 )

@@ -35,7 +35,8 @@ claim = Claim(
         ),
     ),
     note=(
-        "A GPT of 0.1 million parameters on tiny Shakespeare in the place of T5 on C4. Widths of gated units are matched to equal "
-        "parameters, learning rates tuned with an equal budget, and the initial weights of gated and scalar units drawn by one rule."
+        "A GPT of 0.1 million parameters on tiny Shakespeare in the place of T5 on C4. Widths of gated units are matched to "
+        "equal parameters, learning rates tuned with an equal budget, and the initial weights of gated and scalar units drawn "
+        "by one rule."
     ),
 )

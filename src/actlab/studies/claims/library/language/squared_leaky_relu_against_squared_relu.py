@@ -29,7 +29,7 @@ claim = Claim(
         ),
     ),
     note=(
-        "A GPT of 0.1 million parameters on tiny Shakespeare, with up to 40 seeds, where the records are of few runs. An effect of the "
-        "claimed size needs a resolution finer than 0.0021 nats; otherwise the claim stays undecided."
+        "A GPT of 0.1 million parameters on tiny Shakespeare, with up to 40 seeds, where the records are of few runs. An effect "
+        "of the claimed size needs a resolution finer than 0.0021 nats; otherwise the claim stays undecided."
     ),
 )

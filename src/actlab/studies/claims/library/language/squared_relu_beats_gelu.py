@@ -36,7 +36,8 @@ claim = Claim(
         ),
     ),
     note=(
-        "A GPT of 0.1 million parameters on tiny Shakespeare. Torch's initial weights give inputs of the function a standard deviation of "
-        "0.58 behind a norm at any width, as 0.02 does at GPT-2's width of 768 (0.55). Learning rates are tuned with an equal budget."
+        "A GPT of 0.1 million parameters on tiny Shakespeare. Torch's initial weights give inputs of the function a standard "
+        "deviation of 0.58 behind a norm at any width, as 0.02 does at GPT-2's width of 768 (0.55). Learning rates are tuned "
+        "with an equal budget."
     ),
 )

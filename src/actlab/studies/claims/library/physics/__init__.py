@@ -1,0 +1,1 @@
+"""Claims on differential equations and on signals as functions of coordinates."""
