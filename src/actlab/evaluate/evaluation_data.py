@@ -11,6 +11,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
+from actlab.errors import TaskError
 from actlab.evaluate.input_kind import InputKind, input_kind
 from actlab.evaluate.last_layer import recorded_features
 from actlab.evaluate.output_kind import (
@@ -21,8 +22,9 @@ from actlab.evaluate.output_kind import (
     takes_distributions,
 )
 from actlab.evaluate.undefined_axis import UndefinedAxisError
+from actlab.nn.sites.dry_run import Inputs
 from actlab.tasks.data import Data, Split
-from actlab.tasks.loading.batch_parts import parts_of
+from actlab.tasks.loading.batch_parts import inputs_of_call, parts_of
 from actlab.tasks.loading.loader import EVALUATION_BATCH, Loader
 from actlab.tasks.loading.nested import description, is_named_tuple, joined, mapped, row_count
 from actlab.tasks.task import Task
@@ -202,6 +204,28 @@ class EvaluationData:
             UndefinedAxisError: the model takes several inputs, or sequences of several lengths.
         """
         return _tensors(self.splits.test)[0]
+
+    @property
+    def inputs_of_call(self) -> Inputs:
+        """Inputs of the model's call for the first test batch: a tensor, a tuple of positional or a dict of keyword arguments.
+
+        Raises:
+            UndefinedAxisError: ``predict`` of the task, or its ``step``, does not call the model itself, or the batch has no target.
+        """
+        task, split = self.task, self.splits.test
+        batch = split.first(task.batch_size) if isinstance(split, Split) else next(split.evaluation())
+        call = task.predict or task.step
+        if call is None:
+            try:
+                return parts_of(batch, "" if isinstance(split, Split) else split.of).inputs
+            except TaskError as error:
+                raise UndefinedAxisError(str(error)) from error
+        found = inputs_of_call(self.model, lambda: call(self.model, placed(batch, self.device)))
+        if found is None:
+            raise UndefinedAxisError(
+                f"{'step' if task.predict is None else 'predict'} of {task.name} does not call the model itself"
+            )
+        return found
 
     @cached_property
     def given_targets(self) -> Any:

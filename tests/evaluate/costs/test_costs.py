@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence
+from torch.utils.data import DataLoader
 
+import actlab
 from actlab.evaluate.axes.cost import COST
 from actlab.evaluate.costs.inference import inference_costs
 from actlab.evaluate.costs.interleaved import interleaved_times, median_time, ratios
@@ -89,6 +92,66 @@ def test_inference_costs_name_every_model_that_runs() -> None:
     assert set(found) == {"relu"}
     assert found["relu"]["ratios"]["latency"] == [1.0] * 9
     assert found["relu"]["numbers"]["weight_bytes"] == 80
+
+
+class Masked(nn.Module):
+    """Adds two inputs, of which the second is weighted by a mask of all examples."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(3, 5, bias=False), nn.Linear(4, 5, bias=False)
+
+    def forward(self, a: torch.Tensor, b: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.first(a) + self.second(b * mask)
+        return out
+
+
+A, B, MASK, Y = torch.ones(6, 3), torch.ones(6, 4), torch.ones(6, 4), torch.zeros(6, 5)
+BATCHES: dict[str, Any] = {
+    "a tuple": ((A, B, MASK), Y),
+    "one after the other": (A, B, MASK, Y),
+    "names": ({"a": A, "b": B, "mask": MASK}, Y),
+    "names with the target": {"a": A, "b": B, "mask": MASK, "target": Y},
+}
+
+
+def batches_of(batch: Any) -> DataLoader[Any]:
+    return DataLoader([batch], batch_size=None)  # type: ignore[arg-type] # a list is a dataset
+
+
+@pytest.mark.parametrize("form", BATCHES)
+def test_a_trained_model_of_several_inputs_has_a_cost(form: str) -> None:
+    split = batches_of(BATCHES[form])
+    found = actlab.evaluate(Masked(), "cost", data={"train": split, "test": split})
+
+    assert found["cost", "flops"] == 2 * (3 * 5 + 4 * 5)
+    assert found.results["cost"]["record"]["batch"] == 6
+    assert found["cost", "latency"] > 0
+
+
+def test_the_cost_of_a_model_that_a_predict_function_calls_is_that_of_the_call() -> None:
+    def predict(model: nn.Module, batch: Any) -> Any:
+        return model(batch["left"], b=batch["right"], mask=MASK[:1]), batch["right"]
+
+    def parts(model: nn.Module, batch: Any) -> Any:
+        return model.second(batch["right"]), batch["right"]  # type: ignore[operator] # a layer of the model
+
+    split = batches_of({"left": A, "right": B})
+    settings: dict[str, Any] = {"data": {"train": split, "test": split}, "metric": lambda *_: 0.0, "direction": "max"}
+    found = actlab.evaluate(Masked(), "cost", predict=predict, **settings)
+    other = actlab.evaluate(Masked(), "cost", predict=parts, **settings)
+
+    assert found["cost", "flops"] == 2 * (3 * 5 + 4 * 5)
+    assert "does not call the model itself" in other.results["cost"]["undefined"]["latency"]
+
+
+def test_the_first_of_packed_sequences_is_one_sequence() -> None:
+    model = nn.LSTM(3, 4, batch_first=True)
+    packed = pack_padded_sequence(torch.ones(5, 7, 3), torch.tensor([7, 6, 5, 2, 2]), batch_first=True)
+    found = inference_costs({"lstm": model}, (packed,), where=Conditions())["lstm"]["numbers"]
+
+    assert found["flops"] <= 7 * 2 * 16 * (3 + 4)
+    assert found["latency_1"] > 0
 
 
 def test_arms_of_a_study_have_inference_costs_where_the_axis_is_asked_for() -> None:

@@ -11,6 +11,7 @@ from actlab.evaluate.axis import Axis, Column, Measured
 from actlab.evaluate.costs.inference import inference_costs
 from actlab.evaluate.evaluation_data import EvaluationData
 from actlab.evaluate.undefined_axis import UndefinedAxisError
+from actlab.tasks.loading.nested import row_count
 from actlab.tasks.training.conditions import Conditions
 from actlab.tasks.training.placement import placed
 
@@ -18,13 +19,15 @@ __all__ = ["COST"]
 
 
 def _measure_cost(model: nn.Module, data: EvaluationData) -> Measured:
-    batch = placed(data.inputs[: data.task.batch_size], data.device)
+    batch = placed(data.inputs_of_call, data.device)
     where = Conditions(device=data.device, threads=torch.get_num_threads())
     found = inference_costs({"model": model}, batch, where=where).get("model")
     if found is None:
         raise UndefinedAxisError("the model raises on a batch, or on one example")
     return Measured(
-        numbers=found["numbers"], undefined=found["undefined"], record={"batch": len(batch), "threads": where.threads}
+        numbers=found["numbers"],
+        undefined=found["undefined"],
+        record={"batch": row_count(batch), "threads": where.threads},
     )
 
 

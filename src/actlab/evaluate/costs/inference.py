@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from actlab.evaluate.costs.energy import energy_counters, interleaved_joules
 from actlab.evaluate.costs.interleaved import clock_of, interleaved_times, median_time, ratios, synchronizer
@@ -99,7 +100,18 @@ def _counted(model: nn.Module, inputs: Inputs) -> dict[str, float]:
 
 
 def _first(inputs: Inputs) -> Inputs:
-    first: Inputs = mapped(inputs, lambda leaf: leaf[:1] if isinstance(leaf, Tensor) and leaf.ndim else leaf)
+    rows = row_count(inputs)
+
+    def of_first(leaf: Any) -> Any:
+        if isinstance(leaf, PackedSequence):
+            padded, lengths = pad_packed_sequence(leaf, batch_first=True)
+            return pack_padded_sequence(padded[:1], lengths[:1], batch_first=True)
+        is_by_example = (
+            isinstance(leaf, Tensor) and leaf.ndim > 0 and len(leaf) == rows
+        )  # others are of all, such as a mask
+        return leaf[:1] if is_by_example else leaf
+
+    first: Inputs = mapped(inputs, of_first)
     return first
 
 
