@@ -10,6 +10,7 @@ from actlab.tasks.builtin.language import gpt, plays, small_gpt
 from actlab.tasks.builtin.microcontroller import tiny_nets
 from actlab.tasks.builtin.perception import japanese_vowels
 from actlab.tasks.builtin.physics import burgers, helmholtz, image
+from actlab.tasks.builtin.plasticity import modular_sum, slow_regression, task_sequences
 from actlab.tasks.builtin.propagation import deep_digits, gradient_depth
 from actlab.tasks.builtin.recommendation import dependencies, movielens
 from actlab.tasks.builtin.reliability import mnist1d_mlp, noisy_digits, retrained_pair
@@ -65,6 +66,10 @@ _BUILDERS: dict[str, Callable[[], Task]] = {
     "helmholtz": helmholtz.helmholtz_task,
     "image:siren": image.siren_task,
     "image:fourier": image.fourier_task,
+    "slow-regression": slow_regression.slow_regression_task,
+    "fashion-mnist:permuted": task_sequences.permuted_pixels_task,
+    "fashion-mnist:random-labels": task_sequences.random_labels_task,
+    "modular-sum": modular_sum.modular_sum_task,
     "deep-digits:elu-paper": deep_digits.elu_task,
     "cart-pole": cart_pole.cart_pole_task,
     "shakespeare": gpt.task,
