@@ -1,0 +1,1 @@
+"""Claims on plasticity and on the time to generalise."""
