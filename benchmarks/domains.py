@@ -62,6 +62,7 @@ DOMAINS: dict[str, tuple[DomainStudy, ...]] = {
     ),
     "text": (DomainStudy(task="shakespeare:plays", seeds=6),),
     "autoencoder": (DomainStudy(task="fashion-mnist:autoencoder", arms=("relu", "gelu"), seeds=2),),
+    "gan": (DomainStudy(task="gan", arms=("leaky_relu(0.2)", "relu", "gelu"), seeds=4),),
     "tables": (
         DomainStudy(task="insurance", seeds=10),
         DomainStudy(task="insurance:gated", seeds=10),
