@@ -134,6 +134,13 @@ def test_the_shares_are_larger_when_better(measure):
     assert task.metric(torch.rand(10, 4), torch.rand(10, 4)) <= 1
 
 
+def test_the_short_task_is_the_same_with_fewer_steps():
+    short, whole = resolve("gan:short"), resolve("gan")
+
+    assert (short.metric, short.loss, short.learning_rate) == (whole.metric, whole.loss, whole.learning_rate)
+    assert (short.epochs, whole.epochs) == (2, 10)
+
+
 @needs_images
 def test_the_real_images_themselves_are_a_perfect_result(small):
     features = small.data(0).test.y

@@ -44,6 +44,7 @@ _BUILDERS: dict[str, Callable[[], Task]] = {
     "fashion-mnist:vit": fashion_vit.task,
     "fashion-mnist:autoencoder": fashion_autoencoder.task,
     "gan": gan.frechet_task,
+    "gan:short": gan.short_task,
     "gan:precision": gan.precision_task,
     "gan:recall": gan.recall_task,
     "jamming:ones": jamming.ones_task,
