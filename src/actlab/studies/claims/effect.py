@@ -16,7 +16,7 @@ import numpy as np
 
 from actlab.errors import PlanError
 
-__all__ = ["Cell", "Effect", "Rows", "Scale", "column_value", "difference", "growth", "spread", "value"]
+__all__ = ["Cell", "Effect", "Rows", "Scale", "column_value", "difference", "growth", "spread", "value", "variance"]
 
 Scale: TypeAlias = Literal["linear", "log10"]
 Rows: TypeAlias = Mapping[str, Iterable[Mapping[str, Any]]]
@@ -35,7 +35,8 @@ class Cell:
         study: key of the study in the claim.
         weight: factor.
         larger: whether larger numbers are better, so that a diverged training counts as minus infinity, else as plus infinity.
-        reduce: "mean" over the arms, or "spread", the standard deviation over them.
+        reduce: "mean" over the arms, "spread", the standard deviation over them, or "variance", their variance without what seeds add to
+            it, see :func:`variance`.
         scale: "log10" for the logarithms of the numbers.
     """
 
@@ -44,7 +45,7 @@ class Cell:
     study: str = "main"
     weight: float = 1.0
     larger: bool = True
-    reduce: Literal["mean", "spread"] = "mean"
+    reduce: Literal["mean", "spread", "variance"] = "mean"
     scale: Scale = "linear"
 
     def by_seed(self, rows: Iterable[Mapping[str, Any]]) -> dict[int, float]:
@@ -53,11 +54,20 @@ class Cell:
         for row in rows:
             if row["arm"] in self.arms:
                 found.setdefault(int(row["seed"]), {})[row["arm"]] = self._number(row)
-        return {
-            seed: self.weight * self._reduced(list(numbers.values()))
-            for seed, numbers in sorted(found.items())
-            if len(numbers) == len(self.arms)
-        }
+        complete = {seed: numbers for seed, numbers in sorted(found.items()) if len(numbers) == len(self.arms)}
+        if self.reduce == "variance":
+            return {seed: self.weight * number for seed, number in self._variances(complete).items()}
+        return {seed: self.weight * self._reduced(list(numbers.values())) for seed, numbers in complete.items()}
+
+    def _variances(self, complete: Mapping[int, Mapping[str, float]]) -> dict[int, float]:
+        """Return for each pair of seeds (0 and 1, 2 and 3, ...) the covariance of the arms' numbers, by the second seed."""
+        found = {}
+        for seed in complete:
+            if seed % 2 and seed - 1 in complete:
+                pair = np.array([[complete[each][arm] for arm in self.arms] for each in (seed - 1, seed)])
+                finite = np.isfinite(pair).all()
+                found[seed] = float(np.cov(pair)[0, 1]) if finite else math.nan if np.isnan(pair).any() else math.inf
+        return found
 
     def _number(self, row: Mapping[str, Any]) -> float:
         number = column_value(row, self.column)
@@ -227,6 +237,34 @@ def spread(
         scale: "log10" takes the spread of logarithms.
     """
     cell = {"arms": arms, "column": column, "reduce": "spread", "scale": scale}
+    return Effect(cells=(Cell(study=study, **cell), Cell(study=beside, weight=-1.0, **cell)))  # type: ignore[arg-type] # as above
+
+
+def variance(
+    arms: tuple[str, ...], *, study: str, beside: str, column: str = "metric", scale: Scale = "linear"
+) -> Effect:
+    """Return by how much the variance over arms is larger in one study than in another, without what seeds add to it.
+
+    Seeds scatter equal arms too, and more in one study than in another, which :func:`spread` takes for a difference between arms. Here each
+    pair of seeds (0 and 1, 2 and 3, ...) gives one number, the covariance over the arms of their numbers on the two seeds: its expectation
+    is the variance of the arms' means, and 0 for equal arms. A pair is as informative as a seed elsewhere.
+
+    Args:
+        arms: as for :func:`spread`, like all others.
+        study: in which the claim says that the variance is larger.
+        beside: in which it is smaller.
+        column: of the rows.
+        scale: "log10" takes the variance of logarithms.
+
+    Example:
+        >>> numbers = {"a": (0.1, 0.3), "b": (0.5, 0.7), "c": (0.9, 1.1)}
+        >>> wide = [{"arm": a, "seed": s, "status": "completed", "metric": m} for a, each in numbers.items() for s, m in enumerate(each)]
+        >>> narrow = [{**row, "metric": row["metric"] / 2} for row in wide]
+        >>> effect = variance(("a", "b", "c"), study="wide", beside="narrow")
+        >>> {seed: round(number, 3) for seed, number in effect.by_seed({"wide": wide, "narrow": narrow}).items()}
+        {1: 0.12}
+    """
+    cell = {"arms": arms, "column": column, "reduce": "variance", "scale": scale}
     return Effect(cells=(Cell(study=study, **cell), Cell(study=beside, weight=-1.0, **cell)))  # type: ignore[arg-type] # as above
 
 
