@@ -7,7 +7,7 @@ tables of activations and gradient rules.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from inspect import cleandoc
 from urllib.parse import quote
 
@@ -39,7 +39,14 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 def commands() -> str:
     """Return a section for each command: usage, help text, arguments and options, as ``actlab COMMAND --help`` prints them."""
-    return "\n\n".join(_command(name, found) for name, found in typer.main.get_command(app).commands.items())
+    return "\n\n".join(_command(name, found) for name, found in _commands(typer.main.get_command(app)))
+
+
+def _commands(group: typer.core.TyperGroup, before: str = "") -> Iterator[tuple[str, typer.core.TyperCommand]]:
+    """Return the commands with their names as typed, those of a group in its place."""
+    for name, found in group.commands.items():
+        inner = isinstance(found, typer.core.TyperGroup)
+        yield from _commands(found, f"{before}{name} ") if inner else [(f"{before}{name}", found)]
 
 
 def _command(name: str, found: typer.core.TyperCommand) -> str:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from actlab.errors import ActlabError, StoreError
 from actlab.studies.claims.claim import Claim, ClaimStudy, Exact, Part, Source, difference, growth, spread, value
@@ -18,6 +18,9 @@ from actlab.studies.execution.run import ProgressCallback
 from actlab.study import Study, compare
 from actlab.system.duration import parse_budget
 from actlab.system.name_list import listed
+
+if TYPE_CHECKING:
+    from actlab.report.content.claims import ClaimCard
 
 __all__ = [
     "SHIPPED_RECORDS",
@@ -31,12 +34,14 @@ __all__ = [
     "RunSettings",
     "Source",
     "Standing",
+    "claim_cards",
     "claim_names",
     "difference",
     "find_claim",
     "find_claims",
     "growth",
     "judge_claim",
+    "records_without_claim",
     "run_claim",
     "run_claims",
     "spread",
@@ -83,6 +88,11 @@ class ClaimRun:
     outcome: ClaimOutcome | None
     error: str = ""
     seconds: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values, ready for JSON."""
+        outcome = None if self.outcome is None else self.outcome.to_dict()
+        return {"name": self.name, "outcome": outcome, "error": self.error or None, "seconds": round(self.seconds, 1)}
 
 
 @dataclass(kw_only=True)
@@ -147,6 +157,32 @@ class _Run:
             for key in part.effect.studies:
                 self.seeds[key] = max(self.seeds[key], min(wanted, self.claim.studies[key].most))
         return self.seeds != before
+
+
+def claim_cards(claims: Iterable[str | Path] | None = None, *, records: str | Path | None = None) -> list[ClaimCard]:
+    """Return claims with the standing of their records, for tables and pages.
+
+    Args:
+        claims: names or files; all that ship with ActLab, by name, for None.
+        records: folder of the records; those that ship with ActLab for None.
+
+    Raises:
+        ActlabError: as for :func:`find_claims`.
+    """
+    from actlab.report.content.claims import ClaimCard  # noqa: PLC0415 # running claims needs no report
+
+    folder = SHIPPED_RECORDS if records is None else Path(records)
+    cards = []
+    for claim in find_claims(claims):
+        rows = folder / f"{claim.name}.csv"
+        cards.append(ClaimCard(claim=claim, standing=stand(claim, folder), rows=rows if rows.is_file() else None))
+    return cards
+
+
+def records_without_claim(records: str | Path | None = None) -> list[str]:
+    """Return the names of records of a folder, by default that of ActLab, for which no claim ships any more."""
+    folder = SHIPPED_RECORDS if records is None else Path(records)
+    return sorted({file.stem for file in folder.glob("*.json")} - {*claim_names()})
 
 
 def run_claim(
@@ -264,7 +300,7 @@ def _registered(claim: Claim, folder: Path, *, restart: bool) -> Record:
     if record is not None and any(record.rows.values()) and not restart:
         raise StoreError(
             f"The claim {claim.name} was registered on {record.registered[:10]} and has rows; since then {listed(changes)} has changed, so "
-            f"they do not count. Undo the change, or drop the rows and register it anew: actlab claims run {claim.name} --restart"
+            f"they do not count. Undo the change, or drop the rows and register it anew: actlab claims run {claim.asked_as} --restart"
         )
     new = Record.new(claim, earlier=record)
     new.write(claim.name, folder)

@@ -27,6 +27,9 @@ FROZEN = {
     "sites": {"--rounds", "--seed", "--import", "--json"},
     "importance": {"--act", "--seed", "--samples", "--measure", "--tolerance", "--out", "--import", "--json"},
     "audit": {"--against", "--label-errors", "--error-rate", "--queries", "--limit", "--seed", "--import", "--json"},
+    "lint": {
+        "--mean", "--spread", "--runs", "--direction", "--baseline", "--winner", "--alpha", "--items", "--limits", "--paired", "--json",
+    },
     "evaluate": {"--axes", "--act", "--seed", "--import", "--json"},
     "doctor": {"--seeds", "--steps", "--seed", "--budget", "--import", "--json"},
     "reference": {"--out", "--import", "--json"},
@@ -44,6 +47,10 @@ FROZEN = {
         "--all", "--device", "--dtype", "--size", "--rounds", "--threads", "--fast", "--out", "--import", "--json",
     },
     "calibrate": {"--device", "--dtype", "--rounds", "--threads", "--dry-run", "--import", "--json"},
+    "claims list": {"--domain", "--outcome", "--records", "--json"},
+    "claims show": {"--records", "--json"},
+    "claims run": {"--all", "--records", "--store", "--jobs", "--seeds", "--budget", "--restart", "--dry-run", "--json"},
+    "claims report": {"--records", "--out", "--force", "--json"},
 }  # fmt: skip
 
 
@@ -94,7 +101,10 @@ def test_the_options_of_compare_are_listed_under_headings():
 def test_the_commands_and_their_options_are_frozen():
     from typer.main import get_command
 
-    commands = get_command(cli.app).commands
+    commands = {}
+    for name, command in get_command(cli.app).commands.items():
+        inner = getattr(command, "commands", None)
+        commands |= {name: command} if inner is None else {f"{name} {one}": it for one, it in inner.items()}
     options = {
         name: {o for p in command.params for o in p.opts if o.startswith("--")} for name, command in commands.items()
     }
@@ -108,14 +118,14 @@ def test_the_commands_are_listed_in_order_of_use():
     examples = [line.split()[1] for line in lines[lines.index("Examples:") + 1 :]]
 
     assert names[:6] == ["compare", "report", "studies", "tasks", "cost", "doctor"]
-    assert sorted(names) == sorted(FROZEN)
+    assert sorted(names) == sorted({name.split()[0] for name in FROZEN})
     assert examples == names
     assert not [line for line in lines if line.endswith("...")]  # each line is a whole sentence
 
 
 @pytest.mark.parametrize("command", FROZEN)
 def test_every_command_explains_itself(command):
-    result = run(command, "--help")
+    result = run(*command.split(), "--help")
 
     assert result.exit_code == 0
     assert all(option in result.output for option in FROZEN[command])

@@ -169,6 +169,7 @@ class Claim:
         alpha: error rate of the whole claim, over all its parts and looks.
         note: in what the studies differ from those of the source, and why.
         name: of its file; set when it is read.
+        file: path of the user's file that defines it, or None; set when it is read.
 
     Raises:
         PlanError: a part reads a study or an arm that there is not, or there is nothing to judge.
@@ -190,6 +191,7 @@ class Claim:
     alpha: float = 0.05
     note: str = ""
     name: str = ""
+    file: str | None = None
 
     def __post_init__(self) -> None:
         if not any(part.judged for part in self.parts):
@@ -211,6 +213,11 @@ class Claim:
             raise PlanError(
                 f"The part {part.says!r} reads {missing[0]!r}, which is no arm of the study {cell.study!r}: {', '.join(study.arms)}."
             )
+
+    @property
+    def asked_as(self) -> str:
+        """What a command takes for it: the path of the user's file, or the name."""
+        return self.file or self.name
 
     @property
     def part_alpha(self) -> float:

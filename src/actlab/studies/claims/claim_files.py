@@ -48,7 +48,7 @@ def find_claim(source: str | Path) -> Claim:
     if text in _modules():
         return _named(_shipped(text), text, text)
     path = Path(text).expanduser()
-    return _named(run_file(path).get("claim"), path.stem.replace("_", "-"), text)
+    return replace(_named(run_file(path).get("claim"), path.stem.replace("_", "-"), text), file=text)
 
 
 def _shipped(name: str) -> object:

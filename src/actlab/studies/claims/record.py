@@ -144,8 +144,8 @@ def stand(claim: Claim, folder: Path = SHIPPED_RECORDS) -> Standing:
     except StoreError as error:
         return Standing(state="refused", reason=str(error))
     if record is None or not record.has_run:
-        return Standing(state="not run", reason=f"Run it: actlab claims run {claim.name}", record=record)
-    again = f"Undo the change, or drop the rows and run again: actlab claims run {claim.name} --restart"
+        return Standing(state="not run", reason=f"Run it: actlab claims run {claim.asked_as}", record=record)
+    again = f"Undo the change, or drop the rows and run again: actlab claims run {claim.asked_as} --restart"
     changes = register(claim).changes(record.registration)
     if "the pass rule" in changes:
         return Standing(state="refused", reason=f"The pass rule was edited after the run. {again}", record=record)
