@@ -3,6 +3,7 @@
     python benchmarks/text_and_image_references.py plays        # most frequent class, naive Bayes, logistic regression on tf-idf; macro F1
     python benchmarks/text_and_image_references.py images       # logistic regression on pixels of tiny:resnet-8 and tiny:ds-cnn
     python benchmarks/text_and_image_references.py linear       # principal component analysis for the autoencoder and tiny:anomaly
+    python benchmarks/text_and_image_references.py counts       # counts of 2 to 5 characters for shakespeare:small
     python benchmarks/text_and_image_references.py nanogpt --model nanoGPT/model.py [--seed 0]
     python benchmarks/text_and_image_references.py checkpoint --model nanoGPT/model.py --checkpoint out-shakespeare-char/ckpt.pt
 
@@ -19,6 +20,7 @@ import math
 import sys
 import time
 import warnings
+from collections import Counter
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -93,6 +95,37 @@ def linear() -> None:
         data = load_data(resolve("tiny:anomaly"), seed)
         errors = (rebuilt(data.train.x, data.test.x, 8) - data.test.x).square().mean(1)
         print(f"seed {seed}: tiny:anomaly, 8 components: AUROC {auroc(errors, data.test.y):.4f}")
+
+
+def character_counts() -> None:
+    """Print nats per character of interpolated counts (Witten & Bell, 1991) on the windows of ``shakespeare:small``."""
+    for seed in range(3):
+        data = load_data(resolve("shakespeare:small"), seed)
+        train, test = (torch.cat((part.x, part.y[:, -1:]), 1).tolist() for part in (data.train, data.test))
+        found = [f"{order} characters {count_loss(train, test, order):.3f}" for order in (2, 3, 4, 5)]
+        print(f"seed {seed}: {', '.join(found)}")
+
+
+def count_loss(train: list[list[int]], test: list[list[int]], order: int) -> float:
+    """Return the mean loss of the characters of windows, given at most ``order - 1`` characters before them in the window."""
+    follows: dict[tuple[int, ...], Counter[int]] = {}
+    for row in train:
+        for place in range(1, len(row)):
+            for length in range(min(order - 1, place) + 1):
+                follows.setdefault(tuple(row[place - length : place]), Counter())[row[place]] += 1
+    totals = {context: found.total() for context, found in follows.items()}
+    losses = []
+    for row in test:
+        for place in range(1, len(row)):
+            share = 1 / 65
+            for length in range(min(order - 1, place) + 1):
+                context = tuple(row[place - length : place])
+                if context not in totals:
+                    break
+                kinds = len(follows[context])
+                share = (follows[context][row[place]] + kinds * share) / (totals[context] + kinds)
+            losses.append(-math.log(share))
+    return sum(losses) / len(losses)
 
 
 def nano_module(path: Path) -> ModuleType:
@@ -171,7 +204,7 @@ def checkpoint(path: Path, saved: Path) -> None:
 def main() -> None:
     """Print one of the references."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("plays", "images", "linear", "nanogpt", "checkpoint"))
+    parser.add_argument("part", choices=("plays", "images", "linear", "counts", "nanogpt", "checkpoint"))
     parser.add_argument("--model", type=Path, default=Path("nanoGPT/model.py"))
     parser.add_argument("--checkpoint", type=Path, default=Path("nanoGPT/out-shakespeare-char/ckpt.pt"))
     parser.add_argument("--seed", type=int, default=0)
@@ -181,7 +214,7 @@ def main() -> None:
     elif options.part == "checkpoint":
         checkpoint(options.model, options.checkpoint)
     else:
-        {"plays": plays, "images": images, "linear": linear}[options.part]()
+        {"plays": plays, "images": images, "linear": linear, "counts": character_counts}[options.part]()
 
 
 if __name__ == "__main__":
