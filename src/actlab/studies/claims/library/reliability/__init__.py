@@ -1,0 +1,1 @@
+"""Claims on calibration, noise, attacks and the agreement of trainings."""
