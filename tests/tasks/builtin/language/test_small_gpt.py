@@ -97,7 +97,7 @@ def test_a_seed_draws_the_same_windows_again_and_another_seed_others():
     assert not torch.equal(one, other)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["shakespeare:small", "shakespeare:norm-free-sgd"])
 def test_the_loss_falls_within_a_few_steps(name):
     task, model = resolve(name), built(name)
     train, optimizer, losses = load_data(task, 0).train, task.optimizer(model, task.learning_rate), []
