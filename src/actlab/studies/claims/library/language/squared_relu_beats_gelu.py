@@ -11,8 +11,8 @@ claim = Claim(
     source=Source(
         text="So et al. 2021 (Primer); Jordan et al. 2024, modded-nanogpt, record 5",
         arxiv="2109.08668",
-        url="https://github.com/KellerJordan/modded-nanogpt",
-    ),
+        url="https://github.com/KellerJordan/modded-nanogpt Matched weights are those of actlab.init_, whose gain is that of the function that ran last, so that it also reaches the layers behind the next norm (attention of the second block, output)."
+    ),,
     domain="language",
     about=("squared_relu", "gelu"),
     studies={
