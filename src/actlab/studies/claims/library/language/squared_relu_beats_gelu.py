@@ -11,8 +11,8 @@ claim = Claim(
     source=Source(
         text="So et al. 2021 (Primer); Jordan et al. 2024, modded-nanogpt, record 5",
         arxiv="2109.08668",
-        url="https://github.com/KellerJordan/modded-nanogpt Matched weights are those of actlab.init_, whose gain is that of the function that ran last, so that it also reaches the layers behind the next norm (attention of the second block, output)."
-    ),,
+        url="https://github.com/KellerJordan/modded-nanogpt",
+    ),
     domain="language",
     about=("squared_relu", "gelu"),
     studies={
@@ -38,6 +38,7 @@ claim = Claim(
     note=(
         "A GPT of 0.1 million parameters on tiny Shakespeare. Torch's initial weights give inputs of the function a standard "
         "deviation of 0.58 behind a norm at any width, as 0.02 does at GPT-2's width of 768 (0.55). Learning rates are tuned "
-        "with an equal budget."
+        "with an equal budget. Matched weights are those of actlab.init_, whose gain is that of the function that ran last, so "
+        "that it also reaches the layers behind the next norm (attention of the second block, output)."
     ),
 )
