@@ -32,7 +32,7 @@ _BUILDERS: dict[str, Callable[[], Task]] = {
     "digits:cnn": digits.cnn_task,
     "digits:noise": noisy_digits.mlp_noise_task,
     "digits:cnn-noise": noisy_digits.cnn_noise_task,
-    "digits:pair": retrained_pair.digits_pair_task,
+    "fashion-mnist:pair": retrained_pair.fashion_pair_task,
     "mnist1d": mnist1d.training_loss_task,
     "mnist1d:accuracy": mnist1d.accuracy_task,
     "mnist1d:cnn": mnist1d_cnn.task,

@@ -60,6 +60,7 @@ def test_the_training_is_that_of_the_digits_and_can_be_stacked(name):
     assert task.model(0)(torch.zeros(3, 64)).shape == (3, 10)
 
 
+@pytest.mark.slow
 def test_noise_costs_relu_a_fifth_to_a_third_of_its_accuracy():
     trial = run_trial(resolve("digits:noise"), parse_arm("relu"), 0)
 

@@ -1,5 +1,7 @@
 """Two nets of a pair train as each would alone, on batches of their own, and their disagreement is counted on equal inputs."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
@@ -12,32 +14,30 @@ from actlab.tasks import resolve
 from actlab.tasks.builtin.reliability.retrained_pair import Pair, disagreement, disagreement_per_error, pair_accuracy
 from actlab.tasks.task import adam, load_data
 
-NAMES = ["digits:pair", "mnist1d:pair"]
+NAME = "mnist1d:pair"
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_nets_train_on_different_orders_and_are_evaluated_on_the_same_examples(name):
-    data = load_data(resolve(name), 0)
+def test_the_nets_train_on_different_orders_and_are_evaluated_on_the_same_examples():
+    data = load_data(resolve(NAME), 0)
 
     first, second = data.train.x.unbind(1)
     assert not torch.equal(first, second)
-    assert sorted(map(bytes, first.numpy())) == sorted(map(bytes, second.numpy()))
+    assert sorted(map(hash, map(bytes, first.numpy()))) == sorted(map(hash, map(bytes, second.numpy())))
     for split in (data.validation, data.test):
         assert torch.equal(split.x[:, 0], split.x[:, 1])
         assert torch.equal(split.y[:, 0], split.y[:, 1])
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_labels_stay_with_their_inputs(name):
-    train = load_data(resolve(name), 3).train
+def test_labels_stay_with_their_inputs():
+    train = load_data(resolve(NAME), 3).train
+    first, second = ([bytes(x) for x in train.x[:, net].numpy()] for net in range(2))
 
-    labels = {bytes(x): int(y) for x, y in zip(train.x[:, 0].numpy(), train.y[:, 0], strict=True)}
-    assert all(labels[bytes(x)] == int(y) for x, y in zip(train.x[:, 1].numpy(), train.y[:, 1], strict=True))
+    pairs = Counter(zip(first, train.y[:, 0].tolist(), strict=True))
+    assert pairs == Counter(zip(second, train.y[:, 1].tolist(), strict=True))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_nets_begin_with_different_weights_and_can_be_stacked(name):
-    task = resolve(name)
+def test_the_nets_begin_with_different_weights_and_can_be_stacked():
+    task = resolve(NAME)
     torch.manual_seed(0)
     model = task.model(0)
 
@@ -45,8 +45,15 @@ def test_the_nets_begin_with_different_weights_and_can_be_stacked(name):
     assert obstacle(task) is None
 
 
+def test_the_pair_on_fashion_mnist_has_images_for_each_net():
+    task = resolve("fashion-mnist:pair")
+
+    assert task.model(0)(torch.zeros(3, 2, 1, 28, 28)).shape == (3, 10, 2)
+    assert task.metric_name == "accuracy"
+
+
 def test_a_pair_is_trained_as_each_net_alone():
-    task, split = resolve("mnist1d:pair"), load_data(resolve("mnist1d:pair"), 0).train
+    task, split = resolve(NAME), load_data(resolve(NAME), 0).train
     nets = [nn.Sequential(nn.Linear(40, 8), nn.Tanh(), nn.Linear(8, 10)).double() for _ in range(2)]
     alone = [nn.Sequential(nn.Linear(40, 8), nn.Tanh(), nn.Linear(8, 10)).double() for _ in range(2)]
     for net, copy in zip(nets, alone, strict=True):
@@ -87,8 +94,9 @@ def test_nets_without_an_error_disagree_nowhere():
     assert disagreement_per_error(logits, torch.arange(3)[:, None].repeat(1, 2)) == 0.0
 
 
+@pytest.mark.slow
 def test_a_pair_on_mnist1d_is_as_accurate_as_the_published_mlp_and_disagrees():
-    trial = run_trial(resolve("mnist1d:pair"), parse_arm("relu"), 0)
+    trial = run_trial(resolve(NAME), parse_arm("relu"), 0)
 
     assert trial.metric == pytest.approx(0.69, abs=0.03)  # published for one net: 0.68 (arXiv:2011.14439)
     assert 0.2 < trial.metrics["disagreement"] < 0.4

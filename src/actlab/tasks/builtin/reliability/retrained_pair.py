@@ -17,12 +17,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from actlab.tasks.builtin import digits
 from actlab.tasks.builtin.reliability import mnist1d_mlp
+from actlab.tasks.builtin.vision import fashion_depth
 from actlab.tasks.data import Data, Split, tensors_of
 from actlab.tasks.task import Task
 
-__all__ = ["Pair", "digits_pair_task", "disagreement", "disagreement_per_error", "mnist1d_pair_task", "pair_accuracy"]
+__all__ = ["Pair", "disagreement", "disagreement_per_error", "fashion_pair_task", "mnist1d_pair_task", "pair_accuracy"]
 
 
 class Pair(nn.Module):
@@ -113,6 +113,7 @@ def _task(name: str, of: Task, description: str) -> Task:
         loss=functional.cross_entropy,
         metric=pair_accuracy,
         metric_name="accuracy",
+        out_of_distribution=None,  # inputs are pairs
         metrics={
             "accuracy": pair_accuracy,
             "disagreement": disagreement,
@@ -123,14 +124,14 @@ def _task(name: str, of: Task, description: str) -> Task:
     )
 
 
-def digits_pair_task() -> Task:
-    """Return the pair of CNNs on scikit-learn's digits.
+def fashion_pair_task() -> Task:
+    """Return the pair of MLPs of four hidden layers of 64 on Fashion-MNIST, 3 epochs.
 
     Example:
-        >>> digits_pair_task().model(0)(torch.zeros(5, 2, 64)).shape
+        >>> fashion_pair_task().model(0)(torch.zeros(5, 2, 1, 28, 28)).shape
         torch.Size([5, 10, 2])
     """
-    return _task("digits:pair", digits.cnn_task(), "scikit-learn's 8x8 digits, two CNNs, accuracy and disagreement")
+    return _task("fashion-mnist:pair", fashion_depth.task(4), "Fashion-MNIST, two MLPs, accuracy and disagreement")
 
 
 def mnist1d_pair_task() -> Task:
