@@ -70,7 +70,6 @@ _BUILDERS: dict[str, Callable[[], Task]] = {
     "slow-regression": slow_regression.slow_regression_task,
     "fashion-mnist:permuted": task_sequences.permuted_pixels_task,
     "fashion-mnist:random-labels": task_sequences.random_labels_task,
-    "modular-sum": modular_sum.modular_sum_task,
     "deep-digits:elu-paper": deep_digits.elu_task,
     "cart-pole": cart_pole.cart_pole_task,
     "shakespeare": gpt.task,
@@ -105,6 +104,7 @@ _NUMBERED: dict[str, Callable[[float], Task]] = {
     "deep-digits:sgd-0.3": deep_digits.sgd_task,
     "deep-digits:adam-0.03": deep_digits.adam_task,
     "gradient:depth-20": gradient_depth.task,
+    "modular-sum:decay-1": modular_sum.modular_sum_task,
 }
 _EARLIER: dict[str, Callable[[], Task]] = {
     "digits:protocol-1": digits.earlier_mlp_task,

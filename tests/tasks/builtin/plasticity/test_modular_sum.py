@@ -4,6 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from actlab.errors import TaskError
+from actlab.tasks import resolve
 from actlab.tasks.builtin.plasticity.modular_sum import ModularSum, pairs, train
 from actlab.tasks.training.handle import TrialHandle
 
@@ -59,4 +61,10 @@ def test_a_seed_gives_the_same_numbers():
         return train(problem.model(seed), seed, TrialHandle(lr=1e-2), problem)
 
     assert result(1) == result(1)
-    assert result(1)["accuracy"] == pytest.approx(result(1)["accuracy"])
+    assert not torch.equal(pairs(problem, 1)[0], pairs(problem, 2)[0])
+
+
+def test_the_number_in_the_name_is_the_weight_decay_and_one_out_of_range_is_refused():
+    assert resolve("modular-sum:decay-0.3").name == "modular-sum:decay-0.3"
+    with pytest.raises(TaskError, match="from 0 to 10"):
+        resolve("modular-sum:decay-11")

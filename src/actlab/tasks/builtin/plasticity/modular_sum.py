@@ -8,11 +8,13 @@ generalised at the cap counts with the cap: its steps are censored, and a mean w
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from actlab.errors import TaskError
 from actlab.tasks.task import Task
 from actlab.tasks.training.handle import TrialHandle
 
@@ -34,12 +36,12 @@ class ModularSum:
     """
 
     modulus: int = 31
-    share: float = 0.5
+    share: float = 0.7
     width: int = 128
     decay: float = 1.0
     cap: int = 6_000
     every: int = 25
-    threshold: float = 0.99
+    threshold: float = 0.95
 
     def model(self, seed: int) -> nn.Sequential:  # noqa: ARG002 # the generator is seeded before the call
         """Return a new net with two hidden layers."""
@@ -59,7 +61,7 @@ def pairs(problem: ModularSum, seed: int) -> tuple[Tensor, Tensor, Tensor, Tenso
     Example:
         >>> x, y, unseen, _ = pairs(ModularSum(modulus=5), 0)
         >>> len(x), len(unseen), x.sum(1).unique().tolist(), y.dtype
-        (12, 13, [2.0], torch.int64)
+        (17, 8, [2.0], torch.int64)
     """
     p = problem.modulus
     number = torch.arange(p * p)
@@ -121,23 +123,33 @@ def _share(logits: Tensor, sums: Tensor) -> float:
     return float((logits.argmax(1) == sums).double().mean())
 
 
-def modular_sum_task() -> Task:
-    """Return the task with p = 31, half of the pairs, a net of two hidden layers of 128 and AdamW.
+def modular_sum_task(decay: float = 1) -> Task:
+    """Return the task with p = 31, 70 % of the pairs, two hidden layers of 128 and AdamW at 0.003.
+
+    Args:
+        decay: weight decay, from 0 to 10, on which it depends whether a net generalises before the cap.
+
+    Raises:
+        TaskError: the number is no such one.
 
     Example:
-        >>> modular_sum_task().direction
-        'min'
+        >>> modular_sum_task(0.3).name, modular_sum_task().direction
+        ('modular-sum:decay-0.3', 'min')
     """
-    problem = ModularSum()
+    if not 0 <= decay <= 10:
+        raise TaskError(
+            f"The number of modular-sum:decay-{decay:g} is the weight decay, from 0 to 10; try modular-sum:decay-1."
+        )
+    problem = ModularSum(decay=float(decay))
     return Task(
-        name="modular-sum",
+        name=f"modular-sum:decay-{decay:g}",
         model=problem.model,
-        train=train,
+        train=partial(train, problem=problem),
         example_inputs=problem.inputs,
         metric_name="steps",
         direction="min",
-        learning_rate=1e-3,
+        learning_rate=3e-3,
         rope=100.0,
-        description=f"Sums modulo 31 from half of all pairs, two hidden layers of 128: steps until it generalises, at most {problem.cap}",
-        source="modular-sum, protocol 1",
+        description=f"Sums modulo 31 from 70 % of all pairs, weight decay {decay:g}: steps until it generalises, at most {problem.cap}",
+        source=f"modular-sum:decay-{decay:g}, protocol 1",
     )
