@@ -587,6 +587,16 @@ TABLE = [
         says=("fashion-mnist:depth-400", "hidden layers, from 1 to 100", "try fashion-mnist:depth-16"),
     ),
     Wrong(
+        wrong="a width that a task does not have",
+        typed="actlab compare digits:width-2000 relu gelu",
+        says=("digits:width-2000", "units in each of four hidden layers, from 1 to 1024", "try digits:width-8"),
+    ),
+    Wrong(
+        wrong="a share of dropout that a task does not have",
+        typed="actlab compare digits:dropout-1.5 relu gelu",
+        says=("digits:dropout-1.5", "from 0 to less than 1", "try digits:dropout-0.2"),
+    ),
+    Wrong(
         wrong="a depth in another spelling",
         typed="actlab compare fashion-mnist:depth=8 relu gelu",
         says=("There is no task 'fashion-mnist:depth=8'", "Did you mean 'fashion-mnist:depth-16'"),

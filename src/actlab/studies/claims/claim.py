@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from actlab.errors import PlanError
-from actlab.studies.claims.effect import Cell, Effect, Scale, difference, growth, spread, value
+from actlab.studies.claims.effect import Cell, Effect, Scale, difference, growth, spread, value, variance
 from actlab.studies.claims.function_code import function_code
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "growth",
     "spread",
     "value",
+    "variance",
 ]
 
 Kind: TypeAlias = Literal["better", "tie"]
