@@ -1,4 +1,4 @@
-"""Sequences of tasks on Fashion-MNIST whose pixels are permuted, or whose labels are drawn, anew for each.
+"""Sequences of tasks on Fashion-MNIST, with pixels permuted or labels drawn anew for each.
 
 The settings are those of arXiv:2308.11958 (appendix A) and arXiv:2509.22562, shortened: a 784-100-100-10 net with Adam and batches of 16
 goes from task to task with its weights and the state of its optimizer. The accuracy is that on each batch before the net learns from it,

@@ -1,4 +1,4 @@
-"""Self-normalisation of deep SELU nets without batch normalisation, with its initialization and AlphaDropout."""
+"""Self-normalisation of deep SELU nets, with LeCun's initialization and AlphaDropout."""
 
 from actlab.functions.analysis.edge_of_chaos import map_norm
 from actlab.functions.analysis.length_map import output_moments
