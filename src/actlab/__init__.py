@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from actlab.nn.transforms.morph.relufy import relufy_
     from actlab.nn.transforms.slim import slim_
     from actlab.nn.transforms.swap import swap_
+    from actlab.published.lint import lint
     from actlab.report.content.arm_table import table
     from actlab.script import apply_, report
     from actlab.study import Study, compare, latest_study, list_studies, load_study
@@ -98,6 +99,7 @@ _MODULES = {
     "layer": "nn.layers.layer",
     "learned": "functions.activation",
     "linearise_": "nn.transforms.linearize",
+    "lint": "published.lint",
     "list_studies": "study",
     "load_study": "study",
     "mixed": "nn.layers.mixed",
@@ -158,6 +160,7 @@ __all__ = [
     "layer",
     "learned",
     "linearise_",
+    "lint",
     "list_studies",
     "load_study",
     "mixed",

@@ -15,6 +15,7 @@ Every message says what was asked, what was got, what is allowed and what to try
     ├── PlanError               invalid settings of a study
     ├── BenchError              something that cannot be timed
     ├── PackError               a net that cannot be packed, or a packed file that cannot be read
+    ├── TableError              a published table that cannot be read
     ├── StoreError              a store that cannot be opened, read or written
     └── IntegrationError        a library that is not installed, or lacks what is needed
 """
@@ -38,6 +39,7 @@ __all__ = [
     "SiteError",
     "SpecError",
     "StoreError",
+    "TableError",
     "TaskError",
     "UnknownNameError",
     "did_you_mean",
@@ -105,6 +107,10 @@ class BenchError(ActlabError):
 
 class PackError(ActlabError):
     """A net that cannot be packed, or a packed file that cannot be read."""
+
+
+class TableError(ActlabError):
+    """A published table that cannot be read; the message names the line."""
 
 
 class StoreError(ActlabError):

@@ -30,7 +30,9 @@ VIEWS = {
     "QueryResult": ("activation", "query_table"),
     "Sites": ("model.sites", "model_sites_table"),
     "Studies": ("verdict", "studies_table"),
+    "TableLint": ("lint", "lint_view"),
     "Verdict": ("verdict", "verdict_table"),
+    "WinsLint": ("lint", "lint_view"),
 }
 
 

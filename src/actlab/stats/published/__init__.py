@@ -1,0 +1,1 @@
+"""Statistics of published summaries, from means, standard deviations and run counts alone."""
