@@ -1,4 +1,4 @@
-"""Backward functions of the right sign and another magnitude, and of the wrong sign, with tanh and step forward."""
+"""Backward functions of the right sign and another magnitude, or of the wrong sign."""
 
 from actlab.studies.claims.claim import Claim, ClaimStudy, Part, Source, difference
 

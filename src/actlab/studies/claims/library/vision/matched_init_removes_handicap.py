@@ -1,4 +1,4 @@
-"""Handicap of GELU and Swish in deep plain nets under torch's init, and what a matched init leaves of it."""
+"""Handicap of GELU and Swish in deep plain nets under the init of torch, and under a matched one."""
 
 from dataclasses import replace
 
