@@ -1,0 +1,1 @@
+"""Claims on what is left of a net in fewer bits and with fewer weights."""
