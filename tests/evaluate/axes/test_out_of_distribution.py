@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
@@ -63,6 +64,17 @@ def test_scores_equal_their_definitions_with_scikit_learn() -> None:
 def test_the_same_distribution_is_not_told_apart_and_a_far_one_is() -> None:
     assert measured(0.0)["numbers"]["auroc_distance"] == pytest.approx(0.5, abs=0.08)
     assert measured(8.0)["numbers"]["auroc_distance"] > 0.85
+
+
+def test_the_curve_of_each_score_ends_at_one_and_has_about_its_area() -> None:
+    found = measured(1.0)
+    assert set(found["curves"]) == {"roc_softmax", "roc_energy", "roc_distance"}
+    for name, curve in found["curves"].items():
+        assert curve["diagonal"] is True
+        assert (curve["x"][0], curve["x"][-1], curve["y"][-1]) == (0.0, 1.0, 1.0)
+        assert curve["y"] == sorted(curve["y"])
+        area = float(np.trapezoid(curve["y"], curve["x"]))
+        assert area == pytest.approx(found["numbers"][name.replace("roc", "auroc")], abs=0.03)
 
 
 def test_without_other_data_the_features_are_permuted() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from actlab.evaluate.scores.separation import area_under_roc, false_positive_rate
+from actlab.evaluate.scores.separation import area_under_roc, false_positive_rate, true_positive_rates
 
 
 @pytest.mark.parametrize("digits", [1, 6])
@@ -18,6 +18,18 @@ def test_both_numbers_are_those_of_scikit_learn(seed: int, digits: int) -> None:
     assert area_under_roc(own, other) == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
     false, true, _ = roc_curve(labels, scores, drop_intermediate=False)
     assert false_positive_rate(own, other) == pytest.approx(false[true >= 0.95 - 1e-12][0], abs=1e-12)
+
+
+@pytest.mark.parametrize("digits", [0, 6])  # with ties between the samples and without
+def test_the_curve_is_that_of_scikit_learn_and_has_the_area(digits: int) -> None:
+    draws = np.random.default_rng(7)
+    own, other = np.round(draws.normal(1, 1, 83), digits), np.round(draws.normal(0, 2, 61), digits)
+    false, true, _ = roc_curve(np.r_[np.ones(83), np.zeros(61)], np.r_[own, other], drop_intermediate=False)
+
+    assert true_positive_rates(own, other, false) == pytest.approx([true[false == rate].max() for rate in false])
+    fine = np.linspace(0, 1, 20_001)
+    area = np.trapezoid(true_positive_rates(own, other, fine), fine)
+    assert area == pytest.approx(area_under_roc(own, other), abs=1e-3)
 
 
 def test_equal_scores_tell_nothing() -> None:

@@ -9,6 +9,8 @@ import pytest
 from rich.console import Console
 from tests.studies.verdict.axes.simulated import facts, judged, noise, result, row, rows_of
 
+from actlab.report.charts.axes import curve_of_axis_plot
+from actlab.report.charts.svg import WIDE
 from actlab.report.content.arm_table import table
 from actlab.report.content.axes import (
     axes_rows,
@@ -129,6 +131,25 @@ def test_curves_are_medians_and_quartiles_by_place_and_those_over_words_are_left
     assert points[0]["median"] == pytest.approx(0.965)
     assert curve_titles(rows, "robustness", "noise") == ("strength", "accuracy kept")
     assert "relu 0.9" in series_text(verdict, rows, "robustness", "noise")
+
+
+def test_first_curves_of_all_axes_come_first_and_a_roc_curve_has_the_diagonal(verdict):
+    line = {"x": [0.0, 1.0], "y": [0.5, 1.0]}
+    axes = {
+        "robustness": {"curves": {"noise": line, "blur": line}},
+        "out_of_distribution": {"curves": {"roc_softmax": line | {"diagonal": True}}},
+    }
+    rows = [row("relu", 0, axes)]
+    assert curve_names(rows) == [
+        ("robustness", "noise"),
+        ("out_of_distribution", "roc_softmax"),
+        ("robustness", "blur"),
+    ]
+    layers = [
+        len(curve_of_axis_plot(verdict, rows, WIDE, axis=axis, name=name).to_dict()["layer"])
+        for axis, name in curve_names(rows)
+    ]
+    assert layers[1] == layers[0] + 1
 
 
 def test_bins_of_all_seeds_are_joined_by_their_examples(verdict, rows):

@@ -8,6 +8,8 @@ import pytest
 
 from actlab.bench.hardware import Hardware, Ratio, Timing, Untimed
 from actlab.bench.machine import Machine
+from actlab.report.charts.hardware import ratio_plot
+from actlab.report.charts.svg import WIDE
 from actlab.report.content.format import MISSING
 from actlab.report.content.hardware import dtype_sentences, hardware_headline, ratio_text
 from actlab.report.html.hardware import html, write
@@ -81,6 +83,25 @@ def test_the_page_escapes_names_and_has_every_number(found: Hardware, tmp_path) 
     assert "<processor>" not in page
     assert write(found, tmp_path / "hardware.html").read_text(encoding="utf-8") == page
     assert write(found, tmp_path / "hardware.html").exists()
+
+
+def test_the_page_has_a_chart_of_the_ratios_with_its_ends_in_words(found: Hardware) -> None:
+    page = html(found)
+    assert "Time over ReLU&#39;s, forward and backward. float32: gelu 2.50x to tanh 3.00x; bfloat16: gelu 2.50x" in page
+    assert "<svg" in page[page.index('id="ratios"') :]
+    points = ratio_plot(found, WIDE).layer[2].data.values
+    assert [(point["spec"], point["dtype"], point["ratio"]) for point in points] == [
+        (spec, dtype, ratio) for spec, ratio in (("gelu", 2.5), ("tanh", 3.0)) for dtype in ("float32", "bfloat16")
+    ]
+    only = replace(found, timings=tuple(one for one in found.timings if one.spec == "relu"))
+    assert ratio_plot(only, WIDE) is None
+    assert 'id="ratios"' not in html(only)
+
+
+def test_an_interval_far_from_all_ratios_is_cut_off(found: Hardware) -> None:
+    wide = replace(found.timings[0], over_relu=Ratio(ratio=2.5, low=0.01, high=900.0))
+    rows = ratio_plot(replace(found, timings=(wide,)), WIDE, wide.passes).layer[1].data.values
+    assert [(row["low"], row["high"]) for row in rows] == [(pytest.approx(1 / 1.5), 2.5 * 1.5)]
 
 
 def test_a_stopped_measurement_says_so_and_one_dtype_is_held_against_relu(found: Hardware) -> None:

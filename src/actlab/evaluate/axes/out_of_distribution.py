@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from actlab.errors import ActlabError
 from actlab.evaluate.axis import Axis, Column, Measured
 from actlab.evaluate.evaluation_data import EvaluationData
 from actlab.evaluate.scores.distance import neighbour_distance
-from actlab.evaluate.scores.separation import area_under_roc, false_positive_rate
+from actlab.evaluate.scores.separation import Floats, area_under_roc, false_positive_rate, true_positive_rates
 from actlab.evaluate.undefined_axis import UndefinedAxisError
 from actlab.tasks.loading.nested import description
 
@@ -23,6 +23,8 @@ _SCORES: Final = {
     "energy": "log-sum-exp of the logits",  # arXiv:2010.03759
     "distance": "distance of features to training examples",  # arXiv:2204.06507
 }
+#: Shares of other inputs at which the ROC curve is recorded, closer where a detector is used.
+_PLACES: Final = (0.0, 0.01, 0.02, 0.05, *(tenth / 10 for tenth in range(1, 11)))
 _LARGEST: Final = 10_000  # inputs of the other kind
 
 
@@ -85,15 +87,24 @@ def _measure_detection(_model: nn.Module, data: EvaluationData) -> Measured:
         scores["distance"] = tuple(-distance for distance in own)  # type: ignore[assignment] # two of them
     except UndefinedAxisError as error:
         undefined["distance"] = str(error)
-    numbers = {}
+    numbers, curves = {}, {}
     for name, (inside, outside) in scores.items():
         if not (torch.isfinite(inside).all() and torch.isfinite(outside).all()):
             undefined[name] = "a score is not finite"
             continue
-        numbers[f"auroc_{name}"] = area_under_roc(inside.numpy(), outside.numpy())
-        numbers[f"fpr95_{name}"] = false_positive_rate(inside.numpy(), outside.numpy())
+        pair = inside.numpy(), outside.numpy()
+        numbers[f"auroc_{name}"] = area_under_roc(*pair)
+        numbers[f"fpr95_{name}"] = false_positive_rate(*pair)
+        curves[f"roc_{name}"] = _roc_curve(true_positive_rates(*pair, _PLACES))
     reasons = {f"{kind}_{name}": reason for name, reason in undefined.items() for kind in ("auroc", "fpr95")}
-    return Measured(numbers=numbers, undefined=reasons, record={"inputs": what, "examples": len(others)})
+    record = {"inputs": what, "examples": len(others)}
+    return Measured(numbers=numbers, curves=curves, undefined=reasons, record=record)
+
+
+def _roc_curve(rates: Floats) -> dict[str, Any]:
+    """Return the curve for charts; the diagonal is that of a score that tells nothing."""
+    labels = {"x_label": "share of other inputs accepted", "y_label": "share of test inputs accepted"}
+    return {"x": list(_PLACES), "y": rates.tolist(), **labels, "diagonal": True}
 
 
 OUT_OF_DISTRIBUTION: Final = Axis(

@@ -1,4 +1,4 @@
-"""Separation of two samples by a score, as area under the ROC curve and false positive rate."""
+"""Separation of two samples by a score, as ROC curve, the area under it, and false positive rate."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
-__all__ = ["area_under_roc", "false_positive_rate"]
+__all__ = ["Floats", "area_under_roc", "false_positive_rate", "true_positive_rates"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -51,6 +51,33 @@ def false_positive_rate(positive: npt.ArrayLike, negative: npt.ArrayLike, *, at:
     # 0.95 * 20 is 19.000000000000004 in binary; the share of examples that is meant is 19
     needed = int(np.ceil(at * own.size - 1e-9))
     return float(np.mean(other >= own[max(needed, 1) - 1]))
+
+
+def true_positive_rates(positive: npt.ArrayLike, negative: npt.ArrayLike, at: npt.ArrayLike) -> Floats:
+    """Return the ROC curve at given false positive rates: the share of positive examples that a threshold accepts.
+
+    Between the thresholds that the scores give, the curve is straight, so that the area under it is :func:`area_under_roc`.
+
+    Args:
+        positive: scores, shape (n,).
+        negative: scores, shape (m,).
+        at: false positive rates between 0 and 1, shape (k,).
+
+    Returns:
+        True positive rates, shape (k,).
+
+    Raises:
+        ValueError: one of the samples is empty, or has a NaN.
+
+    Example:
+        >>> true_positive_rates([2.0, 3.0], [1.0, 2.0], [0.0, 0.5, 1.0]).tolist()
+        [0.5, 1.0, 1.0]
+    """
+    own, other = np.sort(_scores(positive)), np.sort(_scores(negative))
+    thresholds = np.unique(np.concatenate((own, other)))[::-1]
+    accepted = [(scores.size - np.searchsorted(scores, thresholds)) / scores.size for scores in (other, own)]
+    false, true = (np.concatenate(([0.0], rates)) for rates in accepted)
+    return np.interp(np.asarray(at, dtype=np.float64), false, true)
 
 
 def _scores(values: npt.ArrayLike) -> Floats:

@@ -10,9 +10,9 @@ import altair as alt
 from actlab.report.charts.label_layout import shortened, spread, text_width
 from actlab.report.charts.palette import ArmStyle, arm_styles
 from actlab.report.charts.scales import Scale, scale_around
-from actlab.report.charts.study import line_plot
+from actlab.report.charts.study import diagonal_line, line_plot
 from actlab.report.charts.svg import Frame, data, sized, texts, ticked
-from actlab.report.content.axes import axis_curves, curve_titles, reliability_curves
+from actlab.report.content.axes import axis_curves, curve_titles, has_diagonal, reliability_curves
 from actlab.report.content.series import Row
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def curve_of_axis_plot(
     if len({point["step"] for point in points}) < 2:
         return None
     across, _ = curve_titles(rows, axis, name)
-    return line_plot(points, verdict, frame, across_name=across)
+    return line_plot(points, verdict, frame, across_name=across, diagonal=has_diagonal(rows, axis, name))
 
 
 def reliability_plot(verdict: Verdict, rows: Iterable[Row], frame: Frame) -> alt.LayerChart | None:
@@ -47,7 +47,7 @@ def reliability_plot(verdict: Verdict, rows: Iterable[Row], frame: Frame) -> alt
     width, height = frame.width - padding["left"] - padding["right"], 250 if frame.narrow else 340
     values = [point[end] for point in points for end in ("confidence", "accuracy")]
     x, y = scale_around([*values, 1.0], width, room=0.03), scale_around([*values, 1.0], height, room=0.03)
-    layers = [_diagonal(x, y)]
+    layers = [diagonal_line(x, y)]
     for arm in reversed(verdict.arms):  # the best is drawn last, on top
         own = [point for point in points if point["arm"] == arm.spec]
         layers += _curve(own, look[arm.spec], x, y, frame) if own else []
@@ -59,15 +59,6 @@ def reliability_plot(verdict: Verdict, rows: Iterable[Row], frame: Frame) -> alt
     ]
     layers.append(texts(names, frame, x=alt.value(width + 8), y=alt.Y("y:Q", scale=y.to_altair()), align="left"))
     return sized(layers, width=width, height=height, padding=padding)
-
-
-def _diagonal(x: Scale, y: Scale) -> alt.Chart:
-    ends = [{"confidence": at, "accuracy": at} for at in (max(x.low, y.low), min(x.high, y.high))]
-    line = alt.Chart(data(ends)).mark_line(color="var(--ink)", strokeWidth=1.2, strokeDash=[5, 3])
-    drawn: alt.Chart = line.encode(
-        x=alt.X("confidence:Q", scale=x.to_altair()), y=alt.Y("accuracy:Q", scale=y.to_altair())
-    )
-    return drawn
 
 
 def _curve(points: Sequence[Row], look: ArmStyle, x: Scale, y: Scale, frame: Frame) -> list[alt.Chart]:

@@ -15,7 +15,7 @@ from actlab.report.charts.palette import LIGHT
 from actlab.report.charts.scales import scale_around
 from actlab.report.charts.svg import WIDE, Frame, data, sized, texts, ticked
 
-__all__ = ["speed_plot", "write_speed_plot"]
+__all__ = ["GAP", "LEGEND", "ROW", "legend_entries", "row_names", "speed_plot", "write_speed_plot"]
 
 # pixels between the dots of a function, which have a diameter of 9.4; between functions; per name in the legend
 ROW, GAP, LEGEND = 10, 14, 110
@@ -48,11 +48,11 @@ def speed_plot(bench: Bench, frame: Frame) -> alt.LayerChart:
     layers = [
         floor.encode(x=x),
         dots.encode(x=x, y=y, color=alt.Color("colour:N", scale=None)),
-        texts(_names(specs, band), frame, x=alt.value(-10), y=y, align="right"),
+        texts(row_names(specs, band), frame, x=alt.value(-10), y=y, align="right"),
         texts([_title(bench)], frame, x=alt.value(0), y=alt.value(-42), align="left", fontWeight="bold"),
         *(
             texts([entry], frame, x=alt.value(LEGEND * number), y=alt.value(-18), align="left")
-            for number, entry in enumerate(_legend(contenders))
+            for number, entry in enumerate(legend_entries(contenders, LIGHT))
         ),
     ]
     return sized(layers, width=width, height=height, padding=padding)
@@ -81,9 +81,11 @@ def _points(bench: Bench) -> list[dict[str, Any]]:
     ]
 
 
-def _names(specs: Sequence[str], band: float) -> list[dict[str, Any]]:
+def row_names(specs: Sequence[str], band: float) -> list[dict[str, Any]]:
+    """Return the labels of functions, each in the middle of its band of ``band`` pixels."""
     return [{"text": spec, "colour": "var(--ink)", "y": i * band + band / 2} for i, spec in enumerate(specs)]
 
 
-def _legend(contenders: Sequence[str]) -> list[dict[str, Any]]:
-    return [{"text": f"● {name}", "colour": LIGHT[i % len(LIGHT)]} for i, name in enumerate(contenders)]
+def legend_entries(names: Sequence[str], colours: Sequence[str]) -> list[dict[str, Any]]:
+    """Return a dot with a name for each of ``names``, in colours that repeat."""
+    return [{"text": f"● {name}", "colour": colours[i % len(colours)]} for i, name in enumerate(names)]

@@ -22,7 +22,7 @@ from actlab.report.content.verdict import metric_decimals
 if TYPE_CHECKING:
     from actlab.studies.verdict.verdict import Verdict
 
-__all__ = ["cost_plot", "curve_plot", "difference_plot", "line_plot"]
+__all__ = ["cost_plot", "curve_plot", "diagonal_line", "difference_plot", "line_plot"]
 
 
 def _label_colour(look: ArmStyle) -> str:
@@ -47,6 +47,7 @@ def line_plot(
     line: float | None = None,
     line_name: str = "",
     across_name: str = "training step",
+    diagonal: bool = False,
 ) -> alt.LayerChart:
     """Return curves over training steps, as a line of medians with a band, labelled at their ends.
 
@@ -58,6 +59,7 @@ def line_plot(
         line: value of a horizontal line, or None.
         line_name: its label.
         across_name: what "step" is.
+        diagonal: whether the line on which both axes are equal is drawn.
     """
     look = arm_styles(verdict)
     longest = max(text_width(shortened(arm, frame.label), frame.font) for arm in {point["arm"] for point in points})
@@ -73,6 +75,7 @@ def line_plot(
         axis=ticked(x, frame, about=4 if frame.narrow else 7, grid=False),
     )
     layers = [] if line is None else _level(line, line_name, y, frame)
+    layers += [diagonal_line(x, y)] if diagonal else []
     for arm in reversed(verdict.arms):  # the best is drawn last, on top
         curve = [point for point in points if point["arm"] == arm.spec]
         layers += _curve(curve, look[arm.spec], across, y, frame) if curve else []
@@ -80,6 +83,14 @@ def line_plot(
     names = _end_labels(last, look, y, frame)
     layers.append(texts(names, frame, x=alt.value(width + 8), y=alt.Y("y:Q", scale=y.to_altair()), align="left"))
     return sized(layers, width=width, height=height, padding=padding)
+
+
+def diagonal_line(x: Scale, y: Scale) -> alt.Chart:
+    """Return a dashed line on which the values of both scales are equal."""
+    ends = [{"across": at, "up": at} for at in (max(x.low, y.low), min(x.high, y.high))]
+    line = alt.Chart(data(ends)).mark_line(color="var(--ink)", strokeWidth=1.2, strokeDash=[5, 3])
+    drawn: alt.Chart = line.encode(x=alt.X("across:Q", scale=x.to_altair()), y=alt.Y("up:Q", scale=y.to_altair()))
+    return drawn
 
 
 def _level(value: float, name: str, y: Scale, frame: Frame) -> list[alt.Chart]:

@@ -38,6 +38,7 @@ __all__ = [
     "column_heading",
     "curve_names",
     "curve_titles",
+    "has_diagonal",
     "reliability_curves",
     "reliability_text",
     "series_text",
@@ -225,13 +226,18 @@ def _curves_of(rows: Iterable[Row]) -> Iterator[tuple[str, str, str, Mapping[str
 
 
 def curve_names(rows: Iterable[Row]) -> list[tuple[str, str]]:
-    """Return axis and name of every curve over numbers, such as a metric over severities; those of reliability are not among them."""
+    """Return axis and name of every curve over numbers, such as a metric over severities; those of reliability are not among them.
+
+    The first curves of all axes are before the second ones, so that the first few are of as many axes as possible.
+    """
     names: dict[tuple[str, str], None] = {}
     for _, axis, name, curve in _curves_of(rows):
         is_line = len(curve["x"]) > 1 and all(isinstance(x, int | float) for x in curve["x"])
         if is_line and axis != RELIABILITY[0]:
             names[axis, name] = None
-    return list(names)
+    known = list(names)
+    before = {entry: sum(axis == entry[0] for axis, _ in known[:place]) for place, entry in enumerate(known)}
+    return sorted(known, key=before.__getitem__)
 
 
 def curve_titles(rows: Iterable[Row], axis: str, name: str) -> tuple[str, str]:
@@ -241,6 +247,11 @@ def curve_titles(rows: Iterable[Row], axis: str, name: str) -> tuple[str, str]:
             across = curve.get("x_name") or curve.get("x_label") or "severity"
             return str(across), str(curve.get("y_name") or curve.get("y_label") or name.replace("_", " "))
     return "severity", name
+
+
+def has_diagonal(rows: Iterable[Row], axis: str, name: str) -> bool:
+    """Return whether a curve is to be compared with the diagonal, as a ROC curve is."""
+    return any(curve.get("diagonal") for _, *of, curve in _curves_of(rows) if of == [axis, name])
 
 
 def axis_curves(verdict: Verdict, rows: Iterable[Row], axis: str, name: str) -> list[dict[str, Any]]:

@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from actlab.bench.machine import Machine
 
 __all__ = [
+    "BOTH_PASSES",
     "dtype_sentences",
     "function_rows",
     "hardware_headline",
     "hardware_notes",
     "machine_rows",
+    "ratio_alternative",
     "ratio_range",
     "ratio_text",
     "untimed_sentences",
@@ -115,6 +117,17 @@ def hardware_notes(found: Hardware) -> list[str]:
         f"{where}, load {before:.1f} to {after:.1f}, {turns}",
         columns,
     ]
+
+
+def ratio_alternative(found: Hardware) -> str:
+    """Return the alternative text of the chart: for each dtype the functions that take the least and the most time over ReLU's."""
+    parts = []
+    for dtype in found.dtypes:
+        both = [one for one in found.timings if (one.dtype, one.passes) == (dtype, BOTH_PASSES) and one.spec != "relu"]
+        if both:
+            ends = [choose(both, key=lambda one: one.over_relu.ratio) for choose in (min, max)]
+            parts.append(f"{dtype}: {' to '.join(f'{one.spec} {ratio(one.over_relu.ratio)}' for one in ends)}")
+    return f"Time over ReLU's, forward and backward. {'; '.join(parts)}."
 
 
 def untimed_sentences(found: Hardware) -> list[str]:

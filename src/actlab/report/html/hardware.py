@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup
+
+from actlab.report.charts.hardware import ratio_plot
+from actlab.report.charts.svg import NARROW, WIDE, svg
 from actlab.report.content.format import plural
 from actlab.report.content.hardware import (
     PASS_TITLES,
@@ -13,6 +17,7 @@ from actlab.report.content.hardware import (
     hardware_headline,
     hardware_notes,
     machine_rows,
+    ratio_alternative,
     untimed_sentences,
 )
 from actlab.report.html.template import render
@@ -53,6 +58,7 @@ def html(found: Hardware) -> str:
         answer=headline,
         sentences=sentences,
         facts=_facts(found),
+        figure=_figure(found),
         dtypes=found.dtypes,
         tables=[
             {"name": passes.replace("+", "-"), "title": title, "rows": function_rows(found, passes)}
@@ -62,6 +68,18 @@ def html(found: Hardware) -> str:
         machine=machine_rows(found.machine),
         notes=hardware_notes(found),
     )
+
+
+def _figure(found: Hardware) -> dict[str, Any] | None:
+    """Return both drawings of the chart of ratios; None where only ReLU was timed."""
+    wide, narrow = (ratio_plot(found, frame) for frame in (WIDE, NARROW))
+    if wide is None or narrow is None:
+        return None
+    return {
+        "alt": ratio_alternative(found),
+        "wide": Markup(svg(wide, name="ratios-wide")),  # noqa: S704 vl-convert escapes every text in its SVG
+        "narrow": Markup(svg(narrow, name="ratios-narrow")),  # noqa: S704 as above
+    }
 
 
 def _facts(found: Hardware) -> list[dict[str, Any]]:
