@@ -21,6 +21,7 @@ from actlab.system import display
 
 if TYPE_CHECKING:
     from actlab.bench.crossover import calibrate
+    from actlab.bench.hardware import measure_hardware
     from actlab.diagnostics.axes.evaluate import evaluate
     from actlab.diagnostics.cost import cost
     from actlab.diagnostics.doctor import doctor
@@ -102,6 +103,7 @@ _MODULES = {
     "lint": "published.lint",
     "list_studies": "study",
     "load_study": "study",
+    "measure_hardware": "bench.hardware",
     "mixed": "nn.layers.mixed",
     "morph_": "nn.transforms.morph.finetune",
     "names": "functions.activation",
@@ -163,6 +165,7 @@ __all__ = [
     "lint",
     "list_studies",
     "load_study",
+    "measure_hardware",
     "mixed",
     "morph_",
     "names",
