@@ -9,7 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from actlab.errors import ActlabError, StoreError
-from actlab.studies.claims.claim import Claim, ClaimStudy, Exact, Part, Source, difference, growth, spread, value
+from actlab.studies.claims.citation import INDEX, claims_about, write_index
+from actlab.studies.claims.claim import (
+    Claim,
+    ClaimStudy,
+    Exact,
+    Part,
+    Source,
+    difference,
+    growth,
+    spread,
+    value,
+    variance,
+)
 from actlab.studies.claims.claim_files import check_claim_name, claim_names, find_claim, find_claims
 from actlab.studies.claims.claim_outcome import ClaimOutcome, judge_claim
 from actlab.studies.claims.record import SHIPPED_RECORDS, Record, Standing, rows_of_study, stand
@@ -36,6 +48,7 @@ __all__ = [
     "Standing",
     "claim_cards",
     "claim_names",
+    "claims_about",
     "difference",
     "find_claim",
     "find_claims",
@@ -46,7 +59,9 @@ __all__ = [
     "run_claims",
     "spread",
     "stand",
+    "update_citations",
     "value",
+    "variance",
 ]
 
 _FEWEST_MORE = 2  # seeds that are added at a time, at least
@@ -179,10 +194,19 @@ def claim_cards(claims: Iterable[str | Path] | None = None, *, records: str | Pa
     return cards
 
 
+def update_citations(cards: Iterable[ClaimCard]) -> None:
+    """Write the outcomes that ``actlab show`` and ``actlab doctor`` cite; nothing where the package's folder cannot be written.
+
+    Args:
+        cards: of all claims that ship with ActLab, with the records that do.
+    """
+    write_index({card.claim.name: (card.claim, card.standing) for card in cards}, SHIPPED_RECORDS)
+
+
 def records_without_claim(records: str | Path | None = None) -> list[str]:
     """Return the names of records of a folder, by default that of ActLab, for which no claim ships any more."""
     folder = SHIPPED_RECORDS if records is None else Path(records)
-    return sorted({file.stem for file in folder.glob("*.json")} - {*claim_names()})
+    return sorted({file.stem for file in folder.glob("*.json")} - {*claim_names(), INDEX})
 
 
 def run_claim(

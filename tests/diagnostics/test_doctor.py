@@ -340,7 +340,7 @@ def test_the_json_has_its_frozen_keys_and_no_number_that_is_none(diagnosis):
         "units", "course", "notes", "stopped",
     }  # fmt: skip
     assert set(told["findings"][0]) == {
-        "rule", "kind", "layer", "site", "sentence", "source", "evidence", "prescriptions",
+        "rule", "kind", "layer", "site", "sentence", "source", "evidence", "claims", "prescriptions",
     }  # fmt: skip
     assert set(told["trials"][0]) == {
         "prescription", "code", "source", "seeds", "before", "after", "difference", "interval", "verdict", "reason", "diverged", "decades",

@@ -173,13 +173,16 @@ def report(
     """Check the records of claims, and write the page of outcomes.
 
     The exit code is 1 if a record does not count any more: a rule, rows or an outcome were edited (refused), a plan or the code behind it
-    was changed (outdated); or if a claim that is named has no record.
+    was changed (outdated); or if a claim that is named has no record. What `actlab show` and `actlab doctor` cite is brought up to date.
     """
-    from actlab.claims import claim_cards
+    from actlab.claims import SHIPPED_RECORDS, claim_cards, records_without_claim, update_citations
     from actlab.report.terminal.claims import report_table
 
     cards = claim_cards(names or None, records=records)
-    strays = [] if names else _strays(records)
+    strays: list[str] = []
+    if not names and (records is None or records.resolve() == SHIPPED_RECORDS.resolve()):
+        strays = records_without_claim()
+        update_citations(cards)
     if out is not None:
         from actlab.report.html.claims import write_claims
 
@@ -192,12 +195,6 @@ def report(
             say(f"{stray}: refused. There is a record, and no claim of this name any more.")
     if strays or any(_is_wrong(card, named=bool(names)) for card in cards):
         raise typer.Exit(FINDING)
-
-
-def _strays(records: Path | None) -> list[str]:
-    from actlab.claims import records_without_claim
-
-    return records_without_claim() if records is None else []
 
 
 def _is_wrong(card: ClaimCard, *, named: bool) -> bool:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from actlab.diagnostics.measurements import Measurements
 from actlab.diagnostics.remedy import MatchedInit, Remedy
+from actlab.studies.claims.citation import Citation, claims_about
 
 __all__ = ["Check", "Finding", "Kind"]
 
@@ -27,6 +28,7 @@ class Finding:
         source: publication behind the check.
         evidence: the numbers by name.
         prescriptions: remedies to try, most promising first.
+        topics: sets of words by which claims of the literature about it are found.
     """
 
     rule: str
@@ -37,6 +39,12 @@ class Finding:
     source: str
     evidence: Mapping[str, float] = field(default_factory=dict)
     prescriptions: tuple[Remedy, ...] = ()
+    topics: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def claims(self) -> list[Citation]:
+        """Claims of the literature about it that were tried, with their outcomes."""
+        return claims_about(*self.topics)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +57,7 @@ class Check:
         statement: what the check tests, in one sentence.
         source: publication behind it.
         run: yields findings from measurements; it gets the check itself for :meth:`finding`.
+        topics: of its findings.
     """
 
     name: str
@@ -56,6 +65,7 @@ class Check:
     statement: str
     source: str
     run: Callable[[Check, Measurements], Iterator[Finding]]
+    topics: tuple[tuple[str, ...], ...] = ()
 
     def findings(self, measured: Measurements) -> tuple[Finding, ...]:
         """Run the check, and leave out the remedies that the model does not allow."""
@@ -80,6 +90,7 @@ class Check:
             source=self.source,
             evidence=dict(evidence or {}),
             prescriptions=remedies,
+            topics=self.topics,
         )
 
 

@@ -192,6 +192,7 @@ def _means(trial: PairedTrial) -> str:
 def _finding_data(finding: Finding) -> dict[str, Any]:
     keys = ("rule", "kind", "layer", "site", "sentence", "source")
     data = {key: getattr(finding, key) for key in keys} | {"evidence": dict(finding.evidence)}
+    data["claims"] = [citation.to_dict() for citation in finding.claims]
     return data | {"prescriptions": [remedy.name for remedy in finding.prescriptions]}
 
 

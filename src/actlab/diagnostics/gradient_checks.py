@@ -154,6 +154,7 @@ GRADIENT_CHECKS: Final = (
         statement=f"With a gradient {LOST} decades smaller at the first layer than at the last, the first layers are hardly trained.",
         source=f"{_GLOROT}; {_HE}; {_DEPTH}",
         run=_vanishing,
+        topics=(("vanishing gradients",),),
     ),
     Check(
         name="exploding gradients",
@@ -161,6 +162,7 @@ GRADIENT_CHECKS: Final = (
         statement=f"With a gradient {LOST} decades larger at the first layer than at the last, training changes the first layers only.",
         source=f"{_HE}; {_DEPTH}",
         run=_exploding,
+        topics=(("exploding gradients",),),
     ),
 )
 """Checks of the output function and the gradients, in the order in which faults should be repaired."""

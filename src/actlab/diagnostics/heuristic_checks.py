@@ -107,6 +107,7 @@ HEURISTIC_CHECKS: Final = (
         statement="Sigmoid and softmax belong at the output and in gates.",
         source="Glorot & Bengio 2010, AISTATS; Goodfellow, Bengio & Courville 2016, Deep Learning, section 6.3.2",
         run=_sigmoid_inside,
+        topics=(("vanishing gradients", "sigmoid"),),
     ),
     Check(
         name="SELU without its init",
@@ -114,6 +115,7 @@ HEURISTIC_CHECKS: Final = (
         statement="SELU requires weights from N(0, 1 / fan_in).",
         source=_SNN,
         run=_selu_init,
+        topics=(("selu",), ("self-normalisation",)),
     ),
     Check(
         name="SELU with plain Dropout",
@@ -121,6 +123,7 @@ HEURISTIC_CHECKS: Final = (
         statement="SELU requires AlphaDropout instead of Dropout.",
         source=_SNN,
         run=_selu_dropout,
+        topics=(("selu",), ("self-normalisation",)),
     ),
     Check(
         name="GELU in transformers",
@@ -128,6 +131,7 @@ HEURISTIC_CHECKS: Final = (
         statement="Transformers are trained with GELU.",
         source="Hendrycks & Gimpel 2016, arXiv:1606.08415; Devlin et al. 2018, arXiv:1810.04805",
         run=_relu_in_transformer,
+        topics=(("gelu", "language"),),
     ),
     Check(
         name="LeakyReLU in deep convolutional nets",
@@ -135,6 +139,7 @@ HEURISTIC_CHECKS: Final = (
         statement="Deep convolutional nets without norms are trained with LeakyReLU.",
         source="Maas et al. 2013, ICML; Xu et al. 2015, arXiv:1505.00853",
         run=_relu_in_deep_cnn,
+        topics=(("leaky_relu", "vision"),),
     ),
 )
 """Checks of rules of thumb; a hint counts only if its remedy wins a trial on the model."""

@@ -177,6 +177,7 @@ UNIT_CHECKS: Final = (
         statement="A training step that is too large moves units to where their slope is zero, from which they do not recover.",
         source=_DYING,
         run=_killed,
+        topics=(("dead units",),),
     ),
     Check(
         name="diverges",
@@ -191,6 +192,7 @@ UNIT_CHECKS: Final = (
         statement="A unit whose output and slope are zero for all samples, at initialization and after the first steps, is not trained.",
         source=f"Lu et al. 2019, arXiv:1903.06733; {_LEAKY}",
         run=_dead,
+        topics=(("dead units",),),
     ),
     Check(
         name="saturated at the init",
@@ -198,6 +200,7 @@ UNIT_CHECKS: Final = (
         statement="In its saturated range a function passes almost no gradient.",
         source=_GLOROT,
         run=_saturated,
+        topics=(("saturation",), ("vanishing gradients",)),
     ),
 )
 """Checks of units and of training, which report faults."""
@@ -208,5 +211,6 @@ DEAD_CHANNELS_CHECK: Final = Check(
     statement="A channel that is zero at all positions of all samples costs time and contributes nothing.",
     source=_LEAKY,
     run=_dead_channels,
+    topics=(("dead units",),),
 )
 """Reports hints, not faults: a few dead channels are common, and most nets perform as well with them."""

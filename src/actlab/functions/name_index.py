@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["built_in_names"]
+__all__ = ["built_in_names", "defining_files"]
 
 DECORATORS = {"catalogue": "activation", "rules": "rule"}
 
@@ -23,6 +23,26 @@ def built_in_names(folder: Literal["catalogue", "rules"]) -> tuple[str, ...]:
     """
     files = sorted((Path(__file__).parent / folder).rglob("*.py"))
     return tuple(sorted(name for file in files for name in _registered(file, DECORATORS[folder])))
+
+
+def defining_files(names: Iterable[str]) -> set[str]:
+    """Return the paths of the files that register built-in activations and gradient rules of some names.
+
+    Example:
+        >>> [Path(file).name for file in defining_files(["gelu"])]
+        ['self_gated.py']
+    """
+    wanted = {*names}
+    return {file for file, registered in _by_file() if wanted & registered}
+
+
+@cache
+def _by_file() -> tuple[tuple[str, frozenset[str]], ...]:
+    return tuple(
+        (str(file), frozenset(_registered(file, decorator)))
+        for folder, decorator in DECORATORS.items()
+        for file in sorted((Path(__file__).parent / folder).rglob("*.py"))
+    )
 
 
 def _registered(file: Path, decorator: str) -> Iterator[str]:

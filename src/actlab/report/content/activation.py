@@ -20,6 +20,7 @@ from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
 from actlab.report.content.function import cost_sentences, related, trap_sentences
 from actlab.report.content.rule import backward_of
+from actlab.studies.claims.citation import claims_about
 
 __all__ = ["activation_data", "activation_entry", "claim_rows", "entries", "fact_rows", "fact_text", "query_data"]
 
@@ -106,6 +107,7 @@ def activation_data(spec: Spec) -> dict[str, Any]:
         "torch": record.torch,
         "module": record.module,
         "elsewhere": equivalents(record.name),
+        "literature": [found.to_dict() for found in claims_about(*([name] for name in (record.name, *record.aliases)))],
     }
 
 

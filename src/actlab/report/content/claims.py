@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from actlab.studies.claims.part_judgement import PartJudgement
     from actlab.studies.claims.record import Standing
 
-__all__ = ["ClaimCard", "markdown_table", "part_numbers", "rule_words", "total_words"]
+__all__ = ["ClaimCard", "claim_lines", "markdown_table", "part_numbers", "rule_words", "total_words"]
 
 _COLUMNS = {
     "metric": "result",
@@ -138,6 +138,21 @@ def _part_data(part: Part, judged: PartJudgement | None) -> dict[str, Any]:
     return words | {"found": None if judged is None else judged.to_dict()}
 
 
+def claim_lines(found: Sequence[Mapping[str, str]], most: int = 8) -> list[str]:
+    """Return a line for each of some claims, with its outcome first.
+
+    Args:
+        found: fields of :class:`~actlab.studies.claims.citation.Citation`.
+        most: number of lines, beyond which one says how many more there are.
+
+    Example:
+        >>> claim_lines([{"claim": "a", "sentence": "GELU is better.", "outcome": "holds"}])
+        ['holds: GELU is better. (a)']
+    """
+    lines = [f"{one['outcome']}: {one['sentence']} ({one['claim']})" for one in found[:most]]
+    return [*lines, f"and {len(found) - most} more (actlab claims list)"] if len(found) > most else lines
+
+
 # words of the pass rule
 
 
@@ -218,7 +233,7 @@ def _cell_words(cell: Cell, *, with_study: bool) -> str:
         name if kind in {"metrics", "axes"} else cell.column.replace("loss@", "training loss at share ")
     )
     words = f"log10 of {words}" if cell.scale == "log10" else words
-    words = f"spread of {words} over" if cell.reduce == "spread" else f"{words} of"
+    words = f"{words} of" if cell.reduce == "mean" else f"{cell.reduce} of {words} over"
     factor = "" if abs(cell.weight) == 1 else f"{plain(abs(cell.weight))} x "
     where = f" ({cell.study})" if with_study else ""
     return f"{factor}{words} {', '.join(cell.arms)}{where}"

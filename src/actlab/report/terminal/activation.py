@@ -15,6 +15,7 @@ from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
 from actlab.nn.probes.response_curves import picture
 from actlab.report.content.activation import activation_data, fact_rows, fact_text, query_data
+from actlab.report.content.claims import claim_lines
 from actlab.report.content.format import plural
 from actlab.report.content.function import nothing_found
 from actlab.report.terminal.plot import graphs
@@ -128,6 +129,7 @@ def _properties(data: Mapping[str, Any]) -> dict[str, str | None]:
         "other libraries": "\n".join(_elsewhere(data["elsewhere"])),
         "aliases": ", ".join(data["aliases"]),
         "paper": data["paper"],
+        "claims tried": "\n".join(claim_lines(data["literature"])),
     }
     return {**backward_rows(data["backward"]), **properties} if data["backward"] else properties
 

@@ -13,7 +13,7 @@ from actlab.errors import ActlabError, PlanError, UnknownNameError
 from actlab.studies.claims.claim import Claim
 from actlab.tasks.task_file import run_file
 
-__all__ = ["check_claim_name", "claim_names", "find_claim", "find_claims"]
+__all__ = ["check_claim_name", "claim_file", "claim_names", "find_claim", "find_claims"]
 
 T = TypeVar("T")
 
@@ -31,6 +31,16 @@ def _modules() -> dict[str, str]:
 def claim_names() -> tuple[str, ...]:
     """Return the names of the claims that ship with ActLab, sorted."""
     return tuple(_modules())
+
+
+def claim_file(name: str) -> str:
+    """Return the path of the file of a shipped claim.
+
+    Raises:
+        KeyError: there is no such claim.
+    """
+    *_, folder, file = _modules()[name].split(".")
+    return str(next(path for path in _LIBRARY.rglob(f"{file}.py") if path.parent.name == folder))
 
 
 def find_claim(source: str | Path) -> Claim:

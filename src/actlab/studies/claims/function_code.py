@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-__all__ = ["function_code"]
+__all__ = ["function_code", "function_files"]
 
 #: Modules into which imports are followed.
 _FOLLOWED: Final = tuple(
@@ -69,8 +69,27 @@ def function_code(*values: Any) -> str:
         >>> "def _functions" in function_code(function_code), "Return the code behind" in function_code(function_code)
         (True, False)
     """
-    found: dict[str, None] = {}
+    return "\n".join(_texts(values, set()))
+
+
+def function_files(*values: Any) -> set[str]:
+    """Return the paths of the files in which the code behind functions is.
+
+    Args:
+        values: as for :func:`function_code`.
+
+    Example:
+        >>> [Path(file).name for file in function_files(function_code)]
+        ['function_code.py']
+    """
     seen: set[_Definition] = set()
+    _texts(values, seen)
+    return {file for file, _ in seen}
+
+
+def _texts(values: Any, seen: set[_Definition]) -> list[str]:
+    """Return the texts of the definitions behind functions; what was seen is added to a set."""
+    found: dict[str, None] = {}
     for function in _functions(values):
         file = _file_of(function)
         if file is None:
@@ -79,7 +98,7 @@ def function_code(*values: Any) -> str:
         found |= dict.fromkeys(_bound_values(function))
         for text in _reached(function, file, seen):
             found[text] = None
-    return "\n".join(found)
+    return list(found)
 
 
 def _functions(values: Any) -> Iterator[Any]:

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from actlab.functions.grammar import parse
+from actlab.functions.name_index import defining_files
 from actlab.studies.claims.claim import Claim, ClaimStudy
-from actlab.studies.claims.function_code import function_code
+from actlab.studies.claims.claim_files import claim_file
+from actlab.studies.claims.function_code import function_code, function_files
 from actlab.studies.plan import Plan, make_plan
 from actlab.tasks import resolve
 
-__all__ = ["Registration", "register"]
+__all__ = ["Registration", "code_files", "register"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +65,17 @@ def _study_digest(study: ClaimStudy) -> str:
     return _digest(
         {"plan": plan.identity(), "code": function_code(*(() if own else vars(task).values()), *_tensor_code(plan))}
     )
+
+
+def code_files(claim: Claim) -> set[str]:
+    """Return the paths of the files of ActLab on which the registration of a shipped claim depends, with that of the claim."""
+    files = {file for part in claim.parts if part.exact is not None for file in function_files(part.exact.compute)}
+    for study in claim.studies.values():
+        task = resolve(study.task)
+        plan = make_plan(task, study.arms, seeds=1, **study.options())
+        files |= function_files(*vars(task).values(), *_tensor_code(plan))
+        files |= defining_files(name.lstrip("/").removesuffix(" with its cutoff") for name, _ in plan.definitions)
+    return files | {claim_file(claim.name)}
 
 
 def _tensor_code(plan: Plan) -> list[Any]:

@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from actlab.report.content.claims import claim_lines
 from actlab.report.content.format import MISSING, decimals, fixed, interval, percent, plain, plural, signed
 from actlab.report.terminal.model.probe import propagation_table
 from actlab.report.terminal.text_table import below, text_table
@@ -51,6 +52,8 @@ def _finding(diagnosis: Diagnosis, finding: Finding, mark: str) -> Iterator[Rend
     yield below(f"{mark}{finding.rule}{where}", style="bold")
     yield Padding(Text(finding.sentence), (0, 0, 0, 3))
     yield Padding(Text(f"Source: {finding.source}", style="dim"), (0, 0, 0, 3))
+    for line in claim_lines([citation.to_dict() for citation in finding.claims], most=4):
+        yield Padding(Text(f"Claim {line}", style="dim"), (0, 0, 0, 3))
     for trial in diagnosis.trials_of(finding):
         yield from (Padding(line, (0, 0, 0, 3)) for line in _trial_lines(diagnosis, trial))
 
