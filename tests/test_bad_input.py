@@ -597,6 +597,21 @@ TABLE = [
         says=("digits:dropout-1.5", "from 0 to less than 1", "try digits:dropout-0.2"),
     ),
     Wrong(
+        wrong="a learning rate that a task does not have",
+        typed="actlab compare deep-digits:sgd-1000 relu gelu",
+        says=("deep-digits:sgd-1000", "learning rate, above 0 and up to 100", "try deep-digits:sgd-0.1"),
+    ),
+    Wrong(
+        wrong="a net without a second layer for the gradient to reach",
+        typed="actlab compare gradient:depth-1 relu gelu",
+        says=("gradient:depth-1", "hidden layers, from 2 to 100", "try gradient:depth-20"),
+    ),
+    Wrong(
+        wrong="a weight decay that a task does not have",
+        typed="actlab compare modular-sum:decay-40 relu gelu",
+        says=("modular-sum:decay-40", "weight decay, from 0 to 10", "try modular-sum:decay-1"),
+    ),
+    Wrong(
         wrong="a depth in another spelling",
         typed="actlab compare fashion-mnist:depth=8 relu gelu",
         says=("There is no task 'fashion-mnist:depth=8'", "Did you mean 'fashion-mnist:depth-16'"),
