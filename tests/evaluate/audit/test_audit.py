@@ -47,6 +47,22 @@ def test_a_brighter_shifted_copy_of_an_image_is_a_near_duplicate():
     assert (5, 1000 - 539) in found.findings[0].examples
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_same_is_found_of_images_that_are_stored_flat_where_the_task_says_so(channels):
+    x, y = images()
+    x[5] = 0.6 * np.roll(x[1000], 1, axis=1) + 2
+    flat = np.repeat(x[:, None], channels, axis=1).reshape(len(x), -1)
+
+    found = actlab.audit(split(flat, y), input_kind="image")
+
+    assert (5, 1000 - 539) in of_kind(found, "near duplicates", "test", "train")[0].examples
+    assert actlab.audit(split(flat, y)).clean  # as a table
+    assert (
+        "rows of 63 numbers"
+        in actlab.audit(split(x.reshape(len(x), -1)[:, 1:], y), input_kind="image").unchecked["near duplicates"]
+    )
+
+
 def test_a_rounded_row_is_a_near_duplicate():
     x, y = table()
     x[5] = np.array([float(f"{value:.3g}") for value in x[500]])

@@ -11,6 +11,7 @@ from torch import Tensor
 from actlab.evaluate.corruptions.by_kind import CORRUPTIONS
 from actlab.evaluate.corruptions.corruption import Corruption, Reference
 from actlab.evaluate.input_kind import InputKind
+from actlab.evaluate.undefined_axis import UndefinedAxisError
 
 SEVERITIES = (0.2, 0.4, 0.6, 0.8, 1.0)
 
@@ -169,3 +170,20 @@ def test_rotation_of_an_oblong_image_is_one() -> None:
     columns = (y.sum(1) * (torch.arange(41.0) - 20)).sum(1) / y.sum((1, 2))
     assert torch.allclose(rows.abs(), torch.tensor(5.0), atol=0.2)
     assert torch.allclose(columns, torch.tensor(10 * 0.8660), atol=0.2)
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS["image"])
+def test_images_that_are_stored_flat_are_corrupted_as_the_images(name: str) -> None:
+    corruption, images = CORRUPTIONS["image"][name], pictures(20, 1, 12, 12)
+    flat = images.flatten(1)
+
+    found = corruption(flat, 0.6, Reference(flat, "image"), 0)
+
+    assert torch.equal(found, corruption(images, 0.6, Reference(images, "image"), 0).flatten(1))
+
+
+def test_rows_that_are_no_images_are_not_corrupted_as_such() -> None:
+    rows = torch.rand(20, 7, generator=generator())
+
+    with pytest.raises(UndefinedAxisError, match="rows of 7 numbers"):
+        CORRUPTIONS["image"]["shift"](rows, 0.6, Reference(rows, "image"), 0)

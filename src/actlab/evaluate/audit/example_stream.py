@@ -120,9 +120,10 @@ class ExampleStream:
 
     def _examples(self, name: str, start: int, batch: Any) -> Examples:
         inputs, target = _inputs_and_target(batch)
-        rows = row_count(batch)
+        rows = _example_count(batch, inputs, target)
         parts = {}
-        for part, value in _named_leaves(inputs, "x"):
+        is_ragged = _is_by_example(inputs, _length(target))
+        for part, value in [("x", inputs)] if is_ragged else _named_leaves(inputs, "x"):
             if part in {self.task.groups, self.task.times}:
                 continue
             values = _as_part(value, rows)
@@ -178,11 +179,49 @@ def _read(split: Split | Loader, of: str) -> Iterator[Any]:
 
 def _inputs_and_target(batch: Any) -> tuple[Any, Any]:
     """Return inputs and target; where a batch has no target that can be told, all of it is inputs."""
+    is_pair = isinstance(batch, tuple | list) and len(batch) == 2 and not is_named_tuple(batch)
+    if is_pair and _is_by_example(batch[0], _length(batch[1])):
+        return list(batch[0]), batch[1]
     try:
         parts = parts_of(batch)
     except TaskError:
         return batch, None
     return parts.inputs, parts.target
+
+
+def _length(target: Any) -> int | None:
+    if isinstance(target, Tensor | np.ndarray):
+        return len(target) if target.ndim else None
+    return len(target) if isinstance(target, list | tuple) else None
+
+
+def _is_by_example(value: Any, count: int | None) -> bool:
+    """Return whether a value has one tensor for each example, of several lengths, and not one for each part of the inputs.
+
+    Args:
+        value: a part of a batch.
+        count: examples of the batch; None where no target tells.
+    """
+    if not isinstance(value, list | tuple) or isinstance(value, PackedSequence) or is_named_tuple(value) or not value:
+        return False
+    if not all(isinstance(item, Tensor | np.ndarray) and item.ndim for item in value):
+        return False
+    lengths = {len(item) for item in value}
+    return len(lengths) > 1 if count is None else len(value) == count and lengths != {count}
+
+
+def _example_count(batch: Any, inputs: Any, target: Any) -> int:
+    """Return the number of examples of a batch, also where its sequences are of several lengths."""
+    if isinstance(inputs, Mapping):
+        parts = list(inputs.values())
+    else:
+        parts = [inputs, *(inputs if isinstance(inputs, tuple) and not is_named_tuple(inputs) else ())]
+    for part in parts:
+        if isinstance(part, PackedSequence):
+            return int(part.batch_sizes[0])
+        if _is_by_example(part, _length(target)):
+            return len(part)
+    return row_count(batch)
 
 
 def _named_leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
@@ -191,7 +230,7 @@ def _named_leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
             yield from _named_leaves(part, str(key) if name == "x" else f"{name}.{key}")
     elif is_named_tuple(value):
         yield from _named_leaves(value._asdict(), name)
-    elif _is_per_example(value):
+    elif _is_per_example(value) or isinstance(value, PackedSequence):
         yield name, value
     elif isinstance(value, tuple) or (isinstance(value, list) and _is_of_columns(value)):
         if len(value) == 1:

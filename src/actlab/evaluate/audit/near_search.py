@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from actlab.evaluate.audit.finding import Finding
 from actlab.evaluate.audit.hash_sample import Keys
 from actlab.evaluate.audit.neighbours.descriptors import Descriptor
 from actlab.evaluate.audit.neighbours.near_duplicates import NearDuplicates
+from actlab.evaluate.audit.neighbours.ragged import EvenSizes
 from actlab.evaluate.audit.text.reference_overlap import ReferenceFile, ReferenceOverlap
 from actlab.evaluate.audit.text.shared_text import SharedText
 from actlab.evaluate.audit.text.shingles import CHARACTERS, WORDS, TokenKind, shingles, token_kind, tokens_of
@@ -26,6 +28,7 @@ __all__ = ["NearSearch"]
 _SHINGLES: Final = 2**21
 _RUNS: Final = 2**21
 _FIRST: Final = 1024  # examples from which scales are taken
+_TOGETHER: Final = 128  # examples that are compared at once, where batches are smaller
 _WHAT: Final[Mapping[str, str]] = {
     "image": ", equal but for brightness, contrast, a small shift or noise",
     "series": ", far nearer than its other neighbours",
@@ -59,6 +62,7 @@ class NearSearch:
         self._reference = None if reference is None else ReferenceFile(reference)
         self._overlap: ReferenceOverlap | None = None
         self._descriptor: Descriptor | None = None
+        self._sizes: EvenSizes | None = None
         self._waiting: list[tuple[str, Any, npt.NDArray[np.int64], Keys, npt.NDArray[np.int64]]] = []
         self._tokens: TokenKind | None = None
 
@@ -77,8 +81,6 @@ class NearSearch:
             )
         if kind == "text":
             self._add_text(examples, values, keys)
-        elif isinstance(values, list):
-            self.unchecked["near duplicates"] = "the examples are of several lengths"
         elif "near duplicates" not in self.unchecked:
             self._add_points(kind, examples, values, keys, targets)
 
@@ -89,6 +91,8 @@ class NearSearch:
             if of_kind:
                 return kind, max(of_kind, key=_size)
         columns = [v.reshape(len(v), -1) for v in parts.values() if isinstance(v, np.ndarray)]
+        if not columns:
+            return "table", next(iter(parts.values()))
         return "table", columns[0] if len(columns) == 1 else np.concatenate(columns, axis=1)
 
     def _add_text(self, examples: Examples, values: Part, keys: Keys) -> None:
@@ -109,23 +113,39 @@ class NearSearch:
         self, kind: InputKind, examples: Examples, values: Any, keys: Keys, targets: npt.NDArray[np.int64]
     ) -> None:
         self._waiting.append((examples.split, values, examples.indices, keys, targets))
-        if self._descriptor is not None or sum(len(part[1]) for part in self._waiting) >= _FIRST:
+        waiting = sum(len(part[1]) for part in self._waiting)
+        if waiting >= (_FIRST if self._descriptor is None else _TOGETHER):
             self._flush(kind)
 
     def _flush(self, kind: InputKind) -> None:
+        """Enter the waiting batches; the first of them tell whether examples are of several sizes, and the scales."""
+        waiting, self._waiting = self._waiting, []
+        if self._descriptor is None and _differ([values for _, values, *_ in waiting]):
+            self._sizes = EvenSizes(is_image=kind == "image") if kind in {"series", "image"} else None
+            if self._sizes is None:
+                self.unchecked["near duplicates"] = "the examples are of several lengths"
+                return
+        all_values = []
+        for _, values, *_ in waiting:
+            even = values if self._sizes is None else self._sizes(list(values))
+            if even is None or isinstance(even, list):
+                self.unchecked["near duplicates"] = "the examples differ in more than their length"
+                return
+            all_values.append(even)
         if self._descriptor is None:
-            shapes = {values.shape[1:] for _, values, *_ in self._waiting}
-            first = np.concatenate([v for _, v, *_ in self._waiting]) if len(shapes) == 1 else self._waiting[0][1]
-            self._descriptor = Descriptor(kind, first)
+            is_even = len({values.shape[1:] for values in all_values}) == 1
+            self._descriptor = Descriptor(kind, np.concatenate(all_values) if is_even else all_values[0])
         if self._descriptor.why_not:
             self.unchecked["near duplicates"] = self._descriptor.why_not
-        for split, values, index, found, targets in self._waiting if not self._descriptor.why_not else ():
-            points = self._descriptor(values)
-            if points is None:
-                self.unchecked["near duplicates"] = "the examples are of several shapes"
-                break
-            self._points.add(split, points, index=index, keys=found, targets=targets)
-        self._waiting = []
+            return
+        all_points = [self._descriptor(values) for values in all_values]
+        if any(points is None for points in all_points):
+            self.unchecked["near duplicates"] = "the examples are of several shapes"
+            return
+        for split, group in groupby(zip(waiting, all_points, strict=True), key=lambda pair: pair[0][0]):
+            batches, points = zip(*group, strict=True)
+            index, found, targets = (np.concatenate(part) for part in list(zip(*batches, strict=True))[2:])
+            self._points.add(split, np.concatenate(points), index=index, keys=found, targets=targets)
 
     def reports(self, *, has_classes: bool, progress: Callable[[str], None]) -> Iterator[Finding]:
         """Yield what was found."""
@@ -147,3 +167,8 @@ class NearSearch:
 
 def _size(values: Part) -> int:
     return values[0].size if isinstance(values, np.ndarray) else sum(len(value) for value in values)
+
+
+def _differ(batches: Sequence[Any]) -> bool:
+    """Return whether examples are given one by one, or batches have examples of several shapes."""
+    return any(isinstance(values, list) for values in batches) or len({values.shape[1:] for values in batches}) > 1

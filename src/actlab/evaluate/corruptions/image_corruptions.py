@@ -14,6 +14,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from actlab.evaluate.corruptions.corruption import Corruption, Reference, drawn
+from actlab.evaluate.input_kind import FLAT_IMAGES, as_images
+from actlab.evaluate.undefined_axis import UndefinedAxisError
 
 __all__ = ["IMAGE_CORRUPTIONS"]
 
@@ -35,7 +37,9 @@ class _InUnits:
         low, high = reference.range
         span = torch.where(high > low, high - low, torch.ones_like(high))
         units = ((inputs.double() - low) / span).float()
-        pictures = units if units.ndim == 4 else units[:, None]
+        pictures = as_images(units)
+        if pictures is None:
+            raise UndefinedAxisError(FLAT_IMAGES.format(units[0].numel()))
         changed = self.change(pictures, severity, generator).view_as(units)
         changed = changed.maximum(units.clamp_max(0)).minimum(
             units.clamp_min(1)

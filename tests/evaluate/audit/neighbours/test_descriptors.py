@@ -75,3 +75,14 @@ def test_columns_of_two_values_are_left_out():
     rows = np.random.default_rng(0).integers(0, 2, (200, 9))
 
     assert "different values" in str(Descriptor("table", rows).why_not)
+
+
+@pytest.mark.parametrize(("shape", "numbers"), [((28, 28), 784), ((3, 16, 16), 768)])
+def test_images_that_are_stored_flat_have_the_descriptors_of_the_images(shape, numbers):
+    x = np.random.default_rng(0).random((5, *shape)).astype(np.float32)
+
+    assert np.array_equal(Descriptor("image", x.reshape(5, numbers))(x.reshape(5, numbers)), Descriptor("image", x)(x))
+
+
+def test_rows_of_numbers_that_are_no_image_are_said_to_be_none():
+    assert "rows of 780 numbers" in str(Descriptor("image", np.ones((5, 780))).why_not)

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from actlab.evaluate.input_kind import InputKind
+from actlab.evaluate.input_kind import FLAT_IMAGES, InputKind, as_images
 
-__all__ = ["DIMENSIONS", "Descriptor", "image_descriptor"]
+__all__ = ["DIMENSIONS", "Descriptor", "grey", "image_descriptor"]
 
 #: Dimensions of a descriptor. Random projections keep distances to 1 / sqrt(2 * 64), 9 % (Johnson and Lindenstrauss).
 DIMENSIONS: Final = 64
@@ -73,13 +73,16 @@ class Descriptor:
         if kind == "table":
             rows = _numbers(first).reshape(len(first), -1)
             self._columns = [column for place in range(rows.shape[1]) if (column := _column(place, rows[:, place]))]
-        size = len(self._columns) if kind == "table" else self._values(first[:1]).shape[1]
+        self._flat = kind == "image" and first.ndim == 2 and as_images(torch.from_numpy(first[:1])) is None
+        size = len(self._columns) if kind == "table" or self._flat else self._values(first[:1]).shape[1]
         self._size = max(1, size)
         self._projection = None if size <= DIMENSIONS else _projection(size)
 
     @property
     def why_not(self) -> str | None:
         """Why near duplicates cannot be told from others here; None where they can."""
+        if self._flat:
+            return FLAT_IMAGES.format(*self._shape)
         if self.kind == "table" and len(self._columns) < _FEWEST_COLUMNS:
             return f"fewer than {_FEWEST_COLUMNS} columns have {_FEWEST_VALUES} or more different values"
         return None
@@ -97,7 +100,7 @@ class Descriptor:
 
     def _values(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         if self.kind == "image":
-            return image_descriptor(_grey(torch.from_numpy(_numbers(values)))).numpy()
+            return image_descriptor(grey(torch.from_numpy(_numbers(values)))).numpy()
         if self.kind == "series":
             return _short(torch.from_numpy(_numbers(values)).flatten(1)).numpy()
         rows = _numbers(values).reshape(len(values), -1)
@@ -116,12 +119,20 @@ def _projection(size: int) -> npt.NDArray[np.float32]:
     return drawn.astype(np.float32)
 
 
-def _grey(images: Tensor) -> Tensor:
-    """Return images as shape (n, height, width), at most 32 by 32, the mean of their channels."""
-    if images.ndim == 4:
+def grey(images: Tensor, *, side: int | None = None) -> Tensor:
+    """Return images as shape (n, height, width), the mean of their channels.
+
+    Args:
+        images: shape (n, height, width), with channels before or behind these, or stored flat.
+        side: pixels of each side of the result; by default at most 32 of each.
+    """
+    unfolded = as_images(images) if images.ndim == 2 else None
+    if unfolded is not None:
+        images = unfolded.mean(1)
+    elif images.ndim == 4:
         images = images.mean(1 if images.shape[1] in _CHANNELS or images.shape[-1] not in _CHANNELS else -1)
     height, width = images.shape[-2:]
-    size = (min(height, _SIDE), min(width, _SIDE))
+    size = (min(height, _SIDE), min(width, _SIDE)) if side is None else (side, side)
     return images if size == (height, width) else functional.interpolate(images[:, None], size, mode="area")[:, 0]
 
 

@@ -80,6 +80,7 @@ def task() -> Task:
         learning_rate=1e-3,
         batch_size=64,
         epochs=5,
+        input_kind="image",
         description="Fashion-MNIST (MIT licence), autoencoder of the GELU paper at half its width; PCA: 0.0156",
         source="fashion-mnist:autoencoder, protocol 1",
     )
