@@ -140,6 +140,10 @@ def _axes(line: str) -> Callable[[], None]:
 OWN_AXIS = "import actlab\n@actlab.axis('max')\ndef width(model, data):\n    return 1.0\n"
 
 
+def _published(text: str) -> Callable[[], None]:
+    return lambda: Path("table.csv").write_text(text, encoding="utf-8") and None
+
+
 def _good_task() -> None:
     _file(GOOD)()
 
@@ -1242,6 +1246,146 @@ class Lengths:
         typed="actlab audit my_task.py --error-rate 1",
         says=("error_rate is 1.0", "below 0.5"),
         first=_good_task,
+    ),
+    # published tables
+    Wrong(wrong="a table that does not exist", typed="actlab lint table.csv", says=("There is no file table.csv",)),
+    Wrong(
+        wrong="a folder in the place of a table",
+        typed="actlab lint tables",
+        says=("tables is a folder", "tables/table.csv"),
+        first=_folder("tables"),
+    ),
+    Wrong(
+        wrong="a table without rows",
+        typed="actlab lint table.csv",
+        says=("table.csv has no table", "names of the columns"),
+        first=_published("activation,accuracy\n"),
+    ),
+    Wrong(
+        wrong="a spreadsheet in the place of a text file",
+        typed="actlab lint table.csv",
+        says=("no text in UTF-8", "save the table as CSV"),
+        first=lambda: Path("table.csv").write_bytes(b"PK\x03\x04\xff\xfe\x00") and None,
+    ),
+    Wrong(
+        wrong="a table without means",
+        typed="actlab lint table.csv",
+        says=("No column with means", "'activation', 'sd'", "--mean COLUMN"),
+        first=_published("activation,sd\nrelu,0.4\ngelu,0.5\n"),
+    ),
+    Wrong(
+        wrong="a table with two columns of means",
+        typed="actlab lint table.csv",
+        says=("'mean accuracy', 'mean loss' may all be the means", "--mean 'mean accuracy'"),
+        first=_published("activation,mean accuracy,mean loss\nrelu,86,0.4\ngelu,87,0.5\n"),
+    ),
+    Wrong(
+        wrong="a column of means that does not exist",
+        typed="actlab lint table.csv --mean acuracy",
+        says=("no column 'acuracy'", "Did you mean 'accuracy'"),
+        first=_published("activation,accuracy,sd\nrelu,86,0.4\ngelu,87,0.5\n"),
+    ),
+    Wrong(
+        wrong="a metric of unknown direction",
+        typed="actlab lint table.csv",
+        says=("'result' does not say whether larger or smaller is better", "--direction max"),
+        first=_published("activation,result\nrelu,86\ngelu,87\n"),
+    ),
+    Wrong(
+        wrong="a mean that is no number",
+        typed="actlab lint table.csv",
+        says=("Line 3: 'high' in the column 'accuracy' is no number", "87.48 ± 0.39"),
+        first=_published("activation,accuracy\nrelu,86\ngelu,high\nelu,85\n"),
+    ),
+    Wrong(
+        wrong="a mean with a decimal comma",
+        typed="actlab lint table.csv",
+        says=("Line 2: '86,5'", "Write decimals with a point"),
+        first=_published("activation;accuracy\nrelu;86,5\ngelu;87,2\n"),
+    ),
+    Wrong(
+        wrong="a number in brackets that may mean three things",
+        typed="actlab lint table.csv",
+        says=("Line 2: '86.51(39)'", "units of the last digit", "86.51 ± 0.39"),
+        first=_published("activation,accuracy\nrelu,86.51(39)\ngelu,87.48(40)\n"),
+    ),
+    Wrong(
+        wrong="zero runs",
+        typed="actlab lint table.csv",
+        says=("Line 3: '0' in the column 'runs'", "from 1 to"),
+        first=_published("activation,accuracy,sd,runs\nrelu,86,0.4,5\ngelu,87,0.5,0\n"),
+    ),
+    Wrong(
+        wrong="a negative standard deviation",
+        typed="actlab lint table.csv",
+        says=("Line 2: the spread -0.4 is negative",),
+        first=_published("activation,accuracy,sd\nrelu,86,-0.4\ngelu,87,0.5\n"),
+    ),
+    Wrong(
+        wrong="a spread in per cent beside a mean in shares",
+        typed="actlab lint table.csv",
+        says=("Line 2: the spread is in per cent and the mean", "one unit"),
+        first=_published("activation,accuracy,sd\nrelu,0.86,0.4%\ngelu,0.87,0.5%\n"),
+    ),
+    Wrong(
+        wrong="a p-value above 1",
+        typed="actlab lint table.csv",
+        says=("Line 3: the p-value in the column 'p' is '1.3'",),
+        first=_published("activation,accuracy,sd,runs,p\nrelu,86,0.4,5,-\ngelu,87,0.5,5,1.3\n"),
+    ),
+    Wrong(
+        wrong="an interval that ends before it begins",
+        typed="actlab lint table.csv",
+        says=("Line 2: the interval 88 to 85", "the smaller end comes first"),
+        first=_published("activation,accuracy,ci low,ci high\nrelu,86,88,85\ngelu,87,86,88\n"),
+    ),
+    Wrong(
+        wrong="a line with another number of cells",
+        typed="actlab lint table.csv",
+        says=("Line 3 of table.csv has 3 cells, the header has 2", "quotes"),
+        first=_published("activation,accuracy\nrelu,86\ngelu,87,0.5\n"),
+    ),
+    Wrong(
+        wrong="two rows of one name",
+        typed="actlab lint table.csv",
+        says=("Lines 2 and 4 are both named 'relu'", "one data set"),
+        first=_published("activation,accuracy\nrelu,86\ngelu,87\nReLU,85\n"),
+    ),
+    Wrong(
+        wrong="a baseline that is no row",
+        typed="actlab lint table.csv --baseline gelo",
+        says=("The baseline is 'gelo'; there is no such row", "Did you mean 'gelu'"),
+        first=_published("activation,accuracy\nrelu,86\ngelu,87\n"),
+    ),
+    Wrong(
+        wrong="a kind of spread that does not exist",
+        typed="actlab lint table.csv --spread variance",
+        says=("--spread is 'variance'", "sd, se, ci"),
+        first=_published("activation,accuracy\nrelu,86\ngelu,87\n"),
+    ),
+    Wrong(
+        wrong="limits of a metric that are no two numbers",
+        typed="actlab lint table.csv --limits 100",
+        says=("--limits is '100'", "such as 0,100"),
+        first=_published("activation,accuracy\nrelu,86\ngelu,87\n"),
+    ),
+    Wrong(
+        wrong="limits of a metric in the wrong order",
+        typed="actlab lint table.csv --limits 100,0",
+        says=("limits are (100.0, 0.0)", "the smaller one first"),
+        first=_published("activation,accuracy\nrelu,86\ngelu,87\n"),
+    ),
+    Wrong(
+        wrong="zero runs of every row",
+        typed="actlab lint table.csv --runs 0",
+        says=("runs is 0", "from 1 up"),
+        first=_published("activation,accuracy\nrelu,86\ngelu,87\n"),
+    ),
+    Wrong(
+        wrong="a table of wins without cases",
+        typed="actlab lint table.csv",
+        says=("Line 2: no cases are counted",),
+        first=_published("against,wins,losses\nrelu,0,0\n"),
     ),
     # scripts
     Wrong(

@@ -242,6 +242,18 @@ def test_the_audit_ends_with_1_where_there_is_a_finding_and_with_0_where_there_i
     assert "mine: No fault was found in 80 examples." in done.stdout
 
 
+def test_the_check_of_a_table_ends_with_1_where_a_row_contradicts_itself_and_with_0_elsewhere():
+    tables = Path(__file__).parents[2] / "examples" / "published_tables"
+    done = run("lint", str(tables / "mish_23_runs.csv"), "--winner", "mish", "--json")
+    found = json.loads(done.stdout)
+
+    assert (done.exit_code, found["clean"], found["best"]) == (1, False, "E-Swish (1.75)")
+    assert found["needed"]["winner"] == "Mish"
+    done = run("lint", str(tables / "swish_nine_models.csv"))
+    assert done.exit_code == 0
+    assert "A difference is shown for ReLU." in done.stdout
+
+
 def test_ctrl_c_ends_an_audit_with_one_message(monkeypatch):
     from actlab.evaluate.audit import audit
 

@@ -45,7 +45,7 @@ MADE_BEFORE = [
     "--store",
     "sqlite:///actlab.db",
 ]
-FINDING = {"doctor": {0, 1}, "audit": {0, 1}}  # exit codes besides 0
+FINDING = {"doctor": {0, 1}, "audit": {0, 1}, "lint": {0, 1}}  # exit codes besides 0
 # The script of the commands with --script. One is run: the others differ in what the script is given, and each takes three seconds.
 TRAIN = """
 import sys, actlab
@@ -73,7 +73,7 @@ def shortened(words: list[str]) -> list[str]:
     return [name, *rest]
 
 
-NEED_A_SUBJECT = {"compare", "show", "doctor", "sites", "importance", "cost", "audit"}
+NEED_A_SUBJECT = {"compare", "show", "doctor", "sites", "importance", "cost", "audit", "lint"}
 
 
 def _options(name: str) -> set[str]:

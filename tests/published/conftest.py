@@ -8,7 +8,7 @@ import pytest
 
 import actlab
 
-PUBLISHED = Path(__file__).parents[2] / "docs" / "evidence" / "data" / "published"
+PUBLISHED = Path(__file__).parents[2] / "examples" / "published_tables"
 
 
 @pytest.fixture

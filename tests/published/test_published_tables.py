@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-PUBLISHED = Path(__file__).parents[2] / "docs" / "evidence" / "data" / "published"
+PUBLISHED = Path(__file__).parents[2] / "examples" / "published_tables"
 
 
 def _rows(name):

@@ -33,6 +33,7 @@ _P = re.compile(
     rf"(?:p[\s-]*(?:value)?)?\s*(<=|>=|[<>=≤≥≈~])?\s*({_NUMBER})\s*(?:\(\s*(?:p\s*=\s*)?({_NUMBER})\s*\))?",
     re.IGNORECASE,
 )
+_WITH_COMMA = re.compile(r"[-+]?\d{1,3}(?:[.,]\d+)*,\d+\s*%?(?:\s*[±(].*)?")
 _MISSING = {"", "-", "--", "---", "–", "—", "/", "?", "n/a", "na", "nan", "none", "null", "n.a."}  # noqa: RUF001 as above
 _NOT_SIGNIFICANT = {"ns", "n.s.", "n.s", "not significant"}
 _LATEX = (
@@ -98,14 +99,14 @@ def is_missing(text: str) -> bool:
 
 
 def is_number(text: str) -> bool:
-    """Return whether a cell begins with a number and holds nothing but numbers and their marks."""
+    """Return whether a cell holds nothing but numbers and their marks, or a number with a comma, which is refused later."""
     text = clean(text)
-    return any(pattern.fullmatch(text) for pattern in (_PLAIN, _PLUS_MINUS, _BRACKET, _WITH_ENDS))
+    return any(pattern.fullmatch(text) for pattern in (_PLAIN, _PLUS_MINUS, _BRACKET, _WITH_ENDS, _WITH_COMMA))
 
 
 def has_two_numbers(text: str) -> bool:
     """Return whether a cell holds a number with a spread or an interval beside it."""
-    return is_number(text) and not _PLAIN.fullmatch(clean(text))
+    return any(pattern.fullmatch(clean(text)) for pattern in (_PLUS_MINUS, _BRACKET, _WITH_ENDS))
 
 
 def figure(text: str, what: str, line: int) -> Figure:
@@ -217,6 +218,6 @@ def _figure(text: str, percent: bool = False) -> Figure:
 def _no_number(text: str, what: str, line: int, forms: str) -> TableError:
     shown = clean(text)
     hint = ""
-    if re.fullmatch(r"[-+]?\d{1,3}(?:[.,]\d+)+\s*%?(?:\s*[±(].*)?", shown):
+    if _WITH_COMMA.fullmatch(shown):
         hint = " Write decimals with a point and thousands without a comma."
     return TableError(f"Line {line}: {text.strip()!r} in the column {what!r} is no number; write it as {forms}.{hint}")

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from actlab.published.result import Comparison, LintRow, TableLint, WinsLint
 from actlab.report.content.format import MISSING, p_value, plain
-from actlab.report.terminal.text_table import below, text_table
+from actlab.report.terminal.text_table import ListTable, below, text_table
 
 __all__ = ["lint_view"]
 
@@ -27,11 +27,23 @@ def _parts(found: TableLint | WinsLint) -> Iterator[RenderableType]:
     if found.contradictions:
         yield below("Contradictions", style="bold")
         for one in found.contradictions:
-            yield Padding(Text(f"line {one.line}, {one.row}: {one.sentence}"), (0, 0, 0, 2))
+            yield Padding(Text(f"! {one.row} (line {one.line}): {one.sentence}"), (0, 0, 0, 2))
     if isinstance(found, TableLint):
         yield below(found.needed.sentence, style="")
+        yield Text(_legend(found), style="dim")
     for number, sentence in enumerate(_notes(found)):
         yield below(sentence) if number == 0 else Text(sentence, style="dim")
+
+
+def _legend(found: TableLint) -> str:
+    """Return what the headings mean."""
+    words = [f"- best: minus {found.best}"]
+    if found.ties:
+        words.append('p: of "this row is the best one"')
+        words.append("needs: runs of the row and of the best one that show their difference with 80 % power")
+    if found.baseline != found.best:
+        words.append(f"- base: minus {found.baseline}, the baseline")
+    return f"{'; '.join(words)}."
 
 
 def _notes(found: TableLint | WinsLint) -> tuple[str, ...]:
@@ -44,29 +56,27 @@ def _rows(found: TableLint) -> RenderableType:
     rows = sorted(found.rows, key=lambda row: sign * row.mean)
     bad = {one.row for one in found.contradictions}
     columns: list[tuple[str, list[str]]] = [
-        (found.metric, [row.name for row in rows]),
+        ("row", [row.name for row in rows]),
+        ("", ["!" if row.name in bad else "" for row in rows]),
         ("mean", [plain(row.mean, 6) for row in rows]),
-        ("SD", [plain(row.sd, 4) for row in rows]),
+        ("SD", [plain(row.sd) for row in rows]),
         ("runs", [str(row.runs or MISSING) for row in rows]),
-        (f"- {found.best}", [_difference(row.best) for row in rows]),
-        ("p of best", [_p(row.best) for row in rows]),
+        ("- best", [_difference(row.best) for row in rows]),
+        ("p", [_p(row.best) for row in rows]),
         ("verdict", [_verdict(row, found) for row in rows]),
-        ("runs for 80 %", [_runs(row.best) for row in rows]),
+        ("needs", [_runs(row.best) for row in rows]),
         ("differs if SD below", [plain(row.best.largest_sd if row.best else None) for row in rows]),
     ]
     if found.baseline != found.best:
         columns += [
-            (f"- {found.baseline}", [_difference(row.baseline) for row in rows]),
-            ("p", [_p(row.baseline) for row in rows]),
-            ("against it", [_against(row.baseline, found) for row in rows]),
+            ("- base", [_difference(row.baseline) for row in rows]),
+            ("verdict", [_against(row.baseline, found) for row in rows]),
         ]
-    columns.append(("check", ["contradicts itself" if row.name in bad else "" for row in rows]))
     shown = [(heading, cells) for heading, cells in columns if set(cells) - {MISSING, ""}]
-    words = {found.metric, "verdict", "against it", "check"}
+    headings = [heading for heading, _ in shown]
     lines = list(zip(*(cells for _, cells in shown), strict=True))
-    return text_table(
-        [heading for heading, _ in shown], lines, right=[heading for heading, _ in shown if heading not in words]
-    )
+    right = [heading for heading in headings if heading not in {"row", "verdict"}]
+    return ListTable(headings=headings, rows=lines, right=right, end=("row",))
 
 
 def _wins(found: WinsLint) -> RenderableType:
@@ -95,10 +105,10 @@ def _runs(comparison: Comparison | None) -> str:
 
 def _verdict(row: LintRow, found: TableLint) -> str:
     if row.best is None:
-        return "best mean"
+        return "best"
     if row.best.differs is None or not found.ties:
         return "not tested"
-    return "not the best" if row.best.differs else "tie"
+    return "worse" if row.best.differs else "tie"
 
 
 def _against(comparison: Comparison | None, found: TableLint) -> str:
@@ -107,6 +117,6 @@ def _against(comparison: Comparison | None, found: TableLint) -> str:
     if comparison.differs is None:
         return "not tested"
     if not comparison.differs:
-        return "not shown"
+        return "tie"
     is_better = (comparison.difference > 0) == (found.direction == "max")
     return "better" if is_better else "worse"
