@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from actlab.evaluate.audit.audit import audit
     from actlab.evaluate.audit.finding import DataAudit
     from actlab.evaluate.axis import axis
+    from actlab.export.front import export
     from actlab.functions.activation import Activation, Claims, Learned, activation, get, learned, names
     from actlab.functions.analysis.facts import facts, gain
     from actlab.functions.grammar import parse
@@ -150,6 +151,7 @@ __all__ = [
     "cost",
     "doctor",
     "evaluate",
+    "export",
     "facts",
     "fast",
     "find",
@@ -204,6 +206,8 @@ spec_objects.bind(
 def __getattr__(name: str) -> Any:
     if name == "integrations":  # actlab.integrations.register()
         return import_module("actlab.integrations")
+    if name == "export":  # actlab.export(...), and the package's modules
+        return import_module("actlab.export")
     if name == "recipes":  # actlab.recipes.binary(...)
         return import_module("actlab.nn.recipes")
     if name not in _MODULES:

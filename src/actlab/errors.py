@@ -14,6 +14,7 @@ Every message says what was asked, what was got, what is allowed and what to try
     ├── TaskError               an invalid task
     ├── PlanError               invalid settings of a study
     ├── BenchError              something that cannot be timed
+    ├── ExportError             a model that cannot be exported, with all obstacles
     ├── PackError               a net that cannot be packed, or a packed file that cannot be read
     ├── TableError              a published table that cannot be read
     ├── StoreError              a store that cannot be opened, read or written
@@ -29,6 +30,7 @@ __all__ = [
     "ActlabError",
     "BenchError",
     "DuplicateNameError",
+    "ExportError",
     "FormulaError",
     "IntegrationError",
     "KernelError",
@@ -103,6 +105,10 @@ class PlanError(ActlabError):
 
 class BenchError(ActlabError):
     """Something that cannot be timed, or not on this machine."""
+
+
+class ExportError(ActlabError):
+    """A model that cannot be exported; the message lists all obstacles."""
 
 
 class PackError(ActlabError):

@@ -51,6 +51,7 @@ EXAMPLES = {
     "importance": "actlab importance digits --act gelu",
     "claims": "actlab claims list",
     "lint": "actlab lint table.csv --runs 5",
+    "export": "actlab export my_model.py --out net.onnx",
     "show": "actlab show gelu",
     "list": "actlab list --kind gated",
     "find": "actlab find --monotone --bounded --native",

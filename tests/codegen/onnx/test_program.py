@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import sympy
 import torch
+from tests.codegen.onnx.runner import run, run_spec
 
 import actlab
 from actlab.codegen.onnx.branches import without_choices
@@ -13,7 +14,6 @@ from actlab.codegen.onnx.program import Settings, program, program_of_spec
 from actlab.functions.activation import names
 from actlab.functions.formula import expm1, log1p, minimum, where
 from actlab.functions.grammar import parse
-from tests.codegen.onnx.runner import run, run_spec
 
 X = sympy.Symbol("x", real=True)
 FAR = np.geomspace(1e-9, 1e3, 60)

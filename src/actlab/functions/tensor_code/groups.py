@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import torch
 from torch import Tensor
 
@@ -91,7 +93,11 @@ def excess_over_quantile(x: Tensor, share: Tensor | float, dim: int) -> Tensor:
     """Return what exceeds the ``share`` quantile of a normal distribution with the mean and deviation of ``x`` along ``dim``."""
     variance = (x - x.mean(dim, keepdim=True)).square().mean(dim, keepdim=True)
     deviation = torch.where(variance > 0, variance, 1.0).sqrt() * (variance > 0)  # the slope of a root at 0 is infinite
-    deviations: Tensor = torch.special.ndtri(x.new_zeros(()) + share)
+    deviations: Tensor | float = (
+        NormalDist().inv_cdf(share)  # a number of the file: ONNX has no such function
+        if isinstance(share, float) and torch.compiler.is_exporting()
+        else torch.special.ndtri(x.new_zeros(()) + share)
+    )
     excess: Tensor = x - x.mean(dim, keepdim=True) - deviations * deviation
     return excess.relu()
 

@@ -6,7 +6,8 @@ that is faster. Learned parameters are ``nn.Parameter``s, named as in the spec.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, cast, get_args
 
 import torch
@@ -127,6 +128,20 @@ class ActivationLayer(nn.Module):
         self._bind()
         if always and self._route is not None:
             self._route.always()
+
+    @contextmanager
+    def traced_as(self, function: Callable[..., Tensor]) -> Iterator[None]:
+        """Have the layer call another function inside the block, for the export of models.
+
+        Args:
+            function: takes the inputs, a gated function's halves apart, then the learned parameters in a shape that broadcasts.
+        """
+        own = self._fused, self._route, self._function
+        self._fused, self._route, self._function = None, None, function
+        try:
+            yield
+        finally:
+            self._fused, self._route, self._function = own
 
     def _apply(self, fn: Any, recurse: bool = True) -> ActivationLayer:
         """Convert or move the parameters as torch does; a learned number beyond the largest of the new dtype becomes the largest."""

@@ -22,6 +22,7 @@ VIEWS = {
     "Diagnosis": ("model.doctor", "diagnosis_view"),
     "Draft": ("verdict", "plan_table"),
     "Evaluation": ("model.evaluation", "evaluation_view"),
+    "ExportReport": ("model.export", "export_view"),
     "Hardware": ("hardware", "hardware_table"),
     "Importance": ("model.importance", "importance_table"),
     "LearnedShapes": ("model.importance", "shapes_table"),

@@ -1,0 +1,68 @@
+"""Command that writes a model to a file for another runtime (``export``)."""
+# ruff: noqa: PLC0415 commands import what they need when they run, so that `actlab --help` does not load torch, SymPy or altair
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from actlab.cli import arguments
+from actlab.cli.app import AsJson, example, print_json, print_rich
+from actlab.cli.arguments import Import, choice
+
+__all__ = ["export"]
+
+
+@example("export")
+def export(
+    source: Annotated[
+        str,
+        arguments.source("A Python file that defines model and example_inputs; or a task.", "FILE"),
+    ],
+    *,
+    to: Annotated[str | None, typer.Option(help="Format: onnx; by default by the ending of --out.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The file; by default the model's name with the format's ending.", metavar="FILE"),
+    ] = None,
+    opset: Annotated[int, typer.Option(help="ONNX: version of the operator set, from 18 on.")] = 18,
+    prefer: Annotated[
+        str,
+        typer.Option(help="ONNX: accuracy in the tails, or speed.", callback=choice("accuracy", "speed")),
+    ] = "accuracy",
+    fixed_batch: Annotated[bool, typer.Option("--fixed-batch", help="Fix the size of the batch.")] = False,
+    runtime: Annotated[
+        bool, typer.Option("--runtime", help="Measure each activation in the installed runtimes.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the model and its data.")] = 0,
+    imports: Import = None,  # noqa: ARG001 # done by its callback
+    as_json: AsJson = False,
+) -> None:
+    """Write a model to a file for another runtime.
+
+    Everything is checked first, and what cannot be exported is named with its place and reason. The file is compared with the model.
+    """
+    import actlab
+    from actlab.errors import TaskError
+    from actlab.export.front import TARGETS, target_of
+    from actlab.report.terminal.model.export import export_view
+    from actlab.report.terminal.plain_text import PrintableConsole
+    from actlab.tasks.model_source import load_model
+
+    target = target_of(out if out is not None else Path("net.onnx"), to)
+    loaded = load_model(source, seed)
+    if loaded.example_inputs is None:
+        raise TaskError(f"{source} defines no example_inputs, a batch with which the model is traced.")
+    ending = (*TARGETS[target].endings, "")[0]
+    path = out if out is not None else Path(f"{loaded.name}{ending}")
+    settings: dict[str, Any] = {
+        "opset": opset,
+        "prefer": prefer,
+        "dynamic_batch": not fixed_batch,
+        "runtime": runtime,
+    }
+    with PrintableConsole(stderr=True).status("exporting"):
+        report = actlab.export(loaded.model, loaded.example_inputs, path, to=target, **settings)
+    print_json(report.to_dict()) if as_json else print_rich(export_view(report))

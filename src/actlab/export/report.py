@@ -1,0 +1,131 @@
+"""Report of an export, with the file's activations and its differences from the model."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from actlab.system.display import Displayed
+
+__all__ = ["BatchDifference", "ExportReport", "ExportedActivation", "Latency", "SpecialValue"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportedActivation:
+    """An activation in the file.
+
+    Attributes:
+        site: path of the module in the model.
+        spec: the function that runs there, without its gradient rule, or the name of torch's function.
+        nodes: number of nodes that compute it.
+        operators: these, as in "Add, Div, Exp, Neg".
+        dtype: in which it is computed; float16 and bfloat16 inputs are computed in float32 and rounded once.
+    """
+
+    site: str
+    spec: str
+    nodes: int
+    operators: str
+    dtype: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchDifference:
+    """How the file's outputs differ from the model's on one batch.
+
+    Attributes:
+        batch: number of examples; None where the inputs have no batch.
+        traced: whether it is the batch that the model was traced with.
+        largest: largest difference of any output number, absolute.
+        relative: largest difference over 1 + the magnitude of the model's output.
+        share: share of the numbers that differ by more than the tolerance.
+    """
+
+    batch: int | None
+    traced: bool
+    largest: float
+    relative: float
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpecialValue:
+    """An input at which an activation in the file gives another result than the model.
+
+    Attributes:
+        spec: the function.
+        input: NaN, an infinity, or a large number.
+        model: the model's result.
+        file: that of the runtime.
+    """
+
+    spec: str
+    input: float
+    model: float
+    file: float
+
+    def __str__(self) -> str:
+        return f"{self.spec}({self.input:g}) is {self.file:g} in the file, {self.model:g} in the model"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """What an activation takes in a runtime.
+
+    Attributes:
+        spec: the function.
+        runtime: name of its package; "torch" for the layer before the export.
+        version: of the package.
+        size: number of float32 inputs.
+        milliseconds: median over rounds, one thread.
+    """
+
+    spec: str
+    runtime: str
+    version: str
+    size: int
+    milliseconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportReport(Displayed):
+    """What was written, and how it was checked.
+
+    Attributes:
+        path: of the file.
+        target: such as "onnx".
+        model: name of the model's class.
+        opset: version of ONNX's operator set.
+        runtime: name and version of the runtime that the file was checked with.
+        bytes: size of the file.
+        nodes: number of nodes.
+        activations: in order of execution.
+        differences: one for each batch that was compared.
+        special_values: where the two differ at NaN, infinities and large numbers.
+        notes: what else the reader should know, such as a dtype that is computed in another.
+        latencies: of the activations in the installed runtimes, where they were asked for.
+    """
+
+    _in_repr = ("path", "target", "model", "opset", "nodes", "largest")
+
+    path: str
+    target: str
+    model: str
+    opset: int
+    runtime: str
+    bytes: int
+    nodes: int
+    activations: tuple[ExportedActivation, ...]
+    differences: tuple[BatchDifference, ...]
+    special_values: tuple[SpecialValue, ...] = ()
+    notes: tuple[str, ...] = ()
+    latencies: tuple[Latency, ...] = ()
+
+    @property
+    def largest(self) -> float:
+        """Largest difference of any output number on any batch."""
+        return max((difference.largest for difference in self.differences), default=0.0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain data, for JSON."""
+        return asdict(self) | {"largest": self.largest}

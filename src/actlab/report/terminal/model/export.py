@@ -1,0 +1,49 @@
+"""Terminal view of the report of an export."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from actlab.report.content.format import plain, plural
+from actlab.report.terminal.text_table import text_table
+
+if TYPE_CHECKING:
+    from actlab.export.report import BatchDifference, ExportReport
+
+__all__ = ["export_view"]
+
+ACTIVATIONS = ("site", "function", "nodes", "operators", "computed in")
+
+
+def export_view(report: ExportReport) -> RenderableType:
+    """Return a report for the terminal: the file, the activations in it, and how it was checked."""
+    return Group(*_parts(report))
+
+
+def _parts(report: ExportReport) -> Iterator[RenderableType]:
+    yield Text(f"{report.path}: {report.model} as {report.target}, opset {report.opset}", style="bold")
+    yield Text(f"{plural(report.nodes, 'node')} · {report.bytes:,} bytes · checked with {report.runtime}", style="dim")
+    rows = [[each.site, each.spec, str(each.nodes), each.operators, each.dtype] for each in report.activations]
+    if rows:
+        yield Padding(text_table(ACTIVATIONS, rows, right=("nodes",)), (1, 0, 0, 0))
+    yield Text("")
+    for difference in report.differences:
+        yield Text(_difference(difference))
+    for lines in (report.special_values, report.notes):
+        for line in lines:
+            yield Text(f"- {line}")
+    if report.latencies:
+        measured = [[each.spec, each.runtime, each.version, plain(each.milliseconds)] for each in report.latencies]
+        time = f"ms for {report.latencies[0].size:,} numbers"
+        yield Padding(text_table(("function", "runtime", "version", time), measured, right=(time,)), (1, 0, 0, 0))
+
+
+def _difference(difference: BatchDifference) -> str:
+    batch = "the inputs" if difference.batch is None else f"a batch of {difference.batch}"
+    which = "traced" if difference.traced else "another size"
+    return f"Largest difference from the model on {batch} ({which}): {difference.largest:.2g}"
