@@ -29,7 +29,7 @@ from actlab.studies.claims.claim import Claim, Exact, Kind, Part
 from actlab.studies.claims.detectable_effect import detectable_effect
 from actlab.studies.claims.effect import Rows
 
-__all__ = ["Decision", "PartJudgement", "judge_part"]
+__all__ = ["Decision", "PartJudgement", "decisions", "judge_part"]
 
 Booleans: TypeAlias = NDArray[np.bool_]
 Decision: TypeAlias = Literal["holds", "does not hold", "undecided"]
@@ -141,20 +141,35 @@ def _log_evidence(effects: Floats, above: Floats) -> tuple[Floats, Floats]:
     """Return the log of the largest evidence so far that the effect is above, and that it is below, each of some numbers.
 
     Args:
-        effects: by seed, shape (n,).
+        effects: by seed, shape (..., n).
         above: numbers, shape (k,).
 
     Returns:
-        Two arrays, shape (k, n).
+        Two arrays, shape (k, ..., n).
     """
-    distance = np.clip(effects, -1e300, 1e300)[None, :] - above[:, None]
+    distance = np.clip(effects, -1e300, 1e300)[None] - above.reshape(-1, *(1,) * effects.ndim)
     both = log_robust_growth(np.stack([distance, -distance])).cumsum(-1)
     highest = np.maximum.accumulate(both, axis=-1)
     return highest[0], highest[1]
 
 
-def _decisions(effects: Floats, kind: Kind, smallest: float, alpha: float) -> tuple[Booleans, Booleans]:
-    """Return after each seed whether the part holds, and whether it does not, shape (n,) of booleans each."""
+def decisions(effects: Floats, kind: Kind, smallest: float, alpha: float) -> tuple[Booleans, Booleans]:
+    """Return after each seed whether a part holds, and whether it does not.
+
+    Args:
+        effects: by seed, shape (..., n); one part per leading index.
+        kind: of the part.
+        smallest: the smallest effect that matters.
+        alpha: error rate.
+
+    Returns:
+        Two arrays of booleans, shape (..., n).
+
+    Example:
+        >>> holds, fails = decisions(np.full(6, 0.2), "better", 0.1, 0.05)
+        >>> holds.tolist(), fails.any()
+        ([False, False, False, False, True, True], np.False_)
+    """
     above, below = _log_evidence(effects, np.array([0.0, smallest, -smallest]))
     bound, stricter = math.log(1 / alpha), math.log(2 / alpha)
     if kind == "better":
@@ -165,7 +180,7 @@ def _decisions(effects: Floats, kind: Kind, smallest: float, alpha: float) -> tu
 
 
 def _decide(effects: Floats, kind: Kind, smallest: float, alpha: float) -> Decision:
-    holds, fails = _decisions(effects, kind, smallest, alpha)
+    holds, fails = decisions(effects, kind, smallest, alpha)
     return "holds" if holds[-1] else "does not hold" if fails[-1] else "undecided"
 
 
@@ -174,7 +189,7 @@ def _more(effects: Floats, kind: Kind, smallest: float, alpha: float) -> int | N
     for total in (_SOON, _LATE) if effects.size >= 2 else ():
         if effects.size >= total:
             continue
-        holds, fails = _decisions(np.resize(effects, total), kind, smallest, alpha)
+        holds, fails = decisions(np.resize(effects, total), kind, smallest, alpha)
         decided = np.logical_or(holds, fails)[effects.size :]
         if decided.any():
             return int(decided.argmax()) + 1
