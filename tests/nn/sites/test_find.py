@@ -464,6 +464,38 @@ def test_torchscript_is_seen_and_not_replaceable():
     assert "TorchScript" in site.reason
 
 
+class SiLU(nn.Module):
+    """Another function than torch's class of that name."""
+
+    def forward(self, x):
+        return x * torch.sigmoid(1.702 * x)
+
+
+class Sine(nn.Module):
+    def forward(self, x):
+        return torch.sin(x)
+
+
+class LeakyReLU(nn.Module):
+    """No activation at all."""
+
+    def forward(self, x):
+        return x.cumsum(1)
+
+
+@pytest.mark.parametrize("make", ["plain", "script", "trace"])
+def test_a_class_that_only_shares_a_name_is_known_by_its_values(make):
+    net = nn.Sequential(nn.Linear(4, 4), SiLU(), nn.SiLU(), Sine(), LeakyReLU())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit is deprecated, and still in use
+        if make != "plain":
+            net = torch.jit.script(net) if make == "script" else torch.jit.trace(net, X)
+
+    by_value = [("1", "gelu_sigmoid"), ("2", "silu"), ("3", "sine")]
+    by_call = [("1.forward:sigmoid@1", "sigmoid"), ("2", "silu")]  # parts of a traced model cannot be called
+    assert [(site.path, site.name) for site in find(net)] == (by_call if make == "trace" else by_value)
+
+
 @pytest.mark.parametrize("make", ["script", "trace"])
 def test_functions_inside_torchscript_are_listed_without_a_count(make):
     class Calls(nn.Module):

@@ -115,7 +115,10 @@ def _table(_version: int) -> tuple[tuple[str, ...], Tensor]:
 
 
 def _near(values: Tensor) -> list[str]:
-    """Return the registered functions with these values, torch's own first, then by their largest error."""
+    """Return the registered functions with these values.
+
+    Torch's own come first, then those that learn nothing, as the function of a user has no parameters, then by their largest error.
+    """
     known, table = _table(registry_version())
     size = torch.cat([_points(), torch.zeros(2, 1)], 1).abs()
     if torch.equal(values[:, :-1], _points()):
@@ -130,9 +133,12 @@ def _near(values: Tensor) -> list[str]:
         for name, error, near in zip(known, errors, is_near.flatten(1).all(1).tolist(), strict=True)
         if near
     }
-    return sorted(
-        matches, key=lambda name: (get(name).module is None, matches[name])
-    )  # silu before swish, a case of it
+
+    def order(name: str) -> tuple[bool, bool, float]:  # silu before swish, and sine before learned_sine: cases of these
+        learns = any(parameter.learned for parameter in get(name).parameters)
+        return get(name).module is None, learns, matches[name]
+
+    return sorted(matches, key=order)
 
 
 # ------------------------------------------------------------------------------------------- gradients

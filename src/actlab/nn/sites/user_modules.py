@@ -46,7 +46,9 @@ def activation_modules(model: nn.Module) -> dict[int, Running]:
 
 def _describe(module: nn.Module, *, is_part: bool) -> Running | None:
     if isinstance(module, torch.jit.ScriptModule):
-        name = name_of_class(str(module.original_name))
+        # by its name only if the class is torch's: a user's own SiLU may be another function
+        is_torch = ".torch.nn." in str(module._c._type().qualified_name())
+        name = name_of_class(str(module.original_name)) if is_torch else _name_by_values(module) if is_part else None
         return Running(name=name, spec=None) if name else None
     if isinstance(module, Deferred):
         return _describe(module.activation, is_part=True)
@@ -63,9 +65,16 @@ def match_module(module: nn.Module) -> Running | None:
         >>> match_module(Swish()).name
         'silu'
     """
+    if type(module).__module__.split(".")[0] == "torch":
+        return None
+    name = _name_by_values(module)
+    return None if name is None else Running(name=name, spec=name, by_values=True)
+
+
+def _name_by_values(module: nn.Module) -> str | None:
+    """Return the registered function that a module without parameters computes; None where it is none, or one of its parts is it."""
     parts = list(islice(module.modules(), MOST_PARTS + 1))
-    is_torch = type(module).__module__.split(".")[0] == "torch"
-    if is_torch or len(parts) > MOST_PARTS or next(module.parameters(), None) is not None:
+    if len(parts) > MOST_PARTS or next(module.parameters(), None) is not None:
         return None
     if any(isinstance(part, ActivationLayer) for part in parts):  # a swap has put it there
         return None
@@ -77,6 +86,4 @@ def match_module(module: nn.Module) -> Running | None:
     except SiteError:  # it changes what cannot be put back
         return None
     inner = {running.name for part in parts[1:] if (running := describe_module(part))}
-    if name is None or name in inner:  # a module around nn.ReLU, which is the site
-        return None
-    return Running(name=name, spec=name, by_values=True)
+    return None if name in inner else name  # a module around nn.ReLU, which is the site
