@@ -13,10 +13,12 @@ from urllib.parse import quote
 
 import typer
 
+from actlab.claims import claim_cards
 from actlab.cli import app
 from actlab.functions import activation, rule, spec
 from actlab.functions.activation import get
 from actlab.functions.parameter import DOMAINS
+from actlab.report.content.claims import total_words
 from actlab.testing import AXIS_CHECKS, CHECKS, RULE_CHECKS
 
 __all__ = ["GENERATED", "fill"]
@@ -103,6 +105,16 @@ def _source(source: str) -> str:
     return _text(source)
 
 
+def claims_table() -> str:
+    """Return a table of the claims that ship, with outcome, sentence and source."""
+    cards = claim_cards()
+    rows = (
+        (f"`{card.claim.name}`", _text(card.text), _text(card.claim.sentence), _text(card.claim.source.text))
+        for card in cards
+    )
+    return f"{table(('claim', 'outcome', 'sentence', 'source'), rows)}\n\n{_text(total_words(cards))}"
+
+
 def rules_table() -> str:
     """Return the table of gradient rules: name, parameters, first sentence."""
     records = (rule.get_rule(name) for name in rule.rules())
@@ -141,6 +153,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "domains": domains,
     "catalogue": catalogue,
     "rules": rules_table,
+    "claims": claims_table,
     "activation_checks": activation_checks,
     "rule_checks": rule_checks,
     "axis_checks": axis_checks,

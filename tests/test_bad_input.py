@@ -79,6 +79,18 @@ class Rows(torch_data.Dataset):
 )
 SEVERAL_METRICS = GOOD.replace("def metric(", "def accuracy(")
 
+CLAIM = """
+from actlab.studies.claims.claim import Claim, ClaimStudy, Part, Source, difference
+
+claim = Claim(
+    sentence="GELU is better.",
+    source=Source(text="folklore"),
+    domain="vision",
+    studies={"main": ClaimStudy(task="digits", arms=("relu", "gelu"))},
+    parts=(Part(says="GELU is better", effect=difference("gelu", "relu"), smallest=0.01, unit="accuracy"),),
+)
+"""
+
 
 def _rows(returned: str) -> str:
     return LOADER.replace("return self.x[row], self.y[row]", returned)
@@ -1246,6 +1258,43 @@ class Lengths:
         typed="actlab audit my_task.py --error-rate 1",
         says=("error_rate is 1.0", "below 0.5"),
         first=_good_task,
+    ),
+    # claims
+    Wrong(
+        wrong="a claim that does not exist",
+        typed="actlab claims show rani-fixed-pont",
+        says=("There is no claim 'rani-fixed-pont'", "Did you mean 'rani-fixed-point'", "ends in .py"),
+    ),
+    Wrong(
+        wrong="a file without a claim",
+        typed="actlab claims show my_task.py",
+        says=("my_task.py defines no claim", "claim = Claim(...)"),
+        first=_file(GOOD),
+    ),
+    Wrong(
+        wrong="a claim about an arm that its study does not have",
+        typed="actlab claims run my_task.py --dry-run",
+        says=("reads 'gelu', which is no arm of the study 'main': relu, elu",),
+        first=_file(CLAIM.replace('("relu", "gelu")', '("relu", "elu")')),
+    ),
+    Wrong(
+        wrong="a claim without the smallest effect that matters",
+        typed="actlab claims run my_task.py --dry-run",
+        says=("needs smallest > 0, the smallest effect that matters",),
+        first=_file(CLAIM.replace("smallest=0.01", "smallest=0")),
+    ),
+    Wrong(
+        wrong="no claim to run", typed="actlab claims run", says=("Name the claims to run, or all of them with --all",)
+    ),
+    Wrong(
+        wrong="an outcome that does not exist",
+        typed="actlab claims list --outcome hold",
+        says=("--outcome is 'hold'", "Did you mean 'holds'"),
+    ),
+    Wrong(
+        wrong="a report of claims without a format",
+        typed="actlab claims report rani-fixed-point --out claims",
+        says=("The ending of 'claims' says no format", ".html for the page and .md for a table"),
     ),
     # published tables
     Wrong(wrong="a table that does not exist", typed="actlab lint table.csv", says=("There is no file table.csv",)),

@@ -20,8 +20,13 @@ if TYPE_CHECKING:
     from actlab.studies.claims.part_judgement import PartJudgement
     from actlab.studies.claims.record import Standing
 
-__all__ = ["ClaimCard", "claim_lines", "markdown_table", "part_numbers", "rule_words", "total_words"]
+__all__ = ["ClaimCard", "claim_lines", "markdown_page", "part_numbers", "rule_words", "total_words"]
 
+_PAGE_HEAD = (
+    "# Claims\n\nWritten by `actlab claims report --out docs/evidence/claims.md` from the records; `actlab claims run NAME` runs a claim "
+    'again. Effects are paired by seed, and positive ones support the claim. "Detectable" is the effect that so many seeds would have '
+    "shown with a power of 80 %. CPU time has the trials that tuned learning rates in it; a study of several claims is counted for each."
+)
 _COLUMNS = {
     "metric": "result",
     "train_loss": "training loss",
@@ -306,9 +311,14 @@ def total_words(cards: Sequence[ClaimCard]) -> str:
     )
 
 
-def markdown_table(cards: Iterable[ClaimCard]) -> str:
-    """Return a Markdown table with a row for each part of each claim, and a sentence on the whole below it."""
-    cards = list(cards)
+def markdown_page(cards: Sequence[ClaimCard]) -> str:
+    """Return a Markdown page with a row for each part of each claim, and sentences on how to read it and on the whole."""
+    last = max((card.standing.record.finished or "" for card in cards if card.standing.record), default="")
+    when = f" Last run: {last[:10]}." if last else ""
+    return f"{_PAGE_HEAD}{when}\n\n{total_words(cards)}\n\n{_table(cards)}\n"
+
+
+def _table(cards: Iterable[ClaimCard]) -> str:
     head = (
         "claim",
         "outcome",
@@ -323,7 +333,7 @@ def markdown_table(cards: Iterable[ClaimCard]) -> str:
     lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     for card in cards:
         lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in _card_rows(card)]
-    return "\n".join([*lines, "", total_words(cards)]) + "\n"
+    return "\n".join(lines)
 
 
 def _card_rows(card: ClaimCard) -> list[list[str]]:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from actlab.errors import ActlabError
 from actlab.report.charts.claim_effects import interval_plot
-from actlab.report.content.claims import ClaimCard, is_factor, markdown_table, part_numbers, rule_words, total_words
+from actlab.report.content.claims import ClaimCard, is_factor, markdown_page, part_numbers, rule_words, total_words
 from actlab.report.content.format import duration, plain
 from actlab.report.html.template import render
 from actlab.report.output_file import write_output
@@ -36,7 +36,7 @@ def write_claims(cards: Sequence[ClaimCard], path: Path, *, force: bool = False)
         ActlabError: the ending is another one, or the file cannot be written or replaced.
     """
     if path.suffix.lower() == ".md":
-        return write_output(path, markdown_table(cards), what="table", force=force)
+        return write_output(path, markdown_page(cards), what="table", force=force)
     if path.suffix.lower() not in {".html", ".htm"}:
         raise ActlabError(
             f"The ending of {str(path)!r} says no format; allowed are .html for the page and .md for a table."
