@@ -15,6 +15,7 @@ LINE = re.compile(rf"^\s*{COMMAND}.*)$", re.MULTILINE)
 PLACEHOLDERS = {
     "TASK": "my_task.py", "MODEL": "my_model.py", "MODEL.py": "my_model.py", "model.py": "my_model.py", "NAME": "gelu", "ACT": "gelu",
     "SPEC": "gelu", "STUDY": "mine", "URL": "sqlite:///actlab.db", "FILE": "page.html", "FILE.html": "page.html", "FOLDER": "pages",
+    "TABLE": "examples/published_tables/glu_65536_steps.csv",
 }  # fmt: skip
 
 

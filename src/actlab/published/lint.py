@@ -19,9 +19,8 @@ from actlab.system.options import from_options
 __all__ = ["lint"]
 
 _ASSUMED = (
-    "Runs are taken as unpaired and Gaussian, and compared by Welch's test. The truly best row is missing among those that tie for "
-    "the best with probability {alpha:g} at most (each row against all others). Of the statements about the baseline any is false "
-    "with probability {alpha:g} at most (Holm over the rows)."
+    "Runs are taken as unpaired and Gaussian, and compared by Welch's test. With probability {alpha:g} at most a truly best row is called "
+    "worse (closed test of all rows against all others), and any statement about the baseline is false (Holm over the rows)."
 )
 
 

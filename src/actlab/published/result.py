@@ -37,7 +37,7 @@ class Comparison:
     Attributes:
         difference: of the means, row minus the other.
         p: two-sided p-value; None where nothing can be tested.
-        adjusted: corrected p-value: of "this row is the best one" against all other rows, or against the baseline, by Holm over the rows.
+        adjusted: corrected p-value: of "this row is the best one", by a closed test, or of no difference from the baseline, by Holm.
         differs: whether the corrected p-value is at most alpha; None where nothing can be tested.
         runs_needed: runs of each of the two rows that find the printed difference with 80 % power in a test of this pair alone.
         largest_sd: where nothing can be tested for lack of a spread, the standard deviation of single runs from which on the difference
@@ -102,7 +102,7 @@ class TableLint(Displayed):
         name: of the file.
         metric: name of the column with the means.
         direction: "max" or "min".
-        alpha: probability that the truly best row is missing among the ties, and that any statement about the baseline is false, at most.
+        alpha: probability that any truly best row is called worse, and that any statement about the baseline is false, at most.
         rows: in the order of the file.
         best: name of the row with the best mean.
         baseline: name of the row that p-values and differences refer to.

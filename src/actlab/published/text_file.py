@@ -11,7 +11,7 @@ from actlab.errors import TableError
 __all__ = ["RawTable", "read_cells"]
 
 _SEPARATORS = ("\t", "|", ";", ",")
-_MOST_ROWS = 2000  # all pairs are compared
+_MOST_ROWS = 500  # all pairs are compared
 _MOST_BYTES = 10_000_000
 
 
