@@ -158,9 +158,6 @@ def draft(
     _check_target(target, resolved, data)
     plan, sites = _plan_for(resolved, tried, chosen)
     _check_tuning(plan, resolved, data)
-    axes = _axes(resolved, chosen)
-    if data is not None:
-        try_own_axes(axes, resolved, data, plan.seeds[0])
     return Draft(
         name=_check_name(name) or f"{resolved.name.replace(':', '-')}-{plan.fingerprint[:8]}",
         plan=plan,
@@ -179,7 +176,7 @@ def draft(
         target=target,
         steps_per_epoch=None if data is None else steps_per_epoch(resolved, data.train),
         hardware=hardware,
-        axes=axes,
+        axes=_axes(resolved, chosen, data, plan.seeds[0]),
     )
 
 
@@ -201,11 +198,11 @@ def _target(plan: Plan, chosen: StudySettings) -> TargetChoice:
     return choose_target(chosen.target, given, seeds=len(plan.seeds), alpha=plan.alpha, tuned=plan.tune is not None)
 
 
-def _axes(task: Task, chosen: StudySettings) -> tuple[Axis, ...]:
-    """Return the axes that are asked for.
+def _axes(task: Task, chosen: StudySettings, data: Data | None, seed: int) -> tuple[Axis, ...]:
+    """Return the axes that are asked for, after a try of the user's own.
 
     Raises:
-        PlanError: the task's models are not built here, or there are no data to judge them on.
+        PlanError: the task's models are not built here, there are no data to judge them on, or an own axis raises.
     """
     axes = tuple(axis.of_task(task) for axis in axes_named(chosen.evaluate))
     if axes and not task.has_data:
@@ -217,6 +214,8 @@ def _axes(task: Task, chosen: StudySettings) -> tuple[Axis, ...]:
         raise PlanError(
             f"The axes {listed(axis.name for axis in axes)} need data, and {task.name} brings none: {remedy}."
         )
+    if data is not None:
+        try_own_axes(axes, task, data, seed)
     return axes
 
 
