@@ -152,6 +152,28 @@ def _axes(line: str) -> Callable[[], None]:
 OWN_AXIS = "import actlab\n@actlab.axis('max')\ndef width(model, data):\n    return 1.0\n"
 
 
+OBSTACLES = """
+import torch
+from torch import nn
+
+class Counter(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(()))
+
+    def forward(self, x):
+        self.mean.mul_(0.9).add_(0.1 * x.mean())
+        return x - self.mean
+
+class Branch(nn.Module):
+    def forward(self, x):
+        return x.relu() if x.sum() > 0 else x.tanh()
+
+model = nn.Sequential(nn.Linear(4, 8), Counter(), Branch())
+example_inputs = torch.zeros(3, 4)
+"""
+
+
 def _published(text: str) -> Callable[[], None]:
     return lambda: Path("table.csv").write_text(text, encoding="utf-8") and None
 
@@ -1149,6 +1171,33 @@ class Lengths:
         typed="actlab compare my_task.py relu gelu --evaluate my_axes.py",
         says=("defines two axes with the name 'width'", "axis(..., name=...)"),
         first=_axes(OWN_AXIS + OWN_AXIS.replace("'max'", "'min', name='width'").replace("def width", "def size")),
+    ),
+    # exports
+    Wrong(
+        wrong="a format that does not exist",
+        typed="actlab export my_task.py --to onx",
+        says=("no format 'onx'", "Did you mean 'onnx'"),
+    ),
+    Wrong(
+        wrong="a format that is to come",
+        typed="actlab export my_task.py --to int8",
+        says=("int8", "does not exist yet", "onnx"),
+    ),
+    Wrong(
+        wrong="a file whose ending says no format",
+        typed="actlab export my_task.py --out net.pt",
+        says=("'net.pt' belongs to no format", "net.onnx"),
+    ),
+    Wrong(
+        wrong="an operator set that is too old",
+        typed="actlab export my_task.py --opset 13",
+        says=("from 18 to", "got 13"),
+    ),
+    Wrong(
+        wrong="a model that cannot be exported",
+        typed="actlab export my_task.py",
+        says=("nothing was written", "There are 2 obstacles", "Counter in 1", "updates the buffer 'mean'", "x.sum() > 0"),
+        first=_file(OBSTACLES),
     ),
     Wrong(
         wrong="an axis called like a built-in one",

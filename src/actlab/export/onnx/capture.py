@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.utils._pytree import tree_leaves, tree_map
 
+from actlab.export.onnx.exporter_operators import exporter_operators
 from actlab.export.onnx.formulas import Formulas
 from actlab.export.onnx.layers import as_nodes
 from actlab.export.onnx.obstacles import changed_buffers, in_the_graph, of_an_exception
@@ -76,7 +77,8 @@ def _traced(model: nn.Module, arguments: Arguments, formulas: Formulas, size: in
         if kwargs:
             shapes = _by_name(model, args, tree_map(free, kwargs), shapes)
     program: ExportedProgram = torch.export.export(model, args, kwargs or None, dynamic_shapes=shapes, strict=False)
-    decomposed: ExportedProgram = program.run_decompositions(decompositions(formulas))
+    simpler = {**exporter_operators().simpler, **decompositions(formulas)}
+    decomposed: ExportedProgram = program.run_decompositions(simpler)
     return decomposed
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils._pytree import tree_leaves
 
 from actlab.codegen.onnx.program import Settings
 from actlab.errors import ExportError
@@ -15,7 +16,6 @@ from actlab.export.onnx.capture import Captured, capture
 from actlab.export.onnx.check import differences, session, special_values
 from actlab.export.onnx.graph import print_formulas
 from actlab.export.onnx.latency import latencies
-from actlab.export.onnx.obstacles import untranslated
 from actlab.export.onnx.quiet import quietly
 from actlab.export.onnx.settings import OnnxSettings, needed
 from actlab.export.refusal import Refusal, refuse
@@ -50,6 +50,9 @@ def write(
     settings = from_options(OnnxSettings, settings, options)
     name = type(model).__name__
     arguments = copy_inputs(example_inputs)
+    if any(isinstance(leaf, torch.Tensor) and leaf.is_complex() for leaf in tree_leaves(arguments)):
+        reason = "it takes complex numbers, for which runtimes have no kernels. Pass real and imaginary parts."
+        refuse(name, "onnx", [Refusal(name=name, place="its inputs", reason=reason)])
     captured = capture(model, arguments, dynamic_batch=settings.dynamic_batch)
     refuse(name, "onnx", captured.refusals)
     graph = _translated(model, captured, settings)
@@ -88,7 +91,6 @@ def _translated(model: nn.Module, captured: Captured, settings: OnnxSettings) ->
                 captured.program, (), dynamo=True, opset_version=settings.opset, verbose=False, optimize=True
             )
     except Exception as error:  # the exporter raises anything
-        refuse(name, "onnx", untranslated(captured.program))
         cause = error.__cause__ or error
         reason = f"torch's exporter cannot translate it: {' '.join(str(cause).split())[:400]}"
         refuse(name, "onnx", [Refusal(name=name, place="the model", reason=reason)])

@@ -6,7 +6,6 @@ import inspect
 import re
 import traceback
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,11 @@ from torch import nn
 from torch.export import ExportedProgram
 from torch.fx import Node
 
-from actlab.export.onnx.quiet import quietly
+from actlab.export.onnx.exporter_operators import exporter_operators
 from actlab.export.refusal import Refusal
 from actlab.nn.sites.dry_run import Arguments, no_side_effects, run
 
-__all__ = ["changed_buffers", "in_the_graph", "of_an_exception", "untranslated"]
+__all__ = ["changed_buffers", "in_the_graph", "of_an_exception"]
 
 UPDATES = (
     "it updates {what} in its forward pass, which an ONNX file cannot: the update would be lost, and every call but the first would be "
@@ -80,21 +79,21 @@ def in_the_graph(program: ExportedProgram, model: nn.Module, prefix: str = "") -
         Refusal(name=f"input {name}", place=_place(prefix, ""), reason=UPDATES.format(what="its input"))
         for name in getattr(signature, "user_inputs_to_mutate", {}).values()
     ]
-    known = _known_operators()
     for node in _calls(program.graph_module):
         operator = node.target
         if not isinstance(operator, torch._ops.OpOverload) or operator.namespace == "onnx_symbolic":
             continue
         if torch.Tag.nondeterministic_seeded in operator.tags:
             found.append(_of_node(node, prefix, RANDOM))
-        elif known is not None and not _is_known(operator, known):
+        elif not _has_a_form(operator):
             found.append(_of_node(node, prefix, NO_FORM))
     return found
 
 
-def _is_known(operator: Any, known: set[Any]) -> bool:
-    """Whether the exporter translates or decomposes an operator, or leaves it out because it only asserts something."""
-    return operator in known or operator.name() in known or "assert" in operator.name() or "sym_" in operator.name()
+def _has_a_form(operator: Any) -> bool:
+    """Whether the exporter translates an operator, or leaves it out because it only asserts something."""
+    is_translated = exporter_operators().is_translated
+    return is_translated is None or is_translated(operator) or "assert" in operator.name() or "sym_" in operator.name()
 
 
 def _calls(graph: torch.fx.GraphModule) -> Iterator[Node]:
@@ -103,42 +102,8 @@ def _calls(graph: torch.fx.GraphModule) -> Iterator[Node]:
             yield from (node for node in module.graph.nodes if node.op == "call_function")
 
 
-def untranslated(program: ExportedProgram) -> list[Refusal]:
-    """Return the operators that remain without a form in ONNX when the exporter has written all others in terms of simpler ones."""
-    try:
-        from torch.onnx._internal.exporter import _core, _registration  # noqa: PLC0415 internal, and may move
-
-        with quietly():
-            registry = _registration.ONNXRegistry.from_torchlib()
-            simpler = _core._prepare_exported_program_for_export(program, registry=registry)
-    except Exception:  # only a better message than the exporter's own
-        return []
-    return [
-        _of_node(node, "", NO_FORM)
-        for node in _calls(simpler.graph_module)
-        if isinstance(node.target, torch._ops.OpOverload)
-        and node.target.namespace != "onnx_symbolic"
-        and not registry.is_registered(node.target)
-    ]
-
-
-@cache
-def _known_operators() -> set[Any] | None:
-    """Return the operators that the exporter translates or decomposes; None where this version of torch does not tell."""
-    try:
-        from torch.onnx._internal.exporter import _decomp, _registration  # noqa: PLC0415 internal, and may move
-
-        with quietly():
-            registry = _registration.ONNXRegistry.from_torchlib()
-        translated = set(registry.functions)
-        table = _decomp.create_onnx_friendly_decomposition_table(set(_decomp.get_onnx_implemented_overloads(registry)))
-    except (ImportError, AttributeError):
-        return None
-    return translated | set(table)
-
-
 def _of_node(node: Node, prefix: str, reason: str) -> Refusal:
-    operator: Any = node.target
+    operator: Any = node.meta.get("original_aten") or node.target  # as written, not what it was taken apart to
     stack = node.meta.get("nn_module_stack") or {}
     path = next(reversed(stack.values()))[0] if stack else ""
     inner = re.sub(r"^L\['self'\]\.?", "", str(path))
@@ -154,7 +119,7 @@ def _line_of(stack_trace: str) -> str:
     frames = re.findall(r'File "([^"]+)", line (\d+), in .*\n\s*(.*)', stack_trace)
     for file, line, source in reversed(frames):
         if not file.startswith(LIBRARIES) and not file.endswith(LIBRARIES):
-            return f"{file}:{line}: {source.strip()}"
+            return f"{_relative(file)}:{line}: {source.strip()}"
     return ""
 
 
@@ -169,7 +134,7 @@ def of_an_exception(module: nn.Module, path: str, error: Exception) -> Refusal:
     text = str(error).strip()
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(LIBRARIES)]
     user = [frame for frame in frames if not frame.filename.endswith(LIBRARIES[-2:])]
-    line = f"{user[-1].filename}:{user[-1].lineno}: {user[-1].line}" if user else _definition(type(module))
+    line = f"{_relative(user[-1].filename)}:{user[-1].lineno}: {user[-1].line}" if user else _definition(type(module))
     if "data-dependent" in text:
         reason = (
             "its control flow depends on the values of its input, and a file holds one path only. Write it with torch.where, or with "
@@ -189,9 +154,15 @@ def _short(text: str) -> str:
 
 def _definition(cls: type) -> str:
     try:
-        return f"{inspect.getsourcefile(cls)}:{inspect.getsourcelines(cls)[1]}"
+        return f"{_relative(inspect.getsourcefile(cls) or '')}:{inspect.getsourcelines(cls)[1]}"
     except (OSError, TypeError):  # defined in a session without files
         return ""
+
+
+def _relative(file: str) -> str:
+    """Return a path as seen from the working directory, where it is below it."""
+    path = Path(file)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else file
 
 
 def _place(path: str, line: str) -> str:

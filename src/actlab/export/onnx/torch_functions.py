@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from actlab.export.onnx.formulas import Formulas
-from actlab.functions.formula import Expr, absolute, asinh, expm1, log1p, logsigmoid, maximum, sigmoid, softplus
+from actlab.functions.formula import Expr, absolute, asinh, expm1, hypot, log1p, logsigmoid, maximum, sigmoid, softplus
 from actlab.functions.grammar import parse
 
 __all__ = ["decompositions"]
@@ -34,6 +34,7 @@ EXPRESSIONS: dict[Any, tuple[Expr, tuple[sympy.Symbol, ...]]] = {
     aten.expm1.default: (expm1(X), (X,)),
     aten.asinh.default: (asinh(X), (X,)),
     aten.logaddexp.default: (maximum(X, Y) + softplus(-absolute(X - Y)), (X, Y)),
+    aten.hypot.default: (hypot(X, Y), (X, Y)),
     aten.erfc.default: (sympy.Symbol("erfc(x)", real=True), (X,)),
     aten.special_erfcx.default: (sympy.Symbol("erfcx(x)", real=True), (X,)),
     aten.special_log_ndtr.default: (sympy.Symbol("log_ndtr(x)", real=True), (X,)),
