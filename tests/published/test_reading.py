@@ -24,6 +24,7 @@ SPELLINGS = {
     "two metrics": "activation,mean acc,mean loss,std acc,std loss,runs\nReLU,86.66,4.4,0.58,0.1,5\nMish,87.48,4.1,0.4,0.1,5",
     "runs in the header": "activation,accuracy,SD over 5 seeds\nReLU,86.66,0.58\nMish,87.48,0.4",
     "camel case": "modelName,accMean,accStd,numRuns\nReLU,86.66,0.58,5\nMish,87.48,0.4,5",
+    "a summary by pandas": ",score_mean,score_std,count\nReLU,86.66,0.58,5\nMish,87.48,0.4,5",
     "another column with text": "framework,model,accuracy,sd,runs\ntorch,ReLU,86.66,0.58,5\ntorch,Mish,87.48,0.4,5",
     "a negative sign of typography": "activation,score,sd,runs\nReLU,86.66,0.58,5\nMish,87.48,4e\u22121,5",
 }

@@ -34,9 +34,7 @@ _LOW, _HIGH = {"low", "lower", "lo", "lcl", "lwr"}, {"high", "higher", "upper", 
 _INTERVAL = {"ci", "cis", "confidence", "interval", "bound", "limit"}
 _RUNS = {
     "runs",
-    "run",
     "seeds",
-    "seed",
     "trials",
     "repeats",
     "repetitions",
@@ -173,7 +171,7 @@ def _role(title: str, column: Sequence[str]) -> str | None:
     if known & _MEANS:
         return "mean"
     is_count = bool(known & _RUNS) and not known & (_SMALLER | _LARGER)
-    return "runs" if is_count or words == ["n"] or {"sample", "size"} <= known else None
+    return "runs" if is_count or words in (["n"], ["count"]) or {"sample", "size"} <= known else None
 
 
 def _name_column(table: RawTable, roles: Sequence[str | None], numeric: Sequence[bool]) -> int | None:

@@ -271,7 +271,7 @@ def _check_names(rows: list[Row]) -> None:
         lines = [row.line for row in rows if row.name.lower() == twice]
         raise TableError(
             f"Lines {lines[0]} and {lines[1]} are both named {rows[[row.line for row in rows].index(lines[0])].name!r}. "
-            "Names must differ: keep the rows of one data set and model in a file."
+            "Names must differ: a row of means for each name, of one data set and model; no single runs."
         )
 
 
