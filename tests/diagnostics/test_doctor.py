@@ -351,6 +351,20 @@ def test_the_json_has_its_frozen_keys_and_no_number_that_is_none(diagnosis):
     assert set(told["course"]) == {"learning_rate", "losses", "diverged", "deaths", "looks"}
 
 
+def test_a_finding_cites_the_claims_about_its_topic(monkeypatch):
+    from actlab.diagnostics import check
+    from actlab.diagnostics.heuristic_checks import CHECKS
+    from actlab.studies.claims.citation import Citation
+
+    asked = []
+    cited = Citation(claim="relu-units-die", sentence="ReLU units die.", outcome="holds")
+    monkeypatch.setattr(check, "claims_about", lambda *topics: asked.append(topics) or [cited])
+    (born_dead,) = (it for it in CHECKS if it.name == "born dead")
+    finding = born_dead.finding("Units are dead.")
+
+    assert (finding.claims, asked) == ([cited], [(("dead units",),)])
+
+
 def test_the_best_remedy_comes_first():
     won = {"verdict": "helped", "seeds": (0,), "before": (0.1,), "after": (0.2,)}
     one = PairedTrial(prescription=Remedy(changes=(MatchedInit(),)), difference=0.1, **won)
