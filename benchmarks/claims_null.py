@@ -108,6 +108,7 @@ def trainings(task: str, number: int) -> np.ndarray:
             seeds=number,
             jobs=1,
             eliminate=False,
+            stack=True,
             target="none",
             store=Path(folder) / "s.db",
             progress=False,
