@@ -28,7 +28,7 @@ from actlab.export.onnx.single import model_of
 from actlab.functions.activation import names
 from actlab.functions.grammar import parse
 
-CHUNK = 40
+CHUNK = 24
 # Entries whose stabilised formula takes a hypot, of which torch's exporter has no form.
 UNWRITTEN = {name for kind in ("elementwise", "gated") for name in names(kind) if "hypot" in text(actlab.get(name))}
 POINTS = np.concatenate([np.linspace(-12, 12, 4001), np.geomspace(1e-9, 1e3, 100), -np.geomspace(1e-9, 1e3, 100)])
@@ -71,9 +71,22 @@ def renderings(kind: str) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     chosen = [name for name in names(kind) if name not in UNWRITTEN]
     for first in range(0, len(chosen), CHUNK):
-        found |= _renderings(kind, chosen[first : first + CHUNK])
+        found |= _those_it_can(kind, chosen[first : first + CHUNK])
         print(f"{len(found)} of {len(chosen)} {kind} entries rendered", flush=True)
     return found
+
+
+def _those_it_can(kind: str, chosen: list[str]) -> dict[str, bytes]:
+    """Return the renderings of those entries that the exporter can write, by halving."""
+    try:
+        return _renderings(kind, chosen)
+    except Exception as error:
+        if len(chosen) == 1:
+            UNWRITTEN.update(chosen)
+            print(f"{chosen[0]}: {str(error.__cause__ or error)[:150]}", flush=True)
+            return {}
+    half = len(chosen) // 2
+    return _those_it_can(kind, chosen[:half]) | _those_it_can(kind, chosen[half:])
 
 
 def _renderings(kind: str, chosen: list[str]) -> dict[str, bytes]:

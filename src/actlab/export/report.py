@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import Any
 
 from actlab.system.display import Displayed
@@ -127,5 +128,13 @@ class ExportReport(Displayed):
         return max((difference.largest for difference in self.differences), default=0.0)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain data, for JSON."""
-        return asdict(self) | {"largest": self.largest}
+        """Return the report as plain data, for JSON, in which NaN and infinities are text."""
+        return {name: _plain(value) for name, value in (asdict(self) | {"largest": self.largest}).items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return str(value) if isinstance(value, float) and not isfinite(value) else value

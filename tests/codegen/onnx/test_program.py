@@ -12,7 +12,7 @@ import actlab
 from actlab.codegen.onnx.branches import without_choices
 from actlab.codegen.onnx.program import Settings, program, program_of_spec
 from actlab.functions.activation import names
-from actlab.functions.formula import expm1, log1p, minimum, where
+from actlab.functions.formula import expm1, log1p, maximum, minimum, where
 from actlab.functions.grammar import parse
 
 X = sympy.Symbol("x", real=True)
@@ -159,3 +159,8 @@ def test_a_constant_keeps_the_shape_of_its_input():
         2,
         2,
     ]
+
+
+def test_a_clamp_on_one_side_keeps_infinity():
+    got = run(program(maximum(X, -1), (X,), ("x",), Settings()), {"x": np.array([np.inf, -np.inf, np.nan])})
+    np.testing.assert_array_equal(got, [np.inf, -1, np.nan])

@@ -1,1 +1,1 @@
-"""ONNX nodes printed from formulas, in the form that runtimes compute fast and without loss in the tails."""
+"""ONNX nodes printed from formulas, in forms that runtimes compute fast and right in the tails."""

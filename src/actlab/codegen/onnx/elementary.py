@@ -51,15 +51,17 @@ def log(x: Value) -> Value:
 
 
 def log1p(x: Value) -> Value:
-    """Return ``log(1 + x)``: the logarithm of the rounded sum, times what the rounding lost; the tiny numbers make 0/0 one."""
-    tiny = TINY[x.recorder.settings.dtype]
-    held = x.recorder.node("Min", x, 1e8)  # the quotient is 1 long before, and infinity over infinity is NaN
-    ratio = held / (((held + 1.0) - 1.0) + tiny)
-    return (log(x + 1.0) + tiny) * ratio
+    """Return ``log(1 + x)`` without cancellation.
+
+    That of the input held between -1/2 and 1, plus the logarithm of a quotient that is exactly 1 where the input is held nowhere. The usual
+    correction by ``(1 + x) - 1`` would be shorter; OpenVINO rewrites it as x, and small numbers are lost.
+    """
+    held = x.recorder.node("Clip", x, -0.5, 1.0)
+    return _log1p_of_up_to_one(held) + log((x + 1.0) / (held + 1.0))
 
 
 def _log1p_of_up_to_one(e: Value) -> Value:
-    """Return ``log(1 + e)`` for 0 <= e <= 1, relative to itself."""
+    """Return ``log(1 + e)`` for -1/2 <= e <= 1, relative to itself."""
     s = e / (e + 2.0)
     z = s * s
     return s * (z * polynomial(LOGARITHM_OF_UP_TO_TWO[e.recorder.settings.dtype], z) + 2.0)

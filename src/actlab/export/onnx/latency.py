@@ -128,7 +128,7 @@ def _calls(
     feed = dict(zip(program.inputs, [*inputs, *learned], strict=True))
     tensors = [torch.from_numpy(each) for each in inputs]
     yield "torch", lambda: _without_gradients(act, tensors)
-    content = model_of(program, settings.opset).SerializeToString()
+    content = model_of(program, settings.opset, [each.shape for each in feed.values()]).SerializeToString()
     for name in runtimes:
         run = RUNTIMES[name](content)
         yield name, partial(run, feed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from actlab.codegen.onnx.node import Operand, Program
@@ -12,12 +13,13 @@ __all__ = ["model_of"]
 IR_VERSION = 10  # of opset 18 to 23 in the runtimes of 2026
 
 
-def model_of(program: Program, opset: int) -> Any:
-    """Return a model with the program's inputs, of any shape, and one output, ``y``.
+def model_of(program: Program, opset: int, shapes: Sequence[Sequence[int]] | None = None) -> Any:
+    """Return a model with the program's inputs and one output, ``y``.
 
     Args:
         program: nodes of a formula.
         opset: that it was printed for.
+        shapes: of the inputs; None for any, which OpenVINO does not take.
 
     Returns:
         An ``onnx.ModelProto``.
@@ -50,7 +52,10 @@ def model_of(program: Program, opset: int) -> Any:
         for node in program.nodes
     ]
     nodes.append(onnx.helper.make_node("Identity", [program.output], ["y"]))
-    inputs = [onnx.helper.make_tensor_value_info(each, kind, None) for each in program.inputs]
+    given = shapes if shapes is not None else [None] * len(program.inputs)
+    inputs = [
+        onnx.helper.make_tensor_value_info(each, kind, shape) for each, shape in zip(program.inputs, given, strict=True)
+    ]
     output = onnx.helper.make_tensor_value_info("y", kind, None)
     graph = onnx.helper.make_graph(nodes, "activation", inputs, [output], list(constants.values()))
     return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)], ir_version=IR_VERSION)
