@@ -18,7 +18,7 @@ from actlab.export.onnx.exporter_operators import exporter_operators
 from actlab.export.refusal import Refusal
 from actlab.nn.sites.dry_run import Arguments, no_side_effects, run
 
-__all__ = ["changed_buffers", "in_the_graph", "of_an_exception"]
+__all__ = ["changed_buffers", "in_the_graph", "of_an_exception", "of_node"]
 
 UPDATES = (
     "it updates {what} in its forward pass, which an ONNX file cannot: the update would be lost, and every call but the first would be "
@@ -84,9 +84,9 @@ def in_the_graph(program: ExportedProgram, model: nn.Module, prefix: str = "") -
         if not isinstance(operator, torch._ops.OpOverload) or operator.namespace == "onnx_symbolic":
             continue
         if torch.Tag.nondeterministic_seeded in operator.tags:
-            found.append(_of_node(node, prefix, RANDOM))
+            found.append(of_node(node, prefix, RANDOM))
         elif not _has_a_form(operator):
-            found.append(_of_node(node, prefix, NO_FORM))
+            found.append(of_node(node, prefix, NO_FORM))
     return found
 
 
@@ -102,7 +102,14 @@ def _calls(graph: torch.fx.GraphModule) -> Iterator[Node]:
             yield from (node for node in module.graph.nodes if node.op == "call_function")
 
 
-def _of_node(node: Node, prefix: str, reason: str) -> Refusal:
+def of_node(node: Node, prefix: str, reason: str) -> Refusal:
+    """Return the obstacle that a node of a traced graph is.
+
+    Args:
+        node: with the stacks that ``torch.export`` notes.
+        prefix: path of the module that was traced.
+        reason: why it cannot be exported.
+    """
     operator: Any = node.meta.get("original_aten") or node.target  # as written, not what it was taken apart to
     stack = node.meta.get("nn_module_stack") or {}
     path = next(reversed(stack.values()))[0] if stack else ""
