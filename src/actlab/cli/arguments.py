@@ -15,7 +15,7 @@ from actlab.errors import ActlabError, UnknownNameError, did_you_mean
 from actlab.functions.name_index import built_in_names
 from actlab.functions.own_modules import add_own_module, has_own_modules
 from actlab.functions.spec_text import check_names, split_site_map
-from actlab.system.name_list import split_number
+from actlab.system.name_list import split_number, task_hint
 
 __all__ = [
     "SCRIPT",
@@ -130,10 +130,7 @@ def check_task(task: str) -> str:
     if task == SCRIPT or _is_task_name(task) or Path(task).exists() or has_own_modules():
         return task
     if not task.endswith(".py") and "/" not in task:
-        names = ", ".join(task_names())
-        raise UnknownNameError(
-            "task", task, task_names(), f"Tasks are {names}, or the path of your own Python file (my_task.py)."
-        )
+        raise UnknownNameError("task", task, task_names(), task_hint(task_names()))
     folder = Path(task).parent
     files = sorted(file.name for file in folder.glob("*.py")) if folder.is_dir() else []
     near = did_you_mean(Path(task).name, files)

@@ -1,11 +1,11 @@
-"""Lists of names in a sentence, and the number at the end of a name."""
+"""Lists of names in a sentence, a hint at the tasks, and the number at the end of a name."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
-__all__ = ["listed", "split_number"]
+__all__ = ["listed", "split_number", "task_hint"]
 
 _NUMBERED = re.compile(r"(?P<stem>.+)-(?P<number>0|[1-9]\d*|(?:0|[1-9]\d*)\.\d*[1-9])")
 
@@ -35,3 +35,15 @@ def split_number(name: str) -> tuple[str, float] | None:
         return None
     text = found["number"]
     return found["stem"], float(text) if "." in text else int(text)
+
+
+def task_hint(names: Iterable[str]) -> str:
+    """Return where the tasks of these names are listed, with the part of their names before the colon.
+
+    Example:
+        >>> task_hint(["digits", "digits:cnn", "gan"])
+        '`actlab tasks` lists all 3, of digits and gan; a task can also be the path of your own Python file (my_task.py).'
+    """
+    every = list(names)
+    families = listed(dict.fromkeys(name.partition(":")[0] for name in every))
+    return f"`actlab tasks` lists all {len(every)}, of {families}; a task can also be the path of your own Python file (my_task.py)."

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from actlab.errors import DuplicateNameError, TaskError, UnknownNameError
-from actlab.system.name_list import split_number
+from actlab.system.name_list import split_number, task_hint
 from actlab.tasks import task_file
 from actlab.tasks.task import Direction, Task
 
@@ -219,6 +219,4 @@ def resolve(task: str | Path | Task | TaskSource) -> Task:
         return build()
     if text.endswith(".py") or "/" in text or Path(text).exists():
         return task_file.load(text)
-    raise UnknownNameError(
-        "task", text, names(), f"Tasks are {', '.join(names())}, or the path of your own Python file (my_task.py)."
-    )
+    raise UnknownNameError("task", text, names(), task_hint(names()))
