@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import sympy
 import torch
@@ -11,6 +13,7 @@ from tests.codegen.onnx.runner import run, run_spec
 import actlab
 from actlab.codegen.onnx.branches import without_choices
 from actlab.codegen.onnx.program import Settings, program, program_of_spec
+from actlab.export.onnx.single import model_of
 from actlab.functions.activation import names
 from actlab.functions.formula import expm1, log1p, maximum, minimum, where
 from actlab.functions.grammar import parse
@@ -164,3 +167,21 @@ def test_a_constant_keeps_the_shape_of_its_input():
 def test_a_clamp_on_one_side_keeps_infinity():
     got = run(program(maximum(X, -1), (X,), ("x",), Settings()), {"x": np.array([np.inf, -np.inf, np.nan])})
     np.testing.assert_array_equal(got, [np.inf, -1, np.nan])
+
+
+@pytest.mark.parametrize("name", ["relu", "relu6", "hardsigmoid", "elu", "silu", "mish", "softplus"])
+def test_nan_passes(name):
+    assert np.isnan(run_spec(parse(name), np.array([np.nan]), Settings())).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "opset", "kernel"), [("silu", 18, "QuickGelu"), ("gelu", 18, "Gelu"), ("gelu", 20, "Gelu")]
+)
+def test_onnxruntime_fuses_silu_and_gelu_for_speed_into_one_kernel(tmp_path, name, opset, kernel):
+    settings = Settings(opset=opset, prefer="speed")
+    content = model_of(program_of_spec(parse(name), settings), opset, [(2, 3)]).SerializeToString()
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(content, options)
+    assert [node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node] == [kernel]
