@@ -36,6 +36,7 @@ CALLS = {
     "morph_": lambda model: actlab.morph_(model, "gelu", []),
     "linearise_": lambda model: actlab.linearise_(model, [], []),
     "recalibrate_": lambda model: actlab.recalibrate_(model, []),
+    "export": lambda model: actlab.export(model, torch.ones(1), "net.onnx"),
     "parameter_groups": lambda model: actlab.parameter_groups(model, 0.1),
 }
 WRONG = {
