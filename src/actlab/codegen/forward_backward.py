@@ -11,6 +11,7 @@ Example:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -25,7 +26,7 @@ from actlab.functions.formula.strength_reduction import reduce_strength
 from actlab.functions.rule import GRAD
 from actlab.functions.spec import Spec
 
-__all__ = ["GRAD", "Passes", "passes", "times"]
+__all__ = ["GRAD", "Passes", "forward_value", "passes", "stabilized", "times"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,16 +65,40 @@ def passes(spec: Spec) -> Passes:
         )
     record = spec.activation
     learned = tuple(name for name, value in spec.assigned if isinstance(value, Learned))
-    numbers = {sympy.Symbol(n, real=True): sympy.Float(v, 17) for n, v in spec.assigned if not isinstance(v, Learned)}
-    formula = canonical(record.formula.xreplace(numbers))
+    formula = _with_numbers(spec)
     symbols = [*record.inputs, *(sympy.Symbol(name, real=True) for name in learned)]
     slopes = [stabilize(canonical(derivative(formula, symbol)), record.inputs) for symbol in symbols]
     return Passes(
         inputs=record.inputs,
         learned=learned,
-        value=reduce_strength([stabilize(propagate_nan(formula, record.inputs), record.inputs)], record.inputs)[0],
+        value=forward_value(spec),
         gradients=tuple(times(GRAD, slope) for slope in reduce_strength(slopes, record.inputs)),
     )
+
+
+@cache
+def forward_value(spec: Spec) -> Expr:
+    """Return the expression of the forward pass alone, for targets that have no gradient.
+
+    Raises:
+        TypeError: the activation is tensor code, not a formula.
+    """
+    return stabilized(_with_numbers(spec), spec.activation.inputs)
+
+
+def stabilized(formula: Expr, inputs: Sequence[sympy.Symbol]) -> Expr:
+    """Return a formula in the form in which code computes it: finite or at its limit everywhere, with few transcendental calls.
+
+    Args:
+        formula: over the primitives.
+        inputs: its inputs; other symbols are learned parameters.
+    """
+    return reduce_strength([stabilize(propagate_nan(formula, inputs), inputs)], inputs)[0]
+
+
+def _with_numbers(spec: Spec) -> Expr:
+    numbers = {sympy.Symbol(n, real=True): sympy.Float(v, 17) for n, v in spec.assigned if not isinstance(v, Learned)}
+    return canonical(spec.activation.formula.xreplace(numbers))
 
 
 def times(grad: sympy.Symbol, slope: Expr) -> Expr:

@@ -126,6 +126,7 @@ class where(Primitive):
         "numpy": "np.where({0}, {1}, {2})",
         "cpu": "where({0}, {1}, {2})",
         "triton": "tl.where({0}, {1}, {2})",
+        "c99": "({0} ? {1} : {2})",
         "latex": r"\begin{{cases}}{1} & {0}\\{2} & \text{{otherwise}}\end{{cases}}",
     }
 
@@ -229,6 +230,7 @@ class reciprocal(Primitive):
         "numpy": "(1.0 / {0})",
         "cpu": "(1.0 / {0})",
         "triton": "quotient(1.0, {0}, EXACT)",
+        "c99": "(1.0f / {0})",
         "latex": r"\frac{{1}}{{{0}}}",
     }
 

@@ -25,7 +25,8 @@ class Primitive(sympy.Function):  # type: ignore[misc] # SymPy has no types
     SymPy sorts terms and factors by class name, so renaming a primitive reorders printed formulas and changes their last bits.
 
     Class attributes:
-        spelling: template per target; ``{0}``, ``{1}``, ... stand for the printed arguments.
+        spelling: template per target; ``{0}``, ``{1}``, ... stand for the printed arguments. In C ("c99") a primitive without a
+            template is a call of the function of its name in ``actlab/codegen/c99/elementary.c``.
     """
 
     nargs = 1

@@ -1,4 +1,4 @@
-"""Print formulas as Python source, for any target the primitives have a spelling for.
+"""Print formulas as Python or C source, for any target the primitives have a spelling for.
 
 Constants are folded to numbers, shared subexpressions are computed once, and primitives print by their own spelling. A target decides
 only how powers and divisions are written.
@@ -8,17 +8,35 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import sympy
 from sympy.core.relational import Relational
 
 from actlab.functions.formula import Expr, Primitive, capped, clamped, exp, maximum, minimum, tamed, where
 
-__all__ = ["compile_source", "function_source", "print_expression", "print_statements"]
+__all__ = ["c_number", "compile_source", "function_source", "print_expression", "print_statements"]
+
+
+class Powers(NamedTuple):
+    """How a target without a power operator calls a square root, a square, a whole power and a power."""
+
+    root: str
+    square: str
+    whole: str
+    general: str
+
 
 # Division, where a target does not use the operator.
 QUOTIENTS = {"triton": "quotient({0}, {1}, EXACT)"}
+# Targets whose code has no autograd and no power operator: kernels, and C.
+KERNELS = {"cpu", "triton", "c99"}
+POWERS = {
+    "cpu": Powers("sqrt", "square", "power", "power({0}, {1})"),
+    "triton": Powers("sqrt", "square", "power", "real_power({0}, {1}, EXACT)"),
+    "c99": Powers("f32_sqrt", "f32_square", "f32_power_whole", "f32_power({0}, {1})"),
+}
 SIGNS = {"StrictGreaterThan": ">", "GreaterThan": ">=", "StrictLessThan": "<", "LessThan": "<="}
 
 
@@ -27,7 +45,7 @@ def print_expression(expression: Any, target: str) -> str:
 
     Args:
         expression: a SymPy expression over the primitives.
-        target: key of the primitives' ``spelling``: "torch", "numpy", "cpu" or "triton".
+        target: key of the primitives' ``spelling``: "torch", "numpy", "cpu", "triton" or "c99".
 
     Raises:
         TypeError: the expression contains a function that is not a primitive.
@@ -38,7 +56,11 @@ def print_expression(expression: Any, target: str) -> str:
         '(0.5*x)'
     """
     if not expression.free_symbols and not expression.is_Boolean:
-        return repr(float(expression)) if not isinstance(expression, Primitive) else _primitive(expression, target)
+        return (
+            _number(float(expression), target)
+            if not isinstance(expression, Primitive)
+            else _primitive(expression, target)
+        )
     if expression.is_Symbol:
         return str(expression.name)
     if isinstance(expression, Primitive):
@@ -57,8 +79,32 @@ def print_expression(expression: Any, target: str) -> str:
     )
 
 
+def _number(value: float, target: str) -> str:
+    return c_number(value) if target == "c99" else repr(value)
+
+
+def c_number(value: float) -> str:
+    """Return the C literal of the float32 number nearest to a value.
+
+    Raises:
+        OverflowError: it is not finite in float32.
+
+    Example:
+        >>> c_number(0.1), c_number(-2)
+        ('0.1f', '-2.0f')
+    """
+    with np.errstate(over="ignore"):
+        nearest = np.float32(value)
+    if not np.isfinite(nearest):
+        raise OverflowError(f"The number {value!r} is beyond float32, in which C code computes.")
+    return f"{nearest!s}f"
+
+
 def _primitive(node: Primitive, target: str) -> str:
-    return node.spelling[target].format(*(print_expression(argument, target) for argument in node.args))
+    arguments = [print_expression(argument, target) for argument in node.args]
+    if target == "c99" and target not in node.spelling:
+        return f"f32_{type(node).__name__}({', '.join(arguments)})"
+    return node.spelling[target].format(*arguments)
 
 
 def _product(expression: Expr, target: str) -> str:
@@ -73,7 +119,7 @@ def _product(expression: Expr, target: str) -> str:
     if constant != 1.0 or not upper:
         # After capped exponentials: a tenth of 1 / (1 + e^87) is flushed to zero before e^87 can balance it.
         balanced = sum(_magnitude_rank(factor) == 0 for factor in ordered)
-        upper.insert(balanced if balanced > 1 and abs(constant) != 1.0 else 0, repr(constant))
+        upper.insert(balanced if balanced > 1 and abs(constant) != 1.0 else 0, _number(constant, target))
     text = "*".join(upper)
     if over:
         below = "*".join(_power(print_expression(power.base, target), -power.exp, target) for power in over)
@@ -86,7 +132,7 @@ def _with_power_split(factors: list[Expr], constant: float, target: str) -> list
 
     In kernels only, where it costs nothing; autograd would save one tensor more.
     """
-    if target not in {"cpu", "triton"} or constant < 0 or (len(factors) == 1 and constant == 1.0):
+    if target not in KERNELS or constant < 0 or (len(factors) == 1 and constant == 1.0):
         return factors
     powers = [factor for factor in factors if factor.is_Pow and factor.exp.is_Integer and factor.exp > 1]
     if len(powers) != 1 or not isinstance(powers[0].base, maximum | minimum | where):
@@ -105,7 +151,7 @@ def _magnitude_rank(factor: Expr) -> int:
 
 
 def _power(base: str, exponent: Expr, target: str) -> str:
-    if target in {"cpu", "triton"}:
+    if target in KERNELS:
         return _called_power(base, exponent, target)
     module = {"numpy": "np", "torch": "torch"}[target]
     if exponent == sympy.Rational(1, 2):
@@ -122,22 +168,23 @@ def _power(base: str, exponent: Expr, target: str) -> str:
 
 def _called_power(base: str, exponent: Expr, target: str) -> str:
     """Return a power for a target without a power operator: multiplications for integer exponents, else a function call."""
+    named = POWERS[target]
     if exponent.is_Float and (2 * float(exponent)).is_integer():  # a parameter's value, such as 2.0
         exponent = sympy.Rational(int(2 * exponent), 2)
     if exponent == sympy.Rational(1, 2):
-        return f"sqrt({base})"
+        return f"{named.root}({base})"
     if exponent == 1:
         return base
     if exponent == 2:
-        return f"square({base})"
+        return f"{named.square}({base})"
     if exponent.is_number and exponent.is_negative:
-        return QUOTIENTS.get(target, "({0} / {1})").format("1.0", _called_power(base, -exponent, target))
+        one, below = _number(1.0, target), _called_power(base, -exponent, target)
+        return QUOTIENTS.get(target, "({0} / {1})").format(one, below)
     if exponent.is_Integer:
-        return f"power({base}, {int(exponent)})"
+        return f"{named.whole}({base}, {int(exponent)})"
     if exponent.is_number and (2 * exponent).is_Integer and exponent < 8:
-        return f"(power({base}, {int(exponent)})*sqrt({base}))"
-    general = {"cpu": "power({0}, {1})", "triton": "real_power({0}, {1}, EXACT)"}[target]
-    return general.format(base, print_expression(exponent, target))
+        return f"({named.whole}({base}, {int(exponent)})*{named.root}({base}))"
+    return named.general.format(base, print_expression(exponent, target))
 
 
 def function_source(
