@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import sympy
 
 from actlab.codegen.c99.elementary import LINE, called, elementary_names
-from actlab.codegen.c99.mean_formula import mean_formula
+from actlab.functions.mean_formula import mean_formula
 from actlab.codegen.forward_backward import forward_value, stabilized
 from actlab.errors import ExportError
 from actlab.functions.activation import Activation
