@@ -39,7 +39,7 @@ class Target:
 TARGETS: Mapping[str, Target] = {
     "onnx": Target(endings=(".onnx",), function=("onnx.file", "write"), what="an ONNX file"),
     "int8": Target(endings=(), function=None, what="a quantised net"),
-    "c99": Target(endings=(".c",), function=None, what="a C99 project"),
+    "c99": Target(endings=(".c",), function=("c99.write", "write"), what="a C99 project"),
 }
 
 

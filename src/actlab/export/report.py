@@ -8,7 +8,7 @@ from typing import Any
 
 from actlab.system.display import Displayed
 
-__all__ = ["BatchDifference", "ExportReport", "ExportedActivation", "Latency", "SpecialValue"]
+__all__ = ["BatchDifference", "ExportReport", "ExportedActivation", "Latency", "Memory", "SpecialValue"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +89,23 @@ class Latency:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Memory:
+    """What a project takes on a device, in bytes.
+
+    Attributes:
+        constants: weights and other numbers.
+        flash: code and constants, as this machine's compiler builds them; None where there is none.
+        ram: static memory, without the stack and the caller's inputs and outputs.
+        needed: what no plan of these layers in this order can be below.
+    """
+
+    constants: int
+    flash: int | None
+    ram: int
+    needed: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExportReport(Displayed):
     """What was written, and how it was checked.
 
@@ -96,15 +113,16 @@ class ExportReport(Displayed):
         path: of the file.
         target: such as "onnx".
         model: name of the model's class.
-        opset: version of ONNX's operator set.
-        runtime: name and version of the runtime that the file was checked with.
-        bytes: size of the file.
-        nodes: number of nodes.
+        opset: version of ONNX's operator set; None for other targets.
+        runtime: name and version of the runtime, or of the compiler, that the file was checked with.
+        bytes: size of the file, or of all files of a project.
+        nodes: number of nodes, or of layers.
         activations: in order of execution.
         differences: one for each batch that was compared.
         special_values: where the two differ at NaN, infinities and large numbers.
         notes: what else the reader should know, such as a dtype that is computed in another.
         latencies: of the activations in the installed runtimes, where they were asked for.
+        memory: what a C project takes on a device.
     """
 
     _in_repr = ("path", "target", "model", "opset", "nodes", "largest")
@@ -112,7 +130,7 @@ class ExportReport(Displayed):
     path: str
     target: str
     model: str
-    opset: int
+    opset: int | None
     runtime: str
     bytes: int
     nodes: int
@@ -121,6 +139,7 @@ class ExportReport(Displayed):
     special_values: tuple[SpecialValue, ...] = ()
     notes: tuple[str, ...] = ()
     latencies: tuple[Latency, ...] = ()
+    memory: Memory | None = None
 
     @property
     def largest(self) -> float:

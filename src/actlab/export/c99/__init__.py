@@ -1,0 +1,1 @@
+"""C99 projects of trained nets, without heap, stdio and libm."""
