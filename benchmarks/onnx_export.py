@@ -3,14 +3,16 @@
     python benchmarks/onnx_export.py [--size 262144] [--rounds 7] [--out docs/evidence/onnx.md]
 
 torch's exporter writes all entries of a kind in one model, of which each is cut out. Per entry and round, torch's layer, the exporter's
-rendering and ActLab's two run in turn, on one thread; medians. An entry is composed if the exporter writes more than one node for it.
+rendering and ActLab's two run in turn, on one thread; medians of CPU time, which a busy machine does not change much. An entry is composed
+if the exporter writes more than one node for it.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -66,10 +68,10 @@ class Row:
         return self.exporter / self.accuracy
 
 
-def renderings(kind: str) -> dict[str, bytes]:
+def renderings(kind: str, part: slice) -> dict[str, bytes]:
     """Return a model of each entry as torch's exporter writes it."""
     found: dict[str, bytes] = {}
-    chosen = [name for name in names(kind) if name not in UNWRITTEN]
+    chosen = [name for name in names(kind) if name not in UNWRITTEN][part]
     for first in range(0, len(chosen), CHUNK):
         found |= _those_it_can(kind, chosen[first : first + CHUNK])
         print(f"{len(found)} of {len(chosen)} {kind} entries rendered", flush=True)
@@ -137,10 +139,10 @@ def measure(name: str, kind: str, theirs: bytes, size: int, rounds: int) -> Row:
     with torch.no_grad():
         for number in range(rounds + 1):
             for key, call in runs.items():
-                start = time.perf_counter()
+                start = time.thread_time()
                 call()
                 if number:  # the first one warms up
-                    times[key].append(1e3 * (time.perf_counter() - start))
+                    times[key].append(1e3 * (time.thread_time() - start))
     medians = {key: float(np.median(each)) for key, each in times.items()}
     return Row(
         name=name,
@@ -175,6 +177,8 @@ def geometric(values: list[float]) -> float:
 
 def page(rows: list[Row], size: int, rounds: int) -> str:
     """Return the evidence page."""
+    measured = {row.name for row in rows}
+    unwritten = [name for kind in ("elementwise", "gated") for name in names(kind) if name not in measured]
     composed = [row for row in rows if row.theirs > 1]
     mish = next(row for row in rows if row.name == "mish")
     speed = geometric([row.exporter / row.speed for row in composed])
@@ -187,13 +191,14 @@ def page(rows: list[Row], size: int, rounds: int) -> str:
         "",
         (
             f"`python benchmarks/onnx_export.py --size {size} --rounds {rounds}`, 2026-11-30; torch {torch.__version__}, "
-            f"onnxruntime {runtime}, opset 18, one thread, medians of interleaved runs, milliseconds for {size:,} float32 numbers. "
-            "Wall times on a shared machine; the ratios are of runs side by side."
+            f"onnxruntime {runtime}, opset 18, one thread, CPU time, medians of interleaved runs, "
+            f"milliseconds for {size:,} float32 numbers. "
+            "The ratios are of runs side by side."
         ),
         "",
         (
             f"- All elementwise and gated entries are exported, {len(rows)} are listed; torch's exporter has no form of "
-            f"{', '.join(sorted(UNWRITTEN))}. The largest difference from float64, over 1 + the magnitude, is {worst:.1e}, but for "
+            f"{', '.join(unwritten)}. The largest difference from float64, over 1 + the magnitude, is {worst:.1e}, but for "
             "`finer` and `siren`, sines of large numbers, whose float32 layers differ as much."
         ),
         (
@@ -219,12 +224,23 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=2**18)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--out", type=Path)
+    parser.add_argument(
+        "--rows", type=Path, help="also write the rows, or without entries to measure read them, one JSON record a line"
+    )
+    parser.add_argument("--part", type=int, default=0, help="measure every PARTS-th entry from this one on")
+    parser.add_argument("--parts", type=int, default=1, help="0 to measure nothing, and write the page of the rows")
     options = parser.parse_args()
     torch.set_num_threads(1)
     rows = []
-    for kind in ("elementwise", "gated"):
-        for name, theirs in renderings(kind).items():
+    if not options.parts:
+        rows = [Row(**json.loads(line)) for line in options.rows.read_text(encoding="utf-8").splitlines()]
+        rows.sort(key=lambda row: (row.kind, row.name))
+    for kind in ("elementwise", "gated") if options.parts else ():
+        for name, theirs in renderings(kind, slice(options.part, None, options.parts)).items():
             rows.append(measure(name, kind, theirs, options.size, options.rounds))
+            if options.rows is not None:
+                with options.rows.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(asdict(rows[-1])) + "\n")
             print(f"{name}: exporter {rows[-1].exporter:.2f} ms, ActLab {rows[-1].accuracy:.2f} ms", flush=True)
     text = page(rows, options.size, options.rounds)
     print(text[:1500])
