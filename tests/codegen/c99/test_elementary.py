@@ -183,7 +183,9 @@ def test_no_library_is_called_and_no_double_is_used(tmp_path):
     assert re.findall(r"#include <(.*)>", text) == ["float.h", "stdint.h"]
     unused = "-Wno-unused-function"  # those that only formulas call
     subprocess.run([COMPILER, *FLAGS, unused, "-ffreestanding", "-c", "all.c"], cwd=tmp_path, check=True, timeout=60)
-    symbols = subprocess.run(["nm", "-u", "all.o"], cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    symbols = subprocess.run(
+        [shutil.which("nm"), "-u", "all.o"], cwd=tmp_path, check=True, capture_output=True, timeout=60
+    )
     assert symbols.stdout.decode().replace("_GLOBAL_OFFSET_TABLE_", "").split() in ([], ["U"])
 
 

@@ -95,7 +95,7 @@ def test_a_gradient_rule_has_no_part_in_a_table():
 
 
 def test_a_planted_fault_in_the_rounding_is_seen(monkeypatch):
-    from actlab.codegen.int8 import table  # noqa: PLC0415
+    from actlab.codegen.int8 import table
 
     monkeypatch.setattr(table.np, "rint", np.floor)
     assert largest_miss("gelu") == 1
