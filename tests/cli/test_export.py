@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from actlab import cli
 from actlab.export import front
-from actlab.export.report import BatchDifference, ExportedActivation, ExportReport, Latency, SpecialValue
+from actlab.export.report import BatchDifference, ExportedActivation, ExportReport, Latency, Memory, SpecialValue
+from actlab.report.terminal.result import text
 
 MODEL = """
 import torch
@@ -63,3 +64,21 @@ def test_the_report_is_json(exported):
     assert json.loads(done.stdout)["special_values"] == [
         {"spec": "mish", "input": "-inf", "model": "nan", "file": -0.0}
     ]
+
+
+def test_a_c_project_is_asked_for_without_settings_of_onnx(exported):
+    done = CliRunner().invoke(cli.app, ["export", "my_model.py", "--to", "c99"])
+    assert done.exit_code == 0, done.output
+    assert exported == {"path": "my_model.c", "to": "c99", "rows": 3}
+    refused = CliRunner().invoke(cli.app, ["export", "my_model.py", "--to", "c99", "--runtime"])
+    assert refused.exit_code == 2
+    assert "--runtime is an option of the format onnx" in refused.output
+
+
+def test_the_report_of_a_c_project_has_flash_and_memory():
+    report = ExportReport(
+        path="net", target="c99", model="Net", opset=None, runtime="gcc 12", bytes=1234, nodes=2, activations=(), differences=(),
+        memory=Memory(constants=1000, flash=1500, ram=64, needed=48),
+    )  # fmt: skip
+    assert "net: Net as c99\n2 layers" in text(report)
+    assert "flash 1,500 bytes, of which constants 1,000 · RAM 64 bytes (no plan is below 48)" in text(report)

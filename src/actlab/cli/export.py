@@ -22,10 +22,10 @@ def export(
         arguments.source("A Python file that defines model and example_inputs; or a task.", "FILE"),
     ],
     *,
-    to: Annotated[str | None, typer.Option(help="Format: onnx; by default by the ending of --out.")] = None,
+    to: Annotated[str | None, typer.Option(help="Format: onnx or c99; by default by the ending of --out.")] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="The file; by default the model's name with the format's ending.", metavar="FILE"),
+        typer.Option(help="The file, or for c99 the folder; by default the model's name.", metavar="FILE"),
     ] = None,
     opset: Annotated[int, typer.Option(help="ONNX: version of the operator set, from 18 on.")] = 18,
     prefer: Annotated[
@@ -45,7 +45,7 @@ def export(
     Everything is checked first, and what cannot be exported is named with its place and reason. The file is compared with the model.
     """
     import actlab
-    from actlab.errors import TaskError
+    from actlab.errors import ExportError, TaskError
     from actlab.export.front import TARGETS, target_of
     from actlab.report.terminal.model.export import export_view
     from actlab.report.terminal.plain_text import PrintableConsole
@@ -57,12 +57,18 @@ def export(
         raise TaskError(f"{source} defines no example_inputs, a batch with which the model is traced.")
     ending = (*TARGETS[target].endings, "")[0]
     path = out if out is not None else Path(f"{loaded.name}{ending}")
-    settings: dict[str, Any] = {
-        "opset": opset,
-        "prefer": prefer,
-        "dynamic_batch": not fixed_batch,
-        "runtime": runtime,
-    }
+    settings: dict[str, Any] = {"opset": opset, "prefer": prefer, "dynamic_batch": not fixed_batch, "runtime": runtime}
+    if target != "onnx":
+        given = {
+            "--opset": opset != 18,
+            "--prefer": prefer != "accuracy",
+            "--fixed-batch": fixed_batch,
+            "--runtime": runtime,
+        }
+        if any(given.values()):
+            option = next(name for name, is_given in given.items() if is_given)
+            raise ExportError(f"{option} is an option of the format onnx, and the format is {target}; leave it out.")
+        settings = {}
     with PrintableConsole(stderr=True).status("exporting"):
         report = actlab.export(loaded.model, loaded.example_inputs, path, to=target, **settings)
     print_json(report.to_dict()) if as_json else print_rich(export_view(report))

@@ -1,4 +1,4 @@
-"""Export of trained models to files for other runtimes, as ONNX graphs and as bit-packed binary nets.
+"""Export of trained models for other runtimes, as ONNX graphs, C99 projects and packed binary nets.
 
 ``actlab.export`` is a function as well, see :func:`actlab.export.front.export`, so that this package can be called.
 """

@@ -57,9 +57,10 @@ def export(
         model: any module, with activations of ActLab, of torch, or written as functions.
         example_inputs: a batch: a tensor, a tuple of positional arguments, or a dict of keyword arguments. The first dimension is the
             batch, of any size in the file.
-        path: of the file; its ending says the format: ``.onnx``.
-        to: the format, where the ending does not say it.
-        options: of the format. ONNX: see :class:`actlab.export.onnx.settings.OnnxSettings`.
+        path: of the file; its ending says the format: ``.onnx``, ``.c``. A C99 project is a folder, called as the path without ``.c``.
+        to: the format, "onnx" or "c99", where the ending does not say it.
+        options: of the format, see :class:`actlab.export.onnx.settings.OnnxSettings` and
+            :class:`actlab.export.c99.settings.C99Settings`.
 
     Returns:
         The activations in the file and how they are computed, the largest differences, and what differs at NaN and infinities.
@@ -109,7 +110,7 @@ def target_of(path: Path, to: str | None = None) -> str:
         if path.suffix.lower() in target.endings:
             return name
     raise ExportError(
-        f"The ending of {path.name!r} belongs to no format. Name the file net.onnx, or say the format: to='onnx'."
+        f"The ending of {path.name!r} belongs to no format. Name the file net.onnx or net.c, or say the format: to='onnx'."
     )
 
 

@@ -13,7 +13,7 @@ from actlab.report.content.format import plain, plural
 from actlab.report.terminal.text_table import text_table
 
 if TYPE_CHECKING:
-    from actlab.export.report import BatchDifference, ExportReport
+    from actlab.export.report import BatchDifference, ExportReport, Memory
 
 __all__ = ["export_view"]
 
@@ -26,12 +26,16 @@ def export_view(report: ExportReport) -> RenderableType:
 
 
 def _parts(report: ExportReport) -> Iterator[RenderableType]:
-    yield Text(f"{report.path}: {report.model} as {report.target}, opset {report.opset}", style="bold")
-    yield Text(f"{plural(report.nodes, 'node')} · {report.bytes:,} bytes · checked with {report.runtime}", style="dim")
+    opset = f", opset {report.opset}" if report.opset else ""
+    yield Text(f"{report.path}: {report.model} as {report.target}{opset}", style="bold")
+    part = "node" if report.opset else "layer"
+    yield Text(f"{plural(report.nodes, part)} · {report.bytes:,} bytes · checked with {report.runtime}", style="dim")
     rows = [[each.site, each.spec, str(each.nodes), each.operators, each.dtype] for each in report.activations]
     if rows:
         yield Padding(text_table(ACTIVATIONS, rows, right=("nodes",)), (1, 0, 0, 0))
     yield Text("")
+    if report.memory is not None:
+        yield Text(_memory(report.memory))
     for difference in report.differences:
         yield Text(_difference(difference))
     for lines in (report.special_values, report.notes):
@@ -43,7 +47,12 @@ def _parts(report: ExportReport) -> Iterator[RenderableType]:
         yield Padding(text_table(("function", "runtime", "version", time), measured, right=(time,)), (1, 0, 0, 0))
 
 
+def _memory(memory: Memory) -> str:
+    flash = "flash not measured" if memory.flash is None else f"flash {memory.flash:,} bytes"
+    return f"{flash}, of which constants {memory.constants:,} · RAM {memory.ram:,} bytes (no plan is below {memory.needed:,})"
+
+
 def _difference(difference: BatchDifference) -> str:
     batch = "the inputs" if difference.batch is None else f"a batch of {difference.batch}"
-    which = "traced" if difference.traced else "another size"
+    which = "traced" if difference.traced else "not the traced one"
     return f"Largest difference from the model on {batch} ({which}): {difference.largest:.2g}"
