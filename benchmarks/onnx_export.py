@@ -180,7 +180,7 @@ def page(rows: list[Row], size: int, rounds: int) -> str:
     measured = {row.name for row in rows}
     unwritten = [name for kind in ("elementwise", "gated") for name in names(kind) if name not in measured]
     composed = [row for row in rows if row.theirs > 1]
-    mish = next(row for row in rows if row.name == "mish")
+    mish = next((row for row in rows if row.name == "mish"), None)
     speed = geometric([row.exporter / row.speed for row in composed])
     runtime = needed("onnxruntime").__version__
     worst = sorted(row.difference for row in rows)[-3]
@@ -205,7 +205,7 @@ def page(rows: list[Row], size: int, rounds: int) -> str:
             f"- Geometric mean over the {len(composed)} composed functions, the exporter's rendering over ActLab's: **{gain:.2f}x**; "
             f'with `prefer="speed"` {speed:.2f}x. {slower} are slower, most for the exact tail of a sigmoid or a log1p.'
         ),
-        f"- mish: **{mish.gain:.1f}x**.",
+        f"- mish: **{mish.gain:.1f}x**." if mish is not None else "- mish was not measured.",
         "",
         "| function | kind | nodes | exporter's nodes | difference | torch | exporter | ActLab | for speed | exporter / ActLab |",
         "|---|---|---|---|---|---|---|---|---|---|",
