@@ -89,6 +89,30 @@ def test_a_changed_claim_is_refused_until_its_rows_are_dropped(files, tmp_path):
     assert (found.state, len(found.record.earlier)) == ("current", 1)
 
 
+def test_a_run_that_was_killed_between_the_two_files_of_its_record_goes_on(files):
+    run_claim("gelu_wins.py", seeds=2, **files)
+    rows, registered = files["records"] / "gelu-wins.csv", Record.read("gelu-wins", files["records"]).registered
+    rows.write_text(rows.read_text() + rows.read_text().splitlines()[-1].replace(",1,", ",2,") + "\n")
+    before = trials(files)
+
+    assert stand(find_claim("gelu_wins.py"), files["records"]).state == "refused"
+    run_claim("gelu_wins.py", seeds=2, **files)
+    found = stand(find_claim("gelu_wins.py"), files["records"])
+    assert (found.state, found.record.registered, trials(files)) == ("current", registered, before)
+
+
+def test_edited_rows_do_not_hide_an_earlier_registration(files, tmp_path):
+    run_claim("gelu_wins.py", seeds=2, **files)
+    (files["records"] / "gelu-wins.csv").write_text("")
+    file = tmp_path / "gelu_wins.py"
+    file.write_text(file.read_text().replace("smallest=0.5", "smallest=0.1"))
+
+    with pytest.raises(StoreError, match="since then the pass rule has changed"):
+        run_claim("gelu_wins.py", seeds=2, **files)
+    run_claim("gelu_wins.py", seeds=2, restart=True, **files)
+    assert len(Record.read("gelu-wins", files["records"]).earlier) == 1
+
+
 def test_a_changed_task_is_outdated_and_run_anew_not_taken_from_the_store(files, tmp_path):
     run_claim("gelu_wins.py", seeds=2, **files)
     task = tmp_path / "tiny_task.py"

@@ -147,7 +147,10 @@ class _Run:
 
     def _compare(self, key: str, seeds: int) -> Study:
         study, settings = self.claim.studies[key], self.settings
-        digest = self.record.registration.studies[key][:12]
+        registration = self.record.registration
+        digest = registration.studies[key][:12]
+        if self.record.earlier and key in registration.modules:  # else rows from before the change would be found
+            digest += f"-{registration.modules[key][:6]}"
         return compare(
             study.task,
             study.arms,
@@ -315,13 +318,11 @@ def _registered(claim: Claim, folder: Path, *, restart: bool) -> Record:
     try:
         record = Record.read(claim.name, folder)
     except StoreError:
-        if not restart:
-            raise
-        record = None
+        record = _without_rows(claim, folder, restart=restart)
     changes = [] if record is None else register(claim).changes(record.registration)
     if record is not None and not changes:
         return record
-    if record is not None and any(record.rows.values()) and not restart:
+    if record is not None and (record.has_run or any(record.rows.values())) and not restart:
         raise StoreError(
             f"The claim {claim.name} was registered on {record.registered[:10]} and has rows; since then {listed(changes)} has changed, so "
             f"they do not count. Undo the change, or drop the rows and register it anew: actlab claims run {claim.asked_as} --restart"
@@ -329,3 +330,17 @@ def _registered(claim: Claim, folder: Path, *, restart: bool) -> Record:
     new = Record.new(claim, earlier=record)
     new.write(claim.name, folder)
     return new
+
+
+def _without_rows(claim: Claim, folder: Path, *, restart: bool) -> Record | None:
+    """Return a record whose rows do not belong to it, as after a run that was killed between two files; None to begin with a new one.
+
+    Raises:
+        StoreError: the record itself cannot be read.
+    """
+    try:
+        return Record.read_without_rows(claim.name, folder)
+    except StoreError:
+        if not restart:
+            raise
+        return None

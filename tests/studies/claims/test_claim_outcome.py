@@ -71,3 +71,20 @@ def test_a_claim_whose_parts_do_not_fit_its_studies_is_refused():
         part(smallest=0.0)
     with pytest.raises(PlanError, match="1 <= seeds <= most"):
         ClaimStudy(task="digits", arms=("relu",), seeds=9, most=8)
+
+
+def test_one_seed_is_too_few_for_a_forecast_and_said_so():
+    found = judge_claim(claim(part()), {"main": rows(a=[0.0], b=[1.0])})
+
+    assert found.text == "undecided at this power (too few seeds for a forecast)"
+
+
+@pytest.mark.parametrize("column", ["nix", "loss@half", "loss@2", "loss@0", "metrics.", "axes.calibration"])
+def test_a_column_that_cannot_be_is_refused_before_anything_is_trained(column):
+    with pytest.raises(PlanError, match="There is no column"):
+        claim(part(effect=difference("b", "a", column=column)))
+
+
+def test_an_axis_on_which_the_study_is_not_judged_is_refused():
+    with pytest.raises(PlanError, match=r"not judged on that axis.*add 'calibration'"):
+        claim(part(effect=difference("b", "a", column="axes.calibration.ece")))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 
 import pytest
 from tests.studies.claims.made_up import part, row, rows
 
+from actlab.errors import PlanError
 from actlab.studies.claims.claim import Claim, ClaimStudy, Exact, Source, difference
 from actlab.studies.claims.record import Record, stand
 
@@ -134,6 +136,58 @@ def test_a_damaged_record_is_refused_with_its_name(tmp_path, damage):
     file.write_text(damage(file.read_text()))
 
     assert (stand(CLAIM, tmp_path).state, str(file) in stand(CLAIM, tmp_path).reason) == ("refused", True)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda _: None,
+        lambda _: [1],
+        lambda fields: fields | {"outcome": [1]},
+        lambda fields: fields | {"outcome": fields["outcome"] | {"parts": [1]}},
+        lambda fields: fields | {"registration": "x"},
+        lambda fields: fields | {"registration": {"rule": "x", "studies": ["main"]}},
+        lambda fields: fields | {"registered": 3},
+        lambda fields: fields | {"cpu_seconds": "<b>"},
+    ],
+)
+def test_a_record_with_a_field_of_another_type_is_refused(tmp_path, edit):
+    _record(tmp_path)
+    file = tmp_path / "made-up.json"
+    file.write_text(json.dumps(edit(json.loads(file.read_text()))))
+
+    assert (stand(CLAIM, tmp_path).state, "cannot be read (TypeError" in stand(CLAIM, tmp_path).reason) == (
+        "refused",
+        True,
+    )
+
+
+def test_rows_without_a_column_that_the_claim_reads_are_refused(tmp_path):
+    _record(tmp_path)
+    text, file = (tmp_path / "made-up.csv").read_text().replace("train_loss", "other"), tmp_path / "made-up.json"
+    (tmp_path / "made-up.csv").write_text(text)
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"rows": hashlib.sha256(text.encode()).hexdigest()[:32]}))
+
+    assert stand(CLAIM, tmp_path).state == "refused"
+    assert "The rows do not fit the claim" in stand(CLAIM, tmp_path).reason
+
+
+def test_reworded_statements_and_units_are_shown_with_what_they_were(tmp_path):
+    _record(tmp_path)
+    first, second = CLAIM.parts
+    found = stand(replace(CLAIM, parts=(replace(first, says="a beats b"), replace(second, unit="nats"))), tmp_path)
+
+    assert found.state == "current"
+    assert "The statement of part 1 was reworded since the last run; it was: b beats a" in found.reason
+    assert "The unit of part 2 was reworded since the last run; it was: points" in found.reason
+
+
+def test_a_metric_that_no_trial_has_is_an_error_and_no_open_question():
+    claim = replace(CLAIM, parts=(part(effect=difference("gelu", "relu", column="metrics.dead")),))
+    made = [{**one, "metrics": {}} for one in rows(relu=[0.0], gelu=[1.0])]
+
+    with pytest.raises(PlanError, match=r"no trial of the study 'main' has such a number"):
+        Record.new(claim).with_rows(claim, {"main": made})
 
 
 def test_diverged_and_failed_trials_survive_the_file(tmp_path):

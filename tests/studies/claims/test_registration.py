@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from dataclasses import replace
 from functools import partial
 
 import pytest
 
 from actlab.studies.claims import registration
 from actlab.studies.claims.claim import ClaimStudy
-from actlab.studies.claims.function_code import function_code, function_files
+from actlab.studies.claims.function_code import code_through_modules, function_code, function_files
+from actlab.studies.claims.registration import Registration
 from actlab.tasks import Task, resolve
 
 CODE = '''
@@ -114,22 +116,41 @@ def test_the_code_of_a_shipped_task_follows_imports_between_tasks():
     assert {"gradient_depth.py", "deep_digits.py"} <= files
 
 
+def test_code_that_is_reached_by_the_name_of_a_module_has_a_digest_of_its_own():
+    """The data of the tasks on MNIST-1D are made in mnist1d.py, which they import as a module."""
+    task = resolve("mnist1d:depth-4")
+    code = code_through_modules(*vars(task).values())
+    files = {name.rpartition("/")[2] for name in function_files(*vars(task).values())}
+
+    assert "white_noise: float = 0.02" in code
+    assert "white_noise" not in function_code(*vars(task).values())
+    assert {"mlp_dials.py", "mnist1d.py"} <= files
+
+
+def test_an_edit_behind_the_name_of_a_module_is_a_change_and_registrations_without_its_digest_stay():
+    now = Registration(rule="a", studies={"main": "b"}, modules={"main": "c"})
+
+    assert now.changes(replace(now, modules={"main": "d"})) == ["the plan or the code of the study main"]
+    assert replace(now, modules={}).changes(now) == ["the plan or the code of the study main"]
+    assert now.changes(replace(now, modules={})) == []
+
+
 def test_an_edited_task_is_another_study(monkeypatch):
-    before = registration._study_digest(ClaimStudy(task="digits", arms=("relu", "gelu")))
+    before = registration._study_digests(ClaimStudy(task="digits", arms=("relu", "gelu")))
 
     def other(number):
         return lambda name: Task(**{**vars(resolve(name)), "loss": lambda output, _: output * number})
 
     monkeypatch.setattr(registration, "resolve", other(1))
-    one = registration._study_digest(ClaimStudy(task="digits", arms=("relu", "gelu")))
+    one = registration._study_digests(ClaimStudy(task="digits", arms=("relu", "gelu")))
     monkeypatch.setattr(registration, "resolve", other(2))
-    two = registration._study_digest(ClaimStudy(task="digits", arms=("relu", "gelu")))
+    two = registration._study_digests(ClaimStudy(task="digits", arms=("relu", "gelu")))
     assert len({before, one, two}) == 3
 
 
 def test_a_function_without_a_formula_is_part_of_the_study_by_its_code(monkeypatch):
     study = ClaimStudy(task="digits", arms=("relu", "softmax"))
-    before = registration._study_digest(study)
+    before = registration._study_digests(study)
 
     monkeypatch.setattr(registration, "_tensor_code", lambda _: [])
-    assert registration._study_digest(study) != before
+    assert registration._study_digests(study) != before

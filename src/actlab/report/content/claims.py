@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from actlab.studies.claims.part_judgement import PartJudgement
     from actlab.studies.claims.record import Standing
 
-__all__ = ["ClaimCard", "claim_lines", "markdown_page", "part_numbers", "rule_words", "total_words"]
+__all__ = ["ClaimCard", "claim_lines", "markdown_page", "part_numbers", "rule_words", "seed_words", "total_words"]
 
 _PAGE_HEAD = (
     "# Claims\n\nWritten by `actlab claims report --out docs/evidence/claims.md` from the records; `actlab claims run NAME` runs a claim "
@@ -117,6 +117,7 @@ class ClaimCard:
             "conditions": {} if outcome is None else dict(outcome.conditions),
             "more": None if outcome is None else outcome.more,
             "registered": record.registered if record else None,
+            "earlier": list(record.earlier) if record else [],
             "finished": record.finished if record else None,
             "seeds": self.seeds,
             "cpu_seconds": self.cpu_seconds,
@@ -247,6 +248,11 @@ def _cell_words(cell: Cell, *, with_study: bool) -> str:
 # numbers
 
 
+def seed_words(part: Part) -> str:
+    """Return what gives one effect of a part: a seed, or a pair of them."""
+    return "seed pair" if part.effect is not None and part.effect.seeds_each == 2 else "seed"
+
+
 def part_numbers(part: Part, judged: PartJudgement) -> dict[str, str]:
     """Return effect, interval, smallest and detectable effect of a part as text, on their natural scale.
 
@@ -332,8 +338,13 @@ def _table(cards: Iterable[ClaimCard]) -> str:
     )
     lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     for card in cards:
-        lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in _card_rows(card)]
+        lines += [f"| {' | '.join(_cell(text) for text in row)} |" for row in _card_rows(card)]
     return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    """Return a text as a cell of a table in Markdown, which is one line without HTML."""
+    return " ".join(text.split()).replace("|", r"\|").replace("<", "&lt;")
 
 
 def _card_rows(card: ClaimCard) -> list[list[str]]:

@@ -12,7 +12,15 @@ from markupsafe import Markup
 
 from actlab.errors import ActlabError
 from actlab.report.charts.claim_effects import interval_plot
-from actlab.report.content.claims import ClaimCard, is_factor, markdown_page, part_numbers, rule_words, total_words
+from actlab.report.content.claims import (
+    ClaimCard,
+    is_factor,
+    markdown_page,
+    part_numbers,
+    rule_words,
+    seed_words,
+    total_words,
+)
 from actlab.report.content.format import duration, plain
 from actlab.report.html.template import render
 from actlab.report.output_file import write_output
@@ -81,6 +89,7 @@ def _card(card: ClaimCard) -> dict[str, Any]:
         "rule": rule_words(claim),
         "studies": [_study(key, study) for key, study in claim.studies.items()],
         "registered": _day(data["registered"]),
+        "earlier": ", ".join(map(_day, data["earlier"])),
         "finished": _day(data["finished"]),
         "seeds": plural(card.seeds, "seed") if card.seeds else "",
         "time": f"{duration(card.cpu_seconds)} of CPU time" if card.cpu_seconds else "",
@@ -107,7 +116,8 @@ def _part(part: Part, judged: PartJudgement | None, row: dict[str, Any]) -> dict
     return shared | {
         "decision": judged.decision,
         "badge": _BADGES.get(judged.decision, "open"),
-        "numbers": numbers | {"n": plural(judged.n, "seed"), "infinite": judged.infinite, "missing": judged.missing},
+        "numbers": numbers
+        | {"n": plural(judged.n, seed_words(part)), "infinite": judged.infinite, "missing": judged.missing},
         "picture": Markup(drawn),  # noqa: S704 its texts are escaped
         "alt": f"Effect {numbers['effect']} {numbers['unit']}, interval {numbers['interval']}",
     }

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from actlab.report.content.claims import ClaimCard, part_numbers, rule_words, total_words
+from actlab.report.content.claims import ClaimCard, part_numbers, rule_words, seed_words, total_words
 from actlab.report.content.format import MISSING, duration
 from actlab.report.terminal.text_table import ListTable, below, name_value_table, text_table
 from actlab.system.plural import plural
@@ -66,6 +66,9 @@ def _facts(card: ClaimCard) -> dict[str, str | None]:
         "about": ", ".join(card.claim.about),
         "note": card.claim.note,
         "registered": record.registered if record else None,
+        "before that": ", ".join(record.earlier) + ", with another rule or study"
+        if record and record.earlier
+        else None,
         "run": record.finished if record else None,
         "seeds": str(card.seeds) if card.seeds else None,
         "CPU time": f"{duration(card.cpu_seconds)}{stacked}" if card.cpu_seconds else None,
@@ -89,7 +92,7 @@ def _found(part: Part, judged: PartJudgement) -> str:
     text = f"{numbers['effect']} {numbers['unit']} {numbers['interval']}"
     if judged.kind == "exact":
         return text
-    text += f" over {plural(judged.n, 'seed')}; detectable with 80 % power: {numbers['detectable']}"
+    text += f" over {plural(judged.n, seed_words(part))}; detectable with 80 % power: {numbers['detectable']}"
     text += f"; diverged on one side: {plural(judged.infinite, 'seed')}" if judged.infinite else ""
     return text + (f"; without an effect: {plural(judged.missing, 'seed')}" if judged.missing else "")
 

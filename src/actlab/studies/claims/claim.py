@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from actlab.errors import PlanError
-from actlab.studies.claims.effect import Cell, Effect, Scale, difference, growth, spread, value, variance
+from actlab.studies.claims.effect import Cell, Effect, Scale, check_column, difference, growth, spread, value, variance
 from actlab.studies.claims.function_code import function_code
 
 __all__ = [
@@ -208,6 +208,13 @@ class Claim:
         if study is None:
             raise PlanError(
                 f"The part {part.says!r} reads the study {cell.study!r}; the claim has {', '.join(self.studies) or 'none'}."
+            )
+        check_column(cell.column)
+        group, axis, *_ = f"{cell.column}.".split(".")
+        if group == "axes" and not any(name in {axis, "all"} or ".py" in name for name in study.evaluate):
+            raise PlanError(
+                f"The part {part.says!r} reads {cell.column!r}, and the study {cell.study!r} is not judged on that axis: "
+                f"evaluate is {study.evaluate!r}; add {axis!r} to it."
             )
         missing = [arm for arm in cell.arms if arm not in study.arms]
         if missing:

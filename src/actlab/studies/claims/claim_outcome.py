@@ -43,7 +43,9 @@ class ClaimOutcome:
             'undecided at this power (about 4 more seeds)'
         """
         if self.result == "undecided":
-            more = "not within 200 seeds" if self.more is None else f"about {plural(self.more, 'more seed')}"
+            pending = [part.n for part in self.parts if part.judged and part.decision == "undecided"]
+            unknown = "too few seeds for a forecast" if min(pending, default=2) < 2 else "not within 200 seeds"
+            more = unknown if self.more is None else f"about {plural(self.more, 'more seed')}"
             holding = [name for name, decision in self.conditions.items() if decision == "holds"]
             return f"undecided at this power ({more})" + (f"; holds if {listed(holding)}" if holding else "")
         if self.result != "holds only if":

@@ -16,13 +16,28 @@ import numpy as np
 
 from actlab.errors import PlanError
 
-__all__ = ["Cell", "Effect", "Rows", "Scale", "column_value", "difference", "growth", "spread", "value", "variance"]
+__all__ = [
+    "Cell",
+    "Effect",
+    "Rows",
+    "Scale",
+    "check_column",
+    "column_value",
+    "difference",
+    "growth",
+    "spread",
+    "value",
+    "variance",
+]
 
 Scale: TypeAlias = Literal["linear", "log10"]
 Rows: TypeAlias = Mapping[str, Iterable[Mapping[str, Any]]]
 """Rows of trials by the key of the study in the claim; a row has ``arm``, ``seed``, ``status`` and the columns that cells name."""
 
 _DIVERGED: Final = "diverged"
+_PLAIN_COLUMNS: Final = frozenset(
+    {"metric", "train_loss", "validation", "parameters", "steps", "cpu_seconds", "lr", "mean_loss", _DIVERGED}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +118,11 @@ class Effect:
         """Keys of the studies that it reads."""
         return tuple(dict.fromkeys(cell.study for cell in self.cells))
 
+    @property
+    def seeds_each(self) -> int:
+        """Number of seeds that give one effect: two where it is a variance over arms."""
+        return 2 if any(cell.reduce == "variance" for cell in self.cells) else 1
+
     def by_seed(self, rows: Rows) -> dict[int, float]:
         """Return the effect for every seed that all cells have, in the order of the seeds; NaN where a seed says nothing.
 
@@ -154,9 +174,30 @@ def _computed(row: Mapping[str, Any], column: str) -> Any:
         return float(np.mean([point["loss"] for point in curve])) if curve else None
     if column.startswith("loss@"):
         return _loss_at(curve, float(column.removeprefix("loss@")))
-    raise PlanError(
+    raise _no_column(column)
+
+
+def check_column(column: str) -> None:
+    """Check that there are columns of this name, before anything is trained.
+
+    Raises:
+        PlanError: there are none.
+    """
+    group, _, name = column.partition(".")
+    if column in _PLAIN_COLUMNS or (group == "metrics" and name) or (group == "axes" and "." in name):
+        return
+    try:
+        share = float(column.removeprefix("loss@")) if column.startswith("loss@") else math.nan
+    except ValueError:
+        share = math.nan
+    if not 0 < share <= 1:
+        raise _no_column(column)
+
+
+def _no_column(column: str) -> PlanError:
+    return PlanError(
         f"There is no column {column!r}. Columns: metric, train_loss, validation, parameters, steps, cpu_seconds, lr, mean_loss, "
-        "loss@SHARE, diverged, metrics.NAME, axes.AXIS.NUMBER."
+        "loss@SHARE (from 0 to 1), diverged, metrics.NAME, axes.AXIS.NUMBER."
     )
 
 

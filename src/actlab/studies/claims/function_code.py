@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-__all__ = ["function_code", "function_files"]
+__all__ = ["code_through_modules", "function_code", "function_files"]
 
 #: Modules into which imports are followed.
 _FOLLOWED: Final = tuple(
@@ -44,12 +44,14 @@ class _SourceFile:
         code: lines without comments and docstrings, by number from 1.
         nodes: statements that define a name, in their order.
         imported: file and name behind each name that is imported from a followed module.
+        modules: file behind each name of a followed module that is imported itself.
         lambdas: by the number of their first line.
     """
 
     code: dict[int, str]
     nodes: dict[str, list[ast.stmt]]
     imported: dict[str, _Definition]
+    modules: dict[str, str]
     lambdas: dict[int, ast.Lambda]
 
     def text(self, node: ast.AST) -> str:
@@ -84,7 +86,41 @@ def function_files(*values: Any) -> set[str]:
     """
     seen: set[_Definition] = set()
     _texts(values, seen)
+    list(_texts_through_modules(seen))
     return {file for file, _ in seen}
+
+
+def code_through_modules(*values: Any) -> str:
+    """Return the code that functions reach by names of modules, such as ``digits.splits``, which is not in :func:`function_code`.
+
+    Args:
+        values: as for :func:`function_code`.
+
+    Example:
+        >>> code_through_modules(function_code)
+        ''
+    """
+    seen: set[_Definition] = set()
+    _texts(values, seen)
+    return "\n".join(sorted(_texts_through_modules(seen)))
+
+
+def _texts_through_modules(seen: set[_Definition]) -> Iterator[str]:
+    """Return the texts of definitions that those seen reach by names of modules; they are added to the set."""
+    done: set[_Definition] = set()
+    while left := sorted(seen - done):
+        done |= set(left)
+        for file, name in left:
+            source = _read(file, Path(file).stat().st_mtime_ns)
+            for node in source.nodes.get(name, ()):
+                for module, attribute in _attributes_of_modules(source, node):
+                    yield from _defined(module, attribute, seen)
+
+
+def _attributes_of_modules(source: _SourceFile, node: ast.AST) -> list[_Definition]:
+    """Return file and name behind each attribute of an imported module that a definition reads."""
+    attributes = [it for it in ast.walk(node) if isinstance(it, ast.Attribute) and isinstance(it.value, ast.Name)]
+    return [(source.modules[it.value.id], it.attr) for it in attributes if it.value.id in source.modules]  # type: ignore[attr-defined] # as checked
 
 
 def _texts(values: Any, seen: set[_Definition]) -> list[str]:
@@ -180,7 +216,8 @@ def _read(file: str, changed: int) -> _SourceFile:  # noqa: ARG001 # the time of
         for name in _names_bound(statement):
             nodes.setdefault(name, []).append(statement)
     lambdas = {node.lineno: node for node in ast.walk(tree) if isinstance(node, ast.Lambda)}
-    return _SourceFile(code=_code_lines(text, tree), nodes=nodes, imported=dict(_imports(tree)), lambdas=lambdas)
+    imported, modules = dict(_imports(tree)), dict(_imported_modules(tree))
+    return _SourceFile(code=_code_lines(text, tree), nodes=nodes, imported=imported, modules=modules, lambdas=lambdas)
 
 
 def _names_bound(statement: ast.stmt) -> Iterable[str]:
@@ -198,6 +235,27 @@ def _imports(tree: ast.Module) -> Iterator[tuple[str, _Definition]]:
             spec = find_spec(node.module)
             if spec is not None and spec.origin:
                 yield from ((alias.asname or alias.name, (spec.origin, alias.name)) for alias in node.names)
+
+
+def _imported_modules(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    for node in ast.walk(tree):
+        names: list[tuple[str, str]] = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [(alias.asname or alias.name, f"{node.module}.{alias.name}") for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [(alias.asname, alias.name) for alias in node.names if alias.asname]
+        for name, module in names:
+            if module.startswith(_FOLLOWED) and (file := _module_file(module)):
+                yield name, file
+
+
+def _module_file(name: str) -> str | None:
+    """Return the file of a module, or None where the name is not that of one."""
+    try:
+        spec = find_spec(name)
+    except ModuleNotFoundError:  # what it would be in is no package
+        return None
+    return None if spec is None else spec.origin
 
 
 def _code_lines(text: str, tree: ast.Module) -> dict[int, str]:

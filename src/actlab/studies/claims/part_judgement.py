@@ -50,7 +50,7 @@ class PartJudgement:
         decision: "holds", "does not hold" or "undecided".
         unit: of all effects.
         smallest: the smallest effect that matters; of a closed form the tolerance.
-        n: number of seeds with an effect.
+        n: number of seeds with an effect; of pairs of seeds where the effect is a variance over arms.
         effect: median of the effects; of a closed form its value. None without any.
         low: lower end of the interval, minus infinity where there is none yet.
         high: upper end.
@@ -107,7 +107,8 @@ def judge_part(part: Part, claim: Claim, rows: Rows) -> PartJudgement:
     shared: dict[str, Any] = {"says": part.says, "condition": part.condition, "judged": part.judged, "unit": part.unit}
     if part.exact is not None:
         return _exact(part.exact, shared)
-    found = {} if part.effect is None else part.effect.by_seed(rows)
+    assert part.effect is not None  # noqa: S101 # a part has one or the other
+    found = part.effect.by_seed(rows)
     effects = np.array([number for number in found.values() if not math.isnan(number)])
     alpha = claim.part_alpha
     shared |= {"kind": part.kind, "smallest": part.smallest, "alpha": alpha, "missing": len(found) - effects.size}
@@ -115,13 +116,14 @@ def judge_part(part: Part, claim: Claim, rows: Rows) -> PartJudgement:
         return PartJudgement(decision="undecided", **shared)
     decision = _decide(effects, part.kind, part.smallest, alpha)
     low, high = _interval(effects, alpha)
+    more = None if decision != "undecided" else _more(effects, part.kind, part.smallest, alpha)
     return PartJudgement(
         decision=decision,
         n=effects.size,
         effect=float(np.median(effects)),
         low=low,
         high=high,
-        more=None if decision != "undecided" else _more(effects, part.kind, part.smallest, alpha),
+        more=None if more is None else more * part.effect.seeds_each,
         detectable=detectable_effect(effects, alpha),
         infinite=int(np.isinf(effects).sum()),
         **shared,

@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
-from actlab.errors import StoreError
+from actlab.errors import PlanError, StoreError
 from actlab.studies.claims.claim import Claim
 from actlab.studies.claims.claim_outcome import ClaimOutcome, judge_claim
-from actlab.studies.claims.effect import column_value
+from actlab.studies.claims.effect import Rows, column_value
 from actlab.studies.claims.registration import Registration, register
 from actlab.system.atomic_write import write_atomically
 from actlab.system.name_list import listed
@@ -27,6 +27,20 @@ __all__ = ["SHIPPED_RECORDS", "Record", "Standing", "State", "rows_of_study", "s
 SHIPPED_RECORDS: Final = Path(__file__).parent / "records"
 _ALWAYS: Final = ("study", "arm", "seed", "status", "lr", "steps", "cpu_seconds", "trainer")
 
+#: Types of the fields of a record's file; those of ``outcome.parts`` and of ``registration.studies`` too.
+_TYPES: Final[dict[str, tuple[type, ...]]] = {
+    "registration": (dict,),
+    "registration.studies": (dict,),
+    "registered": (str,),
+    "rows": (str,),
+    "outcome": (dict, type(None)),
+    "outcome.parts": (list, type(None)),
+    "finished": (str, type(None)),
+    "cpu_seconds": (int, float),
+    "versions": (dict,),
+    "earlier": (list,),
+    "sentence": (str,),
+}
 _FOUND: Final = ("decision", "n", "effect", "low", "high")
 
 State: TypeAlias = Literal["not run", "current", "outdated", "refused"]
@@ -76,24 +90,47 @@ class Record:
         Raises:
             StoreError: the files are damaged, or do not belong together.
         """
+        return cls._read(claim, folder, with_rows=True)
+
+    @classmethod
+    def read_without_rows(cls, claim: str, folder: Path) -> Record | None:
+        """Return the record of a claim without its rows, whether or not the file of the rows belongs to it; None where there is none.
+
+        A run that is killed between the writing of the two files leaves rows of another look; the run that follows has them from the store.
+
+        Raises:
+            StoreError: the record is damaged.
+        """
+        return cls._read(claim, folder, with_rows=False)
+
+    @classmethod
+    def _read(cls, claim: str, folder: Path, *, with_rows: bool) -> Record | None:
         file = folder / f"{claim}.json"
         if not file.is_file():
             return None
         try:
-            fields = json.loads(file.read_text(encoding="utf-8"))
-            digest, text = fields.pop("rows"), _rows_file(claim, folder)
-            _check_rows(claim, folder, digest, text)
+            fields = _checked(json.loads(file.read_text(encoding="utf-8")))
+            digest, rows = fields.pop("rows"), {}
+            if with_rows:
+                text = _rows_file(claim, folder)
+                _check_rows(claim, folder, digest, text)
+                rows = _parsed(text)
             registration = Registration(**fields.pop("registration"))
             earlier = tuple(fields.pop("earlier", ()))
-            return cls(registration=registration, rows=_parsed(text), earlier=earlier, **fields)
-        except (OSError, ValueError, TypeError, KeyError) as error:
+            return cls(registration=registration, rows=rows, earlier=earlier, **fields)
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise StoreError(
                 f"The record {file} cannot be read ({type(error).__name__}: {error}). Restore it, or run the claim again with --restart."
             ) from error
 
     def with_rows(self, claim: Claim, rows: Mapping[str, Iterable[Mapping[str, Any]]], **more: Any) -> Record:
-        """Return the record with the rows of trials in the place of the earlier ones, and their outcome."""
+        """Return the record with the rows of trials in the place of the earlier ones, and their outcome.
+
+        Raises:
+            PlanError: no trial has a number in a column that a judged part reads.
+        """
         kept = {key: tuple(_kept(row, key, claim) for row in found) for key, found in rows.items()}
+        _check_numbers(claim, kept)
         return replace(self, rows=kept, outcome=judge_claim(claim, kept).to_dict(), finished=now(), **more)
 
     def write(self, claim: str, folder: Path) -> None:
@@ -121,7 +158,7 @@ class Standing:
     Attributes:
         state: "not run"; "current"; "outdated", where a plan or the code behind it was changed after the run; "refused", where the pass
             rule, the rows or the recorded outcome were changed after the run.
-        reason: in words, with what to do; of a current record empty, or that the sentence was reworded since it was registered.
+        reason: in words, with what to do; of a current record empty, or which words were changed since it was registered.
         outcome: of a current record; None for all others, whose outcome does not count.
         record: the record, where there is one that can be read.
     """
@@ -151,14 +188,48 @@ def stand(claim: Claim, folder: Path = SHIPPED_RECORDS) -> Standing:
         return Standing(state="refused", reason=f"The pass rule was edited after the run. {again}", record=record)
     if changes:
         return Standing(state="outdated", reason=f"Since the run {listed(changes)} has changed. {again}", record=record)
-    outcome = judge_claim(claim, record.rows)
+    try:
+        outcome = judge_claim(claim, record.rows)
+    except PlanError as error:  # the rows have no column of this name
+        return Standing(state="refused", reason=f"The rows do not fit the claim: {error} {again}", record=record)
     difference = _first_difference(_findings(record.outcome or {}), _findings(outcome.to_dict()))
     if difference:
         reason = f"The recorded outcome is not that of the rows: {difference}. {again}"
         return Standing(state="refused", reason=reason, record=record)
-    reworded = record.sentence not in {"", claim.sentence}
-    note = f"The sentence was reworded since it was registered; it was: {record.sentence}" if reworded else ""
-    return Standing(state="current", reason=note, outcome=outcome, record=record)
+    return Standing(state="current", reason=_rewordings(claim, record), outcome=outcome, record=record)
+
+
+def _rewordings(claim: Claim, record: Record) -> str:
+    """Say which words of a claim were changed since it was registered, or since its last run, and what they were."""
+    notes = []
+    if record.sentence not in {"", claim.sentence}:
+        notes.append(f"The sentence was reworded since it was registered; it was: {record.sentence}")
+    recorded = (record.outcome or {}).get("parts", ())
+    for number, (part, earlier) in enumerate(zip(claim.parts, recorded, strict=False), start=1):
+        for name, now_is in (("statement", part.says), ("unit", part.unit)):
+            was = earlier.get("says" if name == "statement" else "unit", now_is)
+            if was != now_is:
+                notes.append(f"The {name} of part {number} was reworded since the last run; it was: {was}")
+    return " ".join(notes)
+
+
+def _checked(fields: Any) -> dict[str, Any]:
+    """Return the fields of a record's file.
+
+    Raises:
+        TypeError: they are none, or one of them is of another type.
+    """
+    if not isinstance(fields, dict):
+        raise TypeError(f"an object is needed, got {type(fields).__name__}")
+    outcome = fields.get("outcome") or {}
+    nested = {"registration.studies": (fields["registration"], "studies"), "outcome.parts": (outcome, "parts")}
+    found = {**fields, **{name: owner.get(key) for name, (owner, key) in nested.items() if isinstance(owner, dict)}}
+    for name, kinds in _TYPES.items():
+        if name in found and not isinstance(found[name], kinds):
+            raise TypeError(f"{name} is of type {type(found[name]).__name__}")
+    if not all(isinstance(part, dict) for part in outcome.get("parts", ())):
+        raise TypeError("outcome.parts is no list of objects")
+    return fields
 
 
 def _findings(outcome: Mapping[str, Any]) -> dict[str, Any]:
@@ -225,6 +296,18 @@ def _kept(row: Mapping[str, Any], key: str, claim: Claim) -> dict[str, Any]:
         "steps": row["steps"],
     }
     return {**fixed, "cpu_seconds": round(float(row["cpu_seconds"]), 3), "trainer": trainer, **numbers}
+
+
+def _check_numbers(claim: Claim, rows: Rows) -> None:
+    """Check that each column that a judged part reads has a number in some trial, so that a mistyped one does not end undecided."""
+    for part in claim.parts:
+        for cell in part.effect.cells if part.effect is not None and part.judged else ():
+            done = [row for row in rows.get(cell.study, ()) if row["status"] == "completed"]
+            if done and all(column_value(row, cell.column) is None for row in done):
+                raise PlanError(
+                    f"The part {part.says!r} reads {cell.column!r}, and no trial of the study {cell.study!r} has such a number. "
+                    "Metrics are those that its task defines; numbers of axes are on the page on axes."
+                )
 
 
 def _csv_text(rows: Mapping[str, Iterable[Mapping[str, Any]]]) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from actlab.functions.grammar import parse
 from actlab.functions.name_index import defining_files
 from actlab.studies.claims.claim import Claim, ClaimStudy
 from actlab.studies.claims.claim_files import claim_file
-from actlab.studies.claims.function_code import function_code, function_files
+from actlab.studies.claims.function_code import code_through_modules, function_code, function_files
 from actlab.studies.plan import Plan, make_plan
 from actlab.tasks import resolve
 
@@ -25,10 +25,13 @@ class Registration:
     Attributes:
         rule: of the parts and the error rate.
         studies: by key, of the plan (task, arms, formulas, init policy, tuning, axes) and of the code that defines the task.
+        modules: by key, of the further code that is reached by names of modules, such as ``digits.splits``, for studies that have any. It
+            is no part of ``studies``, because the first registrations do not have it; they are not held against it.
     """
 
     rule: str
     studies: dict[str, str]
+    modules: dict[str, str] = field(default_factory=dict)
 
     def changes(self, earlier: Registration) -> list[str]:
         """Return what differs from an earlier registration, in words; empty where nothing does.
@@ -43,6 +46,7 @@ class Registration:
             f"the plan or the code of the study {key}"
             for key in keys
             if self.studies.get(key) != earlier.studies.get(key)
+            or earlier.modules.get(key) not in {None, self.modules.get(key)}
         ]
 
 
@@ -53,18 +57,22 @@ def register(claim: Claim) -> Registration:
         ActlabError: a study has no valid plan.
     """
     rule = {"alpha": claim.alpha, "parts": [part.rule() for part in claim.parts]}
+    found = {key: _study_digests(study) for key, study in sorted(claim.studies.items())}
     return Registration(
-        rule=_digest(rule), studies={key: _study_digest(study) for key, study in sorted(claim.studies.items())}
+        rule=_digest(rule),
+        studies={key: study for key, (study, _) in found.items()},
+        modules={key: modules for key, (_, modules) in found.items() if modules},
     )
 
 
-def _study_digest(study: ClaimStudy) -> str:
+def _study_digests(study: ClaimStudy) -> tuple[str, str]:
+    """Return the digest of a study, and that of the code that it reaches by names of modules, empty where there is none."""
     task = resolve(study.task)
     plan = make_plan(task, study.arms, seeds=1, **study.options())
     own = task.file is not None  # its code is part of the plan
-    return _digest(
-        {"plan": plan.identity(), "code": function_code(*(() if own else vars(task).values()), *_tensor_code(plan))}
-    )
+    functions = (*(() if own else vars(task).values()), *_tensor_code(plan))
+    modules = code_through_modules(*functions)
+    return _digest({"plan": plan.identity(), "code": function_code(*functions)}), _digest(modules) if modules else ""
 
 
 def code_files(claim: Claim) -> set[str]:
