@@ -26,6 +26,7 @@ claim = Claim(
     note=(
         "Two blocks of attention over the 85 features of CoIL 2000 customers, 7 % positive, each feature a token; the net's "
         "outputs are means over tokens. Learning rates are tuned with an equal budget; both nets have the dropout and weight "
-        "decay that their tasks chose."
+        "decay that their tasks chose. Seen before the registration: earlier studies of both tasks at their own rates (insurance 0.167 "
+        "with ReLU on ten seeds, insurance:attention 0.160 on five)."
     ),
 )

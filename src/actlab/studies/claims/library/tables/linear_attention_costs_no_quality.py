@@ -43,6 +43,7 @@ claim = Claim(
     ),
     note=(
         "The source has images, with thousands of tokens; here 85 features are the tokens, CoIL 2000 customers, 7 % positive. "
-        "Learning rates are tuned with an equal budget."
+        "Learning rates are tuned with an equal budget. Seen before the registration: earlier studies of both tasks at their own rates, "
+        "five seeds each (with ReLU 0.160 with attention, 0.162 with linear attention)."
     ),
 )
