@@ -78,7 +78,7 @@ def test_every_entry_computes_its_formula_to_rounding(code):
 def test_every_elementwise_entry_computes_the_formula_of_its_paper(code):
     points = np.linspace(-9, 9, 91, dtype=np.float32)
     errors = {}
-    for name in names("elementwise"):
+    for name in set(names("elementwise")) - OSCILLATING:
         paper = np.array([float(mp.re(REFERENCES[name](mp.mpf(float(x))))) for x in points])
         got = result(code, name, [points])
         errors[name] = np.nanmax(np.abs(got - paper) / (1 + np.abs(paper)))
