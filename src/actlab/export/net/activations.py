@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from actlab.errors import SpecError
-from actlab.export.net.layers import Activation, Slice
+from actlab.export.net.layers import Activation, Scale, Slice
 from actlab.export.net.value import Reading, UnsupportedError, Value, numbers_over
 from actlab.export.onnx.formulas import Formulas
 from actlab.functions.activation import names
@@ -21,6 +21,8 @@ __all__ = ["activation_of", "add_activation", "formula_of"]
 
 # Operators of torch that are entries of the catalogue under another name, or under the same one but no activation of torch.nn.
 OTHER_NAMES = {"_prelu_kernel": "prelu", "sin": "sine", "square": "square", "abs": "abs", "sign": "sign"}
+
+SIX = parse("hardtanh(0, 6)")  # as torch writes relu6
 
 
 def formula_of(formulas: Formulas) -> Callable[..., Value]:
@@ -50,6 +52,8 @@ def add_activation(reading: Reading, spec: Spec, inputs: Sequence[Any], learned:
     Raises:
         UnsupportedError: an input is constant, learned numbers are computed from the input, or the shapes differ.
     """
+    if spec == SIX:
+        spec = parse("relu6")
     shape = inputs[0].shape if isinstance(inputs[0], Value) else None
     if any(not isinstance(each, Value) or each.shape != shape for each in inputs):
         raise UnsupportedError(f"the inputs of {spec} are constant, or differ in shape.")
@@ -120,14 +124,26 @@ def _clamp(name: str, reading: Reading, x: Any, low: Any = None, high: Any = Non
         low, high = None, low
     if isinstance(low, (Tensor, Value)) or isinstance(high, (Tensor, Value)):
         raise UnsupportedError("its bounds are tensors; write them as numbers.")
-    if high is None and low == 0:
-        return add_activation(reading, parse("relu"), (x,))
-    low, high = -3.0e38 if low is None else low, 3.0e38 if high is None else high
+    if low is None:  # the smaller of two numbers is that of the larger of their negatives
+        negative = _negated(reading, x)
+        return _negated(reading, _of_bound(reading, negative, -high))
+    if high is None:
+        return _of_bound(reading, x, low)
     try:
         spec = parse(f"hardtanh({float(low)!r}, {float(high)!r})")
     except SpecError as error:
         raise UnsupportedError(f"its bounds are refused: {error}") from None
     return add_activation(reading, spec, (x,))
+
+
+def _of_bound(reading: Reading, x: Value, low: float) -> Value:
+    spec = "relu" if low == 0 else f"threshold({float(low)!r}, {float(low)!r})"
+    return add_activation(reading, parse(spec), (x,))
+
+
+def _negated(reading: Reading, x: Value) -> Value:
+    minus, zero = numbers_over(-1, x.shape), numbers_over(0, x.shape)
+    return reading.add(Scale, x, scale=minus, shift=zero)
 
 
 def _glu(reading: Reading, x: Value, dim: int = -1) -> Value:

@@ -27,6 +27,7 @@ from actlab.export.net.layers import (
     Window,
 )
 from actlab.functions.formula.evaluate import numeric
+from actlab.functions.mean_formula import mean_formula
 from actlab.functions.parameter import Learned
 from actlab.functions.spec import Spec
 
@@ -147,7 +148,8 @@ def activation(spec: Spec) -> Callable[..., Any]:
     values = {sympy.Symbol(n, real=True): sympy.Float(v, 17) for n, v in spec.assigned if not isinstance(v, Learned)}
     learned = [sympy.Symbol(name, real=True) for name, value in spec.assigned if isinstance(value, Learned)]
     record = spec.activation
-    return numeric(record.formula.xreplace(values), record.inputs, learned)
+    formula = mean_formula(spec) if record.expression is None else record.formula
+    return numeric(formula.xreplace(values), record.inputs, learned)
 
 
 @_evaluate.register

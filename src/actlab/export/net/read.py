@@ -162,7 +162,11 @@ class _Reader:
         self.outputs.append(value.name)
 
     def _refused(self, node: Node, reason: str) -> Any:
-        self.refusals.append(of_node(node, "", reason))
+        is_operator = isinstance(node.target, torch._ops.OpOverload)
+        refusal = (
+            of_node(node, "", reason) if is_operator else Refusal(name=node.name, place="the model", reason=reason)
+        )
+        self.refusals.append(refusal)
         return UNKNOWN
 
     def _call(self, node: Node) -> Any:

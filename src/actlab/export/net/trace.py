@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.fx import Node
 from torch.utils._pytree import tree_leaves, tree_map
 
+from actlab.errors import ExportError
 from actlab.export.onnx.capture import batch_size, with_batch
 from actlab.export.onnx.formulas import Formulas
-from actlab.export.onnx.layers import as_nodes
+from actlab.export.onnx.layers import activation_layers, as_nodes
 from actlab.export.onnx.obstacles import changed_buffers, of_an_exception
 from actlab.export.onnx.quiet import quietly
 from actlab.export.refusal import Refusal
+from actlab.functions.mean_formula import mean_formula
+from actlab.nn.layers.activation_layer import ActivationLayer
 from actlab.nn.sites.dry_run import Arguments, no_side_effects
 
 __all__ = ["Traced", "trace"]
@@ -56,13 +63,41 @@ def trace(model: nn.Module, arguments: Arguments) -> Traced:
     refusals = changed_buffers(model, arguments)
     if batch_size(arguments) == 1:
         arguments = with_batch(arguments, 2)  # a size of 1 would be taken as fixed
-    with no_side_effects(model), quietly(), as_nodes(model, formulas):
+    with no_side_effects(model), quietly(), as_nodes(model, formulas), _as_operators(model, formulas):
         try:
             program = _exported(model, arguments)
         except Exception as error:  # torch.export raises anything
             refusals.append(of_an_exception(model, "", error))
             return Traced(program=None, formulas=formulas, refusals=tuple(refusals))
     return Traced(program=program, formulas=formulas, refusals=tuple(refusals))
+
+
+@contextmanager
+def _as_operators(model: nn.Module, formulas: Formulas) -> Iterator[None]:
+    """Have layers that are tensor code run what they are in eval mode: a softmax, or the mean of a stochastic activation."""
+    changed = []
+    for layer in activation_layers(model):
+        simple = _simple(layer, formulas)
+        if simple is not None:
+            layer.forward = simple  # type: ignore[method-assign] # put back below
+            changed.append(layer)
+    try:
+        yield
+    finally:
+        for layer in changed:
+            del layer.forward
+
+
+def _simple(layer: ActivationLayer, formulas: Formulas) -> Callable[..., Tensor] | None:
+    spec = layer.spec.forward
+    if str(spec) in {"softmax", "log_softmax"}:
+        return partial(F.softmax if str(spec) == "softmax" else F.log_softmax, dim=-1)
+    if spec.activation.kind != "stochastic" or list(layer.parameters()):
+        return None
+    try:
+        return formulas.of_expression(str(spec), mean_formula(spec), spec.activation.inputs, spec)
+    except ExportError:  # it is traced, and refused where it stands
+        return None
 
 
 def _exported(model: nn.Module, arguments: Arguments) -> ExportedProgram:

@@ -67,10 +67,12 @@ class Formulas:
             Formula(label=str(spec), expression=both.value, inputs=both.inputs, arguments=names, spec=spec)
         )
 
-    def of_expression(self, label: str, expression: Expr, inputs: Sequence[sympy.Symbol]) -> Callable[..., Tensor]:
-        """Return such a function for a formula that is no activation."""
+    def of_expression(
+        self, label: str, expression: Expr, inputs: Sequence[sympy.Symbol], spec: Spec | None = None
+    ) -> Callable[..., Tensor]:
+        """Return such a function for a formula that is no activation, or the mean of a stochastic one."""
         names = tuple(symbol.name for symbol in inputs)
-        return self._node(Formula(label=label, expression=expression, inputs=tuple(inputs), arguments=names))
+        return self._node(Formula(label=label, expression=expression, inputs=tuple(inputs), arguments=names, spec=spec))
 
     def _node(self, formula: Formula) -> Callable[..., Tensor]:
         key = str(len(self._formulas))
