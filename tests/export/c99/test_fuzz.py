@@ -29,7 +29,7 @@ def check(seeds, folder):
             refused.append(str(error))
             continue
         with torch.no_grad():
-            outputs = model(x)
+            outputs = model(x.clone())  # a first layer may work in place
         wanted[f"net{seed}"] = x.numpy(), outputs if isinstance(outputs, tuple) else (outputs,)
     for name, run in compiled(nets, folder).items():
         x, outputs = wanted[name]

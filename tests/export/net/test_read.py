@@ -120,6 +120,7 @@ def test_stochastic_activations_are_their_mean():
 @pytest.mark.parametrize(
     "function",
     [
+        lambda x: F.relu_(x) + 1,
         lambda x: F.relu_(x[:, :2] * 1.0) + x[:, 2:],
         lambda x: x + F.relu(x * 2.0, inplace=True),
         lambda x: (1 - x) / 2 - 3 * x,

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind
+from torch.export.graph_signature import InputKind, OutputKind
 from torch.fx import Node
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 
@@ -141,7 +141,11 @@ class _Reader:
         return None
 
     def _output(self, node: Node) -> None:
-        for leaf in tree_leaves(node.args[0]):
+        kinds = [spec.kind for spec in self.program.graph_signature.output_specs]
+        leaves = [
+            leaf for leaf, kind in zip(tree_leaves(node.args[0]), kinds, strict=True) if kind == OutputKind.USER_OUTPUT
+        ]
+        for leaf in leaves:  # not an input that the model changes in place
             value = self.values.get(leaf, UNKNOWN) if isinstance(leaf, Node) else leaf
             if isinstance(value, Value):
                 self._return(value)
