@@ -38,7 +38,8 @@ def elementary_source(needs: Iterable[str]) -> str:
     """Return the C99 text of elementary functions and of those that they call in turn, each once, in an order that compiles.
 
     All are ``static``, in float32, and call no library; the text includes ``<stdint.h>`` and ``<float.h>`` alone. It has to be compiled
-    with ``-ffp-contract=off`` (or ``-std=c99``, for GCC); then it gives the same bits on every core, apart from those of a NaN.
+    with ``-ffp-contract=off`` (or ``-std=c99``, for GCC); then it gives the same bits on every core, apart from those of a NaN,
+    and of subnormal results where the compiler's own division does not round them (zig 0.17.1 for a Cortex-M3).
 
     Args:
         needs: names, such as ``f32_exp``: the union of :attr:`CFunction.needs` over the functions of a file.

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import sympy
 
 from actlab.codegen.c99.elementary import LINE, called, elementary_names
-from actlab.functions.mean_formula import mean_formula
 from actlab.codegen.forward_backward import forward_value, stabilized
 from actlab.errors import ExportError
 from actlab.functions.activation import Activation
 from actlab.functions.formula import Expr
 from actlab.functions.formula.printer import print_statements
 from actlab.functions.grammar import parse
+from actlab.functions.mean_formula import mean_formula
 from actlab.functions.parameter import Learned
 from actlab.functions.spec import Spec
 
