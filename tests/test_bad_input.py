@@ -1189,6 +1189,11 @@ class Lengths:
         says=("'net.pt' belongs to no format", "net.onnx"),
     ),
     Wrong(
+        wrong="a setting of another format",
+        typed="actlab export my_task.py --to c99 --opset 20",
+        says=("--opset is an option of the format onnx", "the format is c99"),
+    ),
+    Wrong(
         wrong="an operator set that is too old",
         typed="actlab export my_task.py --opset 13",
         says=("from 18 to", "got 13"),

@@ -21,7 +21,7 @@ from actlab.nn.sites.dry_run import Arguments, no_side_effects, run
 __all__ = ["changed_buffers", "in_the_graph", "of_an_exception", "of_node"]
 
 UPDATES = (
-    "it updates {what} in its forward pass, which an ONNX file cannot: the update would be lost, and every call but the first would be "
+    "it updates {what} in its forward pass, which an exported net cannot: the update would be lost, and every call but the first would be "
     "wrong. Pass the state as an input and return it, or update it in training mode only."
 )
 RANDOM = (
