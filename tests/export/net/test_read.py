@@ -193,3 +193,12 @@ def test_what_one_example_alone_cannot_give_is_refused(function, reason):
 def test_inputs_of_another_dtype_are_refused(dtype):
     with pytest.raises(ExportError, match=r"a net takes float32: model.float\(\)"):
         read_net(Called(lambda x: x + 1), torch.zeros(2, 3).to(dtype))
+
+
+def test_inputs_that_never_meet_and_one_that_nobody_reads_are_allowed():
+    class Apart(nn.Module):
+        def forward(self, a, b, unread):
+            return a * 2, F.relu(b)
+
+    net = check(Apart(), torch.randn(2, 3), torch.randn(2, 4), torch.randn(2, 1))
+    assert net.inputs == ("a", "b", "unread")

@@ -75,7 +75,7 @@ class _Reader:
         self.inputs: list[str] = []
         self.outputs: list[str] = []
         self.refusals: list[Refusal] = []
-        self.batch: Any = None
+        self.batches: set[str] = set()  # symbols of its size, several where inputs never meet
 
     def walk(self) -> None:
         constants = self._constants()
@@ -117,7 +117,7 @@ class _Reader:
             return self._refused(
                 node, "it has no batch: all inputs need the batch as their first dimension, of one size."
             )
-        self.batch = sizes[0] if self.batch is None else self.batch
+        self.batches.add(str(sizes[0]))
         reason = self._obstacle(value)
         if value.dtype != torch.float32:
             reason = f"it is {value.dtype}; a net takes float32: model.float(), and inputs.float()."
@@ -134,7 +134,7 @@ class _Reader:
             return f"it is {value.dtype}; a net is float32: model.float(), and inputs.float()."
         if (
             not value.dim()
-            or str(value.shape[0]) != str(self.batch)
+            or str(value.shape[0]) not in self.batches
             or not all(isinstance(n, int) for n in value.shape[1:])
         ):
             return f"its shape {tuple(map(str, value.shape))} does not begin with the batch, or mixes examples."
