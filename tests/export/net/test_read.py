@@ -197,7 +197,7 @@ def test_inputs_of_another_dtype_are_refused(dtype):
 
 def test_inputs_that_never_meet_and_one_that_nobody_reads_are_allowed():
     class Apart(nn.Module):
-        def forward(self, a, b, unread):
+        def forward(self, a, b, unread):  # noqa: ARG002 read by nobody
             return a * 2, F.relu(b)
 
     net = check(Apart(), torch.randn(2, 3), torch.randn(2, 4), torch.randn(2, 1))
