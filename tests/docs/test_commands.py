@@ -59,6 +59,8 @@ actlab.report(step=1, accuracy=0.5)
 def shortened(words: list[str]) -> list[str]:
     """Return the words of a command as they are run: fewer seeds and rounds, smaller sizes; an option's help where there is only a name."""
     name, rest = words[0], list(words[1:])
+    if name == "claims":  # NAME stands for a claim here; this one trains nothing
+        return [name, *("rani-fixed-point" if word == "gelu" else word for word in rest)]
     if rest == ["--script"]:
         return [name, "--help"]
     if not rest or rest[0].startswith("-"):
@@ -96,6 +98,7 @@ def test_the_commands_that_pages_name_are_commands():
 
 def test_every_command_of_the_pages_runs(tmp_path):
     (tmp_path / "train.py").write_text(TRAIN, encoding="utf-8")
+    (tmp_path / "docs" / "evidence").mkdir(parents=True)
     runner = Runner()
     shorter = [MADE_BEFORE, *dict.fromkeys(map(tuple, TYPED.values()))]
     scripts = [words for words in shorter if "--script" in words]

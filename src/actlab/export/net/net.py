@@ -35,10 +35,10 @@ class Net:
         """Return the outputs in NumPy, the reference of every target.
 
         Args:
-            inputs: float32 arrays of shape (batch, *shape), one for each input; or the only one.
+            inputs: float32 arrays of shape (batch, ...), one for each input; or the only one.
 
         Returns:
-            Arrays of shape (batch, *shape); float32, and int64 of an argmax.
+            Arrays of shape (batch, ...); float32, and int64 of an argmax.
         """
         arrays = (inputs,) if isinstance(inputs, np.ndarray) else inputs
         values = dict(zip(self.inputs, arrays, strict=True))
