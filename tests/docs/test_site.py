@@ -114,7 +114,8 @@ def test_every_link_of_the_site_leads_to_a_page_and_an_anchor(site):
         for link in page.links:
             name, _, anchor = unquote(unescape(link)).partition("#")
             target = (file.parent / name).resolve() if name else file
-            if re.match(r"[a-z]+:", link) or (site / "gallery") in target.parents:
+            made_after = (site / "gallery") in target.parents or target == site / "claims.html"  # by scripts/docs
+            if re.match(r"[a-z]+:", link) or made_after:
                 continue
             if not target.exists() or (anchor and target in pages and anchor not in pages[target].ids):
                 broken.append((file.relative_to(site).as_posix(), link))

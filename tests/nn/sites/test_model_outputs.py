@@ -321,9 +321,9 @@ def test_the_baseline_arm_of_a_task_that_ships_is_its_model_to_the_bit(name):
         with isolated(0):
             model = task.model(0)
             if swapped:
-                own = {site.spec for site in find(model, batch) if site.replaceable and not site.output}
-                (spec,) = own
-                swap_(model, str(spec), batch)
+                sites = [site for site in find(model, batch) if site.replaceable and not site.output]
+                own = {str(site.spec) for site in sites}
+                swap_(model, own.pop() if len(own) == 1 else {site.path: str(site.spec) for site in sites}, batch)
         with isolated(1):
             output = model.train()(batch)
             results.append([output, *torch.autograd.grad(output.square().sum(), list(model.parameters()))])
