@@ -1201,7 +1201,13 @@ class Lengths:
     Wrong(
         wrong="a model that cannot be exported",
         typed="actlab export my_task.py",
-        says=("nothing was written", "There are 2 obstacles", "Counter in 1", "updates the buffer 'mean'", "x.sum() > 0"),
+        says=(
+            "nothing was written",
+            "There are 2 obstacles",
+            "Counter in 1",
+            "updates the buffer 'mean'",
+            "x.sum() > 0",
+        ),
         first=_file(OBSTACLES),
     ),
     Wrong(
