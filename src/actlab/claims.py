@@ -18,7 +18,6 @@ from actlab.studies.claims.claim import (
     Source,
     difference,
     growth,
-    spread,
     value,
     variance,
 )
@@ -57,7 +56,6 @@ __all__ = [
     "records_without_claim",
     "run_claim",
     "run_claims",
-    "spread",
     "stand",
     "update_citations",
     "value",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import statistics
 
 import pytest
 from tests.studies.claims.made_up import row, rows
 
 from actlab.errors import PlanError
-from actlab.studies.claims.effect import Cell, Effect, column_value, difference, growth, spread, value
+from actlab.studies.claims.effect import Cell, Effect, column_value, difference, growth, value
 
 ROWS = rows(a=[1.0, 2.0], b=[3.0, 5.0], c=[10.0, 20.0])
 BESIDE = rows(a=[1.0, 1.0], b=[1.5, 2.5], c=[3.0, 7.0])
@@ -40,17 +39,6 @@ def test_growth_is_the_difference_in_one_study_less_that_in_another():
     found = growth("b", "a", study="deep", beside="shallow").by_seed({"deep": ROWS, "shallow": BESIDE})
 
     assert found == approx({0: (3 - 1) - (1.5 - 1), 1: (5 - 2) - (2.5 - 1)})
-
-
-def test_a_spread_is_the_standard_deviation_over_arms_in_one_study_less_that_in_another():
-    found = spread(("a", "b", "c"), study="narrow", beside="wide").by_seed({"narrow": ROWS, "wide": BESIDE})
-
-    assert found == approx(
-        {
-            0: statistics.stdev([1, 3, 10]) - statistics.stdev([1, 1.5, 3]),
-            1: statistics.stdev([2, 5, 20]) - statistics.stdev([1, 2.5, 7]),
-        }
-    )
 
 
 def test_a_value_is_the_number_less_a_constant_and_its_sign_turns_where_smaller_numbers_support_the_claim():

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from actlab.studies.claims.claim import Claim, ClaimStudy, Part, Source
-from actlab.studies.claims.effect import spread, variance
-from actlab.studies.claims.part_judgement import judge_part
+from actlab.studies.claims.effect import variance
+from actlab.studies.claims.part_judgement import decisions, judge_part
 
 ARMS = ("a", "b", "c", "d")
 
@@ -43,14 +43,20 @@ def test_its_mean_is_the_difference_of_the_variances_of_the_means():
     assert np.mean(list(found.values())) == pytest.approx(np.var(means, ddof=1) * 0.75, rel=0.05)
 
 
-def test_equal_arms_that_scatter_more_are_taken_for_different_ones_by_the_spread_only():
-    equal, wrong = np.zeros(4), {"spread": 0, "variance": 0}
+def deviations(given):
+    """Return the standard deviation over arms of each seed."""
+    return np.array([row["metric"] for row in given]).reshape(-1, len(ARMS)).std(axis=1, ddof=1)
+
+
+def test_equal_arms_that_scatter_more_are_taken_for_different_ones_by_the_deviation_of_each_seed_only():
+    equal, wrong = np.zeros(4), {"deviation": 0, "variance": 0}
     for start in range(8):
         given = rows(equal, 1.0, start=2 * start), rows(equal, 0.5, start=2 * start + 1)
-        wrong["spread"] += decision(spread(ARMS, study="narrow", beside="wide"), *given, 0.1) == "holds"
+        narrow, wide = map(deviations, given)
+        wrong["deviation"] += bool(decisions(narrow - wide, "better", 0.1, 0.05)[0][-1])
         wrong["variance"] += decision(variance(ARMS, study="narrow", beside="wide"), *given, 0.1) == "holds"
 
-    assert wrong["spread"] >= 6
+    assert wrong["deviation"] >= 6
     assert wrong["variance"] <= 1
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from actlab.errors import PlanError
-from actlab.studies.claims.effect import Cell, Effect, Scale, check_column, difference, growth, spread, value, variance
+from actlab.studies.claims.effect import Cell, Effect, Scale, check_column, difference, growth, value, variance
 from actlab.studies.claims.function_code import function_code
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "Source",
     "difference",
     "growth",
-    "spread",
     "value",
     "variance",
 ]

@@ -1,6 +1,6 @@
 """Effects that claims speak of, one number for each seed, from the rows of studies.
 
-An effect is a sum of cells. A cell is the mean (or the spread) over some arms of a column of the rows of one study, times a weight. It is
+An effect is a sum of cells. A cell is the mean (or the variance) over some arms of a column of the rows of one study, times a weight. It is
 oriented so that a positive effect supports the claim. A diverged training counts as worse than any other; where it makes both sides of a
 difference infinite, or a trial failed for another reason, the seed says nothing.
 """
@@ -25,7 +25,6 @@ __all__ = [
     "column_value",
     "difference",
     "growth",
-    "spread",
     "value",
     "variance",
 ]
@@ -50,7 +49,7 @@ class Cell:
         study: key of the study in the claim.
         weight: factor.
         larger: whether larger numbers are better, so that a diverged training counts as minus infinity, else as plus infinity.
-        reduce: "mean" over the arms, "spread", the standard deviation over them, or "variance", their variance without what seeds add to
+        reduce: "mean" over the arms, or "variance", their variance without what seeds add to
             it, see :func:`variance`.
         scale: "log10" for the logarithms of the numbers.
     """
@@ -60,7 +59,7 @@ class Cell:
     study: str = "main"
     weight: float = 1.0
     larger: bool = True
-    reduce: Literal["mean", "spread", "variance"] = "mean"
+    reduce: Literal["mean", "variance"] = "mean"
     scale: Scale = "linear"
 
     def by_seed(self, rows: Iterable[Mapping[str, Any]]) -> dict[int, float]:
@@ -72,7 +71,7 @@ class Cell:
         complete = {seed: numbers for seed, numbers in sorted(found.items()) if len(numbers) == len(self.arms)}
         if self.reduce == "variance":
             return {seed: self.weight * number for seed, number in self._variances(complete).items()}
-        return {seed: self.weight * self._reduced(list(numbers.values())) for seed, numbers in complete.items()}
+        return {seed: self.weight * float(np.mean(list(numbers.values()))) for seed, numbers in complete.items()}
 
     def _variances(self, complete: Mapping[int, Mapping[str, float]]) -> dict[int, float]:
         """Return for each pair of seeds (0 and 1, 2 and 3, ...) the covariance of the arms' numbers, by the second seed."""
@@ -92,13 +91,6 @@ class Cell:
         if self.scale == "linear":
             return number
         return math.log10(number) if number > 0 else (-math.inf if number == 0 else math.nan)
-
-    def _reduced(self, numbers: list[float]) -> float:
-        if self.reduce == "mean":
-            return float(np.mean(numbers))
-        if any(map(math.isnan, numbers)):
-            return math.nan
-        return float(np.std(numbers, ddof=1)) if all(map(math.isfinite, numbers)) else math.inf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,33 +257,17 @@ def growth(
     return Effect(cells=(*here.cells, *there.cells))
 
 
-def spread(
-    arms: tuple[str, ...], *, study: str, beside: str, column: str = "metric", scale: Scale = "linear"
-) -> Effect:
-    """Return by how much the standard deviation over arms is larger in one study than in another.
-
-    Args:
-        arms: two or more, which are in both studies.
-        study: in which the claim says that the spread is larger.
-        beside: in which it is smaller.
-        column: of the rows.
-        scale: "log10" takes the spread of logarithms.
-    """
-    cell = {"arms": arms, "column": column, "reduce": "spread", "scale": scale}
-    return Effect(cells=(Cell(study=study, **cell), Cell(study=beside, weight=-1.0, **cell)))  # type: ignore[arg-type] # as above
-
-
 def variance(
     arms: tuple[str, ...], *, study: str, beside: str, column: str = "metric", scale: Scale = "linear"
 ) -> Effect:
     """Return by how much the variance over arms is larger in one study than in another, without what seeds add to it.
 
-    Seeds scatter equal arms too, and more in one study than in another, which :func:`spread` takes for a difference between arms. Here each
-    pair of seeds (0 and 1, 2 and 3, ...) gives one number, the covariance over the arms of their numbers on the two seeds: its expectation
-    is the variance of the arms' means, and 0 for equal arms. A pair is as informative as a seed elsewhere.
+    Seeds scatter equal arms too, and more in one study than in another, which the standard deviation over arms of each seed takes for a
+    difference between arms. Here each pair of seeds (0 and 1, 2 and 3, ...) gives one number, the covariance over the arms of their numbers
+    on the two seeds: its expectation is the variance of the arms' means, and 0 for equal arms. A pair is as informative as a seed elsewhere.
 
     Args:
-        arms: as for :func:`spread`, like all others.
+        arms: two or more, which are in both studies.
         study: in which the claim says that the variance is larger.
         beside: in which it is smaller.
         column: of the rows.
