@@ -197,7 +197,9 @@ def test_ctrl_z_stops_the_processes_of_the_trials_and_they_go_on_with_the_first_
     first = os.fork()
     if first == 0:
         try:
-            os.setpgid(0, 0)  # the suite may run in an orphaned process group, as under setsid, where SIGTSTP stops nothing
+            os.setpgid(
+                0, 0
+            )  # the suite may run in an orphaned process group, as under setsid, where SIGTSTP stops nothing
             signal.signal(signal.SIGTSTP, signal.SIG_DFL)
             run(tmp_path, leaving(tmp_path, kinds=(plain, of_a_shell, os.getpid), then=lambda: time.sleep(60)))
         finally:
