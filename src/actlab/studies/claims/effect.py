@@ -264,7 +264,7 @@ def variance(
 
     Seeds scatter equal arms too, and more in one study than in another, which the standard deviation over arms of each seed takes for a
     difference between arms. Here each pair of seeds (0 and 1, 2 and 3, ...) gives one number, the covariance over the arms of their numbers
-    on the two seeds: its expectation is the variance of the arms' means, and 0 for equal arms. A pair is as informative as a seed elsewhere.
+    on the two seeds: its expectation is the variance of the arms' means, and 0 for equal arms. A pair tells as much as a seed elsewhere.
 
     Args:
         arms: two or more, which are in both studies.
