@@ -1,0 +1,1 @@
+"""Nets in integer arithmetic, with int8 codes, packed bits and int32 sums."""
