@@ -1,4 +1,4 @@
-"""Rows of cells from a text file with commas, semicolons, tabs or the bars of Markdown between them."""
+"""Rows of cells from a text file with commas, semicolons, tabs, or in Markdown or LaTeX."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from actlab.errors import TableError
+from actlab.published.latex import is_latex, latex_rows
 
 __all__ = ["RawTable", "read_cells"]
 
@@ -37,21 +38,28 @@ def read_cells(path: Path) -> RawTable:
     Raises:
         TableError: there is no such file, it is no text, or a line has another number of cells than the header.
     """
-    lines = [(number, line) for number, line in enumerate(_text(path).splitlines(), 1) if not _is_left_out(line)]
-    if len(lines) < 2:
+    text = _text(path)
+    if is_latex(text):
+        return _table(path, latex_rows(text, str(path)))
+    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if not _is_left_out(line)]
+    first = lines[0][1] if lines else ""
+    separator = max(_SEPARATORS, key=lambda mark: (mark in first, -_SEPARATORS.index(mark)))
+    return _table(path, [(number, _cells(line, separator, number)) for number, line in lines])
+
+
+def _table(path: Path, split: list[tuple[int, tuple[str, ...]]]) -> RawTable:
+    if len(split) < 2:
         raise TableError(
             f"{path} has no table: a line with the names of the columns and a line for each row are needed."
         )
-    if len(lines) > _MOST_ROWS:
+    if len(split) > _MOST_ROWS:
         raise TableError(
-            f"{path} has {len(lines)} lines; up to {_MOST_ROWS} are read. Is it a table of single runs? Means are needed."
+            f"{path} has {len(split)} lines; up to {_MOST_ROWS} are read. Is it a table of single runs? Means are needed."
         )
-    separator = max(_SEPARATORS, key=lambda mark: (mark in lines[0][1], -_SEPARATORS.index(mark)))
-    split = [(number, _cells(line, separator, number)) for number, line in lines]
     header = split[0][1]
     if len(header) < 2:
         raise TableError(
-            f"{path} has one column, {header[0]!r}; commas, semicolons, tabs or | must stand between the columns, in the first line too."
+            f"{path} has one column, {header[0]!r}; commas, semicolons, tabs, | or & must stand between the columns, in the first line too."
         )
     for number, cells in split[1:]:
         if len(cells) != len(header):

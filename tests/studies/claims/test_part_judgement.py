@@ -117,3 +117,9 @@ def test_a_closed_form_holds_within_its_tolerance():
 
     assert of(1.05, 0.1).decision == "holds"
     assert (of(1.5, 0.1).decision, of(1.5, 0.1).effect, of(1.5, 0.1).claimed) == ("does not hold", 1.5, 1.0)
+
+
+def test_a_closed_form_without_a_value_decides_nothing():
+    asked = part(exact=Exact(compute=lambda: math.nan, claimed=1.0, tolerance=0.1))
+    judged = judge_part(asked, claim(asked), {})
+    assert (judged.decision, judged.effect) == ("undecided", None)

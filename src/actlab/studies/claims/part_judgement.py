@@ -132,6 +132,10 @@ def judge_part(part: Part, claim: Claim, rows: Rows) -> PartJudgement:
 
 def _exact(exact: Exact, shared: Mapping[str, Any]) -> PartJudgement:
     number = float(exact.compute())
+    if math.isnan(number):  # a function without a value there, which neither agrees with the claim nor excludes it
+        return PartJudgement(
+            kind="exact", decision="undecided", smallest=exact.tolerance, claimed=exact.claimed, **shared
+        )
     holds = abs(number - exact.claimed) <= exact.tolerance
     return PartJudgement(
         kind="exact", decision="holds" if holds else "does not hold", smallest=exact.tolerance, effect=number, low=number, high=number,
