@@ -31,7 +31,9 @@ from actlab.functions.mean_formula import mean_formula
 from actlab.functions.parameter import Learned
 from actlab.functions.spec import Spec
 
-__all__ = ["activation", "divisors", "evaluate"]
+__all__ = ["activation", "divisors", "evaluate", "windows"]
+
+AnyArray = np.ndarray[Any, Any]
 
 OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "add": np.add,
@@ -69,10 +71,10 @@ def _dense(layer: Dense, inputs: Sequence[Array], _shape: tuple[int, ...]) -> Ar
 
 @_evaluate.register
 def _conv(layer: Conv, inputs: Sequence[Array], shape: tuple[int, ...]) -> Array:
-    windows = _windows(inputs[0], layer.window, shape[1:], 0.0)  # batch, channels, positions, window
-    batch, channels = windows.shape[:2]
+    found = windows(inputs[0], layer.window, shape[1:], 0.0)  # batch, channels, positions, window
+    batch, channels = found.shape[:2]
     out, spatial = layer.weight.shape[0], len(layer.window.size)
-    grouped = windows.reshape(batch, layer.groups, channels // layer.groups, *windows.shape[2:])
+    grouped = found.reshape(batch, layer.groups, channels // layer.groups, *found.shape[2:])
     weight = layer.weight.reshape(layer.groups, out // layer.groups, *layer.weight.shape[1:])
     letters = "hw"[:spatial], "ij"[:spatial]
     equation = f"ngc{letters[0]}{letters[1]},goc{letters[1]}->ngo{letters[0]}"
@@ -85,9 +87,9 @@ def _conv(layer: Conv, inputs: Sequence[Array], shape: tuple[int, ...]) -> Array
 def _pool(layer: Pool, inputs: Sequence[Array], shape: tuple[int, ...]) -> Array:
     spatial = tuple(range(-len(layer.window.size), 0))
     if layer.kind == "max":
-        highest: Array = _windows(inputs[0], layer.window, shape[1:], -np.inf).max(axis=spatial)
+        highest: Array = windows(inputs[0], layer.window, shape[1:], -np.inf).max(axis=spatial)
         return highest
-    total = _windows(inputs[0].astype(np.float64), layer.window, shape[1:], 0.0).sum(axis=spatial)
+    total = windows(inputs[0].astype(np.float64), layer.window, shape[1:], 0.0).sum(axis=spatial)
     result: Array = total / divisors(layer, inputs[0].shape[2:], shape[1:])
     return result
 
@@ -114,8 +116,18 @@ def divisors(layer: Pool, size: Sequence[int], out: Sequence[int]) -> Array:
     return np.asarray(counts)
 
 
-def _windows(x: Array, window: Window, out: Sequence[int], fill: float) -> Array:
-    """Return the windows: (batch, channels, *positions, *window)."""
+def windows(x: AnyArray, window: Window, out: Sequence[int], fill: float) -> AnyArray:
+    """Return the windows of a batch, as a view.
+
+    Args:
+        x: of shape (batch, channels, *lengths).
+        window: of a convolution or a pool.
+        out: number of the windows in each dimension.
+        fill: number around the tensor.
+
+    Returns:
+        Array of shape (batch, channels, *out, *window.size).
+    """
     pads = [(0, 0), (0, 0)]
     index: list[slice] = [slice(None), slice(None)]
     for length, size, stride, before, dilation, positions in zip(
@@ -129,7 +141,7 @@ def _windows(x: Array, window: Window, out: Sequence[int], fill: float) -> Array
     axes = tuple(range(2, x.ndim))
     view = np.lib.stride_tricks.sliding_window_view(padded, spans, axis=axes)
     index += [slice(None, None, dilation) for dilation in window.dilation]
-    result: Array = view[tuple(index)]
+    result: AnyArray = view[tuple(index)]
     return result
 
 
