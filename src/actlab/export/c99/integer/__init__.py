@@ -1,0 +1,1 @@
+"""C99 projects of nets in integer arithmetic."""

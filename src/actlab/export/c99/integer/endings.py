@@ -1,0 +1,88 @@
+"""Endings of layers as C records, from int32 sums to codes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from actlab.errors import ExportError
+from actlab.export.c99.integer.printed import Printed
+from actlab.export.integer.coding import Codes
+from actlab.export.integer.layers import Ending, IntegerLayer, Requantize
+
+__all__ = ["ends_in_codes", "print_codes_ending", "row_bytes"]
+
+
+def ends_in_codes(layer: Any, printed_net: Any) -> bool:
+    """Whether a layer's ending makes codes."""
+    return isinstance(printed_net.codings[layer.output], Codes)
+
+
+def row_bytes(outputs: int, coding: Codes) -> int:
+    """Return the bytes of a row of codes."""
+    return outputs * coding.width // 8
+
+
+def print_codes_ending(
+    layer: IntegerLayer, ending: Ending, name: str, printed: Printed, *, by_channel: bool = True
+) -> str:
+    """Define the record of an ending that makes codes, and return a pointer to it.
+
+    Args:
+        layer: whose output it makes.
+        ending: of the layer.
+        name: prefix of the constants.
+        printed: takes them.
+        by_channel: whether several numbers are those of the channels, and not of the divisors of a mean.
+
+    Raises:
+        ExportError: the ending makes bits.
+    """
+    if not isinstance(ending, Requantize):
+        raise ExportError(f"{layer.name} ends in thresholds; this kernel makes codes.")
+    coding = printed.net.codings[layer.output]
+    is_long = isinstance(coding, Codes) and coding.width == 32
+    multiplier, shift = normalised(ending.multiplier, ending.shift)
+    step = int(by_channel and len(multiplier) > 1)
+    values: dict[str, object] = {
+        "finish": "to_long_codes" if is_long else "to_codes" if ending.table is None else "to_table",
+        "multiplier": printed.constant(f"{name}_multiplier", multiplier, "int32_t"),
+        "shift": printed.constant(f"{name}_shift", shift, "uint8_t"),
+    }
+    printed.kernels.add(str(values["finish"]))
+    if ending.table is not None:
+        table = clipped(ending.table, ending.low, ending.high)
+        values |= {
+            "table": printed.constant(f"{name}_table", table),
+            "table_step": 256 if table.ndim > 1 and len(table) > 1 else 0,
+        }
+    values |= {"step": step, "zero": ending.zero, "low": _int32(ending.low), "high": ending.high}
+    return printed.record("ending", f"{name}_ending", values)
+
+
+def normalised(multiplier: Any, shift: Any) -> tuple[Any, Any]:
+    """Return multipliers from 2**30 on, where their shifts allow it: the same numbers, and shifts above 32 have a shorter program.
+
+    Example:
+        >>> [array.tolist() for array in normalised(np.int32([3, 0]), np.int32([10, 40]))]
+        [[1610612736, 0], [39, 40]]
+    """
+    multiplier, shift = np.array(multiplier, np.int64), np.array(shift, np.int64)
+    for i, number in enumerate(multiplier.tolist()):
+        if number:
+            by = min(31 - number.bit_length(), 62 - int(shift[i]))
+            multiplier[i], shift[i] = number << by, shift[i] + by
+        else:
+            shift[i] = max(shift[i], 33)
+    return multiplier, shift
+
+
+def clipped(table: Any, low: int, high: int) -> Any:
+    """Return a table whose codes outside of a range have the entry of its nearest end."""
+    codes = np.clip(np.arange(-128, 128), low, high) + 128
+    return table[..., codes]
+
+
+def _int32(number: int) -> str:
+    return "INT32_MIN" if number == -(2**31) else str(number)
