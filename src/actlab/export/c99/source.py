@@ -12,7 +12,7 @@ from actlab.export.c99.text import comment, dimensions, identifier
 from actlab.export.net.arena import Plan, plan
 from actlab.export.net.net import Net
 
-__all__ = ["Source", "print_net"]
+__all__ = ["Source", "after_layer", "hook", "print_net"]
 
 MARK = "Written by actlab.export"
 
@@ -62,7 +62,7 @@ def print_net(net: Net, name: str) -> Source:
             reasons.append(f"{layer.name}: {error}")
             continue
         if lines:
-            statements += [comment(f"{layer.name}: {kind} of {shape}"), *lines]
+            statements += [comment(f"{layer.name}: {kind} of {shape}"), *lines, after_layer(name, index)]
     read = {name for layer in net.layers for name in layer.inputs}
     unread = [pointers["input", i] for i, tensor in enumerate(net.inputs) if tensor not in read]
     statements = [f"(void){pointer};" for pointer in unread] + statements
@@ -77,6 +77,26 @@ def print_net(net: Net, name: str) -> Source:
         needed=4 * places.needed,
         constants=4 * net.weights,
     )
+
+
+def hook(name: str) -> str:
+    """Return the definition of the macro behind each layer, which is nothing unless it is defined as the name of a function.
+
+    Args:
+        name: prefix of the public names.
+    """
+    macro = f"{name.upper()}_AFTER_LAYER"
+    return f"""/* Nothing, unless a profiler defines it as the name of a function: -D{macro}=count. */
+#ifdef {macro}
+void {macro}(int layer);
+#else
+#define {macro}(layer) ((void)0)
+#endif"""
+
+
+def after_layer(name: str, index: int) -> str:
+    """Return the statement behind a layer, see :func:`hook`."""
+    return f"{name.upper()}_AFTER_LAYER({index});"
 
 
 def _pointers(net: Net) -> dict[tuple[str, int], str]:
@@ -135,7 +155,7 @@ def _source(name: str, signature: str, printed: Printed, statements: list[str]) 
     kernels, needed = kernel_source(printed.kernels)
     functions = list(printed.functions.values())
     needs = set(needed).union(*(function.needs for function in functions))
-    parts = [f'/* {MARK}: see {name}.h and README.md. */\n#include "{name}.h"']
+    parts = [f'/* {MARK}: see {name}.h and README.md. */\n#include "{name}.h"', hook(name)]
     if needs:
         parts.append(elementary_source(sorted(needs)).rstrip("\n"))
     parts.append(kernels)

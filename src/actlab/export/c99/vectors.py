@@ -26,7 +26,9 @@ def test_program(net: Net, name: str, inputs: Sequence[Any], outputs: Sequence[A
     """
     count = len(inputs[0])
     parts = [f'/* Test vectors of {name}, with the outputs of the model in PyTorch. {MARK}. */\n#include "{name}.h"']
-    parts.append("#include <stdio.h>")
+    parts.append(
+        f"#include <stdio.h>\n\n#ifndef VECTORS\n#define VECTORS {count} /* fewer, the first ones, by -DVECTORS=1 */\n#endif"
+    )
     parts += [array_rows(f"input_{i}", rows) for i, rows in enumerate(inputs)]
     whole = [net.is_whole(tensor) for tensor in net.outputs]
     for i, rows in enumerate(outputs):
@@ -45,11 +47,11 @@ def test_program(net: Net, name: str, inputs: Sequence[Any], outputs: Sequence[A
 {{
 {buffers}
     int v, i;
-    for (v = 0; v < {count}; ++v) {{
+    for (v = 0; v < VECTORS; ++v) {{
         {name}_run({", ".join(arguments)});
 {compared}
     }}
-    printf("%d vectors, %ld numbers, largest difference %.3e, over 1 + magnitude %.3e, %ld above the tolerance\\n", {count},
+    printf("%d vectors, %ld numbers, largest difference %.3e, over 1 + magnitude %.3e, %ld above the tolerance\\n", VECTORS,
            numbers, largest, relative, above);
     return above > 0;
 }}""")

@@ -10,7 +10,7 @@ from actlab.export.c99.integer.interface import header, pointers, signature
 from actlab.export.c99.integer.memory_order import in_memory_order
 from actlab.export.c99.integer.printed import Printed, c_type, form_of, words_of
 from actlab.export.c99.kernels import kernel_source
-from actlab.export.c99.source import MARK, Source
+from actlab.export.c99.source import MARK, Source, after_layer, hook
 from actlab.export.c99.text import comment, dimensions
 from actlab.export.integer.coding import Codes
 from actlab.export.integer.layers import Affine, Combine, IntegerLayer, Lookup, Multiply, Reshape, Select, Softmax
@@ -43,7 +43,7 @@ def print_integer_net(net: IntegerNet, name: str) -> Source:
         lines = form_of(layer, ordered).print(layer, f"{kind}_{index}", printed)
         if lines:
             what = f"{layer.name}: {layer.made_from or kind} of {dimensions(ordered.shapes[layer.output])}"
-            statements += [comment(what), *lines]
+            statements += [comment(what), *lines, after_layer(name, index)]
     read = {tensor for layer in ordered.layers for tensor in layer.inputs}
     unread = [printed.pointers["input", i] for i, tensor in enumerate(net.inputs) if tensor not in read]
     statements = [f"(void){pointer};" for pointer in unread] + statements
@@ -92,7 +92,7 @@ def _is_of_bytes(layer: IntegerLayer, net: IntegerNet) -> bool:
 
 def _source(name: str, declared: str, printed: Printed, statements: list[str]) -> str:
     kernels, _ = kernel_source(printed.kernels, FILES)
-    parts = [f'/* {MARK}: see {name}.h and README.md. */\n#include "{name}.h"', kernels, *printed.constants]
+    parts = [f'/* {MARK}: see {name}.h and README.md. */\n#include "{name}.h"', hook(name), kernels, *printed.constants]
     if printed.plan.elements:
         parts.append(f"static uint32_t arena[{name.upper()}_ARENA_BYTES / 4];")
     body = "\n".join(f"    {line}" for line in statements)
