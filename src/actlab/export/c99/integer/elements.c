@@ -144,7 +144,7 @@ struct window {
     int32_t out_rows, out_columns, out_channels;
     int32_t rows, columns;
     int32_t row_stride, column_stride;
-    int32_t top, left; /* padding */
+    int32_t top, left, bottom, right; /* padding */
     int32_t row_dilation, column_dilation;
     int32_t groups;
     int32_t zero; /* code of 0, in the padding */
@@ -194,7 +194,7 @@ static void average_pool(const struct window *w, const struct ending *ending, co
             int32_t divisor = inside;
             struct ending own = *ending;
             if (counts_padding)
-                divisor = end_inside(top, 1, w->rows, w->in_rows + w->top) * end_inside(left, 1, w->columns, w->in_columns + w->left);
+                divisor = end_inside(top, 1, w->rows, w->in_rows + w->bottom) * end_inside(left, 1, w->columns, w->in_columns + w->right);
             own.multiplier += divisor - 1;
             own.shift += divisor - 1;
             for (int32_t start = 0; start < w->in_channels; start += 32) {

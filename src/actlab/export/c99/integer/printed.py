@@ -1,4 +1,4 @@
-"""What is printed of an integer net, and the functions that print its layers, one for each kind of layer and coding."""
+"""Printed form of an integer net so far, and the registry of functions that print its layers."""
 
 from __future__ import annotations
 

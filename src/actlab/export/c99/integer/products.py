@@ -111,6 +111,7 @@ def window_fields(window: Window, layer: Any, net: IntegerNet) -> dict[str, obje
         ("rows", "columns"): two(window.size, 1),
         ("row_stride", "column_stride"): two(window.stride, 1),
         ("top", "left"): two(window.before, 0),
+        ("bottom", "right"): two(window.after, 0),
         ("row_dilation", "column_dilation"): two(window.dilation, 1),
     }.items():
         found |= dict(zip(names, values, strict=True))
