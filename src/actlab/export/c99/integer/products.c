@@ -11,8 +11,7 @@ struct product {
 static void dot_4(const int8_t *w, const int8_t *x, int32_t inputs, int32_t *sums)
 {
     int32_t a = sums[0], b = sums[1], c = sums[2], d = sums[3];
-    const int8_t *const end = x + (inputs & ~3);
-    for (; x != end; x += 4, w += 16) {
+    for (int32_t fours = inputs / 4; fours > 0; --fours, x += 4, w += 16) {
 #ifdef WORDS
         const word *const weights = (const word *)(const void *)w;
         uint32_t four = *(const word *)(const void *)x, even, odd, part;
@@ -57,8 +56,7 @@ static void dot_4(const int8_t *w, const int8_t *x, int32_t inputs, int32_t *sum
 /* One sum of products. */
 static int32_t dot_1(const int8_t *w, const int8_t *x, int32_t inputs, int32_t sum)
 {
-    const int8_t *const end = x + (inputs & ~3);
-    for (; x != end; x += 4, w += 4) {
+    for (int32_t fours = inputs / 4; fours > 0; --fours, x += 4, w += 4) {
 #ifdef WORDS
         const uint32_t codes = *(const word *)(const void *)x, weights = *(const word *)(const void *)w;
         uint32_t part, other;
