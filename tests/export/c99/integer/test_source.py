@@ -12,7 +12,7 @@ from tests.export.c99.integer.random_integer_nets import Builder, random_integer
 from actlab.errors import ExportError
 from actlab.export.integer.coding import Bits
 
-NETS = {f"net_{seed}": random_integer_net(seed) for seed in range(30)}
+NETS = {f"net_{seed}": random_integer_net(seed) for seed in range(20)}
 
 
 def examples(nets, count=4):

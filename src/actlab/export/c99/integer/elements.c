@@ -195,8 +195,7 @@ static void average_pool(const struct window *w, const struct ending *ending, co
             struct ending own = *ending;
             if (counts_padding)
                 divisor = end_inside(top, 1, w->rows, w->in_rows + w->bottom) * end_inside(left, 1, w->columns, w->in_columns + w->right);
-            own.multiplier += divisor - 1;
-            own.shift += divisor - 1;
+            own.scale += divisor - 1;
             for (int32_t start = 0; start < w->in_channels; start += 32) {
                 const int32_t rest = w->in_channels - start, count = rest < 32 ? rest : 32;
                 int32_t sums[32];

@@ -1,11 +1,15 @@
+/* Factor of the sums of a channel; or the threshold of its sums, and whether those above it are 1. */
+struct scale {
+    int32_t multiplier, shift;
+};
+
 /* From sums to the numbers of a tensor: `finish` writes those of the channels from `first` on, a row of which starts at y. */
 struct ending {
     void (*finish)(const struct ending *ending, const int32_t *sums, int32_t first, int32_t count, void *y);
-    const int32_t *multiplier; /* or thresholds */
-    const uint8_t *shift;      /* or whether sums above them are 1 */
+    const struct scale *scale;
     const int8_t *table;
-    int32_t step;              /* from the numbers of a channel to those of the next: 1, or 0 where all have the same */
-    int32_t table_step;        /* likewise of the tables: 256 or 0 */
+    int32_t step;       /* from the scale of a channel to that of the next: 1, or 0 where all have the same */
+    int32_t table_step; /* likewise of the tables: 256 or 0 */
     int32_t zero, low, high;
 };
 
@@ -22,43 +26,48 @@ static int32_t upper_half(int32_t a, int32_t b)
 #endif
 }
 
-/* sum * multiplier / 2**shift, halves rounded up; results that no code can have are cut off. */
-static int32_t scaled(int32_t sum, int32_t multiplier, int32_t shift)
-{
-    int64_t result;
-    if (shift > 32)
-        return (upper_half(sum, multiplier) + (1 << (shift - 33))) >> (shift - 32);
-    result = ((int64_t)sum * multiplier + ((int64_t)1 << (shift - 1))) >> shift;
-    return (int32_t)(result < -0x20000000 ? -0x20000000 : result > 0x20000000 ? 0x20000000 : result);
-}
-
 /* A number that is not below another and not above a third. */
 static int32_t clip(int32_t number, int32_t low, int32_t high)
 {
     return number < low ? low : number > high ? high : number;
 }
 
-/* Codes of 8 bits. */
+/* Codes of 8 bits: with the shift s of a scale, sum * multiplier / 2**(33 + s), halves rounded up, and the zero. */
 static void to_codes(const struct ending *ending, const int32_t *sums, int32_t first, int32_t count, void *y)
 {
-    const int32_t *multiplier = ending->multiplier + first * ending->step;
-    const uint8_t *shift = ending->shift + first * ending->step;
-    const int32_t step = ending->step, zero = ending->zero, low = ending->low, high = ending->high;
+    const struct scale *scale = ending->scale + first * ending->step;
+    const int32_t step = ending->step, zero = 2 * ending->zero + 1, low = ending->low, high = ending->high;
     int8_t *codes = (int8_t *)y + first;
-    for (int32_t i = 0; i < count; ++i, multiplier += step, shift += step)
-        codes[i] = (int8_t)clip(scaled(sums[i], *multiplier, *shift) + zero, low, high);
+    for (; count > 0; --count, scale += step)
+        *codes++ = (int8_t)clip(((upper_half(*sums++, scale->multiplier) >> scale->shift) + zero) >> 1, low, high);
 }
 
-/* Codes of 8 bits, through the table of an activation. */
+/* The same through the table of an activation. */
 static void to_table(const struct ending *ending, const int32_t *sums, int32_t first, int32_t count, void *y)
 {
-    const int32_t *multiplier = ending->multiplier + first * ending->step;
-    const uint8_t *shift = ending->shift + first * ending->step;
-    const int8_t *table = ending->table + 128 + first * ending->table_step;
-    const int32_t step = ending->step, table_step = ending->table_step, zero = ending->zero;
+    const struct scale *scale = ending->scale + first * ending->step;
+    const int8_t *const table = ending->table;
+    const int32_t step = ending->step, zero = 2 * (ending->zero + 128) + 1;
     int8_t *codes = (int8_t *)y + first;
-    for (int32_t i = 0; i < count; ++i, multiplier += step, shift += step, table += table_step)
-        codes[i] = table[clip(scaled(sums[i], *multiplier, *shift) + zero, -128, 127)];
+    for (; count > 0; --count, scale += step) {
+        uint32_t index = (uint32_t)(((upper_half(*sums++, scale->multiplier) >> scale->shift) + zero) >> 1);
+        if (index > 255u)
+            index = index >> 31 ? 0u : 255u;
+        *codes++ = table[index];
+    }
+}
+
+/* Codes of 8 bits for any shift: sum * multiplier / 2**shift; a table for each channel, or none. */
+static void to_any_codes(const struct ending *ending, const int32_t *sums, int32_t first, int32_t count, void *y)
+{
+    int8_t *codes = (int8_t *)y;
+    for (int32_t i = first; i < first + count; ++i) {
+        const struct scale scale = ending->scale[i * ending->step];
+        const int64_t product = (int64_t)*sums++ * scale.multiplier;
+        const int64_t code = ((product + ((int64_t)1 << (scale.shift - 1))) >> scale.shift) + ending->zero;
+        const int32_t cut = (int32_t)(code < ending->low ? ending->low : code > ending->high ? ending->high : code);
+        codes[i] = ending->table ? ending->table[i * ending->table_step + cut + 128] : (int8_t)cut;
+    }
 }
 
 /* Codes of 32 bits. */
@@ -66,9 +75,9 @@ static void to_long_codes(const struct ending *ending, const int32_t *sums, int3
 {
     int32_t *codes = (int32_t *)y + first;
     for (int32_t i = 0; i < count; ++i) {
-        const int32_t shift = ending->shift[(first + i) * ending->step];
-        const int64_t product = (int64_t)sums[i] * ending->multiplier[(first + i) * ending->step];
-        const int64_t code = ((product + ((int64_t)1 << (shift - 1))) >> shift) + ending->zero;
+        const struct scale scale = ending->scale[(first + i) * ending->step];
+        const int64_t product = (int64_t)sums[i] * scale.multiplier;
+        const int64_t code = ((product + ((int64_t)1 << (scale.shift - 1))) >> scale.shift) + ending->zero;
         codes[i] = (int32_t)(code < ending->low ? ending->low : code > ending->high ? ending->high : code);
     }
 }

@@ -44,20 +44,25 @@ def print_codes_ending(
     coding = printed.net.codings[layer.output]
     is_long = isinstance(coding, Codes) and coding.width == 32
     multiplier, shift = normalised(ending.multiplier, ending.shift)
+    tables = ending.table is not None and ending.table.size > 256
+    is_short = not is_long and not tables and shift.min() > 32 and abs(ending.zero) < 2**20
+    finish = "to_any_codes"
+    if is_long or is_short:
+        finish = "to_long_codes" if is_long else "to_codes" if ending.table is None else "to_table"
+    printed.kernels.add(finish)
     step = int(by_channel and len(multiplier) > 1)
     values: dict[str, object] = {
-        "finish": "to_long_codes" if is_long else "to_codes" if ending.table is None else "to_table",
-        "multiplier": printed.constant(f"{name}_multiplier", multiplier, "int32_t"),
-        "shift": printed.constant(f"{name}_shift", shift, "uint8_t"),
+        "finish": finish,
+        "scale": printed.scales(f"{name}_scale", multiplier, shift - 33 * is_short),
+        "step": step,
+        "zero": ending.zero,
+        "low": _int32(ending.low),
+        "high": ending.high,
     }
-    printed.kernels.add(str(values["finish"]))
     if ending.table is not None:
         table = clipped(ending.table, ending.low, ending.high)
-        values |= {
-            "table": printed.constant(f"{name}_table", table),
-            "table_step": 256 if table.ndim > 1 and len(table) > 1 else 0,
-        }
-    values |= {"step": step, "zero": ending.zero, "low": _int32(ending.low), "high": ending.high}
+        values |= {"table": printed.constant(f"{name}_table", table), "table_step": 256 * tables}
+        values |= {"low": -128, "high": 127}
     return printed.record("ending", f"{name}_ending", values)
 
 

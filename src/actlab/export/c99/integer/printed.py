@@ -65,6 +65,14 @@ class Printed:
         )
         return f"{name}.is"
 
+    def scales(self, name: str, first: Any, second: Any) -> str:
+        """Define an array of pairs, multiplier and shift or threshold and direction, and return its name."""
+        pairs = ",\n".join(f"    {{{a}, {int(b)}}}" for a, b in zip(first.tolist(), second.tolist(), strict=True))
+        self.kernels.add("scale")
+        self.bytes += 8 * len(first)
+        self.constants.append(f"static const struct scale {name}[{len(first)}] = {{\n{pairs}\n}};")
+        return name
+
     def record(self, kind: str, name: str, values: Mapping[str, object]) -> str:
         """Define a record and return a pointer to it.
 
