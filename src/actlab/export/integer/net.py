@@ -108,7 +108,7 @@ def _encoded(x: Floats, coding: Coding) -> Integers:
     return codes.astype(np.int8 if coding.width == 8 else np.int32)
 
 
-def _numbers(codes: Integers, coding: Coding) -> Floats:
+def _numbers(codes: Integers, coding: Coding) -> Any:
     if isinstance(coding, (Codes, Bits)):
         return values_of(codes, coding) * coding.scale
     return codes
