@@ -1210,6 +1210,33 @@ class Lengths:
         ),
         first=_file(OBSTACLES),
     ),
+    # engines
+    Wrong(
+        wrong="an engine that does not exist",
+        typed="actlab conform my_task.py --against net.onx",
+        says=("no engine net.onx", "an ONNX file", "saved outputs"),
+    ),
+    Wrong(
+        wrong="a function that the file of an engine does not define",
+        typed="actlab conform my_task.py --against my_task.py:metrik",
+        says=("defines no function 'metrik'", "Did you mean 'metric'"),
+    ),
+    Wrong(
+        wrong="an engine with other outputs",
+        typed="actlab conform my_task.py --against my_task.py:sums",
+        says=("Output 0 of sums has the shape (32,)", "the model's (32, 2)"),
+        first=_file(GOOD + "\ndef sums(x):\n    return x.sum(1)\n"),
+    ),
+    Wrong(
+        wrong="a file that is no engine",
+        typed="actlab conform my_task.py --against my_task.py",
+        says=("belongs to no engine", "an ONNX file"),
+    ),
+    Wrong(
+        wrong="a step of codes that is none",
+        typed="actlab conform my_task.py --against my_task.py:loss --step 0",
+        says=("step is a finite number above 0", "got 0.0"),
+    ),
     Wrong(
         wrong="an axis called like a built-in one",
         typed="actlab evaluate my_task.py --axes my_axes.py",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from actlab.evaluate.audit.audit import audit
     from actlab.evaluate.audit.finding import DataAudit
     from actlab.evaluate.axis import axis
+    from actlab.export.conform.conform import conform
     from actlab.export.front import export
     from actlab.functions.activation import Activation, Claims, Learned, activation, get, learned, names
     from actlab.functions.analysis.facts import facts, gain
@@ -86,6 +87,7 @@ _MODULES = {
     "axis": "evaluate.axis",
     "calibrate": "bench.crossover",
     "compare": "study",
+    "conform": "export.conform.conform",
     "cost": "diagnostics.cost",
     "doctor": "diagnostics.doctor",
     "evaluate": "diagnostics.axes.evaluate",
@@ -148,6 +150,7 @@ __all__ = [
     "axis",
     "calibrate",
     "compare",
+    "conform",
     "cost",
     "doctor",
     "evaluate",

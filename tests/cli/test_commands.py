@@ -32,6 +32,7 @@ FROZEN = {
     },
     "evaluate": {"--axes", "--act", "--seed", "--import", "--json"},
     "export": {"--to", "--out", "--opset", "--prefer", "--fixed-batch", "--runtime", "--seed", "--import", "--json"},
+    "conform": {"--against", "--runtime", "--step", "--tolerance", "--examples-only", "--seed", "--import", "--json"},
     "doctor": {"--seeds", "--steps", "--seed", "--budget", "--import", "--json"},
     "reference": {"--out", "--import", "--json"},
     "compare": {

@@ -2,13 +2,14 @@
 
 A file defines ``model``: an ``nn.Module``, or a function ``model()`` or ``model(seed)`` that returns one. It may define
 ``example_inputs``: a tensor, a tuple of positional arguments, a dict of keyword arguments, or a function that returns one of these.
-Without it, inputs are taken from the ``data(seed)`` of a task file.
+Without it, inputs are taken from the ``data(seed)`` of a task file. It may also define ``targets`` of these examples, and ``metric``, a
+function of outputs, or of outputs and targets.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from actlab.tasks.loading.nested import mapped
 from actlab.tasks.task import Task, load_data
 from actlab.tasks.user_code import call_with_seed
 
-__all__ = ["LoadedModel", "load_model"]
+__all__ = ["LoadedModel", "load_function", "load_model"]
 
 BATCH = 32
 """Number of examples taken from the data of a task."""
@@ -37,11 +38,17 @@ class LoadedModel:
         name: of the task, or of the file without its suffix.
         model: a new model.
         example_inputs: its inputs, as :func:`actlab.find` takes them; None where the file defines none.
+        targets: of these examples; None where the file defines none.
+        metric: a function of outputs, or of outputs and targets; None where the file defines none.
+        names: what the file defines.
     """
 
     name: str
     model: nn.Module
     example_inputs: Any
+    targets: Any = None
+    metric: Callable[..., Any] | None = None
+    names: Mapping[str, Any] = field(default_factory=dict)
 
 
 def load_model(source: str | Path, seed: int = 0) -> LoadedModel:
@@ -68,7 +75,47 @@ def load_model(source: str | Path, seed: int = 0) -> LoadedModel:
     namespace = task_file.run_file(file)
     with isolated(seed):
         model = _model(namespace, file, seed)
-        return LoadedModel(name=file.stem, model=model, example_inputs=_example_inputs(namespace, model, file, seed))
+        metric = namespace.get("metric")
+        return LoadedModel(
+            name=file.stem,
+            model=model,
+            example_inputs=_example_inputs(namespace, model, file, seed),
+            targets=_targets(namespace, file, seed),
+            metric=metric if callable(metric) else None,
+            names=namespace,
+        )
+
+
+def load_function(source: str, loaded: LoadedModel, model_file: str | Path) -> Callable[..., Any]:
+    """Return a function of a Python file.
+
+    Args:
+        source: ``file.py:function``.
+        loaded: a model; where the function is in its file, it is the one beside this very model.
+        model_file: of the model.
+
+    Raises:
+        TaskError: the file does not exist, raises, or defines no such function.
+
+    Example:
+        >>> load_function("nowhere.py:engine", LoadedModel(name="net", model=nn.ReLU(), example_inputs=None), "net.py")
+        Traceback (most recent call last):
+        actlab.errors.TaskError: There is no file nowhere.py. ...
+    """
+    path, _, name = source.rpartition(":")
+    file = Path(path).expanduser()
+    is_same = loaded.names and file.exists() and file.resolve() == Path(model_file).expanduser().resolve()
+    names = loaded.names if is_same else task_file.run_file(file)
+    function = names.get(name)
+    if not callable(function):
+        near = did_you_mean(
+            name, [each for each, value in names.items() if callable(value) and not each.startswith("_")]
+        )
+        raise TaskError(
+            f"{file} defines no function {name!r}, which takes the model's inputs and returns its outputs.{near}"
+        )
+    called: Callable[..., Any] = function
+    return called
 
 
 def _from_task(task: Task, seed: int) -> LoadedModel:
@@ -112,6 +159,15 @@ def _example_inputs(namespace: Mapping[str, Any], model: nn.Module, file: Path, 
     data = as_data(_evaluated(namespace["data"], f"data in {file}", seed), of=str(file), seed=seed)
     step = namespace.get("step")
     return _inputs(data, model, step if callable(step) else None)
+
+
+def _targets(namespace: Mapping[str, Any], file: Path, seed: int) -> Any:
+    """Return the targets of the example inputs: those of the file, or of its data where the inputs are taken from there."""
+    if "targets" in namespace or "example_inputs" in namespace or "data" not in namespace:
+        return _evaluated(namespace.get("targets"), f"targets in {file}", seed)
+    data = as_data(_evaluated(namespace["data"], f"data in {file}", seed), of=str(file), seed=seed)
+    batch = data.train.first(BATCH) if isinstance(data.train, Split) and "step" not in namespace else ()
+    return batch[1] if len(batch) == 2 else None
 
 
 def _evaluated(value: Any, what: str, seed: int) -> Any:

@@ -17,6 +17,7 @@ VIEWS = {
     "Appraisal": ("model.importance", "appraisal_table"),
     "Bench": ("bench", "speed_table"),
     "Calibration": ("crossover", "crossover_table"),
+    "ConformReport": ("model.conform", "conform_view"),
     "Costs": ("bench", "cost_table"),
     "DataAudit": ("audit", "audit_view"),
     "Diagnosis": ("model.doctor", "diagnosis_view"),

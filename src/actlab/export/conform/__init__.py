@@ -1,0 +1,1 @@
+"""Which activation functions an engine really runs, told from its outputs."""
