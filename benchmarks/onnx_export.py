@@ -23,8 +23,8 @@ from torch import nn
 import actlab
 from actlab.codegen.onnx.program import Program, Settings, program_of_spec
 from actlab.codegen.pytorch import text
+from actlab.export.capture.quiet import quietly
 from actlab.export.onnx.check import session
-from actlab.export.onnx.quiet import quietly
 from actlab.export.onnx.settings import needed
 from actlab.export.onnx.single import model_of
 from actlab.functions.activation import names

@@ -17,10 +17,10 @@ from actlab.export.c99.settings import C99Settings
 from actlab.export.c99.source import Source, print_net
 from actlab.export.c99.text import identifier
 from actlab.export.c99.vectors import test_program
+from actlab.export.capture.capture import batch_size, with_batch
 from actlab.export.net.layers import Activation
 from actlab.export.net.net import Net
 from actlab.export.net.read import read_net
-from actlab.export.onnx.capture import batch_size, with_batch
 from actlab.export.refusal import Refusal, refuse
 from actlab.export.report import BatchDifference, ExportedActivation, ExportReport, Memory
 from actlab.nn.passes.output_tensors import output_tensors

@@ -9,9 +9,9 @@ from typing import Any
 from torch import Tensor
 
 from actlab.errors import SpecError
+from actlab.export.capture.formulas import Formulas
 from actlab.export.net.layers import Activation, Scale, Slice
 from actlab.export.net.value import Reading, UnsupportedError, Value, numbers_over
-from actlab.export.onnx.formulas import Formulas
 from actlab.functions.activation import names
 from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec

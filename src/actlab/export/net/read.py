@@ -11,6 +11,7 @@ from torch.export.graph_signature import InputKind, OutputKind
 from torch.fx import Node
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 
+from actlab.export.capture.obstacles import of_node
 from actlab.export.net.activations import activation_of, formula_of
 from actlab.export.net.fold import fold
 from actlab.export.net.layers import ArgMax, Layer, Reshape
@@ -18,7 +19,6 @@ from actlab.export.net.net import Net
 from actlab.export.net.operators import OPERATORS
 from actlab.export.net.trace import Traced, is_in_place, operator_name, trace
 from actlab.export.net.value import Reading, UnsupportedError, Value
-from actlab.export.onnx.obstacles import of_node
 from actlab.export.refusal import Refusal, refuse
 from actlab.nn.sites.dry_run import Inputs, copy_inputs
 

@@ -16,11 +16,11 @@ from torch.fx import Node
 from torch.utils._pytree import tree_leaves, tree_map
 
 from actlab.errors import ExportError
-from actlab.export.onnx.capture import batch_size, with_batch
-from actlab.export.onnx.formulas import Formulas
-from actlab.export.onnx.layers import activation_layers, as_nodes
-from actlab.export.onnx.obstacles import changed_buffers, of_an_exception
-from actlab.export.onnx.quiet import quietly
+from actlab.export.capture.capture import batch_size, with_batch
+from actlab.export.capture.formulas import Formulas
+from actlab.export.capture.layers import activation_layers, as_nodes
+from actlab.export.capture.obstacles import changed_buffers, of_an_exception
+from actlab.export.capture.quiet import quietly
 from actlab.export.refusal import Refusal
 from actlab.functions.mean_formula import mean_formula
 from actlab.nn.layers.activation_layer import ActivationLayer

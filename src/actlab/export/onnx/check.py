@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from actlab.codegen.onnx.program import Settings
-from actlab.export.onnx.capture import batch_size, with_batch
-from actlab.export.onnx.formulas import Formula
+from actlab.export.capture.capture import batch_size, with_batch
+from actlab.export.capture.formulas import Formula
 from actlab.export.onnx.settings import needed
 from actlab.export.onnx.single import model_of
 from actlab.export.report import BatchDifference, SpecialValue

@@ -12,11 +12,11 @@ from torch.utils._pytree import tree_leaves
 
 from actlab.codegen.onnx.program import Settings
 from actlab.errors import ExportError
-from actlab.export.onnx.capture import Captured, capture
+from actlab.export.capture.capture import Captured, capture
+from actlab.export.capture.quiet import quietly
 from actlab.export.onnx.check import differences, session, special_values
 from actlab.export.onnx.graph import print_formulas
 from actlab.export.onnx.latency import latencies
-from actlab.export.onnx.quiet import quietly
 from actlab.export.onnx.settings import OnnxSettings, needed
 from actlab.export.refusal import Refusal, refuse
 from actlab.export.report import BatchDifference, ExportedActivation, ExportReport, Latency

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from actlab.codegen.onnx.program import Program, Settings
-from actlab.export.onnx.formulas import DOMAIN, Formula, Formulas
+from actlab.export.capture.formulas import DOMAIN, Formula, Formulas
 from actlab.export.onnx.settings import needed
 from actlab.export.report import ExportedActivation
 

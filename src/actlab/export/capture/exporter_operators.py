@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from actlab.export.onnx.quiet import quietly
+from actlab.export.capture.quiet import quietly
 
 __all__ = ["ExporterOperators", "exporter_operators"]
 

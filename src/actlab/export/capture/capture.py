@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.utils._pytree import tree_leaves, tree_map
 
-from actlab.export.onnx.exporter_operators import exporter_operators
-from actlab.export.onnx.formulas import Formulas
-from actlab.export.onnx.layers import as_nodes
-from actlab.export.onnx.obstacles import changed_buffers, in_the_graph, of_an_exception
-from actlab.export.onnx.quiet import quietly
-from actlab.export.onnx.torch_functions import decompositions
+from actlab.export.capture.exporter_operators import exporter_operators
+from actlab.export.capture.formulas import Formulas
+from actlab.export.capture.layers import as_nodes
+from actlab.export.capture.obstacles import changed_buffers, in_the_graph, of_an_exception
+from actlab.export.capture.quiet import quietly
+from actlab.export.capture.torch_functions import decompositions
 from actlab.export.refusal import Refusal
 from actlab.nn.sites.dry_run import Arguments, no_side_effects, run
 

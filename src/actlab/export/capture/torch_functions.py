@@ -15,7 +15,7 @@ import sympy
 import torch
 from torch import Tensor
 
-from actlab.export.onnx.formulas import Formulas
+from actlab.export.capture.formulas import Formulas
 from actlab.functions.formula import Expr, absolute, asinh, expm1, hypot, log1p, logsigmoid, maximum, sigmoid, softplus
 from actlab.functions.grammar import parse
 

@@ -14,7 +14,7 @@ from torch import nn
 from torch.export import ExportedProgram
 from torch.fx import Node
 
-from actlab.export.onnx.exporter_operators import exporter_operators
+from actlab.export.capture.exporter_operators import exporter_operators
 from actlab.export.refusal import Refusal
 from actlab.nn.sites.dry_run import Arguments, no_side_effects, run
 

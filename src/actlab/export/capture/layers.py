@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 
 from torch import nn
 
-from actlab.export.onnx.formulas import Formulas
+from actlab.export.capture.formulas import Formulas
 from actlab.nn.layers.activation_layer import ActivationLayer
 from actlab.nn.layers.deferred import Deferred
 
