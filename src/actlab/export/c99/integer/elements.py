@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from actlab.errors import ExportError
-from actlab.export.c99.integer.endings import ends_in_codes, print_codes_ending
+from actlab.export.c99.integer.endings import ends_in_codes, print_codes_ending, print_ending
 from actlab.export.c99.integer.memory_order import Transpose
 from actlab.export.c99.integer.printed import WIDTHS, Printed, c_type, prints
 from actlab.export.c99.integer.products import reads_codes, window_fields
@@ -65,11 +65,11 @@ def _lookup(layer: Lookup, name: str, printed: Printed) -> list[str]:
     return [printed.call("lookup", table, count, layer.inner, x, y, size_of(printed, layer.output))]
 
 
-@prints(Affine, is_of_codes)
+@prints(Affine, reads_codes)
 def _affine(layer: Affine, name: str, printed: Printed) -> list[str]:
     factor = printed.constant(f"{name}_factor", layer.factor, "int32_t")
     bias = printed.constant(f"{name}_bias", layer.bias, "int32_t")
-    ending = print_codes_ending(layer, layer.ending, name, printed)
+    ending = print_ending(layer, layer.ending, name, printed)
     x, y = printed.pointer(layer.inputs[0]), printed.pointer(layer.output)
     zero, size = _zero(printed, layer.inputs[0]), size_of(printed, layer.output)
     return [printed.call("affine", factor, bias, len(layer.factor), layer.inner, zero, ending, x, y, size)]
@@ -89,9 +89,9 @@ def _combine(layer: Combine, name: str, printed: Printed) -> list[str]:
     return [printed.call("combine", two, a, b, printed.pointer(layer.output), size_of(printed, layer.output))]
 
 
-@prints(Multiply, is_of_codes)
+@prints(Multiply, reads_codes)
 def _multiply(layer: Multiply, name: str, printed: Printed) -> list[str]:
-    ending = print_codes_ending(layer, layer.ending, name, printed)
+    ending = print_ending(layer, layer.ending, name, printed)
     two = _two(layer, name, printed)
     a, b = (printed.pointer(each) for each in layer.inputs)
     return [printed.call("multiply", two, ending, a, b, printed.pointer(layer.output), size_of(printed, layer.output))]

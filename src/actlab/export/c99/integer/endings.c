@@ -81,3 +81,19 @@ static void to_long_codes(const struct ending *ending, const int32_t *sums, int3
         codes[i] = (int32_t)(code < ending->low ? ending->low : code > ending->high ? ending->high : code);
     }
 }
+
+/* Bits in rows of `table_step` elements, each of which starts with a word of its own: whether a sum is at least its threshold, or below. */
+static void to_bits(const struct ending *ending, const int32_t *sums, int32_t first, int32_t count, void *y)
+{
+    const int32_t size = ending->table_step, words = (size + 31) / 32;
+    uint32_t *line = (uint32_t *)y + first / size * words;
+    for (int32_t i = 0, at = first % size; i < count; ++i, ++at) {
+        const struct scale scale = ending->scale[(first + i) * ending->step];
+        if (at == size) {
+            at = 0;
+            line += words;
+        }
+        const uint32_t bit = (uint32_t)((sums[i] >= scale.multiplier) == scale.shift);
+        line[at / 32] = (at % 32 ? line[at / 32] & ~(1u << at % 32) : 0u) | bit << at % 32;
+    }
+}

@@ -8,10 +8,10 @@ import numpy as np
 
 from actlab.errors import ExportError
 from actlab.export.c99.integer.printed import Printed
-from actlab.export.integer.coding import Codes
+from actlab.export.integer.coding import Codes, Coding
 from actlab.export.integer.layers import Ending, IntegerLayer, Requantize
 
-__all__ = ["ends_in_codes", "print_codes_ending", "row_bytes"]
+__all__ = ["ends_in_codes", "print_codes_ending", "print_ending", "row_bytes"]
 
 
 def ends_in_codes(layer: Any, printed_net: Any) -> bool:
@@ -19,9 +19,9 @@ def ends_in_codes(layer: Any, printed_net: Any) -> bool:
     return isinstance(printed_net.codings[layer.output], Codes)
 
 
-def row_bytes(outputs: int, coding: Codes) -> int:
-    """Return the bytes of a row of codes."""
-    return outputs * coding.width // 8
+def row_bytes(outputs: int, coding: Coding) -> int:
+    """Return the bytes of a row of codes or bits."""
+    return outputs * coding.width // 8 if isinstance(coding, Codes) else 4 * -(-outputs // 32)
 
 
 def print_codes_ending(
@@ -63,6 +63,21 @@ def print_codes_ending(
         table = clipped(ending.table, ending.low, ending.high)
         values |= {"table": printed.constant(f"{name}_table", table), "table_step": 256 * tables}
         values |= {"low": -128, "high": 127}
+    return printed.record("ending", f"{name}_ending", values)
+
+
+def print_ending(layer: IntegerLayer, ending: Ending, name: str, printed: Printed) -> str:
+    """Define the record of an ending that makes codes or bits, and return a pointer to it; see :func:`print_codes_ending`."""
+    if isinstance(ending, Requantize):
+        return print_codes_ending(layer, ending, name, printed)
+    shape = printed.net.shapes[layer.output]
+    printed.kernels.add("to_bits")
+    values: dict[str, object] = {
+        "finish": "to_bits",
+        "scale": printed.scales(f"{name}_scale", ending.value, ending.above),
+        "step": int(len(ending.value) > 1),
+        "table_step": shape[-1] if shape else 1,
+    }
     return printed.record("ending", f"{name}_ending", values)
 
 

@@ -151,11 +151,14 @@ def prints(
     kind: type[IntegerLayer],
     applies: Callable[[Any, IntegerNet], bool],
     scratch: Scratch = lambda _layer, _net: 0,
+    *,
+    first: bool = False,
 ) -> Callable[[Print], Print]:
-    """Register a function as the form of a kind of layer; see :class:`Form`."""
+    """Register a function as the form of a kind of layer, see :class:`Form`; one that is preferred to those before it comes first."""
 
     def register(function: Print) -> Print:
-        FORMS.setdefault(kind, []).append(Form(applies=applies, print=function, scratch=scratch))
+        forms = FORMS.setdefault(kind, [])
+        forms.insert(0 if first else len(forms), Form(applies=applies, print=function, scratch=scratch))
         return function
 
     return register

@@ -8,9 +8,10 @@ struct product {
 };
 
 /* Four sums of products; the weights are blocks of four inputs of each of the four. */
-static void dot_4(const int8_t *w, const int8_t *x, int32_t inputs, int32_t *sums)
+APART
+static void dot_4(const int8_t *w, const int8_t *x, int32_t inputs, const int32_t *bias, int32_t *sums)
 {
-    int32_t a = sums[0], b = sums[1], c = sums[2], d = sums[3];
+    int32_t a = bias[0], b = bias[1], c = bias[2], d = bias[3];
     for (int32_t fours = inputs / 4; fours > 0; --fours, x += 4, w += 16) {
 #ifdef WORDS
         const word *const weights = (const word *)(const void *)w;
@@ -83,12 +84,10 @@ static void dense_row(const struct product *p, int32_t first, int32_t outputs, c
     for (int32_t start = first; start < first + outputs; start += 32) {
         const int32_t left = first + outputs - start, count = left < 32 ? left : 32;
         int32_t sums[32], i;
-        for (i = 0; i < count; ++i)
-            sums[i] = p->bias[start + i];
         for (i = 0; i + 4 <= count; i += 4, w += 4 * filled)
-            dot_4(w, x, p->inputs, sums + i);
+            dot_4(w, x, p->inputs, p->bias + start + i, sums + i);
         for (; i < count; ++i, w += filled)
-            sums[i] = dot_1(w, x, p->inputs, sums[i]);
+            sums[i] = dot_1(w, x, p->inputs, p->bias[start + i]);
         p->ending->finish(p->ending, sums, start, count, y);
     }
 }
@@ -103,24 +102,32 @@ static void dense(const struct product *p, const int8_t *x, void *y, int32_t row
 /* The codes below a window, of the channels from `first` on, with zeros in the padding. */
 static void gather(const struct window *w, const int8_t *x, int32_t row, int32_t column, int32_t first, int32_t channels, int8_t *codes)
 {
-    const int32_t top = row * w->row_stride - w->top, left = column * w->column_stride - w->left;
-    for (int32_t i = 0; i < w->rows; ++i) {
-        const int32_t at_row = top + i * w->row_dilation;
-        for (int32_t j = 0; j < w->columns; ++j, codes += channels) {
-            const int32_t at = left + j * w->column_dilation;
-            if (at_row >= 0 && at_row < w->in_rows && at >= 0 && at < w->in_columns)
-                copy_codes(x + (at_row * w->in_columns + at) * w->in_channels + first, codes, channels);
-            else
-                fill_codes(codes, w->zero, channels);
+    const int32_t left = column * w->column_stride - w->left, dilation = w->column_dilation, line = w->in_columns * w->in_channels;
+    const int32_t start = first_inside(left, dilation), end = end_inside(left, dilation, w->columns, w->in_columns);
+    const int32_t step = dilation * w->in_channels, run = step == channels ? end - start : 1;
+    int32_t at = row * w->row_stride - w->top;
+    for (int32_t i = 0; i < w->rows; ++i, at += w->row_dilation) {
+        if (at < 0 || at >= w->in_rows || end <= start) {
+            fill_codes(codes, w->zero, w->columns * channels);
+            codes += w->columns * channels;
+            continue;
         }
+        const int8_t *from = x + at * line + (left + start * dilation) * w->in_channels + first;
+        fill_codes(codes, w->zero, start * channels);
+        codes += start * channels;
+        for (int32_t j = start; j < end; j += run, from += step, codes += run * channels)
+            copy_codes(from, codes, run * channels); /* neighbours at once */
+        fill_codes(codes, w->zero, (w->columns - end) * channels);
+        codes += (w->columns - end) * channels;
     }
 }
 
-/* Convolution: the codes below each window, then a dense layer for each group. */
+/* Convolution: the codes below each window, filled up to fours, then a dense layer for each group. */
 static void conv(const struct window *w, const struct product *p, const int8_t *x, int8_t *codes, void *y)
 {
     const int32_t channels = w->in_channels / w->groups, outputs = w->out_channels / w->groups;
     int8_t *to = (int8_t *)y;
+    fill_codes(codes, 0, p->inputs);
     for (int32_t row = 0; row < w->out_rows; ++row)
         for (int32_t column = 0; column < w->out_columns; ++column, to += p->row)
             for (int32_t group = 0; group < w->groups; ++group) {
@@ -130,9 +137,11 @@ static void conv(const struct window *w, const struct product *p, const int8_t *
 }
 
 /* Sums over the positions of a window of four channels; the weights of a position are neighbours. */
-static void column_sums_4(const int8_t *w, const int8_t *x, int32_t rows, int32_t columns, int32_t row, int32_t column, int32_t *sums)
+APART
+static void column_sums_4(const int8_t *w, const int8_t *x, int32_t rows, int32_t columns, int32_t row, int32_t column, const int32_t *bias,
+                          int32_t *sums)
 {
-    int32_t a = sums[0], b = sums[1], c = sums[2], d = sums[3];
+    int32_t a = bias[0], b = bias[1], c = bias[2], d = bias[3];
     for (; rows > 0; --rows, x += row) {
         const int8_t *from = x;
         for (int32_t j = columns; j > 0; --j, from += column, w += 4) {
@@ -184,12 +193,10 @@ static void depthwise(const struct window *w, const struct product *p, const int
             for (int32_t start = 0; start < channels; start += 32) {
                 const int32_t rest = channels - start, count = rest < 32 ? rest : 32;
                 int32_t sums[32], i;
-                for (i = 0; i < count; ++i)
-                    sums[i] = p->bias[start + i];
                 for (i = 0; i + 4 <= count; i += 4, weight += 4 * size)
-                    column_sums_4(weight, from + start + i, w->rows, w->columns, row_step, column_step, sums + i);
+                    column_sums_4(weight, from + start + i, w->rows, w->columns, row_step, column_step, p->bias + start + i, sums + i);
                 for (; i < count; ++i, weight += size)
-                    sums[i] = column_sum(weight, from + start + i, w->rows, w->columns, row_step, column_step, sums[i]);
+                    sums[i] = column_sum(weight, from + start + i, w->rows, w->columns, row_step, column_step, p->bias[start + i]);
                 p->ending->finish(p->ending, sums, start, count, to);
             }
         }

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from actlab.export.c99.integer.endings import ends_in_codes, print_codes_ending, row_bytes
+from actlab.export.c99.integer.endings import print_ending, row_bytes
 from actlab.export.c99.integer.printed import Printed, prints
 from actlab.export.integer.coding import Codes
 from actlab.export.integer.layers import Product
@@ -37,7 +37,7 @@ def is_pointwise(layer: Product) -> bool:
 
 
 def _applies(layer: Product, net: IntegerNet) -> bool:
-    return reads_codes(layer, net) and ends_in_codes(layer, net)
+    return reads_codes(layer, net)
 
 
 def _scratch(layer: Product, _net: IntegerNet) -> int:
@@ -51,27 +51,26 @@ def _scratch(layer: Product, _net: IntegerNet) -> int:
 @prints(Product, _applies, _scratch)
 def _print(layer: Product, name: str, printed: Printed) -> list[str]:
     coding = printed.net.codings[layer.inputs[0]]
-    output = printed.net.codings[layer.output]
     assert isinstance(coding, Codes)  # noqa: S101 # what the form applies to
-    assert isinstance(output, Codes)  # noqa: S101 # likewise
     outputs = len(layer.weight)
     weight = layer.weight.reshape(outputs, -1)
     bias = layer.bias.astype(np.int64) - coding.zero * weight.astype(np.int64).sum(1)
-    inputs = weight.shape[1]
+    is_dense = layer.window is None or is_pointwise(layer)
+    inputs = weight.shape[1] if is_dense else -(-weight.shape[1] // 4) * 4
     product = printed.record(
         "product",
         f"{name}_product",
         {
             "weight": printed.constant(f"{name}_weight", _weights(layer, weight)),
             "bias": printed.constant(f"{name}_bias", bias, "int32_t"),
-            "ending": print_codes_ending(layer, layer.ending, name, printed),
+            "ending": print_ending(layer, layer.ending, name, printed),
             "inputs": inputs,
             "outputs": outputs,
-            "row": row_bytes(outputs, output),
+            "row": row_bytes(outputs, printed.net.codings[layer.output]),
         },
     )
     x, y = printed.pointer(layer.inputs[0]), printed.pointer(layer.output)
-    if layer.window is None or is_pointwise(layer):
+    if layer.window is None or is_dense:
         rows = int(np.prod(printed.net.shapes[layer.output], dtype=int)) // outputs
         return [printed.call("dense", product, x, y, rows)]
     kernel = "depthwise" if is_depthwise(layer) else "conv"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from actlab.errors import ExportError
+from actlab.export.c99.bits.forms import KERNELS
+from actlab.export.c99.bits.unpack import with_conversions
 from actlab.export.c99.integer import elements, products  # noqa: F401 # their functions are registered as forms of layers
 from actlab.export.c99.integer.interface import header, pointers, signature
 from actlab.export.c99.integer.memory_order import in_memory_order
@@ -20,7 +22,7 @@ from actlab.export.net.arena import Plan, Tensors, plan_tensors
 __all__ = ["print_integer_net"]
 
 FOLDER = Path(__file__).parent
-FILES = tuple(FOLDER / f"{name}.c" for name in ("words", "endings", "elements", "products"))
+FILES = (*(FOLDER / f"{name}.c" for name in ("words", "endings", "elements", "products")), KERNELS)
 OVER = (Affine, Combine, Lookup, Multiply, Select, Softmax)
 
 
@@ -34,7 +36,7 @@ def print_integer_net(net: IntegerNet, name: str) -> Source:
     Raises:
         ExportError: a layer has no form in C99; all of them are named.
     """
-    ordered = in_memory_order(net)
+    ordered = with_conversions(in_memory_order(net))
     places = _plan(ordered)
     printed = Printed(net=ordered, plan=places, pointers=pointers(net))
     statements: list[str] = []

@@ -1,3 +1,10 @@
+/* Not to be inlined, so that a loop has all registers for itself. */
+#if defined(__GNUC__)
+#define APART __attribute__((noinline))
+#else
+#define APART
+#endif
+
 /* Products of two pairs of numbers of 16 bits, added to a sum; the pairs are taken out of four codes. */
 #if defined(__ARM_FEATURE_DSP) && defined(__GNUC__)
 #define WORDS
