@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from actlab.export.net.layers import Activation, Conv, Dense, Layer, Scale, Slice
+from actlab.export.net.layers import Activation, Conv, Dense, Layer, Numbers, Pool, Scale, Slice
 from actlab.export.net.net import Net
 
 __all__ = ["fold"]
@@ -18,10 +18,11 @@ def fold(net: Net) -> Net:
     """Return a net with fewer layers that computes the same, up to rounding.
 
     Scales behind a dense layer or a convolution are multiplied into its weights, in float64; slices of which a gated function alone reads
-    both halves become its :attr:`~actlab.export.net.layers.Activation.split`; layers whose output nobody reads are left out.
+    both halves become its :attr:`~actlab.export.net.layers.Activation.split`; layers whose output nobody reads are left out. Scales with
+    positive factors behind a maximum are multiplied into the layer in front of it.
     """
     layers = _used(net, net.layers)
-    for step in (_with_scales, _with_halves):
+    for step in (_with_scales, _through_maxima, _with_halves):
         layers = _used(net, step(net, layers))
     kept = {name for layer in layers for name in (*layer.inputs, layer.output)} | {*net.inputs, *net.outputs}
     return replace(net, layers=tuple(layers), shapes={name: net.shapes[name] for name in net.shapes if name in kept})
@@ -39,6 +40,35 @@ def _used(net: Net, layers: Sequence[Layer]) -> list[Layer]:
 def _reads(net: Net, layers: Sequence[Layer]) -> Counter[str]:
     """Return how often each tensor is read; an output is read once more."""
     return Counter([name for layer in layers for name in layer.inputs] + list(net.outputs))
+
+
+def _through_maxima(net: Net, layers: Sequence[Layer]) -> list[Layer]:
+    """Multiply scales behind a maximum into the layer before it, where they keep the order of its numbers."""
+    reads, found = _reads(net, layers), list(layers)
+    for index in range(len(layers) - 2):
+        before, pool, scale = found[index : index + 3]
+        if not isinstance(pool, Pool) or pool.kind != "max" or not isinstance(scale, Scale):
+            continue
+        is_chain = pool.inputs[0] == before.output and scale.inputs[0] == pool.output
+        if not is_chain or max(reads[before.output], reads[pool.output]) > 1 or not (scale.scale.values > 0).all():
+            continue
+        sizes = [net.size(tensor) // net.shapes[tensor][0] for tensor in (pool.output, before.output)]
+        numbers = [_of_channels(each, *sizes) for each in (scale.scale, scale.shift)]
+        moved = replace(scale, output=before.output, scale=numbers[0], shift=numbers[1])
+        merged = _merged(net, before, moved) if all(numbers) else None
+        if merged is not None:
+            found[index : index + 3] = [merged, replace(pool, output=scale.output), _NOTHING]
+    return [layer for layer in found if layer is not _NOTHING]
+
+
+_NOTHING = Layer(name="", inputs=("",), output="")
+
+
+def _of_channels(numbers: Numbers, pixels: int, new_pixels: int) -> Numbers | None:
+    """Return the numbers of channels for another number of pixels; None where pixels of a channel differ."""
+    if len(numbers.values) == 1:
+        return numbers
+    return replace(numbers, inner=new_pixels) if numbers.inner == pixels else None
 
 
 def _with_scales(net: Net, layers: Sequence[Layer]) -> list[Layer]:
