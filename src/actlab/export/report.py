@@ -8,7 +8,16 @@ from typing import Any
 
 from actlab.system.display import Displayed
 
-__all__ = ["BatchDifference", "ExportReport", "ExportedActivation", "Latency", "Memory", "SpecialValue"]
+__all__ = [
+    "BatchDifference",
+    "DeviceFigures",
+    "ExportReport",
+    "ExportedActivation",
+    "Latency",
+    "LayerInstructions",
+    "Memory",
+    "SpecialValue",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +115,60 @@ class Memory:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LayerInstructions:
+    """What a layer takes on a core.
+
+    Attributes:
+        layer: path in the model, kind and shape of the output.
+        instructions: per inference.
+    """
+
+    layer: str
+    instructions: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceFigures:
+    """What a project takes on an emulated core; instructions are counted and no cycles.
+
+    Attributes:
+        core: short name, as "m4f".
+        name: as in "Cortex-M4F".
+        missing: why nothing was measured; the figures are None then.
+        compiler: name and version.
+        emulator: name and version, and the board.
+        note: what differs from the core itself.
+        vectors: number of test vectors that ran.
+        right: whether all outputs are the model's, within the tolerance of the test program.
+        result: what the test program printed.
+        instructions: per inference, the mean over the vectors.
+        fewest: of a vector.
+        most: of a vector.
+        layers: instructions by layer, of a second build with a call behind each layer.
+        flash: bytes of code and constants, with the compiler's arithmetic that the net calls.
+        ram: bytes of static memory, without the stack and the caller's inputs and outputs.
+        stack: bytes of stack, to about 50.
+    """
+
+    core: str
+    name: str
+    missing: str = ""
+    compiler: str | None = None
+    emulator: str | None = None
+    note: str = ""
+    vectors: int | None = None
+    right: bool | None = None
+    result: str | None = None
+    instructions: int | None = None
+    fewest: int | None = None
+    most: int | None = None
+    layers: tuple[LayerInstructions, ...] = ()
+    flash: int | None = None
+    ram: int | None = None
+    stack: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExportReport(Displayed):
     """What was written, and how it was checked.
 
@@ -123,6 +186,7 @@ class ExportReport(Displayed):
         notes: what else the reader should know, such as a dtype that is computed in another.
         latencies: of the activations in the installed runtimes, where they were asked for.
         memory: what a C project takes on a device.
+        devices: what it takes on the emulated cores that were asked for.
     """
 
     _in_repr = ("path", "target", "model", "opset", "nodes", "largest")
@@ -140,6 +204,7 @@ class ExportReport(Displayed):
     notes: tuple[str, ...] = ()
     latencies: tuple[Latency, ...] = ()
     memory: Memory | None = None
+    devices: tuple[DeviceFigures, ...] = ()
 
     @property
     def largest(self) -> float:
