@@ -53,9 +53,10 @@ def _through_maxima(net: Net, layers: Sequence[Layer]) -> list[Layer]:
         if not is_chain or max(reads[before.output], reads[pool.output]) > 1 or not (scale.scale.values > 0).all():
             continue
         sizes = [net.size(tensor) // net.shapes[tensor][0] for tensor in (pool.output, before.output)]
-        numbers = [_of_channels(each, *sizes) for each in (scale.scale, scale.shift)]
-        moved = replace(scale, output=before.output, scale=numbers[0], shift=numbers[1])
-        merged = _merged(net, before, moved) if all(numbers) else None
+        factors, summands = (_of_channels(each, *sizes) for each in (scale.scale, scale.shift))
+        if factors is None or summands is None:
+            continue
+        merged = _merged(net, before, replace(scale, output=before.output, scale=factors, shift=summands))
         if merged is not None:
             found[index : index + 3] = [merged, replace(pool, output=scale.output), _NOTHING]
     return [layer for layer in found if layer is not _NOTHING]
