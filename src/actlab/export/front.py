@@ -38,7 +38,7 @@ class Target:
 
 TARGETS: Mapping[str, Target] = {
     "onnx": Target(endings=(".onnx",), function=("onnx.file", "write"), what="an ONNX file"),
-    "int8": Target(endings=(), function=None, what="a quantised net"),
+    "int8": Target(endings=(), function=("c99.integer.write", "write"), what="a C99 project in int8"),
     "c99": Target(endings=(".c",), function=("c99.write", "write"), what="a C99 project"),
 }
 
@@ -58,9 +58,9 @@ def export(
         example_inputs: a batch: a tensor, a tuple of positional arguments, or a dict of keyword arguments. The first dimension is the
             batch, of any size in the file.
         path: of the file; its ending says the format: ``.onnx``, ``.c``. A C99 project is a folder, called as the path without ``.c``.
-        to: the format, "onnx" or "c99", where the ending does not say it.
-        options: of the format, see :class:`actlab.export.onnx.settings.OnnxSettings` and
-            :class:`actlab.export.c99.settings.C99Settings`.
+        to: the format, "onnx", "c99" or "int8", where the ending does not say it.
+        options: of the format, see :class:`actlab.export.onnx.settings.OnnxSettings`,
+            :class:`actlab.export.c99.settings.C99Settings` and :class:`actlab.export.c99.integer.settings.Int8Settings`.
 
     Returns:
         The activations in the file and how they are computed, the largest differences, and what differs at NaN and infinities.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from actlab.errors import ExportError
 
-__all__ = ["FLAGS", "Measured", "compiler", "measure"]
+__all__ = ["FLAGS", "Built", "Measured", "build", "compiler", "measure"]
 
 FLAGS = "-std=c99 -O2 -Wall -Wextra -Wconversion -Werror -ffp-contract=off"
 SECONDS = 300
@@ -21,21 +21,32 @@ FOUND = re.compile(r"largest difference (\S+), over 1 \+ magnitude (\S+), (\d+) 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
-    """A project on this machine.
+class Built:
+    """A project that this machine's compiler has built.
 
     Attributes:
         compiler: name and version.
-        text: bytes of code and constants, of the net alone.
+        text: bytes of code and constants, of the net alone; 0 where they could not be measured.
         data: bytes of initialised and zeroed memory.
-        largest: largest difference of any output number from the model.
-        relative: the same over 1 + the magnitude.
-        above: count of the numbers that differ by more than the tolerance.
+        printed: by the test program.
     """
 
     compiler: str
     text: int
     data: int
+    printed: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured(Built):
+    """A project and its differences from the model.
+
+    Attributes:
+        largest: largest difference of any output number from the model.
+        relative: the same over 1 + the magnitude.
+        above: count of the numbers that differ by more than the tolerance.
+    """
+
     largest: float
     relative: float
     above: int
@@ -51,6 +62,19 @@ def compiler() -> list[str] | None:
 
 
 def measure(folder: Path, name: str, command: list[str]) -> Measured:
+    """Build a float32 project and run its test vectors; see :func:`build`.
+
+    Raises:
+        ExportError: the compiler refuses the project, or its program fails.
+    """
+    built = build(folder, name, command)
+    found = FOUND.search(built.printed)
+    if found is None:
+        raise ExportError(f"The test program of {name} printed {built.printed[:200]!r}.")
+    return Measured(**vars(built), largest=float(found[1]), relative=float(found[2]), above=int(found[3]))
+
+
+def build(folder: Path, name: str, command: list[str]) -> Built:
     """Build a project in a temporary folder, and run its test vectors.
 
     Args:
@@ -66,19 +90,9 @@ def measure(folder: Path, name: str, command: list[str]) -> Measured:
         _run([*command, *FLAGS.split(), "-c", str(folder / f"{name}.c"), "-o", str(built)])
         _run([*command, *FLAGS.split(), str(folder / f"{name}_test.c"), str(built), "-o", str(program)])
         printed = _run([str(program)], allowed=(0, 1)).stdout
-        found = FOUND.search(printed)
-        if found is None:
-            raise ExportError(f"The test program of {name} printed {printed[:200]!r}.")
         text, data = _sizes(built)
     version = _run([*command, "--version"]).stdout.partition("\n")[0]
-    return Measured(
-        compiler=version,
-        text=text,
-        data=data,
-        largest=float(found[1]),
-        relative=float(found[2]),
-        above=int(found[3]),
-    )
+    return Built(compiler=version, text=text, data=data, printed=printed)
 
 
 def _sizes(built: Path) -> tuple[int, int]:

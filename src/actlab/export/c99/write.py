@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves, tree_map
+from torch import nn
 
+from actlab.export.c99.examples import test_vectors
 from actlab.export.c99.folder import check_folder, folder_of, new_folder, write_files
 from actlab.export.c99.host import Measured, compiler, measure
 from actlab.export.c99.project import makefile, readme
@@ -17,14 +16,12 @@ from actlab.export.c99.settings import C99Settings
 from actlab.export.c99.source import Source, print_net
 from actlab.export.c99.text import identifier
 from actlab.export.c99.vectors import test_program
-from actlab.export.capture.capture import batch_size, with_batch
 from actlab.export.net.layers import Activation
 from actlab.export.net.net import Net
 from actlab.export.net.read import read_net
 from actlab.export.refusal import Refusal, refuse
 from actlab.export.report import BatchDifference, ExportedActivation, ExportReport, Memory
-from actlab.nn.passes.output_tensors import output_tensors
-from actlab.nn.sites.dry_run import Arguments, Inputs, copy_inputs, no_side_effects, run
+from actlab.nn.sites.dry_run import Inputs, copy_inputs
 from actlab.system.options import from_options
 
 __all__ = ["write"]
@@ -54,7 +51,7 @@ def write(
     net = read_net(model, example_inputs, target="c99")
     _refuse_endless_weights(net)
     source = print_net(net, name)
-    inputs, outputs = _vectors(model, copy_inputs(example_inputs), net, settings.vectors)
+    inputs, outputs = test_vectors(model, copy_inputs(example_inputs), net.inputs, settings.vectors)
     files = {
         f"{name}.h": source.header,
         f"{name}.c": source.source,
@@ -78,27 +75,6 @@ def _refuse_endless_weights(net: Net) -> None:
         if not all(np.isfinite(array).all() for array in vars(layer).values() if isinstance(array, np.ndarray))
     ]
     refuse(net.name, "c99", refusals)
-
-
-def _vectors(model: nn.Module, arguments: Arguments, net: Net, count: int) -> tuple[list[Any], list[Any]]:
-    """Return inputs and the model's outputs: the first examples, and as many random ones of three times their spread."""
-    size = batch_size(arguments) or 1
-    arguments = with_batch(arguments, min(count, size))
-    generator = torch.Generator().manual_seed(0)
-
-    def with_random(value: Any) -> Any:
-        if not isinstance(value, Tensor):
-            return value
-        center, spread = value.mean(), value.std(correction=0)
-        return torch.cat([value, center + 3 * spread * torch.randn(value.shape, generator=generator)])
-
-    arguments = tree_map(with_random, arguments)
-    with no_side_effects(model):
-        wanted = output_tensors(run(model, arguments))
-    args, kwargs = arguments
-    named = [kwargs[name] for name in net.inputs] if kwargs and set(kwargs) == set(net.inputs) else None
-    tensors = named or [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-    return [tensor.cpu().numpy() for tensor in tensors], [tensor.detach().cpu().numpy() for tensor in wanted]
 
 
 def _difference(

@@ -74,6 +74,24 @@ static void affine(const int32_t *factor, const int32_t *bias, int32_t count, in
     }
 }
 
+/* The same of codes of 32 bits. */
+static void affine_of_long(const int32_t *factor, const int32_t *bias, int32_t count, int32_t inner, int32_t zero, const struct ending *ending,
+                           const int32_t *x, void *y, int32_t size)
+{
+    int32_t number = 0, repeated = 0;
+    for (int32_t start = 0; start < size; start += 32) {
+        int32_t sums[32], i;
+        for (i = 0; i < 32 && start + i < size; ++i) {
+            sums[i] = (x[start + i] - zero) * factor[number] + bias[number];
+            if (++repeated == inner) {
+                repeated = 0;
+                number = number + 1 < count ? number + 1 : 0;
+            }
+        }
+        ending->finish(ending, sums, start, i, y);
+    }
+}
+
 /* Two tensors, the second of which has `count` elements that `inner` neighbours of the first share. */
 struct two {
     int32_t count, inner;

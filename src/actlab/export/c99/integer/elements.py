@@ -65,14 +65,19 @@ def _lookup(layer: Lookup, name: str, printed: Printed) -> list[str]:
     return [printed.call("lookup", table, count, layer.inner, x, y, size_of(printed, layer.output))]
 
 
-@prints(Affine, reads_codes)
+def _reads_numbers(layer: Affine, net: IntegerNet) -> bool:
+    return isinstance(net.codings[layer.inputs[0]], Codes)
+
+
+@prints(Affine, _reads_numbers)
 def _affine(layer: Affine, name: str, printed: Printed) -> list[str]:
     factor = printed.constant(f"{name}_factor", layer.factor, "int32_t")
     bias = printed.constant(f"{name}_bias", layer.bias, "int32_t")
     ending = print_ending(layer, layer.ending, name, printed)
     x, y = printed.pointer(layer.inputs[0]), printed.pointer(layer.output)
     zero, size = _zero(printed, layer.inputs[0]), size_of(printed, layer.output)
-    return [printed.call("affine", factor, bias, len(layer.factor), layer.inner, zero, ending, x, y, size)]
+    kernel = "affine" if _width(printed, layer.inputs[0]) == 1 else "affine_of_long"
+    return [printed.call(kernel, factor, bias, len(layer.factor), layer.inner, zero, ending, x, y, size)]
 
 
 def _two(layer: Combine | Multiply | Select, name: str, printed: Printed, **values: object) -> str:
