@@ -24,7 +24,7 @@ FROZEN = {
         "--kind", "--family", "--monotone", "--lower", "--upper", "--bounded", "--smooth", "--zero", "--slope", "--learned", "--native",
         "--like", "--import", "--json",
     },
-    "sites": {"--rounds", "--seed", "--import", "--json"},
+    "sites": {"--rounds", "--target", "--seed", "--import", "--json"},
     "importance": {"--act", "--seed", "--samples", "--measure", "--tolerance", "--out", "--import", "--json"},
     "audit": {"--against", "--label-errors", "--error-rate", "--queries", "--limit", "--seed", "--import", "--json"},
     "lint": {

@@ -25,22 +25,42 @@ def sites(
     ],
     *,
     rounds: Annotated[int, typer.Option(help="Number of timed forward passes; 0 for no timing.")] = 5,
+    target: Annotated[
+        str | None,
+        typer.Option(help="Show what this target cannot run: esp-dl, cmsis-nn, ethos-u and others.", metavar="TARGET"),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the model and its data.")] = 0,
     imports: Import = None,  # noqa: ARG001 # done by its callback
     as_json: AsJson = False,
 ) -> None:
     """List which activations of a model run where.
 
-    A line has the site, the function that runs there, its calls, input shapes, and share of the time.
+    A line has the site, the function that runs there, its calls, input shapes, and share of the time. With --target it has what that
+    target cannot run as it is, and the table, replacement or morph that takes its place.
     """
     import actlab
     from actlab.report.terminal.model.sites import sites_data, sites_table
     from actlab.tasks.model_source import load_model
 
+    if target is not None:
+        _print_support(source, target, seed, as_json=as_json)
+        return
     loaded = load_model(source, seed)
     timed = rounds if loaded.example_inputs is not None else 0
     found = actlab.find(loaded.model, loaded.example_inputs, rounds=timed)
     print_json(sites_data(found)) if as_json else print_rich(sites_table(loaded.name, found))
+
+
+def _print_support(source: str, target: str, seed: int, *, as_json: bool) -> None:
+    from actlab.export.support.judgement import support
+    from actlab.export.support.target import target as checked
+    from actlab.report.terminal.model.support import support_view
+    from actlab.tasks.model_source import load_model
+
+    checked(target)
+    loaded = load_model(source, seed)
+    found = support(loaded.model, target, loaded.example_inputs)
+    print_json(found.to_dict()) if as_json else print_rich(support_view(found))
 
 
 @example("cost")

@@ -32,6 +32,7 @@ VIEWS = {
     "QueryResult": ("activation", "query_table"),
     "Sites": ("model.sites", "model_sites_table"),
     "Studies": ("verdict", "studies_table"),
+    "Support": ("model.support", "support_view"),
     "TableLint": ("lint", "lint_view"),
     "Verdict": ("verdict", "verdict_table"),
     "WinsLint": ("lint", "lint_view"),
