@@ -1179,9 +1179,9 @@ class Lengths:
         says=("no format 'onx'", "Did you mean 'onnx'"),
     ),
     Wrong(
-        wrong="a format that is to come",
-        typed="actlab export my_task.py --to int8",
-        says=("int8", "does not exist yet", "onnx"),
+        wrong="a calibration that does not exist",
+        typed="actlab export my_task.py --to int8 --calibration entropy",
+        says=("--calibration is 'entropy'", "minmax, percentile, mse"),
     ),
     Wrong(
         wrong="a file whose ending says no format",

@@ -22,10 +22,10 @@ def export(
         arguments.source("A Python file that defines model and example_inputs; or a task.", "FILE"),
     ],
     *,
-    to: Annotated[str | None, typer.Option(help="Format: onnx or c99; by default by the ending of --out.")] = None,
+    to: Annotated[str | None, typer.Option(help="Format: onnx, c99 or int8; by default by --out's ending.")] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="The file, or for c99 the folder; by default the model's name.", metavar="FILE"),
+        typer.Option(help="The file, or the folder of C files; by default the model's name.", metavar="FILE"),
     ] = None,
     opset: Annotated[int, typer.Option(help="ONNX: version of the operator set, from 18 on.")] = 18,
     prefer: Annotated[
@@ -36,6 +36,10 @@ def export(
     runtime: Annotated[
         bool, typer.Option("--runtime", help="Measure each activation in the installed runtimes.")
     ] = False,
+    calibration: Annotated[
+        str,
+        typer.Option(help="int8: minmax, percentile or mse.", callback=choice("minmax", "percentile", "mse")),
+    ] = "mse",
     seed: Annotated[int, typer.Option(help="Seed of the model and its data.")] = 0,
     imports: Import = None,  # noqa: ARG001 # done by its callback
     as_json: AsJson = False,
@@ -58,17 +62,18 @@ def export(
     ending = (*TARGETS[target].endings, "")[0]
     path = out if out is not None else Path(f"{loaded.name}{ending}")
     settings: dict[str, Any] = {"opset": opset, "prefer": prefer, "dynamic_batch": not fixed_batch, "runtime": runtime}
+    given = {
+        "--opset": ("onnx", opset != 18),
+        "--prefer": ("onnx", prefer != "accuracy"),
+        "--fixed-batch": ("onnx", fixed_batch),
+        "--runtime": ("onnx", runtime),
+        "--calibration": ("int8", calibration != "mse"),
+    }
+    for option, (of, is_given) in given.items():
+        if is_given and of != target:
+            raise ExportError(f"{option} is an option of the format {of}, and the format is {target}; leave it out.")
     if target != "onnx":
-        given = {
-            "--opset": opset != 18,
-            "--prefer": prefer != "accuracy",
-            "--fixed-batch": fixed_batch,
-            "--runtime": runtime,
-        }
-        if any(given.values()):
-            option = next(name for name, is_given in given.items() if is_given)
-            raise ExportError(f"{option} is an option of the format onnx, and the format is {target}; leave it out.")
-        settings = {}
+        settings = {"calibration": calibration} if target == "int8" else {}
     with PrintableConsole(stderr=True).status("exporting"):
         report = actlab.export(loaded.model, loaded.example_inputs, path, to=target, **settings)
     print_json(report.to_dict()) if as_json else print_rich(export_view(report))

@@ -27,12 +27,12 @@ class Target:
 
     Attributes:
         endings: of file names that stand for it.
-        function: module below ``actlab.export`` and function, ``write(model, example_inputs, path, **options)``; None for one to come.
+        function: module below ``actlab.export`` and function, ``write(model, example_inputs, path, **options)``.
         what: the format in words.
     """
 
     endings: tuple[str, ...]
-    function: tuple[str, str] | None
+    function: tuple[str, str]
     what: str
 
 
@@ -80,12 +80,9 @@ def export(
     """
     path = Path(path).expanduser()
     name = target_of(path, to)
-    function = TARGETS[name].function
-    if function is None:
-        raise ExportError(f"Export to {name} ({TARGETS[name].what}) does not exist yet; {_allowed()}.")
     if not path.parent.is_dir():
         raise ExportError(f"The folder of {path} does not exist; create it first.")
-    module, called = function
+    module, called = TARGETS[name].function
     report: ExportReport = getattr(import_module(f"actlab.export.{module}"), called)(
         model, example_inputs, path, **options
     )
@@ -115,4 +112,4 @@ def target_of(path: Path, to: str | None = None) -> str:
 
 
 def _allowed() -> str:
-    return "formats: " + ", ".join(name for name, target in TARGETS.items() if target.function is not None)
+    return "formats: " + ", ".join(TARGETS)
