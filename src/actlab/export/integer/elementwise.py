@@ -248,7 +248,7 @@ def clamp_of(function: Function, low: float, high: float, size: int) -> tuple[fl
     Example:
         >>> from actlab.functions.grammar import parse
         >>> clamp_of(Formula(spec=parse("relu6")), -9.0, 9.0, 4), clamp_of(Formula(spec=parse("hardtanh")), -0.5, 9.0, 4)
-        ((0.0, 6.0), (-inf, 1.0))
+        ((0.0, 6.0), (-1.0, 1.0))
     """
     width = max(high - low, 1e-30)
     points = np.unique(np.concatenate([np.linspace(low - width / 4, high + width / 4, 1023), [0.0]]))

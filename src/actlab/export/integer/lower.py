@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -32,6 +32,7 @@ from actlab.export.net.layers import (
     Arithmetic,
     Array,
     Conv,
+    Dense,
     Layer,
     Pad,
     Pool,
@@ -55,10 +56,12 @@ class Lowered:
     Attributes:
         net: whose layers have :class:`~actlab.export.integer.elementwise.Elementwise` in place of activations.
         refusals: layers that no integer net can have.
+        parts: of products whose outputs are read in slices, and which became several: layer of the float net and first output of each.
     """
 
     net: Net
     refusals: tuple[Refusal, ...]
+    parts: Mapping[str, tuple[str, int]]
 
     def tensors(self, inputs: Sequence[Array]) -> dict[str, Any]:
         """Return all tensors of a batch by name, float32."""
@@ -78,13 +81,15 @@ def lower(net: Net) -> Lowered:
     """Return a net of the steps of integer nets, with what it cannot have.
 
     Gated functions become a table of the gate and a product, functions of one tensor that follow each other become one, clamps and binary
-    functions move in front of reshapes and maxima, so that the product before can take them, and padding with zeros goes into convolutions.
+    functions move in front of reshapes and maxima, so that the product before can take them, padding with zeros goes into convolutions, and
+    a product whose outputs are read in slices becomes one for each slice, so that gate and value have ranges of their own.
     """
     lowering = _Lowering(net)
     for layer in net.layers:
         lowering.add(layer)
     layers: list[Layer] = lowering.layers
-    found = replace(net, layers=tuple(layers), shapes=lowering.shapes)
+    parts: dict[str, tuple[str, int]] = {}
+    found = _split(replace(net, layers=tuple(layers), shapes=lowering.shapes), parts)
     changed = True
     while changed:
         changed = False
@@ -94,7 +99,7 @@ def lower(net: Net) -> Lowered:
                 found, changed = after, True
     kept = {name for layer in found.layers for name in (*layer.inputs, layer.output)} | {*net.inputs, *net.outputs}
     shapes = {name: shape for name, shape in found.shapes.items() if name in kept}
-    return Lowered(net=replace(found, shapes=shapes), refusals=tuple(lowering.refusals))
+    return Lowered(net=replace(found, shapes=shapes), refusals=tuple(lowering.refusals), parts=parts)
 
 
 class _Lowering:
@@ -209,6 +214,33 @@ def _pairs(net: Net) -> Any:
         before = makers.get(layer.inputs[0])
         if before is not None and reads[before.output] == 1:
             yield before, layer
+
+
+def _split(net: Net, parts: dict[str, tuple[str, int]]) -> Net:
+    """Return a net in which a product whose outputs are read in slices is one product for each slice.
+
+    Args:
+        net: with the products.
+        parts: receives which product and which outputs each of the new ones is.
+    """
+    for layer in net.layers:
+        readers = [each for each in net.layers if layer.output in each.inputs]
+        if not isinstance(layer, (Dense, Conv)) or layer.output in net.outputs or not readers:
+            continue
+        axis = 0 if isinstance(layer, Conv) else len(net.shapes[layer.output]) - 1
+        slices = [each for each in readers if isinstance(each, Slice) and each.dimension == axis]
+        rows = sum(net.shapes[each.output][axis] for each in slices)
+        is_grouped = isinstance(layer, Conv) and layer.groups > 1
+        if len(slices) < len(readers) or len(slices) == 1 or rows > len(layer.bias) or is_grouped:
+            continue
+        made: dict[Layer, Layer] = {}
+        for each in slices:
+            taken = slice(each.start, each.start + net.shapes[each.output][axis])
+            made[each] = replace(layer, output=each.output, weight=layer.weight[taken], bias=layer.bias[taken])
+            parts[each.output] = layer.output, each.start
+        layers = [made.get(each, each) for each in net.layers if each is not layer]
+        return _split(replace(net, layers=tuple(layers)), parts)
+    return net
 
 
 def _joined(net: Net) -> Net | None:
