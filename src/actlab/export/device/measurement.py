@@ -43,7 +43,7 @@ def measure(
     Example:
         >>> measure("net", "m5")
         Traceback (most recent call last):
-        actlab.errors.ExportError: There is no core 'm5'. Did you mean 'm0'? Cores: m0, m3, m4f, m7, m33.
+        actlab.errors.ExportError: There is no core 'm5'. Cores: m0, m3, m4f, m7, m33.
     """
     settings = from_options(DeviceSettings, settings, options)
     found = core_of(core)

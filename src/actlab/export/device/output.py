@@ -10,9 +10,10 @@ from itertools import pairwise
 
 from actlab.errors import ExportError
 
-__all__ = ["Output", "read_output"]
+__all__ = ["FAULT", "Output", "read_output"]
 
 CONVERSION = re.compile(r"%[-+ 0-9.]*l*([diuxcefg%])")
+FAULT = 99  # exit code of the harness
 CALIBRATIONS = 2  # counts of functions of known length, before the runs of the net
 ONE_INSTRUCTION = 1  # of the function that returns at once, and in front of the first layer
 
@@ -59,6 +60,10 @@ def read_output(text: str, ticks: float) -> Output:
         ExportError: the program did not end as it should.
     """
     lines = [line.split() for line in text.splitlines()]
+    if ["fault"] in lines:
+        raise ExportError(
+            "The emulated program stopped with a fault of the core, as at an address outside of its memory."
+        )
     rows = [[_instructions(word, ticks) for word in line[1:]] for line in lines if line[:1] == ["run"]]
     stack = [int(line[1], 16) for line in lines if line[:1] == ["stack"]]
     if len(rows) <= CALIBRATIONS or not stack:

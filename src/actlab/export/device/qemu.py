@@ -7,6 +7,7 @@ from pathlib import Path
 
 from actlab.export.device.command import run
 from actlab.export.device.cores import Core
+from actlab.export.device.output import FAULT
 
 __all__ = ["PROGRAM", "run_in_qemu", "ticks", "version"]
 
@@ -33,7 +34,7 @@ def run_in_qemu(program: Path, core: Core, seconds: float) -> str:
     """Run a program to its end, and return what it printed.
 
     Raises:
-        ExportError: it takes longer, or stops with another exit code than 0 and 1.
+        ExportError: it takes longer, or stops with another exit code than those of the harness.
     """
     command = [
         PROGRAM,
@@ -55,4 +56,4 @@ def run_in_qemu(program: Path, core: Core, seconds: float) -> str:
         "-kernel",
         program.name,
     ]
-    return run([*command, *semihosting], program.parent, seconds, allowed=(0, 1))
+    return run([*command, *semihosting], program.parent, seconds, allowed=(0, 1, FAULT))

@@ -10,6 +10,7 @@ from typing import Any
 from actlab.errors import ExportError
 from actlab.export.device.compiler import INSTALL
 from actlab.export.device.cores import Core
+from actlab.export.device.output import FAULT
 
 __all__ = ["is_installed", "run_in_unicorn", "version"]
 
@@ -82,8 +83,6 @@ class _Machine:
             raise ExportError(f"The program stopped in unicorn: {error}.") from error
         if self.code is None:
             raise ExportError(f"unicorn took more than {seconds:g} seconds and was stopped.")
-        if self.code not in {0, 1}:
-            raise ExportError(f"The program ended with {self.code} in unicorn.")
         return "".join(self.printed)
 
     def _timer(self, _uc: Any, offset: int, _size: int, _data: Any) -> int:
@@ -104,7 +103,8 @@ class _Machine:
             self.code = int.from_bytes(uc.mem_read(argument + 4, 4), "little")
             uc.emu_stop()
         else:
-            self.code = 99
+            self.printed.append("fault\n")
+            self.code = FAULT
             uc.emu_stop()
 
     def _text(self, address: int) -> str:
