@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 import actlab
 from actlab.codegen.onnx.program import program_of_spec
@@ -20,6 +21,6 @@ def run(program, feed, opset=18):
 def run_spec(spec, points, settings, value=None):
     """Return the values of an activation at points; of a gated one with the given values; learned parameters at their start."""
     program = program_of_spec(spec, settings)
-    layer = actlab.layer(spec, channels=1)
+    layer = actlab.layer(spec, channels=1, dtype=getattr(torch, settings.dtype))
     arrays = [points, *([] if value is None else [value]), *(p.detach().numpy() for p in layer.parameters())]
     return run(program, dict(zip(program.inputs, arrays, strict=True)), settings.opset)

@@ -41,7 +41,9 @@ def _exact(name, *inputs):
 def _largest_error(name, **settings):
     got = run_spec(parse(name), POINTS, Settings(**settings))
     exact = _exact(name, POINTS)
-    return (np.abs(got - exact) / (1 + np.abs(exact))).max()
+    with np.errstate(over="ignore", invalid="ignore"):
+        same = got == exact.astype(got.dtype)  # both infinite, where the result is beyond the dtype
+        return np.where(same, 0.0, np.abs(got - exact) / (1 + np.abs(exact))).max()
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -52,8 +54,9 @@ def test_nodes_compute_the_formula_to_rounding(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("prefer", ["accuracy", "speed"])
 def test_nodes_of_all_elementwise_entries_compute_the_formula_to_rounding(prefer):
+    allowed = {"accuracy": 4e-6, "speed": 1e-5}[prefer]
     errors = {name: _largest_error(name, prefer=prefer) for name in ELEMENTWISE}
-    assert {name: error for name, error in errors.items() if not error < 4e-6} == {}
+    assert {name: error for name, error in errors.items() if not error < allowed} == {}
 
 
 @pytest.mark.slow
@@ -167,6 +170,18 @@ def test_a_constant_keeps_the_shape_of_its_input():
 def test_a_clamp_on_one_side_keeps_infinity():
     got = run(program(maximum(X, -1), (X,), ("x",), Settings()), {"x": np.array([np.inf, -np.inf, np.nan])})
     np.testing.assert_array_equal(got, [np.inf, -1, np.nan])
+
+
+@pytest.mark.parametrize("name", ["mish", "silu", "hardswish", "softsign"])
+def test_limits_at_infinity_are_those_of_the_layer_where_it_is_a_kernel_of_torch(name):
+    points = np.array([np.inf, -np.inf])
+    act = actlab.layer(name)
+    np.testing.assert_array_equal(run_spec(parse(name), points, Settings()), act(torch.tensor(points)).numpy())
+
+
+def test_a_sigmoid_with_a_long_tail_is_exact_for_speed_too():
+    assert "Sigmoid" not in program_of_spec(parse("pflu"), Settings(prefer="speed")).operators
+    assert _largest_error("pflu", prefer="speed") < 4e-6
 
 
 @pytest.mark.parametrize("name", ["relu", "relu6", "hardsigmoid", "elu", "silu", "mish", "softplus"])

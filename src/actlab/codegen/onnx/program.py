@@ -3,7 +3,7 @@
 Example:
     >>> from actlab.functions.grammar import parse
     >>> print(program_of_spec(parse("mish")))
-    8 nodes: 2 Add, Div, Exp, Max, Min, 2 Mul
+    7 nodes: 2 Add, Div, Exp, Min, 2 Mul
     >>> program_of_spec(parse("gelu"), Settings(opset=20)).operators
     ('Gelu',)
 """
@@ -19,11 +19,12 @@ from actlab.codegen.onnx.branches import without_choices
 from actlab.codegen.onnx.elementary import NAMES
 from actlab.codegen.onnx.node import Program
 from actlab.codegen.onnx.recorder import Recorder, Settings
+from actlab.codegen.pytorch import native
 from actlab.functions.formula import Expr, clamped, normal_cdf, sigmoid
 from actlab.functions.formula.printer import compile_source, function_source, print_expression
 from actlab.functions.spec import Spec
 
-__all__ = ["Program", "Settings", "program", "program_of_spec"]
+__all__ = ["Program", "Settings", "program", "program_of_spec", "with_limits_of_layer"]
 
 TANH_GELU = 0.7978845608028654  # sqrt(2 / pi)
 CUBIC = 0.044715
@@ -40,7 +41,23 @@ def program_of_spec(spec: Spec, settings: Settings | None = None) -> Program:
         TypeError: the activation is tensor code, not a formula.
     """
     both = passes(spec.forward)
-    return program(both.value, tuple(both.inputs), tuple(symbol.name for symbol in both.arguments), settings)
+    names = tuple(symbol.name for symbol in both.arguments)
+    return program(with_limits_of_layer(both.value, spec.forward), tuple(both.inputs), names, settings)
+
+
+def with_limits_of_layer(expression: Expr, spec: Spec) -> Expr:
+    """Return a formula without its clamps at infinity where the layer is torch's own kernel, which gives NaN there.
+
+    Args:
+        expression: stabilised form of the formula.
+        spec: that it is of.
+
+    Example:
+        >>> from actlab.functions.grammar import parse
+        >>> with_limits_of_layer(passes(parse("silu")).value, parse("silu"))
+        x*sigmoid(x)
+    """
+    return expression if native(spec) is None else expression.replace(clamped, lambda inner, _side: inner)
 
 
 @cache

@@ -67,16 +67,25 @@ class Recorder:
         """Return an operand of a recorded node as a value or a number."""
         return Value(self, value) if isinstance(value, str) else value
 
-    def program(self, inputs: Sequence[str], result: Number, dtype: str) -> Program:
-        """Return the nodes that a result needs."""
-        if not isinstance(result, Value):  # a constant in the shape of the first input, NaN where that is NaN
-            result = self.input(inputs[0]) * 0.0 + result
-        needed, pending = set[str](), [result.name]
+    def operators_of(self, value: Value) -> set[str]:
+        """Return the operators that a value is computed with."""
+        return {self._origin[name].op for name in self._needed(value) if name in self._origin}
+
+    def _needed(self, value: Value) -> set[str]:
+        """Return the names of a value and of all that it is computed from."""
+        needed, pending = set[str](), [value.name]
         while pending:
             name = pending.pop()
             if name not in needed and name in self._origin:
                 pending.extend(operand for operand in self._origin[name].inputs if isinstance(operand, str))
             needed.add(name)
+        return needed
+
+    def program(self, inputs: Sequence[str], result: Number, dtype: str) -> Program:
+        """Return the nodes that a result needs."""
+        if not isinstance(result, Value):  # a constant in the shape of the first input, NaN where that is NaN
+            result = self.input(inputs[0]) * 0.0 + result
+        needed = self._needed(result)
         nodes = tuple(node for node in self._nodes.values() if node.output in needed)
         return Program(inputs=tuple(inputs), nodes=nodes, output=result.name, dtype=dtype)
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from actlab.codegen.forward_backward import passes
-from actlab.codegen.onnx.program import Program, Settings, program
+from actlab.codegen.onnx.program import Program, Settings, program, with_limits_of_layer
 from actlab.functions.formula import Expr
 from actlab.functions.spec import Spec
 
@@ -43,7 +43,8 @@ class Formula:
 
     def program(self, settings: Settings) -> Program:
         """Return the nodes that compute it."""
-        return program(self.expression, self.inputs, self.arguments, settings)
+        expression = self.expression if self.spec is None else with_limits_of_layer(self.expression, self.spec)
+        return program(expression, self.inputs, self.arguments, settings)
 
 
 class Formulas:

@@ -21,7 +21,7 @@ class OnnxSettings:
     Attributes:
         opset: version of the operator set; 18 is read by the most runtimes. From 20 on GELU is one operator.
         prefer: "accuracy" computes activations with a small relative error in the tails, where onnxruntime's Sigmoid is exactly 0 from -18
-            on; "speed" writes them as the operators and patterns that runtimes fuse, such as SiLU, right to 1e-6 in absolute terms.
+            on; "speed" writes them as the operators and patterns that runtimes fuse, such as SiLU, right to 1e-5 in absolute terms.
         dynamic_batch: whether the first dimension is free in the file; otherwise all sizes are those of ``example_inputs``.
         tolerance: largest difference from the model, over 1 + the magnitude of its output, at which a file counts as right; None for
             1e-4 in float32, 1e-2 in half precision and 1e-9 in float64. The export is refused where more than 1 % of the numbers differ
