@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +15,8 @@ from actlab.export.c99.integer.source import print_integer_net
 from actlab.export.c99.source import Source
 from actlab.export.integer.net import IntegerNet
 
-FLAGS = "-std=c99 -O1 -Wall -Wextra -Wconversion -Werror -fsanitize=address,undefined -fno-sanitize-recover=all"
+FLAGS = "-std=c99 -Wall -Wextra -Wconversion -Werror"
+SANITIZED = ("-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 DTYPES: Mapping[str, Any] = {"int8_t": np.int8, "int32_t": np.int32, "uint32_t": np.uint32}
 Arrays = Sequence[np.ndarray[Any, Any]]
 
@@ -54,7 +53,7 @@ def _main(nets: Mapping[str, IntegerNet]) -> str:
 
 
 def run_program(
-    nets: Mapping[str, IntegerNet], inputs: Mapping[str, Arrays], folder: Path, *flags: str, compiler: str | None = None
+    nets: Mapping[str, IntegerNet], inputs: Mapping[str, Arrays], folder: Path, *flags: str, compiler: str = "gcc"
 ) -> dict[str, list[Any]]:
     """Return the outputs of all nets, built from the files in a folder; see :func:`write_sources`.
 
@@ -62,14 +61,13 @@ def run_program(
         nets: by name.
         inputs: of each net: an array of shape (examples, ...) for each input.
         folder: with the sources.
-        flags: of the compiler, beside :data:`FLAGS`.
-        compiler: its command; CC or gcc by default.
+        flags: of the compiler, beside :data:`FLAGS`, such as :data:`SANITIZED`.
+        compiler: its command.
     """
     program = folder / "program"
-    command = shlex.split(compiler or os.environ.get("CC", "gcc"))
     files = [str(folder / f"{name}.c") for name in (*nets, "main")]
     done = subprocess.run(
-        [*command, *FLAGS.split(), *flags, *files, "-o", str(program)], capture_output=True, check=False
+        [compiler, *FLAGS.split(), *flags, *files, "-o", str(program)], capture_output=True, check=False
     )
     assert done.returncode == 0, done.stderr.decode()[:4000]
     sent = b""
