@@ -10,14 +10,18 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 from actlab.export.capture.capture import batch_size, with_batch
+from actlab.export.net.net import Net
+from actlab.export.net.pieces import unreached
 from actlab.nn.passes.output_tensors import output_tensors
 from actlab.nn.sites.dry_run import Arguments, no_side_effects, run
 
 __all__ = ["arrays_of", "model_outputs", "test_vectors"]
 
+FACTORS = (3, 12, 48, 192)  # of the examples' spread
+
 
 def test_vectors(
-    model: nn.Module, arguments: Arguments, names: Sequence[str], count: int
+    model: nn.Module, arguments: Arguments, names: Sequence[str], count: int, net: Net | None = None
 ) -> tuple[list[Any], list[Any]]:
     """Return inputs and the model's outputs: the first examples, and as many random ones of three times their spread.
 
@@ -26,19 +30,39 @@ def test_vectors(
         arguments: positional and keyword ones, batches.
         names: of the inputs of the net.
         count: of the examples.
+        net: where given, every other random input is larger if a piece of a piecewise activation is not reached otherwise, such as what
+            is above 6 of relu6.
     """
     size = batch_size(arguments) or 1
-    arguments = with_batch(arguments, min(count, size))
+    examples = with_batch(arguments, min(count, size))
+    arguments = _with_random(examples, _factor(examples, names, net))
+    return arrays_of(arguments, names), model_outputs(model, arguments)
+
+
+def _factor(examples: Arguments, names: Sequence[str], net: Net | None) -> float:
+    """Return the smallest factor with which as few activations as can be have pieces that no input reaches."""
+    missed: dict[float, int] = {}
+    if net is not None:
+        for factor in FACTORS:
+            missed[factor] = len(unreached(net, arrays_of(_with_random(examples, factor), names)))
+            if not missed[factor]:
+                break
+    return min(missed, key=lambda factor: (missed[factor], factor), default=FACTORS[0])
+
+
+def _with_random(examples: Arguments, factor: float) -> Arguments:
     generator = torch.Generator().manual_seed(0)
 
     def with_random(value: Any) -> Any:
         if not isinstance(value, Tensor):
             return value
         center, spread = value.mean(), value.std(correction=0)
-        return torch.cat([value, center + 3 * spread * torch.randn(value.shape, generator=generator)])
+        factors = torch.full((len(value), *[1] * (value.dim() - 1)), float(FACTORS[0]))
+        factors[1::2] = factor
+        return torch.cat([value, center + factors * spread * torch.randn(value.shape, generator=generator)])
 
-    arguments = tree_map(with_random, arguments)
-    return arrays_of(arguments, names), model_outputs(model, arguments)
+    doubled: Arguments = tree_map(with_random, examples)
+    return doubled
 
 
 def model_outputs(model: nn.Module, arguments: Arguments) -> list[Any]:
