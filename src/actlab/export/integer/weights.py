@@ -54,8 +54,8 @@ def multipliers(factor: Floats) -> tuple[Any, Any]:
 def quantize_rows(weight: Floats, bias: Floats, step: float, largest: int) -> Rows:
     """Return integer weights, symmetric for each output.
 
-    Where all weights of an output but zeros have one magnitude, they become -1, 0 and 1. The scale of an output whose sums or bias would
-    exceed 32 bits is made coarser.
+    Where the weights of each output have one magnitude, zeros apart, they become -1, 0 and 1. The scale of an output whose sums or bias
+    would exceed 32 bits is made coarser.
 
     Args:
         weight: float of shape (out, ...).
@@ -66,10 +66,11 @@ def quantize_rows(weight: Floats, bias: Floats, step: float, largest: int) -> Ro
     rows = weight.reshape(len(weight), -1).astype(np.float64)
     magnitude = np.abs(rows)
     top = magnitude.max(1, initial=0.0)
-    single = ((magnitude == 0) | (magnitude == top[:, None])).all(1)
-    scale = np.where(single, top, top / 127)
-    scale[scale == 0] = 1.0 / 127
+    single = ((magnitude == 0) | (magnitude == top[:, None])).all()
+    scale = top if single else top / 127
     bias = bias.astype(np.float64)
+    constant = np.where(bias == 0, 1.0, np.abs(bias) / (2.0**24 * step))  # of outputs without weights
+    scale = np.where(scale == 0, constant, scale)
     while True:
         codes = np.clip(np.rint(rows / scale[:, None]), -127, 127)
         bound = np.abs(codes).sum(1) * largest
