@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ class Sums:
     Attributes:
         weight: int64 of shape (out, rows), a row for each input.
         constants: int64 of shape (tables, out): one table, or several where the padding matters.
+        has_complement: whether a second table is for the sum over the inputs that are 0 in place of those that are 1.
         factor: 2 of bits of -1 and 1, else 1.
         largest: of an input: 1 of bits, 255 of codes.
     """
@@ -32,6 +33,12 @@ class Sums:
     constants: Integers
     factor: int = 1
     largest: int = 1
+    has_complement: bool = False
+
+    def with_complement(self) -> Sums:
+        """Return these sums with a second table: ``sum = constant - factor * (sum of the weights of the inputs that are 0)``."""
+        other = self.constants + self.factor * self.weight.sum(1)
+        return replace(self, constants=np.concatenate([self.constants, other]), has_complement=True)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -94,12 +101,7 @@ def thresholds_above(sums: Sums, ending: Threshold) -> tuple[Sums, Integers]:
     value = np.broadcast_to(ending.value.astype(np.int64), out)
     above = np.broadcast_to(ending.above, out)
     sign = np.where(above, 1, -1)
-    changed = Sums(
-        weight=sums.weight * sign[:, None],
-        constants=sums.constants * sign,
-        factor=sums.factor,
-        largest=sums.largest,
-    )
+    changed = replace(sums, weight=sums.weight * sign[:, None], constants=sums.constants * sign)
     return changed, np.where(above, value, 1 - value)
 
 
@@ -119,6 +121,8 @@ def bit_columns(sums: Sums, ending: Threshold | None) -> Columns:
     if ending is not None:
         sums, value = thresholds_above(sums, ending)
         least = -((sums.constants - value) // sums.factor)  # of the sum of weights at which the bit is 1
+        if sums.has_complement:  # there the bit is 0 from a sum of weights on
+            least[1] = sums.weight.sum(1) - least[0] + 1
         bound = most + 1
         start = bound - np.clip(least, -most, bound)
     weight = sums.weight

@@ -15,11 +15,11 @@ from actlab.export.integer.coding import Bits, Codes
 from actlab.export.integer.layers import MaxPool, Product, Reshape, Threshold
 from actlab.export.integer.net import IntegerNet
 
-__all__ = ["KERNELS"]
+__all__ = ["KERNELS", "is_of_one_code"]
 
 KERNELS: Final = Path(__file__).with_name("kernels.c")
 FEW_OUTPUTS = 16  # half of the lanes of a word would be empty
-LONG_SUM = 64  # inputs from which on bits of codes cost fewer instructions than products of codes
+LONG_SUM, MANY_OUTPUTS = 8, 24  # from which on bits of codes cost fewer instructions than products of codes
 MOST_ROWS = 2**16 - 2
 
 
@@ -53,7 +53,7 @@ def _is_in_bytes(layer: Product, net: IntegerNet) -> bool:
     return _reads_bits(layer, net) and not _is_ternary(layer) and _rows(layer) <= MOST_ROWS
 
 
-def _is_of_one_code(layer: Product, net: IntegerNet) -> bool:
+def is_of_one_code(layer: Product, net: IntegerNet) -> bool:
     """Whether bits depend on one code each."""
     is_one = layer.groups == 1 and layer.weight[0].size == 1 and is_pointwise(layer)
     return is_one and isinstance(net.codings[layer.inputs[0]], Codes) and isinstance(layer.ending, Threshold)
@@ -62,7 +62,7 @@ def _is_of_one_code(layer: Product, net: IntegerNet) -> bool:
 def _is_of_bit_planes(layer: Product, net: IntegerNet) -> bool:
     """Whether codes are added up bit by bit: weights of -1 and 1, long sums and enough outputs."""
     coding = net.codings[layer.inputs[0]]
-    is_long = LONG_SUM <= layer.weight[0].size <= MOST_ROWS and len(layer.weight) > FEW_OUTPUTS
+    is_long = LONG_SUM <= layer.weight[0].size <= MOST_ROWS and len(layer.weight) >= MANY_OUTPUTS
     return (
         isinstance(coding, Codes)
         and coding.width == 8
@@ -93,9 +93,10 @@ def _sums(layer: Product, name: str, printed: Printed) -> tuple[Sums, str]:
         constants = bias - (coding.zero + 128) * weight.sum(1)
         return Sums(weight=weight, constants=constants[None], largest=255), "0"
     if not isinstance(coding, Bits) or coding.low == 0:
-        return Sums(weight=weight, constants=bias[None]), "0"
+        sums = Sums(weight=weight, constants=bias[None])
+        return sums if layer.window else sums.with_complement(), "0"
     if layer.window is None:
-        return Sums(weight=weight, constants=bias[None] - weight.sum(1), factor=2), "0"
+        return Sums(weight=weight, constants=bias[None] - weight.sum(1), factor=2).with_complement(), "0"
     shapes = [printed.net.shapes[each][:-1] for each in (layer.inputs[0], layer.output)]
     kinds, inside = inside_of(layer.window, *shapes)
     by_element = weight.reshape(len(weight), inside.shape[1], -1).sum(2)
@@ -129,6 +130,14 @@ def _window(layer: Product, name: str, printed: Printed) -> str:
     return printed.record("window", f"{name}_window", fields | {"out_columns": rows, "out_channels": outputs})
 
 
+def _counted(layer: Product, net: IntegerNet) -> int:
+    """Return the words of inputs that a dense layer counts."""
+    if layer.window is not None or not isinstance(net.codings[layer.inputs[0]], Bits):
+        return 0
+    length = _row_length(layer, net)
+    return layer.weight.shape[1] // length * -(-length // 32)
+
+
 def _row_length(layer: Product, net: IntegerNet) -> int:
     """Return how many inputs of a dense layer are neighbours in memory; a flattened picture of bits has a row for each pixel."""
     shape = net.shapes[layer.inputs[0]]
@@ -136,7 +145,7 @@ def _row_length(layer: Product, net: IntegerNet) -> int:
     return shape[-1] if is_flat and shape else int(layer.weight.shape[1])
 
 
-@prints(Product, _is_of_one_code, first=True)
+@prints(Product, is_of_one_code, first=True)
 def _levels(layer: Product, name: str, printed: Printed) -> list[str]:
     coding, ending = printed.net.codings[layer.inputs[0]], layer.ending
     assert isinstance(coding, Codes)  # noqa: S101 # what the form applies to
@@ -149,10 +158,11 @@ def _levels(layer: Product, name: str, printed: Printed) -> list[str]:
     level = (bits == flipped[:, None]).sum(1) - 128
     outputs = len(weight)
     words = printed.constant(f"{name}_flipped", pack_bits(flipped), "uint32_t")
-    count = int(np.prod(printed.net.shapes[layer.output], dtype=int)) // outputs
+    shape = printed.net.shapes[layer.output]
+    count = int(np.prod(shape, dtype=int)) // outputs
     x, y = printed.pointer(layer.inputs[0]), printed.pointer(layer.output)
     levels = printed.constant(f"{name}_level", level, "int32_t")
-    return [printed.call("levels_of_codes", levels, words, outputs, x, y, count)]
+    return [printed.call("levels_of_codes", levels, words, outputs, x, y, count, shape[-1])]
 
 
 @prints(Product, _is_few)
@@ -207,6 +217,7 @@ def _columns(layer: Product, name: str, printed: Printed) -> list[str]:
         "levels": columns.levels,
         "first": columns.first,
         "bound": columns.bound,
+        "counted": _counted(layer, printed.net),
         "factor": sums.factor,
         "outputs": outputs,
         "row": row_bytes(outputs, printed.net.codings[layer.output]),
@@ -237,6 +248,7 @@ def _bytes(layer: Product, name: str, printed: Printed) -> list[str]:
         "rows": rows,
         "outputs": outputs,
         "factor": sums.factor,
+        "counted": _counted(layer, printed.net),
         "row": row_bytes(outputs, printed.net.codings[layer.output]),
     }
     x, y, scratch = printed.pointer(layer.inputs[0]), printed.pointer(layer.output), printed.scratch(layer, "uint32_t")

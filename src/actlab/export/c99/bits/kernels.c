@@ -5,13 +5,15 @@ typedef uint16_t __attribute__((may_alias)) row_index;
 typedef uint16_t row_index;
 #endif
 
-/* The indices of the bits that are 1, plus `first`; returns their number. */
-static int32_t active_bits(const uint32_t *bits, int32_t count, int32_t first, row_index *rows)
+/* The indices of the bits that are 1, plus `first`, or of those that are 0 where `flipped` has all bits; returns their number. */
+static int32_t active_bits(const uint32_t *bits, int32_t count, int32_t first, uint32_t flipped, row_index *rows)
 {
     row_index *next = rows;
     for (; count > 0; count -= 32, first += 32) {
-        uint32_t word = *bits++;
-#if defined(__GNUC__) && (!defined(__arm__) || defined(__ARM_FEATURE_CLZ))
+        uint32_t word = *bits++ ^ flipped;
+        if (count < 32)
+            word &= (1u << count) - 1u;
+#if defined(__GNUC__) && !defined(NO_BIT_SCAN) && (!defined(__arm__) || defined(__ARM_FEATURE_CLZ))
         for (; word != 0; word &= word - 1)
             *next++ = (row_index)(first + __builtin_ctz(word));
 #else
@@ -24,7 +26,7 @@ static int32_t active_bits(const uint32_t *bits, int32_t count, int32_t first, r
 }
 
 /* The same of all bits below a window, counted by position and channel; the padding is left out. */
-static int32_t active_window(const struct window *w, const uint32_t *x, int32_t row, int32_t column, row_index *rows)
+static int32_t active_window(const struct window *w, const uint32_t *x, int32_t row, int32_t column, uint32_t flipped, row_index *rows)
 {
     const int32_t top = row * w->row_stride - w->top, left = column * w->column_stride - w->left, words = (w->in_channels + 31) / 32;
     const int32_t last_row = end_inside(top, w->row_dilation, w->rows, w->in_rows);
@@ -33,9 +35,27 @@ static int32_t active_window(const struct window *w, const uint32_t *x, int32_t 
     for (int32_t i = first_inside(top, w->row_dilation); i < last_row; ++i)
         for (int32_t j = first_inside(left, w->column_dilation); j < last; ++j) {
             const uint32_t *from = x + ((top + i * w->row_dilation) * w->in_columns + left + j * w->column_dilation) * words;
-            count += active_bits(from, w->in_channels, (i * w->columns + j) * w->in_channels, rows + count);
+            count += active_bits(from, w->in_channels, (i * w->columns + j) * w->in_channels, flipped, rows + count);
         }
     return count;
+}
+
+/* Counts of the bits of a word, in fours. */
+static uint32_t counts_of_four(uint32_t word)
+{
+    word -= word >> 1 & 0x55555555u;
+    return (word & 0x33333333u) + (word >> 2 & 0x33333333u);
+}
+
+/* All bits where more than half of the inputs of a layer are 1, so that fewer are 0 than 1; else none. */
+static uint32_t mostly_active(const uint32_t *x, int32_t inputs, int32_t words)
+{
+    int32_t active = 0;
+    for (int32_t i = 0; i < words; ++i) {
+        const uint32_t fours = counts_of_four(x[i]);
+        active += (int32_t)(((fours + (fours >> 4)) & 0x0f0f0f0fu) * 0x01010101u >> 24);
+    }
+    return active > inputs / 2 ? ~0u : 0u;
 }
 
 /* Which of several tables a position has, by what lies outside of the input there. */
@@ -58,8 +78,9 @@ struct columns {
     const int32_t *constants; /* by table and output: sums where nothing is added */
     const struct ending *ending;
     const struct places *places;
-    void (*finish)(const struct columns *c, const uint32_t *slices, int32_t total, int32_t table, void *y);
+    void (*finish)(const struct columns *c, const uint32_t *slices, int32_t total, int32_t table, uint32_t flipped, void *y);
     int32_t rows, words, planes, levels; /* slices of 32 outputs */
+    int32_t counted;                     /* words of inputs whose bits are counted, for a second table of those that are 0; or none */
     int32_t first;                       /* slice to which a plane is added */
     int32_t bound, factor, outputs;
     int32_t row; /* bytes of the outputs of a position */
@@ -116,22 +137,25 @@ static void begin_columns(const struct columns *c, int32_t table, uint32_t *slic
 }
 
 /* Bits of sums that are at least the bound plus the total of the inputs, of 32 outputs at a time. */
-static void columns_to_bits(const struct columns *c, const uint32_t *slices, int32_t total, int32_t table, void *y)
+static void columns_to_bits(const struct columns *c, const uint32_t *slices, int32_t total, int32_t table, uint32_t flipped, void *y)
 {
     uint32_t *to = (uint32_t *)y;
+    int32_t left = c->outputs;
     (void)table;
     for (int32_t word = 0; word < c->words; ++word) {
         uint32_t bound = (uint32_t)(c->bound + total), above = ~0u;
         for (int32_t level = 0; level < c->levels; ++level, bound >>= 1, ++slices)
             above = bound & 1u ? *slices & above : *slices | above;
-        *to++ = above;
+        above ^= flipped;
+        *to++ = left < 32 ? above & ((1u << left) - 1u) : above;
+        left -= 32;
     }
 }
 
 /* Sums, and their ending. */
-static void columns_to_sums(const struct columns *c, const uint32_t *slices, int32_t total, int32_t table, void *y)
+static void columns_to_sums(const struct columns *c, const uint32_t *slices, int32_t total, int32_t table, uint32_t flipped, void *y)
 {
-    const int32_t *constants = c->constants + table * c->outputs;
+    const int32_t *constants = c->constants + table * c->outputs, factor = flipped ? -c->factor : c->factor;
     for (int32_t start = 0; start < c->outputs; start += 32, slices += c->levels) {
         const int32_t left = c->outputs - start, count = left < 32 ? left : 32;
         int32_t sums[32];
@@ -139,7 +163,7 @@ static void columns_to_sums(const struct columns *c, const uint32_t *slices, int
             uint32_t sum = 0;
             for (int32_t level = 0; level < c->levels; ++level)
                 sum |= (slices[level] >> i & 1u) << level;
-            sums[i] = c->factor * ((int32_t)sum - total) + constants[start + i];
+            sums[i] = factor * ((int32_t)sum - total) + constants[start + i];
         }
         c->ending->finish(c->ending, sums, start, count, y);
     }
@@ -152,10 +176,12 @@ static void columns_of_bits(const struct window *w, const struct columns *c, con
     int8_t *to = (int8_t *)y;
     for (int32_t row = 0; row < w->out_rows; ++row)
         for (int32_t column = 0; column < w->out_columns; ++column, to += c->row) {
-            const int32_t count = active_window(w, x, row, column, rows), table = table_at(c->places, row, column);
+            const uint32_t flipped = c->counted ? mostly_active(x + column * c->counted, c->rows, c->counted) : 0u;
+            const int32_t count = active_window(w, x, row, column, flipped, rows);
+            const int32_t table = flipped ? 1 : table_at(c->places, row, column);
             begin_columns(c, table, slices);
             add_columns(c, rows, count, 0, slices);
-            c->finish(c, slices, count, table, to);
+            c->finish(c, slices, count, table, flipped, to);
         }
 }
 
@@ -182,7 +208,7 @@ static void columns_of_codes(const struct window *w, const struct columns *c, co
                 total += (int32_t)(next - rows) << bit;
                 add_columns(c, rows, (int32_t)(next - rows), bit, slices);
             }
-            c->finish(c, slices, total, 0, to);
+            c->finish(c, slices, total, 0, 0u, to);
         }
 }
 
@@ -193,7 +219,8 @@ struct byte_rows {
     const struct ending *ending;
     const struct places *places;
     int32_t rows, outputs, factor;
-    int32_t row; /* bytes of the outputs of a position */
+    int32_t counted; /* as in columns */
+    int32_t row;     /* bytes of the outputs of a position */
 };
 
 /* Two bytes of a word, each added to a half of another. */
@@ -233,8 +260,9 @@ static void bytes_of_bits(const struct window *w, const struct byte_rows *b, con
     int8_t *to = (int8_t *)y;
     for (int32_t row = 0; row < w->out_rows; ++row)
         for (int32_t column = 0; column < w->out_columns; ++column, to += b->row) {
-            const int32_t active = active_window(w, x, row, column, rows);
-            const int32_t *constants = b->constants + table_at(b->places, row, column) * b->outputs;
+            const uint32_t flipped = b->counted ? mostly_active(x + column * b->counted, b->rows, b->counted) : 0u;
+            const int32_t active = active_window(w, x, row, column, flipped, rows), factor = flipped ? -b->factor : b->factor;
+            const int32_t *constants = b->constants + (flipped ? 1 : table_at(b->places, row, column)) * b->outputs;
             const uint32_t *weight = b->weight;
             for (int32_t start = 0; start < b->outputs; start += 32) {
                 const int32_t left = b->outputs - start, count = left < 32 ? left : 32;
@@ -242,7 +270,7 @@ static void bytes_of_bits(const struct window *w, const struct byte_rows *b, con
                 for (int32_t i = 0; i < count; i += 8, weight += 2 * b->rows)
                     sum_rows(weight, rows, active, sums + i);
                 for (int32_t i = 0; i < count; ++i)
-                    sums[i] = b->factor * sums[i] + constants[start + i];
+                    sums[i] = factor * sums[i] + constants[start + i];
                 b->ending->finish(b->ending, sums, start, count, to);
             }
         }
@@ -256,13 +284,6 @@ struct signs {
     int32_t words, outputs, factor;
     int32_t row; /* bytes of a row of outputs */
 };
-
-/* Counts of the bits of a word, in fours. */
-static uint32_t counts_of_four(uint32_t word)
-{
-    word -= word >> 1 & 0x55555555u;
-    return (word & 0x33333333u) + (word >> 2 & 0x33333333u);
-}
 
 /* The number of inputs that differ from the signs below a mask: three words are added to one of ones and one of twos before bits are
    counted; bytes hold the counts of 30 words. */
@@ -344,17 +365,23 @@ static void repack(const uint32_t *x, uint32_t *y, int32_t rows, int32_t length,
         }
 }
 
-/* Bits of codes: 1 where they are at least the level of an output, or where they are not, by a word. */
-static void levels_of_codes(const int32_t *level, const uint32_t *flipped, int32_t outputs, const int8_t *x, uint32_t *y, int32_t count)
+/* Bits of codes, in rows of `length`: 1 where a code is at least the level of an output, or, where that is flipped, below it. */
+static void levels_of_codes(const int32_t *level, const uint32_t *flipped, int32_t outputs, const int8_t *x, uint32_t *y, int32_t count,
+                            int32_t length)
 {
-    for (; count > 0; --count, ++x)
-        for (int32_t start = 0; start < outputs; start += 32) {
-            const int32_t code = *x, left = outputs - start, end = left < 32 ? left : 32;
-            uint32_t word = flipped[start / 32];
-            for (int32_t i = 0; i < end; ++i)
-                word ^= (uint32_t)(code >= level[start + i]) << i;
-            *y++ = word;
+    uint32_t word = 0;
+    int32_t at = 0;
+    for (; count > 0; --count) {
+        const int32_t code = *x++;
+        for (int32_t i = 0; i < outputs; ++i) {
+            word |= ((uint32_t)(code >= level[i]) ^ (flipped[i / 32] >> i % 32 & 1u)) << at % 32;
+            if (++at % 32 == 0 || at == length) {
+                *y++ = word;
+                word = 0;
+                at = at == length ? 0 : at;
+            }
         }
+    }
 }
 
 /* Rows of bits as codes. */

@@ -1,19 +1,21 @@
-"""Conversions between bits and codes around layers that have no kernel for bits."""
+"""Memory of bits, with conversions to codes around layers that have no kernel for bits."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from actlab.errors import ExportError
+from actlab.export.c99.bits.forms import is_of_one_code
 from actlab.export.c99.integer.printed import Printed, form_of, prints
 from actlab.export.integer.coding import Bits, Codes
-from actlab.export.integer.layers import IntegerLayer, Lookup, Pad, Threshold
+from actlab.export.integer.layers import IntegerLayer, Lookup, Pad, Product, Reshape, Threshold
 from actlab.export.integer.net import IntegerNet
 
-__all__ = ["Pack", "Unpack", "with_conversions"]
+__all__ = ["Pack", "Unpack", "in_full_words", "with_conversions"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -24,6 +26,29 @@ class Unpack(IntegerLayer):
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pack(IntegerLayer):
     """Codes as bits: 1 where they are above 0."""
+
+
+def in_full_words(net: IntegerNet) -> IntegerNet:
+    """Return a net in which flattened bits are one row, where rows of pixels would end within words.
+
+    Bits of single codes that are flattened at once are made in this form, so that nothing is copied.
+
+    Args:
+        net: in memory order.
+    """
+    shapes, readers = dict(net.shapes), Counter(name for layer in net.layers for name in layer.inputs)
+    makers = {layer.output: layer for layer in net.layers}
+    for layer in net.layers:
+        tensor, shape = layer.inputs[0], net.shapes[layer.inputs[0]]
+        is_flat = isinstance(layer, Reshape) and net.shapes[layer.output] == shape
+        if not is_flat or not isinstance(net.codings[tensor], Bits) or not shape or shape[-1] % 32 == 0:
+            continue
+        shapes[layer.output] = (int(np.prod(shape, dtype=int)),)
+        maker = makers.get(tensor)
+        is_alone = readers[tensor] == 1 and tensor not in net.outputs
+        if isinstance(maker, Product) and is_of_one_code(maker, net) and is_alone:
+            shapes[tensor] = shapes[layer.output]
+    return replace(net, shapes=shapes)
 
 
 def with_conversions(net: IntegerNet) -> IntegerNet:

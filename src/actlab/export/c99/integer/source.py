@@ -6,7 +6,7 @@ from pathlib import Path
 
 from actlab.errors import ExportError
 from actlab.export.c99.bits.forms import KERNELS
-from actlab.export.c99.bits.unpack import with_conversions
+from actlab.export.c99.bits.unpack import in_full_words, with_conversions
 from actlab.export.c99.integer import elements, products  # noqa: F401 # their functions are registered as forms of layers
 from actlab.export.c99.integer.interface import header, pointers, signature
 from actlab.export.c99.integer.memory_order import in_memory_order
@@ -36,7 +36,7 @@ def print_integer_net(net: IntegerNet, name: str) -> Source:
     Raises:
         ExportError: a layer has no form in C99; all of them are named.
     """
-    ordered = with_conversions(in_memory_order(net))
+    ordered = with_conversions(in_full_words(in_memory_order(net)))
     places = _plan(ordered)
     printed = Printed(net=ordered, plan=places, pointers=pointers(net))
     statements: list[str] = []
