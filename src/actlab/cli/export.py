@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,8 @@ from actlab.cli.app import AsJson, example, print_json, print_rich
 from actlab.cli.arguments import Import, choice
 
 __all__ = ["export"]
+
+Option = tuple[tuple[str, ...], bool, dict[str, Any]]  # formats that have it, whether it is given, its setting
 
 
 @example("export")
@@ -40,6 +43,10 @@ def export(
         str,
         typer.Option(help="int8: minmax, percentile or mse.", callback=choice("minmax", "percentile", "mse")),
     ] = "mse",
+    device: Annotated[
+        list[str] | None,
+        typer.Option(help="c99, int8: run on a core in an emulator: m0, m3, m4f, m7, m33; repeatable.", metavar="CORE"),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the model and its data.")] = 0,
     imports: Import = None,  # noqa: ARG001 # done by its callback
     as_json: AsJson = False,
@@ -49,7 +56,7 @@ def export(
     Everything is checked first, and what cannot be exported is named with its place and reason. The file is compared with the model.
     """
     import actlab
-    from actlab.errors import ExportError, TaskError
+    from actlab.errors import TaskError
     from actlab.export.front import TARGETS, target_of
     from actlab.report.terminal.model.export import export_view
     from actlab.report.terminal.plain_text import PrintableConsole
@@ -61,19 +68,28 @@ def export(
         raise TaskError(f"{source} defines no example_inputs, a batch with which the model is traced.")
     ending = (*TARGETS[target].endings, "")[0]
     path = out if out is not None else Path(f"{loaded.name}{ending}")
-    settings: dict[str, Any] = {"opset": opset, "prefer": prefer, "dynamic_batch": not fixed_batch, "runtime": runtime}
-    given = {
-        "--opset": ("onnx", opset != 18),
-        "--prefer": ("onnx", prefer != "accuracy"),
-        "--fixed-batch": ("onnx", fixed_batch),
-        "--runtime": ("onnx", runtime),
-        "--calibration": ("int8", calibration != "mse"),
+    options: dict[str, Option] = {
+        "--opset": (("onnx",), opset != 18, {"opset": opset}),
+        "--prefer": (("onnx",), prefer != "accuracy", {"prefer": prefer}),
+        "--fixed-batch": (("onnx",), fixed_batch, {"dynamic_batch": not fixed_batch}),
+        "--runtime": (("onnx",), runtime, {"runtime": runtime}),
+        "--calibration": (("int8",), calibration != "mse", {"calibration": calibration}),
+        "--device": (("c99", "int8"), bool(device), {"device": tuple(device or ())}),
     }
-    for option, (of, is_given) in given.items():
-        if is_given and of != target:
-            raise ExportError(f"{option} is an option of the format {of}, and the format is {target}; leave it out.")
-    if target != "onnx":
-        settings = {"calibration": calibration} if target == "int8" else {}
     with PrintableConsole(stderr=True).status("exporting"):
-        report = actlab.export(loaded.model, loaded.example_inputs, path, to=target, **settings)
+        report = actlab.export(loaded.model, loaded.example_inputs, path, to=target, **_settings(target, options))
     print_json(report.to_dict()) if as_json else print_rich(export_view(report))
+
+
+def _settings(target: str, options: Mapping[str, Option]) -> dict[str, Any]:
+    """Return the settings of a format, and refuse an option of another."""
+    from actlab.errors import ExportError
+
+    settings: dict[str, Any] = {}
+    for option, (formats, is_given, values) in options.items():
+        if target in formats:
+            settings |= values
+        elif is_given:
+            of = " and ".join(formats)
+            raise ExportError(f"{option} is an option of {of}, and the format is {target}; leave it out.")
+    return settings

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from actlab.errors import ExportError
+from actlab.export.device.compiler import FLAGS as LANGUAGE
 
 __all__ = ["FLAGS", "Built", "Measured", "build", "compiler", "measure"]
 
-FLAGS = "-std=c99 -O2 -Wall -Wextra -Wconversion -Werror -ffp-contract=off"
+FLAGS = " ".join([*LANGUAGE, "-Wall", "-Wextra", "-Wconversion", "-Werror"])
 SECONDS = 300
 FOUND = re.compile(r"largest difference (\S+), over 1 \+ magnitude (\S+), (\d+) above")
 

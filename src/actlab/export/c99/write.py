@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from actlab.export.c99.settings import C99Settings
 from actlab.export.c99.source import Source, print_net
 from actlab.export.c99.text import identifier
 from actlab.export.c99.vectors import test_program
+from actlab.export.device.measurement import figures
+from actlab.export.device.summary import refuse_wrong, section
 from actlab.export.net.layers import Activation
 from actlab.export.net.net import Net
 from actlab.export.net.read import read_net
@@ -51,7 +54,7 @@ def write(
     net = read_net(model, example_inputs, target="c99")
     _refuse_endless_weights(net)
     source = print_net(net, name)
-    inputs, outputs = test_vectors(model, copy_inputs(example_inputs), net.inputs, settings.vectors)
+    inputs, outputs = test_vectors(model, copy_inputs(example_inputs), net.inputs, settings.vectors, net)
     files = {
         f"{name}.h": source.header,
         f"{name}.c": source.source,
@@ -64,8 +67,11 @@ def write(
         measured = None if command is None else measure(fresh, name, command)
         difference = _difference(net, inputs, outputs, measured, settings.tolerance)
         _refuse_wrong(net, difference)
-        write_files(fresh, {"README.md": readme(net, source, measured, len(inputs[0]))})
-    return _report(net, source, measured, difference, folder)
+        devices = figures(fresh, settings.device)
+        if not difference.share:
+            refuse_wrong(devices, net.name, "c99")
+        write_files(fresh, {"README.md": readme(net, source, measured, len(inputs[0])) + section(devices)})
+    return replace(_report(net, source, measured, difference, folder), devices=devices)
 
 
 def _refuse_endless_weights(net: Net) -> None:

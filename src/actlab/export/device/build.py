@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from actlab.errors import ExportError
-from actlab.export.c99.host import FLAGS
-from actlab.export.device.compiler import Compiler, Size
+from actlab.export.device.compiler import FLAGS, Compiler, Size
 from actlab.export.device.cores import Core
 
 __all__ = ["Project", "build_program", "build_size", "read_project"]
 
 HARNESS = Path(__file__).with_name("harness.c")
 STDIO = "#ifndef STDIO_H\n#define STDIO_H\nint printf(const char *format, ...);\n#endif\n"
-WARNINGS = re.compile(r"^-W")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,10 +81,9 @@ class Build:
     seconds: float
 
     def compile(self, source: Path, output: str, *arguments: str) -> None:
-        """Compile a file to an object file, with the flags of the project but warnings."""
-        flags = [flag for flag in FLAGS.split() if not WARNINGS.match(flag)]
+        """Compile a file to an object file, with the flags of the project."""
         level = [self.optimize] if self.optimize else []
-        command = [*flags, *level, *arguments, "-c", str(source), "-o", output]
+        command = [*FLAGS, *level, *arguments, "-c", str(source), "-o", output]
         self.compiler.compile(self.core, command, self.folder, self.seconds)
 
     def link(self, objects: list[str], output: str, entry: str) -> Path:

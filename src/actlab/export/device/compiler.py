@@ -14,8 +14,9 @@ from actlab.errors import ExportError
 from actlab.export.device.command import run
 from actlab.export.device.cores import Core
 
-__all__ = ["INSTALL", "Compiler", "Size", "find_compiler"]
+__all__ = ["FLAGS", "INSTALL", "Compiler", "Size", "find_compiler"]
 
+FLAGS = ("-std=c99", "-O2", "-ffp-contract=off")  # of all projects, on the host too
 INSTALL = (
     "Install arm-none-eabi-gcc and qemu-system-arm (Debian: apt-get install --no-install-recommends gcc-arm-none-eabi "
     "libnewlib-arm-none-eabi qemu-system-arm), or the Python packages of pip install 'actlab[device]' (ziglang, unicorn, pyelftools)."

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from actlab.errors import ExportError, did_you_mean
 
-__all__ = ["CORES", "Board", "Core", "core_of"]
+__all__ = ["CORES", "Board", "Core", "check_cores", "core_of"]
 
 MEGABYTE = 1 << 20
 
@@ -114,3 +114,21 @@ def core_of(name: str) -> Core:
     if name not in CORES:
         raise ExportError(f"There is no core {name!r}.{did_you_mean(name, list(CORES))} Cores: {', '.join(CORES)}.")
     return CORES[name]
+
+
+def check_cores(device: Sequence[str]) -> None:
+    """Refuse names of cores that do not exist.
+
+    Raises:
+        ExportError: there is such a name, or the value is no sequence of names.
+
+    Example:
+        >>> check_cores("m3")
+        Traceback (most recent call last):
+        actlab.errors.ExportError: device is a tuple of cores, as ("m3",); got 'm3'.
+    """
+    if isinstance(device, str) or not isinstance(device, Sequence) or not all(isinstance(each, str) for each in device):
+        example = f'("{device}",)' if isinstance(device, str) and device in CORES else '("m3", "m4f")'
+        raise ExportError(f"device is a tuple of cores, as {example}; got {device!r}.")
+    for each in device:
+        core_of(each)

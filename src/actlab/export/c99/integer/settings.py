@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from actlab.errors import ExportError
+from actlab.export.device.cores import check_cores
 from actlab.export.integer.settings import Calibration, QuantizeSettings
 from actlab.nn.sites.dry_run import Inputs
 
@@ -26,6 +27,8 @@ class Int8Settings:
         percentile: likewise.
         input_scale: likewise.
         output_width: likewise.
+        device: cores on which the project is run in an emulator, as ("m3", "m4f"); see
+            :func:`actlab.export.device.measurement.measure`.
 
     Raises:
         ExportError: a value is not allowed.
@@ -33,6 +36,7 @@ class Int8Settings:
 
     name: str | None = None
     vectors: int = 16
+    device: tuple[str, ...] = ()
     calibration_inputs: Inputs | None = None
     calibration: Calibration = "mse"
     percentile: float = 99.99
@@ -42,6 +46,7 @@ class Int8Settings:
     def __post_init__(self) -> None:
         if not isinstance(self.vectors, int) or not 1 <= self.vectors <= 10_000:
             raise ExportError(f"vectors is a whole number from 1 to 10000; got {self.vectors!r}.")
+        check_cores(self.device)
         _ = self.quantization
 
     @property

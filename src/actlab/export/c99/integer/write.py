@@ -20,6 +20,8 @@ from actlab.export.c99.integer.vectors import test_program
 from actlab.export.c99.project import makefile
 from actlab.export.c99.source import Source
 from actlab.export.c99.text import identifier
+from actlab.export.device.measurement import figures
+from actlab.export.device.summary import refuse_wrong, section
 from actlab.export.integer.coding import Codes
 from actlab.export.integer.layers import Lookup, Multiply, Product, Requantize, Threshold
 from actlab.export.integer.net import IntegerNet
@@ -74,7 +76,10 @@ def write(
         write_files(fresh, files)
         built = None if command is None else build(fresh, name, command)
         note = _compared(built, whole.name)
-        write_files(fresh, {"README.md": readme(whole, source, built, len(codes[0]), sentence)})
+        devices = figures(fresh, settings.device)
+        refuse_wrong(devices, whole.name, "int8")
+        text = readme(whole, source, built, len(codes[0]), sentence) + section(devices)
+        write_files(fresh, {"README.md": text})
     return ExportReport(
         path=str(folder),
         target="int8",
@@ -92,6 +97,7 @@ def write(
             ram=source.arena,
             needed=source.needed,
         ),
+        devices=devices,
     )
 
 
