@@ -72,9 +72,9 @@ def test_a_c_project_is_asked_for_without_settings_of_onnx(exported):
     assert exported == {"path": "my_model.c", "to": "c99", "rows": 3, "device": ("m3", "m0")}
     refused = CliRunner().invoke(cli.app, ["export", "my_model.py", "--to", "c99", "--runtime"])
     assert refused.exit_code == 2
-    assert "--runtime is an option of onnx" in refused.output
+    assert "--runtime is an option of the format onnx" in refused.output
     refused = CliRunner().invoke(cli.app, ["export", "my_model.py", "--device", "m3"])
-    assert "--device is an option of c99 and int8" in refused.output
+    assert "--device is an option of the formats c99 and int8" in refused.output
 
 
 def test_the_report_of_a_c_project_has_flash_and_memory():

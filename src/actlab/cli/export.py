@@ -90,6 +90,6 @@ def _settings(target: str, options: Mapping[str, Option]) -> dict[str, Any]:
         if target in formats:
             settings |= values
         elif is_given:
-            of = " and ".join(formats)
-            raise ExportError(f"{option} is an option of {of}, and the format is {target}; leave it out.")
+            of = f"format{'s' if len(formats) > 1 else ''} {' and '.join(formats)}"
+            raise ExportError(f"{option} is an option of the {of}, and the format is {target}; leave it out.")
     return settings
