@@ -136,6 +136,78 @@ def test_two_functions_below_the_steps_of_a_quantised_engine_are_not_told_apart(
     assert "gelu" in [undecided.spec for undecided in report.sites[0].undecided]
 
 
+def test_nan_that_an_engine_swallows_is_named_as_openvino_2026_4_1_does_with_relu():
+    class Swallowing(nn.Module):
+        def forward(self, x):
+            return torch.nan_to_num(torch.relu(x), 0.0)
+
+    x = INPUTS.clone()
+    x[3, 2] = float("nan")
+    report = actlab.conform(net("relu"), net(Swallowing()), x)
+    assert report.changed == {"1": "relu with 0 for NaN"}
+    assert report.trained.largest == float("inf")
+
+
+def test_a_stochastic_function_is_its_mean():
+    model = net("rrelu")
+    assert actlab.conform(model, net(nn.LeakyReLU((1 / 8 + 1 / 3) / 2)), INPUTS).conforms
+    assert actlab.conform(model, net(nn.LeakyReLU()), INPUTS).changed == {"1": "leaky_relu"}
+
+
+class Images(nn.Module):
+    """A net with a norm, an activation in place, a functional call and a pool."""
+
+    def __init__(self, act):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.norm, self.relu = nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace=True)
+        self.second, self.last, self.act = nn.Conv2d(4, 4, 3), nn.Linear(64, 5), act
+
+    def forward(self, x):
+        h = self.act(self.second(self.relu(self.norm(self.conv(x)))))
+        return nn.functional.log_softmax(self.last(nn.functional.max_pool2d(h, 2).flatten(1)), -1)
+
+
+def test_a_convolutional_net_with_calls_and_changes_in_place_is_searched_too():
+    x = torch.randn(8, 1, 12, 12, generator=torch.Generator().manual_seed(0))
+    relu, silu = nn.functional.relu, nn.functional.silu
+    assert actlab.conform(Images(relu), Images(relu), x).conforms
+    assert actlab.conform(Images(relu), Images(silu), x).changed == {"act": "silu"}
+
+
+def test_torchs_own_fused_encoder_layer_runs_the_erf_form_of_gelu_in_eval_mode():
+    def encoder(act):
+        torch.manual_seed(0)
+        layer = nn.TransformerEncoderLayer(8, 2, 16, 0.0, activation=act, batch_first=True)
+        return nn.Sequential(layer, nn.Linear(8, 3)).eval()
+
+    x = torch.randn(4, 5, 8, generator=torch.Generator().manual_seed(0))
+    model = encoder(nn.GELU("tanh"))
+    report = actlab.conform(model, encoder(nn.GELU("tanh")), x)
+    assert report.changed == {"0.activation": "gelu"}
+    assert any("softmax: not tried" in note for note in report.notes)
+
+
+def test_tokens_named_inputs_and_whole_numbers_in_the_outputs_are_taken():
+    class Tokens(nn.Module):
+        def __init__(self, act):
+            super().__init__()
+            torch.manual_seed(0)
+            self.table, self.inner, self.act, self.last = (
+                nn.Embedding(20, 8),
+                nn.Linear(8, 8),
+                actlab.layer(act),
+                nn.Linear(8, 4),
+            )
+
+        def forward(self, tokens, scale):
+            return {"y": self.last(self.act(self.inner(self.table(tokens)) * scale)), "sum": tokens.sum(1)}
+
+    x = {"tokens": torch.arange(48).reshape(8, 6) % 20, "scale": torch.full((8, 6, 1), 3.0)}
+    assert actlab.conform(Tokens("mish"), Tokens("mish"), x).conforms
+    assert actlab.conform(Tokens("mish"), Tokens("silu"), x).changed == {"act": "silu"}
+
+
 def test_other_weights_are_explained_by_no_function():
     engine = net("relu", "relu")
     with torch.no_grad():

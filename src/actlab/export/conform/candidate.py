@@ -16,11 +16,22 @@ from actlab.functions.formula import Expr, Primitive, elementary
 from actlab.functions.formula.evaluate import NAMES, numeric
 from actlab.functions.formula.printer import compile_source, function_source
 from actlab.functions.grammar import parse
+from actlab.functions.mean_formula import mean_formula
 from actlab.functions.parameter import Learned
 from actlab.functions.spec import Spec
 from actlab.nn.layers.layer import layer
 
-__all__ = ["TRAINED", "Candidate", "as_function", "learned_names", "of_formula", "of_parameters", "of_spec", "textbook"]
+__all__ = [
+    "TRAINED",
+    "Candidate",
+    "as_function",
+    "learned_names",
+    "of_formula",
+    "of_parameters",
+    "of_spec",
+    "textbook",
+    "without_nan",
+]
 
 Function = Callable[..., Tensor]
 
@@ -105,15 +116,17 @@ def of_spec(spec: str | Spec, what: str = "", *, dim: int | None = None, gate: s
     """Return the candidate of a spec; None where it has learned numbers or tensor code that needs more than the input.
 
     Args:
-        spec: elementwise, gated or of the kind vector; a gradient rule has no part in it.
+        spec: elementwise, gated, vector, or stochastic, which is its mean; a gradient rule has no part in it.
         what: how it is related to the trained one.
         dim: dimension along which a vector function works.
         gate: half of a packed input that is the gate.
     """
     spec = parse(spec).forward
     record = spec.activation
-    if spec.needs_channels or record.kind in {"complex", "stochastic"}:
+    if spec.needs_channels or record.kind == "complex":
         return None
+    if record.kind == "stochastic":
+        return of_formula(str(spec), what, mean_formula(spec), record.inputs)
     if record.expression is not None:
         numbers = {sympy.Symbol(name, real=True): sympy.Float(value, 17) for name, value in spec.numbers.items()}
         return of_formula(str(spec), what, spec.formula.xreplace(numbers), record.inputs, gate=gate)
@@ -126,6 +139,19 @@ def of_spec(spec: str | Spec, what: str = "", *, dim: int | None = None, gate: s
 def _along(spec: Spec, dim: int) -> Spec:
     numbers = {name: value for name, value in spec.numbers.items() if name != "dim"} | {"dim": dim}
     return parse(f"{spec.activation.name}({', '.join(f'{name}={value!r}' for name, value in numbers.items())})")
+
+
+def without_nan(candidate: Candidate, value: float) -> Candidate | None:
+    """Return a candidate that gives a number where the input is NaN; None where it is no function of one number."""
+    curve = candidate.curve
+    if curve is None:
+        return None
+
+    def of_one(x: Any) -> Any:
+        return np.where(np.isnan(x), value, curve(x))
+
+    spec = f"{candidate.spec} with {value:g} for NaN"
+    return Candidate(spec=spec, what=f"NaN becomes {value:g}", function=as_function(of_one), curve=of_one, same=True)
 
 
 def of_parameters(record: Activation, values: Mapping[str, float]) -> Candidate:

@@ -28,6 +28,7 @@ __all__ = ["ConformSettings", "conform"]
 DRAWS = 3
 HALF = {torch.float16: 1e-3, torch.bfloat16: 8e-3}  # noise of activations in half precision
 LEAST_GAIN = 0.5  # of the squared miss, that another function must explain for a quantised engine
+SMALL = 1e-3  # mean squared miss, over that of the outputs
 NEARLY = 0.99  # of the squared miss: another function, but not quite
 
 
@@ -200,7 +201,8 @@ class _Check:
         changed = any(candidate.spec for candidate in best.values())
         if search.explains(best) or search.quantised:
             return "differs" if changed else "conforms"
-        is_near = changed and search.squared(best) < (1 - NEARLY) * search.squared({})
+        least = search.squared(best)
+        is_near = changed and least < min((1 - NEARLY) * search.squared({}), SMALL)
         return "differs" if is_near else "unexplained"
 
     def _warnings(self, largest: float, step: float | None, quantised: bool) -> Iterator[str]:

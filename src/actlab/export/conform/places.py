@@ -242,8 +242,8 @@ def _obstacle(entry: Entry) -> str | None:
         return "its function is not known, or differs from call to call"
     if entry.slot.reason is not None:
         return entry.slot.reason
-    if running.kind in {"complex", "stochastic"} and running.name != "rrelu":
-        return f"no candidates are known for a function of the kind {running.kind}"
+    if running.kind == "complex":
+        return "no candidates are known for functions of complex numbers"
     if site.reason is not None and running.kind not in {"vector", "gated"}:
         return site.reason
     if running.kind == "gated" and running.dim not in {None, -1, len(entry.runs[0].shape) - 1}:
@@ -259,7 +259,8 @@ def _places(entry: Entry) -> list[Place]:
     learned = {}
     for name in learned_names(spec):
         value = getattr(owner, name, None)
-        learned[name] = float(value.detach().float().mean()) if isinstance(value, Tensor) else 0.0
+        mean = float(value.detach().float().mean()) if isinstance(value, Tensor) else 0.0
+        learned[name] = float(f"{mean:.7g}")
     count = len(entry.runs)
     gate = getattr(owner, "gate", "second") if entry.slot.kind == "module" else "second"
     return [

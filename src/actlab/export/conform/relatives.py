@@ -67,12 +67,14 @@ def _attempt(text: str, what: str, dim: int | None = None, gate: str = "second")
 
 
 def _elementwise(spec: Spec, learned: dict[str, float]) -> Iterator[Candidate | None]:
-    yield from _parts_left_out(spec, learned)
-    yield from _other_values(spec, learned)
-    if not learned:
-        yield textbook(spec)
+    has_formula = spec.activation.expression is not None
+    if has_formula:
+        yield from _parts_left_out(spec, learned)
+        yield from _other_values(spec, learned)
+        yield None if learned else textbook(spec)
     yield from _common()
-    yield from _other_values(spec, learned, wide=True)
+    if has_formula:
+        yield from _other_values(spec, learned, wide=True)
 
 
 @cache
@@ -93,8 +95,6 @@ def _numbers(spec: Spec, learned: dict[str, float]) -> dict[str, float]:
 def _parts_left_out(spec: Spec, learned: dict[str, float]) -> Iterator[Candidate]:
     """Yield the formula without one of its limits, or with one branch only."""
     record = spec.activation
-    if record.expression is None:
-        return
     numbers = {sympy.Symbol(name, real=True): sympy.Float(value, 17) for name, value in _numbers(spec, learned).items()}
     formula = record.formula.xreplace(numbers)
     for node in sympy.preorder_traversal(formula):

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from actlab.errors import ActlabError
-from actlab.export.conform.candidate import TRAINED, Candidate, of_parameters
+from actlab.export.conform.candidate import TRAINED, Candidate, of_parameters, of_spec, without_nan
 from actlab.export.conform.comparison import Comparison, Outcome
 from actlab.export.conform.places import Place, Switchboard
 from actlab.export.conform.relatives import everything, head_candidates, near
@@ -157,7 +157,13 @@ class Search:
         swapped = Candidate(spec=f"{place.spec} of the other factor", what="the other factor is the gate", swaps=True)
         if place.kind == "elementwise" and self._changes({place.name: swapped}):
             found.append(swapped)
+        trained = of_spec(place.spec) if self._has_nan() and place.kind == "elementwise" else None
+        if trained is not None:
+            found += [each for each in (without_nan(trained, number) for number in (0.0, 1.0)) if each is not None]
         return found
+
+    def _has_nan(self) -> bool:
+        return any(bool(y.isnan().any()) for y in self.board.outputs(self.arguments) if y.is_floating_point())
 
     def _changes(self, choice: Choice) -> bool:
         """Whether a choice changes any output."""
