@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from actlab.export.c99.integer.interface import caller_tensors, pointers
+from actlab.export.c99.integer.interface import array_size, caller_tensors, pointers
 from actlab.export.c99.integer.printed import c_type
 from actlab.export.c99.integer.source import print_integer_net
 from actlab.export.c99.source import Source
@@ -35,7 +35,8 @@ def _main(nets: Mapping[str, IntegerNet]) -> str:
     parts = ["#include <stdio.h>", *(f'#include "{name}.h"' for name in nets)]
     for name, net in nets.items():
         arrays = {
-            pointer: (c_type(net.codings[tensor]), max(net.size(tensor), 1)) for pointer, tensor in caller_tensors(net)
+            pointer: (c_type(net.codings[tensor]), max(array_size(net, tensor), 1))
+            for pointer, tensor in caller_tensors(net)
         }
         inputs = [pointer for (kind, _), pointer in pointers(net).items() if kind == "input"]
         defined = "\n".join(f"static {kind} {name}_{pointer}[{size}];" for pointer, (kind, size) in arrays.items())
@@ -87,7 +88,9 @@ def _outputs(nets: Mapping[str, IntegerNet], inputs: Mapping[str, Arrays], recei
         for _ in range(len(inputs[name][0])):
             for row, tensor in zip(rows, net.outputs, strict=True):
                 dtype = DTYPES[c_type(net.codings[tensor])]
-                row.append(np.frombuffer(received, dtype, net.size(tensor), at).reshape(net.shapes[tensor]))
+                size = array_size(net, tensor)
+                shape = net.shapes[tensor] if size == net.size(tensor) else (size,)
+                row.append(np.frombuffer(received, dtype, size, at).reshape(shape))
                 at += row[-1].nbytes
         found[name] = [np.stack(row) for row in rows]
     assert at == len(received)

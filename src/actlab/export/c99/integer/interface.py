@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from actlab.export.c99.integer.printed import c_type
+from actlab.export.c99.integer.printed import c_type, words_of
 from actlab.export.c99.source import MARK
 from actlab.export.c99.text import dimensions, identifier, literal
 from actlab.export.integer.coding import Bits, Codes, Coding
 from actlab.export.integer.net import IntegerNet
 
-__all__ = ["caller_tensors", "header", "pointers", "signature", "size_names"]
+__all__ = ["array_size", "caller_tensors", "header", "pointers", "signature", "size_names"]
 
 
 def pointers(net: IntegerNet) -> dict[tuple[str, int], str]:
@@ -29,9 +29,15 @@ def caller_tensors(net: IntegerNet) -> Iterator[tuple[str, str]]:
             yield named[kind, i], tensor
 
 
+def array_size(net: IntegerNet, tensor: str) -> int:
+    """Return the number of elements of a caller's array, or of words where it holds bits."""
+    coding = net.codings[tensor]
+    return words_of(coding, net.shapes[tensor]) if isinstance(coding, Bits) else net.size(tensor)
+
+
 def size_names(net: IntegerNet, name: str) -> dict[str, int]:
     """Return the sizes of the caller's arrays, by the names that they have in the header."""
-    return {f"{name}_{pointer}_size".upper(): net.size(tensor) for pointer, tensor in caller_tensors(net)}
+    return {f"{name}_{pointer}_size".upper(): array_size(net, tensor) for pointer, tensor in caller_tensors(net)}
 
 
 def signature(net: IntegerNet, name: str) -> str:
@@ -79,7 +85,7 @@ def header(net: IntegerNet, name: str, arena: int) -> str:
 
 def _described(coding: Coding) -> str:
     if isinstance(coding, Bits):
-        return f"bits, which stand for {coding.low * coding.scale:g} and {coding.scale:g}"
+        return f"words of 32 bits, the first one lowest, which stand for {coding.low * coding.scale:g} and {coding.scale:g}"
     if isinstance(coding, Codes):
         return f"codes, which stand for {coding.scale:g} * (code - {coding.zero})".replace("- -", "+ ")
     return "indices"
@@ -87,7 +93,7 @@ def _described(coding: Coding) -> str:
 
 def _numbers(net: IntegerNet, name: str, pointer: str, tensor: str) -> Iterator[str]:
     prefix, coding = f"{name}_{pointer}".upper(), net.codings[tensor]
-    yield f"#define {prefix}_SIZE {net.size(tensor)}"
+    yield f"#define {prefix}_SIZE {array_size(net, tensor)}"
     if isinstance(coding, Codes):
         yield f"#define {prefix}_SCALE {literal(coding.scale)}"
         yield f"#define {prefix}_ZERO {coding.zero if coding.zero >= 0 else f'({coding.zero})'}"
