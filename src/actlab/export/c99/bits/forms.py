@@ -135,7 +135,7 @@ def _counted(layer: Product, net: IntegerNet) -> int:
     if layer.window is not None or not isinstance(net.codings[layer.inputs[0]], Bits):
         return 0
     length = _row_length(layer, net)
-    return layer.weight.shape[1] // length * -(-length // 32)
+    return int(layer.weight.shape[1]) // length * -(-length // 32)
 
 
 def _row_length(layer: Product, net: IntegerNet) -> int:
