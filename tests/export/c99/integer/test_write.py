@@ -65,10 +65,10 @@ def test_the_net_has_no_heap_no_stdio_no_libm_and_no_floats(project):
     )  # fmt: skip
     assert shown.returncode == 0
     symbols = subprocess.run(
-        ["nm", "-u", str(folder.parent / "kws.o")],
+        ["nm", "-u", str(folder.parent / "kws.o")],  # noqa: S607
         check=True,
         capture_output=True,
-        text=True,  # noqa: S607
+        text=True,
     ).stdout.split()
     assert set(symbols) - {"U"} <= {"memcpy", "memset", "memmove", "__stack_chk_fail", "_GLOBAL_OFFSET_TABLE_"}
 

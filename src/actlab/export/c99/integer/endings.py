@@ -10,8 +10,12 @@ from actlab.errors import ExportError
 from actlab.export.c99.integer.printed import Printed
 from actlab.export.integer.coding import Codes, Coding
 from actlab.export.integer.layers import Ending, IntegerLayer, Requantize
+from actlab.export.integer.net import IntegerNet
 
-__all__ = ["ends_in_codes", "print_codes_ending", "print_ending", "row_bytes"]
+__all__ = ["ends_in_codes", "finish_of", "print_codes_ending", "print_ending", "row_bytes"]
+
+
+SHORT = frozenset({"to_codes", "to_table"})  # kernels of shifts above 32
 
 
 def ends_in_codes(layer: Any, printed_net: Any) -> bool:
@@ -22,6 +26,20 @@ def ends_in_codes(layer: Any, printed_net: Any) -> bool:
 def row_bytes(outputs: int, coding: Coding) -> int:
     """Return the bytes of a row of codes or bits."""
     return outputs * coding.width // 8 if isinstance(coding, Codes) else 4 * -(-outputs // 32)
+
+
+def finish_of(layer: IntegerLayer, ending: Ending, net: IntegerNet) -> str:
+    """Return the name of the kernel that computes an ending."""
+    if not isinstance(ending, Requantize):
+        return "to_bits"
+    coding = net.codings[layer.output]
+    if isinstance(coding, Codes) and coding.width == 32:
+        return "to_long_codes"
+    _, shift = normalised(ending.multiplier, ending.shift)
+    tables = ending.table is not None and ending.table.size > 256
+    if tables or shift.min() <= 32 or abs(ending.zero) >= 2**20:
+        return "to_any_codes"
+    return "to_codes" if ending.table is None else "to_table"
 
 
 def print_codes_ending(
@@ -41,19 +59,14 @@ def print_codes_ending(
     """
     if not isinstance(ending, Requantize):
         raise ExportError(f"{layer.name} ends in thresholds; this kernel makes codes.")
-    coding = printed.net.codings[layer.output]
-    is_long = isinstance(coding, Codes) and coding.width == 32
     multiplier, shift = normalised(ending.multiplier, ending.shift)
     tables = ending.table is not None and ending.table.size > 256
-    is_short = not is_long and not tables and shift.min() > 32 and abs(ending.zero) < 2**20
-    finish = "to_any_codes"
-    if is_long or is_short:
-        finish = "to_long_codes" if is_long else "to_codes" if ending.table is None else "to_table"
+    finish = finish_of(layer, ending, printed.net)
     printed.kernels.add(finish)
     step = int(by_channel and len(multiplier) > 1)
     values: dict[str, object] = {
         "finish": finish,
-        "scale": printed.scales(f"{name}_scale", multiplier, shift - 33 * is_short),
+        "scale": printed.scales(f"{name}_scale", multiplier, shift - 33 * (finish in SHORT)),
         "step": step,
         "zero": ending.zero,
         "low": _int32(ending.low),

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from actlab.errors import ExportError
+from actlab.export.c99.integer.cmsis_nn import by_switch
 from actlab.export.c99.text import array
 from actlab.export.integer.coding import Bits, Codes, Coding
 from actlab.export.integer.layers import IntegerLayer
@@ -31,11 +32,13 @@ class Printed:
         constants: definitions of arrays and records.
         bytes: of these constants.
         kernels: names of those that are called.
+        cmsis_nn: prefix of the public names where dense layers have a second form, see :mod:`~actlab.export.c99.integer.cmsis_nn`.
     """
 
     net: IntegerNet
     plan: Plan
     pointers: dict[tuple[str, int], str]
+    cmsis_nn: str = ""
     constants: list[str] = field(default_factory=list)
     bytes: int = 0
     kernels: set[str] = field(default_factory=set)
@@ -51,6 +54,22 @@ class Printed:
     def scratch(self, layer: IntegerLayer, kind: str = "int8_t") -> str:
         """Return the C expression of a layer's own memory, of which its form says the size."""
         return in_arena(self.plan.scratch[layer.output], kind)
+
+    def weights(self, name: str, values: Any, rows: Any) -> str:
+        """Define the weights of a dense layer and return their name.
+
+        Args:
+            name: of the array.
+            values: in the order of the kernels.
+            rows: of the matrix, for CMSIS-NN.
+        """
+        expression = self.constant(name, values)
+        if self.cmsis_nn:
+            own = self.constants.pop()
+            self.constant(name, rows)
+            self.bytes -= rows.size
+            self.constants.append(by_switch(self.cmsis_nn, self.constants.pop(), own))
+        return expression
 
     def constant(self, name: str, values: Any, kind: str = "int8_t") -> str:
         """Define an array of whole numbers, which starts at a multiple of four bytes, and return its name."""

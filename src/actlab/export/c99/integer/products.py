@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from actlab.export.c99.integer.endings import print_ending, row_bytes
+from actlab.export.c99.integer.cmsis_nn import check_ending
+from actlab.export.c99.integer.endings import finish_of, print_ending, row_bytes
 from actlab.export.c99.integer.printed import Printed, prints
 from actlab.export.integer.coding import Codes
 from actlab.export.integer.layers import Product
@@ -61,7 +62,7 @@ def _print(layer: Product, name: str, printed: Printed) -> list[str]:
         "product",
         f"{name}_product",
         {
-            "weight": printed.constant(f"{name}_weight", _weights(layer, weight)),
+            "weight": _constant(layer, weight, inputs, name, printed),
             "bias": printed.constant(f"{name}_bias", bias, "int32_t"),
             "ending": print_ending(layer, layer.ending, name, printed),
             "inputs": inputs,
@@ -77,6 +78,15 @@ def _print(layer: Product, name: str, printed: Printed) -> list[str]:
     fields = window_fields(layer.window, layer, printed.net) | {"groups": layer.groups, "zero": coding.zero}
     window = printed.record("window", f"{name}_window", fields)
     return [printed.call(kernel, window, product, x, printed.scratch(layer), y)]
+
+
+def _constant(layer: Product, weight: Any, inputs: int, name: str, printed: Printed) -> str:
+    values = _weights(layer, weight)
+    if is_depthwise(layer):
+        return printed.constant(f"{name}_weight", values)
+    if printed.cmsis_nn:
+        check_ending(finish_of(layer, layer.ending, printed.net))
+    return printed.weights(f"{name}_weight", values, np.pad(weight, [(0, 0), (0, inputs - weight.shape[1])]))
 
 
 def _weights(layer: Product, weight: Any) -> Any:

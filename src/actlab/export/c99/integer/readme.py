@@ -51,7 +51,7 @@ for both.
 
 Where the core has the DSP extension (`__ARM_FEATURE_DSP`: Cortex-M4, M7, M33, M55) sums of products use SXTB16 and SMLAD, two products an
 instruction; other cores run plain C. Requantisation is `(sum * multiplier + 2**(shift - 1)) >> shift` in 64 bits, halves rounded up, as
-CMSIS-NN computes it with `CMSIS_NN_USE_SINGLE_ROUNDING`; its default rounds twice and can differ by one step.
+CMSIS-NN computes it with `CMSIS_NN_USE_SINGLE_ROUNDING`; its default rounds twice and can differ by one step. {_switch(source)}
 
 `make test` runs {vectors} test vectors on the host and compares the outputs to the bit with those of NumPy. {agreement}
 
@@ -63,6 +63,13 @@ CMSIS-NN computes it with `CMSIS_NN_USE_SINGLE_ROUNDING`; its default rounds twi
 |---|---|---|---|
 {layers}
 """
+
+
+def _switch(source: Source) -> str:
+    switch = f"{source.name.upper()}_CMSIS_NN"
+    if switch not in source.source:
+        return "The setting `cmsis_nn` of the export writes calls of CMSIS-NN behind a switch."
+    return f"With `-D{switch} -DCMSIS_NN_USE_SINGLE_ROUNDING` dense layers and convolutions are CMSIS-NN's."
 
 
 def _described(coding: Coding) -> str:

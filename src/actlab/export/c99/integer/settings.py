@@ -27,6 +27,8 @@ class Int8Settings:
         percentile: likewise.
         input_scale: likewise.
         output_width: likewise.
+        cmsis_nn: whether dense layers and convolutions have a second form, as calls of CMSIS-NN with ``-DNAME_CMSIS_NN``; the C file is
+            twice as long. It computes the same bits where CMSIS-NN is built with ``CMSIS_NN_USE_SINGLE_ROUNDING``.
         device: cores on which the project is run in an emulator, as ("m3", "m4f"); see
             :func:`actlab.export.device.measurement.measure`.
 
@@ -42,6 +44,7 @@ class Int8Settings:
     percentile: float = 99.99
     input_scale: float | Mapping[str, float] | None = None
     output_width: Literal[8, 32] | None = None
+    cmsis_nn: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.vectors, int) or not 1 <= self.vectors <= 10_000:

@@ -8,6 +8,7 @@ from actlab.errors import ExportError
 from actlab.export.c99.bits.forms import KERNELS
 from actlab.export.c99.bits.unpack import in_full_words, with_conversions
 from actlab.export.c99.integer import elements, products  # noqa: F401 # their functions are registered as forms of layers
+from actlab.export.c99.integer.cmsis_nn import include, with_cmsis_nn
 from actlab.export.c99.integer.interface import header, pointers, signature
 from actlab.export.c99.integer.memory_order import in_memory_order
 from actlab.export.c99.integer.printed import Printed, c_type, form_of, words_of
@@ -26,19 +27,20 @@ FILES = (*(FOLDER / f"{name}.c" for name in ("words", "endings", "elements", "pr
 OVER = (Affine, Combine, Lookup, Multiply, Select, Softmax)
 
 
-def print_integer_net(net: IntegerNet, name: str) -> Source:
+def print_integer_net(net: IntegerNet, name: str, *, cmsis_nn: bool = False) -> Source:
     """Return the header and the source of an integer net.
 
     Args:
         net: with channels first.
         name: prefix of the public names, a C identifier.
+        cmsis_nn: whether dense layers and convolutions have a second form, as calls of CMSIS-NN behind a switch.
 
     Raises:
         ExportError: a layer has no form in C99; all of them are named.
     """
     ordered = with_conversions(in_full_words(in_memory_order(net)))
     places = _plan(ordered)
-    printed = Printed(net=ordered, plan=places, pointers=pointers(net))
+    printed = Printed(net=ordered, plan=places, pointers=pointers(net), cmsis_nn=name if cmsis_nn else "")
     statements: list[str] = []
     for index, layer in enumerate(ordered.layers):
         kind = type(layer).__name__.lower()
@@ -94,6 +96,8 @@ def _is_of_bytes(layer: IntegerLayer, net: IntegerNet) -> bool:
 
 def _source(name: str, declared: str, printed: Printed, statements: list[str]) -> str:
     kernels, _ = kernel_source(printed.kernels, FILES)
+    if printed.cmsis_nn:
+        kernels = f"{include(name)}\n\n{with_cmsis_nn(kernels, name)}"
     parts = [f'/* {MARK}: see {name}.h and README.md. */\n#include "{name}.h"', hook(name), kernels, *printed.constants]
     if printed.plan.elements:
         parts.append(f"static uint32_t arena[{name.upper()}_ARENA_BYTES / 4];")

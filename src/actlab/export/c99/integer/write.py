@@ -61,7 +61,7 @@ def write(
     net = read_net(model, example_inputs, target="int8")
     calibration = example_inputs if settings.calibration_inputs is None else settings.calibration_inputs
     whole = quantize(net, arrays_of(copy_inputs(calibration), net.inputs), settings.quantization)
-    source = _printed(whole, name)
+    source = _printed(whole, name, cmsis_nn=settings.cmsis_nn)
     inputs, _ = test_vectors(model, copy_inputs(example_inputs), net.inputs, settings.vectors)
     codes = whole.encode(inputs)
     files = {
@@ -101,9 +101,9 @@ def write(
     )
 
 
-def _printed(whole: IntegerNet, name: str) -> Source:
+def _printed(whole: IntegerNet, name: str, *, cmsis_nn: bool) -> Source:
     try:
-        return print_integer_net(whole, name)
+        return print_integer_net(whole, name, cmsis_nn=cmsis_nn)
     except ExportError as error:
         refuse(whole.name, "int8", [Refusal(name=whole.name, place="the net", reason=str(error))])
         raise
