@@ -1,7 +1,7 @@
 /* A copy. */
 static void copy_codes(const int8_t *x, int8_t *y, int32_t size)
 {
-#ifdef WORDS
+#if defined(__GNUC__) && defined(LONG_COPIES)
     for (; size >= 4; size -= 4, x += 4, y += 4)
         *(word *)(void *)y = *(const word *)(const void *)x;
 #endif
