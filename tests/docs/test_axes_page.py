@@ -15,8 +15,8 @@ HEAD = """# Axes
 <!-- Written by `python tests/docs/test_axes_page.py > docs/reference/axes.md`. -->
 
 What `evaluate`, and `compare` with `--evaluate`, measure of a trained model, see [Judge activations beyond the
-metric](../how_to/evaluate.md). Columns in bold are compared between arms; the others are recorded and described. Axes that train further
-are not part of `all`.
+metric](../how_to/evaluate.md). Columns in bold are compared between arms; the others are recorded and described. Axes that train further,
+and those that export the model, are not part of `all`.
 """
 
 

@@ -93,6 +93,7 @@ class Axis:
         description: one sentence.
         level: "trial" for what is measured of every trained model, "arm" for what is measured once for each arm, untrained.
         trains: whether it trains further, so that it costs as much as a share of a training.
+        on_request: whether it is measured only where it is named, and is no part of "all": it needs packages or programs of its own.
         source: what names it in a plan: the name of a built-in axis, or of a user's one with the digest of its code.
         file: path of the user's file with the axis, or None.
 
@@ -109,6 +110,7 @@ class Axis:
     description: str = ""
     level: Level = "trial"
     trains: bool = False
+    on_request: bool = False
     source: str = ""
     file: str | None = None
 

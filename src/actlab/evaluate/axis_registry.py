@@ -50,7 +50,7 @@ def axes_named(wanted: str | AxisLike | Iterable[AxisLike] | None) -> tuple[Axis
 
     Args:
         wanted: one or more of :data:`AxisLike`; a text may have several, separated by commas. "all" is every built-in axis that does not
-            train further; None, and "none", are no axis.
+            train further and needs no other programs; None, and "none", are no axis.
 
     Raises:
         UnknownNameError: there is no such axis.
@@ -97,7 +97,7 @@ def _named(name: str) -> Iterable[Axis]:
     if name in known:
         return [known[name]]
     if name == "all":
-        return [axis for axis in known.values() if not axis.trains]
+        return [axis for axis in known.values() if not (axis.trains or axis.on_request)]
     path, _, own = name.partition(".py:") if ".py:" in name else (name.removesuffix(".py"), "", "")
     if name.endswith(".py") or ".py:" in name:
         return _of_file(f"{path}.py", own)

@@ -87,14 +87,16 @@ class Latency:
         runtime: name of its package; "torch" for the layer before the export.
         version: of the package.
         size: number of float32 inputs.
-        milliseconds: median over rounds, one thread.
+        milliseconds: median over rounds, one thread; None where the runtime cannot run it.
+        missing: why it cannot.
     """
 
     spec: str
     runtime: str
     version: str
     size: int
-    milliseconds: float
+    milliseconds: float | None
+    missing: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,8 @@ import pytest
 
 from actlab.errors import ExportError
 from actlab.export.onnx import latency
-from actlab.export.onnx.latency import installed_runtimes, latencies
+from actlab.export.onnx.latency import latencies
+from actlab.export.onnx.runtimes import installed_runtimes
 
 
 def test_every_activation_is_measured_in_torch_and_in_each_runtime():
@@ -20,8 +21,8 @@ def test_every_activation_is_measured_in_torch_and_in_each_runtime():
 def test_inputs_have_no_last_dimension_of_one_on_which_onnxruntime_is_slow(monkeypatch):
     shapes = set()
 
-    def recorded(_content):
-        return lambda feed: shapes.update(np.shape(value) for value in feed.values())
+    def recorded(exported):
+        return lambda: shapes.update(np.shape(value) for value in exported.feed.values())
 
     monkeypatch.setattr(latency, "RUNTIMES", {"onnxruntime": recorded})
     latencies(["relu"], size=64, rounds=1)

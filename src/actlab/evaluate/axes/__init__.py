@@ -11,6 +11,7 @@ from actlab.evaluate.axes import (
     low_precision,
     out_of_distribution,
     robustness,
+    runtime,
 )
 from actlab.evaluate.axis_registry import register_axis
 
@@ -26,5 +27,6 @@ for _axis in (
     dynamics.DYNAMICS,
     dynamics.PLASTICITY,
     low_precision.LOW_PRECISION,
+    runtime.RUNTIME,
 ):
     register_axis(_axis)

@@ -17,7 +17,7 @@ from actlab.nn.sites.dry_run import Inputs
 from actlab.tasks.loading.nested import mapped, row_count
 from actlab.tasks.training.conditions import Conditions
 
-__all__ = ["inference_costs"]
+__all__ = ["first_example", "inference_costs"]
 
 _WARM_UP: Final = 2
 _SECONDS: Final = 0.15  # for each model and batch size
@@ -43,7 +43,7 @@ def inference_costs(
         >>> found["gelu"]["numbers"]["flops"], len(found["gelu"]["ratios"]["latency"])
         (32.0, 9)
     """
-    batches = {"latency_1": _first(inputs), "latency": inputs}
+    batches = {"latency_1": first_example(inputs), "latency": inputs}
     found: dict[str, dict[str, Any]] = {
         name: {"numbers": _counted(model, batches["latency_1"]), "ratios": {}, "undefined": {}}
         for name, model in models.items()
@@ -99,7 +99,13 @@ def _counted(model: nn.Module, inputs: Inputs) -> dict[str, float]:
     return numbers
 
 
-def _first(inputs: Inputs) -> Inputs:
+def first_example(inputs: Inputs) -> Inputs:
+    """Return the inputs of the first example of a batch; what is of all examples, such as a mask of positions, stays.
+
+    Example:
+        >>> first_example(torch.zeros(8, 4)).shape
+        torch.Size([1, 4])
+    """
     rows = row_count(inputs)
 
     def of_first(leaf: Any) -> Any:

@@ -7,11 +7,9 @@ median over rounds is reported. torch is measured beside them, as the model ran 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
-from importlib import import_module
 from importlib.metadata import version
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -19,43 +17,17 @@ import torch
 
 from actlab.codegen.onnx.program import Settings, program_of_spec
 from actlab.errors import ExportError
-from actlab.export.onnx.check import session
+from actlab.export.onnx.runtimes import RUNTIMES, Exported, installed_runtimes
 from actlab.export.onnx.single import model_of
 from actlab.export.report import Latency
 from actlab.functions.grammar import parse
 from actlab.functions.spec import Spec
 from actlab.nn.layers.layer import layer
 
-__all__ = ["RUNTIMES", "installed_runtimes", "latencies"]
+__all__ = ["latencies"]
 
-Array = np.ndarray[Any, np.dtype[Any]]
 SIZE = 2**18
 ROUNDS = 15
-
-
-def _onnxruntime(content: bytes) -> Callable[[dict[str, Array]], Any]:
-    running = session(content, threads=1)
-    return lambda feed: running.run(None, feed)
-
-
-def _openvino(content: bytes) -> Callable[[dict[str, Array]], Any]:
-    openvino = import_module("openvino")  # used where it is installed, and never asked for
-
-    core = openvino.Core()
-    settings = {"INFERENCE_NUM_THREADS": 1, "PERFORMANCE_HINT": "LATENCY"}
-    compiled: Callable[[dict[str, Array]], Any] = core.compile_model(core.read_model(content), "CPU", settings)
-    return compiled
-
-
-RUNTIMES: Mapping[str, Callable[[bytes], Callable[[dict[str, Array]], Any]]] = {
-    "onnxruntime": _onnxruntime,
-    "openvino": _openvino,
-}
-
-
-def installed_runtimes() -> list[str]:
-    """Return the names of the runtimes that can be imported."""
-    return [name for name in RUNTIMES if find_spec(name) is not None]
 
 
 def latencies(
@@ -76,7 +48,7 @@ def latencies(
         settings: how they are printed.
 
     Returns:
-        One record for each activation and runtime, and one for torch; milliseconds.
+        One record for each activation and runtime, and one for torch. Where a runtime cannot run an activation, its record says why.
 
     Raises:
         ExportError: a runtime is unknown or not installed.
@@ -88,19 +60,42 @@ def latencies(
     """
     chosen = installed_runtimes() if runtimes is None else list(runtimes)
     for name in chosen:
-        if name not in RUNTIMES or find_spec(name) is None:
+        if name not in installed_runtimes():
             raise ExportError(f"The runtime {name!r} is not installed; installed: {', '.join(installed_runtimes())}.")
-    runs = {
-        (str(spec), runtime): call
-        for spec in map(parse, specs)
-        for runtime, call in _calls(spec, chosen, size, settings)
-    }
+    runs: dict[tuple[str, str], Callable[[], Any]] = {}
+    missing: dict[tuple[str, str], str] = {}  # why, by activation and runtime; "" where it runs
+    for spec in map(parse, specs):
+        for runtime, call in _calls(spec, chosen, size, settings):
+            missing[str(spec), runtime] = ""
+            try:
+                runs[str(spec), runtime] = _warm(call())
+            except Exception as error:  # runtimes raise anything
+                missing[str(spec), runtime] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    times = _in_turn(runs, rounds)
+    return tuple(
+        Latency(
+            spec=spec,
+            runtime=runtime,
+            version=version(runtime),
+            size=size,
+            milliseconds=None if reason else 1e3 * float(np.median(times[spec, runtime])),
+            missing=reason,
+        )
+        for (spec, runtime), reason in missing.items()
+    )
+
+
+def _warm(call: Callable[[], Any]) -> Callable[[], Any]:
+    call()
+    return call
+
+
+def _in_turn(runs: dict[tuple[str, str], Callable[[], Any]], rounds: int) -> dict[tuple[str, str], list[float]]:
+    """Return the seconds of each call in every round."""
     times: dict[tuple[str, str], list[float]] = {key: [] for key in runs}
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        for call in runs.values():
-            call()
         for _ in range(rounds):
             for key, call in runs.items():
                 start = time.perf_counter()
@@ -108,17 +103,13 @@ def latencies(
                 times[key].append(time.perf_counter() - start)
     finally:
         torch.set_num_threads(threads)
-    return tuple(
-        Latency(
-            spec=spec, runtime=runtime, version=version(runtime), size=size, milliseconds=1e3 * float(np.median(each))
-        )
-        for (spec, runtime), each in times.items()
-    )
+    return times
 
 
 def _calls(
     spec: Spec, runtimes: list[str], size: int, settings: Settings | None
-) -> Iterable[tuple[str, Callable[[], Any]]]:
+) -> Iterable[tuple[str, Callable[[], Callable[[], Any]]]]:
+    """Yield for torch and each runtime what makes its call."""
     settings = settings or Settings()
     program = program_of_spec(spec, settings)
     act = layer(spec.forward, channels=1).eval()
@@ -127,14 +118,14 @@ def _calls(
     inputs = [generator.standard_normal((1, 1, size), dtype=np.float32) * 3 for _ in spec.activation.inputs]
     learned = [parameter.detach().numpy() for parameter in act.parameters()]
     feed = dict(zip(program.inputs, [*inputs, *learned], strict=True))
-    tensors = [torch.from_numpy(each) for each in inputs]
-    yield "torch", lambda: _without_gradients(act, tensors)
+    tensors = tuple(torch.from_numpy(each) for each in inputs)
     content = model_of(program, settings.opset, [each.shape for each in feed.values()]).SerializeToString()
+    exported = Exported(content=content, feed=feed, model=act, arguments=tensors, keywords={})
+    yield "torch", lambda: lambda: _without_gradients(act, tensors)
     for name in runtimes:
-        run = RUNTIMES[name](content)
-        yield name, partial(run, feed)
+        yield name, partial(RUNTIMES[name], exported)
 
 
-def _without_gradients(act: torch.nn.Module, tensors: list[torch.Tensor]) -> None:
+def _without_gradients(act: torch.nn.Module, tensors: tuple[torch.Tensor, ...]) -> None:
     with torch.no_grad():
         act(*tensors)
