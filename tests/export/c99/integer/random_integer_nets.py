@@ -257,3 +257,12 @@ def random_integer_net(seed: int, *, layers: int = 7) -> IntegerNet:
             outputs.append(builder.last)
     getattr(builder, LAST[int(builder.whole(0, len(LAST) - 1))])()
     return builder.net(*outputs, builder.last)
+
+
+def random_convolutions(seed: int) -> IntegerNet:
+    """Return a net that is a row of convolutions and a pool, each of which is an output."""
+    builder, outputs = Builder(seed), []
+    for kind in ("conv", "conv", "max_pool", "conv", "average_pool"):
+        getattr(builder, kind)()
+        outputs.append(builder.last)
+    return builder.net(*outputs)

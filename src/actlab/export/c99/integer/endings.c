@@ -87,6 +87,15 @@ static void to_bits(const struct ending *ending, const int32_t *sums, int32_t fi
 {
     const int32_t size = ending->table_step, words = (size + 31) / 32;
     uint32_t *line = (uint32_t *)y + first / size * words;
+    if (first % 32 == 0 && first + count <= size && count <= 32) { /* one word of the first row */
+        const int32_t step = ending->step;
+        const struct scale *scale = ending->scale + first * step;
+        uint32_t word = 0;
+        for (int32_t i = count - 1; i >= 0; --i)
+            word = word << 1 | (uint32_t)((sums[i] >= scale[i * step].multiplier) == scale[i * step].shift);
+        line[first / 32] = word;
+        return;
+    }
     for (int32_t i = 0, at = first % size; i < count; ++i, ++at) {
         const struct scale scale = ending->scale[(first + i) * ending->step];
         if (at == size) {

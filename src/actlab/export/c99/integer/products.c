@@ -106,7 +106,7 @@ static void gather(const struct window *w, const int8_t *x, int32_t row, int32_t
     const int32_t start = first_inside(left, dilation), end = end_inside(left, dilation, w->columns, w->in_columns);
     const int32_t step = dilation * w->in_channels, run = step == channels ? end - start : 1;
     int32_t at = row * w->row_stride - w->top;
-    if (run == w->columns && at >= 0 && at + (w->rows - 1) * w->row_dilation < w->in_rows) { /* no padding */
+    if (step == channels && run == w->columns && at >= 0 && at + (w->rows - 1) * w->row_dilation < w->in_rows) { /* no padding */
         const int8_t *from = x + at * line + left * channels;
         for (int32_t i = 0; i < w->rows; ++i, from += w->row_dilation * line, codes += run * channels)
             copy_codes(from, codes, run * channels);
