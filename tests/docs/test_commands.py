@@ -75,7 +75,7 @@ def shortened(words: list[str]) -> list[str]:
     return [name, *rest]
 
 
-NEED_A_SUBJECT = {"compare", "show", "doctor", "sites", "importance", "cost", "audit", "lint"}
+NEED_A_SUBJECT = {"compare", "conform", "export", "show", "doctor", "sites", "importance", "cost", "audit", "lint"}
 
 
 def _options(name: str) -> set[str]:
