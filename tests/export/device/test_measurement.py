@@ -227,7 +227,8 @@ def test_a_folder_without_a_project_and_one_with_a_strange_name_are_refused(tmp_
         ({"vectors": 0}, "vectors is a positive whole number or None; got 0"),
         ({"compiler": "clang"}, "compiler is None or one of gcc, zig; got 'clang'"),
         ({"emulator": "renode"}, "emulator is None or one of qemu, unicorn; got 'renode'"),
-        ({"optimize": "-O2 -x"}, "optimize is None or one of"),
+        ({"flags": ("-O2", "-wrapper sh")}, "got ('-O2', '-wrapper sh')"),
+        ({"flags": "-O3"}, "flags is a tuple of flags"),
         ({"seconds": 0}, "seconds is a positive number; got 0"),
     ],
 )

@@ -70,20 +70,19 @@ class Build:
         compiler: that is used.
         core: for which.
         folder: for the built files.
-        optimize: level; None for that of the project.
+        flags: behind those of the project.
         seconds: time limit of each command.
     """
 
     compiler: Compiler
     core: Core
     folder: Path
-    optimize: str | None
+    flags: tuple[str, ...]
     seconds: float
 
     def compile(self, source: Path, output: str, *arguments: str) -> None:
         """Compile a file to an object file, with the flags of the project."""
-        level = [self.optimize] if self.optimize else []
-        command = [*FLAGS, *level, *arguments, "-c", str(source), "-o", output]
+        command = [*FLAGS, *self.flags, *arguments, "-c", str(source), "-o", output]
         self.compiler.compile(self.core, command, self.folder, self.seconds)
 
     def link(self, objects: list[str], output: str, entry: str) -> Path:

@@ -67,7 +67,7 @@ class Compiler:
         Raises:
             ExportError: a symbol is missing, or the program does not fit into the memory of the board.
         """
-        libraries = ["-lc", "-lgcc"] if self.kind == "gcc" else ["-lcompiler_rt"]
+        libraries = ["-lm", "-lc", "-lgcc"] if self.kind == "gcc" else ["-lcompiler_rt"]
         try:
             self.compile(core, ["-nostdlib", f"-Wl,--gc-sections,-T,{script}", *files, *libraries], folder, seconds)
         except ExportError as error:

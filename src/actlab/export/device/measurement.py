@@ -55,12 +55,14 @@ def measure(
             compiler=compiler,
             core=found,
             folder=Path(temporary),
-            optimize=settings.optimize,
+            flags=settings.flags,
             seconds=settings.seconds,
         )
         size = build_size(project, build)
         total = emulator.run(build_program(project, build, vectors, by_layer=False), found, settings.seconds)
-        layers = emulator.run(build_program(project, build, vectors, by_layer=True), found, settings.seconds)
+        layers = total
+        if project.layers:
+            layers = emulator.run(build_program(project, build, vectors, by_layer=True), found, settings.seconds)
     counts = total.runs
     return DeviceFigures(
         core=core,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from actlab.errors import ExportError
@@ -10,6 +11,7 @@ __all__ = ["DeviceSettings"]
 
 COMPILERS = ("gcc", "zig")
 EMULATORS = ("qemu", "unicorn")
+FLAG = re.compile(r"-[OfmDU][\w.=+-]*|-std=\w+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +22,7 @@ class DeviceSettings:
         vectors: number of test vectors that run, the first ones; None for 4, or 1 in unicorn, which is slower.
         compiler: "gcc" (arm-none-eabi-gcc) or "zig" (the package ziglang); None for the first that is installed.
         emulator: "qemu" (qemu-system-arm) or "unicorn" (the package); None for the first that is installed.
-        optimize: level of the compiler, as in "-O2"; None for that of the project's Makefile.
+        flags: of the compiler, behind those of the project's Makefile, as ("-O3",).
         seconds: after which a compiler or an emulator is stopped.
 
     Raises:
@@ -30,7 +32,7 @@ class DeviceSettings:
     vectors: int | None = None
     compiler: str | None = None
     emulator: str | None = None
-    optimize: str | None = None
+    flags: tuple[str, ...] = ()
     seconds: float = 60.0
 
     def __post_init__(self) -> None:
@@ -39,9 +41,10 @@ class DeviceSettings:
         for name, value, allowed in (
             ("compiler", self.compiler, COMPILERS),
             ("emulator", self.emulator, EMULATORS),
-            ("optimize", self.optimize, ("-O0", "-O1", "-O2", "-O3", "-Os", "-Ofast")),
         ):
             if value is not None and value not in allowed:
                 raise ExportError(f"{name} is None or one of {', '.join(allowed)}; got {value!r}.")
+        if not isinstance(self.flags, tuple) or not all(FLAG.fullmatch(str(flag)) for flag in self.flags):
+            raise ExportError(f'flags is a tuple of flags, as ("-O3", "-ffp-contract=fast"); got {self.flags!r}.')
         if not self.seconds > 0:
             raise ExportError(f"seconds is a positive number; got {self.seconds!r}.")
