@@ -95,7 +95,7 @@ def c_project(tmp_path_factory, before):
     model, path = Functions(), tmp_path_factory.mktemp("c") / "net.c"
     report = actlab.export(model, INPUTS, path)
     folder = Path(report.path)
-    call, _ = compiled_project(folder)
+    call = compiled_project(folder).run
     names = list(model(INPUTS))
 
     def run(*numbers):

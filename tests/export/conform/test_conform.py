@@ -243,6 +243,16 @@ def test_the_files_of_our_own_export_conform(tmp_path):
         assert not [each for site in report.sites for each in site.undecided if each.spec == "relu"]
 
 
+def test_an_int8_project_conforms_by_the_step_that_its_header_states(tmp_path):
+    model = net("gelu_tanh", "silu")
+    actlab.export(model, INPUTS, tmp_path / "net", to="int8")
+    report = actlab.conform(model, tmp_path / "net", INPUTS)
+    assert report.conforms
+    assert 1e-4 < report.step < 0.1
+    assert report.trained.largest < 16 * report.step
+    assert actlab.conform(net("gelu_tanh", "relu"), tmp_path / "net", INPUTS).changed.keys() == {"3"}
+
+
 def test_saved_outputs_are_read_without_pickles(tmp_path):
     model = net("leaky_relu")
     outputs = net("leaky_relu(0.1)")(INPUTS).detach().numpy()

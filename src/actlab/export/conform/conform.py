@@ -155,7 +155,7 @@ class _Check:
         """Search, judge and report."""
         comparison = self.comparison(self.arguments, arrays)
         steps = [grid_step(want) for want in comparison.wanted]
-        step = self.settings.step or next((each for each in steps if each is not None), None)
+        step = self.settings.step or self.engine.step or next((each for each in steps if each is not None), None)
         quantised = self.engine.quantised or step is not None
         search = Search(
             board=self.board, arguments=self.arguments, comparison=comparison, quantised=quantised,

@@ -37,6 +37,7 @@ class Engine:
         run: from the arguments of a call to the outputs, in order.
         repeatable: whether it can be run on other inputs.
         quantised: whether it is known to be quantised.
+        step: of its output codes, where it is known.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Engine:
     run: Callable[[Arguments], list[Array]]
     repeatable: bool = True
     quantised: bool = False
+    step: float | None = None
 
 
 def engine_of(against: Any, runtime: str | None = None) -> Engine:
@@ -73,8 +75,10 @@ def _from_path(path: Path, name: str, runtime: str | None) -> Engine:
         hint = " A function is given as file.py:function on the command line only; in Python give the function itself."
         raise ExportError(f"There is no engine {name}; allowed are {ALLOWED}.{hint if '.py:' in name else ''}")
     if path.is_dir():
-        run, compiler = compiled_project(path)
-        return Engine(name=name, runtime=compiler, run=run)
+        project = compiled_project(path)
+        return Engine(
+            name=name, runtime=project.compiler, run=project.run, quantised=project.step is not None, step=project.step
+        )
     kind = path.suffix.lower()
     if kind == ".onnx":
         return _from_onnx(path, name, runtime)
