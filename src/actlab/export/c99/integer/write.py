@@ -1,4 +1,4 @@
-"""Export of a model to a C99 project in integer arithmetic, built and compared with NumPy before it is kept."""
+"""Export of a model to a C99 project in int8, built and compared with NumPy before it is kept."""
 
 from __future__ import annotations
 
