@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from actlab.export.device.measurement import figures
 from actlab.export.device.summary import refuse_wrong, section
 from actlab.export.net.layers import Activation
 from actlab.export.net.net import Net
+from actlab.export.net.pieces import unreached
 from actlab.export.net.read import read_net
 from actlab.export.refusal import Refusal, refuse
 from actlab.export.report import BatchDifference, ExportedActivation, ExportReport, Memory
@@ -71,7 +73,13 @@ def write(
         if not difference.share:
             refuse_wrong(devices, net.name, "c99")
         write_files(fresh, {"README.md": readme(net, source, measured, len(inputs[0])) + section(devices)})
-    return replace(_report(net, source, measured, difference, folder), devices=devices)
+    report = _report(net, source, measured, difference, folder)
+    return replace(report, devices=devices, notes=(*report.notes, *_unreached(net, inputs)))
+
+
+def _unreached(net: Net, inputs: list[Any]) -> Iterator[str]:
+    for name in unreached(net, inputs):
+        yield f"The test vectors do not reach every piece of the activation {name}; give example_inputs that do."
 
 
 def _refuse_endless_weights(net: Net) -> None:
