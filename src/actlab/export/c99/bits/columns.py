@@ -139,8 +139,8 @@ def bit_columns(sums: Sums, ending: Threshold | None) -> Columns:
 
 
 def byte_rows(weight: Integers) -> Integers:
-    """Return int8 weights of shape (out, rows) as words of four outputs, plus 128, by eight outputs and row."""
-    filled = np.pad(weight.astype(np.int64), [(0, -len(weight) % 8), (0, 0)]) + 128
+    """Return int8 weights of shape (out, rows) as words of four outputs, plus 128, by eight outputs and row, with a row of zeros."""
+    filled = np.pad(weight.astype(np.int64), [(0, -len(weight) % 8), (0, 1)]) + 128
     by_four = filled.reshape(-1, 2, 4, filled.shape[1])
     words = (by_four << (8 * np.arange(4)).reshape(4, 1)).sum(2)
     packed: Integers = np.moveaxis(words, 1, -1).astype(np.uint32)

@@ -236,7 +236,7 @@ def _columns(layer: Product, name: str, printed: Printed) -> list[str]:
     return [printed.call(kernel, window, record, x, scratch, y)]
 
 
-@prints(Product, _is_in_bytes, lambda layer, _net: -(-_rows(layer) // 2))
+@prints(Product, _is_in_bytes, lambda layer, _net: _rows(layer) // 2 + 2)
 def _bytes(layer: Product, name: str, printed: Printed) -> list[str]:
     window, (sums, places) = _window(layer, name, printed), _sums(layer, name, printed)
     outputs, rows = sums.weight.shape

@@ -212,7 +212,7 @@ static void columns_of_codes(const struct window *w, const struct columns *c, co
         }
 }
 
-/* Weights of 8 bits by row of inputs: for eight outputs at a time, two words of weight + 128 for each row. */
+/* Weights of 8 bits by row of inputs: for eight outputs at a time, two words of weight + 128 for each row, and for one of zeros. */
 struct byte_rows {
     const uint32_t *weight;
     const int32_t *constants;
@@ -223,16 +223,20 @@ struct byte_rows {
     int32_t row;     /* bytes of the outputs of a position */
 };
 
-/* Two bytes of a word, each added to a half of another. */
+/* The bytes of a word, added to sums of 16 bits, two to a word: of the lower and the third byte, and of the others, in which the third
+   byte is contained 256 times without the extension for signals. */
 #if defined(__ARM_FEATURE_DSP) && defined(__GNUC__)
-#define add_even(sum, word) __asm__("uxtab16 %0, %0, %1" : "+r"(sum) : "r"(word))
-#define add_odd(sum, word) __asm__("uxtab16 %0, %0, %1, ror #8" : "+r"(sum) : "r"(word))
+#define add_bytes(even, odd, word) __asm__("uxtab16 %0, %0, %2\n\tuxtab16 %1, %1, %2, ror #8" : "+r"(even), "+r"(odd) : "r"(word))
+#define without_third(even, odd) (odd)
 #else
-#define add_even(sum, word) ((sum) += (word) & 0x00ff00ffu)
-#define add_odd(sum, word) ((sum) += (word) >> 8 & 0x00ff00ffu)
+#define add_bytes(even, odd, word) ((even) += (word) & 0x00ff00ffu, (odd) += (word) >> 8)
+#define without_third(even, odd) ((odd) - ((even) >> 16 << 8))
 #endif
 
-/* Sums of eight outputs over rows; halves of a word hold 256 bytes. */
+/* Sums of eight outputs over rows, four at a time; halves of a word hold 256 bytes. A function of its own has enough registers. */
+#if defined(__GNUC__)
+__attribute__((noinline))
+#endif
 static void sum_rows(const uint32_t *weight, const row_index *rows, int32_t count, int32_t *sums)
 {
     for (int32_t i = 0; i < 8; ++i)
@@ -241,13 +245,22 @@ static void sum_rows(const uint32_t *weight, const row_index *rows, int32_t coun
         const row_index *const end = rows + (count < 256 ? count : 256);
         uint32_t a = 0, b = 0, c = 0, d = 0;
         count -= (int32_t)(end - rows);
-        for (; rows < end; ++rows) {
-            const uint32_t *const two = weight + 2 * *rows, low = two[0], high = two[1];
-            add_even(a, low);
-            add_odd(b, low);
-            add_even(c, high);
-            add_odd(d, high);
+        while (rows != end) {
+            const uint32_t *row = weight + 2 * *rows++;
+            add_bytes(a, b, row[0]);
+            add_bytes(c, d, row[1]);
+            row = weight + 2 * *rows++;
+            add_bytes(a, b, row[0]);
+            add_bytes(c, d, row[1]);
+            row = weight + 2 * *rows++;
+            add_bytes(a, b, row[0]);
+            add_bytes(c, d, row[1]);
+            row = weight + 2 * *rows++;
+            add_bytes(a, b, row[0]);
+            add_bytes(c, d, row[1]);
         }
+        b = without_third(a, b);
+        d = without_third(c, d);
         sums[0] += (int32_t)(a & 0xffffu), sums[1] += (int32_t)(b & 0xffffu), sums[2] += (int32_t)(a >> 16), sums[3] += (int32_t)(b >> 16);
         sums[4] += (int32_t)(c & 0xffffu), sums[5] += (int32_t)(d & 0xffffu), sums[6] += (int32_t)(c >> 16), sums[7] += (int32_t)(d >> 16);
     }
@@ -261,16 +274,19 @@ static void bytes_of_bits(const struct window *w, const struct byte_rows *b, con
     for (int32_t row = 0; row < w->out_rows; ++row)
         for (int32_t column = 0; column < w->out_columns; ++column, to += b->row) {
             const uint32_t flipped = b->counted ? mostly_active(x + column * b->counted, b->rows, b->counted) : 0u;
-            const int32_t active = active_window(w, x, row, column, flipped, rows), factor = flipped ? -b->factor : b->factor;
+            int32_t active = active_window(w, x, row, column, flipped, rows);
+            const int32_t factor = flipped ? -b->factor : b->factor;
             const int32_t *constants = b->constants + (flipped ? 1 : table_at(b->places, row, column)) * b->outputs;
             const uint32_t *weight = b->weight;
+            while (active % 4 != 0)
+                rows[active++] = (row_index)b->rows;
             for (int32_t start = 0; start < b->outputs; start += 32) {
                 const int32_t left = b->outputs - start, count = left < 32 ? left : 32;
                 int32_t sums[32];
-                for (int32_t i = 0; i < count; i += 8, weight += 2 * b->rows)
+                for (int32_t i = 0; i < count; i += 8, weight += 2 * (b->rows + 1))
                     sum_rows(weight, rows, active, sums + i);
                 for (int32_t i = 0; i < count; ++i)
-                    sums[i] = factor * sums[i] + constants[start + i];
+                    sums[i] = factor * sums[i] + *constants++;
                 b->ending->finish(b->ending, sums, start, count, to);
             }
         }
