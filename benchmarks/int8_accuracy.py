@@ -23,16 +23,20 @@ import torch
 from torch import Tensor, nn
 
 import actlab
+from actlab.export.integer.fine_tune import FineTuneSettings, fine_tune
 from actlab.export.integer.quantize import quantize
+from actlab.export.net.net import Net
 from actlab.export.net.read import read_net
 from actlab.tasks.builtin import digits, fashion_mnist
 
 SPECS = ("relu", "gelu", "mish", "serf", "swiglu")
 CALIBRATION = 512  # examples
+BATCHES = 400  # of the fine-tune
 HEADER = (
-    "| task | activation | float | min-max | percentile | MSE | MSE, 32-bit outputs | onnxruntime | decided otherwise: MSE | "
+    "| task | activation | float | min-max | percentile | MSE | min-max, 32-bit outputs | onnxruntime | decided otherwise: min-max | "
     "32-bit outputs | onnxruntime |\n" + "|---" * 11 + "|"
 )
+TUNED = "| task | activation | float | int8 | trained on in float, int8 | fine-tuned, int8 |\n" + "|---" * 6 + "|"
 
 
 class Gated(nn.Module):
@@ -158,8 +162,31 @@ def row(case: Case, spec: str, weights: Path) -> str:
     with tempfile.TemporaryDirectory() as folder:
         found["onnxruntime"] = by_onnxruntime(net, calibration, x, Path(folder)).argmax(1)
     figures = [f"{100 * (each == y).mean():.2f}" for each in found.values()]
-    others = [f"{100 * (found[each] != exact).mean():.2f}" for each in ("mse", "wide", "onnxruntime")]
+    others = [f"{100 * (found[each] != exact).mean():.2f}" for each in ("minmax", "wide", "onnxruntime")]
     return f"| {case.name} | {spec} | {' | '.join([*figures, *others])} |"
+
+
+def tuned_row(case: Case, spec: str, weights: Path) -> str:
+    """Return the row of a net that is trained on, in float and with rounding, on the same batches."""
+    net, data = trained(case, spec, weights), case.data(0)
+    calibration, x, y = data.train.x[:CALIBRATION], data.test.x.numpy(), data.test.y.numpy()
+    order = torch.randperm(len(data.train.x), generator=torch.Generator().manual_seed(0))[: 128 * BATCHES].split(128)
+    batches = [(data.train.x[i], data.train.y[i]) for i in order]
+
+    def accuracy(some: Net) -> str:
+        codes = quantize(some, calibration.numpy()).run(x)[0]
+        return f"{100 * (codes.argmax(1) == y).mean():.2f}"
+
+    read = read_net(net, calibration[:4])
+    in_float = f"{100 * (read.run(x)[0].argmax(1) == y).mean():.2f}"
+    tuned = fine_tune(read, calibration.numpy(), batches, nn.functional.cross_entropy)
+    optimizer = torch.optim.Adam(net.parameters(), FineTuneSettings().learning_rate)
+    for inputs, targets in batches:
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(net(inputs), targets).backward()
+        optimizer.step()
+    control = accuracy(read_net(net, calibration[:4]))
+    return f"| {case.name} | {spec} | {in_float} | {accuracy(read)} | {control} | {accuracy(tuned)} |"
 
 
 def main() -> None:
@@ -177,10 +204,16 @@ def main() -> None:
             start = time.perf_counter()
             lines.append(row(case, spec, options.weights))
             print(lines[-1], f"{time.perf_counter() - start:.0f} s", flush=True)
+    tuned = [tuned_row(case, "swiglu", options.weights) for case in CASES[1:]]
+    print("\n".join(tuned), flush=True)
     if options.out:
-        text = options.out.read_text(encoding="utf-8").partition("| task |")
-        rest = text[2].partition("\n\n")[2]
-        options.out.write_text(f"{text[0]}{HEADER}\n" + "\n".join(lines) + "\n\n" + rest, encoding="utf-8")
+        text = options.out.read_text(encoding="utf-8")
+        for header, rows in ((HEADER, lines), (TUNED, tuned)):
+            before, found, rest = text.partition(header)
+            if not found:
+                raise SystemExit(f"{options.out} has no table with the header {header}")
+            text = before + header + "\n" + "\n".join(rows) + "\n\n" + rest.partition("\n\n")[2]
+        options.out.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

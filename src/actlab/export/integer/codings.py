@@ -109,7 +109,11 @@ class Codings:
         def codes(x: Any) -> Any:
             return codes_of(values(x), out) if isinstance(out, Codes) else values(x)
 
-        return fit(trim(sample, codes), self.settings, values)
+        def rounded(x: Any) -> Any:
+            found = codes(x)
+            return (found.astype(np.float64) - out.zero) * out.scale if isinstance(out, Codes) else found
+
+        return fit(trim(sample, codes), self.settings, values, rounded)
 
     def size(self, name: str) -> int:
         """Return the number of elements of a tensor."""

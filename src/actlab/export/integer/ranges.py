@@ -21,6 +21,7 @@ Floats = np.ndarray[Any, Any]
 KEPT = 2**15  # numbers of a tensor that are kept, evenly spread over the calibration data
 SMALLEST, LARGEST = 1e-37, 1e36  # of a scale, so that float32 holds it and its products with codes
 SHRINK: Final = np.geomspace(1.0, 0.1, 32)  # parts of the full range that are tried
+FITTED = 4096  # numbers to which a range is fitted
 FINER: Final = np.geomspace(1.15, 0.8, 15)
 
 
@@ -31,7 +32,7 @@ class Sample:
     Attributes:
         low: smallest.
         high: largest.
-        values: some of them, float64 of shape (n,).
+        values: some of them, float64 of shape (n,); further ones beyond the ends where the ends do not matter.
     """
 
     low: float
@@ -132,13 +133,20 @@ def codes_of(x: Any, coding: Codes) -> Any:
     return np.clip(np.where(np.isnan(steps), coding.zero, steps), -128, 127).astype(np.int8)
 
 
-def fit(sample: Sample, settings: QuantizeSettings, function: Callable[[Floats], Floats] | None = None) -> Codes:
+def fit(
+    sample: Sample,
+    settings: QuantizeSettings,
+    function: Callable[[Floats], Floats] = lambda x: x,
+    rounded: Callable[[Floats], Floats] = lambda x: x,
+) -> Codes:
     """Return the coding of a tensor.
 
     Args:
         sample: its values.
         settings: with the kind of calibration.
         function: of shape (n,) to (n,) or (count, n), which alone reads the tensor: then the error is that of its results.
+        rounded: the same with its results rounded to their codes. Without it, the end of a range may lie where the function is nearly
+            constant, but has another code than beyond, and half of all numbers would have that code.
     """
     if settings.calibration == "minmax" or sample.low == sample.high:
         return coding_of(sample.low, sample.high)
@@ -146,22 +154,23 @@ def fit(sample: Sample, settings: QuantizeSettings, function: Callable[[Floats],
         share = settings.percentile / 100
         low = float(np.quantile(sample.values, 1 - share, method="lower"))
         high = float(np.quantile(sample.values, share, method="higher"))
-        return coding_of(low, high)
-    return _least_squares(sample, function or (lambda x: x))
+        return coding_of(max(low, sample.low), min(high, sample.high))
+    return _least_squares(sample, function, rounded)
 
 
-def _least_squares(sample: Sample, function: Callable[[Floats], Floats]) -> Codes:
-    values = np.clip(sample.values, sample.low, sample.high)
-    values = np.concatenate([values[:: max(len(values) // 4096, 1)], [sample.low, sample.high]])
+def _least_squares(sample: Sample, function: Callable[[Floats], Floats], rounded: Callable[[Floats], Floats]) -> Codes:
+    values = sample.values  # beyond the ends too: there the function must have its own code
+    values = np.concatenate([values[:: max(len(values) // FITTED, 1)], [sample.low, sample.high]])
     exact = function(values)
     kept = np.isfinite(exact)
 
     def error(low: float, high: float) -> float:
         coding = coding_of(low, high)
         codes = codes_of(values, coding).astype(np.float64)
-        approximate = function((codes - coding.zero) * coding.scale)
+        approximate = rounded((codes - coding.zero) * coding.scale)
         with np.errstate(all="ignore"):
-            return float(np.nan_to_num(approximate - exact, nan=1e30, posinf=1e30, neginf=1e30)[kept].__pow__(2).mean())
+            difference = np.nan_to_num(approximate - exact, nan=1e15, posinf=1e15, neginf=-1e15)[kept]
+        return float((difference**2).mean())
 
     low, high = sample.low, sample.high
     factor = min(SHRINK, key=lambda part: error(low * part, high * part))
@@ -189,8 +198,7 @@ def trim(sample: Sample, codes: Callable[[Floats], Any]) -> Sample:
     if not len(changes):
         return sample
     low, high = float(points[changes[0]]), float(points[changes[-1] + 1])
-    values = np.clip(sample.values, low, high)
-    return Sample(low=max(low, min(sample.low, high)), high=min(high, max(sample.high, low)), values=values)
+    return Sample(low=max(low, min(sample.low, high)), high=min(high, max(sample.high, low)), values=sample.values)
 
 
 def largest(samples: Mapping[str, Sample], name: str) -> float:

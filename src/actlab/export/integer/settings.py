@@ -21,7 +21,8 @@ class QuantizeSettings:
 
     Attributes:
         calibration: how the range of a tensor follows from its values on the data: their smallest and largest (``"minmax"``), two
-            percentiles (``"percentile"``), or the range with the smallest mean squared error of the codes (``"mse"``).
+            percentiles (``"percentile"``), which leave out outliers, or the range with the smallest mean squared error of the codes
+            (``"mse"``).
         percentile: of the upper end; the lower one is 100 minus it.
         input_scale: what one step of the inputs stands for, for all or by name; None follows from the data. Whole numbers from 0
             to 255 or from -128 to 127, such as pixels, are exact with 1.
@@ -32,7 +33,7 @@ class QuantizeSettings:
         ExportError: a value is not allowed.
     """
 
-    calibration: Calibration = "mse"
+    calibration: Calibration = "minmax"
     percentile: float = 99.99
     input_scale: float | Mapping[str, float] | None = None
     output_width: Literal[8, 32] | None = None
