@@ -40,7 +40,7 @@ class Int8Settings:
     vectors: int = 16
     device: tuple[str, ...] = ()
     calibration_inputs: Inputs | None = None
-    calibration: Calibration = "mse"
+    calibration: Calibration = "minmax"
     percentile: float = 99.99
     input_scale: float | Mapping[str, float] | None = None
     output_width: Literal[8, 32] | None = None
