@@ -1179,6 +1179,16 @@ class Lengths:
         says=("no format 'onx'", "Did you mean 'onnx'"),
     ),
     Wrong(
+        wrong="a core that does not exist",
+        typed="actlab export my_task.py --to c99 --device cortex-m4",
+        says=("no core 'cortex-m4'", "Cores: m0, m3, m4f, m7, m33"),
+    ),
+    Wrong(
+        wrong="a core for a format that runs on none",
+        typed="actlab export my_task.py --device m3",
+        says=("--device is an option of the formats c99 and int8", "the format is onnx"),
+    ),
+    Wrong(
         wrong="a calibration that does not exist",
         typed="actlab export my_task.py --to int8 --calibration entropy",
         says=("--calibration is 'entropy'", "minmax, percentile, mse"),
