@@ -366,7 +366,8 @@ static void repack(const uint32_t *x, uint32_t *y, int32_t rows, int32_t length,
             int32_t left = length - i < 32 ? length - i : 32;
             uint32_t word = *x++;
             while (left > 0) {
-                const int32_t room = 32 - at % 32, end = new_length - at, space = room < end ? room : end, taken = left < space ? left : space;
+                const int32_t room = 32 - at % 32, end = new_length - at, space = room < end ? room : end;
+                const int32_t taken = left < space ? left : space;
                 made |= word << at % 32;
                 word = taken < 32 ? word >> taken : 0u;
                 at += taken;

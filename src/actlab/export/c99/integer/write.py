@@ -23,7 +23,7 @@ from actlab.export.c99.text import identifier
 from actlab.export.device.measurement import figures
 from actlab.export.device.summary import refuse_wrong, section
 from actlab.export.integer.coding import Codes
-from actlab.export.integer.layers import Lookup, Multiply, Product, Requantize, Threshold
+from actlab.export.integer.layers import Affine, Lookup, MaxPool, Multiply, Product, Requantize, Threshold
 from actlab.export.integer.net import IntegerNet
 from actlab.export.integer.quantize import quantize
 from actlab.export.net.layers import Activation
@@ -149,7 +149,9 @@ def _difference(model: nn.Module, example_inputs: Inputs, whole: IntegerNet) -> 
 def _operators(whole: IntegerNet, tensor: str) -> str:
     """Return what an activation has become."""
     layer = next((each for each in whole.layers if each.output == tensor), None)
-    ending = layer.ending if isinstance(layer, (Product, Multiply)) else None
+    if isinstance(layer, MaxPool):
+        return _operators(whole, layer.inputs[0])
+    ending = layer.ending if isinstance(layer, (Affine, Product, Multiply)) else None
     if isinstance(ending, Threshold):
         return "a threshold"
     if isinstance(layer, Multiply):
