@@ -158,6 +158,19 @@ def test_one_example_given_by_name_gives_a_file_for_any_batch(tmp_path):
     assert report.activations[0].operators == "Mul, Sigmoid"
 
 
+def test_inputs_of_a_list_of_arguments_have_a_free_batch(tmp_path):
+    class Sum(nn.Module):
+        def forward(self, x, *others, scale=None):
+            return sum(others, x) * scale
+
+    report = actlab.export(Sum(), {"x": torch.ones(4, 3), "scale": torch.ones(4, 1)}, tmp_path / "a.onnx")
+    assert [each.batch for each in report.differences] == [4, 7]
+    mixing = next(name for name in names("vector") if get(name).mixes_tokens)
+    inputs = (torch.ones(2, 5, 8),) * len(get(mixing).inputs)
+    report = actlab.export(layer(mixing), inputs, tmp_path / "b.onnx")
+    assert [each.batch for each in report.differences] == [2, 5]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
 def test_half_precision_and_float64_keep_their_dtype(tmp_path, dtype):

@@ -72,10 +72,9 @@ def _traced(model: nn.Module, arguments: Arguments, formulas: Formulas, size: in
     args, kwargs = arguments
     shapes = None
     if size is not None:
-        free = _free_batch(size if size > 1 else 2)
-        shapes = tree_map(free, args)
-        if kwargs:
-            shapes = _by_name(model, args, tree_map(free, kwargs), shapes)
+        # by the names of the arguments, as torch binds them; several of *args are a tuple
+        named = dict(inspect.signature(model.forward).bind(*args, **kwargs).arguments)
+        shapes = tree_map(_free_batch(size if size > 1 else 2), named)
     program: ExportedProgram = torch.export.export(model, args, kwargs or None, dynamic_shapes=shapes, strict=False)
     simpler = {**exporter_operators().simpler, **decompositions(formulas)}
     decomposed: ExportedProgram = program.run_decompositions(simpler)
@@ -89,13 +88,6 @@ def _free_batch(size: int) -> Any:
         return None
 
     return shape
-
-
-def _by_name(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], shapes: Any) -> dict[str, Any]:
-    """Return the free dimensions by the names of the arguments, as torch wants them where some are given by name."""
-    named = inspect.signature(model.forward).bind(*args, **kwargs).arguments
-    positions = dict(zip(list(named)[: len(args)], shapes, strict=False))
-    return positions | kwargs
 
 
 def _of_parts(model: nn.Module, arguments: Arguments, formulas: Formulas) -> list[Refusal]:
