@@ -1,4 +1,4 @@
-"""Nets whose steps are those of integer nets, with gated units as products and functions of one tensor as one step."""
+"""Nets whose steps are those of integer nets, with gated units as products of two tensors."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ from actlab.export.net.layers import (
     Conv,
     Dense,
     Layer,
+    Numbers,
     Pad,
     Pool,
     Reshape,
@@ -93,7 +94,7 @@ def lower(net: Net) -> Lowered:
     changed = True
     while changed:
         changed = False
-        for step in (_joined, _gathered, _hoisted, _padded):
+        for step in (_joined, _gathered, _hoisted, _padded, _before_maxima, _signs_in_weights):
             after = step(found)
             if after is not None:
                 found, changed = after, True
@@ -320,4 +321,64 @@ def _padded(net: Net) -> Net | None:
             after=tuple(a + b for a, b in zip(layer.window.after, behind[1:], strict=True)),
         )
         return _replaced(net, (before, layer), (replace(layer, inputs=before.inputs, window=window),))
+    return None
+
+
+def _before_maxima(net: Net) -> Net | None:
+    """Return a net in which a binary function of scaled maxima is computed before them, so that sums need no codes.
+
+    Where a factor is negative, the maximum is of the function's other value, and a scale behind it exchanges the two.
+    """
+    makers, reads = {layer.output: layer for layer in net.layers}, _reads(net)
+    for scale, layer in _pairs(net):
+        pool = makers.get(scale.inputs[0])
+        if not isinstance(scale, Scale) or not isinstance(layer, Elementwise) or not isinstance(pool, Pool):
+            continue
+        if pool.kind != "max" or reads[pool.output] > 1 or pool.inputs[0] in net.inputs:
+            continue
+        values = two_values(layer.function, 1) if not numbers_of(layer.function) else None
+        inner, new_inner = (net.size(each) // net.shapes[each][0] for each in (pool.output, pool.inputs[0]))
+        numbers = (scale.scale, scale.shift)
+        if values is None or not is_rising(layer.function, 1) or any(each.inner != inner for each in numbers):
+            continue
+        sign = np.where(scale.scale.values < 0, -1, 1).astype(np.float32)
+        other = np.where(sign < 0, sum(values), 0).astype(np.float32)
+        line, exchange = (
+            Line(scale=replace(a, inner=new_inner), shift=replace(b, inner=new_inner))
+            for a, b in (numbers, (Numbers(values=sign), Numbers(values=other)))
+        )
+        function = Chain(first=Chain(first=line, then=layer.function), then=exchange)
+        shapes = dict(net.shapes)
+        shapes[pool.output] = shapes[pool.inputs[0]]
+        early = replace(layer, inputs=pool.inputs, output=pool.output, function=function)
+        late = replace(pool, inputs=(pool.output,), output=scale.output)
+        back = replace(scale, inputs=(scale.output,), output=layer.output)
+        back = replace(back, scale=Numbers(values=sign, inner=inner), shift=Numbers(values=other, inner=inner))
+        return _replaced(replace(net, shapes=shapes), (pool, scale, layer), (early, late, back))
+    return None
+
+
+def _signs_in_weights(net: Net) -> Net | None:
+    """Return a net in which factors of -1 and 1 by input channel are part of the weights of the layer behind them."""
+    for before, layer in _pairs(net):
+        if not isinstance(before, Scale) or before.shift.values.any() or (np.abs(before.scale.values) != 1).any():
+            continue
+        factors = before.scale.over(net.shapes[before.output])
+        if isinstance(layer, Reshape) and len(net.shapes[layer.output]) == 1:
+            first = replace(layer, inputs=before.inputs, output=before.output)
+            values = Numbers(values=factors.reshape(-1))
+            zero = Numbers(values=np.zeros(1, np.float32))
+            second = replace(before, inputs=(before.output,), output=layer.output, scale=values, shift=zero)
+            shapes = dict(net.shapes) | {before.output: net.shapes[layer.output]}
+            return _replaced(replace(net, shapes=shapes), (before, layer), (first, second))
+        if isinstance(layer, Dense) and factors.ndim == 1:
+            return _replaced(
+                net, (before, layer), (replace(layer, inputs=before.inputs, weight=layer.weight * factors),)
+            )
+        by_channel = factors.reshape(len(factors), -1)
+        if isinstance(layer, Conv) and layer.groups == 1 and (by_channel == by_channel[:, :1]).all():
+            channels = by_channel[:, 0].reshape(1, -1, *([1] * (layer.weight.ndim - 2)))
+            return _replaced(
+                net, (before, layer), (replace(layer, inputs=before.inputs, weight=layer.weight * channels),)
+            )
     return None

@@ -30,14 +30,14 @@ def with_random_norms(model, *, low):
     return model.eval()
 
 
-def convolutional(spec, pad):
+def convolutional(spec, pad, low=0.2):
     torch.manual_seed(0)
     model = nn.Sequential(
         *(BinaryConv2d(1, 24, 3, padding=1), nn.MaxPool2d(2), nn.BatchNorm2d(24), layer(spec)),
         *(BinaryConv2d(24, 34, 3, padding=1, stride=2, pad_value=pad), nn.BatchNorm2d(34), layer(spec)),
         *(nn.Flatten(), BinaryLinear(34 * 9, 20, bias=True), layer(spec)),
     )
-    return with_random_norms(model, low=0.2)
+    return with_random_norms(model, low=low)
 
 
 def dense(spec, last):
@@ -50,6 +50,7 @@ MODELS = {
     "signs, padding of 0": (convolutional("sign/clipped", 0.0), (1, 12, 12)),
     "signs, padding of -1": (convolutional("sign/clipped", -1.0), (1, 12, 12)),
     "steps": (convolutional("step/rect", 0.0), (1, 12, 12)),
+    "signs, norms of both signs behind a maximum": (convolutional("sign/clipped", 0.0, -1.5), (1, 12, 12)),
     "dense, norms of both signs": (dense("sign/ede", ()), (60,)),
     "dense, steps": (dense("step/arctan", ()), (60,)),
 }
@@ -68,6 +69,13 @@ def test_bits_are_those_of_pytorch_on_whole_numbers(name):
     products = [each for each in whole.layers if isinstance(each, Product)]
     assert all(isinstance(each.ending, Threshold) and abs(each.weight).max() == 1 for each in products)
     assert all(isinstance(whole.codings[each.output], Bits) for each in products)
+    assert torch.equal(torch.from_numpy(whole.numbers(x.numpy())[0]).float(), model(x))
+
+
+def test_steps_behind_a_maximum_with_negative_factors_are_right_by_codes():
+    model, x = convolutional("step/rect", 0.0, -1.5), pixels((1, 12, 12))
+    x[:2, ..., :2] = torch.tensor([0.0, 255.0])
+    whole = quantize(read_net(model, x), x.numpy())
     assert torch.equal(torch.from_numpy(whole.numbers(x.numpy())[0]).float(), model(x))
 
 
