@@ -1194,6 +1194,18 @@ class Lengths:
         says=("--calibration is 'entropy'", "minmax, percentile, mse"),
     ),
     Wrong(
+        wrong="a net without an integer form",
+        typed="actlab export my_task.py --to int8",
+        says=("1 obstacle", "softmax in 3", "a logarithm of probabilities has no 8-bit codes", "what goes into it"),
+        first=_file(GOOD.replace("nn.Linear(8, 2))", "nn.Linear(8, 2), nn.LogSoftmax(1))")),
+    ),
+    Wrong(
+        wrong="inputs for the ranges that hold NaN",
+        typed="actlab export my_task.py --to int8",
+        says=("The calibration data holds NaN or infinities: 1 of", "Leave out"),
+        first=_file(NAN_INPUT),
+    ),
+    Wrong(
         wrong="a file whose ending says no format",
         typed="actlab export my_task.py --out net.pt",
         says=("'net.pt' belongs to no format", "net.onnx"),

@@ -10,11 +10,12 @@ import numpy as np
 from actlab.export.integer import layers as whole
 from actlab.export.integer.coding import Bits, Codes, Coding
 from actlab.export.integer.codings import Codings, pad_code
-from actlab.export.integer.elementwise import Elementwise, on_points, pattern_of
+from actlab.export.integer.elementwise import Elementwise, pattern_of
+from actlab.export.integer.endings import Endings
 from actlab.export.integer.evaluate import largest_value
 from actlab.export.integer.net import IntegerNet
 from actlab.export.integer.ranges import codes_of
-from actlab.export.integer.weights import LARGEST_SUM, Rows, is_coarse, multipliers, quantize_rows, thresholds
+from actlab.export.integer.weights import LARGEST_SUM, Rows, is_coarse, multipliers, quantize_rows
 from actlab.export.net.layers import (
     ArgMax,
     Arithmetic,
@@ -49,6 +50,7 @@ class Builder:
 
     def __init__(self, codings: Codings) -> None:
         self.source, self.codings = codings.net, codings
+        self.endings = Endings(codings)
         self.shapes = dict(codings.net.shapes)
         self.coded: dict[str, Coding] = {name: codings.of(name) for name in self.source.inputs}
         self.bounds: dict[str, int] = {}  # of the values of 32-bit codes
@@ -139,7 +141,7 @@ class Builder:
         function = self.codings.ending_of(layer)
         fields: dict[str, Any] = {"weight": rows.weight, "bias": rows.bias, "window": window, "groups": groups}
         if function is not None and isinstance(self.codings.of(function.output), Bits):
-            ending = self._threshold(function, rows.scale, layer.bias, rows.bound)
+            ending = self.endings.threshold(function, rows.scale, layer.bias, rows.bound)
             if ending is not None:
                 fields["bias"] = np.zeros_like(rows.bias)  # it is part of the threshold, without rounding
                 self._append_ended(whole.Product, layer, (name,), function, ending, **fields)
@@ -151,7 +153,7 @@ class Builder:
         if self.codings.of(layer.output) == WIDE and function is None:
             self._wide_product(layer, rows, fields)
             return
-        requantize, function = self._requantize(layer, function, rows.scale)
+        requantize, function = self.endings.requantize(layer, function, rows.scale)
         self._append_ended(whole.Product, layer, (name,), function, requantize, **fields)
 
     def _wide_product(self, layer: Dense | Conv, rows: Rows, fields: dict[str, Any]) -> None:
@@ -201,59 +203,6 @@ class Builder:
         output = layer.output if function is None else function.output
         self._append(kind, layer, inputs, self.codings.of(output), ending=ending, **fields)
 
-    # Endings
-
-    def _requantize(
-        self, layer: Layer, function: Elementwise | None, scale: Any
-    ) -> tuple[whole.Requantize, Elementwise | None]:
-        """Return the ending of sums with what one of their steps stands for, and the function that it takes in."""
-        if function is None or isinstance(self.codings.of(function.output), Bits):
-            out = self.codings.of(layer.output)
-            assert isinstance(out, Codes)  # noqa: S101 # bits come from functions
-            multiplier, shift = multipliers(np.asarray(scale) / out.scale)
-            return whole.Requantize(multiplier=multiplier, shift=shift, zero=out.zero), None
-        out = self.codings.of(function.output)
-        assert isinstance(out, Codes)  # noqa: S101 # as above
-        clamp = self.codings.clamp(function)
-        if clamp is not None:
-            multiplier, shift = multipliers(np.asarray(scale) / out.scale)
-            low, high = (int(codes_of(np.float64(each), out)) for each in clamp)
-            return whole.Requantize(multiplier=multiplier, shift=shift, zero=out.zero, low=low, high=high), function
-        between = self.codings.before(function)
-        multiplier, shift = multipliers(np.asarray(scale) / between.scale)
-        table = self._table(function, between)
-        return whole.Requantize(multiplier=multiplier, shift=shift, zero=between.zero, table=table), function
-
-    def _table(self, function: Elementwise, coding: Codes) -> Any:
-        """Return the codes, or bits, of a function for each code of its input: (256,), or (count, 256)."""
-        out = self.codings.of(function.output)
-        count, inner = pattern_of(function.function, self.codings.size(function.output))
-        points = (np.arange(-128, 128) - coding.zero) * coding.scale
-        values = on_points(function.function, points, count, inner)
-        if isinstance(out, Bits):
-            table: Any = values == out.scale
-        else:
-            assert isinstance(out, Codes)  # noqa: S101 # an argmax is no function
-            table = codes_of(values, out)
-        return table[0] if count == 1 else table
-
-    def _threshold(self, function: Elementwise, scale: Any, bias: Any, bound: Any) -> whole.Threshold | None:
-        """Return the ending from sums to bits; None where the function switches more than once."""
-        out = self.codings.of(function.output)
-        assert isinstance(out, Bits)  # noqa: S101 # the caller asked
-        count, inner = pattern_of(function.function, self.codings.size(function.output))
-        scale, bias = (np.asarray(each, np.float64).reshape(-1, 1) for each in (scale, bias))
-
-        def high(sums: Any) -> Any:
-            x = sums * scale + bias
-            values = [on_points(function.function, x.reshape(1, -1), 1, inner)] if count == 1 else []
-            if count > 1:
-                values = [on_points(function.function, x, count, inner)]
-            return values[0].reshape(x.shape) == out.scale
-
-        found = thresholds(high, bound)
-        return None if found is None else whole.Threshold(value=found[0], above=found[1])
-
     # Layers with two tensors, or own factors
 
     @_add.register
@@ -285,7 +234,7 @@ class Builder:
             self._append(whole.Affine, layer, (name,), coding, ending=ending, made_from="recode", **fields)
             return
         if function is not None and isinstance(self.codings.of(function.output), Bits):
-            threshold = self._threshold(function, [step], [0.0], np.array([LARGEST_SUM - 1]))
+            threshold = self.endings.threshold(function, [step], [0.0], np.array([LARGEST_SUM - 1]))
             if threshold is not None:
                 self._append_ended(whole.Affine, layer, (name,), function, threshold, **fields)
                 return
@@ -294,7 +243,7 @@ class Builder:
             wide = _wide(*ONE)
             self._append(whole.Affine, layer, (name,), Codes(scale=step, width=32), ending=wide, **fields)
             return
-        requantize, function = self._requantize(layer, function, step)
+        requantize, function = self.endings.requantize(layer, function, step)
         self._append_ended(whole.Affine, layer, (name,), function, requantize, **fields)
 
     @_add.register
@@ -316,12 +265,12 @@ class Builder:
     def _multiply(self, layer: Arithmetic) -> None:
         scale, function = float(np.prod(self._scales(layer))), self.codings.ending_of(layer)
         if function is not None and isinstance(self.codings.of(function.output), Bits):
-            threshold = self._threshold(function, [scale], [0.0], np.array([2**16]))
+            threshold = self.endings.threshold(function, [scale], [0.0], np.array([2**16]))
             if threshold is not None:
                 self._append_ended(whole.Multiply, layer, layer.inputs, function, threshold, inner=layer.inner)
                 return
             function = None
-        ending, function = self._requantize(layer, function, scale)
+        ending, function = self.endings.requantize(layer, function, scale)
         self._append_ended(whole.Multiply, layer, layer.inputs, function, ending, inner=layer.inner)
 
     def _combine(self, layer: Arithmetic) -> None:
@@ -350,7 +299,7 @@ class Builder:
         found = self.coded[name]
         assert isinstance(found, Codes)  # noqa: S101 # made so
         inner = pattern_of(layer.function, self.codings.size(layer.output))[1]
-        out, table = self.codings.of(layer.output), self._table(layer, found)
+        out, table = self.codings.of(layer.output), self.endings.table(layer, found)
         self._append(whole.Lookup, layer, (name,), out, table=table, inner=inner)
 
     @_add.register
@@ -362,7 +311,7 @@ class Builder:
             return
         assert isinstance(found, (Codes, Bits))  # noqa: S101 # an index is read by nobody
         divisors = np.arange(1, int(np.prod(layer.window.size)) + 1)
-        ending, function = self._requantize(layer, self.codings.ending_of(layer), found.scale / divisors)
+        ending, function = self.endings.requantize(layer, self.codings.ending_of(layer), found.scale / divisors)
         fields = {"window": layer.window, "counts_padding": layer.counts_padding}
         self._append_ended(whole.AveragePool, layer, (name,), function, ending, **fields)
 
