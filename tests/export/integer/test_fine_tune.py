@@ -88,6 +88,22 @@ def test_the_forward_pass_is_that_of_the_integer_net_but_for_numbers_on_a_half()
     assert compared >= 3
 
 
+def test_without_batches_the_weights_are_those_of_the_float_net():
+    torch.manual_seed(0)
+    binary = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.MaxPool2d(2), nn.BatchNorm2d(4), actlab.layer("sign"), nn.Conv2d(4, 3, 2), nn.Flatten(), nn.Linear(12, 4),
+        actlab.layer("swiglu"),
+    ).eval()  # fmt: skip
+    binary[2].weight.data = torch.tensor([1.0, -1.0, 0.5, -2.0])
+    x = torch.randn(20, 1, 8, 8)
+    read = read_net(binary, x)
+    tuned = fine_tune(read, x.numpy(), [], nn.functional.mse_loss)
+    for before, after in zip(read.layers, tuned.layers, strict=True):
+        if hasattr(before, "weight"):
+            np.testing.assert_array_equal(before.weight, after.weight)
+            np.testing.assert_array_equal(before.bias, after.bias)
+
+
 def test_the_gradient_passes_the_rounding_inside_of_the_range_only():
     net = read_net(nn.Identity(), torch.zeros(2, 3))
     data = np.array([[-1.0, 0.0, 1.0]], np.float32)

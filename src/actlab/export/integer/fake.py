@@ -77,8 +77,10 @@ class FakeNet(nn.Module):
         self.weights, self.biases = nn.ParameterDict(), nn.ParameterDict()
         self.layers: dict[Spec, Callable[..., Tensor]] = {}
         self.rounded: dict[str, Codes] = {}
+        self.initial: dict[str, Any] = {}  # weights before the training
         for layer in self.source.layers:
             if isinstance(layer, (Dense, Conv)):
+                self.initial[layer.output] = layer.weight
                 self.weights[layer.output] = nn.Parameter(torch.from_numpy(layer.weight.copy()))
                 self.biases[layer.output] = nn.Parameter(torch.from_numpy(layer.bias.copy()))
             coding = self._coding(layer)

@@ -124,5 +124,15 @@ def _trained(layer: Layer, fake: FakeNet, lowered: Lowered) -> Layer:
         product, start = lowered.parts.get(name, (name, 0))
         if product == layer.output:
             rows = slice(start, start + len(fake.biases[name]))
-            weight[rows], bias[rows] = (each[name].detach().numpy() for each in (fake.weights, fake.biases))
+            trained = fake.weights[name].detach().numpy()
+            weight[rows], bias[rows] = (
+                trained * _signs(fake.initial[name], weight[rows]),
+                fake.biases[name].detach().numpy(),
+            )
     return replace(layer, weight=weight, bias=bias)
+
+
+def _signs(lowered: Any, own: Any) -> Any:
+    """Return the factors of -1 and 1 by input that lowering has multiplied into weights, of shape (1, in, 1, ...)."""
+    others = (0, *range(2, own.ndim))
+    return np.where((lowered.astype(np.float64) * own).sum(others, keepdims=True) < 0, -1, 1).astype(np.float32)
