@@ -1,19 +1,23 @@
-"""Latency of all elementwise and gated entries in onnxruntime, as ActLab prints them and as torch's exporter writes them.
+"""Latency of all entries in onnxruntime, as ActLab prints them and as torch's exporter writes them.
 
     python benchmarks/onnx_export.py [--size 262144] [--rounds 7] [--out docs/evidence/onnx.md]
 
-torch's exporter writes all entries of a kind in one model, of which each is cut out. Per entry and round, torch's layer, the exporter's
-rendering and ActLab's two run in turn, on one thread; medians of CPU time, which a busy machine does not change much. An entry is composed
-if the exporter writes more than one node for it.
+torch's exporter writes all elementwise and gated entries of a kind in one model, of which each is cut out. Vector and stochastic
+entries are exported one by one; vector entries are tensor code, for which both give the same nodes. Per entry and round, torch's layer, the
+exporter's rendering and ActLab's two run in turn, on one thread, each twice, of which the second run counts; medians of CPU time, which a
+busy machine does not change much. An entry is composed if the exporter writes more than one node for it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
@@ -50,7 +54,7 @@ class Entries(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What was measured of an entry; milliseconds."""
+    """What was measured of an entry; milliseconds. NaN where the exporter has no form of it."""
 
     name: str
     kind: str
@@ -69,9 +73,9 @@ class Row:
 
 
 def renderings(kind: str, part: slice) -> dict[str, bytes]:
-    """Return a model of each entry as torch's exporter writes it."""
+    """Return a model of each entry as torch's exporter writes it, of those that it can write."""
     found: dict[str, bytes] = {}
-    chosen = [name for name in names(kind) if name not in UNWRITTEN][part]
+    chosen = [name for name in names(kind)[part] if name not in UNWRITTEN]
     for first in range(0, len(chosen), CHUNK):
         found |= _those_it_can(kind, chosen[first : first + CHUNK])
         print(f"{len(found)} of {len(chosen)} {kind} entries rendered", flush=True)
@@ -120,7 +124,7 @@ def nodes_of(content: bytes) -> int:
     return sum(node.op_type != "Constant" for node in onnx.load_from_string(content).graph.node)
 
 
-def measure(name: str, kind: str, theirs: bytes, size: int, rounds: int) -> Row:
+def measure(name: str, kind: str, theirs: bytes | None, size: int, rounds: int) -> Row:
     """Return the row of an entry."""
     act = actlab.layer(name).eval()
     learned = [parameter.detach().numpy() for parameter in act.parameters()]
@@ -129,29 +133,66 @@ def measure(name: str, kind: str, theirs: bytes, size: int, rounds: int) -> Row:
         np.random.default_rng(i).standard_normal((1, size), dtype=np.float32) * 3 for i in range(1 + (kind == "gated"))
     ]
     tensors = [torch.from_numpy(each) for each in inputs]
-    runs = {"torch": lambda: act(*tensors)}
-    other = session(theirs, threads=1)
-    feed = dict(zip((each.name for each in other.get_inputs()), inputs, strict=True))
-    runs["exporter"] = lambda: other.run(None, feed)
+    runs: dict[str, Callable[[], object]] = {"torch": lambda: act(*tensors)}
+    if theirs is not None:
+        runs["exporter"] = _running(theirs, inputs)
     for prefer, program in programs.items():
         runs[prefer] = _runner(program, inputs, learned)
-    times: dict[str, list[float]] = {key: [] for key in runs}
-    with torch.no_grad():
-        for number in range(rounds + 1):
-            for key, call in runs.items():
-                start = time.thread_time()
-                call()
-                if number:  # the first one warms up
-                    times[key].append(1e3 * (time.thread_time() - start))
-    medians = {key: float(np.median(each)) for key, each in times.items()}
     return Row(
         name=name,
         kind=kind,
         nodes=len(programs["accuracy"].nodes),
-        theirs=nodes_of(theirs),
+        theirs=nodes_of(theirs) if theirs is not None else 0,
         difference=_difference(act, programs["accuracy"], learned, kind),
-        **medians,
+        **{"exporter": float("nan")} | _in_turn(runs, rounds),
     )
+
+
+def _in_turn(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Return the median milliseconds of each run."""
+    times: dict[str, list[float]] = {key: [] for key in runs}
+    with torch.no_grad():
+        for _ in range(rounds):
+            for key, call in runs.items():
+                call()  # the one before it has left its own data in the caches
+                start = time.thread_time()
+                call()
+                times[key].append(1e3 * (time.thread_time() - start))
+    return {key: float(np.median(each)) for key, each in times.items()}
+
+
+def _running(content: bytes, inputs: Sequence[np.ndarray]) -> Callable[[], object]:
+    running = session(content, threads=1)
+    feed = dict(zip((each.name for each in running.get_inputs()), inputs, strict=True))
+    return lambda: running.run(None, feed)
+
+
+def measure_tensor_code(name: str, kind: str, size: int, rounds: int) -> Row:
+    """Return the row of a vector or stochastic entry, exported as a model of its own."""
+    record = actlab.get(name)
+    act = actlab.layer(name, channels=256).eval() if record.parameters else actlab.layer(name).eval()
+    x = torch.randn(max(1, size // (64 * 256)), 64, 256, generator=torch.Generator().manual_seed(0)) * 3
+    tensors = (x, x.flip(-1), 2 * x, x - 1)[: len(record.inputs) if record.mixes_tokens else 1]
+    inputs = [each.contiguous().numpy() for each in tensors]
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "net.onnx"
+        report = actlab.export(act, tensors, path)
+        ours = path.read_bytes()
+    runs = {"torch": lambda: act(*tensors), "accuracy": _running(ours, inputs)}
+    theirs = 0
+    try:
+        with quietly(), torch.no_grad():
+            written = torch.onnx.export(
+                act, tensors, dynamo=True, opset_version=18, verbose=False
+            ).model_proto.SerializeToString()
+        runs["exporter"], theirs = _running(written, inputs), nodes_of(written)
+    except Exception as error:
+        print(f"{name}: {str(error.__cause__ or error)[:150]}", flush=True)
+    times = {"exporter": float("nan")} | _in_turn(runs, rounds)
+    times["speed"] = times["accuracy"]
+    relative = max(each.relative for each in report.differences)
+    nodes = nodes_of(ours)
+    return Row(name=name, kind=kind, nodes=nodes, theirs=theirs, difference=relative, **times)
 
 
 def _runner(program: Program, inputs: list[np.ndarray], learned: list[np.ndarray]):
@@ -167,7 +208,9 @@ def _difference(act: nn.Module, program: Program, learned: list[np.ndarray], kin
     got = _runner(program, inputs, learned)()[0]
     with torch.no_grad():
         exact = act.double()(*(torch.from_numpy(each).double() for each in inputs)).numpy()
-    return float((np.abs(got - exact) / (1 + np.abs(exact))).max())
+    with np.errstate(over="ignore", invalid="ignore"):
+        same = got == exact.astype(np.float32)  # both infinite, where the result is beyond float32
+        return float(np.where(same, 0.0, np.abs(got - exact) / (1 + np.abs(exact))).max())
 
 
 def geometric(values: list[float]) -> float:
@@ -175,47 +218,63 @@ def geometric(values: list[float]) -> float:
     return float(np.exp(np.mean(np.log(values))))
 
 
+def _cell(value: float, places: int) -> str:
+    return "-" if math.isnan(value) else f"{value:.{places}f}"
+
+
 def page(rows: list[Row], size: int, rounds: int) -> str:
     """Return the evidence page."""
-    measured = {row.name for row in rows}
-    unwritten = [name for kind in ("elementwise", "gated") for name in names(kind) if name not in measured]
-    composed = [row for row in rows if row.theirs > 1]
+    printed = [row for row in rows if row.kind in {"elementwise", "gated"}]
+    composed = [row for row in printed if row.theirs > 1]
+    alone = [row.name for row in rows if math.isnan(row.exporter)]
     mish = next((row for row in rows if row.name == "mish"), None)
     speed = geometric([row.exporter / row.speed for row in composed])
     runtime = needed("onnxruntime").__version__
-    worst = sorted(row.difference for row in rows)[-3]
+    worst = max(row.difference for row in printed if row.name not in {"finer", "siren"})
     gain = geometric([row.gain for row in composed])
     slower = sum(row.gain < 1 for row in composed)
     lines = [
         "# ONNX: latency of all entries",
         "",
         (
-            f"`python benchmarks/onnx_export.py --size {size} --rounds {rounds}`, 2026-11-30; torch {torch.__version__}, "
+            f"`python benchmarks/onnx_export.py --size {size} --rounds {rounds}`, 2026-12-01; torch {torch.__version__}, "
             f"onnxruntime {runtime}, opset 18, one thread, CPU time, medians of interleaved runs, "
             f"milliseconds for {size:,} float32 numbers. "
             "The ratios are of runs side by side."
         ),
         "",
         (
-            f"- All elementwise and gated entries are exported, {len(rows)} are listed; torch's exporter has no form of "
-            f"{', '.join(unwritten)}. The largest difference from float64, over 1 + the magnitude, is {worst:.1e}, but for "
-            "`finer` and `siren`, sines of large numbers, whose float32 layers differ as much."
+            f"- All entries of the catalogue are exported, {len(rows)} are listed. torch's exporter has no form of "
+            f"{', '.join(alone) or 'none of them'}. Of elementwise and gated entries the largest difference from float64, over 1 + "
+            f"the magnitude, is {worst:.1e}, but for `finer` and `siren`, sines of large numbers, whose float32 layers differ as much."
         ),
         (
             f"- Geometric mean over the {len(composed)} composed functions, the exporter's rendering over ActLab's: **{gain:.2f}x**; "
             f'with `prefer="speed"` {speed:.2f}x. {slower} are slower, most for the exact tail of a sigmoid or a log1p.'
         ),
-        f"- mish: **{mish.gain:.1f}x**." if mish is not None else "- mish was not measured.",
+        f'- mish: **{mish.gain:.1f}x**, with `prefer="speed"` {mish.exporter / mish.speed:.1f}x.'
+        if mish is not None
+        else "",
         "",
         "| function | kind | nodes | exporter's nodes | difference | torch | exporter | ActLab | for speed | exporter / ActLab |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {row.name} | {row.kind} | {row.nodes} | {row.theirs} | {row.difference:.1e} | {row.torch:.2f} | {row.exporter:.2f} | "
-        f"{row.accuracy:.2f} | {row.speed:.2f} | {row.gain:.1f} |"
+        f"| {row.name} | {row.kind} | {row.nodes} | {row.theirs or '-'} | {row.difference:.1e} | {row.torch:.2f} | "
+        f"{_cell(row.exporter, 2)} | {row.accuracy:.2f} | {row.speed:.2f} | {_cell(row.gain, 1)} |"
         for row in rows
     ]
     return "\n".join(lines) + "\n"
+
+
+def _measured(kinds: Sequence[str], part: slice, size: int, rounds: int) -> Iterator[Row]:
+    for kind in (kind for kind in ("elementwise", "gated") if kind in kinds):
+        found = renderings(kind, part)
+        for name in names(kind)[part]:
+            yield measure(name, kind, found.get(name), size, rounds)
+    for kind in (kind for kind in ("vector", "stochastic") if kind in kinds):
+        for name in names(kind)[part]:
+            yield measure_tensor_code(name, kind, size, rounds)
 
 
 def main() -> None:
@@ -227,6 +286,7 @@ def main() -> None:
     parser.add_argument(
         "--rows", type=Path, help="also write the rows, or without entries to measure read them, one JSON record a line"
     )
+    parser.add_argument("--kinds", nargs="+", default=["elementwise", "gated", "vector", "stochastic"])
     parser.add_argument("--part", type=int, default=0, help="measure every PARTS-th entry from this one on")
     parser.add_argument("--parts", type=int, default=1, help="0 to measure nothing, and write the page of the rows")
     options = parser.parse_args()
@@ -235,13 +295,16 @@ def main() -> None:
     if not options.parts:
         rows = [Row(**json.loads(line)) for line in options.rows.read_text(encoding="utf-8").splitlines()]
         rows.sort(key=lambda row: (row.kind, row.name))
-    for kind in ("elementwise", "gated") if options.parts else ():
-        for name, theirs in renderings(kind, slice(options.part, None, options.parts)).items():
-            rows.append(measure(name, kind, theirs, options.size, options.rounds))
-            if options.rows is not None:
-                with options.rows.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(asdict(rows[-1])) + "\n")
-            print(f"{name}: exporter {rows[-1].exporter:.2f} ms, ActLab {rows[-1].accuracy:.2f} ms", flush=True)
+    for row in (
+        _measured(options.kinds, slice(options.part, None, options.parts), options.size, options.rounds)
+        if options.parts
+        else ()
+    ):
+        rows.append(row)
+        if options.rows is not None:
+            with options.rows.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(row)) + "\n")
+        print(f"{row.name}: exporter {row.exporter:.2f} ms, ActLab {row.accuracy:.2f} ms", flush=True)
     text = page(rows, options.size, options.rounds)
     print(text[:1500])
     if options.out is not None:

@@ -66,6 +66,12 @@ def test_the_report_is_json(exported):
     ]
 
 
+def test_the_report_is_written_as_a_page_too(exported, tmp_path):
+    done = CliRunner().invoke(cli.app, ["export", "my_model.py", "--html", "report.html"])
+    assert done.exit_code == 0, done.output
+    assert "mish(-inf) is -0 in the file" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
 def test_a_c_project_is_asked_for_without_settings_of_onnx(exported):
     done = CliRunner().invoke(cli.app, ["export", "my_model.py", "--to", "c99", "--device", "m3", "--device", "m0"])
     assert done.exit_code == 0, done.output

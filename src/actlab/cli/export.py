@@ -5,13 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from actlab.cli import arguments
 from actlab.cli.app import AsJson, example, print_json, print_rich
 from actlab.cli.arguments import Import, choice
+
+if TYPE_CHECKING:
+    from actlab.tasks.model_source import LoadedModel
 
 __all__ = ["export"]
 
@@ -42,11 +45,12 @@ def export(
     calibration: Annotated[
         str,
         typer.Option(help="int8: minmax, percentile or mse.", callback=choice("minmax", "percentile", "mse")),
-    ] = "mse",
+    ] = "minmax",
     device: Annotated[
         list[str] | None,
         typer.Option(help="c99, int8: run on a core in an emulator: m0, m3, m4f, m7, m33; repeatable.", metavar="CORE"),
     ] = None,
+    html: Annotated[Path | None, typer.Option(help="Also write the report as a page.", metavar="FILE.html")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the model and its data.")] = 0,
     imports: Import = None,  # noqa: ARG001 # done by its callback
     as_json: AsJson = False,
@@ -56,16 +60,13 @@ def export(
     Everything is checked first, and what cannot be exported is named with its place and reason. The file is compared with the model.
     """
     import actlab
-    from actlab.errors import TaskError
     from actlab.export.front import TARGETS, target_of
+    from actlab.report.html.export import write as write_page
     from actlab.report.terminal.model.export import export_view
     from actlab.report.terminal.plain_text import PrintableConsole
-    from actlab.tasks.model_source import load_model
 
     target = target_of(out if out is not None else Path("net.onnx"), to)
-    loaded = load_model(source, seed)
-    if loaded.example_inputs is None:
-        raise TaskError(f"{source} defines no example_inputs, a batch with which the model is traced.")
+    loaded = _loaded(source, seed)
     ending = (*TARGETS[target].endings, "")[0]
     path = out if out is not None else Path(f"{loaded.name}{ending}")
     options: dict[str, Option] = {
@@ -73,12 +74,24 @@ def export(
         "--prefer": (("onnx",), prefer != "accuracy", {"prefer": prefer}),
         "--fixed-batch": (("onnx",), fixed_batch, {"dynamic_batch": not fixed_batch}),
         "--runtime": (("onnx",), runtime, {"runtime": runtime}),
-        "--calibration": (("int8",), calibration != "mse", {"calibration": calibration}),
+        "--calibration": (("int8",), calibration != "minmax", {"calibration": calibration}),
         "--device": (("c99", "int8"), bool(device), {"device": tuple(device or ())}),
     }
     with PrintableConsole(stderr=True).status("exporting"):
         report = actlab.export(loaded.model, loaded.example_inputs, path, to=target, **_settings(target, options))
+    if html is not None:
+        write_page(report, html)
     print_json(report.to_dict()) if as_json else print_rich(export_view(report))
+
+
+def _loaded(source: str, seed: int) -> LoadedModel:
+    from actlab.errors import TaskError
+    from actlab.tasks.model_source import load_model
+
+    loaded = load_model(source, seed)
+    if loaded.example_inputs is None:
+        raise TaskError(f"{source} defines no example_inputs, a batch with which the model is traced.")
+    return loaded
 
 
 def _settings(target: str, options: Mapping[str, Option]) -> dict[str, Any]:

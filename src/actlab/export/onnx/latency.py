@@ -1,7 +1,8 @@
 """Latency of activations in the runtimes that are installed, measured in turn.
 
 Each activation is a model of its own, printed as an export prints it. Every round runs all models in all runtimes once, on one thread; the
-median over rounds is reported. torch is measured beside them, as the model ran it before.
+median over rounds of the process's time, which other processes do not lengthen, is reported. torch is measured beside them, as the model
+ran it before.
 """
 
 from __future__ import annotations
@@ -98,9 +99,9 @@ def _in_turn(runs: dict[tuple[str, str], Callable[[], Any]], rounds: int) -> dic
         torch.set_num_threads(1)
         for _ in range(rounds):
             for key, call in runs.items():
-                start = time.perf_counter()
+                start = time.process_time()
                 call()
-                times[key].append(time.perf_counter() - start)
+                times[key].append(time.process_time() - start)
     finally:
         torch.set_num_threads(threads)
     return times

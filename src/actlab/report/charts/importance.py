@@ -13,7 +13,7 @@ from actlab.report.charts.label_layout import shortened, spread, text_width
 from actlab.report.charts.scales import Scale, scale_around
 from actlab.report.charts.svg import Frame, data, sized, texts, ticked
 from actlab.report.content.format import plain
-from actlab.report.content.importance import worsening
+from actlab.report.content.model.importance import worsening
 
 if TYPE_CHECKING:
     from actlab.diagnostics.importance_result import Importance

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from actlab.report.charts.importance import UNITS_SHOWN, cumulative_plot, distance_plot, effect_plot, learned_curves
 from actlab.report.charts.svg import NARROW, WIDE, Frame, svg
 from actlab.report.content.format import fixed, interval, p_value, plain, plural, signed
-from actlab.report.content.importance import (
+from actlab.report.content.model.importance import (
     SHAPE_LEGEND,
     effect_label,
     headline,

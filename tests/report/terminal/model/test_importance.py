@@ -14,7 +14,7 @@ import actlab
 from actlab.diagnostics.appraise import Appraisal
 from actlab.report.charts import importance as importance_plots
 from actlab.report.charts.svg import NARROW, WIDE
-from actlab.report.content.importance import headline, legend
+from actlab.report.content.model.importance import headline, legend
 from actlab.report.html import importance as importance_page
 from actlab.report.terminal.model.importance import appraisal_table, importance_table, shapes_table
 

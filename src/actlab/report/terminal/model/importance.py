@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from actlab.report.content.format import MISSING, fixed, interval, signed
-from actlab.report.content.importance import (
+from actlab.report.content.model.importance import (
     SHAPE_LEGEND,
     effect_label,
     headline,

@@ -1,0 +1,1 @@
+"""Words and cells of what was found of one model."""
