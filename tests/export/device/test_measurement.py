@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from importlib.util import find_spec
 
 import pytest
@@ -12,9 +13,11 @@ from torch import nn
 
 import actlab
 from actlab.errors import ExportError
+from actlab.export.c99 import host
 from actlab.export.device import compiler, measure
 from actlab.export.device.cores import CORES
 from actlab.export.device.measurement import figures
+from actlab.export.device.settings import DeviceSettings
 
 GCC, QEMU = shutil.which("arm-none-eabi-gcc"), shutil.which("qemu-system-arm")
 PACKAGES = find_spec("unicorn") is not None and find_spec("elftools") is not None
@@ -140,6 +143,19 @@ def test_a_float_net_is_right_on_four_cores_and_its_layers_add_up(project):
     assert "run on a Cortex-M3" in m0.note
 
 
+@needs_gcc
+@pytest.mark.parametrize("to", ["c99", "int8"])
+def test_nets_compile_for_cores_without_a_warning(tmp_path, to):
+    torch.manual_seed(0)
+    parts = [nn.Conv2d(2, 4, 3, padding=1), nn.BatchNorm2d(4), actlab.layer("mish"), nn.Conv2d(4, 4, 3, groups=4)]
+    model = nn.Sequential(*parts, nn.AvgPool2d(2), nn.Flatten(), nn.Linear(16, 3), nn.Softmax(1)).eval()
+    actlab.export(model, torch.randn(8, 2, 6, 6), tmp_path / "net", to=to, vectors=1)
+    for core in ("m0", "m4f"):
+        command = [GCC, *CORES[core].gcc, *host.FLAGS.split(), "-c", "net.c", "-o", "net.o"]
+        done = subprocess.run(command, cwd=tmp_path / "net", capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
 @needs_zig
 @needs_unicorn
 def test_the_python_packages_alone_are_enough(project, monkeypatch):
@@ -161,6 +177,19 @@ def test_without_tools_the_figures_are_absent_and_a_sentence_names_what_to_insta
     assert "gcc-arm-none-eabi" in found.missing
     assert "qemu-system-arm" in found.missing
     assert "pip install 'actlab[device]'" in found.missing
+
+
+@pytest.mark.skipif(not QEMU and not PACKAGES, reason="needs qemu-system-arm, or the packages unicorn and pyelftools")
+def test_a_compiler_without_a_c_library_is_named_with_what_to_install(project, tmp_path, monkeypatch):
+    fake = tmp_path / "arm-none-eabi-gcc"
+    fake.write_text(
+        "#!/bin/sh\n[ $1 = --version ] || { echo 'net.h:4:10: fatal error: stdint.h: No such file or directory' >&2; exit 1; }"
+    )
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    (found,) = figures(project, ["m3"], DeviceSettings(compiler="gcc"))
+    assert "arm-none-eabi-gcc has no C library" in found.missing
+    assert "libnewlib-arm-none-eabi" in found.missing
 
 
 @needs_qemu

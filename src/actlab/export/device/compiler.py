@@ -22,6 +22,7 @@ INSTALL = (
     "libnewlib-arm-none-eabi qemu-system-arm), or the Python packages of pip install 'actlab[device]' (ziglang, unicorn, pyelftools)."
 )
 GCC = "arm-none-eabi-gcc"
+WITHOUT_LIBRARY = re.compile(r"stdint\.h: No such file|cannot find -l(c|m|gcc)\b")
 SECTION = re.compile(r"^\.(\S+)\s+(\d+)\s+\d+$", re.MULTILINE)
 
 
@@ -59,7 +60,12 @@ class Compiler:
             ExportError: it refuses the files.
         """
         flags = core.gcc if self.kind == "gcc" else core.zig
-        run([*self.command, *flags, *arguments], folder, seconds)
+        try:
+            run([*self.command, *flags, *arguments], folder, seconds)
+        except ExportError as error:
+            if WITHOUT_LIBRARY.search(str(error)) is None:
+                raise
+            raise ExportError(f"{self.command[0]} has no C library, so nothing was measured. {INSTALL}") from error
 
     def link(self, core: Core, files: Sequence[str], script: str, folder: Path, seconds: float) -> None:
         """Link object files with a linker script; the last of the arguments in ``files`` name the output.

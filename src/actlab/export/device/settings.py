@@ -33,7 +33,7 @@ class DeviceSettings:
     compiler: str | None = None
     emulator: str | None = None
     flags: tuple[str, ...] = ()
-    seconds: float = 60.0
+    seconds: float = 120.0
 
     def __post_init__(self) -> None:
         if self.vectors is not None and (not isinstance(self.vectors, int) or self.vectors < 1):
