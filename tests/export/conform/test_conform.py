@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -128,6 +129,15 @@ def test_a_quantised_engine_is_judged_by_its_noise(trained, ran, changed):
     assert report.quantised
     assert report.step > 0
     assert report.changed == changed
+
+
+@pytest.mark.parametrize(("ran", "changed"), [("silu", {}), ("hardswish", {"1": "hardswish", "3": "hardswish"})])
+def test_an_engine_in_bfloat16_is_judged_by_its_noise_as_openvino_2026_4_1_is_on_some_cpus(ran, changed):
+    engine = net(ran, ran).bfloat16()
+    report = actlab.conform(net("silu", "silu"), lambda x: engine(x.bfloat16()), INPUTS)
+    assert report.changed == changed
+    assert report.quantised
+    assert "as a runtime in half precision does" in report.notes[0]
 
 
 def test_two_functions_below_the_steps_of_a_quantised_engine_are_not_told_apart():
@@ -288,6 +298,15 @@ def test_damaged_files_are_refused(tmp_path, name):
     (tmp_path / name).write_bytes(b"PK\x03\x04 no such file")
     with pytest.raises(ExportError, match=r"cannot (be read|load)"):
         actlab.conform(net("relu"), tmp_path / name, INPUTS)
+
+
+def test_a_runtime_that_is_not_installed_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    (tmp_path / "net.onnx").write_bytes(b"")
+    with pytest.raises(ExportError, match="openvino is not installed: pip install"):
+        actlab.conform(net("relu"), tmp_path / "net.onnx", INPUTS, runtime="openvino")
+    with pytest.raises(ExportError, match="There is no runtime 'tensorrt'"):
+        actlab.conform(net("relu"), tmp_path / "net.onnx", INPUTS, runtime="tensorrt")
 
 
 def test_a_folder_without_a_project_is_refused(tmp_path):

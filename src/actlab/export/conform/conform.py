@@ -17,7 +17,7 @@ from actlab.export.conform.cost import Metric, costs, lacks_targets
 from actlab.export.conform.engine import Engine, engine_of
 from actlab.export.conform.evidence import finding, judged_beyond
 from actlab.export.conform.places import NOISE, Switchboard, switchboard
-from actlab.export.conform.report import ConformReport
+from actlab.export.conform.report import ConformReport, Miss
 from actlab.export.conform.search import Choice, Search
 from actlab.nn.passes.model_argument import takes_model
 from actlab.nn.sites.dry_run import Arguments, Inputs, copy_inputs
@@ -27,7 +27,9 @@ __all__ = ["ConformSettings", "conform"]
 
 DRAWS = 3
 HALF = {torch.float16: 1e-3, torch.bfloat16: 8e-3}  # noise of activations in half precision
+COARSEST = 4e-3  # noise of activations in bfloat16, of which some CPUs make use without being asked
 LEAST_GAIN = 0.5  # of the squared miss, that another function must explain for a quantised engine
+COARSE = 0.1  # root mean squared miss, over that of the outputs, above which no quantisation to int8 explains it
 SMALL = 1e-3  # mean squared miss, over that of the outputs
 NEARLY = 0.99  # of the squared miss: another function, but not quite
 
@@ -137,11 +139,11 @@ class _Check:
             examples=batches.pop() if len(batches) == 1 else 1,
         )
 
-    def _floors(self, arguments: Arguments, outputs: Sequence[Tensor]) -> Iterator[float]:
+    def _floors(self, arguments: Arguments, outputs: Sequence[Tensor], noise: float | None = None) -> Iterator[float]:
         if self.settings.tolerance is not None:
             yield from [self.settings.tolerance] * len(outputs)
             return
-        noise = max((HALF.get(y.dtype, NOISE) for y in outputs), default=NOISE)
+        noise = noise or max((HALF.get(y.dtype, NOISE) for y in outputs), default=NOISE)
         drawn = [self.board.rounded_otherwise(arguments, seed, noise) for seed in range(DRAWS)]
         for i, output in enumerate(outputs):
             exact = as_array(output)
@@ -161,7 +163,10 @@ class _Check:
             board=self.board, arguments=self.arguments, comparison=comparison, quantised=quantised,
             whole=self.settings.catalogue, progress=progress,
         )  # fmt: skip
-        best = self._material(search, search.run())
+        best = search.run()
+        is_half = not quantised and not search.explains(best) and self._is_half(search, best)
+        search.quantised = quantised = quantised or is_half
+        best = self._material(search, best)
         verdict = self._verdict(search, best)
         trained, found = search.outcome({}), search.outcome(best)
         if trained is None or found is None:
@@ -184,14 +189,22 @@ class _Check:
         return ConformReport(
             model=name, engine=self.engine.name, runtime=self.engine.runtime, verdict=verdict, examples=comparison.examples,
             floor=max(comparison.floors), step=step, quantised=quantised, trained=trained.miss, found=found.miss, explained=explained,
-            sites=tuple(sites), costs=listed, notes=(*self._warnings(found.miss.largest, step, quantised), *notes),
+            sites=tuple(sites), costs=listed, notes=(*self._warnings(found.miss, step, is_half), *notes),
         )  # fmt: skip
+
+    def _is_half(self, search: Search, best: Choice) -> bool:
+        """Whether the best fit misses by no more than a runtime in half precision does."""
+        outcome = search.outcome(best)
+        if outcome is None or self.settings.tolerance is not None:
+            return False
+        outputs = self.board.outputs(self.arguments)
+        return outcome.miss.largest <= max(self._floors(self.arguments, outputs, COARSEST))
 
     def _material(self, search: Search, best: Choice) -> Choice:
         """Return the trained functions where what was found is no better beyond the noise of a quantised engine."""
-        if search.is_tied({}, best):
+        if search.is_tied({}, best) and (search.explains({}) or search.squared({}) < COARSE**2):
             return {}
-        is_small = search.squared(best) > LEAST_GAIN * search.squared({})
+        is_small = search.squared({}) < COARSE**2 and search.squared(best) > LEAST_GAIN * search.squared({})
         return {} if search.quantised and is_small else best
 
     def _shown(self, best: Choice) -> list[Any]:
@@ -199,15 +212,20 @@ class _Check:
 
     def _verdict(self, search: Search, best: Choice) -> Literal["conforms", "differs", "unexplained"]:
         changed = any(candidate.spec for candidate in best.values())
-        if search.explains(best) or search.quantised:
-            return "differs" if changed else "conforms"
         least = search.squared(best)
+        if search.explains(best) or (search.quantised and least < COARSE**2):
+            return "differs" if changed else "conforms"
         is_near = changed and least < min((1 - NEARLY) * search.squared({}), SMALL)
         return "differs" if is_near else "unexplained"
 
-    def _warnings(self, largest: float, step: float | None, quantised: bool) -> Iterator[str]:
-        if quantised and step is not None and largest > 16 * step:
-            yield f"The best fit misses by {largest / step:.0f} steps of the output, more than quantisation usually costs."
+    def _warnings(self, found: Miss, step: float | None, is_half: bool) -> Iterator[str]:
+        if step is not None and found.largest > 16 * step:
+            yield f"The best fit misses by {found.largest / step:.0f} steps of the output, more than quantisation usually costs."
+        if is_half:
+            yield (
+                f"The best fit misses by {found.rms:.1%} of the outputs, as a runtime in half precision does; functions that differ by "
+                "less are not told apart."
+            )
         if not self.engine.repeatable:
             yield "Saved outputs cannot be asked about inputs beyond the examples."
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -136,12 +137,12 @@ def _saved(path: Path, name: str) -> Engine:
 
 def _from_onnx(path: Path, name: str, runtime: str | None) -> Engine:
     if runtime == "openvino":
-        return _with_openvino(path, name)
+        return _with_openvino(path, name, runtime)
     if runtime is None:
         try:
             needed("onnxruntime")
         except ExportError:
-            return _with_openvino(path, name)
+            return _with_openvino(path, name, runtime)
     library = needed("onnxruntime")
     options = library.SessionOptions()
     options.log_severity_level = 4  # what fails is raised as well
@@ -175,13 +176,22 @@ def _named(inputs: Sequence[Any], arrays: Sequence[Array]) -> dict[str, Array]:
 
 
 def _is_quantised(path: Path) -> bool:
-    onnx = needed("onnx")
+    try:
+        onnx = import_module("onnx")
+    except ImportError:  # then its outputs tell, or the user
+        return False
     graph = onnx.load(str(path), load_external_data=False).graph
     return any(node.op_type in QUANTISED for node in graph.node)
 
 
-def _with_openvino(path: Path, name: str) -> Engine:
-    library = needed("openvino")
+def _with_openvino(path: Path, name: str, runtime: str | None) -> Engine:
+    try:
+        library = import_module("openvino")
+    except ImportError as error:
+        missing = "neither onnxruntime nor openvino is" if runtime is None else "openvino is not"
+        raise ExportError(
+            f"{name} is an ONNX file, and {missing} installed: pip install onnxruntime, or openvino."
+        ) from error
     try:
         compiled = library.Core().compile_model(str(path), "CPU")
     except Exception as error:  # as above

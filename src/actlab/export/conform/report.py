@@ -128,7 +128,7 @@ class ConformReport(Displayed):
         examples: number of example inputs.
         floor: largest difference that rounding explains.
         step: of the engine's output codes, where it is quantised and the step is known.
-        quantised: whether the outputs are those of a quantised engine.
+        quantised: whether the engine is judged by its noise, as it is quantised or computes in half precision.
         trained: miss of the model as it was trained.
         found: miss with the functions that were found.
         explained: share of the squared miss that the found functions explain.

@@ -26,7 +26,7 @@ ROUNDS = 3
 SHORT = 12  # candidates that are tried at single places, of each group
 FITTED = 3  # functions whose numbers are fitted
 EVIDENCE = 10.0  # natural logarithm of the odds by which one function must be likelier: 1 in 20,000 over some hundred candidates
-HARDLY = 2.0  # likewise, below which the likelier relative is preferred to the best fit
+HARDLY = 3.0  # likewise, below which the likelier relative is preferred to the best fit
 GAIN = 1e-6  # relative, by which a miss must shrink to count
 
 
