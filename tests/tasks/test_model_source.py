@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from actlab.errors import TaskError, UnknownNameError
-from actlab.tasks.model_source import load_model
+from actlab.tasks.model_source import load_function, load_model
 
 HEAD = "import torch\nfrom torch import nn\n"
 
@@ -89,3 +89,30 @@ def test_a_missing_file_or_task_is_reported():
         load_model("nowhere.py")
     with pytest.raises(UnknownNameError, match="Did you mean 'digits'"):
         load_model("digit")
+
+
+def test_targets_and_metric_come_from_the_file_or_with_the_inputs_from_its_data(tmp_path):
+    file = written(
+        tmp_path,
+        "model = nn.Linear(4, 2)\nexample_inputs = torch.zeros(2, 4)\ntargets = torch.ones(2)\ndef metric(y): return 1.0",
+    )
+    loaded = load_model(file)
+    assert loaded.targets.tolist() == [1, 1]
+    assert loaded.metric(None) == 1.0
+    data = "def data(seed): return (torch.zeros(99, 4), torch.arange(99)), (torch.zeros(9, 4), torch.zeros(9))"
+    loaded = load_model(written(tmp_path, f"model = nn.Linear(4, 2)\n{data}"))
+    assert len(loaded.targets) == len(loaded.example_inputs) == 32
+    assert load_model(written(tmp_path, "model = nn.Linear(4, 2)")).targets is None
+
+
+def test_a_function_beside_the_model_is_of_the_same_file_and_the_same_model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = written(tmp_path, "model = nn.Linear(4, 2)\ndef engine(x): return model(x)")
+    loaded = load_model(file)
+    assert torch.equal(load_function(f"{file}:engine", loaded, file)(torch.ones(1, 4)), loaded.model(torch.ones(1, 4)))
+    (tmp_path / "other.py").write_text("def engine(x): return x\nvalue = 3\n")
+    assert load_function("other.py:engine", loaded, file)(7) == 7
+    with pytest.raises(TaskError, match=r"defines no function 'engin'.*Did you mean 'engine'"):
+        load_function("other.py:engin", loaded, file)
+    with pytest.raises(TaskError, match="defines no function 'value'"):
+        load_function("other.py:value", loaded, file)
