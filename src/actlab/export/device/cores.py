@@ -87,7 +87,7 @@ CORES: Mapping[str, Core] = {
     "m33": Core(
         name="Cortex-M33",
         gcc=("-mcpu=cortex-m33", "-mthumb", "-mfpu=fpv5-sp-d16", "-mfloat-abi=hard"),
-        zig=(*HARD, "-mcpu=cortex_m33+fp_armv8d16sp"),
+        zig=(*HARD, "-mcpu=cortex_m33+dsp+fp_armv8d16sp"),
         unicorn="M33",
         board=Board(
             machine="mps2-an505",
