@@ -202,3 +202,13 @@ def test_inputs_that_never_meet_and_one_that_nobody_reads_are_allowed():
 
     net = check(Apart(), torch.randn(2, 3), torch.randn(2, 4), torch.randn(2, 1))
     assert net.inputs == ("a", "b", "unread")
+
+
+def test_a_net_keeps_its_weights_when_the_model_is_trained_on():
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+    net = read_net(model, torch.ones(2, 3))
+    before = net.run(np.ones((1, 3), np.float32))[0]
+    with torch.no_grad():
+        model[0].weight.mul_(2)
+        model[0].bias.add_(1)
+    np.testing.assert_array_equal(net.run(np.ones((1, 3), np.float32))[0], before)

@@ -103,9 +103,9 @@ class _Reader:
         for spec in program.graph_signature.input_specs:
             if spec.kind in {InputKind.PARAMETER, InputKind.BUFFER}:
                 tensor = program.state_dict.get(spec.target, program.constants.get(spec.target))
-                found[spec.arg.name] = tensor.detach().cpu() if isinstance(tensor, Tensor) else tensor
+                found[spec.arg.name] = tensor.detach().cpu().clone() if isinstance(tensor, Tensor) else tensor
             elif spec.kind == InputKind.CONSTANT_TENSOR:
-                found[spec.arg.name] = program.constants[spec.target].detach().cpu()
+                found[spec.arg.name] = program.constants[spec.target].detach().cpu().clone()
         return found
 
     def _input(self, node: Node) -> Any:
