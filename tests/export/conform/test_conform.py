@@ -322,3 +322,9 @@ def test_the_model_is_as_it_was_and_generators_too():
     assert model.training
     assert parts[1].training
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_limit_of_a_function_that_is_no_near_relative_shows_at_larger_inputs():
+    report = actlab.conform(net("relu"), net("clipped_gelu"), INPUTS / 2)
+    assert set(report.changed.values()) == {"clipped_gelu"}
+    assert report.sites[0].scale > 1

@@ -20,6 +20,7 @@ from actlab.nn.sites.dry_run import Arguments
 __all__ = ["finding", "judged_beyond"]
 
 SHOWN = 5
+ALWAYS = 8.0  # factor of the example inputs at which an engine is always run once more
 TOLD = 8  # of the undecided functions, that are listed
 
 
@@ -143,16 +144,19 @@ def judged_beyond(
     """
     notes: list[str] = []
     judged = list(sites)
-    for factor in sorted({each.scale for site in sites for each in site.undecided if each.scale is not None}):
+    for factor in sorted(
+        {each.scale for site in sites for each in site.undecided if each.scale is not None} | {ALWAYS}
+    ):
         there = _search_at(search, engine, factor, compared)
         if there is None:
             notes.append(f"The engine does not run on the example inputs times {factor:g}.")
             continue
         waiting = [{each.spec for each in site.undecided if (each.scale or inf) <= factor} for site in judged]
-        candidates = _waiting(search, judged, waiting)
-        choice = there.refined(candidates, best)
-        if there.explains(choice):
-            judged = [_decided(there, site, specs, best, choice) for site, specs in zip(judged, waiting, strict=True)]
+        choice = there.refined(_waiting(search, judged, waiting), best)
+        if not there.explains(choice):
+            choice = there.run()
+        if there.explains(choice) and search.explains(choice):
+            judged = [_decided(there, *pair, best, choice, factor=factor) for pair in zip(judged, waiting, strict=True)]
         else:
             miss = there.outcome(choice)
             notes.append(
@@ -186,7 +190,9 @@ def _search_at(
     return Search(board=search.board, arguments=arguments, comparison=comparison, quantised=False)
 
 
-def _decided(there: Search, site: SiteFinding, waiting: set[str], best: Choice, choice: Choice) -> SiteFinding:
+def _decided(
+    there: Search, site: SiteFinding, waiting: set[str], best: Choice, choice: Choice, *, factor: float
+) -> SiteFinding:
     """Return a finding without the functions that larger inputs rule out, and with the one that they show."""
     tried, shown = {**there.tried.get(site.site, {}), site.trained: TRAINED}, choice.get(site.site, TRAINED)
     kept = tuple(
@@ -197,5 +203,5 @@ def _decided(there: Search, site: SiteFinding, waiting: set[str], best: Choice, 
     if shown is best.get(site.site, TRAINED):
         return replace(site, undecided=kept)
     others = tuple(each for each in kept if each.spec != shown.spec)
-    scale = next((each.scale for each in site.undecided if each.spec == shown.spec), None)
+    scale = next((each.scale for each in site.undecided if each.spec == shown.spec), factor)
     return replace(site, found=shown.spec or site.trained, what=shown.what, undecided=others, scale=scale)
