@@ -182,6 +182,11 @@ def _good_task() -> None:
     _file(GOOD)()
 
 
+def _task_beside_a_folder() -> None:
+    _good_task()
+    Path("folder").mkdir()
+
+
 def _newer_store() -> None:
     _quietly("actlab studies --store sqlite:///none.db")
     _study("new.db")
@@ -1231,6 +1236,22 @@ class Lengths:
             "x.sum() > 0",
         ),
         first=_file(OBSTACLES),
+    ),
+    Wrong(
+        wrong="weights in the place of a model",
+        typed="actlab export weights.pt",
+        says=("does not open", "weights_only=True", "example_inputs"),
+    ),
+    Wrong(
+        wrong="an exported file in the place of a model",
+        typed="actlab export net.onnx",
+        says=("was exported already", "actlab conform my_model.py --against net.onnx"),
+    ),
+    Wrong(
+        wrong="a folder in the place of the exported file",
+        typed="actlab export my_task.py --to onnx --out folder",
+        says=("folder exists and is no file",),
+        first=_task_beside_a_folder,
     ),
     # engines
     Wrong(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import builtins
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,6 +43,65 @@ def test_what_cannot_be_done_is_said_before_the_model_is_traced(tmp_path, path, 
     with pytest.raises(ExportError, match=message):
         actlab.export(NET, X, tmp_path / path, **options)
     assert list(tmp_path.iterdir()) == []
+
+
+def _files(folder):
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize("path", ["net.onnx", "net.c", "net_int8"])
+def test_a_full_disk_leaves_what_was_there_and_says_so(tmp_path, monkeypatch, path):
+    to = "int8" if path == "net_int8" else None
+    actlab.export(NET, X, tmp_path / path, to=to)
+    before = _files(tmp_path)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        patch.setattr("os.fdopen", full)
+        with pytest.raises(
+            ExportError, match="cannot be written: No space left on device"
+        ):
+            actlab.export(NET, X + 1, tmp_path / path, to=to)
+    assert _files(tmp_path) == before
+
+
+def test_a_folder_or_a_pipe_is_not_replaced_by_a_file(tmp_path):
+    (tmp_path / "net.onnx").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    for path in ("net.onnx", "pipe"):
+        with pytest.raises(ExportError, match="exists and is no file"):
+            actlab.export(NET, X, tmp_path / path, to="onnx")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+
+import torch
+from torch import nn
+
+import actlab
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+setattr(Path, "replace" if sys.argv[1].endswith("onnx") else "rename", die)
+actlab.export(nn.Sequential(nn.Linear(4, 2), nn.ReLU()), torch.ones(3, 4), sys.argv[1])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", ["net.onnx", "net.c"])
+def test_a_process_that_is_killed_just_before_the_end_leaves_what_was_there(tmp_path, path):
+    actlab.export(NET, X, tmp_path / path)
+    before = _files(tmp_path)
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / path)], check=False, capture_output=True)
+    assert done.returncode == -9
+    after = _files(tmp_path)
+    assert {name: content for name, content in after.items() if not name.startswith(".")} == before
 
 
 def test_an_unknown_option_names_the_allowed_ones(tmp_path):

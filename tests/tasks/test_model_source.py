@@ -116,3 +116,26 @@ def test_a_function_beside_the_model_is_of_the_same_file_and_the_same_model(tmp_
         load_function("other.py:engin", loaded, file)
     with pytest.raises(TaskError, match="defines no function 'value'"):
         load_function("other.py:value", loaded, file)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("net.pt", "weights_only=True"),
+        ("net.PTH", "weights_only=True"),
+        ("net.pkl", "a pickle runs the code in it"),
+        ("net.safetensors", "safetensors.torch.load_model"),
+        ("net.onnx", "was exported already"),
+        ("net.tflite", "actlab conform my_model.py --against net.tflite"),
+    ],
+)
+def test_weights_pickles_and_exported_files_are_refused_and_not_opened(tmp_path, name, message):
+    class Runs:
+        def __reduce__(self):
+            return (tmp_path.joinpath("was_run").mkdir, ())
+
+    torch.save({"model": Runs()}, tmp_path / name)
+    with pytest.raises(TaskError) as raised:
+        load_model(tmp_path / name)
+    assert message in str(raised.value)
+    assert not (tmp_path / "was_run").exists()

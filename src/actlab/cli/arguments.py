@@ -15,7 +15,7 @@ from actlab.errors import ActlabError, UnknownNameError, did_you_mean
 from actlab.functions.name_index import built_in_names
 from actlab.functions.own_modules import add_own_module, has_own_modules
 from actlab.functions.spec_text import check_names, split_site_map
-from actlab.system.name_list import split_number, task_hint
+from actlab.system.name_list import check_is_no_saved_model, split_number, task_hint
 
 __all__ = [
     "SCRIPT",
@@ -125,8 +125,9 @@ def check_task(task: str) -> str:
 
     Raises:
         UnknownNameError: it is neither.
-        ActlabError: there is no such file.
+        ActlabError: there is no such file, or it is one of weights.
     """
+    check_is_no_saved_model(task)
     if task == SCRIPT or _is_task_name(task) or Path(task).exists() or has_own_modules():
         return task
     if not task.endswith(".py") and "/" not in task:

@@ -1,13 +1,15 @@
-"""Obstacles to an export by name, place and reason, and the error that lists all of them."""
+"""Obstacles to an export by name, place and reason, and files that cannot be written, as errors."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from actlab.errors import ExportError
 
-__all__ = ["Refusal", "refuse"]
+__all__ = ["Refusal", "check_is_no_other_thing", "refuse", "writing"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,3 +47,38 @@ def refuse(model: str, target: str, refusals: Sequence[Refusal]) -> None:
         count = "is 1 obstacle" if len(distinct) == 1 else f"are {len(distinct)} obstacles"
         lines = "\n".join(f"- {refusal}" for refusal in distinct)
         raise ExportError(f"{model} cannot be exported to {target}, and nothing was written. There {count}:\n{lines}")
+
+
+def check_is_no_other_thing(path: Path) -> None:
+    """Refuse to replace a folder, a device or a pipe by a file.
+
+    Raises:
+        ExportError: the path exists and is no file.
+
+    Example:
+        >>> check_is_no_other_thing(Path("/"))
+        Traceback (most recent call last):
+        actlab.errors.ExportError: / exists and is no file; give the file another name.
+    """
+    if path.exists() and not path.is_file():
+        raise ExportError(f"{path} exists and is no file; give the file another name.")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say of an operating system's error inside the block that the path cannot be written.
+
+    Raises:
+        ExportError: in the place of an ``OSError``.
+
+    Example:
+        >>> with writing(Path("net.onnx")):
+        ...     raise OSError(28, "No space left on device")
+        Traceback (most recent call last):
+        actlab.errors.ExportError: net.onnx cannot be written: No space left on device. What was there is as it was.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ExportError(f"{path} cannot be written: {reason}. What was there is as it was.") from error

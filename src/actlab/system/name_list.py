@@ -1,11 +1,21 @@
-"""Lists of names in a sentence, a hint at the tasks, and the number at the end of a name."""
+"""Lists of names in a sentence, hints at what a task is, and the number at the end of a name."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
-__all__ = ["listed", "split_number", "task_hint"]
+from actlab.errors import TaskError
+
+__all__ = ["check_is_no_saved_model", "listed", "split_number", "task_hint"]
+
+_TORCH = "model.load_state_dict(torch.load({name!r}, weights_only=True))"
+_TENSORS = "safetensors.torch.load_model(model, {name!r})"
+WEIGHTS = dict.fromkeys((".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle"), _TORCH) | {".safetensors": _TENSORS}
+"""How the weights of a file are loaded, by its ending."""
+EXPORTED = (".onnx", ".pte", ".pt2", ".tflite", ".h5", ".keras", ".mlmodel")
+"""Endings of models for other runtimes."""
 
 _NUMBERED = re.compile(r"(?P<stem>.+)-(?P<number>0|[1-9]\d*|(?:0|[1-9]\d*)\.\d*[1-9])")
 
@@ -47,3 +57,27 @@ def task_hint(names: Iterable[str]) -> str:
     every = list(names)
     families = listed(dict.fromkeys(name.partition(":")[0] for name in every))
     return f"`actlab tasks` lists all {len(every)}, of {families}; a task can also be the path of your own Python file (my_task.py)."
+
+
+def check_is_no_saved_model(source: str | Path) -> None:
+    """Refuse weights, pickles and exported files, which are never opened: a pickle runs the code that it holds.
+
+    Raises:
+        TaskError: the source ends like one.
+
+    Example:
+        >>> check_is_no_saved_model("my_model.py")
+    """
+    path = Path(source)
+    ending = path.suffix.lower()
+    if ending in WEIGHTS:
+        raise TaskError(
+            f"{path} holds weights or a pickle, which ActLab does not open, as a pickle runs the code in it. Name a Python file that "
+            "defines model and example_inputs, and loads the weights: "
+            f"{WEIGHTS[ending].format(name=path.name)}."
+        )
+    if ending in EXPORTED:
+        raise TaskError(
+            f"{path} is a model that was exported already; a command on models needs it in PyTorch. Name a Python file that defines model "
+            f"and example_inputs; `actlab conform my_model.py --against {path.name}` tells what an exported one computes."
+        )

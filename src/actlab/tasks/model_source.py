@@ -16,6 +16,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from actlab.errors import TaskError, did_you_mean
+from actlab.system.name_list import check_is_no_saved_model
 from actlab.tasks import registry, task_file
 from actlab.tasks.data import Data, Split, as_data
 from actlab.tasks.isolation import isolated
@@ -67,6 +68,7 @@ def load_model(source: str | Path, seed: int = 0) -> LoadedModel:
         >>> type(loaded.model).__name__, tuple(loaded.example_inputs.shape)
         ('NoisyMLP', (32, 40))
     """
+    check_is_no_saved_model(source)
     if isinstance(source, str) and registry.is_registered(source):
         return _from_task(registry.resolve(source), seed)
     if not task_file.is_file(source):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from actlab.errors import ExportError
 from actlab.export.c99.source import MARK
+from actlab.export.refusal import writing
 
 __all__ = ["check_folder", "folder_of", "new_folder", "write_files"]
 
@@ -63,25 +64,29 @@ def new_folder(folder: Path, name: str) -> Iterator[Path]:
     Args:
         folder: of the project.
         name: of the net.
+
+    Raises:
+        ExportError: the folder cannot be written, or holds something else.
     """
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    old = temporary / "old"
-    try:
-        fresh = temporary / "new"
-        fresh.mkdir()
-        yield fresh
-        check_folder(folder, name)
-        if folder.exists():
-            folder.rename(old)
+    with writing(folder):
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        old = temporary / "old"
         try:
-            fresh.rename(folder)
-        except BaseException:
-            if old.exists():
-                old.rename(folder)
-            raise
-    finally:
-        with suppress(OSError):
-            shutil.rmtree(temporary)
+            fresh = temporary / "new"
+            fresh.mkdir()
+            yield fresh
+            check_folder(folder, name)
+            if folder.exists():
+                folder.rename(old)
+            try:
+                fresh.rename(folder)
+            except BaseException:
+                if old.exists():
+                    old.rename(folder)
+                raise
+        finally:
+            with suppress(OSError):
+                shutil.rmtree(temporary)
 
 
 def write_files(folder: Path, files: Mapping[str, str]) -> None:

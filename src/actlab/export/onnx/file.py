@@ -18,7 +18,7 @@ from actlab.export.onnx.check import differences, session, special_values
 from actlab.export.onnx.graph import print_formulas
 from actlab.export.onnx.latency import latencies
 from actlab.export.onnx.settings import OnnxSettings, needed
-from actlab.export.refusal import Refusal, refuse
+from actlab.export.refusal import Refusal, check_is_no_other_thing, refuse, writing
 from actlab.export.report import BatchDifference, ExportedActivation, ExportReport, Latency
 from actlab.nn.sites.dry_run import Arguments, Inputs, copy_inputs
 from actlab.system.atomic_write import write_atomically
@@ -48,6 +48,7 @@ def write(
     for package in ("onnx", "onnxscript", "onnxruntime"):
         needed(package)
     settings = from_options(OnnxSettings, settings, options)
+    check_is_no_other_thing(path)
     name = type(model).__name__
     arguments = copy_inputs(example_inputs)
     if any(isinstance(leaf, torch.Tensor) and leaf.is_complex() for leaf in tree_leaves(arguments)):
@@ -60,7 +61,8 @@ def write(
     activations = print_formulas(graph, captured.formulas, printing)
     content = _checked_content(graph, name)
     found = _compared(content, model, arguments, settings)
-    write_atomically(path, content, private=False)
+    with writing(path):
+        write_atomically(path, content, private=False)
     return ExportReport(
         path=str(path),
         target="onnx",
