@@ -1140,6 +1140,12 @@ class Lengths:
         says=("There is no axis 'adversial'", "Did you mean 'adversarial'"),
         first=_good_task,
     ),
+    Wrong(
+        wrong="an axis of a core that does not exist",
+        typed="actlab compare my_task.py relu gelu --evaluate device:m44f",
+        says=("There is no core 'm44f'", "Did you mean 'm4f'", "m0, m3, m4f, m7, m33"),
+        first=_good_task,
+    ),
     # axes beyond the metric
     Wrong(
         wrong="other axes than those of the study of that name",

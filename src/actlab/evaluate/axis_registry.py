@@ -14,12 +14,13 @@ from actlab.errors import ActlabError, DuplicateNameError, UnknownNameError
 from actlab.evaluate.axis import Axis
 from actlab.tasks import task_file
 
-__all__ = ["AxisLike", "axes_named", "built_in_axes", "register_axis"]
+__all__ = ["AxisLike", "axes_named", "built_in_axes", "register_axis", "register_group"]
 
-#: Name of an axis, "all", path of a Python file with axes, ``FILE.py:name``, or an axis itself.
+#: Name of an axis, also with an argument as in "device:m3", "all", path of a Python file with axes, ``FILE.py:name``, or an axis itself.
 AxisLike: TypeAlias = str | Path | Axis
 
 _axes: dict[str, Axis] = {}
+_groups: dict[str, Callable[[str], Iterable[Axis]]] = {}
 
 
 def register_axis(axis: Axis) -> Axis:
@@ -32,6 +33,16 @@ def register_axis(axis: Axis) -> Axis:
         raise DuplicateNameError(f"The axis name {axis.name!r} is taken.")
     _axes[axis.name] = replace(axis, source=axis.name)
     return axis
+
+
+def register_group(name: str, axes_of: Callable[[str], Iterable[Axis]]) -> None:
+    """Let a name stand for several axes, which may depend on an argument behind a colon, as in "device:m3".
+
+    Args:
+        name: which may be that of the first of them.
+        axes_of: of the argument, empty where there is none; raises an ActlabError where it is not allowed.
+    """
+    _groups[name] = axes_of
 
 
 def built_in_axes() -> dict[str, Axis]:
@@ -94,6 +105,9 @@ def _expanded(wanted: str | AxisLike | Iterable[AxisLike] | None) -> Iterable[Ax
 
 def _named(name: str) -> Iterable[Axis]:
     known = built_in_axes()
+    group, _, argument = name.partition(":")
+    if group in _groups:
+        return [known.get(axis.name, axis) for axis in _groups[group](argument.strip())]
     if name in known:
         return [known[name]]
     if name == "all":

@@ -6,14 +6,16 @@ from actlab.evaluate.axes import (
     churn,
     compression,
     cost,
+    device,
     dynamics,
     groups,
+    int8,
     low_precision,
     out_of_distribution,
     robustness,
     runtime,
 )
-from actlab.evaluate.axis_registry import register_axis
+from actlab.evaluate.axis_registry import register_axis, register_group
 
 for _axis in (
     calibration.CALIBRATION,
@@ -28,5 +30,8 @@ for _axis in (
     dynamics.PLASTICITY,
     low_precision.LOW_PRECISION,
     runtime.RUNTIME,
+    device.DEVICE,
+    int8.INT8,
 ):
     register_axis(_axis)
+register_group("device", device.device_axes)

@@ -25,6 +25,7 @@ from actlab.studies.arm import named
 
 if TYPE_CHECKING:
     from actlab.studies.verdict.axes.column_finding import ArmNumber, ColumnFinding
+    from actlab.studies.verdict.axes.front import Front
     from actlab.studies.verdict.verdict import ArmSummary, Verdict
 
 __all__ = [
@@ -38,6 +39,8 @@ __all__ = [
     "column_heading",
     "curve_names",
     "curve_titles",
+    "front_rows",
+    "front_text",
     "has_diagonal",
     "reliability_curves",
     "reliability_text",
@@ -169,6 +172,25 @@ def _interval(column: ColumnFinding, ends: tuple[float | None, float | None], *,
     if column.unit not in _SCALED:
         return interval(ends, _places(column), sign=sign)
     return f"[{_signed(column, low)}, {_signed(column, high)}]"
+
+
+def front_rows(front: Front) -> list[list[str]]:
+    """Return the rows of the table of a Pareto front, cheapest arm first: arm, cost, quality with its interval, and whether it is on it."""
+    return [
+        [
+            point.arm,
+            f"{point.cost:,.0f}" + (f" {front.cost.unit}" if front.cost.unit else ""),
+            f"{_shown(front.quality, point.mean)} {_interval(front.quality, point.ci)}".removesuffix(MISSING).rstrip(),
+            "yes" if point.is_on_front else "no",
+        ]
+        for point in sorted(front.points, key=lambda point: point.cost)
+    ]
+
+
+def front_text(front: Front) -> str:
+    """Return the alternative text of the chart of a Pareto front."""
+    parts = [f"{arm} {cost}, {quality.partition(' ')[0]}" for arm, cost, quality, _ in front_rows(front)]
+    return f"{front.quality.name} over {front.cost.name}: {'; '.join(parts)}. On the front: {', '.join(front.arms)}."
 
 
 def axes_columns(verdict: Verdict) -> list[Column]:

@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from actlab.report.charts.axes import curve_of_axis_plot, reliability_plot
 from actlab.report.charts.convergence import held_out_plot, reached_plot
+from actlab.report.charts.front import front_plot
 from actlab.report.charts.palette import arm_styles
 from actlab.report.charts.study import cost_plot, curve_plot, difference_plot
 from actlab.report.charts.svg import NARROW, WIDE, Frame, svg
@@ -23,6 +24,8 @@ from actlab.report.content.axes import (
     axes_rows,
     curve_names,
     curve_titles,
+    front_rows,
+    front_text,
     reliability_text,
     series_text,
 )
@@ -44,6 +47,7 @@ from actlab.report.content.versions import versions
 from actlab.report.html.template import render
 from actlab.report.output_file import write_output
 from actlab.studies.arm import named
+from actlab.studies.verdict.axes.front import Front, find_fronts
 from actlab.system.name_list import listed
 
 if TYPE_CHECKING:
@@ -196,7 +200,8 @@ def _axes(verdict: Verdict, rows: Sequence[Row]) -> dict[str, Any]:
     found = verdict.axes
     if found is None:
         return {"axes_sentences": (), "axes_rows": (), "axes_figures": ()}
-    figures = [
+    figures = [_front_figure(verdict, front) for front in find_fronts(found)]
+    figures += [
         _figure(
             "reliability",
             "Reliability",
@@ -227,6 +232,23 @@ def _axis_figure(verdict: Verdict, rows: Sequence[Row], axis: str, name: str) ->
     )
 
 
+def _front_figure(verdict: Verdict, front: Front) -> dict[str, Any] | None:
+    better = "upper" if front.quality.direction == "max" else "lower"
+    figure = _figure(
+        re.sub(r"\W", "-", f"front-{front.cost.name}"),
+        f"int8 {verdict.metric} and {front.cost.name}",
+        f"Mean of the int8 {verdict.metric} with its 95% interval over {front.cost.name}. Filled, on the dashed line: the Pareto front, "
+        f"where no other arm is at least as good on both and better on one. Best: {better} left.",
+        front_text(front),
+        lambda frame: front_plot(front, verdict, frame),
+    )
+    return figure and {
+        **figure,
+        "headings": ("arm", front.cost.name, front.quality.name, "front"),
+        "rows": front_rows(front),
+    }
+
+
 def _figure(
     name: str, title: str, lead: str, text: str, draw: Callable[[Frame], alt.LayerChart | None]
 ) -> dict[str, Any] | None:
@@ -237,7 +259,8 @@ def _figure(
         "wide": Markup(svg(wide, name=f"{name}-wide")),  # noqa: S704 vl-convert escapes every text in its SVG
         "narrow": Markup(svg(narrow, name=f"{name}-narrow")),  # noqa: S704 as above
     }
-    return {"name": name, "title": title, "lead": f"{lead[0].upper()}{lead[1:]}", "alt": text, **drawings}
+    texts = {"title": title, "lead": f"{lead[0].upper()}{lead[1:]}", "alt": text}
+    return {"name": name, **texts, **drawings, "headings": (), "rows": ()}
 
 
 def _table(verdict: Verdict) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from actlab.studies.verdict.axes.axes_verdict import AxesVerdict
 from actlab.studies.verdict.axes.axis_numbers import AxisRows
 from actlab.studies.verdict.axes.churn import ArmChurn, ChurnShare
 from actlab.studies.verdict.axes.column_finding import ArmNumber, ColumnFinding
+from actlab.studies.verdict.axes.front import find_fronts
 from actlab.studies.verdict.words import all_named, capitalized
 from actlab.system.name_list import listed
 from actlab.system.plural import plural
@@ -34,6 +35,7 @@ def axes_sentences(found: AxesVerdict, arms: Sequence[str]) -> tuple[str, ...]:
         *_open(found, arms),
         *_promise(found),
         *_churn_sentences(found, arms),
+        *_fronts(found),
         *_undefined(found),
     ]
     return tuple(map(capitalized, sentences))
@@ -136,6 +138,19 @@ def _expected(share: ChurnShare) -> str:
     if share.expected is None or share.accuracy_gap is None:
         return ""
     return f"; at this accuracy {_percent(share.accuracy_gap)} at least, and {_percent(share.expected)} if errors were independent"
+
+
+def _fronts(found: AxesVerdict) -> Iterator[str]:
+    """Say which arms are on each Pareto front, those with the same arms together."""
+    alike: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for front in find_fronts(found):
+        alike[front.arms].append(front.cost.name)
+    for arms, costs in alike.items():
+        names = f"{all_named(arms[:_MOST])}{f' and {len(arms) - _MOST} more' if len(arms) > _MOST else ''}"
+        yield (
+            f"Pareto front of int8 metric over {_shortened(costs)}, by the means: {names}; no other arm is at least as good on both and "
+            "better on one."
+        )
 
 
 def _undefined(found: AxesVerdict) -> Iterator[str]:
