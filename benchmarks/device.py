@@ -146,6 +146,15 @@ def peer_row(name: str, folder: Path, x: Any, y: Any) -> tuple[Row, Any]:
     return Row(name=name, accuracy=float((outputs.argmax(1) == y).mean()), figures=figures), outputs
 
 
+def commit(path: Path | None) -> str:
+    """Return the commit of the checkout in which a file or folder lies, with a space before it; nothing where there is none."""
+    if path is None:
+        return ""
+    command = ["git", "-C", str(path if path.is_dir() else path.parent), "rev-parse", "--short=8", "HEAD"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 # git
+    return f" {done.stdout.strip()}" if done.returncode == 0 else ""
+
+
 def rows(options: argparse.Namespace, temporary: Path) -> Iterator[str]:
     """Yield the table, line by line."""
     case, data = CASES[1], CASES[1].data(0)
@@ -170,9 +179,9 @@ def rows(options: argparse.Namespace, temporary: Path) -> Iterator[str]:
     layers_of(nets["relu"], wholes["relu"], calibration, layers)
     for name, given, what in (
         ("emlearn", options.packages, "emlearn 0.23.2, float32, relu"),
-        ("onnx2c", options.onnx2c, "onnx2c, float32, relu"),
+        ("onnx2c", options.onnx2c, f"onnx2c{commit(options.onnx2c)}, float32, relu"),
         ("bakenn", options.packages, "BakeNN 1.0.0, int8 portable, relu"),
-        ("cmsis-nn", options.cmsis_nn, "CMSIS-NN, int8 per channel, relu, our codes"),
+        ("cmsis-nn", options.cmsis_nn, f"CMSIS-NN{commit(options.cmsis_nn)}, int8 per channel, relu, our codes"),
     ):
         if given is None:
             yield f"| {what}: not installed" + " | -" * (3 + len(CORES)) + " |"
