@@ -131,7 +131,7 @@ def test_names_files_and_axes_are_resolved(tmp_path: Path) -> None:
     assert axes_named(f"{file}:width")[0].file == f"{file}:width"
     assert axes_named(None) == ()
     assert {found.name for found in axes_named("all")} == {
-        name for name, known in built_in_axes().items() if not known.trains and name != "runtime"
+        name for name, known in built_in_axes().items() if not (known.trains or known.on_request)
     }
     with pytest.raises(UnknownNameError, match="calibration"):
         axes_named("calibratoin")
