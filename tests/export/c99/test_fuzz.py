@@ -1,48 +1,113 @@
-"""Random small nets in C99: outputs equal to the model's, or a refusal with a reason."""
+"""Random small nets in C99, in float and in whole numbers: outputs equal, or a refusal with a reason."""
 
 from __future__ import annotations
 
+import copy
 import shutil
 
 import numpy as np
 import pytest
 import torch
 from tests.export.c99.compiled import compiled
+from tests.export.c99.integer.compiled import SANITIZED, run_program, write_sources
+from tests.export.net.hard_nets import hard_net
 from tests.export.net.random_nets import random_net
 
 from actlab.errors import ExportError
+from actlab.export.c99.integer.vectors import packed
+from actlab.export.integer.quantize import quantize
 from actlab.export.net.read import read_net
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
 # Float32 sums of some hundred products, in another order than torch's, through up to 8 layers.
 TOLERANCE = 2e-5
+CONDITION = 30  # times torch's own error in float32: sums of numbers of 1e12 and 1e-9 cancel
+KERNELS = ("-DSHORT_PRODUCTS", "-DEMULATED_WORDS")  # of Cortex-M0, and of cores with the DSP extension
+BATCH = 50  # nets that are compiled at once
+
+
+def read(seeds, make):
+    """Return models, inputs and nets by name, and the reasons of the refused ones."""
+    found, refused = {}, []
+    for seed in seeds:
+        model, x = make(seed)
+        inputs = x if isinstance(x, tuple) else (x,)
+        try:
+            found[f"net{seed}"] = model, inputs, read_net(model, x)
+        except ExportError as error:
+            refused.append(str(error))
+    return found, refused
+
+
+def outputs_of(model, inputs):
+    with torch.no_grad():
+        outputs = model(*(x.clone() for x in inputs))  # a first layer may work in place
+    return [each.numpy() for each in (outputs if isinstance(outputs, tuple) else (outputs,))]
+
+
+def differing_in_float(found, folder):
+    """Return the names of nets whose outputs in C differ from torch's by more than torch's own error explains."""
+    differing = []
+    for name, run in compiled({name: net for name, (_, _, net) in found.items()}, folder).items():
+        model, inputs, _ = found[name]
+        exact = outputs_of(copy.deepcopy(model).double(), [x.double() for x in inputs])
+        rows = zip(outputs_of(model, inputs), exact, run(*(x.numpy() for x in inputs)), strict=True)
+        with np.errstate(invalid="ignore", over="ignore"):
+            for want, right, got in rows:
+                bound = TOLERANCE * (1 + np.abs(want)) + CONDITION * np.abs(want - right).max()
+                is_equal = (got == want) | (np.isnan(got) & np.isnan(want))
+                if not (is_equal | (np.abs(got.astype(np.float64) - want) <= bound)).all():
+                    differing.append(name)
+    return differing
+
+
+def differing_in_bits(found, folder, kernels=KERNELS):
+    """Return the names of nets whose int8 outputs in C differ from NumPy's, on the inputs and on random codes."""
+    random = np.random.default_rng(0)
+    nets, codes = {}, {}
+    for name, (_, inputs, net) in found.items():
+        arrays = [x.numpy() for x in inputs]
+        nets[name] = quantize(net, arrays)
+        rows = [np.concatenate([x, random.integers(-128, 128, x.shape)[:3]]) for x in nets[name].encode(arrays)]
+        codes[name] = [each.astype(np.int8) for each in rows]
+    write_sources(nets, folder)
+    wanted = {
+        name: [
+            packed(x, net.codings[tensor]) for x, tensor in zip(net.run_codes(codes[name]), net.outputs, strict=True)
+        ]
+        for name, net in nets.items()
+    }
+    differing = []
+    for flag in kernels:
+        for name, outputs in run_program(nets, codes, folder, *SANITIZED, flag).items():
+            pairs = zip(outputs, wanted[name], strict=True)
+            differing += [name for got, want in pairs if not np.array_equal(got.reshape(len(want), -1), want)]
+    return differing
 
 
 def check(seeds, folder):
     """Return how many nets were compared, and the reasons of the others."""
-    nets, wanted, refused = {}, {}, []
-    for seed in seeds:
-        model, x = random_net(seed)
-        try:
-            nets[f"net{seed}"] = read_net(model, x)
-        except ExportError as error:
-            refused.append(str(error))
-            continue
-        with torch.no_grad():
-            outputs = model(x.clone())  # a first layer may work in place
-        wanted[f"net{seed}"] = x.numpy(), outputs if isinstance(outputs, tuple) else (outputs,)
-    for name, run in compiled(nets, folder).items():
-        x, outputs = wanted[name]
-        for want, got, reference in zip(outputs, run(x), nets[name].run(x), strict=True):
-            np.testing.assert_allclose(got, want.numpy(), rtol=TOLERANCE, atol=TOLERANCE, err_msg=name)
-            np.testing.assert_allclose(reference, want.numpy(), rtol=1e-5, atol=1e-5, err_msg=name)
-    return len(nets), refused
+    found, refused = read(seeds, random_net)
+    for name, run in compiled({name: net for name, (_, _, net) in found.items()}, folder).items():
+        model, inputs, net = found[name]
+        arrays = [x.numpy() for x in inputs]
+        for want, got, reference in zip(outputs_of(model, inputs), run(*arrays), net.run(arrays), strict=True):
+            np.testing.assert_allclose(got, want, rtol=TOLERANCE, atol=TOLERANCE, err_msg=name)
+            np.testing.assert_allclose(reference, want, rtol=1e-5, atol=1e-5, err_msg=name)
+    return len(found), refused
 
 
 def test_forty_random_nets_compute_the_same_in_c_as_in_torch(tmp_path):
     compared, refused = check(range(40), tmp_path)
     assert compared >= 38
     assert all("obstacle" in reason for reason in refused)
+
+
+def test_nets_with_bits_and_hard_numbers_compute_the_same_in_float_and_in_whole_numbers(tmp_path):
+    found, refused = read(range(8), hard_net)
+    assert not refused
+    assert differing_in_float(found, tmp_path) == []
+    assert differing_in_bits(found, tmp_path, KERNELS[:1]) == []
 
 
 @pytest.mark.slow
@@ -54,3 +119,13 @@ def test_two_thousand_random_nets_compute_the_same_in_c_as_in_torch(tmp_path):
         folder.mkdir()
         compared += check(range(start, start + 100), folder)[0]
     assert compared >= 1900
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("start", range(0, 2000, BATCH))
+def test_two_thousand_hard_nets_compute_the_same_in_float_and_in_whole_numbers(tmp_path, start):
+    found, refused = read(range(start, start + BATCH), hard_net)
+    assert all("obstacle" in reason for reason in refused)
+    assert differing_in_float(found, tmp_path) == []
+    assert differing_in_bits(found, tmp_path) == []
