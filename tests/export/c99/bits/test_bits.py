@@ -41,6 +41,17 @@ def test_random_nets_of_bits_have_the_same_bits_as_in_numpy(folder, flags):
         assert not differs(outputs[name], wanted(net, inputs[name])), name
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("start", [100, 150, 200, 250])
+def test_many_random_nets_of_bits_have_the_same_bits_as_in_numpy(tmp_path, start):
+    nets = {f"net_{seed}": random_bit_net(seed, layers=7) for seed in range(start, start + 50)}
+    random = np.random.default_rng(start)
+    inputs = {name: [random.integers(-128, 128, (4, *net.shapes["x"])).astype(np.int8)] for name, net in nets.items()}
+    write_sources(nets, tmp_path)
+    outputs = run_program(nets, inputs, tmp_path, *SANITIZED)
+    assert [name for name, net in nets.items() if differs(outputs[name], wanted(net, inputs[name]))] == []
+
+
 def test_all_kernels_of_bits_are_among_the_random_nets():
     text = "".join(print_integer_net(net, "net").source for net in NETS.values())
     for kernel in ("columns_of_bits", "columns_of_codes", "bytes_of_bits", "signs_of_bits", "repack"):
@@ -101,6 +112,18 @@ def test_a_planted_fault_is_found(tmp_path, old, new):
     inputs = {name: [(np.random.default_rng(0).random((3, 1, 5, 120)) < shares).astype(np.int8)] for name in nets}
     outputs = run_program(nets, inputs, tmp_path, "-O1")
     assert any(differs(outputs[name], wanted(net, inputs[name])) for name, net in nets.items())
+
+
+def test_flattened_rows_that_end_within_words_are_joined_though_they_take_as_many_words(tmp_path):
+    builder = Builder(0)
+    builder.shapes["x"] = (12, 64)
+    builder.product((12, 31), builder.weight((31, 64)))
+    builder.flatten()
+    builder.dense(sums=True)
+    nets = {"net": builder.net(builder.last)}
+    inputs = {"net": [np.random.default_rng(0).integers(-128, 128, (4, 12, 64)).astype(np.int8)]}
+    write_sources(nets, tmp_path)
+    assert not differs(run_program(nets, inputs, tmp_path, "-O1")["net"], wanted(nets["net"], inputs["net"]))
 
 
 def test_bits_are_packed_with_the_first_one_lowest():

@@ -15,7 +15,7 @@ from actlab.export.c99.integer.printed import Printed, c_type, form_of, words_of
 from actlab.export.c99.kernels import kernel_source
 from actlab.export.c99.source import MARK, Source, after_layer, hook
 from actlab.export.c99.text import comment, dimensions
-from actlab.export.integer.coding import Codes
+from actlab.export.integer.coding import Bits, Codes
 from actlab.export.integer.layers import Affine, Combine, IntegerLayer, Lookup, Multiply, Reshape, Select, Softmax
 from actlab.export.integer.net import IntegerNet
 from actlab.export.net.arena import Plan, Tensors, plan_tensors
@@ -78,15 +78,19 @@ def _plan(net: IntegerNet) -> Plan:
             outputs=net.outputs,
             steps=net.layers,
             sizes=sizes,
-            same=frozenset(each.output for each in net.layers if isinstance(each, Reshape) and _fits(each, sizes)),
+            same=frozenset(each.output for each in net.layers if isinstance(each, Reshape) and _is_same(each, net)),
             over=frozenset(each.output for each in net.layers if isinstance(each, OVER) and _is_of_bytes(each, net)),
             scratch=scratch,
         )
     )
 
 
-def _fits(layer: IntegerLayer, sizes: dict[str, int]) -> bool:
-    return sizes[layer.inputs[0]] == sizes[layer.output]
+def _is_same(layer: IntegerLayer, net: IntegerNet) -> bool:
+    """Whether a reshaped tensor lies in memory as before; rows of bits end within words, unless they are full."""
+    if not isinstance(net.codings[layer.output], Bits):
+        return True
+    lengths = {(net.shapes[name] or (1,))[-1] for name in (layer.inputs[0], layer.output)}
+    return len(lengths) == 1 or not any(length % 32 for length in lengths)
 
 
 def _is_of_bytes(layer: IntegerLayer, net: IntegerNet) -> bool:
