@@ -157,9 +157,12 @@ def _own_axes(file: Path, values: Iterable[Any]) -> dict[str, Axis]:
 
 
 def _reduced(axis: Axis) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """Return how a pickled axis is found again: by its name or file, or where it is defined; its function cannot be imported by itself."""
+    """Return how a pickled axis is found again: by its name, source or file, or where it is defined; its function is not imported alone."""
     if axis.file is not None or _axes.get(axis.name) is axis:
         return _found_again, (axis.file or axis.name,)
+    group, colon, _ = axis.source.partition(":")
+    if colon and group in _groups:
+        return _found_again, (axis.source,)
     module, name = (str(getattr(axis.measure, part, "")) for part in ("__module__", "__qualname__"))
     if getattr(sys.modules.get(module), name, None) == axis:
         return _imported, (module, name)

@@ -14,7 +14,7 @@ from actlab.errors import ExportError
 from actlab.evaluate.axes.int8 import INT8
 from actlab.evaluate.axis import Axis, Column, Measured
 from actlab.evaluate.evaluation_data import EvaluationData
-from actlab.evaluate.rounding.integer_net import calibration_inputs, integer_net
+from actlab.evaluate.rounding.integer_net import calibration_inputs, integer_net, reason_of
 from actlab.evaluate.undefined_axis import UndefinedAxisError
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ def _measure_device(model: nn.Module, data: EvaluationData, *, core: str = _CORE
     try:
         figures = _figures(files, core)
     except ExportError as error:  # such as a compiler or an emulator that is not installed
-        reason = " ".join(str(error).split())
-        return Measured(numbers={"constants": constants}, undefined=dict.fromkeys(_MEASURED, reason))
+        return Measured(numbers={"constants": constants}, undefined=dict.fromkeys(_MEASURED, reason_of(error)))
     if not figures.right:
         raise UndefinedAxisError(f"the outputs on {figures.name} are not those of NumPy ({figures.result})")
     numbers = {name: float(getattr(figures, name)) for name in _MEASURED}
@@ -59,7 +58,7 @@ def _project(model: nn.Module, data: EvaluationData) -> tuple[tuple[tuple[str, s
     try:
         source = print_integer_net(whole, _NAME)
     except ExportError as error:
-        raise UndefinedAxisError(" ".join(str(error).split())) from error
+        raise UndefinedAxisError(reason_of(error)) from error
     program = test_program(whole, _NAME, codes, whole.run_codes(codes))
     files = ((f"{_NAME}.h", source.header), (f"{_NAME}.c", source.source), (f"{_NAME}_test.c", program))
     return files, float(source.constants)

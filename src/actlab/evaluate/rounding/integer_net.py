@@ -17,7 +17,7 @@ from actlab.evaluate.undefined_axis import UndefinedAxisError
 if TYPE_CHECKING:
     from actlab.export.integer.net import IntegerNet
 
-__all__ = ["IntegerModel", "calibration_inputs", "integer_net"]
+__all__ = ["IntegerModel", "calibration_inputs", "integer_net", "reason_of"]
 
 _CALIBRATION: Final = 512  # training examples by which ranges are set
 
@@ -81,4 +81,15 @@ def integer_net(model: nn.Module, data: EvaluationData) -> IntegerNet:
     try:
         return quantize(read_net(here, inputs, target="int8"), inputs.numpy())
     except ExportError as error:
-        raise UndefinedAxisError(" ".join(str(error).split())) from error
+        raise UndefinedAxisError(reason_of(error)) from error
+
+
+def reason_of(error: ExportError) -> str:
+    """Return a refusal of the export in one line, with its first obstacle.
+
+    Example:
+        >>> reason_of(ExportError("Net cannot be exported to int8, and nothing was written. There is 1 obstacle: a in 0."))
+        'Net cannot be exported to int8. There is 1 obstacle: a in 0.'
+    """
+    head, *obstacles = str(error).replace(", and nothing was written", "").split("\n- ")
+    return " ".join(" ".join([head, *obstacles[:1]]).split())
