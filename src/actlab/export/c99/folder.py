@@ -61,6 +61,9 @@ def _is_ours(file: Path, name: str) -> bool:
 def new_folder(folder: Path, name: str) -> Iterator[Path]:
     """Give the block an empty folder, which takes the place of ``folder`` when the block ends without an error.
 
+    The block's folder is a temporary one of the system, because a project is compiled and run in it: a process that is killed meanwhile
+    leaves nothing beside ``folder``.
+
     Args:
         folder: of the project.
         name: of the net.
@@ -68,25 +71,32 @@ def new_folder(folder: Path, name: str) -> Iterator[Path]:
     Raises:
         ExportError: the folder cannot be written, or holds something else.
     """
-    with writing(folder):
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-        old = temporary / "old"
+    with writing(folder), tempfile.TemporaryDirectory(prefix="actlab-export-") as elsewhere:
+        fresh = Path(elsewhere) / "new"
+        fresh.mkdir()
+        yield fresh
+        check_folder(folder, name)
+        _replace(folder, fresh)
+
+
+def _replace(folder: Path, fresh: Path) -> None:
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))  # on the same disk, for renaming
+    new, old = temporary / "new", temporary / "old"
+    try:
+        new.mkdir()
+        for file in fresh.iterdir():
+            shutil.copyfile(file, new / file.name)
+        if folder.exists():
+            folder.rename(old)
         try:
-            fresh = temporary / "new"
-            fresh.mkdir()
-            yield fresh
-            check_folder(folder, name)
-            if folder.exists():
-                folder.rename(old)
-            try:
-                fresh.rename(folder)
-            except BaseException:
-                if old.exists():
-                    old.rename(folder)
-                raise
-        finally:
-            with suppress(OSError):
-                shutil.rmtree(temporary)
+            new.rename(folder)
+        except BaseException:
+            if old.exists():
+                old.rename(folder)
+            raise
+    finally:
+        with suppress(OSError):
+            shutil.rmtree(temporary)
 
 
 def write_files(folder: Path, files: Mapping[str, str]) -> None:
