@@ -75,6 +75,7 @@ def export(
         "--fixed-batch": (("onnx",), fixed_batch, {"dynamic_batch": not fixed_batch}),
         "--runtime": (("onnx",), runtime, {"runtime": runtime}),
         "--calibration": (("int8",), calibration != "minmax", {"calibration": calibration}),
+        "targets": (("int8",), False, {"targets": loaded.targets, "metric": loaded.metric}),
         "--device": (("c99", "int8"), bool(device), {"device": tuple(device or ())}),
     }
     with PrintableConsole(stderr=True).status("exporting"):

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any
 
+from actlab.export.metric_cost import Cost
 from actlab.system.display import Displayed
 
 __all__ = [
@@ -186,6 +187,7 @@ class ExportReport(Displayed):
         differences: one for each batch that was compared.
         special_values: where the two differ at NaN, infinities and large numbers.
         notes: what else the reader should know, such as a dtype that is computed in another.
+        costs: of the export in the model's metric, where there are targets.
         latencies: of the activations in the installed runtimes, where they were asked for.
         memory: what a C project takes on a device.
         devices: what it takes on the emulated cores that were asked for.
@@ -204,6 +206,7 @@ class ExportReport(Displayed):
     differences: tuple[BatchDifference, ...]
     special_values: tuple[SpecialValue, ...] = ()
     notes: tuple[str, ...] = ()
+    costs: tuple[Cost, ...] = ()
     latencies: tuple[Latency, ...] = ()
     memory: Memory | None = None
     devices: tuple[DeviceFigures, ...] = ()

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from actlab.errors import ExportError
 from actlab.export.conform.comparison import SAFETY, Comparison, as_array, grid_step, in_shape_of
-from actlab.export.conform.cost import Metric, costs, lacks_targets
 from actlab.export.conform.engine import Engine, engine_of
 from actlab.export.conform.evidence import finding, judged_beyond
 from actlab.export.conform.places import NOISE, Switchboard, switchboard
 from actlab.export.conform.report import ConformReport, Miss
 from actlab.export.conform.search import Choice, Search
+from actlab.export.metric_cost import Metric, costs, lacks_targets
 from actlab.nn.passes.model_argument import takes_model
 from actlab.nn.sites.dry_run import Arguments, Inputs, copy_inputs
 from actlab.system.options import from_options

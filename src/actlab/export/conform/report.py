@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any, Literal
 
+from actlab.export.metric_cost import Cost
 from actlab.system.display import Displayed
 
-__all__ = ["CandidateMiss", "ConformReport", "Cost", "Miss", "SiteFinding", "Undecided"]
+__all__ = ["CandidateMiss", "ConformReport", "Miss", "SiteFinding", "Undecided"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,23 +98,6 @@ class SiteFinding:
     def differs(self) -> bool:
         """Whether another function runs."""
         return self.found != self.trained
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cost:
-    """What the engine costs in a metric.
-
-    Attributes:
-        metric: its name.
-        model: value of the model's outputs.
-        engine: of the engine's.
-        found: of the model with the functions that were found; None where none were.
-    """
-
-    metric: str
-    model: float
-    engine: float
-    found: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -134,3 +134,19 @@ def test_without_a_compiler_the_outputs_are_those_of_numpy_and_the_report_says_s
     assert report.runtime == "NumPy"
     assert report.memory.flash is None
     assert any("No C compiler" in note for note in report.notes)
+
+
+def test_the_report_has_the_accuracy_in_int8_beside_the_models(tmp_path):
+    torch.manual_seed(0)
+    model, x = torch.nn.Sequential(torch.nn.Linear(4, 16), torch.nn.GELU(), torch.nn.Linear(16, 3)), torch.randn(200, 4)
+    targets = model(x).argmax(1)
+    targets[:20] = (targets[:20] + 1) % 3  # a tenth is wrong
+    report = actlab.export(model, x, tmp_path / "net", to="int8", targets=targets)
+    cost = report.costs[0]
+    assert (cost.metric, cost.model) == ("accuracy", 0.9)
+    assert 0.85 < cost.engine < 0.95
+    assert any("accuracy is" in note for note in report.notes)
+    assert "accuracy is" in (tmp_path / "net" / "README.md").read_text()
+    with pytest.raises(ExportError, match="targets have the shape"):
+        actlab.export(model, x, tmp_path / "other", to="int8", targets=targets[:7])
+    assert not (tmp_path / "other").exists()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from actlab.errors import ExportError
 from actlab.export.device.cores import check_cores
 from actlab.export.integer.settings import Calibration, QuantizeSettings
+from actlab.export.metric_cost import Metric
 from actlab.nn.sites.dry_run import Inputs
 
 __all__ = ["Int8Settings"]
@@ -31,6 +32,9 @@ class Int8Settings:
             twice as long. It computes the same bits where CMSIS-NN is built with ``CMSIS_NN_USE_SINGLE_ROUNDING``.
         device: cores on which the project is run in an emulator, as ("m3", "m4f"); see
             :func:`actlab.export.device.measurement.measure`.
+        targets: of the example inputs, a class for each or numbers in the shape of the outputs; the report then has the accuracy, or the
+            mean squared error, in int8 beside that of the model.
+        metric: a function of outputs, or of outputs and targets, in their place.
 
     Raises:
         ExportError: a value is not allowed.
@@ -45,6 +49,8 @@ class Int8Settings:
     input_scale: float | Mapping[str, float] | None = None
     output_width: Literal[8, 32] | None = None
     cmsis_nn: bool = False
+    targets: Any = None
+    metric: Metric | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.vectors, int) or not 1 <= self.vectors <= 10_000:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from actlab.errors import ExportError
@@ -26,6 +27,7 @@ from actlab.export.integer.coding import Codes
 from actlab.export.integer.layers import Affine, Lookup, MaxPool, Multiply, Product, Requantize, Threshold
 from actlab.export.integer.net import IntegerNet
 from actlab.export.integer.quantize import quantize
+from actlab.export.metric_cost import Cost, costs
 from actlab.export.net.layers import Activation
 from actlab.export.net.net import Net
 from actlab.export.net.read import read_net
@@ -70,7 +72,11 @@ def write(
         f"{name}_test.c": test_program(whole, name, codes, whole.run_codes(codes)),
         "Makefile": makefile(name),
     }
-    difference, sentence = _difference(model, example_inputs, whole)
+    wanted, got = _outputs(model, example_inputs, whole)
+    difference, sentence = _difference(wanted, got, whole)
+    found = _costs(wanted, got, settings)
+    for each in found[:1]:  # the metric; the other is in the sentence
+        sentence += f" On these the {each.metric} is {each.engine:.4g}, and {each.model:.4g} in float32."
     command = compiler()
     with new_folder(folder, name) as fresh:
         write_files(fresh, files)
@@ -91,6 +97,7 @@ def write(
         activations=_activations(net, whole),
         differences=(difference,),
         notes=(note, sentence),
+        costs=found,
         memory=Memory(
             constants=source.constants,
             flash=built.text if built is not None and built.text else None,
@@ -121,16 +128,26 @@ def _compared(built: Built | None, model: str) -> str:
     return f"The compiled C and NumPy compute the same bits in all {int(found[1]):,} numbers of the test vectors."
 
 
-def _difference(model: nn.Module, example_inputs: Inputs, whole: IntegerNet) -> tuple[BatchDifference, str]:
-    """Return how the numbers of the outputs differ from the model's on the example inputs, and a sentence about it."""
+def _outputs(model: nn.Module, example_inputs: Inputs, whole: IntegerNet) -> tuple[list[Any], list[Any]]:
+    """Return the outputs of the model and the numbers of the integer net on the example inputs."""
     arguments = copy_inputs(example_inputs)
-    inputs = arrays_of(arguments, whole.inputs)
-    wanted, got = model_outputs(model, arguments), whole.numbers(inputs)
+    return list(model_outputs(model, arguments)), list(whole.numbers(arrays_of(arguments, whole.inputs)))
+
+
+def _costs(wanted: list[Any], got: list[Any], settings: Int8Settings) -> tuple[Cost, ...]:
+    if settings.targets is None and settings.metric is None:
+        return ()
+    of_model, of_net = ([torch.from_numpy(np.asarray(each)) for each in part] for part in (wanted, got))
+    return costs(of_model, of_net, None, settings.targets, settings.metric)
+
+
+def _difference(wanted: list[Any], got: list[Any], whole: IntegerNet) -> tuple[BatchDifference, str]:
+    """Return how the numbers of the outputs differ from the model's, and a sentence about it."""
     apart = [np.abs(a.astype(np.float64) - b) for a, b in zip(got, wanted, strict=True)]
     over = [each / (1 + np.abs(b)) for each, b in zip(apart, wanted, strict=True)]
     steps = [coding.scale if isinstance(coding := whole.codings[name], Codes) else 0.0 for name in whole.outputs]
     above = sum(int((each > step).sum()) for each, step in zip(apart, steps, strict=True))
-    count = len(inputs[0])
+    count = len(wanted[0])
     difference = BatchDifference(
         batch=count,
         traced=True,

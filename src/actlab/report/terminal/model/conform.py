@@ -13,7 +13,8 @@ from actlab.report.content.format import plain, plural
 from actlab.report.terminal.text_table import text_table
 
 if TYPE_CHECKING:
-    from actlab.export.conform.report import ConformReport, Cost, SiteFinding
+    from actlab.export.conform.report import ConformReport, SiteFinding
+    from actlab.export.metric_cost import Cost
 
 __all__ = ["conform_view"]
 

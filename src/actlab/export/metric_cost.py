@@ -1,8 +1,9 @@
-"""Cost of an engine in the model's metric, or in predicted classes where it has none."""
+"""Cost of an export in the model's metric, or in predicted classes where it has none."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from inspect import Parameter, signature
 from typing import Any
 
@@ -10,12 +11,28 @@ import torch
 from torch import Tensor
 
 from actlab.errors import ExportError
-from actlab.export.conform.report import Cost
 
-__all__ = ["Metric", "costs", "lacks_targets"]
+__all__ = ["Cost", "Metric", "costs", "lacks_targets"]
 
 POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 Metric = Callable[..., Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What the engine costs in a metric.
+
+    Attributes:
+        metric: its name.
+        model: value of the model's outputs.
+        engine: of the engine's.
+        found: of the model with the functions that were found; None where none were.
+    """
+
+    metric: str
+    model: float
+    engine: float
+    found: float | None = None
 
 
 def costs(
