@@ -302,7 +302,9 @@ def figures_of(name: str) -> None:
             row |= {"arena": report.memory.ram, "same": int(same.sum()), "seconds": seconds}
             row["validation"] = accuracy_of(net, (data.validation.x * 255).round(), data.validation.y)
             row |= {"test": accuracies["device" if form == "int8" else "float"], "test_float": accuracies["float"]}
-            row |= {"activity": activity_of(net, x[:500])} | cores_of(path, 1 if (name, form) == ("relu_cnn", "c99") else 8)
+            row |= {"activity": activity_of(net, x[:500])} | cores_of(
+                path, 1 if (name, form) == ("relu_cnn", "c99") else 8
+            )
         put_row(row)
         print({key: row[key] for key in ("net", "form", "test", "same", "constants")}, row["m4f"]["instructions"])
 

@@ -31,7 +31,10 @@ FROZEN = {
         "--mean", "--spread", "--runs", "--direction", "--baseline", "--winner", "--alpha", "--items", "--limits", "--paired", "--json",
     },
     "evaluate": {"--axes", "--act", "--seed", "--import", "--json"},
-    "export": {"--to", "--out", "--opset", "--prefer", "--fixed-batch", "--runtime", "--calibration", "--device", "--html", "--seed", "--import", "--json"},
+    "export": {
+        "--to", "--out", "--opset", "--prefer", "--fixed-batch", "--runtime", "--calibration", "--device", "--html", "--seed", "--import",
+        "--json",
+    },
     "conform": {"--against", "--runtime", "--step", "--tolerance", "--examples-only", "--seed", "--import", "--json"},
     "doctor": {"--seeds", "--steps", "--seed", "--budget", "--import", "--json"},
     "reference": {"--out", "--import", "--json"},

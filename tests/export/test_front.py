@@ -61,9 +61,7 @@ def test_a_full_disk_leaves_what_was_there_and_says_so(tmp_path, monkeypatch, pa
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_text", full)
         patch.setattr("os.fdopen", full)
-        with pytest.raises(
-            ExportError, match="cannot be written: No space left on device"
-        ):
+        with pytest.raises(ExportError, match="cannot be written: No space left on device"):
             actlab.export(NET, X + 1, tmp_path / path, to=to)
     assert _files(tmp_path) == before
 

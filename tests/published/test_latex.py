@@ -60,7 +60,7 @@ def test_cells_over_several_columns_are_refused_with_their_line(tmp_path):
 
 
 def test_a_row_with_a_missing_cell_is_named(tmp_path):
-    with pytest.raises(TableError, match="Line 2 .* has 2 cells, the header has 3"):
+    with pytest.raises(TableError, match=r"Line 2 .* has 2 cells, the header has 3"):
         read(tmp_path, "a & b & c \\\\\nx & 1 \\\\\n")
 
 
