@@ -82,3 +82,9 @@ def test_a_file_that_was_there_stays_when_the_export_is_refused(tmp_path):
     with pytest.raises(ExportError):
         actlab.export(nn.Sequential(Noise()), torch.randn(4, 3), path)
     assert path.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("to", ["onnx", "c99", "int8"])
+def test_a_batch_without_examples_is_refused_in_these_words(tmp_path, to):
+    with pytest.raises(ExportError, match="example_inputs: they are a batch without examples; give at least one"):
+        actlab.export(nn.Linear(4, 2), torch.zeros(0, 4), tmp_path / "net", to=to)

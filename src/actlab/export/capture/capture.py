@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from actlab.export.capture.exporter_operators import exporter_operators
 from actlab.export.capture.formulas import Formulas
 from actlab.export.capture.layers import as_nodes
-from actlab.export.capture.obstacles import changed_buffers, in_the_graph, of_an_exception
+from actlab.export.capture.obstacles import changed_buffers, in_the_graph, no_examples, of_an_exception
 from actlab.export.capture.quiet import quietly
 from actlab.export.capture.torch_functions import decompositions
 from actlab.export.refusal import Refusal
@@ -57,6 +57,8 @@ def capture(model: nn.Module, arguments: Arguments, *, dynamic_batch: bool) -> C
     formulas = Formulas()
     refusals = changed_buffers(model, arguments)
     size = batch_size(arguments) if dynamic_batch else None
+    if batch_size(arguments) == 0:
+        return Captured(program=None, formulas=formulas, refusals=(*refusals, no_examples(model)))
     if size == 1:
         arguments = with_batch(arguments, 2)  # a size of 1 would be taken as fixed
     with no_side_effects(model), quietly(), as_nodes(model, formulas):

@@ -18,7 +18,7 @@ from actlab.export.capture.exporter_operators import exporter_operators
 from actlab.export.refusal import Refusal
 from actlab.nn.sites.dry_run import Arguments, no_side_effects, run
 
-__all__ = ["changed_buffers", "in_the_graph", "of_an_exception", "of_node"]
+__all__ = ["changed_buffers", "in_the_graph", "no_examples", "of_an_exception", "of_node"]
 
 UPDATES = (
     "it updates {what} in its forward pass, which an exported net cannot: the update would be lost, and every call but the first would be "
@@ -148,10 +148,19 @@ def of_an_exception(module: nn.Module, path: str, error: Exception) -> Refusal:
             "torch.cond."
         )
     elif "Constraints violated" in text or "constraint" in text.splitlines()[0].lower():
-        reason = f"it works for one batch size only ({_short(text)}). Take sizes from x.shape, or export with dynamic_batch=False."
+        reason = (
+            f"it works for one batch size only ({_short(text)}). The first dimension of its inputs is the batch: take sizes from x.shape; "
+            "an ONNX file can have a fixed one, with dynamic_batch=False."
+        )
     else:
         reason = f"torch.export cannot trace it: {type(error).__name__}: {_short(text)}"
     return Refusal(name=type(module).__name__, place=_place(path, line), reason=reason)
+
+
+def no_examples(model: nn.Module) -> Refusal:
+    """Return the obstacle of an empty batch."""
+    reason = "they are a batch without examples; give at least one."
+    return Refusal(name=type(model).__name__, place="example_inputs", reason=reason)
 
 
 def _short(text: str) -> str:

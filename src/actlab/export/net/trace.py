@@ -19,7 +19,7 @@ from actlab.errors import ExportError
 from actlab.export.capture.capture import batch_size, with_batch
 from actlab.export.capture.formulas import Formulas
 from actlab.export.capture.layers import activation_layers, as_nodes
-from actlab.export.capture.obstacles import changed_buffers, of_an_exception
+from actlab.export.capture.obstacles import changed_buffers, no_examples, of_an_exception
 from actlab.export.capture.quiet import quietly
 from actlab.export.refusal import Refusal
 from actlab.functions.mean_formula import mean_formula
@@ -61,6 +61,8 @@ def trace(model: nn.Module, arguments: Arguments) -> Traced:
     """
     formulas = Formulas()
     refusals = changed_buffers(model, arguments)
+    if batch_size(arguments) == 0:
+        return Traced(program=None, formulas=formulas, refusals=(*refusals, no_examples(model)))
     if batch_size(arguments) == 1:
         arguments = with_batch(arguments, 2)  # a size of 1 would be taken as fixed
     with no_side_effects(model), quietly(), as_nodes(model, formulas), _as_operators(model, formulas):
