@@ -1,9 +1,9 @@
 """Typer application, with the error messages, exit codes and printing shared by all commands.
 
-Exit codes: 0 success; 1 a finding (a fault found by ``doctor``, ``audit``, ``lint`` or ``conform``, a study in which no arm could be trained); 2
-a usage or input error, printed as one message on stderr, or with ``--json`` as ``{"error": {...}}`` on stdout; 130 stopped with Ctrl-C, 143
-by SIGTERM, 129 when the terminal was closed. An internal error prints one line and exits with 2 as well, because 1 means a finding;
-``ACTLAB_DEBUG=1`` shows its traceback. With ``--json`` what user code prints goes to stderr.
+Exit codes: 0 success; 1 a finding (a fault found by ``doctor``, ``audit``, ``lint`` or ``conform``, a study in which no arm could be
+trained); 2 a usage or input error, printed as one message on stderr, or with ``--json`` as ``{"error": {...}}`` on stdout; 130 stopped
+with Ctrl-C, 143 by SIGTERM, 129 when the terminal was closed. An internal error prints one line and exits with 2 as well, because 1 means
+a finding; ``ACTLAB_DEBUG=1`` shows its traceback. With ``--json`` what user code prints goes to stderr.
 """
 # ruff: noqa: PLC0415 commands import what they need when they run, so that `actlab --help` does not load torch, SymPy or altair
 
