@@ -21,7 +21,7 @@ from actlab.export.net.read import read_net
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
 # Float32 sums of some hundred products, in another order than torch's, through up to 8 layers.
 TOLERANCE = 2e-5
-CONDITION = 30  # times torch's own error in float32: sums of numbers of 1e12 and 1e-9 cancel
+ROUNDING = 1e-6  # of the largest number of a layer's output, more than float32 sums in any order err
 KERNELS = ("-DSHORT_PRODUCTS", "-DEMULATED_WORDS")  # of Cortex-M0, and of cores with the DSP extension
 BATCH = 50  # nets that are compiled at once
 
@@ -45,19 +45,44 @@ def outputs_of(model, inputs):
     return [each.numpy() for each in (outputs if isinstance(outputs, tuple) else (outputs,))]
 
 
+def outputs_with_rounding(model, inputs, seed):
+    """Return outputs in float64 with random errors behind each layer, as float32 sums have them."""
+    torch.manual_seed(seed)
+    model = copy.deepcopy(model).double()
+
+    def err(_, __, output):
+        return output + ROUNDING * output.abs().max() * torch.randn(output.shape) if torch.is_tensor(output) else None
+
+    for module in model.modules():
+        if not list(module.children()):
+            module.register_forward_hook(err)
+    return outputs_of(model, [x.double() for x in inputs])
+
+
+def are_near(got, want, allowed):
+    with np.errstate(invalid="ignore", over="ignore"):
+        is_equal = (got == want) | (np.isnan(got) & np.isnan(want))
+        return bool((is_equal | (np.abs(got.astype(np.float64) - want) <= allowed)).all())
+
+
 def differing_in_float(found, folder):
-    """Return the names of nets whose outputs in C differ from torch's by more than torch's own error explains."""
+    """Return the names of nets whose outputs in C differ from torch's by more than rounding in each layer explains.
+
+    Where sums of 1e12 and 1e-9 cancel in front of a step, no float32 arithmetic is sure of the outputs.
+    """
     differing = []
     for name, run in compiled({name: net for name, (_, _, net) in found.items()}, folder).items():
         model, inputs, _ = found[name]
-        exact = outputs_of(copy.deepcopy(model).double(), [x.double() for x in inputs])
-        rows = zip(outputs_of(model, inputs), exact, run(*(x.numpy() for x in inputs)), strict=True)
-        with np.errstate(invalid="ignore", over="ignore"):
-            for want, right, got in rows:
-                bound = TOLERANCE * (1 + np.abs(want)) + CONDITION * np.abs(want - right).max()
-                is_equal = (got == want) | (np.isnan(got) & np.isnan(want))
-                if not (is_equal | (np.abs(got.astype(np.float64) - want) <= bound)).all():
-                    differing.append(name)
+        wanted, outputs = outputs_of(model, inputs), run(*(x.numpy() for x in inputs))
+        bounds = [TOLERANCE * (1 + np.abs(want)) for want in wanted]
+        if not all(map(are_near, outputs, wanted, bounds)):
+            moved = [outputs_with_rounding(model, inputs, seed) for seed in range(9)]
+            for index, want in enumerate(wanted):
+                with np.errstate(invalid="ignore", over="ignore"):
+                    spread = np.max([np.abs(each[index] - want) for each in moved], 0)
+                bounds[index] = bounds[index] + 3 * np.nanmax(spread, initial=0)
+            if not all(map(are_near, outputs, wanted, bounds)):
+                differing.append(name)
     return differing
 
 
@@ -67,7 +92,11 @@ def differing_in_bits(found, folder, kernels=KERNELS):
     nets, codes = {}, {}
     for name, (_, inputs, net) in found.items():
         arrays = [x.numpy() for x in inputs]
-        nets[name] = quantize(net, arrays)
+        try:
+            nets[name] = quantize(net, arrays)
+        except ExportError as error:
+            assert "NaN or infinities" in str(error)  # noqa: PT017 # sums beyond float32
+            continue
         rows = [np.concatenate([x, random.integers(-128, 128, x.shape)[:3]]) for x in nets[name].encode(arrays)]
         codes[name] = [each.astype(np.int8) for each in rows]
     write_sources(nets, folder)
