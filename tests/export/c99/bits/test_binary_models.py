@@ -8,6 +8,7 @@ from torch import nn
 
 import actlab
 from actlab.export.c99.host import compiler
+from actlab.export.c99.integer.source import print_integer_net
 from actlab.export.integer.coding import Bits
 from actlab.export.integer.layers import Product, Threshold
 from actlab.export.integer.quantize import quantize
@@ -105,3 +106,16 @@ def test_int8_weights_behind_steps_are_summed_for_active_inputs(tmp_path):
     model = nn.Sequential(nn.Linear(60, 48), layer("step/rect"), nn.Linear(48, 20), nn.ReLU(), nn.Linear(20, 3)).eval()
     actlab.export(model, pixels((60,)), tmp_path / "net", to="int8")
     assert "    bytes_of_bits(" in (tmp_path / "net" / "net.c").read_text()
+
+
+@pytest.mark.parametrize(
+    ("shape", "behind"),
+    [
+        ((1, 1), nn.Conv1d(1, 2, 1, padding=1)),
+        ((5, 3, 4), nn.Sequential(nn.Flatten(2), nn.Unflatten(2, (3, 4)), nn.MaxPool2d(2))),
+    ],
+)
+def test_bits_that_keep_their_shape_are_no_single_row_for_a_window(shape, behind):
+    model = nn.Sequential(layer("sign/clipped"), behind, layer("step/rect")).eval()
+    x = torch.randn(9, *shape, generator=torch.Generator().manual_seed(0))
+    assert "_run(" in print_integer_net(quantize(read_net(model, x), x.numpy()), "net").source

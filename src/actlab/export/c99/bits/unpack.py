@@ -41,7 +41,14 @@ def in_full_words(net: IntegerNet) -> IntegerNet:
     for layer in net.layers:
         tensor, shape = layer.inputs[0], net.shapes[layer.inputs[0]]
         is_flat = isinstance(layer, Reshape) and net.shapes[layer.output] == shape
-        if not is_flat or not isinstance(net.codings[tensor], Bits) or not shape or shape[-1] % 32 == 0:
+        is_read_by_window = any(layer.output in each.inputs for each in net.layers if getattr(each, "window", None))
+        if (
+            not is_flat
+            or is_read_by_window
+            or not isinstance(net.codings[tensor], Bits)
+            or not shape
+            or shape[-1] % 32 == 0
+        ):
             continue
         shapes[layer.output] = (int(np.prod(shape, dtype=int)),)
         maker = makers.get(tensor)
