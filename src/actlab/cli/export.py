@@ -67,8 +67,7 @@ def export(
 
     target = target_of(out if out is not None else Path("net.onnx"), to)
     loaded = _loaded(source, seed)
-    ending = (*TARGETS[target].endings, "")[0]
-    path = out if out is not None else Path(f"{loaded.name}{ending}")
+    path = out or Path(f"{loaded.name}{(*TARGETS[target].endings, '')[0]}")
     options: dict[str, Option] = {
         "--opset": (("onnx",), opset != 18, {"opset": opset}),
         "--prefer": (("onnx",), prefer != "accuracy", {"prefer": prefer}),

@@ -21,7 +21,11 @@ FACTORS = (3, 12, 48, 192)  # of the examples' spread
 
 
 def test_vectors(
-    model: nn.Module, arguments: Arguments, names: Sequence[str], count: int, net: Net | None = None  # noqa: PT028 # no test
+    model: nn.Module,
+    arguments: Arguments,
+    names: Sequence[str],
+    count: int,
+    net: Net | None = None,  # noqa: PT028 # no test
 ) -> tuple[list[Any], list[Any]]:
     """Return inputs and the model's outputs: the first examples, and as many random ones of three times their spread.
 

@@ -66,7 +66,7 @@ def quantize(
     chosen = from_options(QuantizeSettings, settings, options)
     arrays = (data,) if isinstance(data, np.ndarray) else tuple(data)
     lowered = lower(net)
-    refuse(net.name, "integers", [*lowered.refusals, *_broken_weights(net)])
+    refuse(net.name, "int8", [*lowered.refusals, *_broken_weights(net)])
     check_inputs(lowered, arrays)
     samples = observe(lowered, [np.asarray(x, np.float32) for x in arrays])
     builder = Builder(Codings(lowered, samples, chosen))

@@ -27,7 +27,7 @@ from actlab.export.integer.coding import Codes
 from actlab.export.integer.layers import Affine, Lookup, MaxPool, Multiply, Product, Requantize, Threshold
 from actlab.export.integer.net import IntegerNet
 from actlab.export.integer.quantize import quantize
-from actlab.export.metric_cost import Cost, costs
+from actlab.export.metric_cost import Cost, costs, lacks_targets
 from actlab.export.net.layers import Activation
 from actlab.export.net.net import Net
 from actlab.export.net.read import read_net
@@ -74,9 +74,8 @@ def write(
     }
     wanted, got = _outputs(model, example_inputs, whole)
     difference, sentence = _difference(wanted, got, whole)
-    found = _costs(wanted, got, settings)
-    for each in found[:1]:  # the metric; the other is in the sentence
-        sentence += f" On these the {each.metric} is {each.engine:.4g}, and {each.model:.4g} in float32."
+    found, cost_sentence = _costs(wanted, got, settings)
+    sentence += cost_sentence
     command = compiler()
     with new_folder(folder, name) as fresh:
         write_files(fresh, files)
@@ -98,14 +97,14 @@ def write(
         differences=(difference,),
         notes=(note, sentence),
         costs=found,
-        memory=Memory(
-            constants=source.constants,
-            flash=built.text if built is not None and built.text else None,
-            ram=source.arena,
-            needed=source.needed,
-        ),
+        memory=_memory(source, built),
         devices=devices,
     )
+
+
+def _memory(source: Source, built: Built | None) -> Memory:
+    flash = built.text if built is not None and built.text else None
+    return Memory(constants=source.constants, flash=flash, ram=source.arena, needed=source.needed)
 
 
 def _printed(whole: IntegerNet, name: str, *, cmsis_nn: bool) -> Source:
@@ -134,11 +133,14 @@ def _outputs(model: nn.Module, example_inputs: Inputs, whole: IntegerNet) -> tup
     return list(model_outputs(model, arguments)), list(whole.numbers(arrays_of(arguments, whole.inputs)))
 
 
-def _costs(wanted: list[Any], got: list[Any], settings: Int8Settings) -> tuple[Cost, ...]:
-    if settings.targets is None and settings.metric is None:
-        return ()
+def _costs(wanted: list[Any], got: list[Any], settings: Int8Settings) -> tuple[tuple[Cost, ...], str]:
+    """Return what the codes cost in the model's metric, and a sentence about it; nothing where there is none."""
+    if (settings.targets is None and settings.metric is None) or lacks_targets(settings.metric, settings.targets):
+        return (), ""
     of_model, of_net = ([torch.from_numpy(np.asarray(each)) for each in part] for part in (wanted, got))
-    return costs(of_model, of_net, None, settings.targets, settings.metric)
+    found = costs(of_model, of_net, None, settings.targets, settings.metric)
+    first = found[0]  # the metric; the other is in the sentence about differences
+    return found, f" On these the {first.metric} is {first.engine:.4g}, and {first.model:.4g} in float32."
 
 
 def _difference(wanted: list[Any], got: list[Any], whole: IntegerNet) -> tuple[BatchDifference, str]:
