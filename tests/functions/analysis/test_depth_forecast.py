@@ -75,7 +75,7 @@ def test_the_random_walk_of_relu_is_that_of_its_kurtosis():
     [
         ("swiglu", "unstable"),
         ("gelu", "unstable"),
-        ("retention", "unstable"),
+        pytest.param("retention", "unstable", marks=pytest.mark.slow),
         ("gumbel_softmax", "heavy tails"),
         ("gaussian_topk", "heavy tails"),
         ("average_attention", "tokens"),
@@ -90,7 +90,19 @@ def test_exceptions_are_named_with_their_cause(spec, cause):
 
 
 @pytest.mark.parametrize(
-    "spec", ["relu", "selu", "tanh", "sigmoid", "softplus", "elu", "gtu", "maxout", "squash", "linear_attention"]
+    "spec",
+    [
+        "relu",
+        "selu",
+        "tanh",
+        "sigmoid",
+        "softplus",
+        "elu",
+        "gtu",
+        "maxout",
+        "squash",
+        pytest.param("linear_attention", marks=pytest.mark.slow),
+    ],
 )
 def test_what_holds_in_twenty_layers_says_so(spec):
     predicted = forecast(spec, tokens=4)
