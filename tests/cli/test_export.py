@@ -72,6 +72,13 @@ def test_the_report_is_written_as_a_page_too(exported, tmp_path):
     assert "mish(-inf) is -0 in the file" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
+def test_a_page_without_a_folder_is_refused_before_the_export(exported):
+    done = CliRunner().invoke(cli.app, ["export", "my_model.py", "--html", "missing/report.html"])
+    assert done.exit_code == 2
+    assert "--html: the folder of missing/report.html does not exist" in done.output
+    assert not exported  # nothing was exported
+
+
 def test_a_c_project_is_asked_for_without_settings_of_onnx(exported):
     done = CliRunner().invoke(cli.app, ["export", "my_model.py", "--to", "c99", "--device", "m3", "--device", "m0"])
     assert done.exit_code == 0, done.output

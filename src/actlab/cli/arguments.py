@@ -24,6 +24,7 @@ __all__ = [
     "Budget",
     "CheckpointEvery",
     "Import",
+    "Page",
     "Spec",
     "Store",
     "Task",
@@ -31,6 +32,7 @@ __all__ = [
     "check_specs",
     "check_task",
     "choice",
+    "page_path",
     "parse_specs",
     "some_specs",
     "source",
@@ -152,6 +154,23 @@ def choice(*allowed: str) -> Callable[..., Any]:
         return value
 
     return check
+
+
+def page_path(parameter: typer.CallbackParam, value: Path | None) -> Path | None:
+    """Return the path of a page unchanged, before the work that the page is about.
+
+    Raises:
+        ActlabError: its folder does not exist.
+    """
+    if value is not None and not value.expanduser().parent.is_dir():
+        raise ActlabError(f"{parameter.opts[0]}: the folder of {value} does not exist; create it first.")
+    return value
+
+
+Page = Annotated[
+    Path | None,
+    typer.Option("--html", help="Also write the report as a page.", metavar="FILE.html", callback=page_path),
+]
 
 
 def time_option(parameter: typer.CallbackParam, value: str | None) -> str | None:

@@ -50,7 +50,7 @@ def export(
         list[str] | None,
         typer.Option(help="c99, int8: run on a core in an emulator: m0, m3, m4f, m7, m33; repeatable.", metavar="CORE"),
     ] = None,
-    html: Annotated[Path | None, typer.Option(help="Also write the report as a page.", metavar="FILE.html")] = None,
+    html: arguments.Page = None,
     seed: Annotated[int, typer.Option(help="Seed of the model and its data.")] = 0,
     imports: Import = None,  # noqa: ARG001 # done by its callback
     as_json: AsJson = False,
