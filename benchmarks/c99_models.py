@@ -170,7 +170,7 @@ def by_activation(cores: Sequence[str], only: str) -> Iterator[str]:
         for spec in ACTIVATIONS:
             with tempfile.TemporaryDirectory() as temporary:
                 folder = Path(temporary) / "net"
-                exported(lambda make=make, spec=spec, x=x: (make(spec), x), "int8", folder)  # type: ignore[misc]
+                exported(lambda make=make, spec=spec, x=x: (make(spec), x), "int8", folder)  # type: ignore[misc] # defaults of a lambda
                 counts = [on_core(folder, core, 1)[0] for core in cores]
             relu = relu or counts
             specs.setdefault(tuple(counts), []).append(spec)

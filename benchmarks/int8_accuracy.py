@@ -49,7 +49,7 @@ class Gated(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the product of both halves, gated."""
         value, gate = x.chunk(2, 1)
-        return self.act(gate, value)  # type: ignore[no-any-return]
+        return self.act(gate, value)  # type: ignore[no-any-return] # a module returns Any
 
 
 def act(spec: str) -> tuple[int, nn.Module]:
@@ -122,9 +122,10 @@ def trained(case: Case, spec: str, folder: Path) -> nn.Module:
 
 def by_onnxruntime(net: nn.Module, calibration: Tensor, x: Tensor, folder: Path) -> Any:
     """Return the outputs of the net that onnxruntime quantises."""
-    import onnxruntime  # noqa: PLC0415 # slow to import
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static  # noqa: PLC0415
-    from onnxruntime.quantization.shape_inference import quant_pre_process  # noqa: PLC0415
+    # slow to import, and needed by this column alone
+    import onnxruntime  # noqa: PLC0415 # as above
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static  # noqa: PLC0415 # as above
+    from onnxruntime.quantization.shape_inference import quant_pre_process  # noqa: PLC0415 # as above
 
     class Reader(CalibrationDataReader):  # type: ignore[misc] # untyped
         def __init__(self) -> None:

@@ -96,6 +96,7 @@ class _Switch(nn.Module):
         if state.ranges is not None:
             _record(state.ranges, name, x)
         trained = chosen.function is None
+        # trained is exactly that there is no function, which the type checker does not follow
         result = self._original(x, *others, **options) if trained else chosen.function(x, *others)  # type: ignore[operator, misc]
         if state.noise is not None and isinstance(result, Tensor) and result.is_floating_point():
             drawn = torch.randn(result.shape, generator=state.noise, dtype=torch.float32).to(result)
